@@ -1,0 +1,115 @@
+/** The closed set of error codes and what each means in HTTP. Knows nothing of servers: both processes turn an AppError into RFC 9457 with `toProblem`. */
+import { z } from "zod";
+
+/** Every code of the contract and its status; a code without a status does not compile. */
+export const statusOf = {
+  invalid_request: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  agent_limit: 409,
+  agent_busy: 409,
+  conflict: 409,
+  payload_too_large: 413,
+  run_limit: 429,
+  rate_limited: 429,
+  internal: 500,
+  host_unavailable: 503,
+  no_host: 503,
+} as const;
+
+export type ErrorCode = keyof typeof statusOf;
+export type ErrorStatus = (typeof statusOf)[ErrorCode];
+
+const titleOf: Record<ErrorCode, string> = {
+  invalid_request: "The request does not fit the contract",
+  unauthenticated: "Sign in first",
+  forbidden: "Not allowed",
+  not_found: "Not found",
+  agent_limit: "The limit of agents is reached",
+  agent_busy: "The agent is busy",
+  conflict: "The state forbids this",
+  payload_too_large: "The request is too large",
+  run_limit: "The limit of concurrent runs is reached",
+  rate_limited: "Too many requests",
+  internal: "Internal error",
+  host_unavailable: "The host does not answer",
+  no_host: "No host takes a new workspace",
+};
+
+/** RFC 9457 problem details, with the contract's `code` and `requestId`. */
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  code: z.enum(Object.keys(statusOf) as [ErrorCode, ...ErrorCode[]]),
+  requestId: z.string(),
+  errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  limit: z.int().optional(),
+  runId: z.string().optional(),
+});
+export type Problem = z.infer<typeof problemSchema>;
+
+export interface ProblemFields {
+  errors?: { path: string; message: string }[];
+  limit?: number;
+  runId?: string;
+  /** Seconds, sent as `Retry-After`. */
+  retryAfter?: number;
+}
+
+/** An outcome of the contract that is not success; `detail` is one sentence for a person and never echoes input. */
+export class AppError extends Error {
+  override readonly name = "AppError";
+  readonly code: ErrorCode;
+  readonly fields: ProblemFields;
+  constructor(code: ErrorCode, detail: string, fields: ProblemFields = {}, options?: ErrorOptions) {
+    super(detail, options);
+    this.code = code;
+    this.fields = fields;
+  }
+}
+
+/** What a client sees of any error: an AppError as it is, everything else as `internal` without its cause. */
+export function toProblem(
+  error: unknown,
+  requestId: string,
+): { status: ErrorStatus; headers: Record<string, string>; body: Problem } {
+  const known =
+    error instanceof AppError
+      ? error
+      : new AppError("internal", "Something went wrong here; the log has it under this request id.");
+  const { retryAfter, ...fields } = known.fields;
+  const status = statusOf[known.code];
+  const headers: Record<string, string> = { "content-type": "application/problem+json" };
+  if (retryAfter !== undefined) headers["retry-after"] = String(retryAfter);
+  if (status === 401) headers["www-authenticate"] = "Bearer";
+  return {
+    status,
+    headers,
+    body: {
+      type: "about:blank",
+      title: titleOf[known.code],
+      status,
+      detail: known.message,
+      code: known.code,
+      requestId,
+      ...fields,
+    },
+  };
+}
+
+/** Parses at an edge: the value, or an `invalid_request` that names paths and reasons and never echoes the value. */
+export function parseOr400<T extends z.ZodType>(schema: T, value: unknown, what: string): z.infer<T> {
+  const parsed = schema.safeParse(value, { reportInput: false });
+  if (parsed.success) return parsed.data;
+  const errors = parsed.error.issues.slice(0, 20).flatMap((issue) =>
+    issue.code === "unrecognized_keys"
+      ? [{ path: issue.path.join("."), message: "has a field that is not known" }]
+      : [{ path: issue.path.join("."), message: issue.message }],
+  );
+  throw new AppError("invalid_request", `The ${what} does not fit: ${errors[0]?.path || "it"}: ${errors[0]?.message}.`, {
+    errors,
+  });
+}

@@ -1,0 +1,113 @@
+/**
+ * What the two processes say to each other. Gateway → host: `/v1/...` of the host agent, with a JWT of the gateway
+ * (`aud` = host id, `sub` = user id). Host → gateway: join and report, with a JWT of the host's own key.
+ */
+import { z } from "zod";
+import { id, runSchema, runtimeName, time, triggerSchema, workspaceSchema } from "./resources.ts";
+
+/** Raised with every incompatible change of this file; sent as the header `berth-protocol` and in every report. */
+export const protocolVersion = 1;
+export const protocolHeader = "berth-protocol";
+
+/** Audience of the JWT that a host signs for the gateway. */
+export const gatewayAudience = "berth:gateway";
+
+/**
+ * Claims of the JWT a gateway sends to a host, besides iss, aud (host id), sub (user id), iat and exp (60 s).
+ * `tid` and `texp` are the id and the expiry (seconds) of the user's own credential: what a long stream is held against.
+ */
+export const hostClaims = z.object({ sub: id, tid: z.string().max(200).nullable(), texp: z.number() });
+export type HostClaims = z.infer<typeof hostClaims>;
+
+/** The whole of what a host must know of an agent to run it; a host refuses a version older than the one it has. */
+export const agentSpec = z.object({
+  id,
+  version: z.int(),
+  name: z.string(),
+  runtime: runtimeName,
+  model: z.string().nullable(),
+  instructions: z.string().nullable(),
+});
+export type AgentSpec = z.infer<typeof agentSpec>;
+
+/** `POST /v1/runs` of the host. The id is chosen by the gateway; the host looks it up before it admits. */
+export const startRunBody = z.object({
+  run: z.object({ id, trigger: triggerSchema, prompt: z.string(), payload: z.string().nullable() }),
+  agent: agentSpec,
+});
+export type StartRunBody = z.infer<typeof startRunBody>;
+
+/** A run as a host tells it: the contract's object, whose it is, and the host's revision of it. */
+export const reportedRun = runSchema.extend({ userId: id, rev: z.int() });
+export type ReportedRun = z.infer<typeof reportedRun>;
+
+/** A host's answer that carries runs: the gateway applies them to its copy as it would a report's. */
+export const runAnswer = z.object({ epoch: id, run: reportedRun });
+export type RunAnswer = z.infer<typeof runAnswer>;
+
+/** `PUT /v1/agents/:id/env` of the host. */
+export const setEnvBody = z.object({ agent: agentSpec, env: z.record(z.string(), z.string()) });
+
+/** What a host tells of an agent: the names of its variables (values never leave the host). */
+export const reportedAgent = z.object({ id, userId: id, envKeys: z.array(z.string()), rev: z.int() });
+export type ReportedAgent = z.infer<typeof reportedAgent>;
+export const agentAnswer = z.object({ epoch: id, agent: reportedAgent });
+
+export const reportedWorkspace = workspaceSchema.extend({ userId: id });
+export type ReportedWorkspace = z.infer<typeof reportedWorkspace>;
+
+/** Load of the machine. `demoModel` = the built-in demo model answers here. */
+export const hostLoad = z.object({
+  workspaces: z.int(),
+  maxWorkspaces: z.int(),
+  activeRuns: z.int(),
+  memoryTotalBytes: z.int(),
+  memoryAvailableBytes: z.int(),
+  diskAvailableBytes: z.int(),
+  cpus: z.int(),
+  demoModel: z.boolean(),
+});
+export type HostLoad = z.infer<typeof hostLoad>;
+
+/**
+ * `POST /internal/hosts/report`. `epoch` names the host's database, `seq` grows by one a report, `rev` is the revision up
+ * to which the receiver is complete once it has applied this report. `workspaces` is whole each time; `runs` and
+ * `agents` are what changed after the revision that the last answer acknowledged, oldest first.
+ */
+export const reportBody = z.object({
+  protocol: z.int(),
+  version: z.string(),
+  epoch: id,
+  seq: z.int(),
+  rev: z.int(),
+  url: z.url(),
+  load: hostLoad,
+  workspaces: z.array(reportedWorkspace),
+  runs: z.array(reportedRun),
+  agents: z.array(reportedAgent),
+});
+export type ReportBody = z.infer<typeof reportBody>;
+
+/** The answer to a report. Revocations are those of the last hour or so: `tokens` by id, `users` disabled. */
+export const reportAnswer = z.object({
+  protocol: z.int(),
+  time,
+  ack: z.object({ epoch: id, rev: z.int() }),
+  revokedTokens: z.array(z.string()),
+  disabledUsers: z.array(id),
+  /** Agents deleted at the gateway that this host has reported. */
+  deletedAgents: z.array(id),
+});
+export type ReportAnswer = z.infer<typeof reportAnswer>;
+
+/** `POST /internal/hosts/join`: the token is used once; `publicKey` is the host's Ed25519 key as a JWK. */
+export const joinBody = z.object({
+  protocol: z.int(),
+  token: z.string().max(200),
+  name: z.string().min(1).max(100),
+  url: z.url(),
+  publicKey: z.object({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string().max(100) }),
+});
+export type JoinBody = z.infer<typeof joinBody>;
+export const joinAnswer = z.object({ hostId: id, issuer: z.string() });
+export type JoinAnswer = z.infer<typeof joinAnswer>;

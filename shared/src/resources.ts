@@ -1,0 +1,150 @@
+/** The resources of the contract as schemas: what the API answers and accepts. Both processes and the dashboard speak these. */
+import { z } from "zod";
+
+export const id = z.string().regex(/^[A-Za-z0-9_-]{1,40}$/, "must be an id of letters, digits, _ and -");
+export const time = z.iso.datetime();
+const nullable = <T extends z.ZodType>(schema: T) => schema.nullable();
+
+/** Text that survives UTF-8 and C strings: well-formed Unicode without NUL. */
+export const plainText = z
+  .string()
+  .refine((text) => text.isWellFormed(), "must be well-formed Unicode")
+  .refine((text) => !text.includes("\0"), "must not contain NUL characters");
+
+export const workspaceStatus = z.enum(["absent", "starting", "running", "stopping", "failed"]);
+/** A user's one container and its volume. Sizes in bytes; `cpu.percent` is of one core. */
+export const workspaceSchema = z.object({
+  status: workspaceStatus,
+  hostId: nullable(id),
+  containerId: nullable(z.string()),
+  memory: z.object({ usedBytes: z.int(), limitBytes: z.int(), warnBytes: z.int(), warning: z.boolean() }),
+  cpu: z.object({ percent: z.number(), cores: z.number() }),
+  pids: z.object({ current: z.int(), limit: z.int() }),
+  disk: z.object({ usedBytes: z.int(), limitBytes: z.int() }),
+  connections: z.int(),
+  activeRuns: z.int(),
+  startedAt: nullable(time),
+  sampledAt: nullable(time),
+  reason: nullable(z.string()),
+});
+export type Workspace = z.infer<typeof workspaceSchema>;
+
+export const runtimeName = z.enum(["claude", "shell"]);
+export type RuntimeName = z.infer<typeof runtimeName>;
+
+export const agentName = plainText.pipe(z.string().trim().min(1).max(64));
+export const instructions = plainText.pipe(z.string().max(65_536));
+export const modelName = z.string().regex(/^[A-Za-z0-9._:@/[\]-]{1,100}$/, "must be the name of a model");
+
+export const agentSchema = z.object({
+  id,
+  name: z.string(),
+  runtime: runtimeName,
+  model: nullable(z.string()),
+  instructions: nullable(z.string()),
+  envKeys: z.array(z.string()),
+  status: z.enum(["idle", "running"]),
+  lastRunId: nullable(id),
+  createdAt: time,
+  updatedAt: time,
+});
+export type Agent = z.infer<typeof agentSchema>;
+
+export const createAgentBody = z.strictObject({
+  name: agentName,
+  runtime: runtimeName.default("claude"),
+  model: nullable(modelName).default(null),
+  instructions: nullable(instructions).default(null),
+});
+export const updateAgentBody = z.strictObject({
+  name: agentName.optional(),
+  model: nullable(modelName).optional(),
+  instructions: nullable(instructions).optional(),
+});
+
+/** Names that Berth or the wrapper sets itself; an agent's environment may not take them. */
+const reservedEnv =
+  /^(BERTH_.*|ANTHROPIC_(API_KEY|AUTH_TOKEN|BASE_URL|UNIX_SOCKET|CUSTOM_HEADERS)|CLAUDE_CONFIG_DIR|HOME|TMPDIR|USER|LOGNAME|LD_.*|HTTPS?_PROXY|NO_PROXY|https?_proxy|no_proxy)$/;
+export const envKey = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be a name of letters, digits and _")
+  .refine((key) => !reservedEnv.test(key), "is a name that Berth sets itself");
+export const envBody = z
+  .record(envKey, plainText.pipe(z.string().max(32_768)))
+  .refine((env) => Object.keys(env).length <= 100, "must have at most 100 variables")
+  .refine((env) => JSON.stringify(env).length <= 131_072, "must be at most 128 KiB in all");
+export type AgentEnv = z.infer<typeof envBody>;
+
+export const runStatus = z.enum(["pending", "starting", "running", "completed", "failed", "cancelled"]);
+export type RunStatus = z.infer<typeof runStatus>;
+
+/** The closed list of ends, in rank order: where several fit, the first wins. */
+export const runReasons = [
+  "cancelled",
+  "timed_out",
+  "log_limit",
+  "budget_reached",
+  "host_lost",
+  "container_lost",
+  "out_of_memory",
+  "disk_full",
+  "start_timeout",
+  "model_auth",
+  "model_rate_limited",
+  "agent_error",
+  "nonzero_exit",
+  "completed",
+] as const;
+export const runReason = z.enum(runReasons);
+export type RunReason = z.infer<typeof runReason>;
+
+export const triggerSchema = z.object({ kind: z.enum(["api", "socket", "webhook"]), triggerId: nullable(id) });
+export const usageSchema = z.object({
+  inputTokens: z.int(),
+  outputTokens: z.int(),
+  cacheReadTokens: z.int(),
+  cacheWriteTokens: z.int(),
+  costUsd: z.number(),
+});
+export type Usage = z.infer<typeof usageSchema>;
+
+export const runSchema = z.object({
+  id,
+  agentId: id,
+  status: runStatus,
+  reason: nullable(runReason),
+  trigger: triggerSchema,
+  prompt: z.string(),
+  result: nullable(z.string()),
+  exitCode: nullable(z.int()),
+  usage: usageSchema,
+  oomKills: z.int(),
+  logBytes: z.int(),
+  stderrTail: nullable(z.string()),
+  createdAt: time,
+  startedAt: nullable(time),
+  endedAt: nullable(time),
+});
+export type Run = z.infer<typeof runSchema>;
+
+export const promptMaxBytes = 1_048_576;
+export const createRunBody = z.strictObject({ prompt: plainText.pipe(z.string().min(1)) });
+export const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, "must be 1 to 255 visible ASCII characters");
+
+/** Whether a run in this status is over. */
+export const isEnded = (status: RunStatus) => status === "completed" || status === "failed" || status === "cancelled";
+
+/** Frames of the socket `berth.v1`, host to client. */
+export type ServerFrame =
+  | { type: "hello"; workspace: Workspace; runs: Run[] }
+  | { type: "workspace"; workspace: Workspace }
+  | { type: "run"; run: Run }
+  | { type: "output"; runId: string; agentId: string; offset: number; data: unknown }
+  | { type: "error"; code: string; detail: string };
+
+/** Frames of the socket `berth.v1`, client to host. */
+export const clientFrame = z.strictObject({
+  type: z.literal("subscribe"),
+  runId: id,
+  after: z.int().nonnegative().default(0),
+});

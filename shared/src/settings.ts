@@ -1,0 +1,90 @@
+/** The settings of both processes: one schema over the environment, so that a bad or unknown `BERTH_` variable stops the start with one sentence. */
+import { z } from "zod";
+
+const whole = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, "must be a whole number")
+    .transform(Number)
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+const decimal = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+(\.\d+)?$/, "must be a number")
+    .transform(Number)
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+const port = whole(1, 65_535);
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: "must be an http or https address" })
+  .transform((url) => url.replace(/\/+$/, ""));
+const text = z.string().min(1, "must not be empty");
+const list = z.string().transform((value) => value.split(",").map((item) => item.trim()).filter(Boolean));
+
+/** Variable → schema, with the contract's defaults; a default of `undefined` means the setting is off or derived. */
+export const variables = {
+  BERTH_PORT: port.default(8080),
+  BERTH_LISTEN: text.default("127.0.0.1"),
+  BERTH_PUBLIC_URL: httpUrl.optional(),
+  BERTH_DATA_DIR: text.default("./data"),
+  BERTH_OIDC_ISSUER: httpUrl.optional(),
+  BERTH_OIDC_CLIENT_ID: text.optional(),
+  BERTH_OIDC_CLIENT_SECRET: text.optional(),
+  BERTH_OIDC_ADMINS: list.default([]),
+  BERTH_HOST_PORT: port.default(8081),
+  BERTH_HOST_LISTEN: text.default("127.0.0.1"),
+  BERTH_HOST_URL: httpUrl.optional(),
+  BERTH_HOST_DATA_DIR: text.default("./data/host"),
+  BERTH_GATEWAY_URL: httpUrl.optional(),
+  BERTH_JOIN_TOKEN: text.optional(),
+  BERTH_HOST_NAME: text.max(100).optional(),
+  DOCKER_HOST: text.optional(),
+  BERTH_IMAGE: text.default("berth-workspace"),
+  BERTH_MEMORY_BYTES: whole(64 * 2 ** 20, 2 ** 42).default(1_073_741_824),
+  BERTH_MEMORY_WARN_BYTES: whole(2 ** 20, 2 ** 42).default(800_000_000),
+  BERTH_CPUS: decimal(0.05, 1024).default(1),
+  BERTH_PIDS: whole(32, 65_536).default(512),
+  BERTH_DISK_BYTES: whole(32 * 2 ** 20, 2 ** 45).default(10_737_418_240),
+  BERTH_LOG_BYTES: whole(4096, 2 ** 40).default(268_435_456),
+  BERTH_MAX_WORKSPACES: whole(1, 100_000).default(200),
+  BERTH_RUN_BUDGET_USD: decimal(0, 1_000_000).optional(),
+  BERTH_DAILY_BUDGET_USD: decimal(0, 1_000_000).optional(),
+  BERTH_RETENTION_DAYS: whole(1, 36_500).default(30),
+  BERTH_MAX_AGENTS: whole(1, 1000).default(10),
+  BERTH_MAX_RUNS: whole(1, 100).default(3),
+  BERTH_IDLE_SECONDS: whole(1, 31_536_000).default(30),
+  BERTH_RUN_TIMEOUT_SECONDS: whole(1, 31_536_000).default(3600),
+  BERTH_POLL_SECONDS: decimal(0.1, 3600).default(5),
+  BERTH_EGRESS: z.enum(["none", "allowlist", "open"], "must be none, allowlist or open").default("allowlist"),
+  BERTH_EGRESS_ALLOW: list.default([]),
+  ANTHROPIC_API_KEY: text.optional(),
+  BERTH_MODEL_URL: httpUrl.optional(),
+} satisfies Record<string, z.ZodType>;
+
+const settingsSchema = z.object(variables);
+export type Settings = z.infer<typeof settingsSchema> & { BERTH_PUBLIC_URL: string; BERTH_HOST_URL: string };
+export type Environment = Record<string, string | undefined>;
+
+/** A setting that stops the start: `message` is one sentence that names the variable and says what to do. */
+export class SettingsError extends Error {
+  override readonly name = "SettingsError";
+}
+
+/** Reads the settings; an empty variable counts as absent. Throws a SettingsError for an unknown or bad one. */
+export function parseSettings(env: Environment): Settings {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
+  const unknown = Object.keys(given).find((name) => name.startsWith("BERTH_") && !(name in variables));
+  if (unknown) throw new SettingsError(`${unknown} is not a setting of Berth; .env.example lists them all.`);
+  const parsed = settingsSchema.safeParse(given);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw new SettingsError(`${issue.path.join(".")} ${issue.message}; .env.example says what it may be.`);
+  }
+  const settings = parsed.data;
+  if (settings.BERTH_MEMORY_WARN_BYTES > settings.BERTH_MEMORY_BYTES && given["BERTH_MEMORY_WARN_BYTES"])
+    throw new SettingsError("BERTH_MEMORY_WARN_BYTES must not be above BERTH_MEMORY_BYTES.");
+  return {
+    ...settings,
+    BERTH_PUBLIC_URL: settings.BERTH_PUBLIC_URL ?? `http://localhost:${settings.BERTH_PORT}`,
+    BERTH_HOST_URL: settings.BERTH_HOST_URL ?? `http://127.0.0.1:${settings.BERTH_HOST_PORT}`,
+  };
+}
