@@ -49,7 +49,14 @@ export type RunAnswer = z.infer<typeof runAnswer>;
 export const setEnvBody = z.object({ agent: agentSpec, env: z.record(z.string(), z.string()) });
 
 /** What a host tells of an agent: the names of its variables (values never leave the host). */
-export const reportedAgent = z.object({ id, userId: id, envKeys: z.array(z.string()), rev: z.int() });
+export const reportedAgent = z.object({
+  id,
+  userId: id,
+  envKeys: z.array(z.string()),
+  rev: z.int(),
+  /** True once the host has dropped the agent and keeps its tombstone alone: the gateway stops telling the deletion. */
+  deleted: z.boolean().optional(),
+});
 export type ReportedAgent = z.infer<typeof reportedAgent>;
 export const agentAnswer = z.object({ epoch: id, agent: reportedAgent });
 
@@ -79,6 +86,11 @@ export const reportBody = z.object({
   version: z.string(),
   epoch: id,
   seq: z.int(),
+  /**
+   * The revision that the last answer acknowledged for this epoch, 0 without one: `runs` and `agents` begin after it.
+   * A gateway that holds less (restored from a copy) acknowledges what it has, and is told the rest again.
+   */
+  since: z.int().nonnegative(),
   rev: z.int(),
   url: z.url(),
   load: hostLoad,
