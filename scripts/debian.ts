@@ -1,0 +1,73 @@
+/** Debian's packages for set-up: what the machine runs, whether set-up may install here, and installing with visible progress. */
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { startStep } from "./progress.mjs";
+
+/** A thing that set-up cannot do itself: `message` is one sentence for the operator; commands end with exit code 2. */
+export class SetupError extends Error {
+  override readonly name = "SetupError";
+}
+
+/** `{id: "debian", codename: "bookworm", like: …}` of this machine, from /etc/os-release. */
+export function readRelease(path = "/etc/os-release"): { id: string; codename: string; like: string } {
+  const lines = readFileSync(path, "utf8").split("\n");
+  const value = (key: string) =>
+    lines.find((line) => line.startsWith(`${key}=`))?.slice(key.length + 1).replaceAll('"', "") ?? "";
+  return { id: value("ID"), codename: value("VERSION_CODENAME"), like: value("ID_LIKE") };
+}
+
+export function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** Root on Debian, Ubuntu or one of their kind. */
+export function mayInstall(): boolean {
+  const { id, like } = readRelease();
+  return isRoot() && [id, ...like.split(" ")].some((name) => name === "debian" || name === "ubuntu");
+}
+
+/** Installs Debian packages, refreshing the package lists first only where the lists do not know them. Throws a SetupError. */
+export async function installDebianPackages(names: string[]): Promise<void> {
+  const step = startStep(`installing ${names.join(" ")}`);
+  const apt = ["-o", "DPkg::Lock::Timeout=120", "-y", "--no-install-recommends"];
+  const install = () => runCommand("apt-get", ["install", ...apt, ...names], { onLine: step.update });
+  try {
+    await install().catch(async () => {
+      await runCommand("apt-get", ["update"], { onLine: step.update });
+      await install();
+    });
+    step.done();
+  } catch (error) {
+    step.fail();
+    throw new SetupError(
+      `The packages ${names.join(" ")} could not be installed: ${(error as Error).message} Install them with apt-get, then start again.`,
+    );
+  }
+}
+
+/** Runs a command without input; gives each line it prints to `onLine`; throws with the last lines when it fails. */
+export async function runCommand(
+  command: string,
+  args: string[],
+  { onLine = () => {}, env = {} }: { onLine?: (line: string) => void; env?: Record<string, string> } = {},
+): Promise<void> {
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", ...env },
+  });
+  const last: string[] = [];
+  const take = (data: Buffer) => {
+    for (const line of data.toString().split(/[\r\n]+/).filter((part) => part.trim())) {
+      last.push(line.trim());
+      if (last.length > 3) last.shift();
+      onLine(line);
+    }
+  };
+  child.stdout.on("data", take);
+  child.stderr.on("data", take);
+  const code = await new Promise<number | string | null>((resolve) => {
+    child.once("error", (error) => resolve(error.message));
+    child.once("close", (exitCode, signal) => resolve(exitCode ?? signal));
+  });
+  if (code !== 0) throw new Error(`${command} ended with ${code}: ${last.join(" | ")}.`);
+}
