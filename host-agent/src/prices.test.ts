@@ -1,0 +1,32 @@
+import { expect, test } from "vitest";
+import { costOf } from "./prices.ts";
+
+const million = 1_000_000;
+const none = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 };
+
+test.each([
+  ["claude-opus-5-5", 4, 20, 0.2, 5],
+  ["claude-opus-4-8-20260101", 5, 25, 0.5, 6.25],
+  ["claude-sonnet-5-5", 2, 10, 0.1, 2.5],
+  ["us.anthropic.claude-sonnet-4-5", 3, 15, 0.3, 3.75],
+  ["claude-haiku-4-5", 1, 5, 0.1, 1.25],
+  ["claude-haiku-5-5", 0.5, 0.5, 0.05, 0.625],
+  ["claude-opus-4-1", 15, 75, 1.5, 18.75],
+  ["some-other-model", 15, 75, 1.5, 18.75],
+  ["berth-demo", 0, 0, 0, 0],
+])("a million tokens of %s cost %d in, %d out, %d read, %d written", (model, input, output, read, write) => {
+  expect(costOf(model, { ...none, inputTokens: million })).toBeCloseTo(input);
+  expect(costOf(model, { ...none, outputTokens: million })).toBeCloseTo(output);
+  expect(costOf(model, { ...none, cacheReadTokens: million })).toBeCloseTo(read);
+  expect(costOf(model, { ...none, cacheWriteTokens: million })).toBeCloseTo(write);
+});
+
+test("a short prompt of a model with a long-prompt price costs the short price", () => {
+  expect(costOf("claude-haiku-5-5", { ...none, inputTokens: 100_000 })).toBeCloseTo(0.01);
+  expect(costOf("claude-haiku-5-5", { ...none, inputTokens: 100_001 })).toBeCloseTo(0.05);
+});
+
+test("a cache write that is kept for an hour costs twice the input", () => {
+  const tokens = { ...none, cacheWriteTokens: million, cacheWrite1hTokens: million };
+  expect(costOf("claude-opus-5-5", tokens)).toBeCloseTo(8);
+});

@@ -1,0 +1,53 @@
+/** What a model call costs: list prices by model family, for budgets and for the figures users see. Knows nothing of runs. */
+
+/** Tokens of one answer. `cacheWriteTokens` holds all cache writes; `cacheWrite1hTokens` says how many of them are kept for an hour. */
+export interface TokenCounts {
+  inputTokens: number;
+  outputTokens: number;
+  cacheReadTokens: number;
+  cacheWriteTokens: number;
+  cacheWrite1hTokens?: number;
+}
+
+interface Price {
+  family: RegExp;
+  input: number;
+  output: number;
+  /** Share of the input price that a token read from the cache costs. */
+  cacheRead: number;
+  /** Above this many prompt tokens everything costs `factor` times as much. */
+  long?: { above: number; factor: number };
+}
+
+/**
+ * USD per million tokens, the first match holds. From Anthropic's list prices as Claude Code 2.1.330 itself reckons
+ * them (read off its results, November 2026); the models it no longer knows, from the earlier public list.
+ */
+const prices: Price[] = [
+  { family: /^berth-demo/, input: 0, output: 0, cacheRead: 0 },
+  { family: /opus-5/, input: 4, output: 20, cacheRead: 0.05 },
+  { family: /opus-4-[5-9]/, input: 5, output: 25, cacheRead: 0.1 },
+  { family: /sonnet-5/, input: 2, output: 10, cacheRead: 0.05 },
+  { family: /sonnet/, input: 3, output: 15, cacheRead: 0.1 },
+  { family: /haiku-5/, input: 0.1, output: 0.5, cacheRead: 0.1, long: { above: 100_000, factor: 5 } },
+  { family: /haiku/, input: 1, output: 5, cacheRead: 0.1 },
+  { family: /fable/, input: 10, output: 50, cacheRead: 0.1 },
+];
+/** Older Opus, and everything unknown: a budget may stop too early, never too late. */
+const dearest: Price = { family: /./, input: 15, output: 75, cacheRead: 0.1 };
+const cacheWrite = 1.25;
+const cacheWrite1h = 2;
+
+/** The price in USD of one answer with these tokens; an unknown model costs as much as the dearest. */
+export function costOf(model: string, tokens: TokenCounts): number {
+  const price = prices.find(({ family }) => family.test(model)) ?? dearest;
+  const kept1h = Math.min(tokens.cacheWrite1hTokens ?? 0, tokens.cacheWriteTokens);
+  const inputUnits =
+    tokens.inputTokens +
+    tokens.cacheReadTokens * price.cacheRead +
+    (tokens.cacheWriteTokens - kept1h) * cacheWrite +
+    kept1h * cacheWrite1h;
+  const promptTokens = tokens.inputTokens + tokens.cacheReadTokens + tokens.cacheWriteTokens;
+  const factor = price.long && promptTokens > price.long.above ? price.long.factor : 1;
+  return (factor * (inputUnits * price.input + tokens.outputTokens * price.output)) / 1_000_000;
+}
