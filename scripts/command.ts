@@ -1,0 +1,18 @@
+/** How a command ends: an operator's mistake is one sentence and exit code 2, anything else its message and exit code 1. */
+import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
+import { SetupError } from "./debian.ts";
+
+/** Runs `main` with the settings of the environment and the command's arguments; its answer is the exit code. */
+export async function runWithSettings(main: (settings: Settings, args: string[]) => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await main(parseSettings(process.env), process.argv.slice(2));
+  } catch (error) {
+    const isSentence = error instanceof SettingsError || error instanceof SetupError;
+    process.stderr.write(`${isSentence ? error.message : describe(error)}\n`);
+    process.exit(isSentence ? 2 : 1);
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
