@@ -1,0 +1,75 @@
+/** The app: the whole list of routes, the order of what wraps them, and the one place where errors become answers. */
+import { AppError, toProblem } from "@berth/shared/errors";
+import { messageOf } from "@berth/shared/log";
+import { Hono, type Context } from "hono";
+import { createAuthenticator } from "./authenticate.ts";
+import type { AppEnv, Deps } from "./deps.ts";
+import { documentRoutes } from "./routes/documents.ts";
+import { registerRoutes, type Route } from "./route.ts";
+import { adminRoutes } from "./routes/admin.ts";
+import { agentRoutes } from "./routes/agents.ts";
+import { connectRoutes } from "./routes/connect.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { hostRoutes } from "./routes/hosts.ts";
+import { runRoutes } from "./routes/runs.ts";
+import { sessionRoutes } from "./routes/session.ts";
+import { signInRoutes } from "./routes/sign-in.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
+import { workspaceRoutes } from "./routes/workspace.ts";
+
+export function createApp(deps: Deps): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+  const contract: Route[] = [
+    ...healthRoutes,
+    ...sessionRoutes,
+    ...tokenRoutes,
+    ...workspaceRoutes,
+    ...agentRoutes,
+    ...runRoutes(deps),
+    ...connectRoutes,
+    ...adminRoutes,
+  ];
+  app.use(async (c, next) => {
+    const startedAt = deps.now();
+    c.set("requestId", crypto.randomUUID());
+    c.set("route", "-");
+    await next();
+    setHeaders(c);
+    logCall(deps, c, startedAt);
+  });
+  registerRoutes(app, [...contract, ...documentRoutes(contract), ...hostRoutes, ...signInRoutes], deps, createAuthenticator(deps));
+  app.notFound((c) => problem(c, new AppError("not_found", "There is nothing at this address.")));
+  app.onError((error, c) => {
+    if (!(error instanceof AppError)) deps.log.error("http.defect", { requestId: c.get("requestId"), error: messageOf(error) });
+    return problem(c, error);
+  });
+  return app;
+}
+
+function problem(c: Context<AppEnv>, error: unknown): Response {
+  const { status, headers, body } = toProblem(error, c.get("requestId"));
+  return new Response(JSON.stringify(body), { status, headers });
+}
+
+function setHeaders(c: Context<AppEnv>): void {
+  const headers = c.res.headers;
+  headers.set("x-request-id", c.get("requestId"));
+  headers.set("x-content-type-options", "nosniff");
+  headers.set("referrer-policy", "no-referrer");
+  if (!headers.has("content-security-policy"))
+    headers.set("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+  if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
+  const cookie = c.get("cookie");
+  if (cookie) headers.append("set-cookie", cookie);
+}
+
+function logCall({ log, now }: Deps, c: Context<AppEnv>, startedAt: number): void {
+  log.info("http", {
+    method: c.req.method,
+    route: c.get("route"),
+    status: c.res.status,
+    ms: Math.round(now() - startedAt),
+    requestId: c.get("requestId"),
+    userId: c.get("userId") ?? null,
+  });
+}

@@ -1,0 +1,105 @@
+/** Who is calling: bearer token, session cookie or socket ticket, held against the database on every call. */
+import { AppError } from "@berth/shared/errors";
+import { and, eq, isNull, lt, or, sql } from "drizzle-orm";
+import { isoTime } from "./database.ts";
+import type { Deps } from "./deps.ts";
+import { createTokenVerifier, signToken, unauthenticated, verifyTicket, type TokenClaims } from "./jwt.ts";
+import { isOwnOrigin } from "./origin.ts";
+import { tokens, users } from "./schema.ts";
+import { readSessionCookie, sessionCookie, sessionSeconds } from "./session-cookie.ts";
+
+export interface Caller {
+  user: { id: string; name: string; role: "user" | "admin"; hostId: string | null; createdAt: string };
+  /** The credential itself; `expiresAt` in seconds since 1970. */
+  token: { id: string; kind: "api" | "session"; expiresAt: number };
+  /** A `set-cookie` line that renews the session, when it is due. */
+  renewal: string | null;
+}
+
+export interface Authenticator {
+  /** The caller of a request, by bearer token or cookie. Throws `unauthenticated`, or `forbidden` for a cookie from elsewhere. */
+  fromRequest(request: Request): Promise<Caller>;
+  /** The caller of a socket, by its ticket. */
+  fromTicket(ticket: string): Promise<Caller>;
+  /** The caller of a bare API token, as `POST /session` gets it. */
+  fromToken(jwt: string): Promise<Caller>;
+}
+
+export function createAuthenticator(deps: Deps): Authenticator {
+  const issuer = deps.settings.BERTH_PUBLIC_URL;
+  const verifyToken = createTokenVerifier(deps.keyring, issuer);
+  const load = prepareCallerQuery(deps);
+
+  const fromClaims = async (claims: TokenClaims): Promise<Caller> => {
+    const row = await load.get({ tokenId: claims.tokenId, userId: claims.userId });
+    if (!row || row.disabled || row.revokedAt !== null) throw unauthenticated();
+    const { id, name, role, hostId, createdAt } = row;
+    noteUse(deps, claims.tokenId, row.lastUsedAt);
+    const token = { id: claims.tokenId, kind: row.kind, expiresAt: claims.expiresAt };
+    return { user: { id, name, role, hostId, createdAt }, token, renewal: null };
+  };
+  const fromToken = async (jwt: string) => fromClaims(await verifyToken(jwt, deps.now()));
+
+  return {
+    fromToken,
+    fromTicket: async (ticket) => fromClaims(await verifyTicket(deps.keyring, issuer, ticket, deps.now())),
+    async fromRequest(request) {
+      const header = request.headers.get("authorization");
+      if (header !== null) return fromToken(/^Bearer ([\w.-]+)$/i.exec(header)?.[1] ?? "");
+      const caller = await fromToken(readSessionCookie(request) ?? "");
+      if (!isSafe(request) && !isOwnOrigin(deps.settings, request))
+        throw new AppError("forbidden", "A call with the session cookie must come from the dashboard's own origin.");
+      return { ...caller, renewal: await renewSession(deps, caller) };
+    },
+  };
+}
+
+const isSafe = (request: Request) => request.method === "GET" || request.method === "HEAD";
+
+/** One query a call: the user, and whether the credential still stands. */
+function prepareCallerQuery({ db }: Deps) {
+  return db
+    .select({
+      id: users.id,
+      name: users.name,
+      role: users.role,
+      disabled: users.disabled,
+      hostId: users.hostId,
+      createdAt: users.createdAt,
+      kind: tokens.kind,
+      revokedAt: tokens.revokedAt,
+      lastUsedAt: tokens.lastUsedAt,
+    })
+    .from(tokens)
+    .innerJoin(users, eq(users.id, tokens.userId))
+    .where(and(eq(tokens.id, sql.placeholder("tokenId")), eq(users.id, sql.placeholder("userId"))))
+    .prepare();
+}
+
+/** Notes the use at most once a minute; the call does not wait for it. */
+function noteUse({ db, now, log }: Deps, tokenId: string, lastUsedAt: string | null): void {
+  const minuteAgo = isoTime(now() - 60_000);
+  if (lastUsedAt !== null && lastUsedAt > minuteAgo) return;
+  const unnoted = or(isNull(tokens.lastUsedAt), lt(tokens.lastUsedAt, minuteAgo));
+  const noted = db
+    .update(tokens)
+    .set({ lastUsedAt: isoTime(now()) })
+    .where(and(eq(tokens.id, tokenId), unnoted));
+  void Promise.resolve(noted).catch(() => log.warn("token.use_not_noted"));
+}
+
+/** A session that is more than half gone lives its whole time again: same token id, so that one revocation ends all of it. */
+async function renewSession({ db, settings, keyring, now }: Deps, { token, user }: Caller): Promise<string | null> {
+  const seconds = Math.floor(now() / 1000);
+  if (token.kind !== "session" || token.expiresAt - seconds > sessionSeconds / 2) return null;
+  const expiresAt = seconds + sessionSeconds;
+  const [renewed] = await db
+    .update(tokens)
+    .set({ expiresAt: isoTime(expiresAt * 1000) })
+    .where(and(eq(tokens.id, token.id), isNull(tokens.revokedAt)))
+    .returning({ id: tokens.id });
+  if (!renewed) return null;
+  const issuer = settings.BERTH_PUBLIC_URL;
+  const jwt = await signToken(keyring, issuer, { userId: user.id, tokenId: token.id, expiresAt }, now());
+  return sessionCookie(issuer, jwt, sessionSeconds);
+}

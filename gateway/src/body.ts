@@ -1,0 +1,49 @@
+/** Reads bodies with a bound, whoever sends them. */
+import { AppError } from "@berth/shared/errors";
+
+/** The JSON of a request. Throws `invalid_request` for another content type, bad UTF-8 or broken JSON, `payload_too_large` over the bound. */
+export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
+  if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
+    throw new AppError("invalid_request", "The body must be JSON, with content-type application/json.");
+  const bytes = await readBytes(request, maxBytes);
+  if (!bytes) throw new AppError("payload_too_large", `The body is over ${maxBytes} bytes.`);
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new AppError("invalid_request", "The body is not well-formed JSON in UTF-8.");
+  }
+}
+
+/** The whole body, or null when it is over the bound; what is over is never read. */
+export async function readBytes(message: Request | Response, maxBytes: number): Promise<Uint8Array | null> {
+  const declared = message.headers.get("content-length");
+  if (declared !== null) return Number(declared) <= maxBytes ? new Uint8Array(await message.arrayBuffer()) : null;
+  if (!message.body) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of streamOf(message.body)) {
+    length += chunk.length;
+    if (length > maxBytes) return null;
+    chunks.push(chunk);
+  }
+  return joinChunks(chunks, length);
+}
+
+async function* streamOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  try {
+    for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
+  } finally {
+    await reader.cancel();
+  }
+}
+
+function joinChunks(chunks: Uint8Array[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}

@@ -1,0 +1,23 @@
+/** What the core knows of its database: Drizzle over SQLite, sync or async, and one way to apply several statements together. */
+import type { SQL } from "drizzle-orm";
+import type { BaseSQLiteDatabase } from "drizzle-orm/sqlite-core";
+import type * as schema from "./schema.ts";
+
+/** better-sqlite3 and D1 behind one type. Results of `run()` differ between them: use RETURNING. At most 100 bound values a statement. */
+export type Database = BaseSQLiteDatabase<"sync" | "async", unknown, typeof schema>;
+
+/** Applies all statements or none, in order. There are no interactive transactions: D1 has none. */
+export type Atomic = (statements: SQL[]) => Promise<void>;
+
+/** Whether the database refused the statement because a unique value is taken already. */
+export function isUniqueViolation(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause)
+    if (/UNIQUE constraint failed|SQLITE_CONSTRAINT_UNIQUE/.test(`${at.message} ${"code" in at ? String(at.code) : ""}`))
+      return true;
+  return false;
+}
+
+/** A time as the tables have it: ISO 8601 UTC with milliseconds. */
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,34 @@
+/** What the app is built from. Only here stand interfaces with more than one implementation: Node, Workers, tests. */
+import type { Log } from "@berth/shared/log";
+import type { Settings } from "@berth/shared/settings";
+import type { Atomic, Database } from "./database.ts";
+import type { Keyring } from "./keys.ts";
+
+/** The one way to a host. Rejects when the host cannot be reached or `request.signal` aborts before the headers came. */
+export interface HostTransport {
+  fetch(request: Request): Promise<Response>;
+}
+
+export interface Deps {
+  settings: Settings;
+  db: Database;
+  atomic: Atomic;
+  keyring: Keyring;
+  transport: HostTransport;
+  log: Log;
+  /** Milliseconds since 1970. */
+  now: () => number;
+}
+
+/** What a runtime adds to a request that asks for a WebSocket. */
+export interface Bindings {
+  /** Opens the socket at the target and joins both ends; the answer is the target's own when it refuses. */
+  upgrade?: (request: Request) => Promise<Response>;
+  /** Accepts the socket with this subprotocol and closes it at once. */
+  closeSocket?: (code: number, reason: string, protocol: string) => Response;
+}
+
+export interface AppEnv {
+  Bindings: Bindings;
+  Variables: { requestId: string; route: string; userId: string | null; cookie: string | null };
+}

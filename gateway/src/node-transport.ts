@@ -1,0 +1,72 @@
+/** Calls to hosts over node:http(s) with connections that are kept. Bodies flow with backpressure and small buffers; one that is given up closes its connection. */
+import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { Readable } from "node:stream";
+import type { HostTransport } from "./deps.ts";
+
+const bufferBytes = 16 * 1024;
+
+/** A transport with its pool of connections. */
+export function createNodeTransport(): HostTransport & { close(): void } {
+  const http = new HttpAgent({ keepAlive: true, maxFreeSockets: 16 });
+  const https = new HttpsAgent({ keepAlive: true, maxFreeSockets: 16 });
+  return {
+    async fetch(request) {
+      const body = request.body ? Buffer.from(await request.arrayBuffer()) : null;
+      return toResponse(await send(request, body, { http, https }));
+    },
+    close() {
+      http.destroy();
+      https.destroy();
+    },
+  };
+}
+
+interface Pools {
+  http: HttpAgent;
+  https: HttpsAgent;
+}
+
+/** Resolves with the headers. A kept connection that the host had closed already is tried once more on a new one. */
+function send(request: Request, body: Buffer | null, pools: Pools): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => sent.destroy(new Error("no answer in time"));
+    const sent: ClientRequest = start(request, pools);
+    const settle = () => request.signal.removeEventListener("abort", giveUp);
+    sent.once("response", (message) => {
+      settle();
+      resolve(message);
+    });
+    sent.on("error", (error: NodeJS.ErrnoException) => {
+      settle();
+      const isStale = sent.reusedSocket && error.code === "ECONNRESET" && !request.signal.aborted;
+      if (isStale) send(request, body, pools).then(resolve, reject);
+      else reject(error);
+    });
+    request.signal.addEventListener("abort", giveUp);
+    if (request.signal.aborted) giveUp();
+    sent.end(body ?? undefined);
+  });
+}
+
+function start(request: Request, { http, https }: Pools): ClientRequest {
+  const url = new URL(request.url);
+  const options = { method: request.method, headers: Object.fromEntries(request.headers) };
+  return url.protocol === "https:"
+    ? httpsRequest(url, { ...options, agent: https })
+    : httpRequest(url, { ...options, agent: http });
+}
+
+function toResponse(message: IncomingMessage): Response {
+  const status = message.statusCode ?? 502;
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(message.headers))
+    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(", ") : value);
+  if (status === 204 || status === 304) {
+    message.resume();
+    return new Response(null, { status, headers });
+  }
+  const strategy = new ByteLengthQueuingStrategy({ highWaterMark: bufferBytes });
+  const body = Readable.toWeb(message, { strategy }) as ReadableStream<Uint8Array>;
+  return new Response(body, { status, headers });
+}

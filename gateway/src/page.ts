@@ -1,0 +1,60 @@
+/** Lists in pages: keyset over (createdAt, id) behind an opaque cursor. */
+import { AppError } from "@berth/shared/errors";
+import { sql, type AnyColumn, type SQL } from "drizzle-orm";
+import { z } from "zod";
+
+export const pageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z.string().max(500).optional(),
+});
+export type PageQuery = z.infer<typeof pageQuery>;
+
+export interface Page<T> {
+  items: T[];
+  nextCursor: string | null;
+}
+
+/** The schema of a list's answer. */
+export function pageSchema<T extends z.ZodType>(item: T) {
+  return z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+}
+
+/** The condition for what comes after the cursor; undefined on the first page. Throws `invalid_request` for a cursor that is not ours. */
+export function afterCursor(
+  query: PageQuery,
+  createdAt: AnyColumn,
+  rowId: AnyColumn,
+  direction: "oldest first" | "newest first",
+): SQL | undefined {
+  if (query.cursor === undefined) return undefined;
+  const at = decodeCursor(query.cursor);
+  return direction === "newest first"
+    ? sql`(${createdAt}, ${rowId}) < (${at.createdAt}, ${at.id})`
+    : sql`(${createdAt}, ${rowId}) > (${at.createdAt}, ${at.id})`;
+}
+
+/** Makes a page of rows that were read with a limit one higher than asked for. */
+export function toPage<R extends { id: string; createdAt: string }, T>(
+  rows: R[],
+  limit: number,
+  present: (row: R) => T,
+): Page<T> {
+  const shown = rows.slice(0, limit);
+  const last = rows.length > limit ? shown.at(-1) : undefined;
+  return { items: shown.map(present), nextCursor: last ? encodeCursor(last) : null };
+}
+
+export function encodeCursor(row: { id: string; createdAt: string }): string {
+  return btoa(JSON.stringify([row.createdAt, row.id])).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
+
+function decodeCursor(cursor: string): { createdAt: string; id: string } {
+  try {
+    const parts: unknown = JSON.parse(atob(cursor.replace(/-/g, "+").replace(/_/g, "/")));
+    const [createdAt, rowId] = z.tuple([z.string(), z.string()]).parse(parts);
+    return { createdAt, id: rowId };
+  } catch {
+    const message = "must be a cursor of an earlier answer";
+    throw new AppError("invalid_request", `The query does not fit: cursor: ${message}.`, { errors: [{ path: "cursor", message }] });
+  }
+}

@@ -1,0 +1,92 @@
+/** A host's report: applied to the copy in a constant number of statements, and what the host is told in answer. */
+import { AppError } from "@berth/shared/errors";
+import { protocolVersion, type ReportAnswer, type ReportBody } from "@berth/shared/host-api";
+import { sql, type SQL } from "drizzle-orm";
+import { isoTime, type Database } from "./database.ts";
+import type { Deps } from "./deps.ts";
+import { upsertRuns } from "./runs.ts";
+
+const revocationMs = 2 * 3_600_000;
+
+/**
+ * Applies a report. It may come twice, late or out of order: runs and agents go by their own revision, workspaces by
+ * the report's number, and absence is never taken for deletion. Users without a placement are taken to be where a
+ * workspace of theirs is, so that a restored database finds them again.
+ */
+export async function applyReport({ atomic, now }: Deps, hostId: string, report: ReportBody): Promise<void> {
+  if (report.protocol !== protocolVersion)
+    throw new AppError("invalid_request", `The host speaks another protocol than ${protocolVersion}: run the same version of both.`);
+  await atomic([
+    adoptUsers(hostId, report),
+    upsertWorkspaces(hostId, report),
+    upsertRuns(hostId, report.epoch, report.runs),
+    updateAgents(hostId, report, isoTime(now())),
+    updateHost(hostId, report, isoTime(now())),
+  ]);
+}
+
+/** What is held now, and what the host must know: revocations of its users and agents it should drop. */
+export async function answerReport({ db, now }: Deps, hostId: string): Promise<ReportAnswer> {
+  const time = isoTime(now());
+  const revokedAfter = isoTime(now() - revocationMs);
+  const [held] = await db.all<{ epoch: string; rev: number }>(sql`select epoch, rev from hosts where id = ${hostId}`);
+  const [revokedTokens, disabledUsers, deletedAgents] = [
+    await ids(db, sql`
+      select t.id from tokens t join users u on u.id = t.user_id
+      where t.revoked_at > ${revokedAfter} and t.expires_at > ${time} and u.host_id = ${hostId}`),
+    await ids(db, sql`select id from users where host_id = ${hostId} and disabled`),
+    await ids(db, sql`
+      select a.id from agents a join users u on u.id = a.user_id
+      where a.deleted_at is not null and a.dropped_at is null and u.host_id = ${hostId}
+      order by a.deleted_at limit 200`),
+  ];
+  return { protocol: protocolVersion, time, ack: held!, revokedTokens, disabledUsers, deletedAgents };
+}
+
+async function ids(db: Database, query: SQL): Promise<string[]> {
+  return (await db.all<{ id: string }>(query)).map((row) => row.id);
+}
+
+function adoptUsers(hostId: string, report: ReportBody): SQL {
+  const told = [...new Set([...report.workspaces, ...report.runs].map((row) => row.userId))];
+  return sql`update users set host_id = ${hostId}
+    where host_id is null and id in (select value from json_each(${JSON.stringify(told)}))`;
+}
+
+function upsertWorkspaces(hostId: string, { workspaces, epoch, seq }: ReportBody): SQL {
+  return sql`
+    insert into workspaces (user_id, host_id, data)
+    select u.id, ${hostId}, json_remove(j.value, '$.userId')
+    from json_each(${JSON.stringify(workspaces)}) j
+    join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
+    join hosts h on h.id = ${hostId} and (h.epoch is not ${epoch} or h.seq < ${seq})
+    where true
+    on conflict (user_id) do update set host_id = excluded.host_id, data = excluded.data`;
+}
+
+function updateAgents(hostId: string, { agents, epoch }: ReportBody, now: string): SQL {
+  return sql`
+    update agents set env_keys = json_extract(j.value, '$.envKeys'), env_epoch = ${epoch},
+      env_rev = json_extract(j.value, '$.rev'),
+      dropped_at = case when deleted_at is not null and json_extract(j.value, '$.deleted')
+        then coalesce(dropped_at, ${now}) else dropped_at end
+    from json_each(${JSON.stringify(agents)}) j
+    join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
+    where agents.id = json_extract(j.value, '$.id') and agents.user_id = u.id
+      and (agents.env_epoch is not ${epoch} or agents.env_rev < json_extract(j.value, '$.rev'))`;
+}
+
+/** The revision held grows only by a report that begins where the copy ends; a new epoch begins at 0. */
+function updateHost(hostId: string, report: ReportBody, now: string): SQL {
+  const { epoch, seq, since, rev, version, url, load } = report;
+  return sql`
+    update hosts set last_report_at = ${now},
+      rev = case when epoch is ${epoch} then case when ${since} <= rev then max(rev, ${rev}) else rev end
+        when ${since} = 0 then ${rev} else 0 end,
+      version = case when epoch is ${epoch} and seq >= ${seq} then version else ${version} end,
+      url = case when epoch is ${epoch} and seq >= ${seq} then url else ${url} end,
+      load = case when epoch is ${epoch} and seq >= ${seq} then load else ${JSON.stringify(load)} end,
+      seq = case when epoch is ${epoch} then max(seq, ${seq}) else ${seq} end,
+      epoch = ${epoch}
+    where id = ${hostId}`;
+}

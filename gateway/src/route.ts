@@ -1,0 +1,90 @@
+/** One declaration a route: from it come the handler's parsed input, the answer, and the OpenAPI document. */
+import { AppError, parseOr400, type ErrorCode } from "@berth/shared/errors";
+import type { Context, Hono } from "hono";
+import type { z } from "zod";
+import type { Authenticator, Caller } from "./authenticate.ts";
+import { readJson } from "./body.ts";
+import type { AppEnv, Deps } from "./deps.ts";
+
+type Auth = "none" | "user" | "admin";
+type Schema = z.ZodType | undefined;
+type Parsed<S extends Schema> = S extends z.ZodType ? z.infer<S> : undefined;
+
+export interface Input<A extends Auth, P extends Schema, Q extends Schema, B extends Schema> {
+  deps: Deps;
+  c: Context<AppEnv>;
+  authenticator: Authenticator;
+  caller: A extends "none" ? undefined : Caller;
+  params: Parsed<P>;
+  query: Parsed<Q>;
+  body: Parsed<B>;
+}
+
+export interface RouteSpec<A extends Auth, P extends Schema, Q extends Schema, B extends Schema, R extends Schema> {
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** With parameters in braces, as OpenAPI writes them. */
+  path: string;
+  summary: string;
+  auth: A;
+  params?: P;
+  query?: Q;
+  body?: B;
+  /** Bytes of the body, 2 MiB without it. */
+  bodyMaxBytes?: number;
+  /** The status of success. */
+  status: 101 | 200 | 201 | 202 | 204;
+  /** The JSON of success; without it there is no body, or one of `media` that `run` answers itself. */
+  answer?: R;
+  media?: string;
+  /** Codes beyond those that follow from the declaration. */
+  errors?: ErrorCode[];
+  run(input: Input<A, P, Q, B>): Promise<Response | (R extends z.ZodType ? z.infer<R> : void)>;
+}
+
+/** A declared route, whatever its schemas: what registration and the documents read. */
+export type Route = Omit<RouteSpec<Auth, Schema, Schema, Schema, Schema>, "run"> & {
+  // oxlint-disable-next-line no-explicit-any -- each route is checked where it is declared
+  run(input: any): Promise<unknown>;
+};
+
+export function route<
+  A extends Auth,
+  P extends Schema = undefined,
+  Q extends Schema = undefined,
+  B extends Schema = undefined,
+  R extends Schema = undefined,
+>(spec: RouteSpec<A, P, Q, B, R>): Route {
+  return spec as Route;
+}
+
+const bodyMaxBytes = 2 * 2 ** 20;
+
+/** Adds the routes to the app. */
+export function registerRoutes(app: Hono<AppEnv>, routes: Route[], deps: Deps, authenticator: Authenticator): void {
+  for (const declared of routes)
+    app.on(declared.method, declared.path.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
+      c.set("route", declared.path);
+      const caller = await admit(declared.auth, c, authenticator);
+      const answer = await declared.run({ deps, c, authenticator, caller, ...(await parseInput(declared, c)) });
+      if (answer instanceof Response) return answer;
+      return declared.answer ? c.json(answer as object, declared.status as 200) : c.body(null, 204);
+    });
+}
+
+async function admit(auth: Auth, c: Context<AppEnv>, authenticator: Authenticator): Promise<Caller | undefined> {
+  if (auth === "none") return undefined;
+  const caller = await authenticator.fromRequest(c.req.raw);
+  c.set("userId", caller.user.id);
+  c.set("cookie", caller.renewal);
+  if (auth === "admin" && caller.user.role !== "admin") throw new AppError("forbidden", "Only an admin may do this.");
+  return caller;
+}
+
+async function parseInput(declared: Route, c: Context<AppEnv>) {
+  const { params, query, body } = declared;
+  return {
+    params: params && parseOr400(params, c.req.param(), "path"),
+    query: query && parseOr400(query, c.req.query(), "query"),
+    body: body && parseOr400(body, await readJson(c.req.raw, declared.bodyMaxBytes ?? bodyMaxBytes), "body"),
+  };
+}

@@ -1,0 +1,117 @@
+/** Agents: the gateway's own rows; the host hears of environments and deletions. */
+import { AppError } from "@berth/shared/errors";
+import { agentAnswer } from "@berth/shared/host-api";
+import { agentSchema, createAgentBody, envBody, id, updateAgentBody } from "@berth/shared/resources";
+import { z } from "zod";
+import {
+  applyAgentAnswer,
+  createAgent,
+  deleteAgent,
+  getAgent,
+  getAgentSpec,
+  listAgents,
+  noteAgentDropped,
+  updateAgent,
+} from "../agents.ts";
+import type { Caller } from "../authenticate.ts";
+import type { Deps } from "../deps.ts";
+import { callHost, callHostJson } from "../host-call.ts";
+import { findHostOfUser, placeUser } from "../hosts.ts";
+import { pageQuery, pageSchema } from "../page.ts";
+import { route } from "../route.ts";
+
+const params = z.object({ id });
+
+export const agentRoutes = [
+  route({
+    method: "GET",
+    path: "/v1/agents",
+    summary: "The user's agents, oldest first",
+    auth: "user",
+    query: pageQuery,
+    status: 200,
+    answer: pageSchema(agentSchema),
+    run: async ({ deps, caller, query }) => listAgents(deps.db, caller.user.id, query),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/agents",
+    summary: "Create an agent; answers without waiting for a container",
+    auth: "user",
+    body: createAgentBody,
+    status: 201,
+    answer: agentSchema,
+    errors: ["agent_limit", "conflict"],
+    run: async ({ deps, caller, body }) =>
+      createAgent(deps.db, deps.now(), caller.user.id, deps.settings.BERTH_MAX_AGENTS, body),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/agents/{id}",
+    summary: "One agent",
+    auth: "user",
+    params,
+    status: 200,
+    answer: agentSchema,
+    errors: ["not_found"],
+    run: async ({ deps, caller, params }) => getAgent(deps.db, caller.user.id, params.id),
+  }),
+  route({
+    method: "PATCH",
+    path: "/v1/agents/{id}",
+    summary: "Change name, model or instructions; runs that start later see it",
+    auth: "user",
+    params,
+    body: updateAgentBody,
+    status: 200,
+    answer: agentSchema,
+    errors: ["not_found", "conflict"],
+    run: async ({ deps, caller, params, body }) => updateAgent(deps.db, deps.now(), caller.user.id, params.id, body),
+  }),
+  route({
+    method: "DELETE",
+    path: "/v1/agents/{id}",
+    summary: "Delete an agent: its run is cancelled and its directory removed",
+    auth: "user",
+    params,
+    status: 204,
+    errors: ["not_found"],
+    run: async ({ deps, caller, params }) => {
+      await deleteAgent(deps.db, deps.now(), caller.user.id, params.id);
+      await tellDeletion(deps, caller, params.id);
+    },
+  }),
+  route({
+    method: "PUT",
+    path: "/v1/agents/{id}/env",
+    summary: "Replace the environment; values stay on the host and are never returned",
+    auth: "user",
+    params,
+    body: envBody,
+    status: 200,
+    answer: agentSchema,
+    errors: ["not_found", "host_unavailable", "no_host"],
+    run: async ({ deps, caller, params, body }) => {
+      const { db, settings } = deps;
+      const agent = await getAgentSpec(db, caller.user.id, params.id);
+      const placed = await findHostOfUser(db, caller.user.id);
+      const host = placed ?? (await placeUser(db, deps.now(), caller.user.id, settings.BERTH_MEMORY_BYTES));
+      const call = { method: "PUT", path: `/v1/agents/${params.id}/env`, body: { agent, env: body } } as const;
+      await applyAgentAnswer(db, caller.user.id, await callHostJson(deps, host, caller, call, agentAnswer));
+      return getAgent(db, caller.user.id, params.id);
+    },
+  }),
+];
+
+/** The deletion holds already: a host that is away hears of it in the answer to its next report. */
+async function tellDeletion(deps: Deps, caller: Caller, agentId: string): Promise<void> {
+  const host = await findHostOfUser(deps.db, caller.user.id);
+  if (!host) return;
+  try {
+    await callHost(deps, host, caller, { method: "DELETE", path: `/v1/agents/${agentId}` });
+    await noteAgentDropped(deps.db, deps.now(), agentId);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    deps.log.warn("agent.deletion_untold", { agentId, hostId: host.id, code: error.code });
+  }
+}

@@ -1,0 +1,128 @@
+/** Runs: started and cancelled on the host, listed from the copy, streamed through. */
+import { AppError, parseOr400 } from "@berth/shared/errors";
+import { runAnswer } from "@berth/shared/host-api";
+import { createRunBody, id, idempotencyKey, isEnded, promptMaxBytes, runSchema } from "@berth/shared/resources";
+import { z } from "zod";
+import type { Caller } from "../authenticate.ts";
+import type { Deps } from "../deps.ts";
+import { callHost, callHostJson, longDeadlineMs } from "../host-call.ts";
+import { findHostOfUser, type HostTarget } from "../hosts.ts";
+import { pageSchema } from "../page.ts";
+import { route, type Route } from "../route.ts";
+import { getRun, listRuns, prepareRunTarget, runsQuery } from "../runs.ts";
+import { applyRunAnswer, startRun } from "../start-run.ts";
+
+const params = z.object({ id });
+const offset = z.coerce.number().int().nonnegative();
+
+export function runRoutes({ db }: Deps): Route[] {
+  const loadTarget = prepareRunTarget(db);
+  return [
+    route({
+      method: "POST",
+      path: "/v1/agents/{id}/runs",
+      summary: "Send a message: starts a run, and the workspace if need be; the header Idempotency-Key makes a retry return the first run",
+      auth: "user",
+      params,
+      body: createRunBody,
+      status: 202,
+      answer: runSchema,
+      errors: ["not_found", "conflict", "agent_busy", "run_limit", "host_unavailable", "no_host"],
+      run: async ({ deps, c, caller, params, body }) => {
+        const key = c.req.header("idempotency-key") ?? null;
+        if (key !== null) parseOr400(z.object({ "Idempotency-Key": idempotencyKey }), { "Idempotency-Key": key }, "header");
+        if (new TextEncoder().encode(body.prompt).length > promptMaxBytes)
+          throw new AppError("payload_too_large", "The prompt is over 1 MiB of UTF-8.");
+        return startRun(deps, loadTarget, caller, { agentId: params.id, prompt: body.prompt, idempotencyKey: key });
+      },
+    }),
+    ...readRoutes,
+  ];
+}
+
+const readRoutes = [
+  route({
+    method: "GET",
+    path: "/v1/runs",
+    summary: "The user's runs, newest first; a page of very long runs holds fewer than its limit",
+    auth: "user",
+    query: runsQuery,
+    status: 200,
+    answer: pageSchema(runSchema),
+    run: async ({ deps, caller, query }) => listRuns(deps.db, caller.user.id, query),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/runs/{id}",
+    summary: "One run",
+    auth: "user",
+    params,
+    status: 200,
+    answer: runSchema,
+    errors: ["not_found"],
+    run: async ({ deps, caller, params }) => getRun(deps.db, caller.user.id, params.id),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/runs/{id}/cancel",
+    summary: "Cancel a run; answers when no process of it is left",
+    auth: "user",
+    params,
+    status: 200,
+    answer: runSchema,
+    errors: ["not_found", "conflict", "host_unavailable"],
+    run: async ({ deps, caller, params }) => {
+      const run = await getRun(deps.db, caller.user.id, params.id);
+      if (isEnded(run.status)) throw new AppError("conflict", "The run has ended already.", { runId: run.id });
+      const host = await hostOfRun(deps, caller);
+      const call = { method: "POST", path: `/v1/runs/${run.id}/cancel`, deadlineMs: longDeadlineMs } as const;
+      return applyRunAnswer(deps, host, await callHostJson(deps, host, caller, call, runAnswer));
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/runs/{id}/events",
+    summary: "The run's output and changes as server-sent events, from the offset in Last-Event-ID or ?after",
+    auth: "user",
+    params,
+    query: z.object({ after: offset.optional() }),
+    status: 200,
+    media: "text/event-stream",
+    errors: ["not_found", "host_unavailable"],
+    run: async ({ deps, c, caller, params, query }) => {
+      const last = c.req.header("last-event-id");
+      const resumed = last ? parseOr400(z.object({ "Last-Event-ID": offset }), { "Last-Event-ID": last }, "header") : null;
+      const after = resumed?.["Last-Event-ID"] ?? query.after ?? 0;
+      return passThrough(deps, caller, params.id, `events?after=${after}`, c.req.raw.signal);
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/runs/{id}/stderr",
+    summary: "The run's standard error as text, at most its last 1 MiB",
+    auth: "user",
+    params,
+    status: 200,
+    media: "text/plain",
+    errors: ["not_found", "host_unavailable"],
+    run: async ({ deps, c, caller, params }) => passThrough(deps, caller, params.id, "stderr", c.req.raw.signal),
+  }),
+];
+
+async function passThrough(deps: Deps, caller: Caller, runId: string, what: string, signal: AbortSignal): Promise<Response> {
+  await getRun(deps.db, caller.user.id, runId);
+  const host = await hostOfRun(deps, caller);
+  const response = await callHost(deps, host, caller, { method: "GET", path: `/v1/runs/${runId}/${what}`, signal });
+  const headers = {
+    "content-type": response.headers.get("content-type") ?? "application/octet-stream",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+  };
+  return new Response(response.body, { status: response.status, headers });
+}
+
+async function hostOfRun({ db }: Deps, caller: Caller): Promise<HostTarget> {
+  const host = await findHostOfUser(db, caller.user.id);
+  if (!host) throw new AppError("host_unavailable", "The run has no host yet.", { retryAfter: 5 });
+  return host;
+}

@@ -1,0 +1,118 @@
+/** Browser sessions, socket tickets, and who is calling. */
+import { AppError } from "@berth/shared/errors";
+import { id, time, workspaceSchema } from "@berth/shared/resources";
+import { z } from "zod";
+import type { Authenticator } from "../authenticate.ts";
+import type { Deps } from "../deps.ts";
+import { findLiveHosts } from "../hosts.ts";
+import { signTicket, unauthenticated } from "../jwt.ts";
+import { isAllowedOrigin } from "../origin.ts";
+import { route } from "../route.ts";
+import { readSessionCookie, sessionCookie, sessionSeconds } from "../session-cookie.ts";
+import { useSignInCode } from "../sign-in.ts";
+import { issueToken, revokeToken } from "../tokens.ts";
+import { findUser, userRole } from "../users.ts";
+import { findWorkspace } from "../workspaces.ts";
+
+const sessionBody = z.union([
+  z.strictObject({ code: z.string().min(1).max(200) }),
+  z.strictObject({ token: z.string().min(1).max(8192) }),
+]);
+
+const meSchema = z.object({
+  user: z.object({ id, name: z.string(), role: userRole, createdAt: time }),
+  role: userRole,
+  limits: z.object({ agents: z.int(), concurrentRuns: z.int(), memoryBytes: z.int(), cpus: z.number() }),
+  workspace: workspaceSchema,
+  /** The built-in demo model answers instead of a real one. */
+  demoModel: z.boolean(),
+});
+
+export const sessionRoutes = [
+  route({
+    method: "POST",
+    path: "/session",
+    summary: "Sign a browser in: a one-time code or an API token becomes the session cookie",
+    auth: "none",
+    body: sessionBody,
+    status: 204,
+    errors: ["unauthenticated", "forbidden"],
+    run: async ({ deps, c, authenticator, body }) => {
+      refuseForeignOrigin(deps, c.req.raw);
+      const cookie = "code" in body ? openSession(deps, body.code) : keepToken(deps, authenticator, body.token);
+      c.set("cookie", await cookie);
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: "/session",
+    summary: "Sign a browser out: the session ends and the cookie goes",
+    auth: "none",
+    status: 204,
+    errors: ["forbidden"],
+    run: async ({ deps, c, authenticator }) => {
+      refuseForeignOrigin(deps, c.req.raw);
+      await endSession(deps, authenticator, readSessionCookie(c.req.raw));
+      c.set("cookie", sessionCookie(deps.settings.BERTH_PUBLIC_URL, "", 0));
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/tickets",
+    summary: "A ticket that opens sockets for 30 seconds, sent as the second subprotocol",
+    auth: "user",
+    status: 201,
+    answer: z.object({ ticket: z.string() }),
+    run: async ({ deps, caller }) => {
+      const claims = { sub: caller.user.id, tid: caller.token.id, texp: caller.token.expiresAt };
+      return { ticket: await signTicket(deps.keyring, deps.settings.BERTH_PUBLIC_URL, claims, deps.now()) };
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/me",
+    summary: "The caller: user, role, limits, workspace",
+    auth: "user",
+    status: 200,
+    answer: meSchema,
+    run: async ({ deps, caller }) => {
+      const { settings, db } = deps;
+      const { hostId, ...user } = caller.user;
+      const limits = {
+        agents: settings.BERTH_MAX_AGENTS,
+        concurrentRuns: settings.BERTH_MAX_RUNS,
+        memoryBytes: settings.BERTH_MEMORY_BYTES,
+        cpus: settings.BERTH_CPUS,
+      };
+      const workspace = await findWorkspace(db, settings, caller.user);
+      const { demoModel } = await findLiveHosts(db, deps.now(), hostId);
+      return { user, role: user.role, limits, workspace, demoModel };
+    },
+  }),
+];
+
+/** A page elsewhere may neither sign a browser in as somebody else nor sign it out. */
+function refuseForeignOrigin({ settings }: Deps, request: Request): void {
+  const origin = request.headers.get("origin");
+  if (origin !== null && !isAllowedOrigin(settings, request, origin))
+    throw new AppError("forbidden", "A browser signs in from the dashboard's own origin alone.");
+}
+
+async function openSession(deps: Deps, code: string): Promise<string> {
+  const userId = await useSignInCode(deps.db, deps.now(), code);
+  const user = userId === null ? undefined : await findUser(deps.db, userId);
+  if (!user || user.disabled) throw unauthenticated();
+  const session = await issueToken(deps, { userId: user.id, kind: "session", name: "browser", seconds: sessionSeconds });
+  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, session.token, sessionSeconds);
+}
+
+/** The API token itself is the cookie, so that revoking it ends the session too. */
+async function keepToken(deps: Deps, authenticator: Authenticator, jwt: string): Promise<string> {
+  const { token } = await authenticator.fromToken(jwt);
+  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, jwt, token.expiresAt - Math.floor(deps.now() / 1000));
+}
+
+async function endSession(deps: Deps, authenticator: Authenticator, jwt: string | null): Promise<void> {
+  const caller = jwt === null ? null : await authenticator.fromToken(jwt).catch(() => null);
+  if (caller?.token.kind === "session") await revokeToken(deps.db, deps.now(), caller.user.id, caller.token.id);
+}

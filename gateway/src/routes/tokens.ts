@@ -1,0 +1,40 @@
+/** The user's own API tokens. */
+import { id } from "@berth/shared/resources";
+import { z } from "zod";
+import { pageQuery, pageSchema } from "../page.ts";
+import { route } from "../route.ts";
+import { createdTokenSchema, createTokenBody, issueToken, listTokens, revokeToken, tokenSchema } from "../tokens.ts";
+
+export const tokenRoutes = [
+  route({
+    method: "GET",
+    path: "/v1/tokens",
+    summary: "The user's API tokens that can still be used",
+    auth: "user",
+    query: pageQuery,
+    status: 200,
+    answer: pageSchema(tokenSchema),
+    run: async ({ deps, caller, query }) => listTokens(deps.db, deps.now(), caller.user.id, query),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/tokens",
+    summary: "Create an API token; the token itself is shown once",
+    auth: "user",
+    body: createTokenBody,
+    status: 201,
+    answer: createdTokenSchema,
+    run: async ({ deps, caller, body }) =>
+      issueToken(deps, { userId: caller.user.id, kind: "api", name: body.name, seconds: body.expiresInSeconds }),
+  }),
+  route({
+    method: "DELETE",
+    path: "/v1/tokens/{id}",
+    summary: "Revoke a token at once",
+    auth: "user",
+    params: z.object({ id }),
+    status: 204,
+    errors: ["not_found"],
+    run: async ({ deps, caller, params }) => revokeToken(deps.db, deps.now(), caller.user.id, params.id),
+  }),
+];

@@ -1,0 +1,62 @@
+/** The user's workspace: asked of its host, or as the host told it last. */
+import { AppError } from "@berth/shared/errors";
+import { workspaceSchema } from "@berth/shared/resources";
+import { callHostJson, longDeadlineMs } from "../host-call.ts";
+import { findHostOfUser, placeUser } from "../hosts.ts";
+import { route } from "../route.ts";
+import { absentWorkspace, findWorkspace } from "../workspaces.ts";
+
+const askMs = 2000;
+
+export const workspaceRoutes = [
+  route({
+    method: "GET",
+    path: "/v1/workspace",
+    summary: "The state of the user's workspace; as last reported when its host does not answer",
+    auth: "user",
+    status: 200,
+    answer: workspaceSchema,
+    run: async ({ deps, caller }) => {
+      const host = await findHostOfUser(deps.db, caller.user.id);
+      if (!host) return absentWorkspace(deps.settings, null);
+      const call = { method: "GET", path: "/v1/workspace", deadlineMs: askMs } as const;
+      try {
+        return await callHostJson(deps, host, caller, call, workspaceSchema);
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error;
+        return findWorkspace(deps.db, deps.settings, caller.user);
+      }
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/workspace/start",
+    summary: "Start the workspace; answers when it is running",
+    auth: "user",
+    status: 200,
+    answer: workspaceSchema,
+    errors: ["host_unavailable", "no_host"],
+    run: async ({ deps, caller }) => {
+      const { db, settings } = deps;
+      const placed = await findHostOfUser(db, caller.user.id);
+      const host = placed ?? (await placeUser(db, deps.now(), caller.user.id, settings.BERTH_MEMORY_BYTES));
+      const call = { method: "POST", path: "/v1/workspace/start", deadlineMs: longDeadlineMs } as const;
+      return callHostJson(deps, host, caller, call, workspaceSchema);
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/workspace/stop",
+    summary: "Stop the workspace; its runs are cancelled, its files stay",
+    auth: "user",
+    status: 200,
+    answer: workspaceSchema,
+    errors: ["host_unavailable"],
+    run: async ({ deps, caller }) => {
+      const host = await findHostOfUser(deps.db, caller.user.id);
+      if (!host) return absentWorkspace(deps.settings, null);
+      const call = { method: "POST", path: "/v1/workspace/stop", deadlineMs: longDeadlineMs } as const;
+      return callHostJson(deps, host, caller, call, workspaceSchema);
+    },
+  }),
+];

@@ -1,0 +1,97 @@
+/** Runs as the gateway knows them: a copy of what hosts report, applied by revision, whoever brings it. */
+import { AppError } from "@berth/shared/errors";
+import type { ReportedRun } from "@berth/shared/host-api";
+import { id, runStatus, type Run } from "@berth/shared/resources";
+import { and, desc, eq, inArray, sql, type SQL } from "drizzle-orm";
+import type { z } from "zod";
+import type { Database } from "./database.ts";
+import { afterCursor, pageQuery, toPage, type Page } from "./page.ts";
+import { agents, hosts, runs, users } from "./schema.ts";
+import { specColumns } from "./agents.ts";
+
+/** A page holds at most this many characters of runs (prompts and results are long), and at least one run. */
+const pageLength = 4_000_000;
+
+export const runsQuery = pageQuery.extend({
+  agentId: id.optional(),
+  status: runStatus.optional(),
+  triggerId: id.optional(),
+});
+
+/** The user's runs, newest first. A page ends early rather than grow without bound. */
+export async function listRuns(db: Database, userId: string, query: z.infer<typeof runsQuery>): Promise<Page<Run>> {
+  const filters = [
+    eq(runs.userId, userId),
+    query.agentId && eq(runs.agentId, query.agentId),
+    query.status && eq(runs.status, query.status),
+    query.triggerId && eq(runs.triggerId, query.triggerId),
+    afterCursor(query, runs.createdAt, runs.id, "newest first"),
+  ];
+  const rows = await db
+    .select({ id: runs.id, createdAt: runs.createdAt, length: sql<number>`length(${runs.data})` })
+    .from(runs)
+    .where(and(...filters.filter((filter) => filter !== undefined && filter !== "")))
+    .orderBy(desc(runs.createdAt), desc(runs.id))
+    .limit(query.limit + 1);
+  let length = 0;
+  const fitting = rows.findIndex((row, at) => (length += row.length) > pageLength && at > 0);
+  const page = toPage(rows, Math.min(query.limit, fitting === -1 ? query.limit : fitting), (row) => row.id);
+  const data = await loadRuns(db, page.items);
+  return { items: page.items.flatMap((runId) => data.get(runId) ?? []), nextCursor: page.nextCursor };
+}
+
+/** The user's run. Throws `not_found`. */
+export async function getRun(db: Database, userId: string, runId: string): Promise<Run> {
+  const [row] = await db
+    .select({ data: runs.data })
+    .from(runs)
+    .where(and(eq(runs.id, runId), eq(runs.userId, userId)));
+  if (!row) throw new AppError("not_found", "There is no such run.");
+  return row.data;
+}
+
+/** Prepares the one query before a run starts: the agent, the user's host, and the run of that id if there is one already. */
+export function prepareRunTarget(db: Database) {
+  return db
+    .select({ agent: specColumns, host: { id: hosts.id, url: hosts.url }, run: runs.data })
+    .from(agents)
+    .innerJoin(users, eq(users.id, agents.userId))
+    .leftJoin(hosts, eq(hosts.id, users.hostId))
+    .leftJoin(runs, and(eq(runs.id, sql.placeholder("runId")), eq(runs.userId, agents.userId)))
+    .where(
+      and(
+        eq(agents.id, sql.placeholder("agentId")),
+        eq(agents.userId, sql.placeholder("userId")),
+        sql`${agents.deletedAt} is null`,
+      ),
+    )
+    .prepare();
+}
+
+/**
+ * The statement that applies runs of a host to the copy, any number at once. A run is taken when its user is placed on
+ * that host and it is new, or newer by revision in the same epoch, or of another epoch; an ended run never goes back.
+ */
+export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[]): SQL {
+  return sql`
+    insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, trigger_id, created_at, data)
+    select json_extract(j.value, '$.id'), u.id, json_extract(j.value, '$.agentId'), ${hostId}, ${epoch},
+      json_extract(j.value, '$.rev'), json_extract(j.value, '$.status'), json_extract(j.value, '$.trigger.triggerId'),
+      json_extract(j.value, '$.createdAt'), json_remove(j.value, '$.userId', '$.rev')
+    from json_each(${JSON.stringify(reported)}) j
+    join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
+    where true
+    on conflict (id) do update set host_id = excluded.host_id, epoch = excluded.epoch, rev = excluded.rev,
+      status = excluded.status, data = excluded.data
+    where runs.user_id = excluded.user_id and runs.agent_id = excluded.agent_id
+      and (runs.host_id is null or runs.host_id = excluded.host_id)
+      and (runs.epoch is not excluded.epoch or runs.rev < excluded.rev)
+      and (runs.status not in ('completed', 'failed', 'cancelled')
+        or excluded.status in ('completed', 'failed', 'cancelled'))`;
+}
+
+async function loadRuns(db: Database, ids: string[]): Promise<Map<string, Run>> {
+  const wanted = sql`(select value from json_each(${JSON.stringify(ids)}))`;
+  const rows = await db.select({ id: runs.id, data: runs.data }).from(runs).where(inArray(runs.id, wanted));
+  return new Map(rows.map((row) => [row.id, row.data]));
+}

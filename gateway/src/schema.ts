@@ -1,0 +1,136 @@
+/**
+ * The gateway's tables. Users, tokens, agents, placement are facts of the gateway; workspaces, runs and an agent's
+ * variable names are copies of what hosts report, so they carry (epoch, rev) and no foreign keys. Times are ISO 8601 UTC
+ * with milliseconds, so that text order is time order.
+ */
+import type { HostLoad, JoinBody } from "@berth/shared/host-api";
+import type { Run, RunStatus, RuntimeName, Workspace } from "@berth/shared/resources";
+import { sql } from "drizzle-orm";
+import { index, integer, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+
+export const users = sqliteTable(
+  "users",
+  {
+    id: text().primaryKey(),
+    name: text().notNull().unique(),
+    role: text().$type<"user" | "admin">().notNull(),
+    disabled: integer({ mode: "boolean" }).notNull().default(false),
+    /** Placement: the one host that has the user's workspace. */
+    hostId: text("host_id"),
+    createdAt: text("created_at").notNull(),
+  },
+  (table) => [index("users_host").on(table.hostId), index("users_created").on(table.createdAt, table.id)],
+);
+
+export const tokens = sqliteTable(
+  "tokens",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    kind: text().$type<"api" | "session">().notNull(),
+    name: text().notNull(),
+    createdAt: text("created_at").notNull(),
+    expiresAt: text("expires_at").notNull(),
+    lastUsedAt: text("last_used_at"),
+    revokedAt: text("revoked_at"),
+  },
+  (table) => [index("tokens_user").on(table.userId, table.createdAt), index("tokens_revoked").on(table.revokedAt)],
+);
+
+/** One-time sign-in codes, by SHA-256. */
+export const signInCodes = sqliteTable("sign_in_codes", {
+  hash: text().primaryKey(),
+  userId: text("user_id")
+    .notNull()
+    .references(() => users.id),
+  expiresAt: text("expires_at").notNull(),
+  usedAt: text("used_at"),
+});
+
+/** One-time join tokens, by SHA-256; `hostId` and `publicKey` are of the host that used it. */
+export const joinTokens = sqliteTable("join_tokens", {
+  hash: text().primaryKey(),
+  createdAt: text("created_at").notNull(),
+  expiresAt: text("expires_at").notNull(),
+  usedAt: text("used_at"),
+  hostId: text("host_id"),
+  publicKey: text("public_key"),
+});
+
+export const hosts = sqliteTable("hosts", {
+  id: text().primaryKey(),
+  name: text().notNull(),
+  url: text().notNull(),
+  publicKey: text("public_key", { mode: "json" }).$type<JoinBody["publicKey"]>().notNull(),
+  createdAt: text("created_at").notNull(),
+  draining: integer({ mode: "boolean" }).notNull().default(false),
+  removedAt: text("removed_at"),
+  lastReportAt: text("last_report_at"),
+  version: text(),
+  /** The host's database that the copy is of, the revision up to which it is complete, and the last report's number. */
+  epoch: text(),
+  rev: integer().notNull().default(0),
+  seq: integer().notNull().default(0),
+  load: text({ mode: "json" }).$type<HostLoad>(),
+});
+
+export const workspaces = sqliteTable("workspaces", {
+  userId: text("user_id").primaryKey(),
+  hostId: text("host_id").notNull(),
+  data: text({ mode: "json" }).$type<Workspace>().notNull(),
+});
+
+export const agents = sqliteTable(
+  "agents",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    name: text().notNull(),
+    runtime: text().$type<RuntimeName>().notNull(),
+    model: text(),
+    instructions: text(),
+    version: integer().notNull(),
+    createdAt: text("created_at").notNull(),
+    updatedAt: text("updated_at").notNull(),
+    /** A tombstone: hidden, its name is free again; kept until the host has dropped the agent and its runs are gone. */
+    deletedAt: text("deleted_at"),
+    droppedAt: text("dropped_at"),
+    /** The copy of the variables' names, with the host's epoch and revision of it. */
+    envKeys: text("env_keys", { mode: "json" }).$type<string[]>().notNull(),
+    envEpoch: text("env_epoch"),
+    envRev: integer("env_rev"),
+  },
+  (table) => [
+    uniqueIndex("agents_name").on(table.userId, table.name).where(sql`deleted_at is null`),
+    index("agents_user").on(table.userId, table.createdAt, table.id),
+    index("agents_undropped").on(table.userId).where(sql`deleted_at is not null and dropped_at is null`),
+  ],
+);
+
+export const runs = sqliteTable(
+  "runs",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id").notNull(),
+    agentId: text("agent_id").notNull(),
+    /** Null while a run is pending at the gateway; then the host whose revision this is. */
+    hostId: text("host_id"),
+    epoch: text(),
+    rev: integer(),
+    status: text().$type<RunStatus>().notNull(),
+    triggerId: text("trigger_id"),
+    createdAt: text("created_at").notNull(),
+    /** The contract's run object, whole. */
+    data: text({ mode: "json" }).$type<Run>().notNull(),
+  },
+  (table) => [
+    index("runs_user").on(table.userId, table.createdAt, table.id),
+    index("runs_agent").on(table.agentId, table.createdAt, table.id),
+    index("runs_created").on(table.createdAt),
+    index("runs_unended").on(table.agentId).where(sql`status in ('pending', 'starting', 'running')`),
+  ],
+);

@@ -1,0 +1,46 @@
+/** Starting a run: the id is chosen here, so that a retry after any crash meets the same run; the host admits it. */
+import { AppError } from "@berth/shared/errors";
+import { runAnswer, type ReportedRun, type RunAnswer, type StartRunBody } from "@berth/shared/host-api";
+import { newId, runIdOf } from "@berth/shared/ids";
+import { runSchema, type Run } from "@berth/shared/resources";
+import type { Caller } from "./authenticate.ts";
+import type { Deps } from "./deps.ts";
+import { callHostJson } from "./host-call.ts";
+import { placeUser, type HostTarget } from "./hosts.ts";
+import { upsertRuns, type prepareRunTarget } from "./runs.ts";
+
+export interface NewRun {
+  agentId: string;
+  prompt: string;
+  idempotencyKey: string | null;
+}
+
+/** Starts a run, or finds the one that the same key started. Throws `not_found`, `conflict`, and what the host refuses with. */
+export async function startRun(
+  deps: Deps,
+  loadTarget: ReturnType<typeof prepareRunTarget>,
+  caller: Caller,
+  { agentId, prompt, idempotencyKey }: NewRun,
+): Promise<Run> {
+  const userId = caller.user.id;
+  const runId = idempotencyKey === null ? newId("run") : await runIdOf(userId, agentId, idempotencyKey);
+  const target = await loadTarget.get({ runId, agentId, userId });
+  if (!target) throw new AppError("not_found", "There is no such agent.");
+  if (target.run) return samePrompt(target.run, prompt);
+  const host = target.host ?? (await placeUser(deps.db, deps.now(), userId, deps.settings.BERTH_MEMORY_BYTES));
+  const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt, payload: null } as const;
+  const body: StartRunBody = { run, agent: target.agent };
+  const answer = await callHostJson(deps, host, caller, { method: "POST", path: "/v1/runs", body }, runAnswer);
+  return samePrompt(await applyRunAnswer(deps, host, answer), prompt);
+}
+
+/** Applies a host's answer to the copy as a report would be; the contract's run of it. */
+export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch, run }: RunAnswer): Promise<Run> {
+  await atomic([upsertRuns(host.id, epoch, [run satisfies ReportedRun])]);
+  return runSchema.parse(run);
+}
+
+function samePrompt(run: Run, prompt: string): Run {
+  if (run.prompt === prompt) return run;
+  throw new AppError("conflict", "This Idempotency-Key was used with another prompt.", { runId: run.id });
+}
