@@ -1,0 +1,153 @@
+/**
+ * What the kernel says of a container: its processes, its memory, CPU and process counts, its OOM kills; and the one way
+ * to end a run's processes. Reads cgroup v1 and v2 through /proc/<init pid>/cgroup; knows nothing of the engine.
+ */
+import { readFileSync, readdirSync, statSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** Directories of a container's cgroup by what is read there; under v2 all are the same. */
+export interface Cgroup {
+  version: 1 | 2;
+  memory: string;
+  cpu: string;
+  pids: string;
+}
+export interface Usage {
+  /** Without page cache that the kernel can drop. */
+  memoryBytes: number;
+  cpuNs: number;
+  pids: number;
+}
+
+/** Identifies a process beyond the reuse of its pid: the pid and its start time in clock ticks since boot. */
+export interface ProcessId {
+  pid: number;
+  start: string;
+}
+
+/** The cgroup of the container whose init has this pid; null if that process is gone. */
+export function findCgroup(initPid: number, root = "/sys/fs/cgroup"): Cgroup | null {
+  const text = read(`/proc/${initPid}/cgroup`);
+  if (text === null) return null;
+  const paths = new Map<string, string>();
+  for (const line of text.split("\n")) {
+    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    for (const controller of (controllers ?? "").split(",")) if (path !== undefined) paths.set(controller, path);
+  }
+  const memory = paths.get("memory");
+  if (memory === undefined) {
+    const unified = `${root}${paths.get("") ?? ""}`;
+    return { version: 2, memory: unified, cpu: unified, pids: unified };
+  }
+  return {
+    version: 1,
+    memory: `${root}/memory${memory}`,
+    cpu: `${root}/cpuacct${paths.get("cpuacct") ?? memory}`,
+    pids: `${root}/pids${paths.get("pids") ?? memory}`,
+  };
+}
+
+/** Present use; null if the container is gone. */
+export function readUsage(cgroup: Cgroup): Usage | null {
+  const v1 = cgroup.version === 1;
+  const used = read(`${cgroup.memory}/${v1 ? "memory.usage_in_bytes" : "memory.current"}`);
+  const stat = read(`${cgroup.memory}/memory.stat`);
+  const cpu = read(v1 ? `${cgroup.cpu}/cpuacct.usage` : `${cgroup.cpu}/cpu.stat`);
+  const pids = read(`${cgroup.pids}/pids.current`);
+  if (used === null || stat === null || cpu === null || pids === null) return null;
+  const inactive = field(stat, v1 ? "total_inactive_file" : "inactive_file");
+  return {
+    memoryBytes: Math.max(0, Number(used) - inactive),
+    cpuNs: v1 ? Number(cpu) : field(cpu, "usage_usec") * 1000,
+    pids: Number(pids),
+  };
+}
+
+/** How many processes the kernel has killed here for want of memory; null if the container is gone. */
+export function readOomKills(cgroup: Cgroup): number | null {
+  const text = read(`${cgroup.memory}/${cgroup.version === 1 ? "memory.oom_control" : "memory.events"}`);
+  return text === null ? null : field(text, "oom_kill");
+}
+
+/** Host pids of the container's processes with this uid and, if given, this gid. */
+export function processesOf(cgroup: Cgroup, uid: number, gid?: number): number[] {
+  const list = read(`${cgroup.pids}/cgroup.procs`) ?? "";
+  return list.split("\n").filter(Boolean).map(Number).filter((pid) => {
+    const status = read(`/proc/${pid}/status`);
+    if (status === null || /^State:\s+[ZX]/m.test(status)) return false;
+    const uids = /^Uid:\s+(\d+)/m.exec(status)?.[1];
+    const gids = /^Gid:\s+(\d+)/m.exec(status)?.[1];
+    return Number(uids) === uid && (gid === undefined || Number(gids) === gid);
+  });
+}
+
+/**
+ * Ends every process of (uid, gid) in the container, however it forked: TERM first, then KILL after `graceMs`, again and
+ * again until none is left. Throws if some are left after 10 s.
+ */
+export async function endProcesses(cgroup: Cgroup, uid: number, gid: number | undefined, graceMs: number): Promise<void> {
+  const startedAt = performance.now();
+  let signal: NodeJS.Signals = graceMs > 0 ? "SIGTERM" : "SIGKILL";
+  let pids = processesOf(cgroup, uid, gid);
+  for (let round = 0; pids.length > 0; round++) {
+    const elapsed = performance.now() - startedAt;
+    if (elapsed > graceMs + 10_000) throw new Error(`${pids.length} processes of uid ${uid} survive SIGKILL`);
+    if (elapsed >= graceMs) signal = "SIGKILL";
+    if (signal === "SIGKILL" || round === 0) for (const pid of pids) send(pid, signal);
+    await delay(signal === "SIGKILL" ? 1 : 5);
+    pids = processesOf(cgroup, uid, gid);
+  }
+}
+
+/** The process now behind a pid; null if there is none. */
+export function identify(pid: number): ProcessId | null {
+  const stat = pid > 0 ? read(`/proc/${pid}/stat`) : null;
+  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields && fields[0] !== "Z" && fields[0] !== "X" ? { pid, start: fields[19]! } : null;
+}
+
+/** Whether that very process still lives. */
+export const isAlive = (process: ProcessId) => identify(process.pid)?.start === process.start;
+
+/** Whether a process of `uid` in the network namespace of `initPid` listens on 127.0.0.1:`port`. */
+export function isListening(initPid: number, port: number, uid: number): boolean {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return (read(`/proc/${initPid}/net/tcp`) ?? "").split("\n").some((line) => {
+    const columns = line.trim().split(/\s+/);
+    return columns[1] === local && columns[3] === "0A" && Number(columns[7]) === uid;
+  });
+}
+
+/** Whether `target` inside the container of `initPid` is the directory `source` of the host: same device, same inode. */
+export function isSameDirectory(initPid: number, target: string, source: string): boolean {
+  const inside = statSync(`/proc/${initPid}/root${target}`, { throwIfNoEntry: false });
+  const outside = statSync(source, { throwIfNoEntry: false });
+  return inside !== undefined && outside !== undefined && inside.dev === outside.dev && inside.ino === outside.ino;
+}
+
+/** Whether this machine's memory limits are read by cgroup v1 or v2; throws a sentence if by neither. */
+export function checkCgroups(root = "/sys/fs/cgroup"): void {
+  const entries = readdirSync(root);
+  if (!entries.includes("memory") && !entries.includes("cgroup.controllers"))
+    throw new Error(`${root} has no memory controller: mount cgroups before you start the host agent`);
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+const field = (text: string, name: string) => Number(new RegExp(`^${name} (\\d+)`, "m").exec(text)?.[1] ?? 0);
+
+/** Null where the process or the container has gone meanwhile. */
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (["ENOENT", "ESRCH", "ENODEV", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
+    throw error;
+  }
+}

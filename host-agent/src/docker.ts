@@ -1,0 +1,205 @@
+/**
+ * The few engine calls Berth makes, each with a deadline, behind one interface. Knows the engine's vocabulary and its
+ * traps; knows nothing of users, agents or runs. A container or exec that is not there is null, not an exception.
+ */
+import Docker from "dockerode";
+
+export interface ContainerState {
+  id: string;
+  running: boolean;
+  /** Host pid of the container's init; 0 unless running. */
+  pid: number;
+  startedAt: string;
+  labels: Record<string, string>;
+}
+export interface ExecState {
+  running: boolean;
+  /** Null until the process has ended. */
+  exitCode: number | null;
+  /** Host pid; 0 if the exec was never started. */
+  pid: number;
+}
+export interface ContainerSpec {
+  name: string;
+  image: string;
+  labels: Record<string, string>;
+  memoryBytes: number;
+  cpus: number;
+  pids: number;
+  mounts: { source: string; target: string; readOnly: boolean }[];
+}
+export interface ExecSpec {
+  command: string[];
+  env: string[];
+  uid: number;
+  gid: number;
+  workingDir: string;
+}
+/** An event of a container of ours: a hint to look, never a fact to act upon. */
+export interface EngineEvent {
+  action: string;
+  containerId: string;
+}
+
+/** Lowest engine API this works with (Docker 20.10). */
+export const minimumApi = 1.41;
+const newestTriedApi = 1.47;
+
+export type Engine = Awaited<ReturnType<typeof connectEngine>>;
+
+/** Connects to the engine named by `DOCKER_HOST` (a Unix socket; default the local one) and settles the API version. */
+export async function connectEngine(dockerHost: string | undefined) {
+  const socketPath = (dockerHost ?? "unix:///var/run/docker.sock").replace(/^unix:\/\//, "");
+  const probe = new Docker({ socketPath });
+  const version = (await within(10_000, "version", () => probe.version())) as {
+    ApiVersion: string;
+    MinAPIVersion: string;
+  };
+  const api = Math.min(Number(version.ApiVersion.slice(2)), Number(String(newestTriedApi).slice(2)));
+  if (Number(version.ApiVersion.slice(2)) < Number(String(minimumApi).slice(2)))
+    throw new Error(`the Docker engine speaks API ${version.ApiVersion} and Berth needs ${minimumApi}: install Docker 20.10 or later`);
+  const docker = new Docker({ socketPath, version: `v1.${api}` });
+
+  return {
+    async createContainer(spec: ContainerSpec): Promise<string> {
+      const created = await within(60_000, "create", (abortSignal) =>
+        docker.createContainer({ ...toCreate(spec), abortSignal } as Docker.ContainerCreateOptions),
+      );
+      return created.id;
+    },
+    /** Starting a running container is fine. */
+    startContainer: (id: string) =>
+      within(60_000, "start", (abortSignal) => docker.getContainer(id).start({ abortSignal })).catch(unless(304)),
+    /** By id or name; null if there is none. */
+    async inspectContainer(idOrName: string): Promise<ContainerState | null> {
+      const found = await within(15_000, "inspect", (abortSignal) =>
+        docker.getContainer(idOrName).inspect({ abortSignal } as object),
+      ).catch(unless(404));
+      if (!found) return null;
+      return {
+        id: found.Id,
+        running: found.State.Running && !found.State.Dead,
+        pid: found.State.Running ? found.State.Pid : 0,
+        startedAt: found.State.StartedAt,
+        labels: found.Config.Labels ?? {},
+      };
+    },
+    /** Ends and removes it at once; one that is gone already, or is being removed, is fine. */
+    removeContainer: (id: string) =>
+      within(60_000, "remove", (abortSignal) =>
+        docker.getContainer(id).remove({ force: true, v: true, abortSignal }),
+      ).catch(unless(404, 409)),
+    async listContainers(label: string): Promise<{ id: string; running: boolean; labels: Record<string, string> }[]> {
+      const list = await within(30_000, "list", (abortSignal) =>
+        docker.listContainers({ all: true, filters: { label: [label] }, abortSignal } as Docker.ContainerListOptions),
+      );
+      return list.map((item) => ({ id: item.Id, running: item.State === "running", labels: item.Labels }));
+    },
+    async imageExists(name: string): Promise<boolean> {
+      return (await within(15_000, "image", () => docker.getImage(name).inspect()).catch(unless(404))) !== undefined;
+    },
+    /** Null if the container is gone or not running. */
+    async createExec(containerId: string, spec: ExecSpec): Promise<string | null> {
+      const exec = await within(30_000, "exec create", (abortSignal) =>
+        docker.getContainer(containerId).exec({
+          Cmd: spec.command,
+          Env: spec.env,
+          User: `${spec.uid}:${spec.gid}`,
+          WorkingDir: spec.workingDir,
+          AttachStdin: false,
+          AttachStdout: false,
+          AttachStderr: false,
+          abortSignal,
+        }),
+      ).catch(unless(404, 409));
+      return exec?.id ?? null;
+    },
+    /** Starts it detached, once: "already" if it was started before, "gone" if the engine does not know it. */
+    async startExec(execId: string): Promise<"started" | "already" | "gone"> {
+      try {
+        const answer = (await within(60_000, "exec start", (abortSignal) =>
+          docker.getExec(execId).start({ Detach: true, abortSignal } as Docker.ExecStartOptions),
+        )) as unknown as { resume(): void };
+        answer.resume(); // an answer that nobody reads keeps a descriptor open here and in the engine
+        return "started";
+      } catch (error) {
+        if (statusOf(error) === 409) return "already";
+        if (statusOf(error) === 404) return "gone";
+        throw error;
+      }
+    },
+    async inspectExec(execId: string): Promise<ExecState | null> {
+      const found = await within(15_000, "exec inspect", (abortSignal) =>
+        docker.getExec(execId).inspect({ abortSignal } as object),
+      ).catch(unless(404));
+      return found ? { running: found.Running, exitCode: found.ExitCode ?? null, pid: found.Pid ?? 0 } : null;
+    },
+    /** Calls `onEvent` for events of containers with the label until the signal ends it; rejects when the stream breaks. */
+    async watchEvents(label: string, signal: AbortSignal, onEvent: (event: EngineEvent) => void): Promise<void> {
+      const filters = { type: ["container"], label: [label], event: ["die", "destroy", "oom", "start"] };
+      const stream = await docker.getEvents({ filters: JSON.stringify(filters) as unknown as object, abortSignal: signal } as object);
+      stream.setEncoding("utf8");
+      let rest = "";
+      for await (const chunk of stream) {
+        const lines = (rest + String(chunk)).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines.filter(Boolean)) {
+          const event = JSON.parse(line) as { Action?: string; id?: string; Actor?: { ID?: string } };
+          onEvent({ action: event.Action ?? "", containerId: event.Actor?.ID ?? event.id ?? "" });
+        }
+      }
+      throw new Error("the engine ended the event stream");
+    },
+  };
+}
+
+/** One shape for every workspace: nothing but its mounts, a small /tmp and the limits. */
+function toCreate(spec: ContainerSpec): Docker.ContainerCreateOptions {
+  return {
+    name: spec.name,
+    Image: spec.image,
+    Hostname: "berth",
+    Labels: spec.labels,
+    HostConfig: {
+      NetworkMode: "none",
+      Init: true,
+      ReadonlyRootfs: true,
+      CapDrop: ["ALL"],
+      SecurityOpt: ["no-new-privileges"],
+      Memory: spec.memoryBytes,
+      MemorySwap: spec.memoryBytes,
+      NanoCpus: Math.round(spec.cpus * 1e9),
+      PidsLimit: spec.pids,
+      Tmpfs: { "/tmp": "rw,nosuid,nodev,size=64m,mode=1777" },
+      ShmSize: 16 * 2 ** 20,
+      LogConfig: { Type: "none", Config: {} },
+      RestartPolicy: { Name: "no" },
+      Mounts: spec.mounts.map(({ source, target, readOnly }) => ({
+        Type: "bind" as const,
+        Source: source,
+        Target: target,
+        ReadOnly: readOnly,
+        BindOptions: { Propagation: "rprivate" as const },
+      })),
+    },
+  };
+}
+
+/** Runs one engine call under a deadline; an engine that hangs must not hang its caller. */
+async function within<T>(ms: number, what: string, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const deadline = AbortSignal.timeout(ms);
+  const expired = new Promise<never>((_, reject) =>
+    deadline.addEventListener("abort", () => reject(new Error(`the Docker engine did not answer "${what}" in ${ms / 1000} s`)), {
+      once: true,
+    }),
+  );
+  return Promise.race([call(deadline), expired]);
+}
+
+const statusOf = (error: unknown) => (error as { statusCode?: number }).statusCode;
+/** Turns the named statuses into undefined: for us they are facts, not failures. */
+const unless =
+  (...statuses: number[]) =>
+  (error: unknown): undefined => {
+    if (!statuses.includes(statusOf(error) ?? 0)) throw error;
+  };

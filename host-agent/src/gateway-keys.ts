@@ -1,0 +1,59 @@
+/**
+ * Who calls: verifies the gateway's JWTs with its public keys. The keys are kept, so that calls of a gateway whose key
+ * address is unreachable still verify; an unknown key id makes us ask again, at most every 30 s.
+ */
+import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from "jose";
+import { AppError } from "@berth/shared/errors";
+import { type HostClaims, hostClaims } from "@berth/shared/host-api";
+import type { HostContext } from "./host.ts";
+import type { Identity } from "./identity.ts";
+import type { Store } from "./store.ts";
+
+export type VerifyGateway = (authorization: string | undefined) => Promise<HostClaims>;
+
+export function createGatewayVerifier({ hostId, clock }: HostContext, identity: Identity, store: Store): VerifyGateway {
+  let keys = JSON.parse(store.getMeta("jwks") ?? '{"keys":[]}') as JSONWebKeySet;
+  let askedAt = -Infinity;
+  let asking: Promise<void> | null = null;
+
+  async function askKeys(): Promise<void> {
+    if (performance.now() - askedAt < 30_000) return;
+    asking ??= (async () => {
+      try {
+        const answer = await fetch(`${identity.gatewayUrl}/.well-known/jwks.json`, { signal: AbortSignal.timeout(5000) });
+        if (!answer.ok) return;
+        keys = (await answer.json()) as JSONWebKeySet;
+        store.setMeta("jwks", JSON.stringify(keys));
+        askedAt = performance.now();
+      } catch {
+        // The gateway is away; what is known stays good.
+      } finally {
+        asking = null;
+      }
+    })();
+    await asking;
+  }
+
+  return async (authorization) => {
+    const token = /^Bearer (\S+)$/.exec(authorization ?? "")?.[1];
+    if (!token) throw unauthenticated();
+    try {
+      const { kid } = decodeProtectedHeader(token);
+      if (!keys.keys.some((key) => key.kid === kid)) await askKeys();
+      const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
+        algorithms: ["EdDSA"],
+        issuer: identity.issuer,
+        audience: hostId,
+        requiredClaims: ["sub", "exp"],
+        clockTolerance: 30,
+        currentDate: new Date(clock.now()),
+      });
+      return hostClaims.parse(payload);
+    } catch (error) {
+      throw unauthenticated(error);
+    }
+  };
+}
+
+const unauthenticated = (cause?: unknown) =>
+  new AppError("unauthenticated", "This call does not carry a valid token of this host's gateway.", {}, { cause });

@@ -1,0 +1,108 @@
+/** What the parts of a host agent share: settings, clock, log and the bus on which changes are told. Plain data. */
+import { EventEmitter } from "node:events";
+import type { Log } from "@berth/shared/log";
+import type { Settings } from "@berth/shared/settings";
+
+/** The gateway's time: this machine's clock, corrected by what the gateway last said. */
+export interface Clock {
+  /** Milliseconds since 1970, by the gateway's time. */
+  now(): number;
+  iso(): string;
+  /** Takes the gateway's time, in milliseconds since 1970. */
+  follow(gatewayNow: number): void;
+}
+
+export function createClock(): Clock {
+  let offsetMs = 0;
+  const now = () => Date.now() + offsetMs;
+  return {
+    now,
+    iso: () => new Date(now()).toISOString(),
+    follow: (gatewayNow) => {
+      // A difference below a second is the answer's way here, not the clock's.
+      offsetMs = Math.abs(gatewayNow - Date.now()) < 1000 ? 0 : gatewayNow - Date.now();
+    },
+  };
+}
+
+/** Tells that something changed; what it is now is read from its owner. Topics: a run, a user, all of the host. */
+export interface Bus {
+  emit(...topics: Topic[]): void;
+  /** Calls on each change until the returned function is called. */
+  on(topic: Topic, onChange: () => void): () => void;
+}
+export type Topic = `run:${string}` | `user:${string}` | "host";
+
+export function createBus(): Bus {
+  const emitter = new EventEmitter().setMaxListeners(0);
+  return {
+    emit: (...topics) => topics.forEach((topic) => void emitter.emit(topic)),
+    on(topic, onChange) {
+      emitter.on(topic, onChange);
+      return () => void emitter.off(topic, onChange);
+    },
+  };
+}
+
+/** Remembers a change that comes while nobody waits: `next` answers at once then. */
+export interface Latch {
+  set(): void;
+  /** True if something was set within `ms`; false when the time ran out or the signal ended it. */
+  next(ms: number, signal?: AbortSignal): Promise<boolean>;
+}
+
+export function createLatch(): Latch {
+  let isSet = false;
+  let wake: (() => void) | null = null;
+  return {
+    set() {
+      isSet = true;
+      wake?.();
+    },
+    async next(ms, signal) {
+      if (!isSet && !signal?.aborted) {
+        await new Promise<void>((resolve) => {
+          const done = () => {
+            clearTimeout(timer);
+            signal?.removeEventListener("abort", done);
+            wake = null;
+            resolve();
+          };
+          const timer = setTimeout(done, ms);
+          signal?.addEventListener("abort", done, { once: true });
+          wake = done;
+        });
+      }
+      const was = isSet;
+      isSet = false;
+      return was;
+    },
+  };
+}
+
+/** Runs jobs of the same key one after the other; other keys go on beside them. */
+export function createLocks() {
+  const tails = new Map<string, Promise<unknown>>();
+  return async function locked<T>(key: string, job: () => Promise<T>): Promise<T> {
+    const before = tails.get(key) ?? Promise.resolve();
+    const mine = before.then(job, job);
+    const tail = mine.catch(() => undefined);
+    tails.set(key, tail);
+    try {
+      return await mine;
+    } finally {
+      if (tails.get(key) === tail) tails.delete(key);
+    }
+  };
+}
+
+/** What every part is given. */
+export interface HostContext {
+  hostId: string;
+  settings: Settings;
+  /** Absolute path of `BERTH_HOST_DATA_DIR`. */
+  dataDir: string;
+  clock: Clock;
+  log: Log;
+  bus: Bus;
+}

@@ -1,0 +1,113 @@
+/**
+ * Brings a run's process into being exactly once, whatever crashed before: the exec id is stored before the exec is
+ * started, the wrapper leaves a trace in the run's files before it does anything, and only where neither the engine nor
+ * the files know of a start is a new exec made.
+ */
+import { processesOf } from "./cgroup.ts";
+import type { Engine } from "./docker.ts";
+import type { HostContext } from "./host.ts";
+import { runtimes } from "./runtimes.ts";
+import { modelSocket } from "./sockets.ts";
+import type { AgentRow, RunRow, Store } from "./store.ts";
+import { makeAgentDirectory, makeRunFiles, readExit, runGid, type Volume } from "./volume.ts";
+import { forwarderPort, paths, type RunningContainer, type Workspaces } from "./workspace.ts";
+
+export interface LaunchDeps {
+  context: HostContext;
+  engine: Engine;
+  store: Store;
+  workspaces: Workspaces;
+}
+
+/** Where a begun run is: in a container, or "lost" with the one it was in. */
+export type Launched = RunningContainer | "lost" | "ended_before_start";
+
+/** Starts the run, or finds it started; throws where the engine cannot say (the caller tries again). */
+export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, volume: Volume): Promise<Launched> {
+  const { store, workspaces, engine } = deps;
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const run = store.getRun(runId)!;
+    if (readExit(volume, runId).hasBegun) return containerOf(workspaces, run) ?? "lost";
+    if (run.intent) return "ended_before_start";
+    const container = await workspaces.ensure(run.userId);
+    if (run.execId && run.containerId === container.id) {
+      const known = await engine.inspectExec(run.execId);
+      if (known && (known.running || known.exitCode !== null)) return container;
+      if (known && (await engine.startExec(run.execId)) !== "gone") return container;
+      if (processesOf(container.cgroup, agent.uid, runGid).length > 0) return container;
+      if (readExit(volume, runId).hasBegun) continue;
+    }
+    await workspaces.admitAgent(agent);
+    await makeAgentDirectory(volume, agent.id, agent.uid);
+    await makeRunFiles(volume, runId, agent.uid, {
+      prompt: run.prompt,
+      payload: run.payload,
+      env: dotenv(agent.env),
+      instructions: agent.instructions,
+    });
+    const execId = await engine.createExec(container.id, execOf(deps.context, run, agent));
+    if (execId === null) continue;
+    store.updateRun(runId, { execId, containerId: container.id });
+    if ((await engine.startExec(execId)) !== "gone") return container;
+  }
+  throw new Error("the container vanished at each attempt to start the run");
+}
+
+function containerOf(workspaces: Workspaces, run: RunRow): RunningContainer | null {
+  const container = workspaces.current(run.userId);
+  return container?.id === run.containerId ? container : null;
+}
+
+function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow) {
+  const files = `${paths.runs}/${run.id}`;
+  const home = `${paths.workspace}/agent-${agent.id}`;
+  const proxy = `http://127.0.0.1:${forwarderPort}`;
+  const isOffline = settings.BERTH_EGRESS === "none";
+  const env: Record<string, string> = {
+    ...agent.env,
+    HOME: home,
+    USER: `agent${agent.uid}`,
+    LOGNAME: `agent${agent.uid}`,
+    TMPDIR: `${home}/.tmp`,
+    CLAUDE_CONFIG_DIR: `${home}/.claude`,
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    DISABLE_AUTOUPDATER: "1",
+    ANTHROPIC_UNIX_SOCKET: `${paths.sockets}/${modelSocket(agent.id)}`,
+    ANTHROPIC_BASE_URL: "http://localhost",
+    ANTHROPIC_API_KEY: run.token,
+    BERTH_RUN_ID: run.id,
+    BERTH_AGENT_ID: agent.id,
+    // The wrapper resumes the session if its file is there, and says so if it should be and is not.
+    BERTH_SESSION_ID: agent.sessionId,
+    BERTH_SESSION: agent.sessionUsed ? "known" : "new",
+    // Half of the container's processes: a fork bomb of one agent leaves the others room.
+    BERTH_NPROC: String(Math.max(32, Math.floor(settings.BERTH_PIDS / 2))),
+    ...(run.payload !== null && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
+    ...(!isOffline && {
+      HTTP_PROXY: proxy,
+      HTTPS_PROXY: proxy,
+      http_proxy: proxy,
+      https_proxy: proxy,
+      NO_PROXY: "localhost,127.0.0.1",
+      no_proxy: "localhost,127.0.0.1",
+      NODE_USE_ENV_PROXY: "1",
+    }),
+  };
+  const instructions = agent.instructions === null ? null : `${files}/instructions`;
+  return {
+    command: ["/opt/berth/bin/berth-run", files, agent.runtime, ...runtimes[agent.runtime].args(agent, { instructions })],
+    env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
+    uid: agent.uid,
+    gid: runGid,
+    workingDir: home,
+  };
+}
+
+/** The environment as a `.env` file that a shell and the usual libraries read alike. */
+export function dotenv(env: Record<string, string>): string {
+  const quote = (value: string) =>
+    value.includes("'") ? `"${value.replaceAll(/[\\"$`]/g, (special) => `\\${special}`)}"` : `'${value}'`;
+  return Object.entries(env)
+    .map(([key, value]) => `${key}=${quote(value)}\n`)
+    .join("");
+}

@@ -1,0 +1,42 @@
+/** The host agent's process: settings, one instance a data directory, signals, exit codes. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import Database from "better-sqlite3";
+import { createLog, messageOf } from "@berth/shared/log";
+import { parseSettings, SettingsError } from "@berth/shared/settings";
+import { startHostAgent } from "./host-agent.ts";
+
+const log = createLog((line) => process.stdout.write(`${line}\n`));
+
+/** Holds the data directory for the life of this process; the kernel lets go of it however the process ends. */
+function lockDirectory(dataDir: string): void {
+  const lock = new Database(join(dataDir, "host.lock"), { timeout: 0 });
+  try {
+    lock.pragma("locking_mode = EXCLUSIVE");
+    lock.exec("BEGIN EXCLUSIVE");
+  } catch (error) {
+    throw new SettingsError(`Another host agent uses ${dataDir}: stop it, or set BERTH_HOST_DATA_DIR to another directory.`, { cause: error });
+  }
+  locks.push(lock);
+}
+const locks: Database.Database[] = [];
+
+let agent: Awaited<ReturnType<typeof startHostAgent>> | null = null;
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  process.once(signal, () => {
+    setTimeout(() => process.exit(0), 8000).unref();
+    void (agent?.close() ?? Promise.resolve()).finally(() => process.exit(0));
+  });
+}
+try {
+  const settings = parseSettings(process.env);
+  const dataDir = resolve(settings.BERTH_HOST_DATA_DIR);
+  mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+  lockDirectory(dataDir);
+  writeFileSync(join(dataDir, "host.pid"), `${process.pid}\n`);
+  agent = await startHostAgent({ settings, dataDir, version: "0.1.0", log });
+} catch (error) {
+  process.stderr.write(`${messageOf(error)}\n`);
+  if (!(error instanceof SettingsError)) log.error("host_failed", { error: messageOf(error) });
+  process.exit(error instanceof SettingsError ? 2 : 1);
+}

@@ -1,0 +1,182 @@
+/**
+ * The lines of a run's `out` file by byte offset: the one way every reader gets output, from any offset, while the run
+ * goes on and after it ended. Memory is bounded: a long line is passed on in chunks and never held by more than one
+ * reader at a time. Knows nothing of HTTP, sockets or runs' states.
+ */
+import { open, type FileHandle } from "node:fs/promises";
+import type { RuntimeName } from "@berth/shared/resources";
+
+/** One event's data: JSON text, whole or (for a long line) in chunks that together are the JSON text. */
+export interface OutputLine {
+  /** Byte offset in the log just after the line. */
+  offset: number;
+  data: string | AsyncIterable<string>;
+}
+
+/** What a reader must know of the log: how far it reaches, whether it can still grow, and how to wait for more. */
+export interface LogSource {
+  path: string;
+  /** `all` shows every line as text; `json` passes JSON objects unchanged. */
+  runtime: RuntimeName;
+  /** Bytes of the log that are final; null while it can grow. */
+  sealedBytes(): number | null;
+}
+
+/** Longer lines are handed on in pieces of this many bytes, each an event of its own. */
+export const longestLineBytes = 16 * 2 ** 20;
+const chunkBytes = 64 * 1024;
+
+/**
+ * Reads the lines that are there now, from `after` on, in batches; returns the offset up to which it came. A last line
+ * without a newline counts once the log is sealed.
+ */
+export async function* readLines(source: LogSource, after: number): AsyncGenerator<OutputLine[], number> {
+  const sealed = source.sealedBytes();
+  const file = await open(source.path, "r").catch(ignoreMissing);
+  if (!file) return after;
+  try {
+    const end = sealed ?? (await file.stat()).size;
+    const chunk = Buffer.allocUnsafe(chunkBytes);
+    let at = after;
+    while (at < end) {
+      const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, end - at), at);
+      if (bytesRead === 0) return at;
+      const bytes = chunk.subarray(0, bytesRead);
+      const last = bytes.lastIndexOf(0x0a);
+      if (last >= 0) {
+        yield splitLines(bytes.subarray(0, last), at, source.runtime);
+        at += last + 1;
+        continue;
+      }
+      const line = await findLineEnd(file, at, end, sealed !== null);
+      if (!line) return at;
+      yield [await longLine(file, at, line, source.runtime)];
+      at = line.next;
+    }
+    return at;
+  } finally {
+    await file.close();
+  }
+}
+
+/** The data of a line that is short enough to hold: JSON objects unchanged for a runtime that speaks JSON, else text. */
+export function encodeLine(text: string, runtime: RuntimeName): string {
+  return runtime === "claude" && isJsonObject(text) ? text.replaceAll("\r", "") : JSON.stringify({ type: "line", text });
+}
+
+function splitLines(bytes: Buffer, start: number, runtime: RuntimeName): OutputLine[] {
+  const lines: OutputLine[] = [];
+  for (let from = 0; from <= bytes.length; ) {
+    const newline = bytes.indexOf(0x0a, from);
+    const to = newline < 0 ? bytes.length : newline;
+    lines.push({ offset: start + to + 1, data: encodeLine(bytes.toString("utf8", from, to), runtime) });
+    from = to + 1;
+  }
+  return lines;
+}
+
+interface LineEnd {
+  /** Where the line's text ends, and where the next line begins. */
+  end: number;
+  next: number;
+  more: boolean;
+}
+
+/** The end of the line that begins at `start`; null if it is not complete yet. */
+async function findLineEnd(file: FileHandle, start: number, size: number, isSealed: boolean): Promise<LineEnd | null> {
+  const chunk = Buffer.allocUnsafe(chunkBytes);
+  const limit = start + longestLineBytes;
+  for (let at = start; at < Math.min(size, limit); ) {
+    const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, size - at), at);
+    if (bytesRead === 0) break;
+    const newline = chunk.subarray(0, bytesRead).indexOf(0x0a);
+    if (newline >= 0 && at + newline <= limit) return { end: at + newline, next: at + newline + 1, more: false };
+    at += bytesRead;
+  }
+  if (size - start > longestLineBytes) {
+    const cut = await characterStart(file, limit);
+    return { end: cut, next: cut, more: true };
+  }
+  return isSealed ? { end: size, next: size, more: false } : null;
+}
+
+/** The nearest offset at or before `at` where a UTF-8 character begins, so that a cut splits none. */
+async function characterStart(file: FileHandle, at: number): Promise<number> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, at - 3);
+  for (let back = 0; back < Math.min(4, bytesRead); back++) {
+    if ((buffer[3 - back]! & 0xc0) !== 0x80) return at - back;
+  }
+  return at;
+}
+
+async function longLine(file: FileHandle, start: number, line: LineEnd, runtime: RuntimeName): Promise<OutputLine> {
+  const length = line.end - start;
+  if (length <= chunkBytes && !line.more) {
+    const { buffer } = await file.read(Buffer.alloc(length), 0, length, start);
+    return { offset: line.next, data: encodeLine(buffer.toString("utf8"), runtime) };
+  }
+  const isJson = runtime === "claude" && !line.more && (await isJsonRange(file, start, length));
+  const text = decodeRange(file, start, line.end);
+  return { offset: line.next, data: isJson ? withoutReturns(text) : asTextLine(text, line.more) };
+}
+
+/** One long line is parsed at a time, in the whole process: parsing needs several times its size. */
+let parsing: Promise<unknown> = Promise.resolve();
+function isJsonRange(file: FileHandle, start: number, length: number): Promise<boolean> {
+  const result = parsing.then(async () => {
+    const { buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, start);
+    return isJsonObject(buffer.toString("utf8"));
+  });
+  parsing = result.catch(() => undefined);
+  return result;
+}
+
+async function* decodeRange(file: FileHandle, start: number, end: number): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const chunk = Buffer.allocUnsafe(chunkBytes);
+  for (let at = start; at < end; ) {
+    const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, end - at), at);
+    if (bytesRead === 0) break;
+    yield decoder.decode(chunk.subarray(0, bytesRead), { stream: true });
+    at += bytesRead;
+  }
+  yield decoder.decode();
+}
+
+async function* withoutReturns(chunks: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const chunk of chunks) yield chunk.replaceAll("\r", "");
+}
+
+async function* asTextLine(chunks: AsyncIterable<string>, more: boolean): AsyncGenerator<string> {
+  yield '{"type":"line","text":"';
+  for await (const chunk of chunks) yield JSON.stringify(chunk).slice(1, -1);
+  yield more ? '","more":true}' : '"}';
+}
+
+function isJsonObject(text: string): boolean {
+  if (!/^\s*\{/.test(text)) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The text at the end of a file, at most `maxBytes`, cut at a character. */
+export async function readTail(path: string, maxBytes: number, sealedBytes?: number): Promise<string> {
+  const file = await open(path, "r").catch(ignoreMissing);
+  if (!file) return "";
+  try {
+    const size = sealedBytes ?? (await file.stat()).size;
+    const start = size <= maxBytes ? 0 : await characterStart(file, size - maxBytes);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(size - start), 0, size - start, start);
+    return buffer.toString("utf8", 0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT") throw error;
+}

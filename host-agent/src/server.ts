@@ -1,0 +1,114 @@
+/** The host agent's HTTP: what the gateway may ask of this host, for the user its token names. Parses, calls one function, answers. */
+import { join } from "node:path";
+import { Hono } from "hono";
+import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
+import { type HostClaims, protocolHeader, protocolVersion, setEnvBody, startRunBody } from "@berth/shared/host-api";
+import { messageOf } from "@berth/shared/log";
+import { id } from "@berth/shared/resources";
+import { type AgentDeps, deleteAgent, setEnv } from "./agents.ts";
+import { follow } from "./follow.ts";
+import type { VerifyGateway } from "./gateway-keys.ts";
+import { readTail } from "./runlog.ts";
+import { toBody, toEventStream } from "./sse.ts";
+import { reported, reportedAgent, type RunRow } from "./store.ts";
+import type { Streams } from "./streams.ts";
+import { logSizes, runDirectory } from "./volume.ts";
+
+export interface ServerDeps extends AgentDeps {
+  verify: VerifyGateway;
+  streams: Streams;
+}
+type Env = { Variables: { claims: HostClaims; requestId: string } };
+
+const bodyLimit = 16 * 2 ** 20;
+const stderrBytes = 2 ** 20;
+
+export function createServerApp(deps: ServerDeps): Hono<Env> {
+  const { context, store, runs, workspaces, streams } = deps;
+  const app = new Hono<Env>();
+  const answerRun = (run: RunRow) => ({ epoch: store.epoch, run: reported(run) });
+  const ownRun = (claims: HostClaims, runId: string): RunRow => {
+    const run = store.getRun(parseOr400(id, runId, "run id"));
+    if (!run || run.userId !== claims.sub) throw new AppError("not_found", "There is no such run.");
+    return run;
+  };
+
+  app.onError((error, c) => {
+    const requestId = crypto.randomUUID();
+    if (!(error instanceof AppError)) context.log.error("request_failed", { requestId, path: c.req.routePath, error: messageOf(error) });
+    const problem = toProblem(error, requestId);
+    return c.body(JSON.stringify(problem.body), problem.status, problem.headers);
+  });
+  app.notFound(() => {
+    throw new AppError("not_found", "There is nothing here.");
+  });
+  app.get("/healthz", (c) => c.json({ status: "ok" }));
+  app.use("/v1/*", async (c, next) => {
+    c.set("claims", await deps.verify(c.req.header("authorization")));
+    const protocol = c.req.header(protocolHeader);
+    if (protocol !== String(protocolVersion))
+      throw new AppError("host_unavailable", `The gateway speaks protocol ${protocol ?? "0"} and this host ${protocolVersion}: upgrade the older one.`, { retryAfter: 60 });
+    await next();
+  });
+
+  app.get("/v1/workspace", (c) => c.json(workspaces.view(c.get("claims").sub)));
+  app.post("/v1/workspace/start", async (c) => {
+    await workspaces.ensure(c.get("claims").sub);
+    return c.json(workspaces.view(c.get("claims").sub));
+  });
+  app.post("/v1/workspace/stop", async (c) => {
+    const userId = c.get("claims").sub;
+    await workspaces.stop(userId, () => runs.cancelAll(userId));
+    return c.json(workspaces.view(userId));
+  });
+
+  app.post("/v1/runs", async (c) => {
+    const body = parseOr400(startRunBody, await readJson(c.req.raw), "body");
+    return c.json(answerRun(await runs.start(c.get("claims").sub, body)), 202);
+  });
+  app.post("/v1/runs/:id/cancel", async (c) => {
+    const { id: runId } = ownRun(c.get("claims"), c.req.param("id"));
+    return c.json(answerRun(await runs.cancel(c.get("claims").sub, runId)));
+  });
+  app.get("/v1/runs/:id/events", (c) => {
+    const claims = c.get("claims");
+    const run = ownRun(claims, c.req.param("id"));
+    const after = Number(/^\d{1,15}$/.exec(c.req.query("after") ?? "0")?.[0] ?? 0);
+    const gone = new AbortController();
+    const unregister = streams.add(claims, () => gone.abort());
+    const chunks = toEventStream(follow({ ...deps, bus: context.bus }, run.id, after, gone.signal));
+    const body = toBody(chunks, () => {
+      unregister();
+      gone.abort();
+      void chunks.return(undefined);
+    });
+    return c.body(body, 200, { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" });
+  });
+  app.get("/v1/runs/:id/stderr", async (c) => {
+    const run = ownRun(c.get("claims"), c.req.param("id"));
+    const volume = await deps.volumes.ensure(run.userId);
+    const path = join(runDirectory(volume, run.id), "err");
+    return c.body(await readTail(path, stderrBytes, logSizes(volume, run.id).err), 200, { "content-type": "text/plain; charset=utf-8" });
+  });
+
+  app.put("/v1/agents/:id/env", async (c) => {
+    const { agent, env } = parseOr400(setEnvBody, await readJson(c.req.raw), "body");
+    if (agent.id !== c.req.param("id")) throw new AppError("invalid_request", "The agent's id differs from the path's.");
+    return c.json({ epoch: store.epoch, agent: reportedAgent(await setEnv(deps, c.get("claims").sub, agent, env)) });
+  });
+  app.delete("/v1/agents/:id", async (c) => {
+    await deleteAgent(deps, c.get("claims").sub, parseOr400(id, c.req.param("id"), "agent id"));
+    return c.body(null, 204);
+  });
+  return app;
+}
+
+/** The gateway is trusted, its body still bounded. */
+async function readJson(request: Request): Promise<unknown> {
+  if (Number(request.headers.get("content-length") ?? 0) > bodyLimit) throw new AppError("payload_too_large", "The body is too large.");
+  try {
+    return await request.json();
+  } catch (error) {
+    throw new AppError("invalid_request", "The body is not JSON.", {}, { cause: error });
+  }
+}

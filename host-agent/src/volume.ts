@@ -1,0 +1,218 @@
+/**
+ * A user's volume: a sparse ext4 image, mounted by this process (root), with `workspace/` (what agents see), `runs/` (logs
+ * and files of each run) and `trash/`. Every directory this file writes into is root's and closed to agents, so no path
+ * followed here can lead where an agent wants. Knows nothing of containers.
+ */
+import { execFile } from "node:child_process";
+import { constants, existsSync, readFileSync, statSync, statfsSync } from "node:fs";
+import { chmod, lchown, lstat, mkdir, open, readdir, rename, rm, stat, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { AppError } from "@berth/shared/errors";
+
+const exec = promisify(execFile);
+
+/** Group of every run's processes; terminals and file transfers have another, so that ending a run spares them. */
+export const runGid = 19_001;
+export const sessionGid = 19_002;
+
+export interface Volume {
+  root: string;
+  workspace: string;
+  runs: string;
+  trash: string;
+}
+/** Files of one run under `runs/<id>`. */
+export interface RunFiles {
+  prompt: string;
+  payload: string | null;
+  /** The agent's `.env` text; null leaves the agent's file as it is. */
+  env: string | null;
+  instructions: string | null;
+}
+
+/** Opens volumes below `dataDir`; `limitBytes` is the size of a new one. */
+export function openVolumes(dataDir: string, limitBytes: number) {
+  const opened = new Map<string, Promise<Volume>>();
+  const imageOf = (userId: string) => join(dataDir, "volumes", `${userId}.img`);
+
+  async function mountVolume(userId: string): Promise<Volume> {
+    const root = join(dataDir, "mnt", userId);
+    const volume = { root, workspace: join(root, "workspace"), runs: join(root, "runs"), trash: join(root, "trash") };
+    if (!isMounted(root)) {
+      await makeImage(imageOf(userId), limitBytes);
+      await mkdir(root, { recursive: true, mode: 0o700 });
+      // An unmounted mount point that cannot be written to: a mistake fails instead of filling the machine's own disk.
+      await exec("chattr", ["+i", root]);
+      await exec("mount", ["-o", "loop,nosuid,nodev,noatime,discard", imageOf(userId), root]);
+    }
+    await chmod(root, 0o711);
+    for (const [path, mode] of [[volume.workspace, 0o711], [volume.runs, 0o711], [volume.trash, 0o700]] as const) {
+      await mkdir(path, { recursive: true });
+      await chmod(path, mode);
+    }
+    await mkdir(join(volume.workspace, "shared"), { recursive: true });
+    await chmod(join(volume.workspace, "shared"), 0o1777);
+    return volume;
+  }
+
+  return {
+    /** The user's volume, made and mounted if need be. */
+    ensure(userId: string): Promise<Volume> {
+      let volume = opened.get(userId);
+      if (!volume) {
+        volume = mountVolume(userId);
+        opened.set(userId, volume);
+        volume.catch(() => opened.delete(userId));
+      }
+      return volume;
+    },
+    exists: (userId: string) => existsSync(imageOf(userId)),
+    users: async () =>
+      (await readdir(join(dataDir, "volumes")).catch(() => [])).filter((name) => name.endsWith(".img")).map((name) => name.slice(0, -4)),
+    /** Owners of the agents' directories on all volumes, for a database that has forgotten them. */
+    async highestUid(): Promise<number> {
+      let highest = 0;
+      for (const userId of await this.users()) {
+        const { workspace } = await this.ensure(userId);
+        for (const name of await readdir(workspace)) {
+          if (name.startsWith("agent-")) highest = Math.max(highest, (await lstat(join(workspace, name))).uid);
+        }
+      }
+      return highest;
+    },
+    limitBytes,
+  };
+}
+export type Volumes = ReturnType<typeof openVolumes>;
+
+/** Used and available bytes of the volume, as the agents see them; null where it is not mounted. */
+export function diskUse(root: string): { usedBytes: number; availableBytes: number } | null {
+  if (!isMounted(root)) return null;
+  const fs = statfsSync(root);
+  return { usedBytes: (fs.blocks - fs.bfree) * fs.bsize, availableBytes: fs.bavail * fs.bsize };
+}
+
+export const agentDirectory = (volume: Volume, agentId: string) => join(volume.workspace, `agent-${agentId}`);
+
+/** The owner of an agent's directory that exists already, else null. */
+export async function ownerOf(volume: Volume, agentId: string): Promise<number | null> {
+  const found = await lstat(agentDirectory(volume, agentId)).catch(() => null);
+  return found?.isDirectory() && found.uid >= 20_000 ? found.uid : null;
+}
+
+/** Makes an agent's directory, 0700 and the agent's own, unless it is there. */
+export async function makeAgentDirectory(volume: Volume, agentId: string, uid: number): Promise<void> {
+  const path = agentDirectory(volume, agentId);
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if ((await lstat(path)).uid === uid) return;
+  }
+  await lchown(path, uid, runGid);
+}
+
+/** Takes an agent's directory out of reach at once, then removes it; nothing outside the volume is followed. */
+export async function removeAgentDirectory(volume: Volume, agentId: string): Promise<void> {
+  const trashed = join(volume.trash, `${agentId}-${Date.now()}`);
+  try {
+    await rename(agentDirectory(volume, agentId), trashed);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  await emptyTrash(volume);
+}
+
+/** Removes what lies in the trash, also what an earlier process left there. */
+export async function emptyTrash(volume: Volume): Promise<void> {
+  const left = (await readdir(volume.trash)).map((name) => join(volume.trash, name));
+  if (left.length > 0) await exec("rm", ["-rf", "--one-file-system", "--", ...left]);
+}
+
+export const runDirectory = (volume: Volume, runId: string) => join(volume.runs, runId);
+
+/**
+ * Makes the files of a run, before its exec is created. What an interrupted attempt left is replaced: no process can
+ * have used it yet. `exit` starts with one byte, so that its block exists and the code can be written on a full disk.
+ */
+export async function makeRunFiles(volume: Volume, runId: string, uid: number, files: RunFiles): Promise<void> {
+  const dir = runDirectory(volume, runId);
+  await removeRunFiles(volume, runId);
+  try {
+    await mkdir(dir, { mode: 0o711 });
+    await chmod(dir, 0o711);
+    const given = Object.entries(files).filter((entry): entry is [string, string] => entry[1] !== null);
+    for (const [name, text] of given) await writeNew(join(dir, name), text, 0o400, uid);
+    for (const [name, text] of [["out", ""], ["err", ""], ["exit", "\n"]] as const) await writeNew(join(dir, name), text, 0o600, uid);
+    await exec("chattr", ["+a", join(dir, "out"), join(dir, "err"), join(dir, "exit")]);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOSPC")
+      throw new AppError("conflict", "The workspace's disk is full: delete files of an agent, then send the message again.");
+    throw error;
+  }
+}
+
+/** What the wrapper has said in `exit`: whether it began, and the exit code once it is over. */
+export function readExit(volume: Volume, runId: string): { hasBegun: boolean; code: number | null } {
+  let text: string;
+  try {
+    text = readFileSync(join(runDirectory(volume, runId), "exit"), "latin1").slice(0, 200);
+  } catch {
+    return { hasBegun: false, code: null };
+  }
+  const code = /^(\d{1,3})\n/m.exec(text)?.[1];
+  return { hasBegun: text.length > 1, code: code === undefined ? null : Number(code) };
+}
+
+/** Bytes written to `out` and `err` so far. */
+export function logSizes(volume: Volume, runId: string): { out: number; err: number } {
+  const size = (name: string) => statSync(join(runDirectory(volume, runId), name), { throwIfNoEntry: false })?.size ?? 0;
+  return { out: size("out"), err: size("err") };
+}
+
+/** Fixes a run's files for good: not even a descriptor that is still open can write to them. */
+export async function sealRunFiles(volume: Volume, runId: string): Promise<void> {
+  const names = ["out", "err", "exit"].map((name) => join(runDirectory(volume, runId), name)).filter((path) => existsSync(path));
+  if (names.length > 0) await exec("chattr", ["+i", ...names]);
+}
+
+/** Removes a run's files; none is fine. */
+export async function removeRunFiles(volume: Volume, runId: string): Promise<void> {
+  const dir = runDirectory(volume, runId);
+  if (!(await stat(dir).catch(() => null))) return;
+  const names = (await readdir(dir)).map((name) => join(dir, name));
+  if (names.length > 0) await exec("chattr", ["-i", "-a", ...names]);
+  await rm(dir, { recursive: true, force: true });
+}
+
+async function writeNew(path: string, text: string, mode: number, uid: number): Promise<void> {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const file = await open(path, flags, mode);
+  try {
+    if (text) await file.writeFile(text);
+    await file.chown(uid, runGid);
+  } finally {
+    await file.close();
+  }
+}
+
+/** A sparse image with a file system; made beside its place and renamed, so that a half-made one is never mounted. */
+async function makeImage(image: string, bytes: number): Promise<void> {
+  if (existsSync(image)) return;
+  await mkdir(join(image, ".."), { recursive: true, mode: 0o700 });
+  const fresh = `${image}.${process.pid}.new`;
+  await rm(fresh, { force: true });
+  await (await open(fresh, "wx", 0o600)).close();
+  await truncate(fresh, bytes);
+  // 1 % stays root's: on a full disk a run's files can still be made, so that the next run can clean up.
+  await exec("mkfs.ext4", ["-q", "-F", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1", fresh]);
+  await rename(fresh, image);
+}
+
+/** Whether something is mounted there: its device differs from its parent's. */
+function isMounted(path: string): boolean {
+  const own = statSync(path, { throwIfNoEntry: false });
+  return own !== undefined && own.dev !== statSync(join(path, "..")).dev;
+}
+

@@ -1,0 +1,299 @@
+/**
+ * Workspaces: makes, finds, samples and removes the one container of a user. Works under a lock per user, so that two
+ * calls never make two containers and a removal never races a new run. Knows runs only as "is there one in progress".
+ */
+import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { AppError } from "@berth/shared/errors";
+import { messageOf } from "@berth/shared/log";
+import type { Workspace } from "@berth/shared/resources";
+import {
+  type Cgroup, findCgroup, identify, isAlive, isListening, isSameDirectory, type ProcessId, readUsage,
+} from "./cgroup.ts";
+import type { ContainerState, Engine } from "./docker.ts";
+import { createLocks, type HostContext } from "./host.ts";
+import { forwarderUid, type Sockets } from "./sockets.ts";
+import type { AgentRow, Store } from "./store.ts";
+import { diskUse, type Volume, type Volumes } from "./volume.ts";
+
+/** A container that runs, and how to look into it. */
+export interface RunningContainer {
+  id: string;
+  init: ProcessId;
+  cgroup: Cgroup;
+  volume: Volume;
+}
+
+interface Place {
+  userId: string;
+  status: Workspace["status"];
+  container: RunningContainer | null;
+  startedAt: string | null;
+  reason: string | null;
+  connections: number;
+  lastBusyAt: number;
+  sample: { memoryBytes: number; cpuNs: number; pids: number; cpuPercent: number; diskBytes: number; at: number } | null;
+  warning: boolean;
+}
+
+export const forwarderPort = 3128;
+/** Where a workspace finds the host agent's sockets, the runs' files and the user's volume. */
+export const paths = { sockets: "/run/berth", runs: "/run/berth-runs", workspace: "/workspace" };
+const imagePasswd =
+  "root:x:0:0:root:/root:/usr/sbin/nologin\n" +
+  "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" +
+  `berth-forward:x:${forwarderUid}:${forwarderUid}:the forwarder:/nonexistent:/usr/sbin/nologin\n`;
+
+export type Workspaces = ReturnType<typeof createWorkspaces>;
+export interface WorkspaceDeps {
+  context: HostContext;
+  engine: Engine;
+  store: Store;
+  volumes: Volumes;
+  sockets: Sockets;
+}
+
+export function createWorkspaces({ context, engine, store, volumes, sockets }: WorkspaceDeps) {
+  const { settings, clock, log, bus, hostId } = context;
+  const places = new Map<string, Place>();
+  const locked = createLocks();
+  const ownLabel = `berth.host=${hostId}`;
+  const nameOf = (userId: string) => `berth-${hostId}-${userId}`;
+  const passwdOf = (userId: string) => join(context.dataDir, "passwd", userId);
+
+  function placeOf(userId: string): Place {
+    let place = places.get(userId);
+    if (!place) {
+      place = {
+        userId, status: "absent", container: null, startedAt: null, reason: null, connections: 0,
+        lastBusyAt: performance.now(), sample: null, warning: false,
+      };
+      places.set(userId, place);
+    }
+    return place;
+  }
+  function change(place: Place, fields: Partial<Place>): void {
+    Object.assign(place, fields);
+    bus.emit(`user:${place.userId}`, "host");
+  }
+  const isRunning = (place: Place) => place.container !== null && isAlive(place.container.init);
+  const isBusy = (place: Place) => place.connections > 0 || store.countActive(place.userId) > 0;
+
+  /** Takes a running container as the user's own: its processes, its cgroup, its sockets. */
+  async function enter(place: Place, state: ContainerState): Promise<RunningContainer> {
+    const volume = await volumes.ensure(place.userId);
+    const init = identify(state.pid);
+    const cgroup = findCgroup(state.pid);
+    if (!init || !cgroup) throw new Error("the container ended just after its start");
+    if (!isSameDirectory(state.pid, paths.workspace, volume.workspace) || !isSameDirectory(state.pid, paths.runs, volume.runs))
+      throw new Error("the container does not see the user's volume");
+    const container = { id: state.id, init, cgroup, volume };
+    change(place, { status: "running", container, startedAt: state.startedAt, reason: null, lastBusyAt: performance.now() });
+    return container;
+  }
+
+  async function create(place: Place): Promise<RunningContainer> {
+    const { userId } = place;
+    const running = [...places.values()].filter((other) => other.container !== null).length;
+    if (running >= settings.BERTH_MAX_WORKSPACES)
+      throw new AppError("no_host", "This host runs as many workspaces as it may; try again when one was closed.", { retryAfter: 10 });
+    change(place, { status: "starting", reason: null, sample: null });
+    const volume = await volumes.ensure(userId);
+    const agents = store.agentsOf(userId);
+    await sockets.openUser(userId, agents);
+    await writePasswd(passwdOf(userId), agents);
+    const found = await engine.inspectContainer(nameOf(userId));
+    if (found?.running && isSameDirectory(found.pid, paths.workspace, volume.workspace)) return enter(place, found);
+    if (found) await engine.removeContainer(found.id);
+    const id = await engine.createContainer({
+      name: nameOf(userId),
+      image: settings.BERTH_IMAGE,
+      labels: { "berth.host": hostId, "berth.user": userId },
+      memoryBytes: settings.BERTH_MEMORY_BYTES,
+      cpus: settings.BERTH_CPUS,
+      pids: settings.BERTH_PIDS,
+      mounts: [
+        { source: volume.workspace, target: paths.workspace, readOnly: false },
+        { source: volume.runs, target: paths.runs, readOnly: false },
+        { source: sockets.directoryOf(userId), target: paths.sockets, readOnly: true },
+        { source: passwdOf(userId), target: "/etc/passwd", readOnly: true },
+      ],
+    });
+    await engine.startContainer(id);
+    const state = await engine.inspectContainer(id);
+    if (!state?.running) throw new Error("the container ended just after its start");
+    await waitForForwarder(state.pid);
+    log.info("workspace_started", { userId, containerId: id });
+    return enter(place, state);
+  }
+
+  async function remove(place: Place, why: string): Promise<void> {
+    change(place, { status: "stopping" });
+    const found = place.container?.id ?? (await engine.inspectContainer(nameOf(place.userId)))?.id;
+    if (found) await engine.removeContainer(found);
+    await sockets.closeUser(place.userId);
+    change(place, { status: "absent", container: null, startedAt: null, sample: null, warning: false, reason: null });
+    log.info("workspace_removed", { userId: place.userId, why });
+  }
+
+  return {
+    /** The user's running container, if it really runs; null otherwise. */
+    current: (userId: string): RunningContainer | null => {
+      const place = places.get(userId);
+      return place && isRunning(place) ? place.container : null;
+    },
+    /** The user's running container, made if need be. Throws `no_host` or `host_unavailable`, with a sentence. */
+    async ensure(userId: string): Promise<RunningContainer> {
+      const place = placeOf(userId);
+      place.lastBusyAt = performance.now();
+      if (isRunning(place) && place.status === "running") return place.container!;
+      return locked(userId, async () => {
+        if (isRunning(place)) return place.container!;
+        place.container = null;
+        try {
+          return await create(place);
+        } catch (error) {
+          change(place, { status: "failed", container: null, reason: messageOf(error) });
+          if (error instanceof AppError) throw error;
+          log.error("workspace_failed", { userId, error: messageOf(error) });
+          throw new AppError("host_unavailable", `The workspace could not be started: ${messageOf(error)}.`, { retryAfter: 5 }, { cause: error });
+        }
+      });
+    },
+    /** Removes the container, after `before` has ended what runs in it. */
+    async stop(userId: string, before: () => Promise<void>): Promise<void> {
+      const place = placeOf(userId);
+      await locked(userId, async () => {
+        await before();
+        await remove(place, "asked");
+      });
+    },
+    /** An agent that the container shall know: its line in /etc/passwd and its socket. */
+    async admitAgent(agent: AgentRow): Promise<void> {
+      await writePasswd(passwdOf(agent.userId), [agent]);
+      await sockets.openUser(agent.userId, [agent]);
+    },
+    /** A client is there; call the answer once it is gone. */
+    connect(userId: string): () => void {
+      const place = placeOf(userId);
+      change(place, { connections: place.connections + 1 });
+      let isOpen = true;
+      return () => {
+        if (!isOpen) return;
+        isOpen = false;
+        change(place, { connections: place.connections - 1, lastBusyAt: performance.now() });
+      };
+    },
+    /** Removes workspaces that nobody used for `BERTH_IDLE_SECONDS`. A run admitted meanwhile gets a new one. */
+    async removeIdle(): Promise<void> {
+      const idleMs = settings.BERTH_IDLE_SECONDS * 1000;
+      const isIdle = (place: Place) => !isBusy(place) && performance.now() - place.lastBusyAt >= idleMs;
+      for (const place of places.values()) {
+        if (isBusy(place)) place.lastBusyAt = performance.now();
+        if (place.container === null) {
+          if (place.status === "absent" && isIdle(place)) places.delete(place.userId);
+          continue;
+        }
+        if (!isIdle(place)) continue;
+        await locked(place.userId, async () => {
+          if (place.container && isIdle(place)) await remove(place, "idle");
+        }).catch((error: unknown) => log.warn("workspace_remove_failed", { userId: place.userId, error: messageOf(error) }));
+      }
+    },
+    /** Reads the kernel's figures of every running workspace. Logs a memory warning once per crossing. */
+    sample(): void {
+      for (const place of places.values()) {
+        const usage = place.container && isRunning(place) ? readUsage(place.container.cgroup) : null;
+        if (!usage || !place.container) continue;
+        const at = performance.now();
+        const before = place.sample;
+        const cpuPercent = before && at > before.at ? (100 * (usage.cpuNs - before.cpuNs)) / ((at - before.at) * 1e6) : 0;
+        const diskBytes = diskUse(place.container.volume.root)?.usedBytes ?? 0;
+        const warning = usage.memoryBytes > settings.BERTH_MEMORY_WARN_BYTES;
+        if (warning && !place.warning)
+          log.warn("memory_warning", { userId: place.userId, usedBytes: usage.memoryBytes, warnBytes: settings.BERTH_MEMORY_WARN_BYTES });
+        change(place, { sample: { ...usage, cpuPercent: Math.max(0, cpuPercent), diskBytes, at }, warning });
+      }
+    },
+    /** Makes memory and engine agree: adopts our running containers, removes dead ones, notices the gone. */
+    async reconcile(): Promise<void> {
+      const listed = await engine.listContainers(ownLabel);
+      for (const item of listed) {
+        const userId = item.labels["berth.user"] ?? "";
+        if (placeOf(userId).container?.id === item.id && item.running) continue;
+        await locked(userId, () => adopt(placeOf(userId), item)).catch((error: unknown) =>
+          log.warn("adopt_failed", { userId, error: messageOf(error) }),
+        );
+      }
+      for (const place of places.values()) {
+        if (place.container === null || isRunning(place)) continue;
+        await locked(place.userId, async () => {
+          if (place.container === null || isRunning(place)) return;
+          log.warn("container_lost", { userId: place.userId, containerId: place.container.id });
+          await remove(place, "lost");
+          change(place, { reason: "The container ended unexpectedly; the next message starts a new one." });
+        }).catch((error: unknown) => log.warn("remove_failed", { userId: place.userId, error: messageOf(error) }));
+      }
+    },
+    view: (userId: string): Workspace => view(placeOf(userId), volumes),
+    views: () => [...places.values()].map((place) => ({ userId: place.userId, ...view(place, volumes) })),
+    count: () => [...places.values()].filter((place) => place.container !== null).length,
+  };
+
+  async function adopt(place: Place, item: { id: string; running: boolean }): Promise<void> {
+    if (place.container?.id === item.id && isRunning(place)) return;
+    if (place.container && isRunning(place)) return;
+    const state = item.running ? await engine.inspectContainer(item.id) : null;
+    if (!state?.running) {
+      await engine.removeContainer(item.id);
+      return;
+    }
+    await volumes.ensure(place.userId);
+    await sockets.openUser(place.userId, store.agentsOf(place.userId));
+    await enter(place, state);
+    log.info("workspace_adopted", { userId: place.userId, containerId: item.id });
+  }
+
+  function view(place: Place, { limitBytes }: Volumes): Workspace {
+    const { sample, container } = place;
+    return {
+      status: place.status,
+      hostId,
+      containerId: container?.id ?? null,
+      memory: {
+        usedBytes: sample?.memoryBytes ?? 0,
+        limitBytes: settings.BERTH_MEMORY_BYTES,
+        warnBytes: settings.BERTH_MEMORY_WARN_BYTES,
+        warning: place.warning,
+      },
+      cpu: { percent: Math.round((sample?.cpuPercent ?? 0) * 10) / 10, cores: settings.BERTH_CPUS },
+      pids: { current: sample?.pids ?? 0, limit: settings.BERTH_PIDS },
+      disk: { usedBytes: sample?.diskBytes ?? 0, limitBytes },
+      connections: place.connections,
+      activeRuns: store.countActive(place.userId),
+      startedAt: place.startedAt,
+      sampledAt: sample ? new Date(clock.now() - (performance.now() - sample.at)).toISOString() : null,
+      reason: place.reason,
+    };
+  }
+}
+
+/** Adds the agents' lines in place: the container has the file mounted, so it must stay the same file. */
+async function writePasswd(file: string, agents: AgentRow[]): Promise<void> {
+  await mkdir(join(file, ".."), { recursive: true });
+  let text = await readFile(file, "utf8").catch(() => "");
+  if (text === "") await writeFile(file, (text = imagePasswd), { mode: 0o644 });
+  const missing = agents.filter((agent) => !text.includes(`:x:${agent.uid}:`));
+  const lines = missing.map(({ uid, id }) => `agent${uid}:x:${uid}:19001:agent:${paths.workspace}/agent-${id}:/bin/bash\n`);
+  if (lines.length > 0) await appendFile(file, lines.join(""));
+}
+
+/** Nobody else can take the forwarder's port once it listens: wait for that before anything of an agent runs. */
+async function waitForForwarder(initPid: number): Promise<void> {
+  const deadline = performance.now() + 5000;
+  while (!isListening(initPid, forwarderPort, forwarderUid)) {
+    if (performance.now() > deadline) throw new Error("the forwarder in the container did not start");
+    await delay(2);
+  }
+}
