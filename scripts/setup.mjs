@@ -79,7 +79,9 @@ async function install() {
   const said = await npmCi();
   if (said === null && isInstalled()) return step.done();
   step.fail();
-  throw new Error(`${said ?? ""}\nThe packages cannot be installed: npm ci failed; see its words above.`.trim());
+  // The meaning comes first in what npm says, its usage after it.
+  const words = (said ?? "").split("\n").slice(0, 15).join("\n");
+  throw new Error(`${words}\nThe packages cannot be installed: npm ci failed; its words are above.`.trim());
 }
 
 /** Runs `npm ci` with everything in it, whatever the user's npm leaves out; answers what it said when it failed, else null. */
@@ -96,7 +98,7 @@ function npmCi() {
   let said = "";
   for (const stream of [child.stdout, child.stderr])
     stream.on("data", (data) => {
-      said = (said + data).slice(-4000);
+      said = (said + data).slice(0, 8000);
     });
   return new Promise((/** @type {(said: string | null) => void} */ resolve) => {
     child.once("error", (error) => resolve(error.message));
