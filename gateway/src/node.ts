@@ -1,13 +1,12 @@
 /** The gateway on Node: settings, lock, database, HTTP server, signals. A bad start says one sentence and exits with 2. */
 import { createLog, messageOf } from "@berth/shared/log";
 import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
-import { createAdaptorServer } from "@hono/node-server";
 import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
-import type { Server } from "node:http";
 import { join } from "node:path";
 import { createApp } from "./app.ts";
 import type { Deps } from "./deps.ts";
+import { startServer } from "./node-server.ts";
 import { deleteOld } from "./retention.ts";
 
 const pruneMs = 3_600_000;
@@ -29,7 +28,6 @@ async function run(settings: Settings): Promise<void> {
   const { makeDataDir, openData } = await import("./node-data.ts");
   const { takeLock } = await import("./node-lock.ts");
   const { createNodeTransport } = await import("./node-transport.ts");
-  const { serveUpgrades } = await import("./node-upgrade.ts");
   // A supervisor that is gone must not take the gateway with it.
   process.stdout.on("error", () => {});
   const log = createLog((line) => process.stdout.write(`${line}\n`));
@@ -39,10 +37,9 @@ async function run(settings: Settings): Promise<void> {
   const data = await openData(settings);
   const transport = createNodeTransport();
   const deps: Deps = { settings, ...data, transport, log, now: Date.now };
-  const app = createApp(deps);
-  const server = createAdaptorServer({ fetch: app.fetch, serverOptions: { shouldUpgradeCallback: isWebSocket } }) as Server;
-  const sockets = serveUpgrades(server, app.fetch);
-  await listen(server, settings);
+  const server = await startServer(createApp(deps), settings.BERTH_LISTEN, settings.BERTH_PORT).catch((error: unknown) => {
+    throw explainListen(error, settings);
+  });
   writeFileSync(join(dir, "gateway.pid"), `${process.pid}\n`);
   log.info("gateway.listening", { address: settings.BERTH_LISTEN, port: settings.BERTH_PORT, pid: process.pid });
 
@@ -50,7 +47,7 @@ async function run(settings: Settings): Promise<void> {
   await Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
   log.info("gateway.stopping");
   stopPruning();
-  await Promise.all([closeServer(server), sockets.close(graceMs)]);
+  await server.close(graceMs);
   transport.close();
   data.close();
   rmSync(join(dir, "gateway.pid"), { force: true });
@@ -58,27 +55,11 @@ async function run(settings: Settings): Promise<void> {
   process.exit(0);
 }
 
-const isWebSocket = (request: { headers: { upgrade?: string | undefined } }) =>
-  request.headers.upgrade?.toLowerCase() === "websocket";
-
-async function listen(server: Server, { BERTH_PORT: port, BERTH_LISTEN: host }: Settings): Promise<void> {
-  server.listen(port, host);
-  try {
-    await once(server, "listening");
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : "";
-    if (code === "EADDRINUSE") throw new SettingsError(`Port ${port} is in use already; set BERTH_PORT to a free one.`);
-    throw new SettingsError(`The gateway cannot listen on ${host} port ${port} (${messageOf(error)}); see BERTH_LISTEN and BERTH_PORT.`);
-  }
-}
-
-/** Lets calls in progress end; what still streams after the grace is cut, and its reader resumes by offset. */
-async function closeServer(server: Server): Promise<void> {
-  const closed = once(server, "close");
-  server.close();
-  const timer = setTimeout(() => server.closeAllConnections(), graceMs / 5);
-  await closed;
-  clearTimeout(timer);
+/** What the system says of an address that cannot be had, as a sentence. */
+function explainListen(error: unknown, { BERTH_PORT: port, BERTH_LISTEN: host }: Settings): SettingsError {
+  const code = error instanceof Error && "code" in error ? error.code : "";
+  if (code === "EADDRINUSE") return new SettingsError(`Port ${port} is in use already; set BERTH_PORT to a free one.`);
+  return new SettingsError(`The gateway cannot listen on ${host} port ${port} (${messageOf(error)}); see BERTH_LISTEN and BERTH_PORT.`);
 }
 
 /** Runs the work now and then every `ms`, never twice at once; a failure is told and tried again. */

@@ -53,13 +53,13 @@ function adoptUsers(hostId: string, report: ReportBody): SQL {
     where host_id is null and id in (select value from json_each(${JSON.stringify(told)}))`;
 }
 
-function upsertWorkspaces(hostId: string, { workspaces, epoch, seq }: ReportBody): SQL {
+function upsertWorkspaces(hostId: string, { workspaces, epoch, seq, since }: ReportBody): SQL {
   return sql`
     insert into workspaces (user_id, host_id, data)
     select u.id, ${hostId}, json_remove(j.value, '$.userId')
     from json_each(${JSON.stringify(workspaces)}) j
     join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
-    join hosts h on h.id = ${hostId} and (h.epoch is not ${epoch} or h.seq < ${seq})
+    join hosts h on h.id = ${hostId} and (h.epoch is not ${epoch} or h.seq < ${seq} or ${since} = 0)
     where true
     on conflict (user_id) do update set host_id = excluded.host_id, data = excluded.data`;
 }
@@ -76,17 +76,21 @@ function updateAgents(hostId: string, { agents, epoch }: ReportBody, now: string
       and (agents.env_epoch is not ${epoch} or agents.env_rev < json_extract(j.value, '$.rev'))`;
 }
 
-/** The revision held grows only by a report that begins where the copy ends; a new epoch begins at 0. */
+/**
+ * The revision held grows only by a report that begins where the copy ends; a new epoch begins at 0. A report from the
+ * very beginning is a host process that has just started: it counts its reports anew.
+ */
 function updateHost(hostId: string, report: ReportBody, now: string): SQL {
   const { epoch, seq, since, rev, version, url, load } = report;
+  const isLate = sql`epoch is ${epoch} and seq >= ${seq} and ${since} > 0`;
   return sql`
     update hosts set last_report_at = ${now},
       rev = case when epoch is ${epoch} then case when ${since} <= rev then max(rev, ${rev}) else rev end
         when ${since} = 0 then ${rev} else 0 end,
-      version = case when epoch is ${epoch} and seq >= ${seq} then version else ${version} end,
-      url = case when epoch is ${epoch} and seq >= ${seq} then url else ${url} end,
-      load = case when epoch is ${epoch} and seq >= ${seq} then load else ${JSON.stringify(load)} end,
-      seq = case when epoch is ${epoch} then max(seq, ${seq}) else ${seq} end,
+      version = case when ${isLate} then version else ${version} end,
+      url = case when ${isLate} then url else ${url} end,
+      load = case when ${isLate} then load else ${JSON.stringify(load)} end,
+      seq = case when ${isLate} then seq else ${seq} end,
       epoch = ${epoch}
     where id = ${hostId}`;
 }

@@ -1,0 +1,39 @@
+/** The app behind node:http: requests through Hono's adapter, WebSocket upgrades through ours. */
+import { createAdaptorServer } from "@hono/node-server";
+import type { Hono } from "hono";
+import { once } from "node:events";
+import type { IncomingMessage, Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { AppEnv } from "./deps.ts";
+import { serveUpgrades } from "./node-upgrade.ts";
+
+export interface RunningServer {
+  port: number;
+  /** Lets calls in progress end; what is still open after the grace is cut, and its reader resumes by offset. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Listens and serves. Rejects when the address cannot be had. */
+export async function startServer(app: Hono<AppEnv>, host: string, port: number): Promise<RunningServer> {
+  const serverOptions = { shouldUpgradeCallback: isWebSocket };
+  const server = createAdaptorServer({ fetch: app.fetch, serverOptions }) as Server;
+  const sockets = serveUpgrades(server, app.fetch);
+  server.listen(port, host);
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    async close(graceMs) {
+      await Promise.all([closeServer(server, graceMs / 5), sockets.close(graceMs)]);
+    },
+  };
+}
+
+const isWebSocket = (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === "websocket";
+
+async function closeServer(server: Server, graceMs: number): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearTimeout(timer);
+}
