@@ -11,10 +11,12 @@ export interface FollowDeps {
   store: Store;
   volumes: Volumes;
   bus: Bus;
+  /** Resolves once the gateway knows the run at this revision. */
+  delivered(rev: number): Promise<void>;
 }
 
 /** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log. */
-export async function* follow({ store, volumes, bus }: FollowDeps, runId: string, after: number, signal: AbortSignal): AsyncGenerator<Told> {
+export async function* follow({ store, volumes, bus, delivered }: FollowDeps, runId: string, after: number, signal: AbortSignal): AsyncGenerator<Told> {
   const first = store.getRun(runId);
   if (!first) return;
   const volume = volumes.exists(first.userId) ? await volumes.ensure(first.userId) : null;
@@ -37,6 +39,7 @@ export async function* follow({ store, volumes, bus }: FollowDeps, runId: string
       }
       at = batch.value;
       if (run.endedAt) {
+        await delivered(run.rev);
         yield { kind: "run", run };
         return;
       }

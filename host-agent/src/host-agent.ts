@@ -80,14 +80,15 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
 
   await reconcilePatiently(workspaces.reconcile, log, closing.signal);
   runs.resume();
-  const app = createServerApp({ ...agentDeps, verify, streams });
+  const delivered = (rev: number) => reports.delivered(rev);
+  const app = createServerApp({ ...agentDeps, verify, streams, delivered });
   const server = createServer(getRequestListener(app.fetch, { overrideGlobalObjects: false }));
   acceptSockets(server, (request, socket, head) => {
     const ws = new WebSocketServer({ noServer: true, maxPayload: 64 * 1024, handleProtocols: () => "berth.v1" });
     verify(request.headers.authorization).then(
       (claims) =>
         ws.handleUpgrade(request, socket, head, (client) => {
-          serveSocket({ context, store, volumes, bus: context.bus, workspaces, streams }, claims, client).catch((error: unknown) => {
+          serveSocket({ context, store, volumes, bus: context.bus, workspaces, streams, delivered }, claims, client).catch((error: unknown) => {
             log.error("socket_failed", { userId: claims.sub, error: messageOf(error) });
             client.terminate();
           });

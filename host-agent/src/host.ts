@@ -25,13 +25,13 @@ export function createClock(): Clock {
   };
 }
 
-/** Tells that something changed; what it is now is read from its owner. Topics: a run, a user, all of the host. */
+/** Tells that something changed; what it is now is read from its owner. Topics: a run, a user, all of the host, a run's end. */
 export interface Bus {
   emit(...topics: Topic[]): void;
   /** Calls on each change until the returned function is called. */
   on(topic: Topic, onChange: () => void): () => void;
 }
-export type Topic = `run:${string}` | `user:${string}` | "host";
+export type Topic = `run:${string}` | `user:${string}` | "host" | "ended";
 
 export function createBus(): Bus {
   const emitter = new EventEmitter().setMaxListeners(0);

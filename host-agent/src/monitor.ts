@@ -15,7 +15,7 @@ import type { RunningContainer } from "./workspace.ts";
 /** What the lines of a run have told so far. */
 export interface Told {
   hasStarted: boolean;
-  result: { text: string; isError: boolean; costUsd: number } | null;
+  result: { text: string; isError: boolean } | null;
 }
 export interface Seen {
   exitCode: number | null;

@@ -1,5 +1,5 @@
 /**
- * Tells the gateway how this host stands: at each change (gathered for 100 ms) and at least every 5 s; all that changed
+ * Tells the gateway how this host stands: at each change (gathered for 100 ms; the end of a run at once) and at least every 5 s; all that changed
  * after what the gateway's last answer said it holds. Acts on the answer: time, revocations, deleted agents.
  */
 import { statfsSync, readFileSync } from "node:fs";
@@ -26,13 +26,17 @@ export interface ReportDeps {
 
 const gatherMs = 100;
 const everyMs = 5000;
+/** How long the end of a run waits for the gateway to know of it. */
+const deliveryMs = 1000;
 const maxRunBytes = 1_000_000;
 
 /** Reports until the signal ends it. */
 export function startReports(deps: ReportDeps, signal: AbortSignal) {
   const { context, store } = deps;
   const latch = createLatch();
-  const off = context.bus.on("host", latch.set);
+  const hurry = createLatch();
+  const offs = [context.bus.on("host", latch.set), context.bus.on("ended", hurry.set), context.bus.on("ended", latch.set)];
+  const waiting = new Set<() => void>();
   let held = { epoch: "", rev: 0 };
   let seq = 0;
   let answeredAt = performance.now();
@@ -73,6 +77,7 @@ export function startReports(deps: ReportDeps, signal: AbortSignal) {
     const said = reportAnswer.parse(await answer.json());
     context.clock.follow(Date.parse(said.time));
     held = said.ack;
+    waiting.forEach((check) => check());
     answeredAt = performance.now();
     deps.onAnswer(said);
     if (changes.rev < store.revision() || said.ack.epoch !== store.epoch || said.ack.rev < changes.rev) latch.set();
@@ -90,7 +95,7 @@ export function startReports(deps: ReportDeps, signal: AbortSignal) {
         if (!isReaching) context.log.info("gateway_reached", {});
         isReaching = true;
         failures = 0;
-        if (await latch.next(everyMs, signal)) await createLatch().next(gatherMs, signal);
+        if (await latch.next(everyMs, signal)) await hurry.next(gatherMs, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (isReaching) context.log.warn("report_failed", { error: messageOf(error) });
@@ -98,9 +103,24 @@ export function startReports(deps: ReportDeps, signal: AbortSignal) {
         await createLatch().next(Math.min(5000, 250 * 2 ** failures++) * (0.75 + Math.random() / 2), signal);
       }
     }
-  })().finally(off);
+  })().finally(() => offs.forEach((off) => off()));
 
   return {
+    /** Resolves once the gateway holds this revision, so that whoever is told then finds it in the API; after 1 s anyhow. */
+    delivered(rev: number): Promise<void> {
+      const isHeld = () => held.epoch === store.epoch && held.rev >= rev;
+      if (isHeld() || !isReaching) return Promise.resolve();
+      return new Promise((resolve) => {
+        const end = () => {
+          clearTimeout(timer);
+          waiting.delete(check);
+          resolve();
+        };
+        const check = () => void (isHeld() && end());
+        const timer = setTimeout(end, deliveryMs);
+        waiting.add(check);
+      });
+    },
     /** Milliseconds since the gateway last answered. */
     silentMs: () => performance.now() - answeredAt,
     done,

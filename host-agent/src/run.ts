@@ -124,7 +124,6 @@ export function createRuns(deps: RunDeps) {
       reason,
       result: text === null ? null : clip(text, resultBytes),
       exitCode: seen.exitCode,
-      usage: { ...run.usage, costUsd: Math.max(run.usage.costUsd, told.result?.costUsd ?? 0) },
       logBytes: out,
       stderrTail: reason === "completed" ? null : await readTail(join(directory, "err"), stderrTailBytes, err),
       endedAt: clock.iso(),
@@ -132,6 +131,7 @@ export function createRuns(deps: RunDeps) {
     if (!ended) return;
     log.info("run_ended", { runId, userId: run.userId, reason, exitCode: seen.exitCode, logBytes: out });
     changed(ended);
+    bus.emit("ended");
   }
 
   /** Learns the agent as the gateway describes it; refuses what is older than what is known. */

@@ -10,7 +10,7 @@ export interface LineFacts {
   /** The CLI has begun to answer. */
   hasStarted?: true;
   /** The CLI's own conclusion; it should end soon. */
-  result?: { text: string; isError: boolean; costUsd: number };
+  result?: { text: string; isError: boolean };
 }
 export interface Runtime {
   /** Arguments for the wrapper after the runtime's name. */
@@ -37,7 +37,7 @@ const claude: Runtime = {
   readLine(line) {
     if (!line.startsWith("{")) return null;
     if (!line.includes('"type":"result"')) return { hasStarted: true };
-    let event: { type?: unknown; result?: unknown; is_error?: unknown; total_cost_usd?: unknown; errors?: unknown };
+    let event: { type?: unknown; result?: unknown; is_error?: unknown; errors?: unknown };
     try {
       event = JSON.parse(line) as typeof event;
     } catch {
@@ -45,8 +45,8 @@ const claude: Runtime = {
     }
     if (event.type !== "result") return { hasStarted: true };
     const text = typeof event.result === "string" ? event.result : Array.isArray(event.errors) ? event.errors.join("\n") : "";
-    const cost = typeof event.total_cost_usd === "number" && event.total_cost_usd >= 0 ? event.total_cost_usd : 0;
-    return { hasStarted: true, result: { text, isError: event.is_error === true, costUsd: cost } };
+    // Its cost is not read: it adds up over a resumed session, and the agent can write lines of its own. The proxy counts.
+    return { hasStarted: true, result: { text, isError: event.is_error === true } };
   },
   answersSoon: true,
   hasSession: true,

@@ -6,7 +6,7 @@ import { type HostClaims, protocolHeader, protocolVersion, setEnvBody, startRunB
 import { messageOf } from "@berth/shared/log";
 import { id } from "@berth/shared/resources";
 import { type AgentDeps, deleteAgent, setEnv } from "./agents.ts";
-import { follow } from "./follow.ts";
+import { follow, type FollowDeps } from "./follow.ts";
 import type { VerifyGateway } from "./gateway-keys.ts";
 import { readTail } from "./runlog.ts";
 import { toBody, toEventStream } from "./sse.ts";
@@ -17,6 +17,7 @@ import { logSizes, runDirectory } from "./volume.ts";
 export interface ServerDeps extends AgentDeps {
   verify: VerifyGateway;
   streams: Streams;
+  delivered: FollowDeps["delivered"];
 }
 type Env = { Variables: { claims: HostClaims; requestId: string } };
 

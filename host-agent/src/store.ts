@@ -69,7 +69,7 @@ export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger" | "pro
 export type RunChange = Partial<
   Pick<
     RunRow,
-    | "status" | "reason" | "result" | "exitCode" | "usage" | "oomKills" | "logBytes" | "stderrTail"
+    | "status" | "reason" | "result" | "exitCode" | "oomKills" | "logBytes" | "stderrTail"
     | "startedAt" | "endedAt" | "containerId" | "execId" | "intent" | "modelStatus"
   >
 >;
@@ -199,8 +199,7 @@ export function openStore(file: string, now: () => number) {
     }).immediate,
     /** Sets fields of a run that has not ended and gives it a new revision; null if it has ended. */
     updateRun(id: string, change: RunChange): RunRow | null {
-      const { usage, ...rest } = change;
-      const columns: Record<string, unknown> = { ...rest, ...(usage && usageColumns(usage)), rev: ++rev };
+      const columns: Record<string, unknown> = { ...change, rev: ++rev };
       const names = Object.keys(columns).map((name) => `${toSnake(name)} = ?`);
       return runFrom(
         sql(`UPDATE runs SET ${names.join(", ")} WHERE id = ? AND ended_at IS NULL RETURNING *`).get(...Object.values(columns), id),
@@ -336,16 +335,6 @@ function agentFrom(row: unknown): AgentRow | null {
     sessionUsed: r["session_used"] === 1,
     deleted: r["deleted"] === 1,
     rev: r["rev"] as number,
-  };
-}
-
-function usageColumns(usage: Usage) {
-  return {
-    inputTokens: usage.inputTokens,
-    outputTokens: usage.outputTokens,
-    cacheReadTokens: usage.cacheReadTokens,
-    cacheWriteTokens: usage.cacheWriteTokens,
-    costUsd: usage.costUsd,
   };
 }
 
