@@ -40,13 +40,15 @@ async function startProxy(upstream: http.RequestListener | string, options: Part
   return { base, call, proxy, told };
 }
 
-const event = (data: { type: string } & Record<string, unknown>) => `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
+const event = (data: { type: string } & Record<string, unknown>) =>
+  `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
 const start = event({
   type: "message_start",
   message: { model: "claude-opus-5-5", usage: { input_tokens: 100, output_tokens: 1, cache_read_input_tokens: 10 } },
 });
 const delta = (output: number) => event({ type: "message_delta", delta: {}, usage: { output_tokens: output } });
-const total = (usage: UsageDelta[], key: keyof Omit<UsageDelta, "model">) => usage.reduce((sum, one) => sum + one[key], 0);
+const total = (usage: UsageDelta[], key: keyof Omit<UsageDelta, "model">) =>
+  usage.reduce((sum, one) => sum + one[key], 0);
 
 function answerStream(...parts: string[]): http.RequestListener {
   return (req, res) => {
@@ -69,7 +71,12 @@ test("a streamed answer comes through unchanged and its tokens are counted once"
   const answer = await call();
   expect(await answer.text()).toBe(text);
   expect(answer.headers.get("set-cookie")).toBeNull();
-  expect(told.usage[0]).toMatchObject({ model: "claude-opus-5-5", inputTokens: 100, outputTokens: 1, cacheReadTokens: 10 });
+  expect(told.usage[0]).toMatchObject({
+    model: "claude-opus-5-5",
+    inputTokens: 100,
+    outputTokens: 1,
+    cacheReadTokens: 10,
+  });
   expect(total(told.usage, "outputTokens")).toBe(20);
   expect(total(told.usage, "inputTokens")).toBe(100);
   expect(total(told.usage, "costUsd")).toBeCloseTo((100 * 4 + 10 * 0.2 + 20 * 20) / 1e6, 9);
@@ -77,13 +84,23 @@ test("a streamed answer comes through unchanged and its tokens are counted once"
 });
 
 test("a plain answer is counted", async () => {
-  const body = { model: "claude-sonnet-5-5", usage: { input_tokens: 7, output_tokens: 3, cache_creation_input_tokens: 2 } };
+  const body = {
+    model: "claude-sonnet-5-5",
+    usage: { input_tokens: 7, output_tokens: 3, cache_creation_input_tokens: 2 },
+  };
   const { call, told } = await startProxy((_req, res) => {
     res.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
   });
   expect(await (await call()).json()).toEqual(body);
   expect(told.usage).toEqual([
-    { model: "claude-sonnet-5-5", inputTokens: 7, outputTokens: 3, cacheReadTokens: 0, cacheWriteTokens: 2, costUsd: expect.closeTo(49e-6) },
+    {
+      model: "claude-sonnet-5-5",
+      inputTokens: 7,
+      outputTokens: 3,
+      cacheReadTokens: 0,
+      cacheWriteTokens: 2,
+      costUsd: expect.closeTo(49e-6),
+    },
   ]);
 });
 
@@ -112,7 +129,9 @@ test.each([
   ["rate_limit_error", 429],
   ["authentication_error", 401],
 ])("an %s inside a stream is told as status %d", async (type, status) => {
-  const { call, told } = await startProxy(answerStream(start, event({ type: "error", error: { type, message: "no" } })));
+  const { call, told } = await startProxy(
+    answerStream(start, event({ type: "error", error: { type, message: "no" } })),
+  );
   await (await call()).text();
   expect(told.statuses).toEqual([200, status]);
 });
@@ -211,7 +230,10 @@ test.each([403, 429, 529])("status %d comes through with its body and its retry-
 
 test("count_tokens goes through and counts as no call", async () => {
   const { call, told } = await startProxy((req, res) => res.end(JSON.stringify({ input_tokens: 5, url: req.url })));
-  expect(await (await call("/v1/messages/count_tokens")).json()).toEqual({ input_tokens: 5, url: "/v1/messages/count_tokens" });
+  expect(await (await call("/v1/messages/count_tokens")).json()).toEqual({
+    input_tokens: 5,
+    url: "/v1/messages/count_tokens",
+  });
   expect(told).toMatchObject({ usage: [], statuses: [] });
 });
 
@@ -279,11 +301,14 @@ test("a client that reads slowly holds the upstream back", async () => {
     http.request(base + "/v1/messages", { method: "POST", headers: { "x-api-key": "run-token" } }, resolve).end("{}");
   });
   let last = -1;
-  await vi.waitFor(() => {
-    const still = written === last;
-    last = written;
-    expect(still).toBe(true);
-  }, { interval: 100 });
+  await vi.waitFor(
+    () => {
+      const still = written === last;
+      last = written;
+      expect(still).toBe(true);
+    },
+    { interval: 100 },
+  );
   expect(written).toBeLessThan(512);
   let size = 0;
   for await (const chunk of res) size += (chunk as Buffer).length;

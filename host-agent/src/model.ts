@@ -91,7 +91,8 @@ export function createModelProxy(deps: ModelProxyDeps): ModelProxy {
 }
 
 /** 402 is the status at which the CLI stops at once; after 400 and 429 it goes on calling. */
-const budgetSentence = "Berth: the budget is reached (BERTH_RUN_BUDGET_USD or BERTH_DAILY_BUDGET_USD); no further model calls.";
+const budgetSentence =
+  "Berth: the budget is reached (BERTH_RUN_BUDGET_USD or BERTH_DAILY_BUDGET_USD); no further model calls.";
 
 const allowedUrl = /^(\/v1\/messages(?:\/count_tokens)?)(\?[\x21-\x7e]*)?$/;
 
@@ -102,10 +103,14 @@ function tokenOf(req: IncomingMessage): string {
 }
 
 /** Answers without looking at the body. The CLI would try 401 again for three minutes if it were not told. */
-function refuse(req: IncomingMessage, res: ServerResponse, ...answer: [number, Parameters<typeof sendModelError>[2], string]) {
+function refuse(
+  req: IncomingMessage,
+  res: ServerResponse,
+  ...answer: [number, Parameters<typeof sendModelError>[2], string]
+) {
   const [status, type, message] = answer;
   req.resume();
-  const connection = status === 413 ? { connection: "close" } : {};
+  const connection: Record<string, string> = status === 413 ? { connection: "close" } : {};
   sendModelError(res, status, type, message, { "x-should-retry": "false", ...connection });
 }
 
@@ -161,7 +166,8 @@ function forward(call: Call, req: IncomingMessage, res: ServerResponse, { deps, 
   req.on("error", () => sent.destroy());
   boundBody(req, limits.bodyBytes, () => {
     sent.destroy();
-    if (!res.headersSent) sendModelError(res, 413, "request_too_large", "The request is too large.", { connection: "close" });
+    if (!res.headersSent)
+      sendModelError(res, 413, "request_too_large", "The request is too large.", { connection: "close" });
   });
   req.pipe(sent);
 }
@@ -229,7 +235,10 @@ function readerFor(runId: string, answer: IncomingMessage, deps: ModelProxyDeps)
     deps.log.warn("model_usage_unread", { runId, reason: "encoded" });
     return null;
   }
-  const onFact = countDeltas((delta) => deps.onUsage(runId, delta), (status) => deps.onStatus(runId, status));
+  const onFact = countDeltas(
+    (delta) => deps.onUsage(runId, delta),
+    (status) => deps.onStatus(runId, status),
+  );
   const isStream = /^text\/event-stream\b/i.test(answer.headers["content-type"] ?? "");
   return isStream ? readStreamUsage(onFact) : readJsonUsage(onFact);
 }
