@@ -1,0 +1,178 @@
+/**
+ * A real Berth for tests: gateway and host agent as the processes that `npm start` runs, on free ports and a data
+ * directory of their own, on the machine's engine. Each can be killed and started again. `close` removes every trace.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Docker from "dockerode";
+import { bundle } from "../scripts/bundle.ts";
+import { connectClient, type Client } from "./client.ts";
+
+export const engine = new Docker();
+const prefix = "berth-e2e-";
+
+export interface Daemon {
+  readonly pid: number;
+  /** Kills it and waits until it is gone. */
+  kill(signal?: NodeJS.Signals): Promise<number | null>;
+  /** Starts it (again) and waits until it serves. */
+  start(env?: Record<string, string>): Promise<void>;
+  /** Resident memory now, in bytes. */
+  memoryBytes(): number;
+  /** Open descriptors now. */
+  descriptors(): number;
+  /** What it wrote so far, standard output and error. */
+  log(): string;
+}
+export interface Berth {
+  url: string;
+  dir: string;
+  hostDir: string;
+  hostId: string;
+  env: Record<string, string>;
+  gateway: Daemon;
+  host: Daemon;
+  /** A client with a token of this user, made if new. */
+  client(user: string, options?: { admin?: boolean }): Promise<Client>;
+  /** Runs a command of the gateway's CLI. */
+  cli(...args: string[]): string;
+  /** The containers of this Berth that the engine has now. */
+  containers(): Promise<Docker.ContainerInfo[]>;
+  close(): Promise<void>;
+}
+
+/** Starts both processes with these settings beside the harness's own; answers when `/readyz` does. */
+export async function startBerth(settings: Record<string, string> = {}): Promise<Berth> {
+  const files = await bundle("gateway", "cli", "host");
+  const dir = mkdtempSync(join(tmpdir(), prefix));
+  writeFileSync(join(dir, "owner"), String(process.pid));
+  const [port, hostPort] = [await freePort(), await freePort()];
+  const hostDir = join(dir, "host");
+  const env: Record<string, string> = {
+    PATH: process.env["PATH"]!,
+    HOME: dir,
+    BERTH_PORT: String(port),
+    BERTH_HOST_PORT: String(hostPort),
+    BERTH_DATA_DIR: dir,
+    BERTH_HOST_DATA_DIR: hostDir,
+    BERTH_GATEWAY_URL: `http://127.0.0.1:${port}`,
+    BERTH_DISK_BYTES: String(2 ** 30),
+    BERTH_POLL_SECONDS: "0.5",
+    ...settings,
+  };
+  const url = `http://127.0.0.1:${port}`;
+  const gateway = createDaemon("gateway", files.gateway, dir, env, () => answers(`${url}/healthz`));
+  const host = createDaemon("host", files.host, dir, env, () => answers(`http://127.0.0.1:${hostPort}/healthz`));
+  const cli = (...args: string[]) => execFileSync(process.execPath, [files.cli, ...args], { env, encoding: "utf8" }).trim();
+  const close = async () => {
+    await Promise.all([gateway.kill("SIGTERM"), host.kill("SIGTERM")]);
+    await removeTraces(dir);
+  };
+  try {
+    await gateway.start();
+    await host.start({ BERTH_JOIN_TOKEN: cli("join-token") });
+    await until(() => answers(`${url}/readyz`), "the gateway is ready");
+  } catch (error) {
+    process.stderr.write(`${gateway.log()}\n${host.log()}\n`);
+    await close();
+    throw error;
+  }
+  const { hostId } = JSON.parse(readFileSync(join(hostDir, "host.json"), "utf8")) as { hostId: string };
+  return {
+    url, dir, hostDir, hostId, env, gateway, host, cli, close,
+    client: async (user, { admin = false } = {}) => connectClient(url, cli("token", user, ...(admin ? ["--admin"] : []))),
+    containers: () => engine.listContainers({ all: true, filters: { label: [`berth.host=${hostId}`] } }),
+  };
+}
+
+/** Waits until `check` answers something true, which it answers; throws after `ms` with what was waited for. */
+export async function until<T>(check: () => Promise<T> | T, what: string, ms = 30_000): Promise<NonNullable<T>> {
+  const deadline = performance.now() + ms;
+  for (;;) {
+    const value = await check();
+    if (value) return value;
+    if (performance.now() > deadline) throw new Error(`after ${ms / 1000} s still not: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Removes what test runs left that were killed: their directories name the process that made them. */
+export async function sweep(): Promise<void> {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(prefix))) {
+    const dir = join(tmpdir(), name);
+    const owner = Number(readOr(join(dir, "owner"), "0"));
+    if (!isAlive(owner)) await removeTraces(dir);
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function createDaemon(name: string, file: string, dir: string, env: Record<string, string>, isServing: () => Promise<boolean>): Daemon {
+  const logFile = join(dir, `${name}.log`);
+  let child: ChildProcess | null = null;
+  let exited: Promise<number | null> = Promise.resolve(null);
+  return {
+    get pid() {
+      return child?.pid ?? 0;
+    },
+    async start(more = {}) {
+      const out = openSync(logFile, "a");
+      child = spawn(process.execPath, ["--enable-source-maps", file], { env: { ...env, ...more }, stdio: ["ignore", out, out] });
+      const started = child;
+      exited = new Promise((resolve) => started.once("exit", (code) => resolve(code)));
+      await until(() => {
+        if (started.exitCode !== null) throw new Error(`${name} ended with ${started.exitCode}: ${readOr(logFile, "").slice(-2000)}`);
+        return isServing();
+      }, `${name} serves`);
+    },
+    async kill(signal = "SIGKILL") {
+      child?.kill(signal);
+      return exited;
+    },
+    memoryBytes: () => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${child!.pid}/status`, "utf8"))![1]) * 1024,
+    descriptors: () => readdirSync(`/proc/${child!.pid}/fd`).length,
+    log: () => readOr(logFile, ""),
+  };
+}
+
+const answers = (url: string) => fetch(url, { signal: AbortSignal.timeout(2000) }).then((answer) => answer.ok, () => false);
+
+/** Containers first, then mounts, then files: each holds the next. */
+async function removeTraces(dir: string): Promise<void> {
+  const identity = readOr(join(dir, "host", "host.json"), "");
+  if (identity) {
+    const { hostId } = JSON.parse(identity) as { hostId: string };
+    const left = await engine.listContainers({ all: true, filters: { label: [`berth.host=${hostId}`] } });
+    await Promise.all(left.map(({ Id }) => engine.getContainer(Id).remove({ force: true, v: true }).catch(() => undefined)));
+  }
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n").map((line) => line.split(" ")[4]!).filter((path) => path?.startsWith(`${dir}/`));
+  for (const path of mounts.toReversed()) execFileSync("umount", ["-l", path]);
+  execFileSync("chattr", ["-R", "-f", "-i", "-a", dir], { stdio: "ignore" });
+  rmSync(dir, { recursive: true, force: true });
+}
+
+function readOr(path: string, otherwise: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return otherwise;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return pid > 0;
+  } catch {
+    return false;
+  }
+}
