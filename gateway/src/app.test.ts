@@ -1,0 +1,112 @@
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestApp, type TestApp } from "../test/app.ts";
+
+let gateway: TestApp;
+let token: string;
+beforeAll(async () => {
+  gateway = await createTestApp();
+  ({ token } = await gateway.addUser("caller"));
+});
+afterAll(() => gateway.close());
+
+const post = (body: unknown, headers: Record<string, string> = {}) => gateway.call("POST", "/v1/agents", { token, body, headers });
+
+describe("every answer", () => {
+  test.each([
+    ["GET", "/v1/nothing"],
+    ["DELETE", "/v1/me"],
+    ["GET", "/%00"],
+    ["GET", "/v1/agents/"],
+  ])("%s %s is a not_found problem", async (method, path) => {
+    const answer = await gateway.call(method, path, { token });
+    expect(answer.status).toBe(404);
+    expect(answer.headers.get("content-type")).toBe("application/problem+json");
+    expect(Object.keys(answer.json())).toEqual(["type", "title", "status", "detail", "code", "requestId"]);
+  });
+
+  test("carries a request id of our own and security headers", async () => {
+    const answer = await gateway.call("GET", "/healthz", { headers: { "x-request-id": "theirs" } });
+    expect(answer.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+    expect(answer.headers.get("x-content-type-options")).toBe("nosniff");
+    expect(answer.headers.get("content-security-policy")).toContain("default-src 'none'");
+  });
+
+  test("is one line in the log, without credential and body", async () => {
+    gateway.lines.length = 0;
+    const answer = await post({ name: "confidential" });
+    expect(gateway.lines.map((line) => JSON.parse(line))).toMatchObject([
+      { level: "info", event: "http", method: "POST", route: "/v1/agents", status: 201, requestId: answer.headers.get("x-request-id") },
+    ]);
+    expect(gateway.lines[0]).not.toMatch(/confidential|eyJ/);
+  });
+
+  test("a defect is internal and tells nothing of its cause", async () => {
+    const broken = await createTestApp();
+    const user = await broken.addUser("unlucky");
+    broken.deps.db.select = () => {
+      throw new Error("the cause");
+    };
+    const answer = await broken.call("GET", "/v1/agents", { token: user.token });
+    expect(answer.json()).toMatchObject({ status: 500, code: "internal" });
+    expect(answer.text).not.toContain("the cause");
+    expect(broken.lines.join("\n")).toContain("the cause");
+    await broken.close();
+  });
+});
+
+describe("bodies", () => {
+  test.each([
+    ["broken JSON", '{"name":', {}],
+    ["an empty body", "", {}],
+    ["another content type", '{"name":"x"}', { "content-type": "text/plain" }],
+    ["a content type that only begins so", '{"name":"x"}', { "content-type": "application/jsonp" }],
+  ])("%s is refused", async (_what, body, headers) => {
+    const answer = await post(body, headers as Record<string, string>);
+    expect(answer.json()).toMatchObject({ status: 400, code: "invalid_request" });
+  });
+
+  test("bytes that are no UTF-8 are refused, never replaced", async () => {
+    const body = Buffer.concat([Buffer.from('{"name":"'), Buffer.from([0xff]), Buffer.from('"}')]);
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    expect((await gateway.app.request("/v1/agents", { method: "POST", headers, body })).status).toBe(400);
+  });
+
+  test("a body over 2 MiB is refused, with and without its length said", async () => {
+    const { url } = await gateway.listen();
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const body = JSON.stringify({ name: "x".repeat(2 * 2 ** 20) });
+    const said = await fetch(`${url}/v1/agents`, { method: "POST", headers, body });
+    expect([said.status, (await said.json()).code]).toEqual([413, "payload_too_large"]);
+    const stream = new Blob([body]).stream();
+    const unsaid = await fetch(`${url}/v1/agents`, { method: "POST", headers, body: stream, duplex: "half" } as RequestInit);
+    expect([unsaid.status, (await unsaid.json()).code]).toEqual([413, "payload_too_large"]);
+  });
+});
+
+describe("the contract", () => {
+  test("is valid OpenAPI 3.1 and names every endpoint with its errors", async () => {
+    const document = (await gateway.call("GET", "/openapi.json")).json();
+    const validator = new Validator();
+    expect(await validator.validate(structuredClone(document))).toMatchObject({ valid: true });
+    expect(validator.version).toBe("3.1");
+    const start = document.paths["/v1/agents/{id}/runs"].post;
+    expect(Object.keys(start.responses)).toEqual(["202", "400", "401", "404", "409", "413", "429", "503"]);
+    expect(start.responses[202].content["application/json"].schema).toEqual({ $ref: "#/components/schemas/Run" });
+    expect(start.security).toEqual([{ bearer: [] }, { session: [] }]);
+    expect(document.components.schemas.Agent.required).toContain("envKeys");
+    expect(document.paths["/internal/hosts/report"]).toBeUndefined();
+  });
+
+  test("can be read as a page that loads nothing from elsewhere", async () => {
+    const answer = await gateway.call("GET", "/docs");
+    expect(answer.text).toContain("<code>POST /v1/agents/{id}/runs</code>");
+    expect(answer.text).not.toMatch(/<script|https?:\/\/(?!localhost|json-schema)/);
+    expect(answer.headers.get("content-security-policy")).not.toMatch(/unsafe|http/);
+  });
+
+  test("the first page signs in by a script of its own origin", async () => {
+    expect((await gateway.call("GET", "/")).text).toContain('src="/sign-in.js"');
+    expect((await gateway.call("GET", "/sign-in.js")).headers.get("content-type")).toMatch(/javascript/);
+  });
+});
