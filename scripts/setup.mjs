@@ -47,18 +47,21 @@ function isAtLeast(version) {
   return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
 }
 
-/** Whether each package of the lock file that fits this platform is installed in its very version. */
+/** Whether each package of the lock file is installed in its very version; an optional one must be if it is made for this platform. */
 function isInstalled() {
   const wanted = readPackages("package-lock.json");
   const there = readPackages("node_modules/.package-lock.json");
   if (!wanted || !there || !existsSync(pinnedNode)) return false;
   return Object.entries(wanted).every(([path, { version, integrity, link, optional, os, cpu, libc }]) => {
     if (link || !path.startsWith("node_modules/")) return true;
-    const fits = (os ?? ["linux"]).includes("linux") && (cpu ?? ["x64"]).includes("x64") && (libc ?? ["glibc"]).includes("glibc");
     const found = there[path];
-    return found ? found.version === version && found.integrity === integrity : Boolean(optional) && !fits;
+    if (found) return found.version === version && found.integrity === integrity;
+    return Boolean(optional) && !((os || cpu) && fitsHere(os, "linux") && fitsHere(cpu, "x64") && fitsHere(libc, "glibc"));
   });
 }
+
+/** @param {string[] | undefined} names @param {string} own */
+const fitsHere = (names, own) => !names || names.includes(own);
 
 /**
  * @typedef {{version?: string, integrity?: string, link?: boolean, optional?: boolean, os?: string[], cpu?: string[], libc?: string[]}} Package
