@@ -61,7 +61,9 @@ function isInstalled() {
 }
 
 /** @param {string[] | undefined} names @param {string} own */
-const fitsHere = (names, own) => !names || names.includes(own);
+function fitsHere(names, own) {
+  return !names || names.includes(own);
+}
 
 /**
  * @typedef {{version?: string, integrity?: string, link?: boolean, optional?: boolean, os?: string[], cpu?: string[], libc?: string[]}} Package
