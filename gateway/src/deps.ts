@@ -20,8 +20,10 @@ export interface Deps {
   now: () => number;
 }
 
-/** What a runtime adds to a request that asks for a WebSocket. */
+/** What a runtime adds to a request. */
 export interface Bindings {
+  /** Cuts the client's connection in the middle of an answer. */
+  breakOff?: () => void;
   /** Opens the socket at the target and joins both ends; the answer is the target's own when it refuses. */
   upgrade?: (request: Request) => Promise<Response>;
   /** Accepts the socket with this subprotocol and closes it at once. */

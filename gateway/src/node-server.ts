@@ -1,5 +1,5 @@
 /** The app behind node:http: requests through Hono's adapter, WebSocket upgrades through ours. */
-import { createAdaptorServer } from "@hono/node-server";
+import { createAdaptorServer, type Http2Bindings, type HttpBindings } from "@hono/node-server";
 import type { Hono } from "hono";
 import { once } from "node:events";
 import type { IncomingMessage, Server } from "node:http";
@@ -16,7 +16,9 @@ export interface RunningServer {
 /** Listens and serves. Rejects when the address cannot be had. */
 export async function startServer(app: Hono<AppEnv>, host: string, port: number): Promise<RunningServer> {
   const serverOptions = { shouldUpgradeCallback: isWebSocket };
-  const server = createAdaptorServer({ fetch: app.fetch, serverOptions }) as Server;
+  const fetch = (request: Request, { outgoing }: HttpBindings | Http2Bindings) =>
+    app.fetch(request, { breakOff: () => outgoing.destroy() });
+  const server = createAdaptorServer({ fetch, serverOptions }) as Server;
   const sockets = serveUpgrades(server, app.fetch);
   server.listen(port, host);
   await once(server, "listening");

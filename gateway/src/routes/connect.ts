@@ -35,7 +35,7 @@ export async function openSocket(
     throw new AppError("invalid_request", `This is a WebSocket: connect with the subprotocol ${protocol}.`);
   const origin = c.req.header("origin");
   if (origin !== undefined && !isAllowedOrigin(deps.settings, request, origin))
-    return c.env.closeSocket?.(4003, "origin refused", protocol) ?? refuseOrigin();
+    return c.env?.closeSocket?.(4003, "origin refused", protocol) ?? refuseOrigin();
   const caller = await authenticateSocket(authenticator, request, offered);
   c.set("userId", caller.user.id);
   return joinHostSocket(deps, c, caller, path);
@@ -68,7 +68,7 @@ async function joinHostSocket(deps: Deps, c: Context<AppEnv>, caller: Caller, pa
 
 /** Node joins raw sockets; where the runtime's own fetch opens sockets, that does. */
 function openUpstream(c: Context<AppEnv>, target: Request): Promise<Response> {
-  return c.env.upgrade ? c.env.upgrade(target) : fetch(target);
+  return c.env?.upgrade ? c.env.upgrade(target) : fetch(target);
 }
 
 function refuseOrigin(): never {

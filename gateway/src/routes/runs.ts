@@ -2,12 +2,14 @@
 import { AppError, parseOr400 } from "@berth/shared/errors";
 import { runAnswer } from "@berth/shared/host-api";
 import { createRunBody, id, idempotencyKey, isEnded, promptMaxBytes, runSchema } from "@berth/shared/resources";
+import type { Context } from "hono";
 import { z } from "zod";
 import type { Caller } from "../authenticate.ts";
-import type { Deps } from "../deps.ts";
+import type { AppEnv, Deps } from "../deps.ts";
 import { callHost, callHostJson, longDeadlineMs } from "../host-call.ts";
 import { findHostOfUser, type HostTarget } from "../hosts.ts";
 import { pageSchema } from "../page.ts";
+import { passThrough } from "../pass-through.ts";
 import { route, type Route } from "../route.ts";
 import { getRun, listRuns, prepareRunTarget, runsQuery } from "../runs.ts";
 import { applyRunAnswer, startRun } from "../start-run.ts";
@@ -93,7 +95,7 @@ const readRoutes = [
       const last = c.req.header("last-event-id");
       const resumed = last ? parseOr400(z.object({ "Last-Event-ID": offset }), { "Last-Event-ID": last }, "header") : null;
       const after = resumed?.["Last-Event-ID"] ?? query.after ?? 0;
-      return passThrough(deps, caller, params.id, `events?after=${after}`, c.req.raw.signal);
+      return readThrough(deps, c, caller, `${params.id}/events?after=${after}`);
     },
   }),
   route({
@@ -105,20 +107,22 @@ const readRoutes = [
     status: 200,
     media: "text/plain",
     errors: ["not_found", "host_unavailable"],
-    run: async ({ deps, c, caller, params }) => passThrough(deps, caller, params.id, "stderr", c.req.raw.signal),
+    run: async ({ deps, c, caller, params }) => readThrough(deps, c, caller, `${params.id}/stderr`),
   }),
 ];
 
-async function passThrough(deps: Deps, caller: Caller, runId: string, what: string, signal: AbortSignal): Promise<Response> {
-  await getRun(deps.db, caller.user.id, runId);
+/** What the host has at `/v1/runs/` + `path`, whose first part is the run's id, byte by byte as it comes. */
+async function readThrough(deps: Deps, c: Context<AppEnv>, caller: Caller, path: string): Promise<Response> {
+  await getRun(deps.db, caller.user.id, path.split("/")[0]!);
   const host = await hostOfRun(deps, caller);
-  const response = await callHost(deps, host, caller, { method: "GET", path: `/v1/runs/${runId}/${what}`, signal });
-  const headers = {
-    "content-type": response.headers.get("content-type") ?? "application/octet-stream",
+  const call = { method: "GET", path: `/v1/runs/${path}`, signal: c.req.raw.signal } as const;
+  const { status, headers, body } = await callHost(deps, host, caller, call);
+  const kept = {
+    "content-type": headers.get("content-type") ?? "application/octet-stream",
     "cache-control": "no-store",
     "x-accel-buffering": "no",
   };
-  return new Response(response.body, { status: response.status, headers });
+  return new Response(body && passThrough(body, c.env?.breakOff), { status, headers: kept });
 }
 
 async function hostOfRun({ db }: Deps, caller: Caller): Promise<HostTarget> {
