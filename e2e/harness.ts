@@ -3,7 +3,7 @@
  * directory of their own, on the machine's engine. Each can be killed and started again. `close` removes every trace.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,6 +41,8 @@ export interface Berth {
   cli(...args: string[]): string;
   /** The containers of this Berth that the engine has now. */
   containers(): Promise<Docker.ContainerInfo[]>;
+  /** The processes in this user's container, as the machine sees them; [] without one. */
+  processes(userId: string): Promise<{ pid: number; uid: number; gid: number; command: string }[]>;
   close(): Promise<void>;
 }
 
@@ -84,6 +86,7 @@ export async function startBerth(settings: Record<string, string> = {}): Promise
   return {
     url, dir, hostDir, hostId, env, gateway, host, cli, close,
     client: async (user, { admin = false } = {}) => connectClient(url, cli("token", user, ...(admin ? ["--admin"] : []))),
+    processes: (userId) => processesOf(hostId, userId),
     containers: () => engine.listContainers({ all: true, filters: { label: [`berth.host=${hostId}`] } }),
   };
 }
@@ -106,6 +109,19 @@ export async function sweep(): Promise<void> {
     const owner = Number(readOr(join(dir, "owner"), "0"));
     if (!isAlive(owner)) await removeTraces(dir);
   }
+}
+
+/** The id of the user that a client speaks for. */
+export async function userIdOf(client: Client): Promise<string> {
+  return (await client.ok<{ user: { id: string } }>("GET", "/v1/me")).user.id;
+}
+
+async function processesOf(hostId: string, userId: string) {
+  const [found] = await engine.listContainers({ filters: { label: [`berth.host=${hostId}`, `berth.user=${userId}`] } });
+  if (!found) return [];
+  const { Titles, Processes } = (await engine.getContainer(found.Id).top({ ps_args: "-eo pid,uid,gid,args" })) as { Titles: string[]; Processes: string[][] };
+  if (Titles.length !== 4) throw new Error(`the engine's top shows ${Titles.join()}`);
+  return Processes.map(([pid, uid, gid, command]) => ({ pid: Number(pid), uid: Number(uid), gid: Number(gid), command: command! }));
 }
 
 export async function freePort(): Promise<number> {
@@ -156,7 +172,8 @@ async function removeTraces(dir: string): Promise<void> {
   }
   const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n").map((line) => line.split(" ")[4]!).filter((path) => path?.startsWith(`${dir}/`));
   for (const path of mounts.toReversed()) execFileSync("umount", ["-l", path]);
-  execFileSync("chattr", ["-R", "-f", "-i", "-a", dir], { stdio: "ignore" });
+  const mountPoints = join(dir, "host", "mnt");
+  if (existsSync(mountPoints)) execFileSync("chattr", ["-R", "-i", mountPoints]);
   rmSync(dir, { recursive: true, force: true });
 }
 
