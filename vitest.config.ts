@@ -1,0 +1,24 @@
+/** The suites: pure ones side by side, those on the real engine one file at a time. */
+import { defineConfig } from "vitest/config";
+
+const engineTimes = { testTimeout: 120_000, hookTimeout: 180_000 };
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "shared", include: ["shared/src/**/*.test.ts"] } },
+      { test: { name: "gateway", include: ["gateway/src/**/*.test.ts"], testTimeout: 20_000 } },
+      { test: { name: "scripts", include: ["scripts/**/*.test.ts"], testTimeout: 20_000 } },
+      {
+        test: {
+          name: "host-agent",
+          include: ["host-agent/{src,test}/**/*.test.ts"],
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+          ...engineTimes,
+        },
+      },
+      { test: { name: "e2e", include: ["e2e/**/*.test.ts"], maxWorkers: 1, sequence: { groupOrder: 2 }, ...engineTimes } },
+    ],
+  },
+});
