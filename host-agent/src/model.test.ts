@@ -245,6 +245,16 @@ test("an upstream that refuses connections is 502 with retry-after", async () =>
   expect(told.statuses).toEqual([]);
 });
 
+test.each([
+  "HTTP/1.1 099 Odd\r\n\r\n",
+  "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+  "rubbish\r\n\r\n",
+])("an upstream that answers %j is 502", async (bytes) => {
+  const { call, told } = await startProxy((req) => void req.resume().socket.end(bytes));
+  expect((await call()).status).toBe(502);
+  expect(told.statuses).toEqual([]);
+});
+
 test("an upstream that stays silent is 502", async () => {
   const { call } = await startProxy((req) => void req.resume(), { limits: { silenceMs: 50 } });
   expect((await call()).status).toBe(502);

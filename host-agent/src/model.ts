@@ -160,6 +160,7 @@ function forward(call: Call, req: IncomingMessage, res: ServerResponse, { deps, 
   };
   sent.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
   sent.on("timeout", () => fail("silence"));
+  sent.on("close", () => void (res.headersSent || fail("closed")));
   failUnlessConnected(sent, limits.connectMs, fail);
   sent.on("response", (answer) => passAnswer(call, answer, res, { deps, onCut: fail }));
   res.on("close", () => sent.destroy());
@@ -208,7 +209,8 @@ const notPassedDown =
   /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|set-cookie|x-api-key|authorization)$/;
 
 function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { deps, onCut }: AnswerWatch) {
-  const status = answer.statusCode ?? 502;
+  const status = answer.statusCode ?? 0;
+  if (status < 200) return onCut("no HTTP status");
   if (call.path === "/v1/messages") deps.onStatus(call.runId, status);
   if (status === 401) {
     // Not the upstream's own words: some repeat the key they refuse.

@@ -1,0 +1,35 @@
+/** The hosts that every workspace reaches in `allowlist` mode, before what BERTH_EGRESS_ALLOW adds. */
+
+export const builtInHosts: readonly string[] = [
+  // Git hosting: clones, release files, and the APIs beside them.
+  "github.com",
+  "*.github.com",
+  "*.githubusercontent.com",
+  "gitlab.com",
+  "bitbucket.org",
+  "api.bitbucket.org",
+  // JavaScript packages.
+  "registry.npmjs.org",
+  "registry.yarnpkg.com",
+  // Python: the index and the files it names.
+  "pypi.org",
+  "files.pythonhosted.org",
+  // Rust crates.
+  "crates.io",
+  "index.crates.io",
+  "static.crates.io",
+  // Go modules and their checksums.
+  "proxy.golang.org",
+  "sum.golang.org",
+  // Ruby gems.
+  "rubygems.org",
+  "index.rubygems.org",
+  // Java artefacts.
+  "repo.maven.apache.org",
+  "repo1.maven.org",
+  // Debian and Ubuntu packages.
+  "deb.debian.org",
+  "security.debian.org",
+  "archive.ubuntu.com",
+  "security.ubuntu.com",
+];

@@ -1,0 +1,99 @@
+/** What a workspace may reach: the spelling of a target, the list of hosts, the addresses that are public. Pure: opens and resolves nothing. */
+import ipaddr from "ipaddr.js";
+
+export type EgressMode = "none" | "allowlist" | "open";
+/** Where a client wants to go: a lower-case name, or an address in its usual spelling. */
+export interface Target {
+  host: string;
+  port: number;
+  isAddress: boolean;
+}
+export interface HostRule {
+  host: string;
+  /** True for `*.example.com`: names below `host`, not itself. */
+  isWildcard: boolean;
+  /** Null stands for the web's ports, 80 and 443. */
+  port: number | null;
+}
+
+const webPorts = [80, 443];
+const smtpPort = 25;
+const label = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?";
+const nameOfTwoLabels = new RegExp(`^(?:${label}\\.)+${label}$`);
+
+/**
+ * Reads `host:port` or `[address]:port`; null for every spelling that could mean different things to different readers:
+ * user information, percent signs, zones, numbers that some resolvers take for addresses, names of one label.
+ */
+export function parseTarget(authority: string, defaultPort: number | null = null): Target | null {
+  const parsed = parseAuthority(authority);
+  const port = parsed?.port ?? defaultPort;
+  return parsed && port !== null ? { ...parsed, port } : null;
+}
+
+/** Reads one pattern of BERTH_EGRESS_ALLOW. Throws an Error whose message is a sentence. */
+export function parseRule(pattern: string): HostRule {
+  const isWildcard = pattern.startsWith("*.");
+  const parsed = parseAuthority(isWildcard ? pattern.slice(2) : pattern);
+  if (!parsed || (isWildcard && parsed.isAddress))
+    throw new Error(
+      `BERTH_EGRESS_ALLOW has "${pattern.slice(0, 100)}"; write host.example, *.host.example or host.example:8443.`,
+    );
+  return { host: parsed.host, isWildcard, port: parsed.port };
+}
+
+/** Why this target is refused before it is resolved, as the end of a sentence; null when it may be tried. */
+export function refusalOf(mode: EgressMode, rules: HostRule[], target: Target): string | null {
+  if (mode === "none") return "this workspace has no network (BERTH_EGRESS=none)";
+  if (target.isAddress && !isPublicAddress(target.host)) return notPublic;
+  if (mode === "open") return target.port === smtpPort ? "no workspace sends mail (port 25)" : null;
+  const isListed = rules.some((rule) => covers(rule, target));
+  return isListed ? null : "it is not on the list of allowed hosts";
+}
+export const notPublic = "its address is not public, and private addresses are never reached";
+
+/** Whether the address is an ordinary public one: neither special in any way nor a form that has another address in it. */
+export function isPublicAddress(address: string): boolean {
+  if (ipaddr.IPv4.isValidFourPartDecimal(address)) return ipaddr.IPv4.parse(address).range() === "unicast";
+  if (!ipaddr.IPv6.isValid(address)) return false;
+  const parsed = ipaddr.IPv6.parse(address);
+  return parsed.range() === "unicast" && parsed.match(globalUnicast);
+}
+const globalUnicast = ipaddr.IPv6.parseCIDR("2000::/3");
+
+/** One spelling for one address, for comparing. */
+export function normalizeAddress(address: string): string {
+  const bare = address.split("%", 1)[0] ?? "";
+  return ipaddr.isValid(bare) ? ipaddr.process(bare).toString() : address;
+}
+
+type Host = Omit<Target, "port">;
+
+function parseAuthority(authority: string): (Host & { port: number | null }) | null {
+  const [whole, address6, name, digits] = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/i.exec(authority) ?? [];
+  const port = digits === undefined ? null : Number(digits);
+  if (whole === undefined || (port !== null && (port < 1 || port > 65_535))) return null;
+  const host = address6 === undefined ? parseHost(name ?? "") : parseAddress6(address6);
+  return host && { ...host, port };
+}
+
+function parseHost(text: string): Host | null {
+  const host = text.toLowerCase().replace(/\.$/, "");
+  if (host.length > 253) return null;
+  const lastLabel = host.slice(host.lastIndexOf(".") + 1);
+  if (/^(\d+|0x[0-9a-f]*)$/.test(lastLabel)) return isPlainAddress4(host) ? { host, isAddress: true } : null;
+  return nameOfTwoLabels.test(host) ? { host, isAddress: false } : null;
+}
+
+/** Four decimal numbers without leading zeros, which some readers take for octal. */
+const isPlainAddress4 = (host: string) =>
+  ipaddr.IPv4.isValidFourPartDecimal(host) && ipaddr.IPv4.parse(host).toString() === host;
+
+function parseAddress6(text: string): Host | null {
+  return ipaddr.IPv6.isValid(text) ? { host: ipaddr.IPv6.parse(text).toString(), isAddress: true } : null;
+}
+
+function covers(rule: HostRule, target: Target): boolean {
+  if (rule.port === null ? !webPorts.includes(target.port) : rule.port !== target.port) return false;
+  return rule.isWildcard ? !target.isAddress && target.host.endsWith(`.${rule.host}`) : target.host === rule.host;
+}
