@@ -1,7 +1,16 @@
 /** The Debian base of the workspace image: pulled where a registry answers, bootstrapped from the machine's own apt sources where none does. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { accessSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import { freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import type Docker from "dockerode";
@@ -24,13 +33,16 @@ export async function ensureBase(docker: Docker, packages: string[]): Promise<st
 
 /** True when the engine has an image of this name. */
 export async function hasImage(docker: Docker, name: string): Promise<boolean> {
-  return docker.getImage(name).inspect().then(
-    () => true,
-    (error: { statusCode?: number }) => {
-      if (error.statusCode === 404) return false;
-      throw error;
-    },
-  );
+  return docker
+    .getImage(name)
+    .inspect()
+    .then(
+      () => true,
+      (error: { statusCode?: number }) => {
+        if (error.statusCode === 404) return false;
+        throw error;
+      },
+    );
 }
 
 async function pull(docker: Docker): Promise<boolean> {
@@ -104,7 +116,12 @@ async function importRootFs(
   let complaints = "";
   making.stderr.on("data", (data: Buffer) => {
     complaints = (complaints + data.toString()).slice(-2000);
-    onLine(data.toString().split("\n").findLast((line) => line.trim()) ?? "");
+    onLine(
+      data
+        .toString()
+        .split("\n")
+        .findLast((line) => line.trim()) ?? "",
+    );
   });
   const ended = new Promise<number | null>((resolve, reject) => {
     making.once("error", reject);
@@ -113,8 +130,16 @@ async function importRootFs(
   const answer = await docker.importImage(making.stdout, target);
   const [code] = await Promise.all([ended, followProgress(docker, answer, () => {})]);
   if (code === 0) return;
-  await docker.getImage(`${target.repo}:${target.tag}`).remove().catch(() => {});
-  throw new Error(complaints.split("\n").filter((line) => line.startsWith("E:")).join(" ") || `mmdebstrap ended with ${code}.`);
+  await docker
+    .getImage(`${target.repo}:${target.tag}`)
+    .remove()
+    .catch(() => {});
+  throw new Error(
+    complaints
+      .split("\n")
+      .filter((line) => line.startsWith("E:"))
+      .join(" ") || `mmdebstrap ended with ${code}.`,
+  );
 }
 
 function mmdebstrapArgs(packages: string[], sources: string): string[] {
@@ -169,7 +194,9 @@ function isReadable(path: string): boolean {
 
 /** Memory is twice as quick as a disk for thousands of small files; a base takes 0.5 GB there for a moment. */
 function workDir(): string {
-  const mount = readFileSync("/proc/mounts", "utf8").split("\n").find((line) => line.split(" ")[1] === "/dev/shm");
+  const mount = readFileSync("/proc/mounts", "utf8")
+    .split("\n")
+    .find((line) => line.split(" ")[1] === "/dev/shm");
   if (!mount || /[ ,]noexec[ ,]/.test(mount)) return tmpdir();
   const { bavail, bsize } = statfsSync("/dev/shm");
   return bavail * bsize > 2e9 && freemem() > 4e9 ? "/dev/shm" : tmpdir();

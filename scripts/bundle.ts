@@ -38,7 +38,9 @@ async function bundleOne(entry: string, path: string): Promise<void> {
     logLevel: "error",
     external: ["better-sqlite3"],
     alias: Object.fromEntries(unused.map((name) => [name, stub])),
-    banner: { js: 'import { createRequire as berthRequire } from "node:module"; const require = berthRequire(import.meta.url);' },
+    banner: {
+      js: 'import { createRequire as berthRequire } from "node:module"; const require = berthRequire(import.meta.url);',
+    },
   });
   mkdirSync(join(root, "build"), { recursive: true });
   // Renamed into place: another command may load the file at this moment.

@@ -57,7 +57,11 @@ export class Child {
     const { file, env, onLine } = this.#options;
     const startedAt = performance.now();
     // A process group of its own: Ctrl-C on the terminal reaches this process alone, which ends its children in order.
-    const child = spawn(process.execPath, ["--enable-source-maps", file], { env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, ["--enable-source-maps", file], {
+      env,
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", onLine);
     child.once("error", (error) => onLine(`it cannot be started: ${error.message}`));

@@ -25,7 +25,11 @@ export interface Cluster {
  * Starts both, the host agent joined to the gateway, and answers when `/readyz` does. `env` is the environment of both. Lines
  * for a person go to `tell`. Throws a SetupError when one of them refuses its settings; nothing is left running then.
  */
-export async function startCluster(settings: Settings, env: NodeJS.ProcessEnv, tell: (line: string) => void): Promise<Cluster> {
+export async function startCluster(
+  settings: Settings,
+  env: NodeJS.ProcessEnv,
+  tell: (line: string) => void,
+): Promise<Cluster> {
   const files = await bundle("gateway", "cli", "host");
   const url = localUrl(settings);
   const logs = join(resolve(settings.BERTH_DATA_DIR), "logs");
@@ -62,7 +66,13 @@ export function localUrl({ BERTH_LISTEN: listen, BERTH_PORT: port }: Settings): 
   return `http://${anywhere[listen] ?? (listen.includes(":") ? `[${listen}]` : listen)}:${port}`;
 }
 
-function keepRunning(name: string, file: string, env: NodeJS.ProcessEnv, logs: string, tell: (line: string) => void): Child {
+function keepRunning(
+  name: string,
+  file: string,
+  env: NodeJS.ProcessEnv,
+  logs: string,
+  tell: (line: string) => void,
+): Child {
   const log = openLogFile(join(logs, `${name}.log`));
   return new Child({
     file,
@@ -84,7 +94,9 @@ function forPerson(line: string): string | null {
   try {
     const { at: _, level, event, ...facts } = JSON.parse(line) as Record<string, unknown>;
     if (level === "info") return null;
-    return `${String(level)} ${String(event)} ${Object.entries(facts).map(([key, value]) => `${key}=${String(value)}`).join(" ")}`;
+    return `${String(level)} ${String(event)} ${Object.entries(facts)
+      .map(([key, value]) => `${key}=${String(value)}`)
+      .join(" ")}`;
   } catch {
     return line;
   }
@@ -117,7 +129,9 @@ async function until(child: Child, isTrue: () => Promise<boolean>): Promise<void
     // Its own sentence was told already.
     if (code !== null) throw new SetupError("Berth does not start with these settings.");
     if (Date.now() > deadline)
-      throw new Error(`Berth is not ready after ${startDeadlineMs / 1000} s; see the logs directory under BERTH_DATA_DIR.`);
+      throw new Error(
+        `Berth is not ready after ${startDeadlineMs / 1000} s; see the logs directory under BERTH_DATA_DIR.`,
+      );
     await sleep(50);
   }
 }

@@ -12,7 +12,10 @@ export class SetupError extends Error {
 export function readRelease(path = "/etc/os-release"): { id: string; codename: string; like: string } {
   const lines = readFileSync(path, "utf8").split("\n");
   const value = (key: string) =>
-    lines.find((line) => line.startsWith(`${key}=`))?.slice(key.length + 1).replaceAll('"', "") ?? "";
+    lines
+      .find((line) => line.startsWith(`${key}=`))
+      ?.slice(key.length + 1)
+      .replaceAll('"', "") ?? "";
   return { id: value("ID"), codename: value("VERSION_CODENAME"), like: value("ID_LIKE") };
 }
 
@@ -57,7 +60,10 @@ export async function runCommand(
   });
   const last: string[] = [];
   const take = (data: Buffer) => {
-    for (const line of data.toString().split(/[\r\n]+/).filter((part) => part.trim())) {
+    for (const line of data
+      .toString()
+      .split(/[\r\n]+/)
+      .filter((part) => part.trim())) {
       last.push(line.trim());
       if (last.length > 3) last.shift();
       onLine(line);

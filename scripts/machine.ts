@@ -7,7 +7,8 @@ import { ensureImage } from "./image.ts";
 
 /** Makes sure of all three, with visible progress, and answers the engine. Throws a SetupError that says what to do. */
 export async function prepareMachine(settings: Settings): Promise<Docker> {
-  if (!isRoot()) throw new SetupError("The host agent mounts workspaces and signals processes of their users: run this as root.");
+  if (!isRoot())
+    throw new SetupError("The host agent mounts workspaces and signals processes of their users: run this as root.");
   const docker = await ensureEngine(settings.DOCKER_HOST);
   await ensureImage({ docker, name: settings.BERTH_IMAGE });
   return docker;

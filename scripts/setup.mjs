@@ -21,7 +21,7 @@ const [command = "", ...args] = process.argv.slice(2);
 try {
   await setUp();
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(2);
 }
 
@@ -56,7 +56,9 @@ function isInstalled() {
     if (link || !path.startsWith("node_modules/")) return true;
     const found = there[path];
     if (found) return found.version === version && found.integrity === integrity;
-    return Boolean(optional) && !((os || cpu) && fitsHere(os, "linux") && fitsHere(cpu, "x64") && fitsHere(libc, "glibc"));
+    return (
+      Boolean(optional) && !((os || cpu) && fitsHere(os, "linux") && fitsHere(cpu, "x64") && fitsHere(libc, "glibc"))
+    );
   });
 }
 
@@ -136,7 +138,8 @@ async function runScript(script) {
     return;
   }
   const child = spawn(pinnedNode, [script, ...args], { stdio: "inherit" });
-  for (const signal of /** @type {const} */ (["SIGTERM", "SIGINT", "SIGHUP"])) process.on(signal, () => child.kill(signal));
+  for (const signal of /** @type {const} */ (["SIGTERM", "SIGINT", "SIGHUP"]))
+    process.on(signal, () => child.kill(signal));
   child.once("error", (error) => process.stderr.write(`The pinned Node does not start: ${error.message}\n`));
   child.once("close", (code) => process.exit(code ?? 1));
 }
