@@ -19,6 +19,8 @@ async function listen(listener: http.RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+type CallInit = Omit<RequestInit, "headers"> & { headers?: Record<string, string>; duplex?: "half" };
+
 /** A proxy before `upstream`, with what it told its owner. */
 async function startProxy(upstream: http.RequestListener | string, options: Partial<ModelProxyDeps> = {}) {
   const told = { usage: [] as UsageDelta[], statuses: [] as number[], log: [] as string[] };
@@ -35,7 +37,7 @@ async function startProxy(upstream: http.RequestListener | string, options: Part
   });
   closers.push(() => proxy.close());
   const base = await listen((req, res) => proxy.handle("agent1", req, res));
-  const call = (path = "/v1/messages?beta=true", init: RequestInit & { duplex?: "half" } = {}) =>
+  const call = (path = "/v1/messages?beta=true", init: CallInit = {}) =>
     fetch(base + path, { method: "POST", body: "{}", ...init, headers: { "x-api-key": "run-token", ...init.headers } });
   return { base, call, proxy, told };
 }
