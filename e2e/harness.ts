@@ -3,12 +3,12 @@
  * directory of their own, on the machine's engine. Each can be killed and started again. `close` removes every trace.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
-import { bundle } from "../scripts/bundle.ts";
+import { bundle, nodeFlags } from "../scripts/bundle.ts";
 import { connectClient, type Client } from "./client.ts";
 
 export const engine = new Docker();
@@ -18,8 +18,10 @@ export interface Daemon {
   readonly pid: number;
   /** Kills it and waits until it is gone. */
   kill(signal?: NodeJS.Signals): Promise<number | null>;
-  /** Starts it (again) and waits until it serves. */
-  start(env?: Record<string, string>): Promise<void>;
+  /** Starts it (again), from another file if one is named, and waits until it serves. */
+  start(env?: Record<string, string>, file?: string): Promise<void>;
+  /** Resolves with the exit code when it ends, however it ends. */
+  ended(): Promise<number | null>;
   /** Resident memory now, in bytes. */
   memoryBytes(): number;
   /** Open descriptors now. */
@@ -140,9 +142,11 @@ function createDaemon(name: string, file: string, dir: string, env: Record<strin
     get pid() {
       return child?.pid ?? 0;
     },
-    async start(more = {}) {
+    ended: () => exited,
+    async start(more = {}, other = file) {
       const out = openSync(logFile, "a");
-      child = spawn(process.execPath, ["--enable-source-maps", file], { env: { ...env, ...more }, stdio: ["ignore", out, out] });
+      child = spawn(process.execPath, [...nodeFlags, other], { env: { ...env, ...more }, stdio: ["ignore", out, out] });
+      closeSync(out);
       const started = child;
       exited = new Promise((resolve) => started.once("exit", (code) => resolve(code)));
       await until(() => {

@@ -1,6 +1,7 @@
 /** One process that is kept running: its output line by line, its end, and a new start after a growing pause. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
+import { nodeFlags } from "./bundle.ts";
 
 const firstPauseMs = 500;
 const longestPauseMs = 30_000;
@@ -57,7 +58,7 @@ export class Child {
     const { file, env, onLine } = this.#options;
     const startedAt = performance.now();
     // A process group of its own: Ctrl-C on the terminal reaches this process alone, which ends its children in order.
-    const child = spawn(process.execPath, ["--enable-source-maps", file], {
+    const child = spawn(process.execPath, [...nodeFlags, file], {
       env,
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],

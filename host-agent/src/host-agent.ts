@@ -66,7 +66,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
     onUsage: (runId, { model: _model, ...usage }) => runs.addUsage(runId, usage),
     onStatus: (runId, status) => void store.updateRun(runId, { modelStatus: status }),
   });
-  const egress = createEgressProxy({ mode: settings.BERTH_EGRESS, allow: settings.BERTH_EGRESS_ALLOW, log, ...options.egress });
+  const egress = openEgress(options);
   const sockets = openSockets(dataDir, {
     modelFor: (agentId) => (req, res) => model.handle(agentId, req, res),
     egressFor: (userId) => egress.serverFor(userId),
@@ -166,6 +166,14 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
       store.close();
     },
   };
+}
+
+function openEgress({ settings, log, egress }: HostOptions) {
+  try {
+    return createEgressProxy({ mode: settings.BERTH_EGRESS, allow: settings.BERTH_EGRESS_ALLOW, log, ...egress });
+  } catch (error) {
+    throw new SettingsError(`BERTH_EGRESS_ALLOW does not fit: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** The token stands for one run of one agent, as long as that run is in progress. */
