@@ -12,9 +12,6 @@ const entries = {
 };
 export type Bundle = keyof typeof entries;
 
-/** Node's own options for a bundle: short-lived objects may take some megabytes, not dozens. */
-export const nodeOptions = ["--max-semi-space-size=4"];
-
 /**
  * How both processes are started: without these, V8 lets garbage of long streams grow to 290 MB where 130 MB do, and a
  * source map costs 15 MB from the start.
@@ -29,6 +26,13 @@ export async function bundle<Name extends Bundle>(...names: Name[]): Promise<Rec
   const paths = names.map((name) => [name, join(root, `build/${name}.mjs`)] as const);
   await withLock(`bundle:${root}`, async () => paths.forEach(([name, path]) => bundleOne(entries[name], path)));
   return Object.fromEntries(paths) as Record<Name, string>;
+}
+
+/** Turns this process into the named one: same pid, same terminal, and nothing of set-up left in memory. */
+export async function becomeBundle(name: Bundle): Promise<never> {
+  const paths = await bundle(name);
+  process.execve?.(process.execPath, [process.execPath, ...nodeFlags, paths[name]], process.env);
+  throw new Error("This Node cannot replace its process.");
 }
 
 function bundleOne(entry: string, path: string): void {

@@ -127,7 +127,7 @@ async function until(child: Child, isTrue: () => Promise<boolean>): Promise<void
   const deadline = Date.now() + startDeadlineMs;
   while (!(await isTrue())) {
     // Its own sentence was told already.
-    if (code !== null) throw new SetupError("Berth does not start with these settings.");
+    if (code !== null) throw new SetupError("");
     if (Date.now() > deadline)
       throw new Error(
         `Berth is not ready after ${startDeadlineMs / 1000} s; see the logs directory under BERTH_DATA_DIR.`,

@@ -8,7 +8,8 @@ export async function runWithSettings(main: (settings: Settings, args: string[])
     process.exitCode = await main(parseSettings(process.env), process.argv.slice(2));
   } catch (error) {
     const isSentence = error instanceof SettingsError || error instanceof SetupError;
-    process.stderr.write(`${isSentence ? error.message : describe(error)}\n`);
+    const words = isSentence ? error.message : describe(error);
+    if (words) process.stderr.write(`${words}\n`);
     process.exit(isSentence ? 2 : 1);
   }
 }

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { startStep } from "./progress.mjs";
 
-/** A thing that set-up cannot do itself: `message` is one sentence for the operator; commands end with exit code 2. */
+/** A thing that set-up cannot do itself: `message` is one sentence for the operator, empty when it was told already; commands end with 2. */
 export class SetupError extends Error {
   override readonly name = "SetupError";
 }
