@@ -1,0 +1,221 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Agent, Run, ServerFrame, Workspace } from "@berth/shared/resources";
+import type { Client } from "./client.ts";
+import { type Berth, engine, startBerth, until, userIdOf } from "./harness.ts";
+
+let berth: Berth;
+let alice: Client;
+let agent: Agent;
+beforeAll(async () => {
+  berth = await startBerth({ BERTH_IDLE_SECONDS: "1", BERTH_POLL_SECONDS: "0.2", BERTH_MEMORY_BYTES: String(256 * 2 ** 20), BERTH_MEMORY_WARN_BYTES: "150000000" });
+  alice = await berth.client("alice");
+  agent = await alice.createAgent("shell", { runtime: "shell" });
+});
+afterAll(() => berth?.close());
+
+const containersOf = async (userId: string) => (await berth.containers()).filter(({ Labels }) => Labels["berth.user"] === userId);
+const isGone = async (client: Client) => (await client.workspace()).status === "absent" && (await containersOf(await userIdOf(client))).length === 0;
+const workspacesIn = (frames: ServerFrame[]) => frames.flatMap((frame) => (frame.type === "workspace" || frame.type === "hello" ? [frame.workspace] : []));
+
+describe("a workspace", () => {
+  test("is absent until it is needed, and creating an agent starts nothing", async () => {
+    expect(await alice.workspace()).toMatchObject({ status: "absent", containerId: null, activeRuns: 0, connections: 0 });
+    expect(await berth.containers()).toEqual([]);
+  });
+
+  test("is one container when 20 first connections, runs and starts race", async () => {
+    const user = await berth.client("racer");
+    const agents = await Promise.all([1, 2, 3].map((at) => user.createAgent(`a${at}`, { runtime: "shell" })));
+    const sockets = Promise.all(Array.from({ length: 10 }, () => user.connect()));
+    const starts = Promise.all(Array.from({ length: 7 }, () => user.ok<Workspace>("POST", "/v1/workspace/start")));
+    const runs = Promise.all(agents.map(({ id }) => user.runToEnd(id, "echo hi")));
+    for (const { status } of await starts) expect(status).toBe("running");
+    for (const { run } of await runs) expect(run.status).toBe("completed");
+    const opened = await sockets;
+    expect(await containersOf(await userIdOf(user))).toHaveLength(1);
+    await until(async () => (await user.workspace()).connections === 10, "all ten connections count");
+    await Promise.all(opened.map((socket) => socket.close()));
+    await until(() => isGone(user), "the workspace is removed when idle");
+  });
+
+  test("has the shape that keeps agents in", async () => {
+    await alice.ok("POST", "/v1/workspace/start");
+    const { HostConfig, Config, NetworkSettings } = await engine.getContainer((await alice.workspace()).containerId!).inspect();
+    expect(HostConfig).toMatchObject({
+      NetworkMode: "none", Init: true, ReadonlyRootfs: true, CapDrop: ["ALL"], SecurityOpt: ["no-new-privileges"], Privileged: false,
+      Memory: 268_435_456, MemorySwap: 268_435_456, NanoCpus: 1_000_000_000, PidsLimit: 512,
+    });
+    expect(Config.Labels).toMatchObject({ "berth.host": berth.hostId, "berth.user": await userIdOf(alice) });
+    expect(Object.keys(NetworkSettings.Networks)).toEqual(["none"]);
+  });
+
+  test("stays while a quiet run goes on, is removed after it, and keeps the files", async () => {
+    const run = await alice.send(agent.id, "echo kept > file; sleep 3; echo done");
+    await until(async () => (await alice.run(run.id)).status === "running", "it runs");
+    const { containerId } = await alice.workspace();
+    expect((await alice.finish(run.id)).run.status).toBe("completed");
+    expect((await alice.workspace()).containerId).toBe(containerId);
+    await until(() => isGone(alice), "it is removed when idle");
+    expect((await alice.runToEnd(agent.id, "cat file")).run.result).toBe("kept\n");
+    expect((await alice.workspace()).containerId).not.toBe(containerId);
+  });
+
+  test("never loses a run that comes while it is being removed", { timeout: 120_000 }, async () => {
+    for (let round = 0; round < 12; round++) {
+      expect((await alice.runToEnd(agent.id, "echo hi")).run).toMatchObject({ status: "completed" });
+      // A moment after the idle time is over, at another point of the removal in each round.
+      const ended = performance.now();
+      await until(() => performance.now() - ended > 950 + round * 25, "the idle time is about over");
+    }
+    expect((await containersOf(await userIdOf(alice))).length).toBeLessThanOrEqual(1);
+  });
+
+  test("is adopted by a host agent that starts anew, and still removed when idle", async () => {
+    const socket = await alice.connect();
+    const { containerId } = await until(async () => {
+      const workspace = await alice.workspace();
+      return workspace.status === "running" ? workspace : null;
+    }, "it runs");
+    await berth.host.kill();
+    await socket.closed;
+    await berth.host.start();
+    await until(async () => (await alice.workspace()).containerId === containerId, "it is the same container");
+    await until(() => isGone(alice), "it is removed when idle");
+  });
+
+  test("is stopped on demand with its runs, and starts again", async () => {
+    const run = await alice.send(agent.id, "sleep 1000");
+    expect(await alice.ok<Workspace>("POST", "/v1/workspace/stop")).toMatchObject({ status: "absent", containerId: null, activeRuns: 0 });
+    expect(await alice.run(run.id)).toMatchObject({ status: "cancelled" });
+    expect((await alice.ok<Workspace>("POST", "/v1/workspace/start")).status).toBe("running");
+  });
+});
+
+describe("the socket", () => {
+  test("says hello, tells samples, runs and output, and counts as presence", async () => {
+    const socket = await alice.connect();
+    const hello = await until(() => socket.frames[0], "hello comes");
+    expect(hello).toMatchObject({ type: "hello", runs: [], workspace: { status: "running", connections: 1 } });
+    const run = await alice.send(agent.id, "for i in 1 2 3; do echo $i; done");
+    await until(() => socket.frames.some((frame) => frame.type === "run" && frame.run.id === run.id && frame.run.endedAt !== null), "the end is told");
+    const outputs = socket.frames.flatMap((frame) => (frame.type === "output" && frame.runId === run.id ? [frame] : []));
+    expect(outputs.map(({ data, offset, agentId }) => [data, offset, agentId])).toEqual([1, 2, 3].map((n) => [{ type: "line", text: String(n) }, n * 2, agent.id]));
+    await until(() => workspacesIn(socket.frames).filter(({ sampledAt }) => sampledAt).length > 3, "samples come");
+    const { containerId } = await alice.workspace();
+    await until(() => workspacesIn(socket.frames).at(-1)!.memory.usedBytes > 0, "memory is told");
+    const opened = performance.now();
+    await until(() => performance.now() - opened > 2000, "the idle time passes twice");
+    expect((await alice.workspace()).containerId).toBe(containerId);
+    await socket.close();
+    await until(() => isGone(alice), "it is removed when the last socket is gone");
+  });
+
+  test("gives a run in progress to whoever subscribes, from any offset, with nothing lost or doubled", async () => {
+    const run = await alice.send(agent.id, "for i in $(seq 1 200); do echo $i; sleep 0.01; done");
+    const seen: string[] = [];
+    let after = 0;
+    for (let round = 0; round < 4; round++) {
+      const socket = await alice.connect();
+      await until(() => socket.frames.length > 0, "hello comes");
+      socket.ws.send(JSON.stringify({ type: "subscribe", runId: run.id, after }));
+      const isOver = () => socket.frames.some((frame) => frame.type === "run" && frame.run.endedAt !== null);
+      await until(() => socket.frames.filter(({ type }) => type === "output").length > 30 || isOver(), "some output comes");
+      if (round === 3) await until(isOver, "the end comes");
+      socket.ws.terminate();
+      for (const frame of socket.frames) {
+        if (frame.type !== "output") continue;
+        seen.push((frame.data as { text: string }).text);
+        after = frame.offset;
+      }
+    }
+    expect(seen).toEqual(Array.from({ length: 200 }, (_, at) => String(at + 1)));
+  });
+
+  test("answers a bad frame and another user's run with an error, and stays open", async () => {
+    const mallory = await berth.client("mallory");
+    const run = await alice.send(agent.id, "echo secret");
+    const socket = await mallory.connect();
+    for (const frame of ["{", JSON.stringify({ type: "subscribe", runId: run.id, after: 0 }), JSON.stringify({ type: "nonsense" })]) socket.ws.send(frame);
+    await until(() => socket.frames.filter(({ type }) => type === "error").length === 3, "three errors come");
+    expect(socket.frames.flatMap((frame) => (frame.type === "error" ? [frame.code] : []))).toEqual(["invalid_request", "not_found", "invalid_request"]);
+    expect(JSON.stringify(socket.frames)).not.toContain("secret");
+    await socket.close();
+  });
+
+  test("closes with 4001 within 10 s once its token is revoked, while runs go on", { timeout: 30_000 }, async () => {
+    const made = await alice.ok<{ id: string; token: string }>("POST", "/v1/tokens", { name: "short", expiresInSeconds: 600 });
+    const { connectClient } = await import("./client.ts");
+    const other = connectClient(berth.url, made.token);
+    const socket = await other.connect();
+    const run = await alice.send(agent.id, "sleep 3; echo done");
+    const stream = (async () => {
+      for await (const event of other.events(run.id)) if (event.event === "output") return "output";
+      return "ended";
+    })();
+    await until(() => socket.frames.length > 0, "hello comes");
+    const revoked = performance.now();
+    await alice.ok("DELETE", `/v1/tokens/${made.id}`);
+    expect(await socket.closed).toBe(4001);
+    expect(performance.now() - revoked).toBeLessThan(10_000);
+    expect((await alice.finish(run.id)).run.status).toBe("completed");
+    expect(["ended", "output"]).toContain(await stream.catch(() => "ended"));
+    expect((await other.call("GET", "/v1/me")).status).toBe(401);
+  });
+
+  test("closes with 1012 when the host agent ends, which leaves the run going", async () => {
+    const run = await alice.send(agent.id, "sleep 2; echo done");
+    const socket = await alice.connect();
+    await until(() => socket.frames.length > 0, "hello comes");
+    const code = berth.host.kill("SIGTERM");
+    expect(await socket.closed).toBe(1012);
+    expect(await code).toBe(0);
+    await berth.host.start();
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "completed", result: "done\n" });
+  });
+});
+
+describe("memory", () => {
+  test("above the mark is a warning, told once per crossing", async () => {
+    const hold = "python3 -c 'import time; x = bytearray(170_000_000); time.sleep(2)'";
+    const socket = await alice.connect();
+    for (let crossing = 1; crossing <= 2; crossing++) {
+      const run = await alice.send(agent.id, hold);
+      await until(async () => (await alice.workspace()).memory.warning, "the warning is on");
+      await alice.finish(run.id);
+      await until(async () => !(await alice.workspace()).memory.warning, "the warning is off");
+      const warnings = berth.host.log().split("\n").filter((line) => line.includes('"memory_warning"'));
+      expect(warnings).toHaveLength(crossing);
+    }
+    expect(workspacesIn(socket.frames).some(({ memory }) => memory.warning && memory.usedBytes > 150_000_000)).toBe(true);
+    await socket.close();
+  });
+
+  test("that runs out ends the run that took it, and leaves the others and the workspace alive", async () => {
+    const neighbour = await alice.createAgent("neighbour", { runtime: "shell" });
+    const counting = await alice.send(neighbour.id, "for i in $(seq 1 40); do echo $i; sleep 0.05; done");
+    const { run } = await alice.runToEnd(agent.id, "tail /dev/zero");
+    expect(run).toMatchObject({ status: "failed", reason: "out_of_memory", oomKills: 1 });
+    const survived = await alice.runToEnd(agent.id, "tail /dev/zero; echo survived");
+    expect(survived.run).toMatchObject({ status: "completed", oomKills: 1, result: "survived\n" });
+    expect((await alice.finish(counting.id)).run).toMatchObject({ status: "completed", oomKills: 0 });
+  });
+});
+
+describe("the gateway's copy", () => {
+  test("is complete again within one report after an hour of absence and from an older database", { timeout: 60_000 }, async () => {
+    const { copyFileSync, rmSync } = await import("node:fs");
+    const file = `${berth.dir}/${(await import("node:fs")).readdirSync(berth.dir).find((name) => /gateway.*\.(db|sqlite)$/.test(name))!}`;
+    await berth.gateway.kill("SIGTERM");
+    copyFileSync(file, `${file}.old`);
+    await berth.gateway.start();
+    const run: Run = (await alice.runToEnd(agent.id, "echo after the copy")).run;
+    await berth.gateway.kill();
+    for (const suffix of ["-wal", "-shm"]) rmSync(file + suffix, { force: true });
+    copyFileSync(`${file}.old`, file);
+    await berth.gateway.start();
+    expect(await until(async () => {
+      const answer = await alice.call<Run>("GET", `/v1/runs/${run.id}`);
+      return answer.status === 200 ? answer.body : null;
+    }, "the run is told again")).toEqual(run);
+  });
+});
