@@ -183,7 +183,7 @@ describe("memory", () => {
       await until(async () => (await alice.workspace()).memory.warning, "the warning is on");
       await alice.finish(run.id);
       await until(async () => !(await alice.workspace()).memory.warning, "the warning is off");
-      const warnings = berth.host.log().split("\n").filter((line) => line.includes('"memory_warning"'));
+      const warnings = berth.host.log().split("\n").filter((line) => line.includes('"memory.warning"'));
       expect(warnings).toHaveLength(crossing);
     }
     expect(workspacesIn(socket.frames).some(({ memory }) => memory.warning && memory.usedBytes > 150_000_000)).toBe(true);

@@ -30,15 +30,17 @@ export async function setEnv({ context, store, runs }: AgentDeps, userId: string
 export async function deleteAgent({ context, store, runs, workspaces, volumes, sockets }: AgentDeps, userId: string, agentId: string): Promise<void> {
   const agent = store.getAgent(agentId);
   if (agent && agent.userId !== userId) throw new AppError("not_found", "There is no such agent.");
+  if (agent?.deleted === "gone") return;
   store.deleteAgent(userId, agentId);
-  if (!agent) return;
+  if (!agent) return store.buryAgent(agentId);
   const running = store.activeRuns(userId).find((run) => run.agentId === agentId);
   if (running) await runs.cancel(userId, running.id).catch(ignoreEnded);
   const container = workspaces.current(userId);
   if (container) await endProcesses(container.cgroup, agent.uid, undefined, 0);
   await sockets.closeAgent(userId, agentId);
   if (volumes.exists(userId)) await removeAgentDirectory(await volumes.ensure(userId), agentId);
-  context.log.info("agent_deleted", { agentId, userId });
+  store.buryAgent(agentId);
+  context.log.info("agent.deleted", { agentId, userId });
   context.bus.emit("host");
 }
 

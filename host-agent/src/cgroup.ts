@@ -69,15 +69,15 @@ export function readOomKills(cgroup: Cgroup): number | null {
   return text === null ? null : field(text, "oom_kill");
 }
 
-/** Host pids of the container's processes with this uid and, if given, this gid. */
-export function processesOf(cgroup: Cgroup, uid: number, gid?: number): number[] {
+/** Host pids of the container's processes with this uid and this gid, as far as given. */
+export function processesOf(cgroup: Cgroup, uid?: number, gid?: number): number[] {
   const list = read(`${cgroup.pids}/cgroup.procs`) ?? "";
   return list.split("\n").filter(Boolean).map(Number).filter((pid) => {
     const status = read(`/proc/${pid}/status`);
     if (status === null || /^State:\s+[ZX]/m.test(status)) return false;
     const uids = /^Uid:\s+(\d+)/m.exec(status)?.[1];
     const gids = /^Gid:\s+(\d+)/m.exec(status)?.[1];
-    return Number(uids) === uid && (gid === undefined || Number(gids) === gid);
+    return (uid === undefined || Number(uids) === uid) && (gid === undefined || Number(gids) === gid);
   });
 }
 
@@ -85,18 +85,32 @@ export function processesOf(cgroup: Cgroup, uid: number, gid?: number): number[]
  * Ends every process of (uid, gid) in the container, however it forked: TERM first, then KILL after `graceMs`, again and
  * again until none is left. Throws if some are left after 10 s.
  */
-export async function endProcesses(cgroup: Cgroup, uid: number, gid: number | undefined, graceMs: number): Promise<void> {
+export function endProcesses(cgroup: Cgroup, uid: number | undefined, gid: number | undefined, graceMs: number): Promise<void> {
+  return endAll(() => processesOf(cgroup, uid, gid), "SIGTERM", graceMs);
+}
+
+/** Ends whatever `find` finds, as `endProcesses` does, with another first signal. */
+export async function endAll(find: () => number[], first: NodeJS.Signals, graceMs: number): Promise<void> {
   const startedAt = performance.now();
-  let signal: NodeJS.Signals = graceMs > 0 ? "SIGTERM" : "SIGKILL";
-  let pids = processesOf(cgroup, uid, gid);
+  let signal: NodeJS.Signals = graceMs > 0 ? first : "SIGKILL";
+  let pids = find();
   for (let round = 0; pids.length > 0; round++) {
     const elapsed = performance.now() - startedAt;
-    if (elapsed > graceMs + 10_000) throw new Error(`${pids.length} processes of uid ${uid} survive SIGKILL`);
+    if (elapsed > graceMs + 10_000) throw new Error(`${pids.length} processes survive SIGKILL`);
     if (elapsed >= graceMs) signal = "SIGKILL";
     if (signal === "SIGKILL" || round === 0) for (const pid of pids) send(pid, signal);
     await delay(signal === "SIGKILL" ? 1 : 5);
-    pids = processesOf(cgroup, uid, gid);
+    pids = find();
   }
+}
+
+/** Whether a process was started with this line in its environment, or descends from one that was and kept it. */
+export const hasVariable = (pid: number, line: string) => (read(`/proc/${pid}/environ`) ?? "").split("\0").includes(line);
+
+/** The session of a process (setsid(2)); null if it is gone. */
+export function sessionOf(pid: number): number | null {
+  const stat = read(`/proc/${pid}/stat`);
+  return stat === null ? null : Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3]);
 }
 
 /** The process now behind a pid; null if there is none. */

@@ -2,6 +2,7 @@
  * The few engine calls Berth makes, each with a deadline, behind one interface. Knows the engine's vocabulary and its
  * traps; knows nothing of users, agents or runs. A container or exec that is not there is null, not an exception.
  */
+import type { Duplex } from "node:stream";
 import Docker from "dockerode";
 
 export interface ContainerState {
@@ -34,6 +35,8 @@ export interface ExecSpec {
   uid: number;
   gid: number;
   workingDir: string;
+  /** How it is attached: not at all, to a terminal, or to three streams. */
+  attach?: "terminal" | "streams";
 }
 /** An event of a container of ours: a hint to look, never a fact to act upon. */
 export interface EngineEvent {
@@ -106,9 +109,10 @@ export async function connectEngine(dockerHost: string | undefined) {
           Env: spec.env,
           User: `${spec.uid}:${spec.gid}`,
           WorkingDir: spec.workingDir,
-          AttachStdin: false,
-          AttachStdout: false,
-          AttachStderr: false,
+          AttachStdin: spec.attach !== undefined,
+          AttachStdout: spec.attach !== undefined,
+          AttachStderr: spec.attach !== undefined,
+          Tty: spec.attach === "terminal",
           abortSignal,
         }),
       ).catch(unless(404, 409));
@@ -128,6 +132,26 @@ export async function connectEngine(dockerHost: string | undefined) {
         throw error;
       }
     },
+    /**
+     * Starts it attached: what is written goes to its standard input, what is read comes from its output (in frames
+     * unless on a terminal). Whoever has it reads or destroys it. Null if the engine does not know it.
+     */
+    async attachExec(execId: string, attach: "terminal" | "streams"): Promise<Duplex | null> {
+      const start = docker.getExec(execId).start({ hijack: true, stdin: true, Tty: attach === "terminal" });
+      const stream = await within(60_000, "exec attach", () => start).catch((error: unknown) => {
+        // An answer that comes after all must not stay open.
+        start.then((late) => late.destroy(), () => undefined);
+        return unless(404)(error);
+      });
+      // A connection that breaks is told to readers and writers; without a listener it would end this process.
+      stream?.on("error", () => undefined);
+      return stream ?? null;
+    },
+    /** Sets the size of its terminal; one that has ended meanwhile is fine. */
+    resizeExec: (execId: string, { cols, rows }: { cols: number; rows: number }) =>
+      within(15_000, "exec resize", (abortSignal) => docker.getExec(execId).resize({ w: cols, h: rows, abortSignal } as object)).catch(
+        unless(404, 409, 500),
+      ),
     async inspectExec(execId: string): Promise<ExecState | null> {
       const found = await within(15_000, "exec inspect", (abortSignal) =>
         docker.getExec(execId).inspect({ abortSignal } as object),

@@ -163,7 +163,7 @@ test.each([
   expect(rest).toMatch(/^Berth refuses .*BERTH_EGRESS_ALLOW.*\.\n$/);
   expect(rest).toContain(authority);
   expect(told).toMatchObject({ connects: [], lookups: [], refused: [`user1 ${authority}`] });
-  expect(told.log[0]).toContain('"event":"egress_refused","userId":"user1"');
+  expect(told.log[0]).toContain('"event":"egress.refused","userId":"user1"');
 });
 
 test.each([

@@ -234,6 +234,6 @@ function createRefusalLog(userId: string, { log, onRefused }: EgressProxyDeps, p
     const now = Math.floor(Date.now() / 60_000);
     if (now !== minute) logged = 0;
     minute = now;
-    if (logged++ < perMinute) log.warn("egress_refused", { userId, host, reason });
+    if (logged++ < perMinute) log.warn("egress.refused", { userId, host, reason });
   };
 }

@@ -89,7 +89,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
       (claims) =>
         ws.handleUpgrade(request, socket, head, (client) => {
           serveSocket({ context, store, volumes, bus: context.bus, workspaces, streams, delivered }, claims, client).catch((error: unknown) => {
-            log.error("socket_failed", { userId: claims.sub, error: messageOf(error) });
+            log.error("socket.failed", { userId: claims.sub, error: messageOf(error) });
             client.terminate();
           });
         }),
@@ -101,13 +101,13 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
   const reports = startReports(
     {
       context, identity, store, workspaces, version: options.version, demoModel: upstream.isDemo,
-      onRemoved: () => log.error("host_removed", { hostId: identity.hostId }),
+      onRemoved: () => log.error("host.removed", { hostId: identity.hostId }),
       onAnswer: (answer) => {
         streams.closeRevoked(new Set(answer.revokedTokens), new Set(answer.disabledUsers));
         for (const agentId of answer.deletedAgents) {
           const agent = store.getAgent(agentId);
-          if (agent && !agent.deleted)
-            deleteAgent(agentDeps, agent.userId, agentId).catch((error: unknown) => log.warn("agent_delete_failed", { agentId, error: messageOf(error) }));
+          if (agent && agent.deleted !== "gone")
+            deleteAgent(agentDeps, agent.userId, agentId).catch((error: unknown) => log.warn("agent.delete_failed", { agentId, error: messageOf(error) }));
         }
       },
     },
@@ -128,7 +128,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
     every(3_600_000, runs.removeExpired),
     watchEngine(engine, identity.hostId, lookAgain),
   ];
-  log.info("host_ready", { hostId: identity.hostId, url: settings.BERTH_HOST_URL, demoModel: upstream.isDemo });
+  log.info("host.ready", { hostId: identity.hostId, url: settings.BERTH_HOST_URL, demoModel: upstream.isDemo });
 
   /** Calls a job again and again; a failure is logged once until it heals. */
   async function every(ms: number, job: () => Promise<void>): Promise<void> {
@@ -137,7 +137,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
         await job();
         isWell = true;
       } catch (error) {
-        if (isWell) log.warn("loop_failed", { job: job.name, error: messageOf(error) });
+        if (isWell) log.warn("loop.failed", { job: job.name, error: messageOf(error) });
         isWell = false;
       }
     }
@@ -146,7 +146,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
     await every(1000, async () => {
       await watched.watchEvents(`berth.host=${hostId}`, closing.signal, ({ action }) => {
         if (action === "oom") return countKills();
-        look().catch((error: unknown) => log.warn("look_failed", { error: messageOf(error) }));
+        look().catch((error: unknown) => log.warn("look.failed", { error: messageOf(error) }));
       });
     });
   }
@@ -212,7 +212,7 @@ async function connectPatiently({ settings, wrapEngine, log }: HostOptions, sign
       const engine = await connectEngine(settings.DOCKER_HOST);
       return wrapEngine ? wrapEngine(engine) : engine;
     } catch (error) {
-      if (attempt === 0) log.warn("engine_unreachable", { error: messageOf(error) });
+      if (attempt === 0) log.warn("engine.unreachable", { error: messageOf(error) });
       await createLatch().next(1000, signal);
       signal.throwIfAborted();
     }
@@ -224,7 +224,7 @@ async function reconcilePatiently(reconcile: () => Promise<void>, log: Log, sign
     try {
       return await reconcile();
     } catch (error) {
-      log.warn("reconcile_retry", { error: messageOf(error) });
+      log.warn("reconcile.retry", { error: messageOf(error) });
       await createLatch().next(1000, signal);
       signal.throwIfAborted();
     }

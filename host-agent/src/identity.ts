@@ -69,7 +69,7 @@ async function joinGateway(settings: Settings, path: string, log: Log, signal: A
   const identity = { hostId, issuer, gatewayUrl, privateKey: { ...(await exportJWK(privateKey)), kty: "OKP" } };
   await writeFile(`${path}.new`, JSON.stringify(identity), { mode: 0o600 });
   await rename(`${path}.new`, path);
-  log.info("host_joined", { hostId });
+  log.info("host.joined", { hostId });
   return identity;
 }
 
@@ -86,7 +86,7 @@ async function postUntilAnswered(url: string, body: unknown, log: Log, signal: A
       });
       if (answer.status < 500) return answer;
     } catch (error) {
-      if (attempt === 0) log.warn("gateway_unreachable", { error: messageOf(error) });
+      if (attempt === 0) log.warn("gateway.unreachable", { error: messageOf(error) });
     }
     await createLatch().next(Math.min(5000, 250 * 2 ** attempt), signal);
   }

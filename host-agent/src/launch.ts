@@ -5,12 +5,12 @@
  */
 import { processesOf } from "./cgroup.ts";
 import type { Engine } from "./docker.ts";
+import { environmentOf, homeOf, toLines } from "./environment.ts";
 import type { HostContext } from "./host.ts";
 import { runtimes } from "./runtimes.ts";
-import { modelSocket } from "./sockets.ts";
 import type { AgentRow, RunRow, Store } from "./store.ts";
 import { makeAgentDirectory, makeRunFiles, readExit, runGid, type Volume } from "./volume.ts";
-import { forwarderPort, paths, type RunningContainer, type Workspaces } from "./workspace.ts";
+import { paths, type RunningContainer, type Workspaces } from "./workspace.ts";
 
 export interface LaunchDeps {
   context: HostContext;
@@ -60,46 +60,22 @@ function containerOf(workspaces: Workspaces, run: RunRow): RunningContainer | nu
 
 function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow) {
   const files = `${paths.runs}/${run.id}`;
-  const home = `${paths.workspace}/agent-${agent.id}`;
-  const proxy = `http://127.0.0.1:${forwarderPort}`;
-  const isOffline = settings.BERTH_EGRESS === "none";
   const env: Record<string, string> = {
-    ...agent.env,
-    HOME: home,
-    USER: `agent${agent.uid}`,
-    LOGNAME: `agent${agent.uid}`,
-    TMPDIR: `${home}/.tmp`,
-    CLAUDE_CONFIG_DIR: `${home}/.claude`,
-    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
-    DISABLE_AUTOUPDATER: "1",
-    ANTHROPIC_UNIX_SOCKET: `${paths.sockets}/${modelSocket(agent.id)}`,
-    ANTHROPIC_BASE_URL: "http://localhost",
+    ...environmentOf(settings, agent),
     ANTHROPIC_API_KEY: run.token,
     BERTH_RUN_ID: run.id,
-    BERTH_AGENT_ID: agent.id,
     // The wrapper resumes the session if its file is there, and says so if it should be and is not.
     BERTH_SESSION_ID: agent.sessionId,
     BERTH_SESSION: agent.sessionUsed ? "known" : "new",
-    // Half of the container's processes: a fork bomb of one agent leaves the others room.
-    BERTH_NPROC: String(Math.max(32, Math.floor(settings.BERTH_PIDS / 2))),
     ...(run.payload !== null && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
-    ...(!isOffline && {
-      HTTP_PROXY: proxy,
-      HTTPS_PROXY: proxy,
-      http_proxy: proxy,
-      https_proxy: proxy,
-      NO_PROXY: "localhost,127.0.0.1",
-      no_proxy: "localhost,127.0.0.1",
-      NODE_USE_ENV_PROXY: "1",
-    }),
   };
   const instructions = agent.instructions === null ? null : `${files}/instructions`;
   return {
     command: ["/opt/berth/bin/berth-run", files, agent.runtime, ...runtimes[agent.runtime].args(agent, { instructions })],
-    env: Object.entries(env).map(([key, value]) => `${key}=${value}`),
+    env: toLines(env),
     uid: agent.uid,
     gid: runGid,
-    workingDir: home,
+    workingDir: homeOf(agent),
   };
 }
 

@@ -37,6 +37,6 @@ try {
   agent = await startHostAgent({ settings, dataDir, version: "0.1.0", log });
 } catch (error) {
   process.stderr.write(`${messageOf(error)}\n`);
-  if (!(error instanceof SettingsError)) log.error("host_failed", { error: messageOf(error) });
+  if (!(error instanceof SettingsError)) log.error("host.failed", { error: messageOf(error) });
   process.exit(error instanceof SettingsError ? 2 : 1);
 }

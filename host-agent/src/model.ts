@@ -154,7 +154,7 @@ function forward(call: Call, req: IncomingMessage, res: ServerResponse, { deps, 
   const fail = (reason: string) => {
     sent.destroy();
     if (res.destroyed || res.writableEnded) return;
-    deps.log.warn("model_unreachable", { runId: call.runId, reason: reason.slice(0, 200) });
+    deps.log.warn("model.unreachable", { runId: call.runId, reason: reason.slice(0, 200) });
     req.unpipe(sent).resume();
     sendModelError(res, 502, "api_error", "Berth cannot reach the model API.", { "retry-after": "2" });
   };
@@ -224,7 +224,7 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
   res.flushHeaders();
   answer.on("data", (chunk: Buffer) => reader?.push(chunk));
   answer.on("end", () => {
-    if (reader?.end() === false) deps.log.warn("model_usage_unread", { runId: call.runId, reason: "too large" });
+    if (reader?.end() === false) deps.log.warn("model.usage_unread", { runId: call.runId, reason: "too large" });
   });
   answer.on("error", (error) => onCut(error.message));
   answer.pipe(res);
@@ -234,7 +234,7 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
 function readerFor(runId: string, answer: IncomingMessage, deps: ModelProxyDeps): UsageReader | null {
   const encoding = answer.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity") {
-    deps.log.warn("model_usage_unread", { runId, reason: "encoded" });
+    deps.log.warn("model.usage_unread", { runId, reason: "encoded" });
     return null;
   }
   const onFact = countDeltas(

@@ -16,7 +16,7 @@ export function createOomWatch({ log, bus }: HostContext, store: Store) {
       store.setMeta("kmsg", `${boot} ${sequence}`);
       const run = store.countOomKill(kill.uid);
       if (!run) continue;
-      log.warn("oom_kill", { runId: run.id, userId: run.userId, uid: kill.uid });
+      log.warn("oom.kill", { runId: run.id, userId: run.userId, uid: kill.uid });
       bus.emit(`run:${run.id}`, `user:${run.userId}`, "host");
     }
   };

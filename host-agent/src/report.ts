@@ -92,13 +92,13 @@ export function startReports(deps: ReportDeps, signal: AbortSignal) {
     for (let failures = 0; !signal.aborted; ) {
       try {
         await reportOnce();
-        if (!isReaching) context.log.info("gateway_reached", {});
+        if (!isReaching) context.log.info("gateway.reached", {});
         isReaching = true;
         failures = 0;
         if (await latch.next(everyMs, signal)) await hurry.next(gatherMs, signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (isReaching) context.log.warn("report_failed", { error: messageOf(error) });
+        if (isReaching) context.log.warn("report.failed", { error: messageOf(error) });
         isReaching = false;
         await createLatch().next(Math.min(5000, 250 * 2 ** failures++) * (0.75 + Math.random() / 2), signal);
       }

@@ -57,7 +57,7 @@ export function createRuns(deps: RunDeps) {
         return;
       } catch (error) {
         if (closing.signal.aborted) return;
-        log.warn("run_retry", { runId, error: messageOf(error) });
+        log.warn("run.retry", { runId, error: messageOf(error) });
         await createLatch().next(Math.min(5000, 200 * 2 ** attempt), closing.signal);
         if (closing.signal.aborted) return;
       }
@@ -89,7 +89,7 @@ export function createRuns(deps: RunDeps) {
       } catch (error) {
         if (closing.signal.aborted) throw error;
         if (performance.now() > deadline) return error as Error;
-        log.warn("run_start_retry", { runId: run.id, error: messageOf(error) });
+        log.warn("run.start_retry", { runId: run.id, error: messageOf(error) });
         await createLatch().next(500, closing.signal);
       }
     }
@@ -129,7 +129,7 @@ export function createRuns(deps: RunDeps) {
       endedAt: clock.iso(),
     });
     if (!ended) return;
-    log.info("run_ended", { runId, userId: run.userId, reason, exitCode: seen.exitCode, logBytes: out });
+    log.info("run.ended", { runId, userId: run.userId, reason, exitCode: seen.exitCode, logBytes: out });
     changed(ended);
     bus.emit("ended");
   }
@@ -146,7 +146,7 @@ export function createRuns(deps: RunDeps) {
 
   function intend(runId: string, intent: Intent): void {
     const run = store.intend(runId, intent);
-    if (run) log.info("run_intent", { runId, userId: run.userId, intent });
+    if (run) log.info("run.intent", { runId, userId: run.userId, intent });
     live.get(runId)?.wake.set();
   }
 
@@ -174,7 +174,7 @@ export function createRuns(deps: RunDeps) {
         throw error;
       }
       const promised = store.updateRun(run.id, {}) ?? store.getRun(run.id)!;
-      log.info("run_accepted", { runId: run.id, userId, agentId: agent?.id ?? promised.agentId });
+      log.info("run.accepted", { runId: run.id, userId, agentId: agent?.id ?? promised.agentId });
       changed(promised);
       begin(run.id);
       return promised;

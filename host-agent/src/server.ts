@@ -36,7 +36,7 @@ export function createServerApp(deps: ServerDeps): Hono<Env> {
 
   app.onError((error, c) => {
     const requestId = crypto.randomUUID();
-    if (!(error instanceof AppError)) context.log.error("request_failed", { requestId, path: c.req.routePath, error: messageOf(error) });
+    if (!(error instanceof AppError)) context.log.error("request.failed", { requestId, path: c.req.routePath, error: messageOf(error) });
     const problem = toProblem(error, requestId);
     return c.body(JSON.stringify(problem.body), problem.status, problem.headers);
   });

@@ -11,6 +11,8 @@ import type { AgentRow } from "./store.ts";
 export const forwarderUid = 19_999;
 export const modelSocket = (agentId: string) => `${agentId}.sock`;
 export const egressSocket = "egress.sock";
+/** Of one socket: what an agent opens beyond is closed at once. */
+const maxConnections = 1024;
 
 export interface SocketServers {
   /** Answers the model API for one agent. */
@@ -78,6 +80,7 @@ export function openSockets(dataDir: string, servers: SocketServers) {
  */
 async function listen(directory: string, name: string, uid: number, server: Server): Promise<Server> {
   const fresh = `.${name}.${process.pid}`;
+  server.maxConnections = maxConnections;
   const handle = await open(directory, "r");
   try {
     await rm(join(directory, fresh), { force: true });

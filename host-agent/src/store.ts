@@ -42,7 +42,8 @@ export interface AgentRow extends Omit<AgentSpec, "name"> {
   sessionId: string;
   /** Whether the session exists at the CLI, so that the next run resumes it. */
   sessionUsed: boolean;
-  deleted: boolean;
+  /** A tombstone: it is being removed, or its directory is gone already. */
+  deleted: false | "removing" | "gone";
   rev: number;
 }
 
@@ -173,9 +174,11 @@ export function openStore(file: string, now: () => number) {
     deleteAgent: db.transaction((userId: string, agentId: string) => {
       sql(
         `INSERT INTO agents (id, user_id, uid, version, runtime, session_id, deleted, rev) VALUES (?, ?, ?, 0, 'shell', '', 1, ?)
-         ON CONFLICT (id) DO UPDATE SET deleted = 1, env = '{}', rev = excluded.rev`,
-      ).run(agentId, userId, takeUid(), ++rev);
+         ON CONFLICT (id) DO UPDATE SET deleted = max(deleted, 1), env = '{}', rev = excluded.rev`,
+      ).run(agentId, userId, getAgent(agentId)?.uid ?? takeUid(), ++rev);
     }),
+    /** Nothing of the agent is left on this host but its tombstone. */
+    buryAgent: (agentId: string) => void sql("UPDATE agents SET deleted = 2, rev = ? WHERE id = ? AND deleted = 1").run(++rev, agentId),
 
     /**
      * Admits a run in one transaction: the run of that id if there is one already; else a new one, unless its agent
@@ -280,7 +283,7 @@ export function publicRun(run: RunRow): Run {
 /** What the gateway may see of an agent: the names of its variables, never a value. */
 export function reportedAgent(agent: AgentRow): ReportedAgent {
   const { id, userId, rev, deleted } = agent;
-  return { id, userId, envKeys: Object.keys(agent.env).toSorted(), rev, ...(deleted && { deleted }) };
+  return { id, userId, envKeys: Object.keys(agent.env).toSorted(), rev, ...(deleted === "gone" && { deleted: true }) };
 }
 
 function runFrom(row: unknown): RunRow | null {
@@ -333,7 +336,7 @@ function agentFrom(row: unknown): AgentRow | null {
     env: JSON.parse(r["env"] as string) as Record<string, string>,
     sessionId: r["session_id"] as string,
     sessionUsed: r["session_used"] === 1,
-    deleted: r["deleted"] === 1,
+    deleted: r["deleted"] === 0 ? false : r["deleted"] === 1 ? "removing" : "gone",
     rev: r["rev"] as number,
   };
 }

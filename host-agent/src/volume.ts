@@ -12,9 +12,10 @@ import { AppError } from "@berth/shared/errors";
 
 const exec = promisify(execFile);
 
-/** Group of every run's processes; terminals and file transfers have another, so that ending a run spares them. */
+/** Groups by what a process belongs to: ending a run spares terminals, ending a terminal spares file transfers. */
 export const runGid = 19_001;
 export const sessionGid = 19_002;
+export const transferGid = 19_003;
 
 export interface Volume {
   root: string;
@@ -53,6 +54,7 @@ export function openVolumes(dataDir: string, limitBytes: number) {
     }
     await mkdir(join(volume.workspace, "shared"), { recursive: true });
     await chmod(join(volume.workspace, "shared"), 0o1777);
+    await emptyTrash(volume);
     return volume;
   }
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "@berth/shared/errors";
 import { messageOf } from "@berth/shared/log";
-import type { Workspace } from "@berth/shared/resources";
+import { id, type Workspace } from "@berth/shared/resources";
 import {
   type Cgroup, findCgroup, identify, isAlive, isListening, isSameDirectory, type ProcessId, readUsage,
 } from "./cgroup.ts";
@@ -38,6 +38,8 @@ interface Place {
 }
 
 export const forwarderPort = 3128;
+/** A container younger than this is never judged an orphan. */
+const youngMs = 60_000;
 /** Where a workspace finds the host agent's sockets, the runs' files and the user's volume. */
 export const paths = { sockets: "/run/berth", runs: "/run/berth-runs", workspace: "/workspace" };
 const imagePasswd =
@@ -86,7 +88,7 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
     const init = identify(state.pid);
     const cgroup = findCgroup(state.pid);
     if (!init || !cgroup) throw new Error("the container ended just after its start");
-    if (!isSameDirectory(state.pid, paths.workspace, volume.workspace) || !isSameDirectory(state.pid, paths.runs, volume.runs))
+    if (!seesVolume(state, volume))
       throw new Error("the container does not see the user's volume");
     const container = { id: state.id, init, cgroup, volume };
     change(place, { status: "running", container, startedAt: state.startedAt, reason: null, lastBusyAt: performance.now() });
@@ -104,9 +106,9 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
     await sockets.openUser(userId, agents);
     await writePasswd(passwdOf(userId), agents);
     const found = await engine.inspectContainer(nameOf(userId));
-    if (found?.running && isSameDirectory(found.pid, paths.workspace, volume.workspace)) return enter(place, found);
+    if (found?.running && seesVolume(found, volume)) return enter(place, found);
     if (found) await engine.removeContainer(found.id);
-    const id = await engine.createContainer({
+    const containerId = await engine.createContainer({
       name: nameOf(userId),
       image: settings.BERTH_IMAGE,
       labels: { "berth.host": hostId, "berth.user": userId },
@@ -120,11 +122,11 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
         { source: passwdOf(userId), target: "/etc/passwd", readOnly: true },
       ],
     });
-    await engine.startContainer(id);
-    const state = await engine.inspectContainer(id);
+    await engine.startContainer(containerId);
+    const state = await engine.inspectContainer(containerId);
     if (!state?.running) throw new Error("the container ended just after its start");
     await waitForForwarder(state.pid);
-    log.info("workspace_started", { userId, containerId: id });
+    log.info("workspace.started", { userId, containerId });
     return enter(place, state);
   }
 
@@ -134,7 +136,7 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
     if (found) await engine.removeContainer(found);
     await sockets.closeUser(place.userId);
     change(place, { status: "absent", container: null, startedAt: null, sample: null, warning: false, reason: null });
-    log.info("workspace_removed", { userId: place.userId, why });
+    log.info("workspace.removed", { userId: place.userId, why });
   }
 
   return {
@@ -156,7 +158,7 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
         } catch (error) {
           change(place, { status: "failed", container: null, reason: messageOf(error) });
           if (error instanceof AppError) throw error;
-          log.error("workspace_failed", { userId, error: messageOf(error) });
+          log.error("workspace.failed", { userId, error: messageOf(error) });
           throw new AppError("host_unavailable", `The workspace could not be started: ${messageOf(error)}.`, { retryAfter: 5 }, { cause: error });
         }
       });
@@ -198,7 +200,7 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
         if (!isIdle(place)) continue;
         await locked(place.userId, async () => {
           if (place.container && isIdle(place)) await remove(place, "idle");
-        }).catch((error: unknown) => log.warn("workspace_remove_failed", { userId: place.userId, error: messageOf(error) }));
+        }).catch((error: unknown) => log.warn("workspace.remove_failed", { userId: place.userId, error: messageOf(error) }));
       }
     },
     /** Reads the kernel's figures of every running workspace. Logs a memory warning once per crossing. */
@@ -212,7 +214,7 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
         const diskBytes = diskUse(place.container.volume.root)?.usedBytes ?? 0;
         const warning = usage.memoryBytes > settings.BERTH_MEMORY_WARN_BYTES;
         if (warning && !place.warning)
-          log.warn("memory_warning", { userId: place.userId, usedBytes: usage.memoryBytes, warnBytes: settings.BERTH_MEMORY_WARN_BYTES });
+          log.warn("memory.warning", { userId: place.userId, usedBytes: usage.memoryBytes, warnBytes: settings.BERTH_MEMORY_WARN_BYTES });
         change(place, { sample: { ...usage, cpuPercent: Math.max(0, cpuPercent), diskBytes, at }, warning });
       }
     },
@@ -220,20 +222,20 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
     async reconcile(): Promise<void> {
       const listed = await engine.listContainers(ownLabel);
       for (const item of listed) {
-        const userId = item.labels["berth.user"] ?? "";
+        const userId = id.safeParse(item.labels["berth.user"]).data ?? "unknown";
         if (placeOf(userId).container?.id === item.id && item.running) continue;
-        await locked(userId, () => adopt(placeOf(userId), item)).catch((error: unknown) =>
-          log.warn("adopt_failed", { userId, error: messageOf(error) }),
+        await locked(userId, () => adopt(placeOf(userId), item.id)).catch((error: unknown) =>
+          log.warn("adopt.failed", { userId, error: messageOf(error) }),
         );
       }
       for (const place of places.values()) {
         if (place.container === null || isRunning(place)) continue;
         await locked(place.userId, async () => {
           if (place.container === null || isRunning(place)) return;
-          log.warn("container_lost", { userId: place.userId, containerId: place.container.id });
+          log.warn("container.lost", { userId: place.userId, containerId: place.container.id });
           await remove(place, "lost");
           change(place, { reason: "The container ended unexpectedly; the next message starts a new one." });
-        }).catch((error: unknown) => log.warn("remove_failed", { userId: place.userId, error: messageOf(error) }));
+        }).catch((error: unknown) => log.warn("remove.failed", { userId: place.userId, error: messageOf(error) }));
       }
     },
     view: (userId: string): Workspace => view(placeOf(userId), volumes),
@@ -241,18 +243,20 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
     count: () => [...places.values()].filter((place) => place.container !== null).length,
   };
 
-  async function adopt(place: Place, item: { id: string; running: boolean }): Promise<void> {
-    if (place.container?.id === item.id && isRunning(place)) return;
-    if (place.container && isRunning(place)) return;
-    const state = item.running ? await engine.inspectContainer(item.id) : null;
-    if (!state?.running) {
-      await engine.removeContainer(item.id);
-      return;
+  /** Takes a container of ours that runs as it should; removes any other, a young one excepted: it may be in the making. */
+  async function adopt(place: Place, containerId: string): Promise<void> {
+    if (isRunning(place)) return;
+    const { userId } = place;
+    const state = await engine.inspectContainer(containerId);
+    if (!state) return;
+    if (state.running && volumes.exists(userId) && seesVolume(state, await volumes.ensure(userId))) {
+      await sockets.openUser(userId, store.agentsOf(userId));
+      await enter(place, state);
+      log.info("workspace.adopted", { userId, containerId });
+    } else if (!state.running || clock.now() - Date.parse(state.startedAt) > youngMs) {
+      await engine.removeContainer(containerId);
+      log.warn("orphan.removed", { userId, containerId });
     }
-    await volumes.ensure(place.userId);
-    await sockets.openUser(place.userId, store.agentsOf(place.userId));
-    await enter(place, state);
-    log.info("workspace_adopted", { userId: place.userId, containerId: item.id });
   }
 
   function view(place: Place, { limitBytes }: Volumes): Workspace {
@@ -288,6 +292,10 @@ async function writePasswd(file: string, agents: AgentRow[]): Promise<void> {
   const lines = missing.map(({ uid, id }) => `agent${uid}:x:${uid}:19001:agent:${paths.workspace}/agent-${id}:/bin/bash\n`);
   if (lines.length > 0) await appendFile(file, lines.join(""));
 }
+
+/** Whether the container has this very volume mounted, and not what lies under its mount point. */
+const seesVolume = ({ pid }: ContainerState, volume: Volume) =>
+  isSameDirectory(pid, paths.workspace, volume.workspace) && isSameDirectory(pid, paths.runs, volume.runs);
 
 /** Nobody else can take the forwarder's port once it listens: wait for that before anything of an agent runs. */
 async function waitForForwarder(initPid: number): Promise<void> {
