@@ -1,0 +1,72 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Child } from "./child.ts";
+
+let dir: string;
+let child: Child | null = null;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "berth-child-"));
+});
+afterEach(async () => {
+  await child?.close();
+  child = null;
+  rmSync(dir, { recursive: true });
+});
+
+function run(program: string) {
+  const file = join(dir, "program.mjs");
+  writeFileSync(file, program);
+  const lines: string[] = [];
+  const ends: (number | null)[] = [];
+  child = new Child({
+    file,
+    env: { ...process.env, STARTS: join(dir, "starts") },
+    onLine: (line) => lines.push(line),
+    onEnd: (_, pauseMs) => ends.push(pauseMs),
+  });
+  return { child, lines, ends };
+}
+
+const countStart = 'import { appendFileSync } from "node:fs"; appendFileSync(process.env.STARTS, "x");';
+
+describe("a child", () => {
+  test("gives the lines of both its streams", async () => {
+    const { lines } = run('console.log("out"); console.error("err"); setInterval(() => {}, 1000);');
+    await vi.waitFor(() => expect(lines.toSorted()).toEqual(["err", "out"]), 5000);
+  });
+
+  test("starts again after a pause that doubles", async () => {
+    const { ends } = run(`${countStart} process.exit(1);`);
+    await vi.waitFor(() => expect(readFileSync(join(dir, "starts"), "utf8")).toBe("xxx"), 10_000);
+    await vi.waitFor(() => expect(ends).toEqual([500, 1000, 2000]), 5000);
+  });
+
+  test("that ends with 2 stays down and tells its code", async () => {
+    const { child: settings, ends } = run("process.exit(2);");
+    expect(await settings.settled).toBe(2);
+    expect(ends).toEqual([null]);
+  });
+
+  test("is asked to end by SIGTERM and not started again", async () => {
+    const {
+      child: asked,
+      lines,
+      ends,
+    } = run(
+      'process.on("SIGTERM", () => { console.log("bye"); process.exit(0); }); setInterval(() => {}, 1000); console.log("up");',
+    );
+    await vi.waitFor(() => expect(lines).toContain("up"), 5000);
+    await asked.close();
+    expect(lines).toEqual(["up", "bye"]);
+    expect(ends).toEqual([]);
+  });
+
+  test("is not started when it was closed in the pause before", async () => {
+    const { child: failing, ends } = run("process.exit(1);");
+    await vi.waitFor(() => expect(ends).toEqual([500]), 5000);
+    await failing.close();
+    expect(failing.pid).toBeNull();
+  });
+});
