@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Agent } from "@berth/shared/resources";
+import { type Client, textOf } from "./client.ts";
+import { type Berth, startBerth, until } from "./harness.ts";
+import { type PrivateEngine, startPrivateEngine } from "./private-engine.ts";
+
+let engine: PrivateEngine;
+let berth: Berth;
+let alice: Client;
+let agent: Agent;
+beforeAll(async () => {
+  engine = await startPrivateEngine("berth-workspace", "--live-restore");
+  berth = await startBerth({ DOCKER_HOST: engine.host, BERTH_IDLE_SECONDS: "600" });
+  alice = await berth.client("alice");
+  agent = await alice.createAgent("shell", { runtime: "shell" });
+});
+afterAll(async () => {
+  await berth?.close();
+  await engine?.close();
+});
+
+const counting = "for i in $(seq 1 400); do echo $i; sleep 0.01; done; exit 6";
+const start = async () => {
+  const run = await alice.send(agent.id, counting);
+  await until(async () => (await alice.run(run.id)).status === "running", "the run is running");
+  return run;
+};
+
+test("a run goes on through a restart of an engine with live-restore", async () => {
+  const run = await start();
+  await engine.end("SIGTERM");
+  await engine.start("--live-restore");
+  const { lines, run: ended } = await alice.finish(run.id);
+  expect(lines.map(textOf)).toEqual(Array.from({ length: 400 }, (_, at) => String(at + 1)));
+  expect(ended).toMatchObject({ reason: "nonzero_exit", exitCode: 6 });
+});
+
+test("a run goes on through the death of an engine with live-restore, with the host agent killed meanwhile", async () => {
+  const run = await start();
+  await engine.end("SIGKILL");
+  await berth.host.kill();
+  await engine.start("--live-restore");
+  await berth.host.start();
+  const { lines, run: ended } = await alice.finish(run.id);
+  expect(lines).toHaveLength(400);
+  expect(ended).toMatchObject({ reason: "nonzero_exit", exitCode: 6 });
+});
+
+test("a message works again after an engine was away, and is refused with a sentence while it is", async () => {
+  await alice.ok("POST", "/v1/workspace/stop");
+  await engine.end("SIGTERM");
+  const refused = await alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: "echo hi" });
+  expect(refused).toMatchObject({ status: 503, body: { code: "host_unavailable" } });
+  expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
+  await engine.start("--live-restore");
+  expect((await alice.runToEnd(agent.id, "echo hi")).run).toMatchObject({ status: "completed", result: "hi\n" });
+});
+
+test("a run ends as container_lost when an engine without live-restore takes its container along, and the next message works", async () => {
+  await alice.ok("POST", "/v1/workspace/stop");
+  await engine.end("SIGTERM");
+  await engine.start();
+  const run = await start();
+  await engine.end("SIGTERM");
+  await engine.start();
+  const { lines, run: ended } = await alice.finish(run.id);
+  expect(ended).toMatchObject({ status: "failed", reason: "container_lost" });
+  expect(lines.map(textOf)).toEqual(Array.from({ length: lines.length }, (_, at) => String(at + 1)));
+  expect((await alice.runToEnd(agent.id, "echo again")).run).toMatchObject({ status: "completed", result: "again\n" });
+});

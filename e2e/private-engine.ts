@@ -1,0 +1,71 @@
+/**
+ * A Docker engine of the test's own, beside the machine's: own directories, own socket, no network set-up. It can be ended,
+ * killed and started again without touching anybody else's containers.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Docker from "dockerode";
+import { until } from "./harness.ts";
+
+export interface PrivateEngine {
+  /** For `DOCKER_HOST`. */
+  host: string;
+  docker: Docker;
+  start(...flags: string[]): Promise<void>;
+  /** Ends the daemon with this signal and waits until it is gone. */
+  end(signal: NodeJS.Signals): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts it and gives it the image, copied from the machine's engine. */
+export async function startPrivateEngine(image: string, ...flags: string[]): Promise<PrivateEngine> {
+  const dir = mkdtempSync(join(tmpdir(), "berth-engine-"));
+  const socketPath = join(dir, "docker.sock");
+  const docker = new Docker({ socketPath });
+  let daemon: ChildProcess | null = null;
+  const start = async (...more: string[]) => {
+    const log = openSync(join(dir, "dockerd.log"), "a");
+    daemon = spawn(
+      "dockerd",
+      ["--data-root", join(dir, "data"), "--exec-root", join(dir, "exec"), "--pidfile", join(dir, "pid"), "-H", `unix://${socketPath}`,
+        "--bridge", "none", "--iptables=false", "--ip6tables=false", "--cgroup-parent", `/${dir.split("/").at(-1)}`, ...more],
+      { stdio: ["ignore", log, log] },
+    );
+    closeSync(log);
+    await until(() => docker.ping().then(() => true, () => false), "the private engine answers");
+  };
+  const end = async (signal: NodeJS.Signals) => {
+    const ended = daemon;
+    if (!ended || ended.exitCode !== null) return;
+    const exit = new Promise((resolve) => ended.once("exit", resolve));
+    ended.kill(signal);
+    await exit;
+    if (signal === "SIGKILL") await until(() => !isRunning(join(dir, "exec/containerd/containerd.pid")), "its containerd is gone").catch(() => undefined);
+  };
+  await start(...flags);
+  await docker.loadImage(await new Docker().getImage(image).get());
+  return {
+    host: `unix://${socketPath}`,
+    docker,
+    start,
+    end,
+    async close() {
+      await Promise.all((await docker.listContainers({ all: true })).map(({ Id }) => docker.getContainer(Id).remove({ force: true })));
+      await end("SIGTERM");
+      const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n").map((line) => line.split(" ")[4]!).filter((path) => path?.startsWith(`${dir}/`));
+      for (const path of mounts.toReversed()) execFileSync("umount", ["-l", path]);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function isRunning(pidFile: string): boolean {
+  try {
+    process.kill(Number(readFileSync(pidFile, "utf8")), 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
