@@ -18,7 +18,16 @@ export default defineConfig({
           ...engineTimes,
         },
       },
-      { test: { name: "e2e", include: ["e2e/**/*.test.ts"], maxWorkers: 1, sequence: { groupOrder: 2 }, ...engineTimes } },
+      {
+        test: {
+          name: "e2e",
+          include: ["e2e/**/*.test.ts"],
+          globalSetup: ["e2e/global-setup.ts"],
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+          ...engineTimes,
+        },
+      },
     ],
   },
 });

@@ -12,7 +12,9 @@ import { bundle, nodeFlags } from "../scripts/bundle.ts";
 import { connectClient, type Client } from "./client.ts";
 
 export const engine = new Docker();
+/** Directories of test runs; private engines have one of their own. */
 const prefix = "berth-e2e-";
+const enginePrefix = "berth-engine-";
 
 export interface Daemon {
   readonly pid: number;
@@ -106,10 +108,13 @@ export async function until<T>(check: () => Promise<T> | T, what: string, ms = 3
 
 /** Removes what test runs left that were killed: their directories name the process that made them. */
 export async function sweep(): Promise<void> {
-  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(prefix))) {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(prefix) || entry.startsWith(enginePrefix))) {
     const dir = join(tmpdir(), name);
     const owner = Number(readOr(join(dir, "owner"), "0"));
-    if (!isAlive(owner)) await removeTraces(dir);
+    if (isAlive(owner)) continue;
+    const daemon = Number(readOr(join(dir, "pid"), "0"));
+    if (isAlive(daemon)) process.kill(daemon, "SIGKILL");
+    await removeTraces(dir);
   }
 }
 
@@ -174,11 +179,16 @@ async function removeTraces(dir: string): Promise<void> {
     const left = await engine.listContainers({ all: true, filters: { label: [`berth.host=${hostId}`] } });
     await Promise.all(left.map(({ Id }) => engine.getContainer(Id).remove({ force: true, v: true }).catch(() => undefined)));
   }
-  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n").map((line) => line.split(" ")[4]!).filter((path) => path?.startsWith(`${dir}/`));
-  for (const path of mounts.toReversed()) execFileSync("umount", ["-l", path]);
+  unmountBelow(dir);
   const mountPoints = join(dir, "host", "mnt");
   if (existsSync(mountPoints)) execFileSync("chattr", ["-R", "-i", mountPoints]);
   rmSync(dir, { recursive: true, force: true });
+}
+
+/** Unmounts whatever is mounted below a directory. */
+export function unmountBelow(dir: string): void {
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n").map((line) => line.split(" ")[4]!);
+  for (const path of mounts.filter((mount) => mount?.startsWith(`${dir}/`)).toReversed()) execFileSync("umount", ["-l", path]);
 }
 
 function readOr(path: string, otherwise: string): string {

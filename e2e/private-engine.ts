@@ -2,12 +2,12 @@
  * A Docker engine of the test's own, beside the machine's: own directories, own socket, no network set-up. It can be ended,
  * killed and started again without touching anybody else's containers.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
-import { until } from "./harness.ts";
+import { unmountBelow, until } from "./harness.ts";
 
 export interface PrivateEngine {
   /** For `DOCKER_HOST`. */
@@ -22,6 +22,7 @@ export interface PrivateEngine {
 /** Starts it and gives it the image, copied from the machine's engine. */
 export async function startPrivateEngine(image: string, ...flags: string[]): Promise<PrivateEngine> {
   const dir = mkdtempSync(join(tmpdir(), "berth-engine-"));
+  writeFileSync(join(dir, "owner"), String(process.pid));
   const socketPath = join(dir, "docker.sock");
   const docker = new Docker({ socketPath });
   let daemon: ChildProcess | null = null;
@@ -54,8 +55,7 @@ export async function startPrivateEngine(image: string, ...flags: string[]): Pro
     async close() {
       await Promise.all((await docker.listContainers({ all: true })).map(({ Id }) => docker.getContainer(Id).remove({ force: true })));
       await end("SIGTERM");
-      const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n").map((line) => line.split(" ")[4]!).filter((path) => path?.startsWith(`${dir}/`));
-      for (const path of mounts.toReversed()) execFileSync("umount", ["-l", path]);
+      unmountBelow(dir);
       rmSync(dir, { recursive: true, force: true });
     },
   };
