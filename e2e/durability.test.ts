@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
 import { type Client, textOf } from "./client.ts";
+import { openWire } from "./wire.ts";
 import { type Berth, engine, startBerth, until, userIdOf } from "./harness.ts";
 
 let berth: Berth;
@@ -72,6 +73,35 @@ describe("a run whose keepers are killed", () => {
       expect((await send()).body.id).toBe(again.id);
       const counted = await user.runToEnd(mine.id, "wc -l < times");
       expect([step, counted.run.result]).toEqual([step, "1\n"]);
+    }
+  });
+});
+
+describe("a gateway that dies in the middle of a call", () => {
+  test.each(["before the host was asked", "after the host answered, before that was recorded"])("%s finds the same run when the call is repeated", async (moment) => {
+    const wire = await openWire();
+    const other = await startBerth({ BERTH_HOST_URL: wire.url }, (settings) => wire.relayTo(Number(settings["BERTH_HOST_PORT"])));
+    try {
+      const client = await other.client("alice");
+      const mine = await client.createAgent("once", { runtime: "shell" });
+      const die = async (what: string) => {
+        if (what === "POST /v1/runs") await other.gateway.kill();
+      };
+      if (moment.startsWith("before")) wire.onRequest = die;
+      else wire.onAnswer = die;
+      const send = () => client.call<Run>("POST", `/v1/agents/${mine.id}/runs`, { prompt: "echo run >> times; wc -l < times" }, { "idempotency-key": "k" });
+      await expect(send()).rejects.toThrow();
+      wire.onRequest = wire.onAnswer = () => undefined;
+      await other.gateway.start();
+      const again = await until(async () => {
+        const answer = await send();
+        return answer.status === 202 ? answer.body : null;
+      }, "the repeated call is accepted");
+      expect((await client.finish(again.id)).run).toMatchObject({ status: "completed", result: "1\n" });
+      expect((await client.ok<{ items: Run[] }>("GET", "/v1/runs")).items.map(({ id }) => id)).toEqual([again.id]);
+    } finally {
+      wire.close();
+      await other.close();
     }
   });
 });

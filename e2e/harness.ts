@@ -50,8 +50,8 @@ export interface Berth {
   close(): Promise<void>;
 }
 
-/** Starts both processes with these settings beside the harness's own; answers when `/readyz` does. */
-export async function startBerth(settings: Record<string, string> = {}): Promise<Berth> {
+/** Starts both processes with these settings beside the harness's own; answers when `/readyz` does. `onSettled` sees them all before. */
+export async function startBerth(settings: Record<string, string> = {}, onSettled?: (all: Record<string, string>) => void): Promise<Berth> {
   const files = await bundle("gateway", "cli", "host");
   const dir = mkdtempSync(join(tmpdir(), prefix));
   writeFileSync(join(dir, "owner"), String(process.pid));
@@ -69,6 +69,7 @@ export async function startBerth(settings: Record<string, string> = {}): Promise
     BERTH_POLL_SECONDS: "0.5",
     ...settings,
   };
+  onSettled?.(env);
   const url = `http://127.0.0.1:${port}`;
   const gateway = createDaemon("gateway", files.gateway, dir, env, () => answers(`${url}/healthz`));
   const host = createDaemon("host", files.host, dir, env, () => answers(`http://127.0.0.1:${hostPort}/healthz`));

@@ -1,0 +1,126 @@
+/** Scripts that try, inside a container, what an agent must not be able to do; each prints what came of it as JSON. */
+
+/**
+ * Tries everything on one target. `target`: shell words for its directory, the pid of a process of it (0: a child made for
+ * the purpose), its run and its agent. Prints "done" or the name of the error by attempt.
+ */
+export const attackScript = (target: string) => `python3 - ${target} <<'PYTHON'
+import ctypes, errno, fcntl, json, os, signal, socket, struct, sys, time
+home, pid, run, agent = sys.argv[1], int(sys.argv[2]), "/run/berth-runs/" + sys.argv[3], sys.argv[4]
+libc = ctypes.CDLL(None, use_errno=True)
+is_own = pid == 0
+if is_own:
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+
+def call(result):
+    if result < 0: raise OSError(ctypes.get_errno(), "")
+def read_memory():
+    with open(f"/proc/{pid}/maps") as maps: start = int(maps.readline().split("-")[0], 16)
+    with open(f"/proc/{pid}/mem", "rb") as mem:
+        mem.seek(start)
+        assert len(mem.read(8)) == 8
+class Iovec(ctypes.Structure): _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]
+def read_by_syscall():
+    here, there = ctypes.create_string_buffer(8), ctypes.create_string_buffer(8)
+    one, two = Iovec(ctypes.addressof(here), 8), Iovec(ctypes.addressof(there), 8)
+    call(libc.process_vm_readv(pid, ctypes.byref(one), 1, ctypes.byref(two), 1, 0))
+def connect():
+    with socket.socket(socket.AF_UNIX) as s: s.connect(f"/run/berth/{agent}.sock")
+def unseal():
+    with open(run + "/out") as f: fcntl.ioctl(f, 0x40086602, struct.pack("l", 0))
+
+attempts = {
+    "list": lambda: os.listdir(home),
+    "read": lambda: open(home + "/secret").read(),
+    "append": lambda: open(home + "/secret", "a"),
+    "create": lambda: open(home + "/new", "w"),
+    "removeNew": lambda: os.unlink(home + "/new"),
+    "enter": lambda: os.chdir(home),
+    "chmod": lambda: os.chmod(home, 0o700),
+    "environ": lambda: open(f"/proc/{pid}/environ").read(),
+    "fds": lambda: os.listdir(f"/proc/{pid}/fd"),
+    "cwd": lambda: os.readlink(f"/proc/{pid}/cwd"),
+    "cwdPath": lambda: os.listdir(f"/proc/{pid}/cwd/"),
+    "root": lambda: os.listdir(f"/proc/{pid}/root/"),
+    "memory": read_memory,
+    "memoryByCall": read_by_syscall,
+    "oomScore": lambda: open(f"/proc/{pid}/oom_score_adj", "w"),
+    "signal": lambda: os.kill(pid, 0),
+    "continue": lambda: os.kill(pid, signal.SIGCONT),
+    "renice": lambda: os.setpriority(os.PRIO_PROCESS, pid, 19),
+    "trace": lambda: call(libc.ptrace(0x4206, pid, None, None)),
+    "modelSocket": connect,
+    "readOut": lambda: open(run + "/out").read(),
+    "appendOut": lambda: open(run + "/out", "a"),
+    "appendExit": lambda: open(run + "/exit", "a"),
+    "readPrompt": lambda: open(run + "/prompt").read(),
+    "truncate": lambda: os.truncate(run + "/out", 0),
+    "rename": lambda: os.rename(run + "/out", run + "/away"),
+    "unlink": lambda: os.unlink(run + "/out"),
+    "link": lambda: os.link(run + "/out", os.environ["HOME"] + "/linked"),
+    "unseal": unseal,
+}
+ends = {}
+for name, attempt in attempts.items():
+    try:
+        attempt()
+        ends[name] = "done"
+    except OSError as error: ends[name] = errno.errorcode[error.errno]
+if is_own: os.kill(pid, signal.SIGKILL)
+print(json.dumps(ends))
+PYTHON
+`;
+
+/** Says what an agent's process is allowed: capabilities, writable places, network, the forwarder's port and process. */
+export const postureScript = `python3 - <<'PYTHON'
+import errno, json, os, re, signal, socket, subprocess
+status = open("/proc/self/status").read()
+field = lambda name: re.search(rf"^{name}:\\s*(.*?)\\s*$", status, re.M).group(1)
+def end_of(action):
+    try:
+        action()
+        return "done"
+    except OSError as error: return errno.errorcode[error.errno]
+def succeeds(*command): return "done" if subprocess.run(command, capture_output=True).returncode == 0 else "refused"
+def fill_tmp():
+    try:
+        with open("/tmp/fill", "wb", 0) as f:
+            for _ in range(200): f.write(bytes(2 ** 20))
+    except OSError: pass
+    size = os.stat("/tmp/fill").st_size
+    os.unlink("/tmp/fill")
+    return size
+def find(*tests): return subprocess.run(["find", "/", "-xdev", *tests], capture_output=True, text=True).stdout.split()
+def write_into(path):
+    return end_of(lambda: os.mkdir(path + "/x") if os.path.isdir(path) else open(path, "a").close())
+def bind():
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    s.bind(("127.0.0.1", 3128))
+    s.listen()
+def command_of(pid):
+    try: return open(f"/proc/{pid}/cmdline").read().split("\\0")[0]
+    except OSError: return ""
+forwarder = next(pid for pid in os.listdir("/proc") if pid.isdigit() and command_of(pid).endswith("haproxy"))
+print(json.dumps({
+    "caps": sorted({field(name) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}),
+    "noNewPrivs": field("NoNewPrivs"),
+    "seccomp": field("Seccomp"),
+    "groups": sorted({os.getgid(), *os.getgroups()}),
+    "setuid": find("-type", "f", "-perm", "/6000"),
+    "writable": [path for path in find("-not", "-type", "l") if write_into(path) == "done"],
+    "interfaces": [line.split(":")[0].strip() for line in open("/proc/net/dev").read().splitlines()[2:]],
+    "routes": len(open("/proc/net/route").read().splitlines()) - 1,
+    "tmpBytes": fill_tmp(),
+    "namespaces": succeeds("unshare", "-Ur", "true"),
+    "mount": succeeds("mount", "-t", "tmpfs", "none", "/tmp"),
+    "rawSocket": end_of(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)),
+    "bind": end_of(bind),
+    "killForwarder": end_of(lambda: os.kill(int(forwarder), signal.SIGTERM)),
+}))
+PYTHON
+`;
