@@ -163,13 +163,18 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
         }
       });
     },
-    /** Removes the container, after `before` has ended what runs in it. */
-    async stop(userId: string, before: () => Promise<void>): Promise<void> {
+    /** Removes the container once `cancelRuns` has ended what runs in it; a run that came meanwhile is ended too. */
+    async stop(userId: string, cancelRuns: () => Promise<void>): Promise<void> {
       const place = placeOf(userId);
-      await locked(userId, async () => {
-        await before();
-        await remove(place, "asked");
-      });
+      // Cancelling waits for runs, and a run that starts may wait for this lock: never cancel while holding it.
+      for (let isStopped = false; !isStopped; ) {
+        await cancelRuns();
+        isStopped = await locked(userId, async () => {
+          if (store.countActive(userId) > 0) return false;
+          await remove(place, "asked");
+          return true;
+        });
+      }
     },
     /** An agent that the container shall know: its line in /etc/passwd and its socket. */
     async admitAgent(agent: AgentRow): Promise<void> {
