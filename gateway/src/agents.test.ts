@@ -20,10 +20,20 @@ describe("agents", () => {
     const user = await gateway.addUser("fresh");
     const made = await create(user.token, "  first  ");
     expect(made.status).toBe(201);
-    expect(made.json()).toMatchObject({ name: "first", runtime: "claude", model: null, instructions: null, envKeys: [], status: "idle", lastRunId: null });
+    expect(made.json()).toMatchObject({
+      name: "first",
+      runtime: "claude",
+      model: null,
+      instructions: null,
+      envKeys: [],
+      status: "idle",
+      lastRunId: null,
+    });
     const listed = await gateway.call("GET", "/v1/agents", { token: user.token });
     expect(listed.json()).toEqual({ items: [made.json()], nextCursor: null });
-    expect((await gateway.call("GET", `/v1/agents/${made.json().id}`, { token: user.token })).json()).toEqual(made.json());
+    expect((await gateway.call("GET", `/v1/agents/${made.json().id}`, { token: user.token })).json()).toEqual(
+      made.json(),
+    );
   });
 
   test("fifty racing creations make exactly ten agents", async () => {
@@ -48,8 +58,13 @@ describe("agents", () => {
     const user = await gateway.addUser("patcher");
     await create(user.token, "taken");
     const path = `/v1/agents/${(await create(user.token, "mine")).json().id}`;
-    expect((await gateway.call("PATCH", path, { token: user.token, body: { name: "taken" } })).json().code).toBe("conflict");
-    const changed = await gateway.call("PATCH", path, { token: user.token, body: { model: "m-1", instructions: "be kind" } });
+    expect((await gateway.call("PATCH", path, { token: user.token, body: { name: "taken" } })).json().code).toBe(
+      "conflict",
+    );
+    const changed = await gateway.call("PATCH", path, {
+      token: user.token,
+      body: { model: "m-1", instructions: "be kind" },
+    });
     expect(changed.json()).toMatchObject({ name: "mine", model: "m-1", instructions: "be kind" });
     const cleared = await gateway.call("PATCH", path, { token: user.token, body: { model: null } });
     expect(cleared.json()).toMatchObject({ model: null, instructions: "be kind" });

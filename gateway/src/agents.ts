@@ -12,7 +12,9 @@ import { agents } from "./schema.ts";
 /** Written out with the table's name, for they are correlated sub-queries. */
 const isRunning = sql<number>`exists (select 1 from runs r where r.agent_id = agents.id and r.user_id = agents.user_id
   and r.status in ('pending', 'starting', 'running') and r.status <> 'pending')`;
-const lastRunId = sql<string | null>`(select r.id from runs r where r.agent_id = agents.id and r.user_id = agents.user_id
+const lastRunId = sql<
+  string | null
+>`(select r.id from runs r where r.agent_id = agents.id and r.user_id = agents.user_id
   order by r.created_at desc, r.id desc limit 1)`;
 
 const shown = {
@@ -118,7 +120,11 @@ export async function noteAgentDropped(db: Database, now: number, agentId: strin
 }
 
 /** Applies what a host answered about an agent to the copy, unless the copy is newer. */
-export async function applyAgentAnswer(db: Database, userId: string, answer: z.infer<typeof agentAnswer>): Promise<void> {
+export async function applyAgentAnswer(
+  db: Database,
+  userId: string,
+  answer: z.infer<typeof agentAnswer>,
+): Promise<void> {
   const { epoch, agent } = answer;
   const isNewer = sql`(${agents.envEpoch} is not ${epoch} or ${agents.envRev} < ${agent.rev})`;
   await db

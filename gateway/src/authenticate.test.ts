@@ -33,7 +33,10 @@ describe("who may call", () => {
     ["GET", "/", 200, 200, 200],
     ["POST", "/internal/hosts/report", 401, 401, 401],
   ])("%s %s answers a guest %i, a user %i, an admin %i", async (method, path, guest, user, admin) => {
-    const [known, boss] = [await gateway.addUser(crypto.randomUUID()), await gateway.addUser(crypto.randomUUID(), "admin")];
+    const [known, boss] = [
+      await gateway.addUser(crypto.randomUUID()),
+      await gateway.addUser(crypto.randomUUID(), "admin"),
+    ];
     expect((await gateway.call(method, path)).status).toBe(guest);
     expect((await gateway.call(method, path, { token: known.token })).status).toBe(user);
     expect((await gateway.call(method, path, { token: boss.token })).status).toBe(admin);
@@ -45,27 +48,36 @@ describe("who may call", () => {
     ["DELETE", "/v1/agents/ID", undefined],
     ["PUT", "/v1/agents/ID/env", { A: "1" }],
     ["POST", "/v1/agents/ID/runs", { prompt: "x" }],
-  ])("%s %s answers another user and an admin as if it were absent, to the byte but for the request id", async (method, path, body) => {
-    const owner = await gateway.addUser(crypto.randomUUID());
-    const { id } = (await gateway.call("POST", "/v1/agents", { token: owner.token, body: { name: "secret name" } })).json();
-    for (const role of ["user", "admin"] as const) {
-      const other = await gateway.addUser(crypto.randomUUID(), role);
-      const [foreign, absent] = [
-        await gateway.call(method, path.replace("ID", id), { token: other.token, body }),
-        await gateway.call(method, path.replace("ID", "agt_absent"), { token: other.token, body }),
-      ];
-      expect(foreign.status).toBe(404);
-      expect(withoutRequestId(foreign.text)).toBe(withoutRequestId(absent.text));
-      expect(foreign.text).not.toContain("secret name");
-    }
-    expect((await gateway.call("GET", `/v1/agents/${id}`, { token: owner.token })).json().name).toBe("secret name");
-  });
+  ])(
+    "%s %s answers another user and an admin as if it were absent, to the byte but for the request id",
+    async (method, path, body) => {
+      const owner = await gateway.addUser(crypto.randomUUID());
+      const { id } = (
+        await gateway.call("POST", "/v1/agents", { token: owner.token, body: { name: "secret name" } })
+      ).json();
+      for (const role of ["user", "admin"] as const) {
+        const other = await gateway.addUser(crypto.randomUUID(), role);
+        const [foreign, absent] = [
+          await gateway.call(method, path.replace("ID", id), { token: other.token, body }),
+          await gateway.call(method, path.replace("ID", "agt_absent"), { token: other.token, body }),
+        ];
+        expect(foreign.status).toBe(404);
+        expect(withoutRequestId(foreign.text)).toBe(withoutRequestId(absent.text));
+        expect(foreign.text).not.toContain("secret name");
+      }
+      expect((await gateway.call("GET", `/v1/agents/${id}`, { token: owner.token })).json().name).toBe("secret name");
+    },
+  );
 
   test("a refusal names the scheme and nothing of the cause", async () => {
     const answer = await me("x.y.z");
     expect(answer.headers.get("www-authenticate")).toBe("Bearer");
     expect(answer.headers.get("content-type")).toBe("application/problem+json");
-    expect(answer.json()).toMatchObject({ status: 401, code: "unauthenticated", requestId: answer.headers.get("x-request-id") });
+    expect(answer.json()).toMatchObject({
+      status: 401,
+      code: "unauthenticated",
+      requestId: answer.headers.get("x-request-id"),
+    });
   });
 });
 
@@ -97,7 +109,9 @@ describe("bearer tokens", () => {
 
   test("a token expires without grace, also one that was verified before", async () => {
     const user = await gateway.addUser("expiring");
-    const made = (await gateway.call("POST", "/v1/tokens", { token: user.token, body: { name: "short", expiresInSeconds: 60 } })).json();
+    const made = (
+      await gateway.call("POST", "/v1/tokens", { token: user.token, body: { name: "short", expiresInSeconds: 60 } })
+    ).json();
     expect((await me(made.token)).status).toBe(200);
     gateway.clock.skewMs += 60_000;
     expect((await me(made.token)).status).toBe(401);
@@ -106,7 +120,8 @@ describe("bearer tokens", () => {
 
   test("the use of a token is noted at most once a minute", async () => {
     const user = await gateway.addUser("noted");
-    const lastUsed = async () => (await gateway.call("GET", "/v1/tokens", { token: user.token })).json().items[0].lastUsedAt;
+    const lastUsed = async () =>
+      (await gateway.call("GET", "/v1/tokens", { token: user.token })).json().items[0].lastUsedAt;
     await lastUsed();
     const first = await lastUsed();
     expect(first).not.toBeNull();
@@ -122,7 +137,14 @@ describe("bearer tokens", () => {
   test("only our own key, algorithm, issuer, audience and type are taken", async () => {
     const user = await gateway.addUser("target");
     const { keyring } = gateway.deps;
-    const claims = { iss: issuer(), aud: "berth", sub: user.id, jti: user.tokenId, iat: seconds(), exp: seconds() + 600 };
+    const claims = {
+      iss: issuer(),
+      aud: "berth",
+      sub: user.id,
+      jti: user.tokenId,
+      iat: seconds(),
+      exp: seconds() + 600,
+    };
     const header = { alg: "EdDSA", typ: "at+jwt", kid: keyring.kid };
     const sign = (c: object, h: object = header) =>
       new SignJWT(c as typeof claims).setProtectedHeader(h as typeof header).sign(keyring.privateKey);
@@ -136,7 +158,15 @@ describe("bearer tokens", () => {
     const jwk = foreign.jwks.keys[0]!;
     const refused: [string, string][] = [
       ["a foreign key under our kid", await signWith(foreign.privateKey, claims, header)],
-      ["a foreign kid", await signToken(foreign, issuer(), { userId: user.id, tokenId: user.tokenId, expiresAt: seconds() + 60 }, gateway.deps.now())],
+      [
+        "a foreign kid",
+        await signToken(
+          foreign,
+          issuer(),
+          { userId: user.id, tokenId: user.tokenId, expiresAt: seconds() + 60 },
+          gateway.deps.now(),
+        ),
+      ],
       ["alg none", `${encode({ ...header, alg: "none" })}.${encode(claims)}.`],
       ["HMAC with the public key", `${hmacInput}.${createHmac("sha256", pem).update(hmacInput).digest("base64url")}`],
       ["an embedded jwk", await signWith(foreign.privateKey, claims, { ...header, jwk })],
@@ -150,7 +180,15 @@ describe("bearer tokens", () => {
       ["an issue time ahead", await sign({ ...claims, iat: seconds() + 60 })],
       ["a start time ahead", await sign({ ...claims, nbf: seconds() + 60 })],
       ["another user's id", await sign({ ...claims, sub: (await gateway.addUser("victim")).id })],
-      ["a ticket", await signTicket(keyring, issuer(), { sub: user.id, tid: user.tokenId, texp: seconds() + 600 }, gateway.deps.now())],
+      [
+        "a ticket",
+        await signTicket(
+          keyring,
+          issuer(),
+          { sub: user.id, tid: user.tokenId, texp: seconds() + 600 },
+          gateway.deps.now(),
+        ),
+      ],
       ["a token of over 8 KiB", await sign({ ...claims, pad: "x".repeat(8192) })],
       ["a cut signature", (await sign(claims)).slice(0, -4)],
     ];
@@ -173,7 +211,9 @@ describe("browser sessions", () => {
   test("a code becomes a strict, http-only cookie that signs in", async () => {
     const { user, answer } = await signIn("browser");
     expect(answer.status).toBe(204);
-    expect(answer.headers.get("set-cookie")).toMatch(/^berth_session=[\w.-]+; Path=\/; Max-Age=604800; HttpOnly; SameSite=Strict$/);
+    expect(answer.headers.get("set-cookie")).toMatch(
+      /^berth_session=[\w.-]+; Path=\/; Max-Age=604800; HttpOnly; SameSite=Strict$/,
+    );
     const whoami = await gateway.call("GET", "/v1/me", { headers: { cookie: cookieOf(answer) } });
     expect(whoami.json().user.id).toBe(user.id);
   });
@@ -182,7 +222,9 @@ describe("browser sessions", () => {
     const { createSignInCode } = await import("./sign-in.ts");
     const user = await gateway.addUser("coder");
     const code = await createSignInCode(gateway.deps.db, gateway.deps.now(), user.id);
-    const raced = await Promise.all(Array.from({ length: 5 }, () => gateway.call("POST", "/session", { body: { code } })));
+    const raced = await Promise.all(
+      Array.from({ length: 5 }, () => gateway.call("POST", "/session", { body: { code } })),
+    );
     expect(raced.map((answer) => answer.status).toSorted()).toEqual([204, 401, 401, 401, 401]);
     const late = await createSignInCode(gateway.deps.db, gateway.deps.now() - 600_001, user.id);
     expect((await gateway.call("POST", "/session", { body: { code: late } })).status).toBe(401);
@@ -229,13 +271,19 @@ describe("browser sessions", () => {
     [{ "sec-fetch-site": "same-origin" }, 201],
   ])("a state-changing cookie call with %j answers %i", async (headers, status) => {
     const { answer } = await signIn(crypto.randomUUID());
-    const call = await gateway.call("POST", "/v1/agents", { headers: { ...headers, cookie: cookieOf(answer) }, body: { name: "x" } });
+    const call = await gateway.call("POST", "/v1/agents", {
+      headers: { ...headers, cookie: cookieOf(answer) },
+      body: { name: "x" },
+    });
     expect(call.status).toBe(status);
   });
 
   test("a page elsewhere cannot sign a browser in", async () => {
     const user = await gateway.addUser("login csrf");
-    const answer = await gateway.call("POST", "/session", { body: { token: user.token }, headers: { origin: "http://evil.example" } });
+    const answer = await gateway.call("POST", "/session", {
+      body: { token: user.token },
+      headers: { origin: "http://evil.example" },
+    });
     expect(answer.status).toBe(403);
     expect(answer.headers.get("set-cookie")).toBeNull();
   });
@@ -243,7 +291,10 @@ describe("browser sessions", () => {
   test("behind https the cookie is secure", async () => {
     const secure = await createTestApp({ BERTH_PUBLIC_URL: "https://berth.example" });
     const user = await secure.addUser("tls");
-    const answer = await secure.call("POST", "/session", { body: { token: user.token }, headers: { origin: "https://berth.example" } });
+    const answer = await secure.call("POST", "/session", {
+      body: { token: user.token },
+      headers: { origin: "https://berth.example" },
+    });
     expect(answer.headers.get("set-cookie")).toMatch(/; Secure$/);
     await secure.close();
   });
@@ -253,8 +304,12 @@ describe("admins", () => {
   test("the last active admin can be neither disabled nor demoted", async () => {
     const alone = await createTestApp();
     const [first, second] = [await alone.addUser("first", "admin"), await alone.addUser("second", "admin")];
-    const patch = (id: string, body: object, token: string) => alone.call("PATCH", `/v1/admin/users/${id}`, { token, body });
-    expect((await patch(second.id, { role: "user" }, first.token)).json()).toMatchObject({ role: "user", disabled: false });
+    const patch = (id: string, body: object, token: string) =>
+      alone.call("PATCH", `/v1/admin/users/${id}`, { token, body });
+    expect((await patch(second.id, { role: "user" }, first.token)).json()).toMatchObject({
+      role: "user",
+      disabled: false,
+    });
     expect((await patch(first.id, { role: "user" }, first.token)).json().code).toBe("conflict");
     expect((await patch(first.id, { disabled: true }, first.token)).json().code).toBe("conflict");
     await alone.close();
@@ -265,12 +320,19 @@ describe("admins", () => {
     const boss = await alone.addUser("boss", "admin");
     const made = await alone.call("POST", "/v1/admin/users", { token: boss.token, body: { name: "worker" } });
     expect(made.json()).toMatchObject({ name: "worker", role: "user", disabled: false });
-    expect((await alone.call("POST", "/v1/admin/users", { token: boss.token, body: { name: "worker" } })).json().code).toBe("conflict");
-    const given = await alone.call("POST", `/v1/admin/users/${made.json().id}/tokens`, { token: boss.token, body: { name: "first" } });
+    expect(
+      (await alone.call("POST", "/v1/admin/users", { token: boss.token, body: { name: "worker" } })).json().code,
+    ).toBe("conflict");
+    const given = await alone.call("POST", `/v1/admin/users/${made.json().id}/tokens`, {
+      token: boss.token,
+      body: { name: "first" },
+    });
     expect((await alone.call("GET", "/v1/me", { token: given.json().token })).json().user.name).toBe("worker");
     const page = (await alone.call("GET", "/v1/admin/users?limit=1", { token: boss.token })).json();
     expect(page.items.map((user: { name: string }) => user.name)).toEqual(["boss"]);
-    const next = (await alone.call("GET", `/v1/admin/users?limit=1&cursor=${page.nextCursor}`, { token: boss.token })).json();
+    const next = (
+      await alone.call("GET", `/v1/admin/users?limit=1&cursor=${page.nextCursor}`, { token: boss.token })
+    ).json();
     expect(next).toMatchObject({ items: [{ name: "worker" }], nextCursor: null });
     await alone.close();
   });

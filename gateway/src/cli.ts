@@ -30,7 +30,9 @@ async function runCommand(args: string[], settings: Settings): Promise<string> {
     if (command === "join-token") return (await createJoinToken(data.db, Date.now())).token;
     const user = await ensureUser(data.db, Date.now(), name, admin);
     if (user.disabled) throw new SettingsError("This user is disabled; enable it first.");
-    return command === "token" ? await printToken(data, settings, user, seconds) : await printLink(data, settings, user);
+    return command === "token"
+      ? await printToken(data, settings, user, seconds)
+      : await printLink(data, settings, user);
   } finally {
     data.close();
   }
@@ -47,7 +49,11 @@ function readArguments(args: string[]) {
 
 function parseOrExplain(args: string[]) {
   try {
-    return parseArgs({ args, allowPositionals: true, options: { admin: { type: "boolean" }, ttl: { type: "string" } } });
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: { admin: { type: "boolean" }, ttl: { type: "string" } },
+    });
   } catch {
     throw new SettingsError(usage);
   }

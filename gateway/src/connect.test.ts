@@ -33,7 +33,8 @@ function connect(protocols: string[], options: ClientOptions = {}): WebSocket {
   return socket;
 }
 const bearer = () => ({ headers: { authorization: `Bearer ${user.token}` } });
-const getTicket = async () => (await gateway.call("POST", "/v1/tickets", { token: user.token })).json().ticket as string;
+const getTicket = async () =>
+  (await gateway.call("POST", "/v1/tickets", { token: user.token })).json().ticket as string;
 
 /** Status and problem of a refused handshake. */
 async function refusal(socket: WebSocket): Promise<{ status: number; code: string }> {
@@ -91,12 +92,15 @@ describe("a socket", () => {
     await join(connect(["berth.v1"], { headers: { cookie, origin: `http://127.0.0.1:${server.port}` } }));
   });
 
-  test.each(["http://evil.example", "null", "https://localhost:8080"])("from origin %s is closed with 4003", async (origin) => {
-    const socket = connect(["berth.v1", `ticket.${await getTicket()}`], { headers: { origin } });
-    const [code] = await once(socket, "close");
-    expect(code).toBe(4003);
-    expect(sockets.clients.size).toBe(0);
-  });
+  test.each(["http://evil.example", "null", "https://localhost:8080"])(
+    "from origin %s is closed with 4003",
+    async (origin) => {
+      const socket = connect(["berth.v1", `ticket.${await getTicket()}`], { headers: { origin } });
+      const [code] = await once(socket, "close");
+      expect(code).toBe(4003);
+      expect(sockets.clients.size).toBe(0);
+    },
+  );
 
   test("without a credential that stands is refused before the upgrade", async () => {
     expect(await refusal(connect(["berth.v1"]))).toEqual({ status: 401, code: "unauthenticated" });

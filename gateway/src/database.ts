@@ -12,7 +12,9 @@ export type Atomic = (statements: SQL[]) => Promise<void>;
 /** Whether the database refused the statement because a unique value is taken already. */
 export function isUniqueViolation(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause)
-    if (/UNIQUE constraint failed|SQLITE_CONSTRAINT_UNIQUE/.test(`${at.message} ${"code" in at ? String(at.code) : ""}`))
+    if (
+      /UNIQUE constraint failed|SQLITE_CONSTRAINT_UNIQUE/.test(`${at.message} ${"code" in at ? String(at.code) : ""}`)
+    )
       return true;
   return false;
 }

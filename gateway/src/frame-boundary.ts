@@ -12,7 +12,7 @@ export function watchFrames(beginning: Uint8Array): Frames {
   let header: number[] = [];
   let payloadLeft = 0;
   const note = (chunk: Uint8Array) => {
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       if (payloadLeft > 0) {
         const passed = Math.min(payloadLeft, chunk.length - at);
         payloadLeft -= passed;

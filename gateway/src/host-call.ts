@@ -19,6 +19,9 @@ export interface HostCall {
   /** Path and query on the host. */
   path: string;
   body?: unknown;
+  /** A body that flows through, with no deadline: the host ends what stalls. */
+  stream?: ReadableStream<Uint8Array>;
+  headers?: Headers;
   /** Until the headers of the answer; 15 s without it. */
   deadlineMs?: number;
   /** Ends the call when the client goes away before the headers came. */
@@ -28,14 +31,16 @@ export interface HostCall {
 /** Calls the host and returns its answer once the headers are there. Throws the host's own problem, or `host_unavailable`. */
 export async function callHost(deps: Deps, host: HostTarget, caller: Caller, call: HostCall): Promise<Response> {
   const headers = await hostHeaders(deps, host, caller);
+  call.headers?.forEach((value, name) => headers.set(name, value));
   if (call.body !== undefined) headers.set("content-type", "application/json");
   const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), call.deadlineMs ?? deadlineMs);
+  const timer = call.stream ? undefined : setTimeout(() => abort.abort(), call.deadlineMs ?? deadlineMs);
   const giveUp = () => abort.abort();
   call.signal?.addEventListener("abort", giveUp);
   try {
-    const body = call.body === undefined ? null : JSON.stringify(call.body);
-    const request = new Request(host.url + call.path, { method: call.method, headers, body, signal: abort.signal });
+    const body = call.stream ?? (call.body === undefined ? null : JSON.stringify(call.body));
+    const init = { method: call.method, headers, body, signal: abort.signal, ...(call.stream && { duplex: "half" }) };
+    const request = new Request(host.url + call.path, init);
     const response = await deps.transport.fetch(request);
     if (!response.ok) throw await hostProblem(response);
     return response;
@@ -67,16 +72,16 @@ export async function callHostJson<T extends z.ZodType>(
 }
 
 /** The headers of every call: the gateway's credential for this host, user and client credential. */
-export async function hostHeaders({ keyring, settings, now }: Deps, host: HostTarget, caller: Caller): Promise<Headers> {
+export async function hostHeaders({ keyring, now }: Deps, host: HostTarget, caller: Caller): Promise<Headers> {
   const claims = { sub: caller.user.id, tid: caller.token.id, texp: caller.token.expiresAt };
-  const jwt = await signHostCall(keyring, settings.BERTH_PUBLIC_URL, host.id, claims, now());
+  const jwt = await signHostCall(keyring, host.id, claims, now());
   return new Headers({ authorization: `Bearer ${jwt}`, [protocolHeader]: String(protocolVersion) });
 }
 
 /** The problem that a host answered, to be passed on; what is between gateway and host alone becomes `host_unavailable`. */
 export async function hostProblem(response: Response): Promise<AppError> {
   const parsed = problemSchema.safeParse(await boundedJson(response).catch(() => null));
-  if (!parsed.success || parsed.data.code === "unauthenticated" || parsed.data.code === "forbidden")
+  if (!parsed.success || parsed.data.code === "unauthenticated")
     return hostUnavailable(new Error(`the host answered ${response.status}`));
   const { code, detail, errors, limit, runId } = parsed.data;
   const retryAfter = Number(response.headers.get("retry-after") ?? Number.NaN);

@@ -1,11 +1,12 @@
 /** Hosts: how one joins, which are live, and on which a user's workspace is placed. */
 import { AppError } from "@berth/shared/errors";
-import { hostLoad, type JoinBody } from "@berth/shared/host-api";
+import { hostLoad, protocolVersion, type JoinBody } from "@berth/shared/host-api";
 import { newId, randomText, sha256Hex } from "@berth/shared/ids";
 import { id, time } from "@berth/shared/resources";
 import { and, asc, eq, gt, isNull, or, sql } from "drizzle-orm";
 import { z } from "zod";
 import { isoTime, type Database } from "./database.ts";
+import type { Deps } from "./deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "./page.ts";
 import { hosts, joinTokens, users } from "./schema.ts";
 
@@ -33,6 +34,8 @@ export interface HostTarget {
   url: string;
 }
 
+type Placement = Pick<Deps, "db" | "now" | "settings">;
+
 /** Makes a join token: random text, stored by hash, good for one host within an hour. */
 export async function createJoinToken(db: Database, now: number): Promise<{ token: string; expiresAt: string }> {
   const token = randomText(40);
@@ -46,6 +49,7 @@ export async function createJoinToken(db: Database, now: number): Promise<{ toke
  * host, so that a host whose answer was lost can ask again. Throws `unauthenticated`.
  */
 export async function joinHost(db: Database, now: number, body: JoinBody): Promise<string> {
+  refuseOtherProtocol(body.protocol);
   const isUsable = or(isNull(joinTokens.usedAt), eq(joinTokens.publicKey, body.publicKey.x));
   const [used] = await db
     .update(joinTokens)
@@ -66,15 +70,17 @@ export async function joinHost(db: Database, now: number, body: JoinBody): Promi
 }
 
 /**
- * Places a user who has no host: the live, not draining host with the fewest users and room for one more. One
- * statement, so that racing calls agree. Throws `no_host`.
+ * The user's host. A user without one is placed on the live, not draining host with the fewest users and room for one
+ * more, by one statement, so that racing calls agree. Throws `no_host`.
  */
-export async function placeUser(db: Database, now: number, userId: string, memoryBytes: number): Promise<HostTarget> {
+export async function placeUser({ db, now, settings }: Placement, userId: string): Promise<HostTarget> {
+  const placed = await findHostOfUser(db, userId);
+  if (placed) return placed;
   const best = sql`(
     select h.id from hosts h
-    where h.last_report_at > ${isoTime(now - liveMs)} and h.removed_at is null and not h.draining
+    where h.last_report_at > ${isoTime(now() - liveMs)} and h.removed_at is null and not h.draining
       and json_extract(h.load, '$.workspaces') < json_extract(h.load, '$.maxWorkspaces')
-      and json_extract(h.load, '$.memoryAvailableBytes') >= ${memoryBytes}
+      and json_extract(h.load, '$.memoryAvailableBytes') >= ${settings.BERTH_MEMORY_BYTES}
     order by (select count(*) from users u where u.host_id = h.id), h.id limit 1)`;
   await db
     .update(users)
@@ -84,6 +90,13 @@ export async function placeUser(db: Database, now: number, userId: string, memor
   const host = await findHostOfUser(db, userId);
   if (!host) throw new AppError("no_host", "No live host takes a new workspace now.", { retryAfter: 5 });
   return host;
+}
+
+/** Host and gateway are one release: another protocol is refused with a sentence (`invalid_request`). */
+export function refuseOtherProtocol(protocol: number): void {
+  if (protocol === protocolVersion) return;
+  const detail = `The host speaks another protocol than ${protocolVersion}: run the same version of both.`;
+  throw new AppError("invalid_request", detail);
 }
 
 /** The host that has the user's workspace, down or not. */

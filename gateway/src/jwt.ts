@@ -19,11 +19,20 @@ export interface TokenClaims {
 
 /** Signs an API or session token; times in milliseconds since 1970. */
 export function signToken(keyring: Keyring, issuer: string, claims: TokenClaims, now: number): Promise<string> {
-  return sign(keyring, "at+jwt", { iss: issuer, aud: "berth", sub: claims.userId, jti: claims.tokenId }, now, claims.expiresAt);
+  return sign(
+    keyring,
+    "at+jwt",
+    { iss: issuer, aud: "berth", sub: claims.userId, jti: claims.tokenId },
+    now,
+    claims.expiresAt,
+  );
 }
 
 /** Makes a verifier that remembers the last verified tokens, each until it expires. Throws `unauthenticated`. */
-export function createTokenVerifier(keyring: Keyring, issuer: string): (jwt: string, now: number) => Promise<TokenClaims> {
+export function createTokenVerifier(
+  keyring: Keyring,
+  issuer: string,
+): (jwt: string, now: number) => Promise<TokenClaims> {
   const known = new Map<string, TokenClaims>();
   return async (jwt, now) => {
     let claims = known.get(jwt);
@@ -50,9 +59,15 @@ export async function verifyTicket(keyring: Keyring, issuer: string, jwt: string
   return { userId: claims.data.sub, tokenId: claims.data.tid, expiresAt: claims.data.texp };
 }
 
-/** Signs the credential of one call to a host: 60 s. */
-export function signHostCall(keyring: Keyring, issuer: string, hostId: string, claims: HostClaims, now: number): Promise<string> {
-  return sign(keyring, "berth-call+jwt", { iss: issuer, aud: hostId, ...claims }, now, Math.floor(now / 1000) + 60);
+/** Signs the credential of one call to a host: 60 s. Its issuer is no address: a change of the public URL loses no host. */
+export function signHostCall(keyring: Keyring, hostId: string, claims: HostClaims, now: number): Promise<string> {
+  return sign(
+    keyring,
+    "berth-call+jwt",
+    { iss: gatewayAudience, aud: hostId, ...claims },
+    now,
+    Math.floor(now / 1000) + 60,
+  );
 }
 
 /** The host id that a report's JWT claims, before anything of it is verified; null where there is none. */
@@ -65,8 +80,13 @@ export function claimedHostId(jwt: string): string | null {
 }
 
 /** Holds a report's JWT against the key that the host registered: at most 60 s, `iss` = `sub` = the host. Throws `unauthenticated`. */
-export async function verifyHostJwt(publicKey: JoinBody["publicKey"], hostId: string, jwt: string, now: number): Promise<void> {
-  const key = (await importJWK(publicKey, algorithm)) as CryptoKey;
+export async function verifyHostJwt(
+  publicKey: JoinBody["publicKey"],
+  hostId: string,
+  jwt: string,
+  now: number,
+): Promise<void> {
+  const key = await importJWK(publicKey, algorithm);
   const payload = await verify(jwt, key, { issuer: hostId, audience: gatewayAudience, typ: "berth-host+jwt", now });
   if (payload.sub !== hostId || payload.exp! * 1000 > now + (60 + skewSeconds) * 1000) throw unauthenticated();
 }
@@ -98,7 +118,11 @@ async function verifyOwn(keyring: Keyring, jwt: string, expected: Expected): Pro
 }
 
 /** Expiry has no grace: only `nbf` and `iat` may be ahead by the skew. */
-async function verify(jwt: string, key: CryptoKey, { issuer, audience, typ, now }: Expected): Promise<JWTPayload> {
+async function verify(
+  jwt: string,
+  key: CryptoKey | Uint8Array,
+  { issuer, audience, typ, now }: Expected,
+): Promise<JWTPayload> {
   headerOf(jwt);
   const seconds = now / 1000;
   try {

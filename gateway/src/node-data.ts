@@ -6,7 +6,17 @@ import { drizzle } from "drizzle-orm/better-sqlite3";
 import { migrate } from "drizzle-orm/better-sqlite3/migrator";
 import type { JWK } from "jose";
 import { randomUUID } from "node:crypto";
-import { accessSync, chmodSync, constants, existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Atomic, Database } from "./database.ts";
@@ -53,7 +63,7 @@ export function openDatabase(path: string): Omit<Data, "keyring"> {
   applyMigrations(path, () => migrate(db, { migrationsFolder: migrationsDir() }));
   const atomic: Atomic = async (statements) =>
     db.transaction((tx) => statements.forEach((statement) => tx.run(statement)), { behavior: "immediate" });
-  return { db: db as unknown as Database, atomic, close: () => file.close() };
+  return { db, atomic, close: () => file.close() };
 }
 
 /** One process at a time: two that start together would apply the same migration twice. */

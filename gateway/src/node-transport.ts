@@ -2,9 +2,13 @@
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { ReadableStream as WebStream } from "node:stream/web";
 import type { HostTransport } from "./deps.ts";
 
 const bufferBytes = 16 * 1024;
+/** How long nothing may move of a body that is sent; a host gives up on it sooner. */
+const idleMs = 150_000;
 
 /** A transport with its pool of connections. */
 export function createNodeTransport(): HostTransport & { close(): void } {
@@ -12,6 +16,7 @@ export function createNodeTransport(): HostTransport & { close(): void } {
   const https = new HttpsAgent({ keepAlive: true, maxFreeSockets: 16 });
   return {
     async fetch(request) {
+      if (request.body && request.headers.get("content-type") !== "application/json") return toResponse(await sendStream(request, request.body));
       const body = request.body ? Buffer.from(await request.arrayBuffer()) : null;
       return toResponse(await send(request, body, { http, https }));
     },
@@ -46,6 +51,25 @@ function send(request: Request, body: Buffer | null, pools: Pools): Promise<Inco
     request.signal.addEventListener("abort", giveUp);
     if (request.signal.aborted) giveUp();
     sent.end(body ?? undefined);
+  });
+}
+
+/** Resolves with the headers, which may come before all of the body went. It goes once, so on a connection of its own. */
+function sendStream(request: Request, body: ReadableStream<Uint8Array>): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const sent = start(request, { http: new HttpAgent(), https: new HttpsAgent() });
+    const giveUp = () => sent.destroy(new Error("the client has gone"));
+    sent.setTimeout(idleMs, giveUp);
+    request.signal.addEventListener("abort", giveUp);
+    if (request.signal.aborted) giveUp();
+    sent.once("response", (message) => {
+      sent.setTimeout(0);
+      request.signal.removeEventListener("abort", giveUp);
+      resolve(message);
+    });
+    // A host that has refused reads no more; its answer counts.
+    pipeline(Readable.fromWeb(body as WebStream), sent).catch(reject);
+    sent.on("error", reject);
   });
 }
 

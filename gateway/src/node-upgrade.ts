@@ -5,12 +5,15 @@
 import { once } from "node:events";
 import { request as httpRequest, STATUS_CODES, type IncomingMessage, type Server } from "node:http";
 import { request as httpsRequest } from "node:https";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { Bindings } from "./deps.ts";
 import { watchFrames } from "./frame-boundary.ts";
 
 const handshakeMs = 15_000;
+/** How long a client may take no byte of what its host sent before closing. */
+const lastBytesMs = 30_000;
 
 type Serve = (request: Request, bindings: Bindings) => Response | Promise<Response>;
 
@@ -26,7 +29,8 @@ export function serveUpgrades(server: Server, serve: Serve): JoinedSockets {
   const refuser = new WebSocketServer({ noServer: true, handleProtocols: (offered) => [...offered][0] ?? false });
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
-    answerUpgrade(serve, refuser, joined, { incoming, socket, head }).catch(() => socket.destroy());
+    // A server of node:http has no other sockets than those of node:net and node:tls.
+    answerUpgrade(serve, refuser, joined, { incoming, socket: socket as Socket, head }).catch(() => socket.destroy());
   });
   return {
     async close(graceMs) {
@@ -40,7 +44,7 @@ export function serveUpgrades(server: Server, serve: Serve): JoinedSockets {
 
 interface Client {
   incoming: IncomingMessage;
-  socket: Duplex;
+  socket: Socket;
   head: Buffer;
 }
 
@@ -55,7 +59,12 @@ interface Upstream {
   head: Buffer;
 }
 
-async function answerUpgrade(serve: Serve, refuser: WebSocketServer, joined: Set<Joined>, client: Client): Promise<void> {
+async function answerUpgrade(
+  serve: Serve,
+  refuser: WebSocketServer,
+  joined: Set<Joined>,
+  client: Client,
+): Promise<void> {
   const { incoming, socket, head } = client;
   let upstream: Upstream | undefined;
   let refused = false;
@@ -105,6 +114,7 @@ function openUpstream(target: Request, client: Duplex): Promise<Upstream | Respo
     });
     sent.once("upgrade", (message, socket, head) => {
       settle();
+      socket.on("error", () => socket.destroy());
       resolve({ message, socket, head });
     });
     sent.once("response", (message) => {
@@ -131,11 +141,12 @@ async function readRefusal(message: IncomingMessage): Promise<Response> {
 
 function joinSockets(joined: Set<Joined>, { socket: client, head }: Client, upstream: Upstream): void {
   const host = upstream.socket;
-  const frames = watchFrames(upstream.head);
   const destroy = () => {
     client.destroy();
     host.destroy();
   };
+  if (client.destroyed || host.destroyed) return destroy();
+  const frames = watchFrames(upstream.head);
   const pair: Joined = { destroy, restart: () => tellRestart(client, host, frames.atBoundary) };
   joined.add(pair);
   client.once("close", () => {
@@ -143,7 +154,10 @@ function joinSockets(joined: Set<Joined>, { socket: client, head }: Client, upst
     host.destroy();
   });
   for (const end of [client, host]) end.on("error", destroy);
-  host.once("close", () => client.end());
+  host.once("close", () => {
+    client.setTimeout(lastBytesMs, destroy);
+    client.end();
+  });
   client.write(switchingHead(upstream.message));
   if (upstream.head.length > 0) client.write(upstream.head);
   if (head.length > 0) host.write(head);

@@ -16,7 +16,8 @@ beforeEach(async () => {
   port = await freePort();
 });
 afterEach(async () => {
-  for (const child of started.splice(0)) if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+  for (const child of started.splice(0))
+    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -50,7 +51,12 @@ const url = () => `http://127.0.0.1:${port}`;
 async function startGateway(): Promise<ChildProcess> {
   const child = start("node.ts");
   child.stdout!.resume();
-  await until("the gateway answers", () => fetch(`${url()}/healthz`).then((answer) => answer.ok, () => false));
+  await until("the gateway answers", () =>
+    fetch(`${url()}/healthz`).then(
+      (answer) => answer.ok,
+      () => false,
+    ),
+  );
   return child;
 }
 
@@ -107,7 +113,7 @@ describe("the gateway process", { timeout: 30_000 }, () => {
     [{ BERTH_LISTEN: "203.0.113.1" }, /^The gateway cannot listen on 203\.0\.113\.1 .*\.\n$/],
     [{ BERTH_DATA_DIR: "/dev/null/data" }, /^The data directory \/dev\/null\/data cannot be used .*\.\n$/],
   ])("refuses the settings %j with one sentence", async (env, sentence) => {
-    const refused = await finish(start("node.ts", [], env as unknown as Record<string, string>));
+    const refused = await finish(start("node.ts", [], env));
     expect(refused.code).toBe(2);
     expect(refused.err).toMatch(sentence);
   });
@@ -115,21 +121,28 @@ describe("the gateway process", { timeout: 30_000 }, () => {
   test("shows its keys and database to its own user alone", async () => {
     await command("token", "ada");
     const mode = (path: string) => statSync(join(dir, "data", path)).mode & 0o777;
-    expect([mode("."), mode("keys"), mode("keys/signing.jwk"), mode("gateway.sqlite")]).toEqual([0o700, 0o700, 0o600, 0o600]);
+    expect([mode("."), mode("keys"), mode("keys/signing.jwk"), mode("gateway.sqlite")]).toEqual([
+      0o700, 0o700, 0o600, 0o600,
+    ]);
   });
 });
 
 describe("the commands", { timeout: 30_000 }, () => {
   test("token prints a JWT alone, on a new directory and raced, and all of them are good", async () => {
-    const made = await Promise.all([command("token", "ada"), command("token", "bob", "--admin"), command("token", "ada", "--ttl", "30s")]);
-    for (const one of made) expect(one).toMatchObject({ code: 0, err: "", out: expect.stringMatching(/^eyJ[\w-]+\.[\w-]+\.[\w-]+\n$/) });
+    const made = await Promise.all([
+      command("token", "ada"),
+      command("token", "bob", "--admin"),
+      command("token", "ada", "--ttl", "30s"),
+    ]);
+    for (const one of made)
+      expect(one).toMatchObject({ code: 0, err: "", out: expect.stringMatching(/^eyJ[\w-]+\.[\w-]+\.[\w-]+\n$/) });
     await startGateway();
     expect(await Promise.all(made.map((one) => whoIs(one.out.trim())))).toMatchObject([
       { name: "ada", role: "user" },
       { name: "bob", role: "admin" },
       { name: "ada" },
     ]);
-    const { exp, iat } = JSON.parse(atob(made[2]!.out.split(".")[1]!));
+    const { exp, iat } = JSON.parse(atob(made[2].out.split(".")[1]!));
     expect(exp - iat).toBe(30);
   });
 
@@ -139,7 +152,11 @@ describe("the commands", { timeout: 30_000 }, () => {
     expect(link.origin).toBe(`http://localhost:${port}`);
     const code = new URLSearchParams(link.hash.slice(1)).get("code");
     const signIn = () =>
-      fetch(`${url()}/session`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ code }) });
+      fetch(`${url()}/session`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ code }),
+      });
     expect((await signIn()).status).toBe(204);
     expect((await signIn()).status).toBe(401);
   });

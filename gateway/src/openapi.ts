@@ -91,6 +91,7 @@ function describeRoute(route: Route, toSchema: SchemaWriter): Operation {
     security: route.auth === "none" ? [] : [{ bearer: [] }, { session: [] }],
     ...(parameters.length > 0 && { parameters }),
     ...(route.body && { requestBody: { required: true, content: jsonContent(toSchema(route.body, "input")) } }),
+    ...(route.upload && { requestBody: { content: { [route.upload]: {} } } }),
     responses: describeResponses(route, toSchema),
   };
 }
@@ -111,10 +112,11 @@ function describeParameters(schema: z.ZodType | undefined, place: "path" | "quer
 }
 
 function describeResponses(route: Route, toSchema: SchemaWriter): Json {
-  const content = route.answer
-    ? { content: jsonContent(toSchema(route.answer, "output")) }
-    : route.media && { content: { [route.media]: { schema: { type: "string" } } } };
-  const responses: Json = { [route.status]: { description: route.summary, ...content } };
+  const content = {
+    ...(route.answer && jsonContent(toSchema(route.answer, "output"))),
+    ...(route.media && { [route.media]: { schema: { type: "string" } } }),
+  };
+  const responses: Json = { [route.status]: { description: route.summary, ...(Object.keys(content).length > 0 && { content }) } };
   const problem = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };
   for (const code of errorsOf(route)) {
     const status = statusOf[code];

@@ -6,7 +6,9 @@ const loopbackNames = new Set(["localhost", "127.0.0.1", "[::1]"]);
 /** True when the request names the dashboard as its origin, or the browser vouches that it is the same. */
 export function isOwnOrigin(settings: Settings, request: Request): boolean {
   const origin = request.headers.get("origin");
-  return origin === null ? request.headers.get("sec-fetch-site") === "same-origin" : isAllowedOrigin(settings, request, origin);
+  return origin === null
+    ? request.headers.get("sec-fetch-site") === "same-origin"
+    : isAllowedOrigin(settings, request, origin);
 }
 
 /**

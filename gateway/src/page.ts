@@ -45,7 +45,10 @@ export function toPage<R extends { id: string; createdAt: string }, T>(
 }
 
 export function encodeCursor(row: { id: string; createdAt: string }): string {
-  return btoa(JSON.stringify([row.createdAt, row.id])).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  return btoa(JSON.stringify([row.createdAt, row.id]))
+    .replace(/\+/g, "-")
+    .replace(/\//g, "_")
+    .replace(/=+$/, "");
 }
 
 function decodeCursor(cursor: string): { createdAt: string; id: string } {
@@ -55,6 +58,8 @@ function decodeCursor(cursor: string): { createdAt: string; id: string } {
     return { createdAt, id: rowId };
   } catch {
     const message = "must be a cursor of an earlier answer";
-    throw new AppError("invalid_request", `The query does not fit: cursor: ${message}.`, { errors: [{ path: "cursor", message }] });
+    throw new AppError("invalid_request", `The query does not fit: cursor: ${message}.`, {
+      errors: [{ path: "cursor", message }],
+    });
   }
 }

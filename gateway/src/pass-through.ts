@@ -4,7 +4,10 @@
  * The same bytes with the same backpressure. When the source fails, `breakOff` cuts the client's connection; without
  * one (the runtime cuts it by itself) the error goes on.
  */
-export function passThrough(body: ReadableStream<Uint8Array>, breakOff: (() => void) | undefined): ReadableStream<Uint8Array> {
+export function passThrough(
+  body: ReadableStream<Uint8Array>,
+  breakOff: (() => void) | undefined,
+): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   return new ReadableStream<Uint8Array>(
     {

@@ -18,7 +18,11 @@ afterEach(async () => {
 });
 
 const run = (changes: object) => makeRun({ id: "run_1", userId: user.id, agentId: "agt_1", rev: 1, ...changes });
-const workspace = (connections: number) => ({ ...absentWorkspace(gateway.deps.settings, host.id), userId: user.id, connections });
+const workspace = (connections: number) => ({
+  ...absentWorkspace(gateway.deps.settings, host.id),
+  userId: user.id,
+  connections,
+});
 const copied = async () => (await gateway.call("GET", "/v1/runs", { token: user.token })).json().items;
 
 describe("joining", () => {
@@ -40,7 +44,9 @@ describe("joining", () => {
   test("the admin sees the host with its load and users", async () => {
     const boss = await gateway.addUser("boss", "admin");
     const { items } = (await gateway.call("GET", "/v1/admin/hosts", { token: boss.token })).json();
-    expect(items).toMatchObject([{ id: host.id, name: "testing", status: "live", draining: false, users: 0, load: { cpus: 2 } }]);
+    expect(items).toMatchObject([
+      { id: host.id, name: "testing", status: "live", draining: false, users: 0, load: { cpus: 2 } },
+    ]);
     expect(JSON.stringify(items)).not.toContain(host.join.publicKey.x);
   });
 });
@@ -55,10 +61,22 @@ describe("a report", () => {
 
   test("that comes twice or late changes nothing", async () => {
     await host.report({ runs: [run({})], rev: 1 });
-    const old = host.makeReport({ since: 1, runs: [run({ rev: 2, status: "starting" })], workspaces: [workspace(1)], rev: 2 });
-    const recent = host.makeReport({ since: 1, runs: [run({ rev: 3, logBytes: 10 })], workspaces: [workspace(2)], rev: 3 });
-    const send = async (body: unknown) => gateway.call("POST", "/internal/hosts/report", { token: await host.sign(), body });
-    for (const body of [recent, recent, old]) expect((await send(body)).json().ack).toEqual({ epoch: "epoch1", rev: 3 });
+    const old = host.makeReport({
+      since: 1,
+      runs: [run({ rev: 2, status: "starting" })],
+      workspaces: [workspace(1)],
+      rev: 2,
+    });
+    const recent = host.makeReport({
+      since: 1,
+      runs: [run({ rev: 3, logBytes: 10 })],
+      workspaces: [workspace(2)],
+      rev: 3,
+    });
+    const send = async (body: unknown) =>
+      gateway.call("POST", "/internal/hosts/report", { token: await host.sign(), body });
+    for (const body of [recent, recent, old])
+      expect((await send(body)).json().ack).toEqual({ epoch: "epoch1", rev: 3 });
     expect(await copied()).toMatchObject([{ status: "running", logBytes: 10 }]);
     expect((await gateway.call("GET", "/v1/me", { token: user.token })).json().workspace.connections).toBe(2);
   });
@@ -67,7 +85,11 @@ describe("a report", () => {
     const ended = run({ id: "run_2", rev: 9, status: "completed", reason: "completed" });
     await host.report({ runs: [run({ rev: 8, logBytes: 8 }), ended], rev: 9 });
     host.epoch = "epoch2";
-    const answer = await host.report({ runs: [run({ rev: 1, logBytes: 1 }), run({ id: "run_2", rev: 2 })], rev: 2, seq: 1 });
+    const answer = await host.report({
+      runs: [run({ rev: 1, logBytes: 1 }), run({ id: "run_2", rev: 2 })],
+      rev: 2,
+      seq: 1,
+    });
     expect(answer.json().ack).toEqual({ epoch: "epoch2", rev: 2 });
     const byId = Object.fromEntries((await copied()).map((item: { id: string }) => [item.id, item]));
     expect(byId).toMatchObject({ run_1: { logBytes: 1 }, run_2: { status: "completed" } });
@@ -97,7 +119,11 @@ describe("a report", () => {
   test("speaks for users of that host alone", async () => {
     await host.report({ runs: [run({})], workspaces: [workspace(1)], rev: 1 });
     const intruder = await joinTestHost(gateway);
-    await intruder.report({ runs: [run({ rev: 99, result: "forged" }), run({ id: "run_3" })], workspaces: [workspace(9)], rev: 99 });
+    await intruder.report({
+      runs: [run({ rev: 99, result: "forged" }), run({ id: "run_3" })],
+      workspaces: [workspace(9)],
+      rev: 99,
+    });
     expect(await copied()).toMatchObject([{ id: "run_1", result: null }]);
     expect((await gateway.call("GET", "/v1/me", { token: user.token })).json().workspace.connections).toBe(1);
     await intruder.close();
@@ -132,7 +158,10 @@ describe("a report", () => {
     ["an expiry of an hour", { exp: Math.floor(Date.now() / 1000) + 3600 }],
     ["an expiry in the past", { exp: Math.floor(Date.now() / 1000) - 1 }],
   ])("with %s is refused", async (_what, claims) => {
-    const answer = await gateway.call("POST", "/internal/hosts/report", { token: await host.sign(claims), body: host.makeReport() });
+    const answer = await gateway.call("POST", "/internal/hosts/report", {
+      token: await host.sign(claims),
+      body: host.makeReport(),
+    });
     expect(answer.status).toBe(401);
   });
 

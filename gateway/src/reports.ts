@@ -1,9 +1,9 @@
 /** A host's report: applied to the copy in a constant number of statements, and what the host is told in answer. */
-import { AppError } from "@berth/shared/errors";
 import { protocolVersion, type ReportAnswer, type ReportBody } from "@berth/shared/host-api";
 import { sql, type SQL } from "drizzle-orm";
 import { isoTime, type Database } from "./database.ts";
 import type { Deps } from "./deps.ts";
+import { refuseOtherProtocol } from "./hosts.ts";
 import { upsertRuns } from "./runs.ts";
 
 const revocationMs = 2 * 3_600_000;
@@ -14,8 +14,7 @@ const revocationMs = 2 * 3_600_000;
  * workspace of theirs is, so that a restored database finds them again.
  */
 export async function applyReport({ atomic, now }: Deps, hostId: string, report: ReportBody): Promise<void> {
-  if (report.protocol !== protocolVersion)
-    throw new AppError("invalid_request", `The host speaks another protocol than ${protocolVersion}: run the same version of both.`);
+  refuseOtherProtocol(report.protocol);
   await atomic([
     adoptUsers(hostId, report),
     upsertWorkspaces(hostId, report),
@@ -31,14 +30,20 @@ export async function answerReport({ db, now }: Deps, hostId: string): Promise<R
   const revokedAfter = isoTime(now() - revocationMs);
   const [held] = await db.all<{ epoch: string; rev: number }>(sql`select epoch, rev from hosts where id = ${hostId}`);
   const [revokedTokens, disabledUsers, deletedAgents] = [
-    await ids(db, sql`
+    await ids(
+      db,
+      sql`
       select t.id from tokens t join users u on u.id = t.user_id
-      where t.revoked_at > ${revokedAfter} and t.expires_at > ${time} and u.host_id = ${hostId}`),
+      where t.revoked_at > ${revokedAfter} and t.expires_at > ${time} and u.host_id = ${hostId}`,
+    ),
     await ids(db, sql`select id from users where host_id = ${hostId} and disabled`),
-    await ids(db, sql`
+    await ids(
+      db,
+      sql`
       select a.id from agents a join users u on u.id = a.user_id
       where a.deleted_at is not null and a.dropped_at is null and u.host_id = ${hostId}
-      order by a.deleted_at limit 200`),
+      order by a.deleted_at limit 200`,
+    ),
   ];
   return { protocol: protocolVersion, time, ack: held!, revokedTokens, disabledUsers, deletedAgents };
 }

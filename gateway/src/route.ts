@@ -22,7 +22,7 @@ export interface Input<A extends Auth, P extends Schema, Q extends Schema, B ext
 
 export interface RouteSpec<A extends Auth, P extends Schema, Q extends Schema, B extends Schema, R extends Schema> {
   method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
-  /** With parameters in braces, as OpenAPI writes them. */
+  /** With parameters in braces, as OpenAPI writes them; a last one named `path` takes all that follows, slashes and all. */
   path: string;
   summary: string;
   auth: A;
@@ -31,9 +31,11 @@ export interface RouteSpec<A extends Auth, P extends Schema, Q extends Schema, B
   body?: B;
   /** Bytes of the body, 2 MiB without it. */
   bodyMaxBytes?: number;
+  /** The type of a body that `run` reads itself, as a stream. */
+  upload?: string;
   /** The status of success. */
   status: 101 | 200 | 201 | 202 | 204;
-  /** The JSON of success; without it there is no body, or one of `media` that `run` answers itself. */
+  /** The JSON of success; without it there is no body, or one of `media`, and `run` answers itself. */
   answer?: R;
   media?: string;
   /** Codes beyond those that follow from the declaration. */
@@ -54,7 +56,7 @@ export function route<
   B extends Schema = undefined,
   R extends Schema = undefined,
 >(spec: RouteSpec<A, P, Q, B, R>): Route {
-  return spec as Route;
+  return spec;
 }
 
 const bodyMaxBytes = 2 * 2 ** 20;
@@ -62,7 +64,7 @@ const bodyMaxBytes = 2 * 2 ** 20;
 /** Adds the routes to the app. */
 export function registerRoutes(app: Hono<AppEnv>, routes: Route[], deps: Deps, authenticator: Authenticator): void {
   for (const declared of routes)
-    app.on(declared.method, declared.path.replace(/\{(\w+)\}/g, ":$1"), async (c) => {
+    app.on(declared.method, declared.path.replace(/\{path\}$/, "*").replace(/\{(\w+)\}/g, ":$1"), async (c) => {
       c.set("route", declared.path);
       const caller = await admit(declared.auth, c, authenticator);
       const answer = await declared.run({ deps, c, authenticator, caller, ...(await parseInput(declared, c)) });
@@ -82,9 +84,16 @@ async function admit(auth: Auth, c: Context<AppEnv>, authenticator: Authenticato
 
 async function parseInput(declared: Route, c: Context<AppEnv>) {
   const { params, query, body } = declared;
+  const given = declared.path.endsWith("{path}") ? { ...c.req.param(), path: tailOf(c, declared.path) } : c.req.param();
   return {
-    params: params && parseOr400(params, c.req.param(), "path"),
+    params: params && parseOr400(params, given, "path"),
     query: query && parseOr400(query, c.req.query(), "query"),
     body: body && parseOr400(body, await readJson(c.req.raw, declared.bodyMaxBytes ?? bodyMaxBytes), "body"),
   };
+}
+
+/** What the address has in place of the `{path}` that a route ends with, as it was written. */
+export function tailOf(c: Context<AppEnv>, path: string): string {
+  const before = path.split("/").length - 1;
+  return new URL(c.req.url).pathname.split("/").slice(before).join("/");
 }

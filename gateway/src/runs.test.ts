@@ -32,7 +32,12 @@ describe("starting a run", () => {
     expect(made.status).toBe(202);
     const sent = host.requests.at(-1)!;
     const body = JSON.parse(sent.body);
-    expect(body.run).toEqual({ id: made.json().id, trigger: { kind: "api", triggerId: null }, prompt: 'it\'s "quoted" --flag 🙂\n', payload: null });
+    expect(body.run).toEqual({
+      id: made.json().id,
+      trigger: { kind: "api", triggerId: null },
+      prompt: 'it\'s "quoted" --flag 🙂\n',
+      payload: null,
+    });
     expect(body.agent).toMatchObject({ id: user.agentId, version: 1, name: "a", runtime: "claude" });
     expect(sent.headers["berth-protocol"]).toBe("1");
     const claims = JSON.parse(atob(sent.headers.authorization!.split(".")[1]!));
@@ -40,7 +45,10 @@ describe("starting a run", () => {
     expect(claims.exp - claims.iat).toBe(60);
     expect((await user.get(`/v1/runs/${made.json().id}`)).json()).toEqual(made.json());
     expect(made.json()).not.toHaveProperty("userId");
-    expect((await user.get(`/v1/agents/${user.agentId}`)).json()).toMatchObject({ status: "running", lastRunId: made.json().id });
+    expect((await user.get(`/v1/agents/${user.agentId}`)).json()).toMatchObject({
+      status: "running",
+      lastRunId: made.json().id,
+    });
   });
 
   test("the same Idempotency-Key meets the first run without another call to the host", async () => {
@@ -51,7 +59,10 @@ describe("starting a run", () => {
     const calls = startsSent();
     expect((await user.send({ prompt: "one" }, key)).json()).toEqual(first.json());
     expect(startsSent()).toBe(calls);
-    expect((await user.send({ prompt: "two" }, key)).json()).toMatchObject({ code: "conflict", runId: first.json().id });
+    expect((await user.send({ prompt: "two" }, key)).json()).toMatchObject({
+      code: "conflict",
+      runId: first.json().id,
+    });
   });
 
   test("a retry after the gateway lost the answer meets the run that the host has", async () => {
@@ -72,13 +83,17 @@ describe("starting a run", () => {
     expect((await user.send({ prompt: `${whole}x` })).json().code).toBe("payload_too_large");
   });
 
-  test.each([[{}], [{ prompt: "" }], [{ prompt: "a\0b" }], [{ prompt: "\ud800" }], [{ prompt: 1 }], [{ prompt: "x", agent: "y" }]])(
-    "the body %j is refused",
-    async (body) => {
-      const user = await userWithAgent();
-      expect((await user.send(body)).json().code).toBe("invalid_request");
-    },
-  );
+  test.each([
+    [{}],
+    [{ prompt: "" }],
+    [{ prompt: "a\0b" }],
+    [{ prompt: "\ud800" }],
+    [{ prompt: 1 }],
+    [{ prompt: "x", agent: "y" }],
+  ])("the body %j is refused", async (body) => {
+    const user = await userWithAgent();
+    expect((await user.send(body)).json().code).toBe("invalid_request");
+  });
 
   test("a key that is no visible ASCII is refused", async () => {
     const user = await userWithAgent();
@@ -88,7 +103,15 @@ describe("starting a run", () => {
 
   test("the host's own problem is passed on under our request id", async () => {
     const user = await userWithAgent();
-    const problem = { type: "about:blank", title: "-", status: 429, detail: "Three runs.", code: "run_limit", requestId: "the host's", limit: 3 };
+    const problem = {
+      type: "about:blank",
+      title: "-",
+      status: 429,
+      detail: "Three runs.",
+      code: "run_limit",
+      requestId: "the host's",
+      limit: 3,
+    };
     host.handle = (_request, response) => answerJson(response, 429, problem, { "retry-after": "7" });
     const answer = await user.send({ prompt: "x" });
     host.handle = undefined;
@@ -101,8 +124,18 @@ describe("starting a run", () => {
     ["closes the connection", (response) => void response.destroy()],
     ["answers 502 without a problem", (response) => void response.writeHead(502).end("<html>")],
     ["answers something else", (response) => answerJson(response, 202, { run: 1 })],
-    ["refuses the gateway's own credential", (response) =>
-      answerJson(response, 401, { type: "-", title: "-", status: 401, detail: "-", code: "unauthenticated", requestId: "-" })],
+    [
+      "refuses the gateway's own credential",
+      (response) =>
+        answerJson(response, 401, {
+          type: "-",
+          title: "-",
+          status: 401,
+          detail: "-",
+          code: "unauthenticated",
+          requestId: "-",
+        }),
+    ],
   ] as [string, (response: Parameters<NonNullable<TestHost["handle"]>>[1]) => void][])(
     "a host that %s is host_unavailable",
     async (_what, answerWith) => {
@@ -132,7 +165,7 @@ describe("reading runs", () => {
     await user.send({ prompt: "places the user" });
     expect((await host.report({ runs: reported, rev: host.rev })).status).toBe(200);
     const ids: string[] = [];
-    for (let cursor: string | null = ""; cursor !== null; ) {
+    for (let cursor: string | null = ""; cursor !== null;) {
       const page = (await user.get(`/v1/runs?limit=3${cursor && `&cursor=${cursor}`}`)).json();
       ids.push(...page.items.map((run: { id: string }) => run.id));
       cursor = page.nextCursor;
@@ -146,7 +179,7 @@ describe("reading runs", () => {
 
   test("a page of very long runs ends early and loses none", async () => {
     const user = await userWithAgent();
-    const prompt = "x".repeat(1_048_576);
+    const prompt = "x".repeat(300_000);
     for (let at = 0; at < 6; at++) expect((await user.send({ prompt })).status).toBe(202);
     const first = (await user.get("/v1/runs")).json();
     expect(first.items).toHaveLength(3);
@@ -155,19 +188,28 @@ describe("reading runs", () => {
     expect(second.items).toHaveLength(3);
   });
 
-  test.each(["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=e30", "status=done", "agentId=a%20b"])("?%s is refused", async (query) => {
-    const user = await userWithAgent();
-    expect((await user.get(`/v1/runs?${query}`)).json().code).toBe("invalid_request");
-  });
+  test.each(["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=e30", "status=done", "agentId=a%20b"])(
+    "?%s is refused",
+    async (query) => {
+      const user = await userWithAgent();
+      expect((await user.get(`/v1/runs?${query}`)).json().code).toBe("invalid_request");
+    },
+  );
 
-  test.each(["/v1/runs/ID", "/v1/runs/ID/events", "/v1/runs/ID/stderr"])("GET %s answers another user as if it were absent", async (path) => {
-    const [owner, other] = [await userWithAgent(), await userWithAgent()];
-    const { id } = (await owner.send({ prompt: "mine" })).json();
-    const [foreign, absent] = [await other.get(path.replace("ID", id)), await other.get(path.replace("ID", "run_absent"))];
-    expect(foreign.status).toBe(404);
-    const strip = (text: string) => text.replace(/"requestId":"[^"]+"/, "");
-    expect(strip(foreign.text)).toBe(strip(absent.text));
-  });
+  test.each(["/v1/runs/ID", "/v1/runs/ID/events", "/v1/runs/ID/stderr"])(
+    "GET %s answers another user as if it were absent",
+    async (path) => {
+      const [owner, other] = [await userWithAgent(), await userWithAgent()];
+      const { id } = (await owner.send({ prompt: "mine" })).json();
+      const [foreign, absent] = [
+        await other.get(path.replace("ID", id)),
+        await other.get(path.replace("ID", "run_absent")),
+      ];
+      expect(foreign.status).toBe(404);
+      const strip = (text: string) => text.replace(/"requestId":"[^"]+"/, "");
+      expect(strip(foreign.text)).toBe(strip(absent.text));
+    },
+  );
 
   test("an id that is none is refused", async () => {
     const user = await userWithAgent();
@@ -225,9 +267,11 @@ describe("placement", () => {
     const small = await createTestApp();
     const quiet = await joinTestHost(small);
     const [placed, late] = [await small.addUser("placed"), await small.addUser("late")];
-    const agentOf = async (token: string) => (await small.call("POST", "/v1/agents", { token, body: { name: "a" } })).json().id;
+    const agentOf = async (token: string) =>
+      (await small.call("POST", "/v1/agents", { token, body: { name: "a" } })).json().id;
     const [first, second] = [await agentOf(placed.token), await agentOf(late.token)];
-    const send = (id: string, token: string) => small.call("POST", `/v1/agents/${id}/runs`, { token, body: { prompt: "x" } });
+    const send = (id: string, token: string) =>
+      small.call("POST", `/v1/agents/${id}/runs`, { token, body: { prompt: "x" } });
     expect((await send(first, placed.token)).status).toBe(202);
     expect((await small.call("GET", "/readyz")).status).toBe(200);
     small.clock.skewMs = 30_001;
@@ -243,14 +287,24 @@ describe("the workspace", () => {
   test("is absent with its limits before there is a host for it", async () => {
     const user = await gateway.addUser("homeless");
     const answer = await gateway.call("GET", "/v1/workspace", { token: user.token });
-    expect(answer.json()).toMatchObject({ status: "absent", hostId: null, memory: { limitBytes: 1_073_741_824 }, pids: { limit: 512 } });
+    expect(answer.json()).toMatchObject({
+      status: "absent",
+      hostId: null,
+      memory: { limitBytes: 1_073_741_824 },
+      pids: { limit: 512 },
+    });
     expect((await gateway.call("POST", "/v1/workspace/stop", { token: user.token })).json().status).toBe("absent");
   });
 
   test("is asked of the host, and as last reported when the host is away", async () => {
     const user = await userWithAgent();
     await user.send({ prompt: "x" });
-    const reported = { ...(await user.get("/v1/workspace")).json(), status: "running", hostId: host.id, connections: 2 };
+    const reported = {
+      ...(await user.get("/v1/workspace")).json(),
+      status: "running",
+      hostId: host.id,
+      connections: 2,
+    };
     await host.report({ workspaces: [{ ...reported, userId: user.id }] });
     host.handle = (_request, response) => answerJson(response, 200, { ...reported, connections: 3 });
     expect((await user.get("/v1/workspace")).json().connections).toBe(3);

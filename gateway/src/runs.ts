@@ -10,7 +10,7 @@ import { agents, hosts, runs, users } from "./schema.ts";
 import { specColumns } from "./agents.ts";
 
 /** A page holds at most this many characters of runs (prompts and results are long), and at least one run. */
-const pageLength = 4_000_000;
+const pageLength = 1_000_000;
 
 export const runsQuery = pageQuery.extend({
   agentId: id.optional(),

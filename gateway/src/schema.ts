@@ -105,9 +105,13 @@ export const agents = sqliteTable(
     envRev: integer("env_rev"),
   },
   (table) => [
-    uniqueIndex("agents_name").on(table.userId, table.name).where(sql`deleted_at is null`),
+    uniqueIndex("agents_name")
+      .on(table.userId, table.name)
+      .where(sql`deleted_at is null`),
     index("agents_user").on(table.userId, table.createdAt, table.id),
-    index("agents_undropped").on(table.userId).where(sql`deleted_at is not null and dropped_at is null`),
+    index("agents_undropped")
+      .on(table.userId)
+      .where(sql`deleted_at is not null and dropped_at is null`),
   ],
 );
 
@@ -131,6 +135,8 @@ export const runs = sqliteTable(
     index("runs_user").on(table.userId, table.createdAt, table.id),
     index("runs_agent").on(table.agentId, table.createdAt, table.id),
     index("runs_created").on(table.createdAt),
-    index("runs_unended").on(table.agentId).where(sql`status in ('pending', 'starting', 'running')`),
+    index("runs_unended")
+      .on(table.agentId)
+      .where(sql`status in ('pending', 'starting', 'running')`),
   ],
 );

@@ -27,7 +27,7 @@ export async function startRun(
   const target = await loadTarget.get({ runId, agentId, userId });
   if (!target) throw new AppError("not_found", "There is no such agent.");
   if (target.run) return samePrompt(target.run, prompt);
-  const host = target.host ?? (await placeUser(deps.db, deps.now(), userId, deps.settings.BERTH_MEMORY_BYTES));
+  const host = target.host ?? (await placeUser(deps, userId));
   const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt, payload: null } as const;
   const body: StartRunBody = { run, agent: target.agent };
   const answer = await callHostJson(deps, host, caller, { method: "POST", path: "/v1/runs", body }, runAnswer);

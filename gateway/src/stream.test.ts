@@ -16,7 +16,9 @@ beforeEach(async () => {
   ({ url } = await gateway.listen());
   user = await gateway.addUser("reader");
   const agent = (await gateway.call("POST", "/v1/agents", { token: user.token, body: { name: "a" } })).json();
-  runId = (await gateway.call("POST", `/v1/agents/${agent.id}/runs`, { token: user.token, body: { prompt: "x" } })).json().id;
+  runId = (
+    await gateway.call("POST", `/v1/agents/${agent.id}/runs`, { token: user.token, body: { prompt: "x" } })
+  ).json().id;
 });
 afterEach(async () => {
   await gateway.close();
@@ -24,7 +26,9 @@ afterEach(async () => {
 });
 
 async function readEvents(query = "", headers: Record<string, string> = {}): Promise<IncomingMessage> {
-  const request = get(`${url}/v1/runs/${runId}/events${query}`, { headers: { authorization: `Bearer ${user.token}`, ...headers } });
+  const request = get(`${url}/v1/runs/${runId}/events${query}`, {
+    headers: { authorization: `Bearer ${user.token}`, ...headers },
+  });
   return ((await once(request, "response")) as [IncomingMessage])[0];
 }
 
@@ -42,7 +46,11 @@ describe("a run's events", () => {
   test("come through as they are written, without buffering or caching", async () => {
     const stream = nextStream();
     const reader = await readEvents();
-    expect(reader.headers).toMatchObject({ "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" });
+    expect(reader.headers).toMatchObject({
+      "content-type": "text/event-stream",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no",
+    });
     const [request, response] = await stream;
     expect(request.path).toBe(`/v1/runs/${runId}/events?after=0`);
     reader.setEncoding("utf8");
@@ -60,15 +68,19 @@ describe("a run's events", () => {
     ["", { "last-event-id": "40" }, 40],
   ])("with %s and %j resume at %i", async (query, headers, after) => {
     const stream = nextStream();
-    const reader = await readEvents(query, headers as Record<string, string>);
+    const reader = await readEvents(query, headers);
     const [request, response] = await stream;
     expect(request.path).toBe(`/v1/runs/${runId}/events?after=${after}`);
     response.end();
     reader.resume();
   });
 
-  test.each([["?after=-1", {}], ["?after=x", {}], ["", { "last-event-id": "x" }]])("with %s and %j are refused", async (query, headers) => {
-    expect((await readEvents(query, headers as Record<string, string>)).statusCode).toBe(400);
+  test.each([
+    ["?after=-1", {}],
+    ["?after=x", {}],
+    ["", { "last-event-id": "x" }],
+  ])("with %s and %j are refused", async (query, headers) => {
+    expect((await readEvents(query, headers)).statusCode).toBe(400);
   });
 
   test("end at the host when the reader goes away", async () => {
@@ -80,6 +92,17 @@ describe("a run's events", () => {
     const closed = once(response, "close");
     reader.destroy();
     await closed;
+  });
+
+  test("asked for with HEAD leave no stream at the host", async () => {
+    const stream = nextStream();
+    const head = await fetch(`${url}/v1/runs/${runId}/events`, {
+      method: "HEAD",
+      headers: { authorization: `Bearer ${user.token}` },
+    });
+    expect(head.status).toBe(200);
+    const [, response] = await stream;
+    if (!response.closed) await once(response, "close");
   });
 
   test("asked for by a reader who leaves before the host answers are given up", async () => {
@@ -116,7 +139,7 @@ describe("a run's events", () => {
       written++;
     };
     let isHeldBack = false;
-    for (writeUntilFull(); !isHeldBack; ) {
+    for (writeUntilFull(); !isHeldBack;) {
       const quiet = new AbortController();
       const drained = once(response, "drain", quiet).then(writeUntilFull, () => {});
       isHeldBack = (await Promise.race([drained, delay(500, "quiet")])) === "quiet";

@@ -17,7 +17,13 @@ export const userName = plainText.pipe(z.string().trim().min(1).max(64));
 export const createUserBody = z.strictObject({ name: userName, role: userRole.default("user") });
 export const updateUserBody = z.strictObject({ disabled: z.boolean().optional(), role: userRole.optional() });
 
-const shown = { id: users.id, name: users.name, role: users.role, disabled: users.disabled, createdAt: users.createdAt };
+const shown = {
+  id: users.id,
+  name: users.name,
+  role: users.role,
+  disabled: users.disabled,
+  createdAt: users.createdAt,
+};
 
 /** Adds a user. Throws `conflict` when the name is taken. */
 export async function createUser(db: Database, now: number, name: string, role: Role): Promise<User> {

@@ -38,7 +38,8 @@ export async function joinTestHost(test: TestApp, load: Partial<HostLoad> = {}) 
   const { x } = await exportJWK(publicKey);
   const join = { protocol: 1, name: "testing", url, publicKey: { kty: "OKP", crv: "Ed25519", x } };
   const admin = await test.addUser(`admin of ${url}`, "admin");
-  const joinToken = (await test.call("POST", "/v1/admin/hosts/join-tokens", { token: admin.token })).json().token as string;
+  const joinToken = (await test.call("POST", "/v1/admin/hosts/join-tokens", { token: admin.token })).json()
+    .token as string;
   const joined = await test.call("POST", "/internal/hosts/join", { body: { ...join, token: joinToken } });
   const hostId = joined.json().hostId as string;
 
@@ -96,7 +97,9 @@ const idleLoad: HostLoad = {
 };
 
 /** A run as a host tells it. */
-export function makeRun(changes: Partial<ReportedRun> & Pick<ReportedRun, "id" | "userId" | "agentId" | "rev">): ReportedRun {
+export function makeRun(
+  changes: Partial<ReportedRun> & Pick<ReportedRun, "id" | "userId" | "agentId" | "rev">,
+): ReportedRun {
   return {
     status: "running",
     reason: null,
@@ -115,7 +118,12 @@ export function makeRun(changes: Partial<ReportedRun> & Pick<ReportedRun, "id" |
   };
 }
 
-export function answerJson(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
+export function answerJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
   const type = status >= 400 ? "application/problem+json" : "application/json";
   response.writeHead(status, { "content-type": type, ...headers }).end(JSON.stringify(body));
 }
@@ -146,7 +154,12 @@ function accept(
   }
   const cancelled = /^\/v1\/runs\/([\w-]+)\/cancel$/.exec(path)?.[1];
   if (cancelled) {
-    const run = { ...runs.get(cancelled)!, status: "cancelled" as const, reason: "cancelled" as const, rev: ++host.rev };
+    const run = {
+      ...runs.get(cancelled)!,
+      status: "cancelled" as const,
+      reason: "cancelled" as const,
+      rev: ++host.rev,
+    };
     runs.set(cancelled, run);
     return answerJson(response, 200, { epoch: host.epoch, run });
   }
@@ -156,5 +169,12 @@ function accept(
     return answerJson(response, 200, { epoch: host.epoch, agent: told });
   }
   if (method === "DELETE") return void response.writeHead(204).end();
-  answerJson(response, 404, { type: "about:blank", title: "-", status: 404, detail: "There is nothing here.", code: "not_found", requestId: "host" });
+  answerJson(response, 404, {
+    type: "about:blank",
+    title: "-",
+    status: 404,
+    detail: "There is nothing here.",
+    code: "not_found",
+    requestId: "host",
+  });
 }

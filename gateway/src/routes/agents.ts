@@ -92,10 +92,9 @@ export const agentRoutes = [
     answer: agentSchema,
     errors: ["not_found", "host_unavailable", "no_host"],
     run: async ({ deps, caller, params, body }) => {
-      const { db, settings } = deps;
+      const { db } = deps;
       const agent = await getAgentSpec(db, caller.user.id, params.id);
-      const placed = await findHostOfUser(db, caller.user.id);
-      const host = placed ?? (await placeUser(db, deps.now(), caller.user.id, settings.BERTH_MEMORY_BYTES));
+      const host = await placeUser(deps, caller.user.id);
       const call = { method: "PUT", path: `/v1/agents/${params.id}/env`, body: { agent, env: body } } as const;
       await applyAgentAnswer(db, caller.user.id, await callHostJson(deps, host, caller, call, agentAnswer));
       return getAgent(db, caller.user.id, params.id);

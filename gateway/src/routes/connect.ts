@@ -4,7 +4,7 @@ import type { Context } from "hono";
 import type { Authenticator, Caller } from "../authenticate.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { hostHeaders, hostProblem, hostUnavailable } from "../host-call.ts";
-import { findHostOfUser, placeUser } from "../hosts.ts";
+import { placeUser } from "../hosts.ts";
 import { isAllowedOrigin } from "../origin.ts";
 import { route } from "../route.ts";
 
@@ -14,7 +14,8 @@ export const connectRoutes = [
   route({
     method: "GET",
     path: "/v1/connect",
-    summary: "WebSocket berth.v1: the workspace and its runs, live; credential by header, cookie or the subprotocol ticket.<ticket>",
+    summary:
+      "WebSocket berth.v1: the workspace and its runs, live; credential by header, cookie or the subprotocol ticket.<ticket>",
     auth: "none",
     status: 101,
     errors: ["invalid_request", "unauthenticated", "host_unavailable", "no_host"],
@@ -22,12 +23,13 @@ export const connectRoutes = [
   }),
 ];
 
-/** Joins the client's socket with the host's at `path`, for a caller that may. A page of another origin is told so by close code 4003. */
+/** Joins the client's socket with the host's at `path`, for a caller that `admit` does not refuse by throwing. A page of another origin is told so by close code 4003. */
 export async function openSocket(
   deps: Deps,
   c: Context<AppEnv>,
   authenticator: Authenticator,
   path: string,
+  admit?: (caller: Caller) => Promise<void>,
 ): Promise<Response> {
   const request = c.req.raw;
   const offered = (c.req.header("sec-websocket-protocol") ?? "").split(",").map((item) => item.trim());
@@ -38,6 +40,7 @@ export async function openSocket(
     return c.env?.closeSocket?.(4003, "origin refused", protocol) ?? refuseOrigin();
   const caller = await authenticateSocket(authenticator, request, offered);
   c.set("userId", caller.user.id);
+  await admit?.(caller);
   return joinHostSocket(deps, c, caller, path);
 }
 
@@ -48,9 +51,7 @@ function authenticateSocket(authenticator: Authenticator, request: Request, offe
 
 /** Only the handshake itself goes on to the host: no cookie, no origin, no ticket. */
 async function joinHostSocket(deps: Deps, c: Context<AppEnv>, caller: Caller, path: string): Promise<Response> {
-  const { db, settings } = deps;
-  const placed = await findHostOfUser(db, caller.user.id);
-  const host = placed ?? (await placeUser(db, deps.now(), caller.user.id, settings.BERTH_MEMORY_BYTES));
+  const host = await placeUser(deps, caller.user.id);
   const headers = await hostHeaders(deps, host, caller);
   headers.set("upgrade", "websocket");
   headers.set("sec-websocket-protocol", protocol);

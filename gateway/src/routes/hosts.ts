@@ -1,13 +1,12 @@
 /** What hosts call: join and report. Not part of the public contract. */
-import { AppError, toProblem } from "@berth/shared/errors";
-import { joinAnswer, joinBody, protocolVersion, reportAnswer, reportBody } from "@berth/shared/host-api";
+import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
+import { gatewayAudience, joinAnswer, joinBody, reportAnswer, reportBody } from "@berth/shared/host-api";
 import { eq } from "drizzle-orm";
 import type { Deps } from "../deps.ts";
 import { joinHost } from "../hosts.ts";
 import { claimedHostId, unauthenticated, verifyHostJwt } from "../jwt.ts";
 import { answerReport, applyReport } from "../reports.ts";
 import { route } from "../route.ts";
-import { parseOr400 } from "@berth/shared/errors";
 import { readJson } from "../body.ts";
 import { hosts } from "../schema.ts";
 
@@ -24,11 +23,9 @@ export const hostRoutes = [
     answer: joinAnswer,
     errors: ["unauthenticated"],
     run: async ({ deps, body }) => {
-      if (body.protocol !== protocolVersion)
-        throw new AppError("invalid_request", `The host speaks another protocol than ${protocolVersion}: run the same version of both.`);
       const hostId = await joinHost(deps.db, deps.now(), body);
       deps.log.info("host.joined", { hostId, name: body.name });
-      return { hostId, issuer: deps.settings.BERTH_PUBLIC_URL };
+      return { hostId, issuer: gatewayAudience };
     },
   }),
   route({

@@ -23,7 +23,8 @@ export function runRoutes({ db }: Deps): Route[] {
     route({
       method: "POST",
       path: "/v1/agents/{id}/runs",
-      summary: "Send a message: starts a run, and the workspace if need be; the header Idempotency-Key makes a retry return the first run",
+      summary:
+        "Send a message: starts a run, and the workspace if need be; the header Idempotency-Key makes a retry return the first run",
       auth: "user",
       params,
       body: createRunBody,
@@ -32,7 +33,8 @@ export function runRoutes({ db }: Deps): Route[] {
       errors: ["not_found", "conflict", "agent_busy", "run_limit", "host_unavailable", "no_host"],
       run: async ({ deps, c, caller, params, body }) => {
         const key = c.req.header("idempotency-key") ?? null;
-        if (key !== null) parseOr400(z.object({ "Idempotency-Key": idempotencyKey }), { "Idempotency-Key": key }, "header");
+        if (key !== null)
+          parseOr400(z.object({ "Idempotency-Key": idempotencyKey }), { "Idempotency-Key": key }, "header");
         if (new TextEncoder().encode(body.prompt).length > promptMaxBytes)
           throw new AppError("payload_too_large", "The prompt is over 1 MiB of UTF-8.");
         return startRun(deps, loadTarget, caller, { agentId: params.id, prompt: body.prompt, idempotencyKey: key });
@@ -93,7 +95,9 @@ const readRoutes = [
     errors: ["not_found", "host_unavailable"],
     run: async ({ deps, c, caller, params, query }) => {
       const last = c.req.header("last-event-id");
-      const resumed = last ? parseOr400(z.object({ "Last-Event-ID": offset }), { "Last-Event-ID": last }, "header") : null;
+      const resumed = last
+        ? parseOr400(z.object({ "Last-Event-ID": offset }), { "Last-Event-ID": last }, "header")
+        : null;
       const after = resumed?.["Last-Event-ID"] ?? query.after ?? 0;
       return readThrough(deps, c, caller, `${params.id}/events?after=${after}`);
     },
@@ -122,7 +126,11 @@ async function readThrough(deps: Deps, c: Context<AppEnv>, caller: Caller, path:
     "cache-control": "no-store",
     "x-accel-buffering": "no",
   };
-  return new Response(body && passThrough(body, c.env?.breakOff), { status, headers: kept });
+  if (c.req.method === "HEAD") await body?.cancel();
+  return new Response(body && c.req.method !== "HEAD" ? passThrough(body, c.env?.breakOff) : null, {
+    status,
+    headers: kept,
+  });
 }
 
 async function hostOfRun({ db }: Deps, caller: Caller): Promise<HostTarget> {

@@ -102,7 +102,12 @@ async function openSession(deps: Deps, code: string): Promise<string> {
   const userId = await useSignInCode(deps.db, deps.now(), code);
   const user = userId === null ? undefined : await findUser(deps.db, userId);
   if (!user || user.disabled) throw unauthenticated();
-  const session = await issueToken(deps, { userId: user.id, kind: "session", name: "browser", seconds: sessionSeconds });
+  const session = await issueToken(deps, {
+    userId: user.id,
+    kind: "session",
+    name: "browser",
+    seconds: sessionSeconds,
+  });
   return sessionCookie(deps.settings.BERTH_PUBLIC_URL, session.token, sessionSeconds);
 }
 

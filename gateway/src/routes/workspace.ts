@@ -37,9 +37,7 @@ export const workspaceRoutes = [
     answer: workspaceSchema,
     errors: ["host_unavailable", "no_host"],
     run: async ({ deps, caller }) => {
-      const { db, settings } = deps;
-      const placed = await findHostOfUser(db, caller.user.id);
-      const host = placed ?? (await placeUser(db, deps.now(), caller.user.id, settings.BERTH_MEMORY_BYTES));
+      const host = await placeUser(deps, caller.user.id);
       const call = { method: "POST", path: "/v1/workspace/start", deadlineMs: longDeadlineMs } as const;
       return callHostJson(deps, host, caller, call, workspaceSchema);
     },
