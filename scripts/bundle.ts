@@ -4,6 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { runCommand } from "./debian.ts";
 import { root } from "./image.ts";
 import { withLock } from "./lock.mjs";
+import { buildWeb } from "./web.ts";
 
 const entries = {
   gateway: "gateway/src/node.ts",
@@ -38,7 +39,10 @@ const options = [
 export async function bundle<Name extends Bundle>(...names: Name[]): Promise<Record<Name, string>> {
   const paths = names.map((name) => [name, join(root, `build/${name}.mjs`)] as const);
   mkdirSync(join(root, "build"), { recursive: true });
-  await withLock(`bundle:${root}`, () => Promise.all(paths.map(([name, path]) => bundleOne(name, path))));
+  await withLock(`bundle:${root}`, async () => {
+    if (paths.some(([name]) => name === "gateway")) await buildWeb();
+    await Promise.all(paths.map(([name, path]) => bundleOne(name, path)));
+  });
   return Object.fromEntries(paths) as Record<Name, string>;
 }
 

@@ -3,8 +3,11 @@ import { AppError, toProblem } from "@berth/shared/errors";
 import { messageOf } from "@berth/shared/log";
 import { Hono, type Context } from "hono";
 import { createAuthenticator } from "./authenticate.ts";
+import { serveDashboard } from "./dashboard.ts";
 import type { AppEnv, Deps } from "./deps.ts";
 import { documentRoutes } from "./routes/documents.ts";
+import { fileRoutes } from "./routes/files.ts";
+import { firstPageRoutes } from "./routes/first-page.ts";
 import { registerRoutes, type Route } from "./route.ts";
 import { adminRoutes } from "./routes/admin.ts";
 import { agentRoutes } from "./routes/agents.ts";
@@ -13,7 +16,6 @@ import { healthRoutes } from "./routes/health.ts";
 import { hostRoutes } from "./routes/hosts.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { sessionRoutes } from "./routes/session.ts";
-import { signInRoutes } from "./routes/sign-in.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { workspaceRoutes } from "./routes/workspace.ts";
 
@@ -26,6 +28,7 @@ export function createApp(deps: Deps): Hono<AppEnv> {
     ...workspaceRoutes,
     ...agentRoutes,
     ...runRoutes(deps),
+    ...fileRoutes,
     ...connectRoutes,
     ...adminRoutes,
   ];
@@ -37,10 +40,19 @@ export function createApp(deps: Deps): Hono<AppEnv> {
     setHeaders(c);
     logCall(deps, c, startedAt);
   });
-  registerRoutes(app, [...contract, ...documentRoutes(contract), ...hostRoutes, ...signInRoutes], deps, createAuthenticator(deps));
-  app.notFound((c) => problem(c, new AppError("not_found", "There is nothing at this address.")));
+  registerRoutes(
+    app,
+    [...contract, ...documentRoutes(contract), ...hostRoutes, ...firstPageRoutes],
+    deps,
+    createAuthenticator(deps),
+  );
+  app.notFound(
+    async (c) =>
+      (await serveDashboard(deps, c)) ?? problem(c, new AppError("not_found", "There is nothing at this address.")),
+  );
   app.onError((error, c) => {
-    if (!(error instanceof AppError)) deps.log.error("http.defect", { requestId: c.get("requestId"), error: messageOf(error) });
+    if (!(error instanceof AppError))
+      deps.log.error("http.defect", { requestId: c.get("requestId"), error: messageOf(error) });
     return problem(c, error);
   });
   return app;

@@ -18,6 +18,8 @@ export interface Deps {
   log: Log;
   /** Milliseconds since 1970. */
   now: () => number;
+  /** The dashboard's file at the path of the request (`/` is its page), or null; absent where it is not built. */
+  assets?: ((request: Request) => Promise<Response | null>) | undefined;
 }
 
 /** What a runtime adds to a request. */

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createApp } from "./app.ts";
 import type { Deps } from "./deps.ts";
 import { startServer } from "./node-server.ts";
+import { loadAssets } from "./node-assets.ts";
 import { deleteOld } from "./retention.ts";
 
 const pruneMs = 3_600_000;
@@ -31,20 +32,27 @@ async function run(settings: Settings): Promise<void> {
   // A supervisor that is gone must not take the gateway with it.
   process.stdout.on("error", () => {});
   const log = createLog((line) => process.stdout.write(`${line}\n`));
+  const stopped = Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
   const dir = makeDataDir(settings);
   const lock = takeLock(join(dir, "gateway.lock"), 0);
   if (!lock) throw new SettingsError(`Another gateway runs on ${dir} already; stop it or set BERTH_DATA_DIR.`);
   const data = await openData(settings);
   const transport = createNodeTransport();
-  const deps: Deps = { settings, ...data, transport, log, now: Date.now };
-  const server = await startServer(createApp(deps), settings.BERTH_LISTEN, settings.BERTH_PORT).catch((error: unknown) => {
-    throw explainListen(error, settings);
-  });
+  const deps: Deps = { settings, ...data, transport, log, now: Date.now, assets: loadAssets() };
+  const server = await startServer(createApp(deps), settings.BERTH_LISTEN, settings.BERTH_PORT).catch(
+    (error: unknown) => {
+      throw explainListen(error, settings);
+    },
+  );
   writeFileSync(join(dir, "gateway.pid"), `${process.pid}\n`);
   log.info("gateway.listening", { address: settings.BERTH_LISTEN, port: settings.BERTH_PORT, pid: process.pid });
 
-  const stopPruning = repeat(pruneMs, () => deleteOld(deps), (error) => log.error("retention.failed", { error: messageOf(error) }));
-  await Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
+  const stopPruning = repeat(
+    pruneMs,
+    () => deleteOld(deps),
+    (error) => log.error("retention.failed", { error: messageOf(error) }),
+  );
+  await stopped;
   log.info("gateway.stopping");
   stopPruning();
   await server.close(graceMs);
@@ -59,7 +67,9 @@ async function run(settings: Settings): Promise<void> {
 function explainListen(error: unknown, { BERTH_PORT: port, BERTH_LISTEN: host }: Settings): SettingsError {
   const code = error instanceof Error && "code" in error ? error.code : "";
   if (code === "EADDRINUSE") return new SettingsError(`Port ${port} is in use already; set BERTH_PORT to a free one.`);
-  return new SettingsError(`The gateway cannot listen on ${host} port ${port} (${messageOf(error)}); see BERTH_LISTEN and BERTH_PORT.`);
+  return new SettingsError(
+    `The gateway cannot listen on ${host} port ${port} (${messageOf(error)}); see BERTH_LISTEN and BERTH_PORT.`,
+  );
 }
 
 /** Runs the work now and then every `ms`, never twice at once; a failure is told and tried again. */

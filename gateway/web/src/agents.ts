@@ -1,0 +1,68 @@
+/** The user's agents: loaded once, changed by calls, kept the same in every tab. */
+import { computed, signal } from "@preact/signals";
+import type { Agent, RuntimeName } from "@berth/shared/resources";
+import { call, getAll, post } from "./api.ts";
+import { activeRuns, runs } from "./live.ts";
+
+/** Oldest first; null until they are loaded. */
+export const agents = signal<Agent[] | null>(null);
+
+const otherTabs = new BroadcastChannel("berth.agents");
+otherTabs.onmessage = () => void loadAgents();
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible" && agents.value) void loadAgents();
+});
+
+/** A run of an agent that this tab has not heard of: another client made it. */
+const unknownAgent = computed(
+  () => agents.value !== null && activeRuns.value.some((run) => !agents.value?.some(({ id }) => id === run.agentId)),
+);
+unknownAgent.subscribe((isUnknown) => isUnknown && void loadAgents());
+
+export async function loadAgents(): Promise<void> {
+  try {
+    agents.value = await getAll<Agent>("/v1/agents");
+  } catch {
+    // The connection's state is shown already; the list stays as it was.
+  }
+}
+
+export function forgetAgents(): void {
+  agents.value = null;
+}
+
+export const agentById = (id: string) => agents.value?.find((agent) => agent.id === id);
+
+/** The agent's run in progress. */
+export const runOfAgent = (id: string) => activeRuns.value.find((run) => run.agentId === id);
+
+export async function createAgent(name: string, runtime: RuntimeName): Promise<Agent> {
+  return took(await post<Agent>("/v1/agents", { name, runtime }));
+}
+
+export async function updateAgent(
+  id: string,
+  change: Partial<Pick<Agent, "name" | "model" | "instructions">>,
+): Promise<Agent> {
+  return took(await call<Agent>("PATCH", `/v1/agents/${id}`, change));
+}
+
+export async function setEnv(id: string, env: Record<string, string>): Promise<Agent> {
+  return took(await call<Agent>("PUT", `/v1/agents/${id}/env`, env));
+}
+
+export async function deleteAgent(id: string): Promise<void> {
+  await call("DELETE", `/v1/agents/${id}`);
+  agents.value = agents.value?.filter((agent) => agent.id !== id) ?? null;
+  runs.value = new Map([...runs.value].filter(([, run]) => run.agentId !== id));
+  otherTabs.postMessage("changed");
+}
+
+function took(agent: Agent): Agent {
+  const others = agents.value ?? [];
+  agents.value = others.some(({ id }) => id === agent.id)
+    ? others.map((other) => (other.id === agent.id ? agent : other))
+    : [...others, agent];
+  otherTabs.postMessage("changed");
+  return agent;
+}

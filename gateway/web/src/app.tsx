@@ -1,0 +1,123 @@
+/** The whole page: who is not signed in signs in; everybody else has the sidebar, the workspace bar and one page of the list below. */
+import { signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { agentById } from "./agents.ts";
+import { MenuIcon } from "./parts/icons.tsx";
+import { Sidebar } from "./parts/sidebar.tsx";
+import { Warnings, WorkspaceBar } from "./parts/workspace-bar.tsx";
+import { AgentPage } from "./pages/agent.tsx";
+import { HostsPage } from "./pages/hosts.tsx";
+import { NotFoundPage } from "./pages/not-found.tsx";
+import { OverviewPage } from "./pages/overview.tsx";
+import { RunPage } from "./pages/run.tsx";
+import { RunsPage } from "./pages/runs.tsx";
+import { SignInPage, UnreachablePage } from "./pages/sign-in.tsx";
+import { TokensPage } from "./pages/tokens.tsx";
+import { UsersPage } from "./pages/users.tsx";
+import { match, path } from "./router.tsx";
+import { session, type Me } from "./session.ts";
+
+type Params = Record<string, string>;
+interface PageSpec {
+  pattern: string;
+  title: (params: Params) => string;
+  forAdmins?: true;
+  page: (params: Params, me: Me) => ComponentChildren;
+}
+
+const pages: PageSpec[] = [
+  { pattern: "/", title: () => "Agents", page: (_, me) => <OverviewPage me={me} /> },
+  {
+    pattern: "/agents/:id",
+    title: ({ id }) => agentById(id!)?.name ?? "Agent",
+    page: ({ id }, me) => <AgentPage key={id} id={id!} tab="conversation" me={me} />,
+  },
+  {
+    pattern: "/agents/:id/:tab",
+    title: ({ id }) => agentById(id!)?.name ?? "Agent",
+    page: ({ id, tab }, me) => <AgentPage key={id} id={id!} tab={tab!} me={me} />,
+  },
+  { pattern: "/runs", title: () => "Runs", page: () => <RunsPage /> },
+  { pattern: "/runs/:id", title: () => "Run", page: ({ id }) => <RunPage key={id} id={id!} /> },
+  { pattern: "/tokens", title: () => "Tokens", page: () => <TokensPage /> },
+  { pattern: "/users", title: () => "Users", forAdmins: true, page: (_, me) => <UsersPage me={me} /> },
+  { pattern: "/hosts", title: () => "Hosts", forAdmins: true, page: () => <HostsPage /> },
+];
+
+export function App() {
+  const now = session.value;
+  if (now.kind === "unknown")
+    return (
+      <p class="splash" role="status">
+        One moment …
+      </p>
+    );
+  if (now.kind === "unreachable") return <UnreachablePage why={now.why} />;
+  if (now.kind === "out") return <SignInPage why={now.why} />;
+  return <SignedIn me={now.me} />;
+}
+
+/** Whether the sidebar covers a narrow page. */
+const isMenuOpen = signal(false);
+
+function SignedIn({ me }: { me: Me }) {
+  const found = findPage(path.value, me);
+  const title = found?.spec.title(found.params) ?? "Not found";
+  const main = useRef<HTMLElement>(null);
+  const isFirst = useRef(true);
+  useEffect(() => {
+    document.title = `${title} · Berth`;
+  }, [title]);
+  useEffect(() => {
+    isMenuOpen.value = false;
+    // A new page is read from its beginning, but for the first one: there the browser decides.
+    if (!isFirst.current) main.current?.focus({ preventScroll: true });
+    isFirst.current = false;
+  }, [path.value]);
+  return (
+    <div
+      class={`shell ${isMenuOpen.value ? "menu-open" : ""}`}
+      onKeyDown={(event) => event.key === "Escape" && (isMenuOpen.value = false)}
+    >
+      <a class="skip" href="#main">
+        Skip to the page
+      </a>
+      <header class="top">
+        <button
+          type="button"
+          class="quiet menu"
+          aria-expanded={isMenuOpen.value}
+          aria-controls="sidebar"
+          aria-label="Menu"
+          onClick={() => (isMenuOpen.value = !isMenuOpen.value)}
+        >
+          <MenuIcon />
+        </button>
+        <WorkspaceBar me={me} />
+      </header>
+      <aside id="sidebar" class="sidebar" aria-label="Navigation">
+        <Sidebar me={me} />
+      </aside>
+      <button
+        type="button"
+        class="backdrop"
+        tabIndex={-1}
+        aria-hidden="true"
+        onClick={() => (isMenuOpen.value = false)}
+      />
+      <main id="main" ref={main} tabIndex={-1}>
+        <Warnings me={me} />
+        {found ? found.spec.page(found.params, me) : <NotFoundPage />}
+      </main>
+    </div>
+  );
+}
+
+function findPage(current: string, me: Me): { spec: PageSpec; params: Params } | null {
+  for (const spec of pages) {
+    const params = match(spec.pattern, current);
+    if (params && (!spec.forAdmins || me.role === "admin")) return { spec, params };
+  }
+  return null;
+}

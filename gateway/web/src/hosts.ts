@@ -1,0 +1,20 @@
+/** The machines, for admins: others know a host by its id alone. */
+import { signal } from "@preact/signals";
+import type { Host } from "../../src/hosts.ts";
+import { call, getAll, post } from "./api.ts";
+
+export type { Host };
+/** Oldest first; null until loaded, and for users. */
+export const hosts = signal<Host[] | null>(null);
+
+export async function loadHosts(): Promise<void> {
+  hosts.value = await getAll<Host>("/v1/admin/hosts");
+}
+
+/** What to call a host: its name where that is known. */
+export const hostName = (id: string): string => hosts.value?.find((host) => host.id === id)?.name ?? id;
+
+export const createJoinToken = () => post<{ token: string; expiresAt: string }>("/v1/admin/hosts/join-tokens");
+export const drainHost = (id: string) => post(`/v1/admin/hosts/${id}/drain`).then(loadHosts);
+export const resumeHost = (id: string) => post(`/v1/admin/hosts/${id}/resume`).then(loadHosts);
+export const removeHost = (id: string) => call("DELETE", `/v1/admin/hosts/${id}`).then(loadHosts);

@@ -1,0 +1,95 @@
+/** What is happening now: workspace, runs and transcripts as signals, fed by the socket and, where it is silent, by the API. */
+import { batch, computed, signal } from "@preact/signals";
+import type { Run, ServerFrame, Workspace } from "@berth/shared/resources";
+import { get, type Page } from "./api.ts";
+import { createRunLogs } from "./run-logs.ts";
+import { openSocket, type LiveSocket, type SocketState } from "./socket.ts";
+
+export const connection = signal<SocketState>({ kind: "connecting" });
+export const workspace = signal<Workspace | null>(null);
+/** Every run that this page has heard of, by id. */
+export const runs = signal<ReadonlyMap<string, Run>>(new Map());
+/** Whether the latest runs were loaded once. */
+export const hasRuns = signal(false);
+/** The last thing the server refused on the socket (the workspace cannot start, …); null once it runs. */
+export const refusal = signal<{ code: string; detail: string } | null>(null);
+
+export const activeRuns = computed(() =>
+  [...runs.value.values()].filter((run) => run.endedAt === null && run.status !== "pending"),
+);
+/** Runs by agent, newest first. */
+export const runsByAgent = computed(() => {
+  const groups = new Map<string, Run[]>();
+  for (const run of runs.value.values()) groups.set(run.agentId, [...(groups.get(run.agentId) ?? []), run]);
+  for (const group of groups.values()) group.sort(newestFirst);
+  return groups;
+});
+
+let socket: LiveSocket | null = null;
+export const logs = createRunLogs(
+  (runId, after) => socket?.send({ type: "subscribe", runId, after }),
+  (runId) => runs.value.get(runId),
+);
+
+/** Starts to listen. */
+export function startLive(): void {
+  if (socket) return;
+  socket = openSocket(take, (state) => (connection.value = state));
+  void loadRuns("").catch(() => undefined);
+}
+
+/** Stops, and forgets everything: another user may sign in. */
+export function stopLive(): void {
+  socket?.close();
+  socket = null;
+  batch(() => {
+    workspace.value = null;
+    runs.value = new Map();
+    hasRuns.value = false;
+    refusal.value = null;
+  });
+}
+
+/** Loads a page of runs (a query without the `?`) into `runs`, and answers it. */
+export async function loadRuns(query: string): Promise<Page<Run>> {
+  const page = await get<Page<Run>>(`/v1/runs?limit=50${query && `&${query}`}`);
+  noteRuns(page.items);
+  if (query === "") hasRuns.value = true;
+  return page;
+}
+
+/** Takes runs over from an answer; one that is known to have ended stays so. */
+export function noteRuns(items: Run[]): void {
+  const next = new Map(runs.value);
+  for (const run of items) if (!next.get(run.id)?.endedAt || run.endedAt) next.set(run.id, run);
+  runs.value = next;
+  for (const run of items) logs.addRun(next.get(run.id)!);
+}
+
+export const newestFirst = (a: Run, b: Run) =>
+  a.createdAt === b.createdAt ? (a.id < b.id ? 1 : -1) : a.createdAt < b.createdAt ? 1 : -1;
+
+function take(frame: ServerFrame): void {
+  switch (frame.type) {
+    case "hello":
+      return batch(() => {
+        workspace.value = frame.workspace;
+        if (frame.workspace.status === "running") refusal.value = null;
+        noteRuns(frame.runs);
+        logs.resume(frame.runs);
+        // What ended while the socket was down is told by the API alone.
+        void loadRuns("").catch(() => undefined);
+      });
+    case "workspace":
+      workspace.value = frame.workspace;
+      if (frame.workspace.status === "running") refusal.value = null;
+      return;
+    case "run":
+      return noteRuns([frame.run]);
+    case "output":
+      return logs.addLine(frame.runId, frame.offset, frame.data);
+    case "error":
+      if (frame.code === "not_found") logs.refused();
+      else refusal.value = { code: frame.code, detail: frame.detail };
+  }
+}

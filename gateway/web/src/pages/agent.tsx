@@ -1,0 +1,49 @@
+/** One agent: its conversation, and what else there is of it, as tabs. A new tab is one more line in `tabs`. */
+import type { ComponentChildren } from "preact";
+import type { Agent } from "@berth/shared/resources";
+import { agentById, agents } from "../agents.ts";
+import { tellAgent } from "../parts/agent-line.tsx";
+import { AgentSettings } from "../parts/agent-settings.tsx";
+import { Badge } from "../parts/badge.tsx";
+import { Conversation } from "../parts/conversation.tsx";
+import { Link } from "../router.tsx";
+import type { Me } from "../session.ts";
+import { NotFoundPage } from "./not-found.tsx";
+
+interface Tab {
+  id: string;
+  name: string;
+  show: (agent: Agent, me: Me) => ComponentChildren;
+}
+const tabs: Tab[] = [
+  { id: "conversation", name: "Conversation", show: (agent) => <Conversation agent={agent} /> },
+  { id: "settings", name: "Settings", show: (agent) => <AgentSettings agent={agent} /> },
+];
+
+export function AgentPage({ id, tab, me }: { id: string; tab: string; me: Me }) {
+  const agent = agentById(id);
+  const shown = tabs.find((one) => one.id === tab);
+  if (!agents.value)
+    return (
+      <p class="page muted" role="status">
+        Loading …
+      </p>
+    );
+  if (!agent || !shown) return <NotFoundPage />;
+  return (
+    <section class="agent">
+      <div class="agent-head">
+        <h1>{agent.name}</h1>
+        <Badge told={tellAgent(agent)} />
+        <nav class="tabs" aria-label={agent.name}>
+          {tabs.map((one) => (
+            <Link key={one.id} href={one.id === "conversation" ? `/agents/${id}` : `/agents/${id}/${one.id}`}>
+              {one.name}
+            </Link>
+          ))}
+        </nav>
+      </div>
+      {shown.show(agent, me)}
+    </section>
+  );
+}

@@ -1,0 +1,124 @@
+/** The first page: all agents as cards, and the workspace that they share. */
+import type { Agent } from "@berth/shared/resources";
+import { agents, runOfAgent } from "../agents.ts";
+import { post } from "../api.ts";
+import { formatCost, plural } from "../format.ts";
+import { runsByAgent, workspace } from "../live.ts";
+import { AgentLine, tellAgent } from "../parts/agent-line.tsx";
+import { Ago } from "../parts/ago.tsx";
+import { Badge } from "../parts/badge.tsx";
+import { NewAgent } from "../parts/new-agent.tsx";
+import { StopButton } from "../parts/stop-button.tsx";
+import { useTask } from "../parts/use-task.ts";
+import { Link } from "../router.tsx";
+import type { Me } from "../session.ts";
+import { tellWorkspace } from "../words.ts";
+
+export function OverviewPage({ me }: { me: Me }) {
+  if (agents.value?.length === 0) return <FirstAgent me={me} />;
+  return (
+    <section class="page scroller">
+      <div class="page-head">
+        <h1>Agents</h1>
+        <WorkspaceSwitch me={me} />
+      </div>
+      <ul class="cards">
+        {agents.value?.map((agent) => (
+          <AgentCard key={agent.id} agent={agent} />
+        ))}
+        {agents.value && (
+          <li class="card add">
+            <NewAgent me={me} />
+          </li>
+        )}
+      </ul>
+      {!agents.value && (
+        <p role="status" class="muted">
+          Loading the agents …
+        </p>
+      )}
+    </section>
+  );
+}
+
+function AgentCard({ agent }: { agent: Agent }) {
+  const runs = runsByAgent.value.get(agent.id) ?? [];
+  const cost = runs.reduce((sum, run) => sum + run.usage.costUsd, 0);
+  const going = runOfAgent(agent.id);
+  return (
+    <li class="card">
+      <h2>
+        <Link href={`/agents/${agent.id}`}>{agent.name}</Link>
+        <Badge told={tellAgent(agent)} />
+      </h2>
+      <p class="last">
+        <AgentLine agent={agent} />
+      </p>
+      <p class="meta">
+        <span>{agent.runtime === "claude" ? (agent.model ?? "Claude Code") : "Shell"}</span>
+        <span title="What its latest runs cost">
+          {runs.length > 0 ? `${formatCost(cost)} in ${plural(runs.length, "run")}` : "No runs yet"}
+        </span>
+        {runs[0] && <Ago time={runs[0].endedAt ?? runs[0].createdAt} />}
+        {going && <StopButton run={going} />}
+      </p>
+    </li>
+  );
+}
+
+function WorkspaceSwitch({ me }: { me: Me }) {
+  const space = workspace.value ?? me.workspace;
+  const task = useTask(async (action: "start" | "stop") => {
+    workspace.value = await post(`/v1/workspace/${action}`);
+  });
+  const isUp = space.status === "running" || space.status === "starting";
+  return (
+    <div class="switch">
+      <span class="muted">{tellWorkspace(space).advice}</span>
+      {isUp ? (
+        <button
+          type="button"
+          disabled={task.isBusy}
+          onClick={() => void task.run("stop")}
+          title="Ends the container and its runs; files stay"
+        >
+          {task.isBusy ? "Stopping …" : "Stop the workspace"}
+        </button>
+      ) : (
+        <button type="button" disabled={task.isBusy} onClick={() => void task.run("start")}>
+          {task.isBusy ? "Starting …" : "Start the workspace"}
+        </button>
+      )}
+      {task.failure && (
+        <p class="failure" role="alert">
+          {task.failure}
+        </p>
+      )}
+    </div>
+  );
+}
+
+function FirstAgent({ me }: { me: Me }) {
+  return (
+    <section class="page narrow first">
+      <h1>Make your first agent</h1>
+      <p>
+        An agent is a conversation with a directory of its own. You write to it, it works in your container, and you see
+        what it does while it does it. Close the page whenever you like: a run goes on and is here when you come back.
+      </p>
+      <NewAgent me={me} isFirst />
+      <ul class="hints muted">
+        <li>
+          Up to {me.limits.agents} agents share one container; {me.limits.concurrentRuns} can work at the same time.
+        </li>
+        <li>
+          One agent a task or a repository works well: they cannot read each other's files, but for{" "}
+          <code>/workspace/shared</code>.
+        </li>
+        <li>
+          Programs do the same with the API: make a <Link href="/tokens">token</Link> and read <a href="/docs">how</a>.
+        </li>
+      </ul>
+    </section>
+  );
+}

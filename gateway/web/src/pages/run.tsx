@@ -1,0 +1,38 @@
+/** One run by its address: the same view as in the conversation. */
+import { useEffect, useState } from "preact/hooks";
+import type { Run } from "@berth/shared/resources";
+import { agentById } from "../agents.ts";
+import { ApiError, explain, get } from "../api.ts";
+import { noteRuns, runs } from "../live.ts";
+import { RunSection } from "../parts/run-section.tsx";
+import { StopButton } from "../parts/stop-button.tsx";
+import { Link } from "../router.tsx";
+import { NotFoundPage } from "./not-found.tsx";
+
+export function RunPage({ id }: { id: string }) {
+  const [failure, setFailure] = useState<unknown>(null);
+  useEffect(() => void get<Run>(`/v1/runs/${id}`).then((run) => noteRuns([run]), setFailure), [id]);
+  const run = runs.value.get(id);
+  if (!run && failure instanceof ApiError && failure.code === "not_found") return <NotFoundPage />;
+  if (!run)
+    return (
+      <p class="page muted" role="status">
+        {failure ? explain(failure) : "Loading …"}
+      </p>
+    );
+  const agent = agentById(run.agentId);
+  return (
+    <section class="page scroller">
+      <div class="page-head">
+        <h1>Run of {agent ? <Link href={`/agents/${agent.id}`}>{agent.name}</Link> : "a deleted agent"}</h1>
+        {run.endedAt === null && run.status !== "pending" && <StopButton run={run} />}
+        <a href={`/v1/runs/${run.id}/events`} target="_blank" rel="noopener">
+          Raw events
+        </a>
+      </div>
+      <div class="thread">
+        <RunSection run={run} />
+      </div>
+    </section>
+  );
+}

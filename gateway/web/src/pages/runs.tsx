@@ -1,0 +1,162 @@
+/** All runs, newest first, live; by agent, state and what started them. */
+import { useEffect, useState } from "preact/hooks";
+import type { Run } from "@berth/shared/resources";
+import { agentById, agents } from "../agents.ts";
+import { explain } from "../api.ts";
+import { formatCost, formatDuration } from "../format.ts";
+import { loadRuns, newestFirst, runs } from "../live.ts";
+import { Ago } from "../parts/ago.tsx";
+import { Badge } from "../parts/badge.tsx";
+import { lastLine } from "../plain-text.ts";
+import { go, Link } from "../router.tsx";
+import { tellRun } from "../words.ts";
+
+const states = {
+  pending: "Waiting",
+  starting: "Starting",
+  running: "Running",
+  completed: "Finished",
+  failed: "Failed",
+  cancelled: "Stopped",
+};
+const triggers = { api: "Message", socket: "Socket", webhook: "Webhook" };
+
+export function RunsPage() {
+  const [agentId, setAgentId] = useState("");
+  const [status, setStatus] = useState("");
+  const [kind, setKind] = useState("");
+  const query = `${agentId && `agentId=${agentId}&`}${status && `status=${status}`}`;
+  const pages = useRunPages(query);
+  const shown = [...runs.value.values()]
+    .filter(
+      (run) =>
+        (!agentId || run.agentId === agentId) &&
+        (!status || run.status === status) &&
+        (!kind || run.trigger.kind === kind),
+    )
+    .filter((run) => pages.oldest === null || run.createdAt >= pages.oldest)
+    .sort(newestFirst);
+  return (
+    <section class="page scroller">
+      <div class="page-head">
+        <h1>Runs</h1>
+        <div class="filters">
+          <Filter
+            label="Agent"
+            value={agentId}
+            set={setAgentId}
+            options={(agents.value ?? []).map(({ id, name }) => [id, name])}
+            all="All agents"
+          />
+          <Filter label="State" value={status} set={setStatus} options={Object.entries(states)} all="All states" />
+          <Filter label="Started by" value={kind} set={setKind} options={Object.entries(triggers)} all="Any trigger" />
+        </div>
+      </div>
+      {pages.failure && (
+        <p class="failure" role="alert">
+          {pages.failure}
+        </p>
+      )}
+      {shown.length > 0 && <RunTable runs={shown} />}
+      {shown.length === 0 && !pages.isLoading && (
+        <p class="muted">
+          {query || kind ? "No run fits these filters." : "No runs yet. Send an agent a message and it shows up here."}
+        </p>
+      )}
+      {pages.cursor !== null && (
+        <p>
+          <button
+            type="button"
+            disabled={pages.isLoading}
+            onClick={() => void pages.load(`cursor=${pages.cursor}&${query}`)}
+          >
+            {pages.isLoading ? "Loading …" : "Older runs"}
+          </button>
+        </p>
+      )}
+    </section>
+  );
+}
+
+interface FilterProps {
+  label: string;
+  value: string;
+  set: (value: string) => void;
+  options: [string, string][];
+  all: string;
+}
+
+function Filter({ label, value, set, options, all }: FilterProps) {
+  return (
+    <select aria-label={label} value={value} onChange={(event) => set(event.currentTarget.value)}>
+      <option value="">{all}</option>
+      {options.map(([id, name]) => (
+        <option key={id} value={id}>
+          {name}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function RunTable({ runs: shown }: { runs: Run[] }) {
+  return (
+    <table class="list runs">
+      <thead>
+        <tr>
+          <th>State</th>
+          <th>Message</th>
+          <th>Agent</th>
+          <th class="number">Took</th>
+          <th class="number">Cost</th>
+          <th class="number">When</th>
+        </tr>
+      </thead>
+      <tbody>
+        {shown.map((run) => (
+          <tr key={run.id} onClick={(event) => (event.target as Element).closest("a") ?? go(`/runs/${run.id}`)}>
+            <td>
+              <Badge told={tellRun(run)} />
+            </td>
+            <td class="message">
+              <Link href={`/runs/${run.id}`}>
+                {lastLine(run.prompt.split("\n").find((line) => line.trim()) ?? "") || "Empty message"}
+              </Link>
+              {run.trigger.kind === "webhook" && <span class="tag">webhook</span>}
+            </td>
+            <td>{agentById(run.agentId)?.name ?? <span class="muted">deleted</span>}</td>
+            <td class="number">
+              {run.startedAt && run.endedAt ? formatDuration(Date.parse(run.endedAt) - Date.parse(run.startedAt)) : "–"}
+            </td>
+            <td class="number">{formatCost(run.usage.costUsd)}</td>
+            <td class="number">
+              <Ago time={run.createdAt} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function useRunPages(query: string) {
+  const [cursor, setCursor] = useState<string | null>(null);
+  const [oldest, setOldest] = useState<string | null>(null);
+  const [isLoading, setLoading] = useState(true);
+  const [failure, setFailure] = useState<string | null>(null);
+  const load = async (wanted: string) => {
+    setLoading(true);
+    setFailure(null);
+    try {
+      const page = await loadRuns(wanted);
+      setCursor(page.nextCursor);
+      // What is older than the last page would show with gaps.
+      setOldest(page.nextCursor === null ? null : (page.items.at(-1)?.createdAt ?? null));
+    } catch (error) {
+      setFailure(explain(error));
+    }
+    setLoading(false);
+  };
+  useEffect(() => void load(query), [query]);
+  return { cursor, oldest, isLoading, failure, load };
+}

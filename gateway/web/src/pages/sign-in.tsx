@@ -1,0 +1,72 @@
+/** Sign-in: by the printed link (its code is used before this page shows) or by pasting a token. */
+import { useState } from "preact/hooks";
+import { Brand } from "../parts/icons.tsx";
+import { useTask } from "../parts/use-task.ts";
+import { signIn, startSession } from "../session.ts";
+
+export function SignInPage({ why }: { why: string | null }) {
+  const [token, setToken] = useState("");
+  const task = useTask(async () => {
+    const failure = await signIn({ token: token.trim().replace(/^Bearer\s+/i, "") });
+    if (failure) throw new Error(failure);
+  });
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (token.trim()) void task.run();
+  };
+  return (
+    <main class="sign-in">
+      <h1>
+        <Brand /> Berth
+      </h1>
+      <p>Coding agents in a container of your own.</p>
+      {why && (
+        <p class="warning warn" role="status">
+          {why}
+        </p>
+      )}
+      <form onSubmit={submit}>
+        <label>
+          Sign in with an API token
+          <input
+            type="password"
+            value={token}
+            onInput={(event) => setToken(event.currentTarget.value)}
+            autocomplete="off"
+            spellcheck={false}
+            placeholder="eyJ…"
+          />
+        </label>
+        {task.failure && (
+          <p class="failure" role="alert">
+            {task.failure}
+          </p>
+        )}
+        <button type="submit" class="primary" disabled={task.isBusy}>
+          {task.isBusy ? "One moment …" : "Sign in"}
+        </button>
+      </form>
+      <p class="muted">
+        Or open a sign-in link: <code>npm start</code> prints one, and on the gateway's machine{" "}
+        <code>npm run -s link -- NAME</code> prints another. It works once, within 10 minutes.
+      </p>
+    </main>
+  );
+}
+
+export function UnreachablePage({ why }: { why: string }) {
+  const task = useTask(startSession);
+  return (
+    <main class="sign-in">
+      <h1>
+        <Brand /> Berth
+      </h1>
+      <p class="warning bad" role="alert">
+        {why}
+      </p>
+      <button type="button" class="primary" onClick={() => void task.run()} disabled={task.isBusy}>
+        Try again
+      </button>
+    </main>
+  );
+}

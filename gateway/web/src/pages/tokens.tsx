@@ -1,0 +1,80 @@
+/** The user's API tokens. */
+import { useEffect, useState } from "preact/hooks";
+import type { Token } from "../../../src/tokens.ts";
+import { call, explain, getAll, post } from "../api.ts";
+import { Ago, Until } from "../parts/ago.tsx";
+import { Confirm } from "../parts/confirm.tsx";
+import { NewTokenForm } from "../parts/new-token.tsx";
+
+export function TokensPage() {
+  const [tokens, setTokens] = useState<Token[] | null>(null);
+  const [failure, setFailure] = useState<string | null>(null);
+  const [revoking, setRevoking] = useState<Token | null>(null);
+  const load = () => getAll<Token>("/v1/tokens").then(setTokens, (error: unknown) => setFailure(explain(error)));
+  useEffect(() => void load(), []);
+  return (
+    <section class="page scroller">
+      <h1>API tokens</h1>
+      <p class="lead muted">
+        A program that has one acts as you: it sends <code>Authorization: Bearer …</code>. See{" "}
+        <a href="/docs">the API</a>.
+      </p>
+      <NewTokenForm
+        create={(name, expiresInSeconds) => post("/v1/tokens", { name, expiresInSeconds })}
+        onCreated={load}
+      />
+      {failure && (
+        <p class="failure" role="alert">
+          {failure}
+        </p>
+      )}
+      {tokens && tokens.length > 0 && (
+        <table class="list">
+          <thead>
+            <tr>
+              <th>Name</th>
+              <th>Made</th>
+              <th>Used last</th>
+              <th>Expires</th>
+              <th>
+                <span class="sr-only">Actions</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {tokens.map((token) => (
+              <tr key={token.id}>
+                <td>{token.name}</td>
+                <td>
+                  <Ago time={token.createdAt} />
+                </td>
+                <td>{token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : "never"}</td>
+                <td>
+                  <Until time={token.expiresAt} />
+                </td>
+                <td class="number">
+                  <button type="button" class="quiet" onClick={() => setRevoking(token)}>
+                    Revoke …
+                  </button>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      {tokens?.length === 0 && (
+        <p class="muted">No tokens. Make one for each program, so that each can be revoked alone.</p>
+      )}
+      {revoking && (
+        <Confirm
+          title={`Revoke ${revoking.name}?`}
+          action="Revoke"
+          onClose={() => setRevoking(null)}
+          act={() => call("DELETE", `/v1/tokens/${revoking.id}`).then(load)}
+        >
+          <p>Whatever uses it is refused at once, also on sockets that are open.</p>
+        </Confirm>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,35 @@
+/** What an agent said or did last, in one line; and how it is. */
+import type { Agent } from "@berth/shared/resources";
+import { runOfAgent } from "../agents.ts";
+import { logs, runsByAgent } from "../live.ts";
+import { lastLine } from "../plain-text.ts";
+import { summarise } from "../transcript/tools.ts";
+import { tellRun, type Told } from "../words.ts";
+
+export function tellAgent(agent: Agent): Told {
+  const going = runOfAgent(agent.id);
+  if (going) return tellRun(going);
+  const last = runsByAgent.value.get(agent.id)?.[0];
+  if (last && last.endedAt === null) return tellRun(last);
+  if (last && tellRun(last).tone === "bad") return tellRun(last);
+  return { tone: "idle", short: last ? "Idle" : "New", advice: "" };
+}
+
+export function AgentLine({ agent }: { agent: Agent }) {
+  return <>{lastWords(agent)}</>;
+}
+
+function lastWords(agent: Agent): string {
+  const run = runOfAgent(agent.id) ?? runsByAgent.value.get(agent.id)?.[0];
+  if (!run) return "No messages yet";
+  const log = logs.get(run.id);
+  void log?.version.value;
+  const item =
+    run.endedAt === null
+      ? log?.fold.items.findLast(({ kind }) => kind === "text" || kind === "tool" || kind === "output")
+      : undefined;
+  if (item?.kind === "tool") return `${item.name} ${summarise(item)}`.trim();
+  if (item?.kind === "text" || item?.kind === "output") return lastLine(item.text) || "…";
+  if (run.endedAt && run.result) return lastLine(run.result.split("\n").find((line) => line.trim()) ?? "");
+  return lastLine(run.prompt.split("\n").find((line) => line.trim()) ?? "");
+}

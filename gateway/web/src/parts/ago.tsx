@@ -1,0 +1,24 @@
+/** A time as seen from now, exact on hover; all of them move together. */
+import { signal } from "@preact/signals";
+import { formatAgo, formatTime } from "../format.ts";
+
+/** Milliseconds since 1970, each 10 s. */
+export const now = signal(Date.now());
+setInterval(() => (now.value = Date.now()), 10_000);
+
+export function Ago({ time }: { time: string }) {
+  return (
+    <time dateTime={time} title={formatTime(time)}>
+      {formatAgo(time, Math.max(now.value, Date.parse(time)))}
+    </time>
+  );
+}
+
+/** As `Ago`, for times to come. */
+export function Until({ time }: { time: string }) {
+  return (
+    <time dateTime={time} title={formatTime(time)}>
+      {formatAgo(time, now.value)}
+    </time>
+  );
+}

@@ -1,0 +1,11 @@
+/** A state in a word, with a dot whose shape and colour both say it. */
+import type { Told } from "../words.ts";
+
+export function Badge({ told, quiet = false }: { told: Told; quiet?: boolean }) {
+  return (
+    <span class={`badge ${told.tone}`}>
+      <span class="dot" aria-hidden="true" />
+      {quiet ? <span class="sr-only">{told.short}</span> : told.short}
+    </span>
+  );
+}

@@ -1,0 +1,61 @@
+/** Asks before something that cannot be taken back: where much is lost, its name must be typed. */
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+import { Dialog } from "./dialog.tsx";
+import { useTask } from "./use-task.ts";
+
+interface ConfirmProps {
+  title: string;
+  /** What is lost. */
+  children: ComponentChildren;
+  /** The button's words: what it does. */
+  action: string;
+  /** What must be typed first. */
+  typed?: string;
+  act: () => Promise<unknown>;
+  onClose: () => void;
+}
+
+export function Confirm({ title, children, action, typed, act, onClose }: ConfirmProps) {
+  const [text, setText] = useState("");
+  const task = useTask(async () => {
+    await act();
+    onClose();
+  });
+  const mayAct = typed === undefined || text.trim() === typed;
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (mayAct) void task.run();
+  };
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <form onSubmit={submit}>
+        {children}
+        {typed !== undefined && (
+          <label>
+            Type <strong>{typed}</strong> to confirm
+            <input
+              value={text}
+              onInput={(event) => setText(event.currentTarget.value)}
+              autocomplete="off"
+              spellcheck={false}
+            />
+          </label>
+        )}
+        {task.failure && (
+          <p class="failure" role="alert">
+            {task.failure}
+          </p>
+        )}
+        <p class="actions">
+          <button type="button" onClick={onClose}>
+            Keep it
+          </button>
+          <button type="submit" class="danger" disabled={!mayAct || task.isBusy}>
+            {task.isBusy ? "One moment …" : action}
+          </button>
+        </p>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,146 @@
+/** All messages to one agent with what became of them, oldest first; stays at the newest line while that is in view. */
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { Agent, Run } from "@berth/shared/resources";
+import { explain } from "../api.ts";
+import { loadRuns, runsByAgent } from "../live.ts";
+import { tellRun } from "../words.ts";
+import { Composer } from "./composer.tsx";
+import { DownIcon } from "./icons.tsx";
+import { RunSection } from "./run-section.tsx";
+
+export function Conversation({ agent }: { agent: Agent }) {
+  const history = useHistory(agent.id);
+  const scroller = useRef<HTMLDivElement>(null);
+  const { isAtEnd, toEnd } = useStickyEnd(scroller);
+  const runs = (runsByAgent.value.get(agent.id) ?? [])
+    .filter((run) => history.oldest === null || run.createdAt >= history.oldest)
+    .toReversed();
+  return (
+    <div class="conversation">
+      <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label={`Conversation with ${agent.name}`}>
+        <div class="thread">
+          {history.hasMore && (
+            <p class="earlier">
+              <button type="button" onClick={() => void history.loadMore()} disabled={history.isLoading}>
+                {history.isLoading ? "Loading …" : "Earlier messages"}
+              </button>
+            </p>
+          )}
+          {history.failure && (
+            <p class="failure" role="alert">
+              {history.failure}
+            </p>
+          )}
+          {runs.map((run) => (
+            <RunSection key={run.id} run={run} />
+          ))}
+          {runs.length === 0 && <Empty agent={agent} isLoading={history.isLoading} />}
+        </div>
+      </div>
+      <p role="status" class="sr-only">
+        {announce(runs.at(-1))}
+      </p>
+      {!isAtEnd && (
+        <button type="button" class="to-end" onClick={toEnd} aria-label="To the newest line">
+          <DownIcon />
+        </button>
+      )}
+      <Composer agent={agent} onSent={toEnd} />
+    </div>
+  );
+}
+
+const announce = (run: Run | undefined) => (run ? `${tellRun(run).short}. ${tellRun(run).advice}` : "");
+
+function Empty({ agent, isLoading }: { agent: Agent; isLoading: boolean }) {
+  if (isLoading)
+    return (
+      <p class="muted" role="status">
+        Loading …
+      </p>
+    );
+  if (agent.runtime === "shell")
+    return (
+      <div class="empty">
+        <h2>Write a shell script</h2>
+        <p>
+          Each message runs with bash in this agent's directory, as its own user. What it prints shows here, line by
+          line.
+        </p>
+        <p>
+          <code>git clone https://… && cd … && make test</code>
+        </p>
+      </div>
+    );
+  return (
+    <div class="empty">
+      <h2>Write the first message</h2>
+      <p>
+        Say what you want as you would to a colleague who has a shell and an empty directory: which repository, what to
+        change, how to check it.
+      </p>
+      <p>The agent remembers the conversation. Commands, edits and their output show here while it works.</p>
+    </div>
+  );
+}
+
+/** The agent's runs in pages, newest first. */
+function useHistory(agentId: string) {
+  const [cursor, setCursor] = useState<string | null>(null);
+  const [oldest, setOldest] = useState<string | null>(null);
+  const [isLoading, setLoading] = useState(true);
+  const [failure, setFailure] = useState<string | null>(null);
+  const load = async (query: string) => {
+    setLoading(true);
+    try {
+      const page = await loadRuns(`agentId=${agentId}${query}`);
+      setCursor(page.nextCursor);
+      setOldest(page.nextCursor === null ? null : (page.items.at(-1)?.createdAt ?? null));
+      setFailure(null);
+    } catch (error) {
+      setFailure(explain(error));
+    }
+    setLoading(false);
+  };
+  useEffect(() => void load(""), [agentId]);
+  return { hasMore: cursor !== null, oldest, isLoading, failure, loadMore: () => load(`&cursor=${cursor}`) };
+}
+
+/** Keeps the end in view while it is there; a person who scrolls up stays where they are. */
+function useStickyEnd(scroller: { current: HTMLDivElement | null }) {
+  const [isAtEnd, setAtEnd] = useState(true);
+  const sticks = useRef(true);
+  const toEnd = () => {
+    sticks.current = true;
+    setAtEnd(true);
+    if (scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
+  };
+  useLayoutEffect(() => {
+    const box = scroller.current!;
+    let height = 0;
+    const observer = new ResizeObserver(() => {
+      if (sticks.current) box.scrollTop = box.scrollHeight;
+    });
+    const note = () => {
+      // A scroll that comes of growth is not a person's.
+      const hasGrown = box.scrollHeight !== height;
+      height = box.scrollHeight;
+      const isNear = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+      if (hasGrown && sticks.current && !isNear) return;
+      sticks.current = isNear;
+      setAtEnd(isNear);
+    };
+    const leave = (event: WheelEvent) =>
+      event.deltaY < 0 && box.scrollHeight > box.clientHeight && (sticks.current = false);
+    observer.observe(box.firstElementChild!);
+    observer.observe(box);
+    box.addEventListener("scroll", note, { passive: true });
+    box.addEventListener("wheel", leave, { passive: true });
+    return () => {
+      observer.disconnect();
+      box.removeEventListener("scroll", note);
+      box.removeEventListener("wheel", leave);
+    };
+  }, []);
+  return { isAtEnd, toEnd };
+}

@@ -1,0 +1,137 @@
+/** The environment of an agent. Values go one way: they are never shown again, so that replacing it means giving each anew. */
+import { useState } from "preact/hooks";
+import type { Agent } from "@berth/shared/resources";
+import { setEnv } from "../agents.ts";
+import { useTask } from "./use-task.ts";
+
+interface Row {
+  key: string;
+  value: string;
+  isStored: boolean;
+}
+
+export function EnvEditor({ agent }: { agent: Agent }) {
+  const [rows, setRows] = useState<Row[] | null>(null);
+  return (
+    <section>
+      <h2>Environment</h2>
+      {agent.envKeys.length > 0 ? (
+        <ul class="env-keys">
+          {agent.envKeys.map((key) => (
+            <li key={key}>
+              <code>{key}</code> <span class="muted">set, hidden</span>
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <p class="muted">
+          No variables yet. Tokens and settings that the agent's commands need belong here, not into messages.
+        </p>
+      )}
+      {rows === null ? (
+        <button
+          type="button"
+          onClick={() => setRows([...agent.envKeys.map((key) => ({ key, value: "", isStored: true })), emptyRow()])}
+        >
+          {agent.envKeys.length > 0 ? "Replace the environment …" : "Add variables …"}
+        </button>
+      ) : (
+        <EnvForm agent={agent} rows={rows} setRows={setRows} />
+      )}
+    </section>
+  );
+}
+
+function EnvForm({ agent, rows, setRows }: { agent: Agent; rows: Row[]; setRows: (rows: Row[] | null) => void }) {
+  const task = useTask(async () => {
+    await setEnv(agent.id, toEnv(rows));
+    setRows(null);
+  });
+  const change = (at: number, part: Partial<Row>) =>
+    setRows(rows.map((row, index) => (index === at ? { ...row, ...part } : row)));
+  const onPaste = (at: number) => (event: ClipboardEvent) => {
+    const pasted = readDotEnv(event.clipboardData?.getData("text") ?? "");
+    if (pasted.length === 0) return;
+    event.preventDefault();
+    const names = new Set(pasted.map(({ key }) => key));
+    setRows([...rows.filter((row, index) => index !== at && !names.has(row.key)), ...pasted, emptyRow()]);
+  };
+  return (
+    <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
+      <p class="muted">
+        This replaces everything: values are stored on the host alone and nobody can read them back. A <code>.env</code>{" "}
+        file can be pasted into a name.
+      </p>
+      <ul class="env-rows">
+        {rows.map((row, at) => (
+          <li key={at}>
+            <input
+              aria-label={`Name of variable ${at + 1}`}
+              placeholder="NAME"
+              value={row.key}
+              readOnly={row.isStored}
+              spellcheck={false}
+              autocomplete="off"
+              onInput={(event) => change(at, { key: event.currentTarget.value })}
+              onPaste={onPaste(at)}
+            />
+            <input
+              aria-label={`Value of ${row.key || `variable ${at + 1}`}`}
+              type="password"
+              autocomplete="new-password"
+              value={row.value}
+              placeholder={row.isStored ? "type the value again" : "value"}
+              onInput={(event) => change(at, { value: event.currentTarget.value })}
+            />
+            <button
+              type="button"
+              class="quiet"
+              aria-label={`Remove ${row.key || `variable ${at + 1}`}`}
+              onClick={() => setRows(rows.filter((_, index) => index !== at))}
+            >
+              Remove
+            </button>
+          </li>
+        ))}
+      </ul>
+      {task.failure && (
+        <p class="failure" role="alert">
+          {task.failure}
+        </p>
+      )}
+      <p class="actions">
+        <button type="button" onClick={() => setRows([...rows, emptyRow()])}>
+          One more
+        </button>
+        <button type="button" onClick={() => setRows(null)}>
+          Leave it as it is
+        </button>
+        <button type="submit" class="primary" disabled={task.isBusy}>
+          {task.isBusy ? "Saving …" : "Replace"}
+        </button>
+      </p>
+    </form>
+  );
+}
+
+const emptyRow = (): Row => ({ key: "", value: "", isStored: false });
+
+function toEnv(rows: Row[]): Record<string, string> {
+  const named = rows.filter((row) => row.key.trim() || row.value);
+  const untold = named.find((row) => row.isStored && row.value === "");
+  if (untold) throw new Error(`Type the value of ${untold.key} again, or remove it: the old one cannot be read back.`);
+  const nameless = named.find((row) => !row.key.trim());
+  if (nameless) throw new Error("One value has no name.");
+  return Object.fromEntries(named.map((row) => [row.key.trim(), row.value]));
+}
+
+/** The lines of a `.env` file; none when the text is no such file. */
+function readDotEnv(text: string): Row[] {
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line && !line.startsWith("#"));
+  const rows = lines.map((line) => /^(?:export\s+)?([A-Za-z_]\w*)=(.*)$/.exec(line));
+  if (rows.length === 0 || rows.some((row) => row === null)) return [];
+  return rows.map((row) => ({ key: row![1]!, value: row![2]!.replace(/^(["'])(.*)\1$/, "$2"), isStored: false }));
+}

@@ -1,0 +1,56 @@
+/** A new agent in one field. Where the limit is reached, it says so instead. */
+import { useState } from "preact/hooks";
+import { agents, createAgent } from "../agents.ts";
+import { go } from "../router.tsx";
+import type { Me } from "../session.ts";
+import { useTask } from "./use-task.ts";
+
+export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean }) {
+  const [name, setName] = useState("");
+  const [runtime, setRuntime] = useState<"claude" | "shell">("claude");
+  const task = useTask(async () => {
+    const agent = await createAgent(name.trim(), runtime);
+    setName("");
+    go(`/agents/${agent.id}`);
+  });
+  const limit = me.limits.agents;
+  if ((agents.value?.length ?? 0) >= limit)
+    return (
+      <p class="new-agent full">All {limit} agents are in use. Delete one in its settings to make room for another.</p>
+    );
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (name.trim()) void task.run();
+  };
+  return (
+    <form class={`new-agent ${isFirst ? "first" : ""}`} onSubmit={submit}>
+      <div class="row">
+        <input
+          aria-label="Name of a new agent"
+          placeholder="New agent: a name"
+          maxLength={64}
+          value={name}
+          autocomplete="off"
+          onInput={(event) => setName(event.currentTarget.value)}
+        />
+        <button type="submit" class={isFirst ? "primary" : ""} disabled={task.isBusy}>
+          Create
+        </button>
+      </div>
+      {(name !== "" || isFirst) && (
+        <label class="runtime">
+          Runs{" "}
+          <select value={runtime} onChange={(event) => setRuntime(event.currentTarget.value as "claude" | "shell")}>
+            <option value="claude">Claude Code</option>
+            <option value="shell">your messages as shell scripts</option>
+          </select>
+        </label>
+      )}
+      {task.failure && (
+        <p class="failure" role="alert">
+          {task.failure}
+        </p>
+      )}
+    </form>
+  );
+}

@@ -1,0 +1,131 @@
+/** One run: the message, what the agent did, how it ended. The transcript is fetched when it comes near the view. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Run } from "@berth/shared/resources";
+import { formatBytes, formatCost, formatCount, formatDuration } from "../format.ts";
+import { logs } from "../live.ts";
+import type { RunLog } from "../run-logs.ts";
+import { LongText } from "../transcript/long-text.tsx";
+import { Markdown } from "../transcript/markdown.tsx";
+import { Transcript } from "../transcript/transcript.tsx";
+import { tellRun } from "../words.ts";
+import { Ago, now } from "./ago.tsx";
+import { Badge } from "./badge.tsx";
+
+export function RunSection({ run }: { run: Run }) {
+  const section = useRef<HTMLElement>(null);
+  const log = useNearLog(run, section);
+  const isLive = run.endedAt === null;
+  return (
+    <article class="run" ref={section} aria-label={`Message: ${run.prompt.slice(0, 80)}`}>
+      <div class="prompt">
+        <LongText text={run.prompt} />
+        <p class="muted">
+          {run.trigger.kind === "webhook" && "From a webhook, "}
+          <Ago time={run.createdAt} />
+        </p>
+      </div>
+      <RunBody run={run} log={log} />
+      {isLive ? <Going run={run} log={log} /> : <End run={run} />}
+    </article>
+  );
+}
+
+/** Follows the run's log from when the section comes near the view. */
+function useNearLog(run: Run, section: { current: HTMLElement | null }): RunLog | null {
+  const [isNear, setNear] = useState(run.endedAt === null);
+  const [log, setLog] = useState<RunLog | null>(null);
+  const canAsk = isNear && run.status !== "pending";
+  useEffect(() => {
+    if (isNear || !section.current) return;
+    const root = section.current.closest(".scroller");
+    const observer = new IntersectionObserver(
+      (entries) => entries.some(({ isIntersecting }) => isIntersecting) && setNear(true),
+      { root, rootMargin: "600px 0px" },
+    );
+    observer.observe(section.current);
+    return () => observer.disconnect();
+  }, [isNear]);
+  useEffect(() => {
+    if (!canAsk) return;
+    const watched = logs.watch(run.id);
+    setLog(watched.log);
+    return watched.release;
+  }, [run.id, canAsk]);
+  return log;
+}
+
+/** The transcript once it is here; until then the result, which the gateway knows without the host. */
+function RunBody({ run, log }: { run: Run; log: RunLog | null }) {
+  const state = log?.state.value ?? "loading";
+  void log?.version.value;
+  const isLive = run.endedAt === null;
+  const hasItems = (log?.fold.items.length ?? 0) > 0;
+  if (log && (hasItems || state === "complete" || isLive) && !(state === "loading" && !isLive))
+    return <Transcript log={log} isLive={isLive} />;
+  if (isLive) return null;
+  return (
+    <div class="transcript">
+      {run.result && (
+        <div class="item text">
+          <Markdown text={run.result} />
+        </div>
+      )}
+      {state === "gone" && (
+        <p class="item note quiet">The host has no transcript of this run any more; only its result is left.</p>
+      )}
+    </div>
+  );
+}
+
+function Going({ run, log }: { run: Run; log: RunLog | null }) {
+  const told = tellRun(run);
+  void log?.version.value;
+  const isSilent = (log?.fold.items.length ?? 0) === 0;
+  const elapsed = run.startedAt
+    ? formatDuration(Math.max(0, Math.floor((now.value - Date.parse(run.startedAt)) / 1000) * 1000))
+    : "";
+  return (
+    <div class="end going">
+      <Badge told={told} />
+      {run.status === "running" && elapsed && <span class="muted">since {elapsed}</span>}
+      <Cost run={run} />
+      {told.advice && <p class="advice">{told.advice}</p>}
+      {run.status === "running" && isSilent && <span class="muted">No output yet</span>}
+    </div>
+  );
+}
+
+function End({ run }: { run: Run }) {
+  const told = tellRun(run);
+  const took = run.startedAt && run.endedAt ? Date.parse(run.endedAt) - Date.parse(run.startedAt) : null;
+  return (
+    <div class={`end ${told.tone}`}>
+      <Badge told={told} />
+      {took !== null && <span class="muted">{formatDuration(took)}</span>}
+      <Cost run={run} />
+      {told.advice && <p class="advice">{told.advice}</p>}
+      {run.stderrTail && (
+        <details open={run.reason === "nonzero_exit"}>
+          <summary>Error output</summary>
+          <LongText text={run.stderrTail} />
+          <p class="muted">
+            <a href={`/v1/runs/${run.id}/stderr`} target="_blank" rel="noopener">
+              All of it
+            </a>
+          </p>
+        </details>
+      )}
+    </div>
+  );
+}
+
+function Cost({ run: { usage, logBytes } }: { run: Run }) {
+  const input = usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens;
+  const words = `${formatCount(input)} tokens in (${formatCount(usage.cacheReadTokens)} from cache), ${formatCount(usage.outputTokens)} out; log ${formatBytes(logBytes)}`;
+  if (input + usage.outputTokens === 0) return null;
+  return (
+    <span class="muted" title={words}>
+      {formatCost(usage.costUsd)} · {formatCount(input + usage.outputTokens)} tokens
+    </span>
+  );
+}

@@ -1,0 +1,74 @@
+/** Where one can go: agents first, then the rest. A new page is one more line in `places`. */
+import { agents } from "../agents.ts";
+import { Link } from "../router.tsx";
+import { signOut, type Me } from "../session.ts";
+import { AgentLine, tellAgent } from "./agent-line.tsx";
+import { Badge } from "./badge.tsx";
+import { Brand } from "./icons.tsx";
+import { NewAgent } from "./new-agent.tsx";
+import { useTask } from "./use-task.ts";
+
+const places: { href: string; name: string; forAdmins?: true }[] = [
+  { href: "/runs", name: "Runs" },
+  { href: "/tokens", name: "Tokens" },
+  { href: "/users", name: "Users", forAdmins: true },
+  { href: "/hosts", name: "Hosts", forAdmins: true },
+];
+
+export function Sidebar({ me }: { me: Me }) {
+  const task = useTask(signOut);
+  const mine = places.filter((place) => !place.forAdmins || me.role === "admin");
+  return (
+    <>
+      <Link class="brand" href="/">
+        <Brand /> Berth
+      </Link>
+      <nav aria-label="Agents" class="agents">
+        <h2>
+          Agents <span class="count">{agents.value ? `${agents.value.length} of ${me.limits.agents}` : ""}</span>
+        </h2>
+        <ul>
+          {agents.value?.map((agent) => (
+            <li key={agent.id}>
+              <Link href={`/agents/${agent.id}`} within>
+                <Badge told={tellAgent(agent)} quiet />
+                <span class="name">{agent.name}</span>
+                <span class="last">
+                  <AgentLine agent={agent} />
+                </span>
+              </Link>
+            </li>
+          ))}
+        </ul>
+        {agents.value && agents.value.length > 0 && <NewAgent me={me} />}
+      </nav>
+      <nav aria-label="Pages" class="places">
+        <ul>
+          {mine.map(({ href, name }) => (
+            <li key={href}>
+              <Link href={href} within>
+                {name}
+              </Link>
+            </li>
+          ))}
+          <li>
+            <a href="/docs">API</a>
+          </li>
+        </ul>
+      </nav>
+      <div class="who">
+        <span class="name" title={me.role === "admin" ? "Admin" : "User"}>
+          {me.user.name}
+        </span>
+        <button type="button" class="quiet" onClick={() => void task.run()} disabled={task.isBusy}>
+          Sign out
+        </button>
+        {task.failure && (
+          <p class="failure" role="alert">
+            {task.failure}
+          </p>
+        )}
+      </div>
+    </>
+  );
+}

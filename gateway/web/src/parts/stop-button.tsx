@@ -1,0 +1,36 @@
+/** Stops a run: every process of it, wherever it forked. */
+import type { Run } from "@berth/shared/resources";
+import { ApiError, post } from "../api.ts";
+import { noteRuns } from "../live.ts";
+import { StopIcon } from "./icons.tsx";
+import { useTask } from "./use-task.ts";
+
+export function StopButton({ run, large = false }: { run: Run; large?: boolean }) {
+  const task = useTask(() => stopRun(run.id));
+  return (
+    <>
+      <button
+        type="button"
+        class={large ? "stop large" : "stop"}
+        onClick={() => void task.run()}
+        disabled={task.isBusy}
+      >
+        <StopIcon /> {task.isBusy ? "Stopping …" : "Stop"}
+      </button>
+      {task.failure && (
+        <span class="failure" role="alert">
+          {task.failure}
+        </span>
+      )}
+    </>
+  );
+}
+
+async function stopRun(id: string): Promise<void> {
+  try {
+    noteRuns([await post<Run>(`/v1/runs/${id}/cancel`)]);
+  } catch (error) {
+    // It ended by itself in the meantime, and its end is told by the socket.
+    if (!(error instanceof ApiError) || error.code !== "conflict") throw error;
+  }
+}

@@ -1,0 +1,27 @@
+/** A call that a button starts: whether it is under way, and why it failed. */
+import { useRef, useState } from "preact/hooks";
+import { explain } from "../api.ts";
+
+export function useTask<A extends unknown[]>(work: (...args: A) => Promise<unknown>) {
+  const [isBusy, setBusy] = useState(false);
+  const [failure, setFailure] = useState<string | null>(null);
+  const busy = useRef(false);
+  /** Starts it, unless it is under way already; answers whether it went well. */
+  const run = async (...args: A): Promise<boolean> => {
+    if (busy.current) return false;
+    busy.current = true;
+    setBusy(true);
+    setFailure(null);
+    try {
+      await work(...args);
+      return true;
+    } catch (error) {
+      setFailure(explain(error));
+      return false;
+    } finally {
+      busy.current = false;
+      setBusy(false);
+    }
+  };
+  return { run, isBusy, failure, clear: () => setFailure(null) };
+}

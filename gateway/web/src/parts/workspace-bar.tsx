@@ -1,0 +1,112 @@
+/** The bar above every page: how the workspace is, live. */
+import { connection, refusal, workspace } from "../live.ts";
+import { formatBytes, plural } from "../format.ts";
+import type { Me } from "../session.ts";
+import { hostName } from "../hosts.ts";
+import { tellWorkspace } from "../words.ts";
+import { Badge } from "./badge.tsx";
+import { Meter } from "./meter.tsx";
+import { Link } from "../router.tsx";
+
+export function WorkspaceBar({ me }: { me: Me }) {
+  const space = workspace.value ?? me.workspace;
+  const { memory, cpu, disk, connections, activeRuns, hostId } = space;
+  const memoryWords = `${formatBytes(memory.usedBytes)} of ${formatBytes(memory.limitBytes)}`;
+  const diskWords = `${formatBytes(disk.usedBytes)} of ${formatBytes(disk.limitBytes)}`;
+  const cpuOfAll = cpu.percent / Math.max(cpu.cores, 0.01);
+  const isLost = connection.value.kind !== "open";
+  return (
+    <section class={`bar ${isLost ? "stale" : ""}`} aria-label="Workspace">
+      <Badge told={tellWorkspace(space)} />
+      <span class="fact host" title="The machine on which your workspace runs">
+        <span class="label">Host</span> {hostId ? hostName(hostId) : "none yet"}
+      </span>
+      <span class="fact memory" title={`Memory: ${memoryWords}. The mark is at ${formatBytes(memory.warnBytes)}.`}>
+        <span class="label">Memory</span>
+        <Meter
+          label="Memory"
+          words={memoryWords}
+          used={memory.usedBytes}
+          limit={memory.limitBytes}
+          mark={memory.warnBytes}
+        />
+        <span class="value">
+          {formatBytes(memory.usedBytes)} <span class="of">of {formatBytes(memory.limitBytes)}</span>
+        </span>
+      </span>
+      <span
+        class="fact cpu"
+        title={`CPU: ${Math.round(cpu.percent)} % of one core; ${plural(cpu.cores, "core")} at most`}
+      >
+        <span class="label">CPU</span>
+        <Meter label="CPU" words={`${Math.round(cpuOfAll)} percent`} used={cpuOfAll} limit={100} />
+        <span class="value">{Math.round(cpuOfAll)} %</span>
+      </span>
+      <span class="fact disk" title={`Disk: ${diskWords}`}>
+        <span class="label">Disk</span>
+        <Meter
+          label="Disk"
+          words={diskWords}
+          used={disk.usedBytes}
+          limit={disk.limitBytes}
+          mark={disk.limitBytes * 0.9}
+        />
+        <span class="value">{formatBytes(disk.usedBytes)}</span>
+      </span>
+      <span class="fact" title="Runs in progress">
+        <span class="label">Runs</span> {activeRuns} of {me.limits.concurrentRuns}
+      </span>
+      <span class="fact connections" title="Open connections to your workspace: tabs, terminals, API clients">
+        <span class="label">Connections</span> {connections}
+      </span>
+    </section>
+  );
+}
+
+/** What a person should know now, and what to do about it. Nothing while all is well. */
+export function Warnings({ me }: { me: Me }) {
+  const space = workspace.value ?? me.workspace;
+  const lost = connection.value.kind === "lost" ? connection.value : null;
+  const told = tellWorkspace(space);
+  return (
+    <div class="warnings">
+      {me.demoModel && (
+        <p class="warning quiet">
+          <strong>Demo model.</strong> Answers are canned. For a real model an admin sets <code>ANTHROPIC_API_KEY</code>{" "}
+          or <code>BERTH_MODEL_URL</code> and starts Berth again.
+        </p>
+      )}
+      <div role="status">
+        {lost && (
+          <p class="warning warn">
+            <strong>Not connected.</strong> {lost.why} Trying again by itself; runs go on meanwhile and nothing is lost.
+          </p>
+        )}
+        {refusal.value && (
+          <p class="warning bad">
+            <strong>The workspace cannot start.</strong> {refusal.value.detail}
+          </p>
+        )}
+        {space.status === "failed" && !refusal.value && (
+          <p class="warning bad">
+            <strong>The workspace failed.</strong> {told.advice}
+          </p>
+        )}
+        {space.memory.warning && (
+          <p class="warning warn">
+            <strong>Memory is nearly full:</strong> {formatBytes(space.memory.usedBytes)} of{" "}
+            {formatBytes(space.memory.limitBytes)}. At the limit the biggest process is ended.{" "}
+            <Link href="/">Stop a run</Link>, or ask agents for smaller steps.
+          </p>
+        )}
+        {space.disk.limitBytes > 0 && space.disk.usedBytes > space.disk.limitBytes * 0.9 && (
+          <p class="warning warn">
+            <strong>The disk is nearly full:</strong> {formatBytes(space.disk.usedBytes)} of{" "}
+            {formatBytes(space.disk.limitBytes)}. Delete files or agents that you no longer need; when it is full, runs
+            fail.
+          </p>
+        )}
+      </div>
+    </div>
+  );
+}

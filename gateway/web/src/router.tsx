@@ -1,0 +1,49 @@
+/** Where the page is: the path as a signal, links that change it without loading, titles and focus that follow. */
+import { signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+
+export const path = signal(location.pathname);
+addEventListener("popstate", () => (path.value = location.pathname));
+
+/** Goes to a path of this page; `replace` leaves no step to come back to. */
+export function go(to: string, { replace = false } = {}): void {
+  if (replace) history.replaceState(null, "", to);
+  else history.pushState(null, "", to);
+  path.value = location.pathname;
+}
+
+/** The parts of the path that the pattern names (`/agents/:id`), or null when it does not fit. */
+export function match(pattern: string, current: string): Record<string, string> | null {
+  const wanted = pattern.split("/");
+  const there = current.replace(/(.)\/$/, "$1").split("/");
+  if (wanted.length !== there.length) return null;
+  const found: Record<string, string> = {};
+  for (const [at, part] of wanted.entries()) {
+    if (part.startsWith(":")) found[part.slice(1)] = decodeURIComponent(there[at]!);
+    else if (part !== there[at]) return null;
+  }
+  return found;
+}
+
+interface LinkProps {
+  href: string;
+  class?: string;
+  /** Whether it is also current on the pages below it. */
+  within?: boolean;
+  children?: ComponentChildren;
+}
+
+/** A link within the page; marked as current where it leads to. */
+export function Link({ href, children, within, class: name }: LinkProps) {
+  const isHere = path.value === href || (within && path.value.startsWith(`${href}/`));
+  const follow = (event: MouseEvent) => {
+    if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    go(href);
+  };
+  return (
+    <a class={name} href={href} aria-current={isHere ? "page" : undefined} onClick={follow}>
+      {children}
+    </a>
+  );
+}

@@ -1,0 +1,83 @@
+/** Who is signed in: by link, by token, until sign-out or until the session ends. */
+import { signal } from "@preact/signals";
+import type { Workspace } from "@berth/shared/resources";
+import { ApiError, call, explain, get, onSignedOut, post } from "./api.ts";
+import { forgetAgents, loadAgents } from "./agents.ts";
+import { startLive, stopLive, workspace } from "./live.ts";
+
+export interface Me {
+  user: { id: string; name: string; role: "user" | "admin"; createdAt: string };
+  role: "user" | "admin";
+  limits: { agents: number; concurrentRuns: number; memoryBytes: number; cpus: number };
+  workspace: Workspace;
+  demoModel: boolean;
+}
+
+export type Session =
+  | { kind: "unknown" }
+  | { kind: "out"; why: string | null }
+  | { kind: "unreachable"; why: string }
+  | { kind: "in"; me: Me };
+export const session = signal<Session>({ kind: "unknown" });
+
+const otherTabs = new BroadcastChannel("berth.session");
+otherTabs.onmessage = () => void loadSession();
+
+/** Finds out who is signed in; a code in the fragment (from a printed link) is used up first. */
+export async function startSession(): Promise<void> {
+  onSignedOut(() => {
+    if (session.value.kind === "in")
+      end("Your session has ended. Sign in again to go on; nothing was lost, and runs go on.");
+  });
+  const code = new URLSearchParams(location.hash.slice(1)).get("code");
+  if (!code) return loadSession();
+  history.replaceState(null, "", location.pathname);
+  const failure = await signIn({ code });
+  if (failure) await loadSession(failure);
+}
+
+/** Signs in with a code or a token; answers null, or why not. */
+export async function signIn(credential: { code: string } | { token: string }): Promise<string | null> {
+  try {
+    await post("/session", credential);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code === "offline") return explain(error);
+    return "code" in credential
+      ? "This sign-in link is used up or older than 10 minutes. Ask for a new one, or print it with: npm run -s link -- NAME"
+      : "This token is not accepted: it is mistyped, expired, revoked, or of another Berth.";
+  }
+  await loadSession();
+  otherTabs.postMessage("in");
+  return null;
+}
+
+export async function signOut(): Promise<void> {
+  await call("DELETE", "/session");
+  end("You are signed out.");
+  otherTabs.postMessage("out");
+}
+
+async function loadSession(failure: string | null = null): Promise<void> {
+  try {
+    const me = await get<Me>("/v1/me");
+    const isOther = session.value.kind === "in" && session.value.me.user.id !== me.user.id;
+    if (isOther) end(null);
+    workspace.value ??= me.workspace;
+    session.value = { kind: "in", me };
+    startLive();
+    void loadAgents();
+  } catch (error) {
+    const isOut = error instanceof ApiError && error.code !== "offline";
+    if (isOut && session.value.kind !== "out") end(failure);
+    else if (!isOut && session.value.kind !== "in") session.value = { kind: "unreachable", why: explain(error) };
+  }
+}
+
+/** Reloads what `/v1/me` says. */
+export const refreshSession = () => loadSession();
+
+function end(why: string | null): void {
+  stopLive();
+  forgetAgents();
+  session.value = { kind: "out", why };
+}

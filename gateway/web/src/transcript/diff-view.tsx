@@ -1,0 +1,48 @@
+/** An edit of a file: removed and added lines, signs and colours both. */
+import { useState } from "preact/hooks";
+import { plural } from "../format.ts";
+import { showable } from "../plain-text.ts";
+import { foldDiff, type DiffLine } from "./diff.ts";
+
+const mostLines = 400;
+const names = { "+": "added", "-": "removed", " ": "same" } as const;
+
+export function DiffView({ lines, label }: { lines: DiffLine[]; label: string }) {
+  const [isWhole, setWhole] = useState(false);
+  const folded = foldDiff(lines);
+  const shown = isWhole ? folded : folded.slice(0, mostLines);
+  return (
+    <>
+      <div class="diff" tabIndex={0} role="region" aria-label={label}>
+        {shown.map((line) =>
+          typeof line === "number" ? (
+            <div class="skipped">⋯ {plural(line, "equal line")}</div>
+          ) : (
+            <div class={names[line.sign]}>
+              <span class="sign">{line.sign}</span>
+              {showable(line.text.slice(0, 2000)) || " "}
+            </div>
+          ),
+        )}
+      </div>
+      {shown.length < folded.length && (
+        <p class="more">
+          <button type="button" class="quiet" onClick={() => setWhole(true)}>
+            Show all {plural(folded.length, "line")}
+          </button>
+        </p>
+      )}
+    </>
+  );
+}
+
+/** `+3 −1`. */
+export function DiffCount({ lines }: { lines: DiffLine[] }) {
+  const count = (sign: DiffLine["sign"]) => lines.reduce((sum, line) => sum + (line.sign === sign ? 1 : 0), 0);
+  const [added, removed] = [count("+"), count("-")];
+  return (
+    <span class="diff-count" aria-label={`${added} added, ${removed} removed`}>
+      <span class="added">+{added}</span> <span class="removed">−{removed}</span>
+    </span>
+  );
+}

@@ -1,0 +1,44 @@
+/** One item of a transcript. */
+import type { Item } from "./items.ts";
+import { LongText } from "./long-text.tsx";
+import { Markdown } from "./markdown.tsx";
+import { ToolCall } from "./tool-call.tsx";
+import { showable } from "../plain-text.ts";
+
+export function ItemView({ item, isLive }: { item: Item; isLive: boolean }) {
+  const nested = item.isNested ? "nested" : "";
+  switch (item.kind) {
+    case "text":
+      return (
+        <div class={`item text ${nested} ${item.isOpen && isLive ? "open" : ""}`}>
+          <Markdown text={item.text} />
+        </div>
+      );
+    case "thinking":
+      return item.text.trim() ? (
+        <details class={`item thinking ${nested}`}>
+          <summary>Thinking</summary>
+          <LongText text={item.text} />
+        </details>
+      ) : null;
+    case "tool":
+      return (
+        <div class={`item ${nested}`}>
+          <ToolCall item={item} isLive={isLive} />
+        </div>
+      );
+    case "output":
+      return <pre class="item plain output">{showable(item.text.replace(/\n$/, "")) || " "}</pre>;
+    case "note":
+      return <p class={`item note ${item.tone}`}>{showable(item.text.slice(0, 4000))}</p>;
+    case "raw":
+      return (
+        <details class="item raw">
+          <summary>Event: {showable(item.name.slice(0, 60))}</summary>
+          <LongText text={item.text} />
+        </details>
+      );
+    case "gone":
+      return null;
+  }
+}

@@ -1,0 +1,45 @@
+/** What a run's transcript is made of. An item changes in place while it is written; `rev` tells those who drew it. */
+
+interface Drawn {
+  rev: number;
+  /** Whether it belongs to a helper that the agent started. */
+  isNested: boolean;
+}
+export interface TextItem extends Drawn {
+  kind: "text" | "thinking";
+  text: string;
+  /** Still being written. */
+  isOpen: boolean;
+}
+export interface ToolItem extends Drawn {
+  kind: "tool";
+  toolId: string;
+  name: string;
+  /** Null while it is being written. */
+  input: Record<string, unknown> | null;
+  output: string | null;
+  isError: boolean;
+  isOpen: boolean;
+  /** Whether a person unfolded it; kept here, for what is out of sight is not drawn. */
+  isUnfolded: boolean | null;
+}
+export interface OutputItem extends Drawn {
+  kind: "output";
+  text: string;
+}
+export interface NoteItem extends Drawn {
+  kind: "note";
+  text: string;
+  tone: "quiet" | "bad";
+}
+/** An event that this page has no picture of. */
+export interface RawItem extends Drawn {
+  kind: "raw";
+  name: string;
+  text: string;
+}
+/** What turned out not to be part of the transcript. */
+export interface GoneItem extends Drawn {
+  kind: "gone";
+}
+export type Item = TextItem | ToolItem | OutputItem | NoteItem | RawItem | GoneItem;

@@ -1,0 +1,26 @@
+/** Text as it is, its head first: the rest comes in steps, for a megabyte at once would hold up the page. */
+import { useState } from "preact/hooks";
+import { formatBytes } from "../format.ts";
+import { headOf, showable } from "../plain-text.ts";
+
+const firstChars = 6000;
+const stepChars = 60_000;
+
+export function LongText({ text, class: name = "" }: { text: string; class?: string }) {
+  const [most, setMost] = useState(firstChars);
+  const head = headOf(text, most);
+  const left = text.length - head.length;
+  return (
+    <>
+      <pre class={`plain ${name}`}>{showable(head)}</pre>
+      {left > 0 && (
+        <p class="more">
+          <button type="button" class="quiet" onClick={() => setMost(most + stepChars)}>
+            Show more
+          </button>{" "}
+          <span class="muted">{formatBytes(left)} left</span>
+        </p>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,46 @@
+/** A tool call: one line while folded, with input and output below when unfolded; edits of files show as diffs. */
+import { useMemo, useState } from "preact/hooks";
+import { DiffCount, DiffView } from "./diff-view.tsx";
+import type { ToolItem } from "./items.ts";
+import { LongText } from "./long-text.tsx";
+import { editOf, inputText, shortPath, summarise } from "./tools.ts";
+
+/** Edits up to this size show without a click. */
+const smallEdit = 30;
+
+export function ToolCall({ item, isLive }: { item: ToolItem; isLive: boolean }) {
+  const edit = useMemo(() => editOf(item), [item.input]);
+  const isSmallEdit = edit !== null && edit.lines.length <= smallEdit;
+  const [isUnfolded, setUnfolded] = useState(item.isUnfolded ?? isSmallEdit);
+  const toggle = (event: { currentTarget: HTMLDetailsElement }) => {
+    item.isUnfolded = event.currentTarget.open;
+    setUnfolded(item.isUnfolded);
+  };
+  const isRunning = isLive && item.output === null;
+  return (
+    <details class={`tool ${item.isError ? "failed" : ""}`} open={isUnfolded} onToggle={toggle}>
+      <summary>
+        <span class="tool-name">{item.name.slice(0, 60)}</span>
+        <span class="tool-about">{summarise(item)}</span>
+        {edit && <DiffCount lines={edit.lines} />}
+        {isRunning && <span class="spinner" role="img" aria-label="running" />}
+        {item.isError && <span class="tool-failed">failed</span>}
+      </summary>
+      {isUnfolded && (
+        <div class="tool-body">
+          {edit ? (
+            <DiffView lines={edit.lines} label={`Changes in ${shortPath(edit.path)}`} />
+          ) : (
+            <LongText text={inputText(item)} class="input" />
+          )}
+          {!(edit && !item.isError) && item.output !== null && (
+            <>
+              <p class="tool-label">{item.isError ? "It failed with" : "Output"}</p>
+              {item.output.trim() ? <LongText text={item.output} /> : <p class="muted">Nothing was printed.</p>}
+            </>
+          )}
+        </div>
+      )}
+    </details>
+  );
+}

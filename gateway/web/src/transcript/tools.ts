@@ -1,0 +1,53 @@
+/** What a tool call is about, in a few words, and the edits in it. Pure. */
+import { diffLines, type DiffLine } from "./diff.ts";
+import type { ToolItem } from "./items.ts";
+
+/** What stands beside the tool's name while it is folded. */
+export function summarise({ name, input }: ToolItem): string {
+  const text = (key: string) => (typeof input?.[key] === "string" ? input[key] : "");
+  switch (name) {
+    case "Bash":
+      return firstLine(text("command"));
+    case "Read":
+    case "Write":
+    case "Edit":
+    case "MultiEdit":
+    case "NotebookEdit":
+      return shortPath(text("file_path") || text("notebook_path"));
+    case "Grep":
+    case "Glob":
+      return [text("pattern"), shortPath(text("path"))].filter(Boolean).join(" in ");
+    default:
+      return firstLine(text("description") || text("query") || text("url") || text("prompt") || text("subject"));
+  }
+}
+
+export interface FileEdit {
+  path: string;
+  lines: DiffLine[];
+}
+
+/** The edit of a file that the call makes, or null. */
+export function editOf({ name, input }: ToolItem): FileEdit | null {
+  if (!input) return null;
+  const text = (value: unknown) => (typeof value === "string" ? value : "");
+  const path = text(input["file_path"]);
+  if (name === "Write") return { path, lines: diffLines("", text(input["content"])) };
+  if (name === "Edit") return { path, lines: diffLines(text(input["old_string"]), text(input["new_string"])) };
+  if (name === "MultiEdit" && Array.isArray(input["edits"])) {
+    const edits = input["edits"].slice(0, 200) as ({ old_string?: unknown; new_string?: unknown } | null)[];
+    return { path, lines: edits.flatMap((edit) => diffLines(text(edit?.old_string), text(edit?.new_string))) };
+  }
+  return null;
+}
+
+/** The input as it is, for what has no picture of its own. */
+export function inputText({ name, input }: ToolItem): string {
+  if (!input) return "";
+  if (name === "Bash" && typeof input["command"] === "string") return input["command"];
+  return JSON.stringify(input, null, 2);
+}
+
+const firstLine = (text: string) => text.trim().split("\n", 1)[0]!.slice(0, 200);
+/** Without the agent's own directory, in which most paths are. */
+export const shortPath = (path: string) => path.replace(/^\/workspace\/agent-[A-Za-z0-9_-]+\//, "");
