@@ -21,31 +21,41 @@ export interface Cluster {
   close(): Promise<void>;
 }
 
+export interface ClusterOptions {
+  settings: Settings;
+  /** The environment of both processes. */
+  env: NodeJS.ProcessEnv;
+  /** Takes each line that a person should see. */
+  tell(line: string): void;
+  /** Ends a start in progress. */
+  signal?: AbortSignal;
+}
+
 /**
- * Starts both, the host agent joined to the gateway, and answers when `/readyz` does. `env` is the environment of both. Lines
- * for a person go to `tell`. Throws a SetupError when one of them refuses its settings; nothing is left running then.
+ * Starts both, the host agent joined to the gateway, and answers when the host has reported and `/readyz` says so. Throws a
+ * SetupError when one of them refuses its settings; nothing is left running then.
  */
-export async function startCluster(
-  settings: Settings,
-  env: NodeJS.ProcessEnv,
-  tell: (line: string) => void,
-): Promise<Cluster> {
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const { settings, env, signal } = options;
   const files = await bundle("gateway", "cli", "host");
   const url = localUrl(settings);
-  const logs = join(resolve(settings.BERTH_DATA_DIR), "logs");
-  const gateway = keepRunning("gateway", files.gateway, env, logs, tell);
-  const children = [gateway];
+  const children: Child[] = [];
   const close = async () => {
     await Promise.all(children.map((child) => child.close()));
   };
+  const keep = (name: string, file: string, more: NodeJS.ProcessEnv = {}) => {
+    const kept = keepRunning(name, file, { ...options, env: { ...env, ...more } });
+    children.push(kept.child);
+    return { ...kept, until: (isTrue: () => Promise<boolean>) => until(kept.child, isTrue, signal) };
+  };
   try {
-    await untilOwn(gateway, join(settings.BERTH_DATA_DIR, "gateway.pid"));
-    await untilAnswers(gateway, `${url}/healthz`);
+    const gateway = keep("gateway", files.gateway);
+    await gateway.until(() => isPidOf(gateway.child, join(settings.BERTH_DATA_DIR, "gateway.pid")));
+    await gateway.until(() => answers(`${url}/healthz`));
     const joined = { BERTH_GATEWAY_URL: settings.BERTH_GATEWAY_URL ?? url, ...(await joinToken(settings, env)) };
-    const host = keepRunning("host", files.host, { ...env, ...joined }, logs, tell);
-    children.push(host);
-    await untilOwn(host, join(settings.BERTH_HOST_DATA_DIR, "host.pid"));
-    await untilAnswers(host, `${url}/readyz`);
+    const host = keep("host", files.host, joined);
+    await host.until(async () => host.events.has("gateway.reached"));
+    await host.until(() => answers(`${url}/readyz`));
   } catch (error) {
     await close();
     throw error;
@@ -66,40 +76,41 @@ export function localUrl({ BERTH_LISTEN: listen, BERTH_PORT: port }: Settings): 
   return `http://${anywhere[listen] ?? (listen.includes(":") ? `[${listen}]` : listen)}:${port}`;
 }
 
-function keepRunning(
-  name: string,
-  file: string,
-  env: NodeJS.ProcessEnv,
-  logs: string,
-  tell: (line: string) => void,
-): Child {
-  const log = openLogFile(join(logs, `${name}.log`));
-  return new Child({
+/** The child, and the names of the events that it has logged. */
+function keepRunning(name: string, file: string, { settings, env, tell }: ClusterOptions) {
+  const log = openLogFile(join(resolve(settings.BERTH_DATA_DIR), `logs/${name}.log`));
+  const events = new Set<string>();
+  const child = new Child({
     file,
     env,
     onLine(line) {
       log.write(line);
-      const text = forPerson(line);
+      const facts = parseLogLine(line);
+      if (facts) events.add(String(facts["event"]));
+      const text = facts ? forPerson(facts) : line;
       if (text) tell(`${name}: ${text}`);
     },
     onEnd(how, pauseMs) {
       if (pauseMs !== null) tell(`${name}: ${how}; it starts again in ${pauseMs / 1000} s`);
     },
   });
+  return { child, events };
 }
 
-/** A warning or an error of the log in words, or a line that is no log line; null for what is only for the file. */
-function forPerson(line: string): string | null {
-  if (!line.startsWith("{")) return line;
+function parseLogLine(line: string): Record<string, unknown> | null {
+  if (!line.startsWith("{")) return null;
   try {
-    const { at: _, level, event, ...facts } = JSON.parse(line) as Record<string, unknown>;
-    if (level === "info") return null;
-    return `${String(level)} ${String(event)} ${Object.entries(facts)
-      .map(([key, value]) => `${key}=${String(value)}`)
-      .join(" ")}`;
+    return JSON.parse(line) as Record<string, unknown>;
   } catch {
-    return line;
+    return null;
   }
+}
+
+/** A warning or an error in words; null for what is only for the file. */
+function forPerson({ at: _, level, event, ...facts }: Record<string, unknown>): string | null {
+  if (level === "info") return null;
+  const words = Object.entries(facts).map(([key, value]) => `${key}=${String(value)}`);
+  return [level, event, ...words].join(" ");
 }
 
 /** A token for a host that has no identity yet; the operator's own token and an identity go first. */
@@ -108,29 +119,28 @@ async function joinToken(settings: Settings, env: NodeJS.ProcessEnv): Promise<{ 
   return { BERTH_JOIN_TOKEN: await runGatewayCommand(env, "join-token") };
 }
 
-/** Waits until the pid file names the child: whatever answers on its port may be somebody else's. */
-async function untilOwn(child: Child, pidFile: string): Promise<void> {
-  await until(child, () => Promise.resolve(existsSync(pidFile) && Number(readFileSync(pidFile, "utf8")) === child.pid));
+/** Whether the pid file names the child: whatever answers on its port may be somebody else's. */
+async function isPidOf(child: Child, pidFile: string): Promise<boolean> {
+  return existsSync(pidFile) && Number(readFileSync(pidFile, "utf8")) === child.pid;
 }
 
-async function untilAnswers(child: Child, url: string): Promise<void> {
-  await until(child, async () => {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(2000) }).catch(() => null);
-    await answer?.body?.cancel();
-    return answer?.status === 200;
-  });
+async function answers(url: string): Promise<boolean> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(2000) }).catch(() => null);
+  await answer?.body?.cancel();
+  return answer?.status === 200;
 }
 
-async function until(child: Child, isTrue: () => Promise<boolean>): Promise<void> {
+async function until(child: Child, isTrue: () => Promise<boolean>, signal?: AbortSignal): Promise<void> {
   let code: number | null = null;
   void child.settled.then((value) => (code = value));
   const deadline = Date.now() + startDeadlineMs;
   while (!(await isTrue())) {
+    signal?.throwIfAborted();
     // Its own sentence was told already.
     if (code !== null) throw new SetupError("");
     if (Date.now() > deadline)
       throw new Error(
-        `Berth is not ready after ${startDeadlineMs / 1000} s; see the logs directory under BERTH_DATA_DIR.`,
+        `Berth is not ready after ${startDeadlineMs / 1000} s; see the logs directory in BERTH_DATA_DIR.`,
       );
     await sleep(50);
   }

@@ -21,7 +21,9 @@ async function examine(settings: Settings): Promise<number> {
     const { env, isRunning } = await check("settings", () => chooseEnvironment(settings));
     const token = await check("database", () => runGatewayCommand(env, "token", "doctor", "--ttl", "15m"));
     if (!isRunning)
-      own = await check("gateway and host", () => startCluster(parseSettings(env), env, (line) => words.push(line)));
+      own = await check("gateway and host", () =>
+        startCluster({ settings: parseSettings(env), env, tell: (line) => words.push(line) }),
+      );
     const url = localUrl(parseSettings(env));
     await check("gateway", () =>
       expectOk(`${url}/healthz`, "The gateway does not answer: see logs/gateway.log in BERTH_DATA_DIR."),

@@ -40,7 +40,8 @@ export function startReports(deps: ReportDeps, signal: AbortSignal) {
   let held = { epoch: "", rev: 0 };
   let seq = 0;
   let answeredAt = performance.now();
-  let isReaching = true;
+  /** Null until the first attempt. */
+  let isReaching: boolean | null = null;
 
   async function reportOnce(): Promise<void> {
     const since = held.epoch === store.epoch ? held.rev : 0;
@@ -98,7 +99,7 @@ export function startReports(deps: ReportDeps, signal: AbortSignal) {
         if (await latch.next(everyMs, signal)) await hurry.next(gatherMs, signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (isReaching) context.log.warn("report.failed", { error: messageOf(error) });
+        if (isReaching !== false) context.log.warn("report.failed", { error: messageOf(error) });
         isReaching = false;
         await createLatch().next(Math.min(5000, 250 * 2 ** failures++) * (0.75 + Math.random() / 2), signal);
       }
@@ -109,7 +110,7 @@ export function startReports(deps: ReportDeps, signal: AbortSignal) {
     /** Resolves once the gateway holds this revision, so that whoever is told then finds it in the API; after 1 s anyhow. */
     delivered(rev: number): Promise<void> {
       const isHeld = () => held.epoch === store.epoch && held.rev >= rev;
-      if (isHeld() || !isReaching) return Promise.resolve();
+      if (isHeld() || isReaching === false) return Promise.resolve();
       return new Promise((resolve) => {
         const end = () => {
           clearTimeout(timer);
