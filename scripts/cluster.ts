@@ -107,8 +107,9 @@ function parseLogLine(line: string): Record<string, unknown> | null {
 }
 
 /** A warning or an error in words; null for what is only for the file. */
-function forPerson({ at: _, level, event, ...facts }: Record<string, unknown>): string | null {
+function forPerson({ level, event, ...facts }: Record<string, unknown>): string | null {
   if (level === "info") return null;
+  delete facts["at"];
   const words = Object.entries(facts).map(([key, value]) => `${key}=${String(value)}`);
   return [level, event, ...words].join(" ");
 }
