@@ -14,6 +14,8 @@ import { checkCgroups } from "./cgroup.ts";
 import { createDemoModel } from "./demo-model.ts";
 import { connectEngine, type Engine } from "./docker.ts";
 import { createEgressProxy } from "./egress.ts";
+import { endForgotten } from "./entry.ts";
+import { createFiles } from "./files.ts";
 import { createGatewayVerifier } from "./gateway-keys.ts";
 import { createBus, createClock, createLatch, type HostContext } from "./host.ts";
 import { openIdentity } from "./identity.ts";
@@ -26,6 +28,7 @@ import { serveSocket } from "./socket.ts";
 import { openSockets } from "./sockets.ts";
 import { openStore } from "./store.ts";
 import { createStreams } from "./streams.ts";
+import { createTerminals } from "./terminal.ts";
 import { openVolumes } from "./volume.ts";
 import { createWorkspaces } from "./workspace.ts";
 
@@ -76,19 +79,26 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
   const runs = createRuns({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);
   const agentDeps = { context, store, runs, workspaces, volumes, sockets };
+  const entryDeps = { context, engine, store, runs, workspaces, streams };
+  const files = createFiles(entryDeps);
+  const terminals = createTerminals(entryDeps);
   const verify = createGatewayVerifier(context, identity, store);
 
   await reconcilePatiently(workspaces.reconcile, log, closing.signal);
+  await endForgotten(workspaces);
   runs.resume();
   const delivered = (rev: number) => reports.delivered(rev);
-  const app = createServerApp({ ...agentDeps, verify, streams, delivered });
+  const app = createServerApp({ ...agentDeps, verify, streams, files, delivered });
   const server = createServer(getRequestListener(app.fetch, { overrideGlobalObjects: false }));
-  acceptSockets(server, (request, socket, head) => {
-    const ws = new WebSocketServer({ noServer: true, maxPayload: 64 * 1024, handleProtocols: () => "berth.v1" });
+  const socketDeps = { context, store, volumes, bus: context.bus, workspaces, streams, delivered };
+  acceptSockets(server, (request, socket, head, terminal) => {
+    const maxPayload = terminal ? 2 ** 20 : 64 * 1024;
+    const ws = new WebSocketServer({ noServer: true, maxPayload, handleProtocols: () => "berth.v1" });
     verify(request.headers.authorization).then(
       (claims) =>
         ws.handleUpgrade(request, socket, head, (client) => {
-          serveSocket({ context, store, volumes, bus: context.bus, workspaces, streams, delivered }, claims, client).catch((error: unknown) => {
+          const served = terminal ? terminals.serve(claims, terminal.agentId, terminal.query, client) : serveSocket(socketDeps, claims, client);
+          served.catch((error: unknown) => {
             log.error("socket.failed", { userId: claims.sub, error: messageOf(error) });
             client.terminate();
           });
@@ -155,6 +165,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
     async close() {
       closing.abort();
       streams.closeAll("closing");
+      await Promise.race([Promise.all([terminals.close(), files.close()]), createLatch().next(4000)]);
       await runs.close();
       server.close();
       await createLatch().next(200);
@@ -245,10 +256,14 @@ async function listen(server: Server, settings: Settings): Promise<void> {
 }
 
 type Upgrade = Parameters<WebSocketServer["handleUpgrade"]>;
-function acceptSockets(server: Server, onConnect: (request: Upgrade[0], socket: Upgrade[1], head: Upgrade[2]) => void): void {
+type Terminal = { agentId: string; query: URLSearchParams };
+function acceptSockets(server: Server, onConnect: (...upgrade: [Upgrade[0], Upgrade[1], Upgrade[2], Terminal | null]) => void): void {
   server.on("upgrade", (request, socket, head) => {
     socket.on("error", () => socket.destroy());
-    if (request.url?.split("?")[0] === "/v1/connect") onConnect(request, socket, head);
+    const [path = "", query] = (request.url ?? "").split("?");
+    const agentId = /^\/v1\/agents\/([\w-]{1,40})\/terminal$/.exec(path)?.[1];
+    if (agentId !== undefined) onConnect(request, socket, head, { agentId, query: new URLSearchParams(query) });
+    else if (path === "/v1/connect") onConnect(request, socket, head, null);
     else socket.end("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
   });
 }

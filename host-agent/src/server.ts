@@ -6,6 +6,8 @@ import { type HostClaims, protocolHeader, protocolVersion, setEnvBody, startRunB
 import { messageOf } from "@berth/shared/log";
 import { id } from "@berth/shared/resources";
 import { type AgentDeps, deleteAgent, setEnv } from "./agents.ts";
+import { addFileRoutes } from "./file-routes.ts";
+import type { Files } from "./files.ts";
 import { follow, type FollowDeps } from "./follow.ts";
 import type { VerifyGateway } from "./gateway-keys.ts";
 import { readTail } from "./runlog.ts";
@@ -17,16 +19,17 @@ import { logSizes, runDirectory } from "./volume.ts";
 export interface ServerDeps extends AgentDeps {
   verify: VerifyGateway;
   streams: Streams;
+  files: Files;
   delivered: FollowDeps["delivered"];
 }
-type Env = { Variables: { claims: HostClaims; requestId: string } };
+export type ServerEnv = { Variables: { claims: HostClaims; requestId: string } };
 
 const bodyLimit = 16 * 2 ** 20;
 const stderrBytes = 2 ** 20;
 
-export function createServerApp(deps: ServerDeps): Hono<Env> {
+export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
   const { context, store, runs, workspaces, streams } = deps;
-  const app = new Hono<Env>();
+  const app = new Hono<ServerEnv>();
   const answerRun = (run: RunRow) => ({ epoch: store.epoch, run: reported(run) });
   const ownRun = (claims: HostClaims, runId: string): RunRow => {
     const run = store.getRun(parseOr400(id, runId, "run id"));
@@ -97,6 +100,7 @@ export function createServerApp(deps: ServerDeps): Hono<Env> {
     if (agent.id !== c.req.param("id")) throw new AppError("invalid_request", "The agent's id differs from the path's.");
     return c.json({ epoch: store.epoch, agent: reportedAgent(await setEnv(deps, c.get("claims").sub, agent, env)) });
   });
+  addFileRoutes(app, deps.files);
   app.delete("/v1/agents/:id", async (c) => {
     await deleteAgent(deps, c.get("claims").sub, parseOr400(id, c.req.param("id"), "agent id"));
     return c.body(null, 204);

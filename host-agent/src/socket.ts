@@ -27,11 +27,48 @@ const maxSubscriptions = 64;
 
 /** Serves one client until it is gone. */
 export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebSocket): Promise<void> {
-  const { context, workspaces, store, streams } = deps;
+  const { context, workspaces, store } = deps;
   const userId = claims.sub;
-  const gone = new AbortController();
   const sender = createSender(ws);
-  const disconnect = workspaces.connect(userId);
+  const gone = attend(deps, claims, ws);
+  const follower = createFollower(deps, userId, sender, gone);
+  ws.on("message", (data, isBinary) => {
+    const frame = isBinary ? null : readFrame(String(data));
+    if (frame) follower.subscribe(frame.runId, frame.after);
+    else void sender.send({ type: "error", code: "invalid_request", detail: "A frame must be a subscribe message in JSON." });
+  });
+
+  await workspaces.ensure(userId).catch((error: unknown) => {
+    if (!(error instanceof AppError)) throw error;
+    void sender.send({ type: "error", code: error.code, detail: error.message });
+  });
+  if (gone.aborted) return;
+  const active = store.activeRuns(userId);
+  const latch = createLatch();
+  const off = context.bus.on(`user:${userId}`, latch.set);
+  gone.addEventListener("abort", off, { once: true });
+  // Runs in progress are named and left to the client to subscribe; those that start from now on are subscribed already.
+  const named = new Map(active.map((run) => [run.id, run.status]));
+  let rev = store.revision();
+  let known = workspaces.view(userId);
+  await sender.send({ type: "hello", workspace: known, runs: active.map(publicRun) });
+  for (; !gone.aborted; await latch.next(60_000, gone)) {
+    const workspace = workspaces.view(userId);
+    if (JSON.stringify(workspace) !== JSON.stringify(known)) await sender.send({ type: "workspace", workspace });
+    known = workspace;
+    for (const run of store.changedRuns(userId, rev)) {
+      rev = run.rev;
+      if (!named.has(run.id)) follower.begin(run.id, 0);
+      else if (named.get(run.id) !== run.status && !follower.follows(run.id)) await sender.send({ type: "run", run: publicRun(run) });
+      named.set(run.id, run.status);
+    }
+  }
+}
+
+/** What all sockets of a user have in common: each is presence, ends with its credential, and its peer shows that it lives. Aborts once the client is gone. */
+export function attend({ workspaces, streams }: Pick<SocketDeps, "workspaces" | "streams">, claims: HostClaims, ws: WebSocket): AbortSignal {
+  const gone = new AbortController();
+  const disconnect = workspaces.connect(claims.sub);
   const unregister = streams.add(claims, (cause) => {
     const restarting = cause === "closing";
     ws.close(restarting ? closeCodes.restarting : closeCodes.credentialGone, cause);
@@ -45,38 +82,7 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
     unregister();
     stopBeat();
   });
-  const follower = createFollower(deps, userId, sender, gone.signal);
-  ws.on("message", (data, isBinary) => {
-    const frame = isBinary ? null : readFrame(String(data));
-    if (frame) follower.subscribe(frame.runId, frame.after);
-    else void sender.send({ type: "error", code: "invalid_request", detail: "A frame must be a subscribe message in JSON." });
-  });
-
-  await workspaces.ensure(userId).catch((error: unknown) => {
-    if (!(error instanceof AppError)) throw error;
-    void sender.send({ type: "error", code: error.code, detail: error.message });
-  });
-  if (gone.signal.aborted) return;
-  const active = store.activeRuns(userId);
-  const latch = createLatch();
-  const off = context.bus.on(`user:${userId}`, latch.set);
-  gone.signal.addEventListener("abort", off, { once: true });
-  // Runs in progress are named and left to the client to subscribe; those that start from now on are subscribed already.
-  const named = new Map(active.map((run) => [run.id, run.status]));
-  let rev = store.revision();
-  let known = workspaces.view(userId);
-  await sender.send({ type: "hello", workspace: known, runs: active.map(publicRun) });
-  for (; !gone.signal.aborted; await latch.next(60_000, gone.signal)) {
-    const workspace = workspaces.view(userId);
-    if (JSON.stringify(workspace) !== JSON.stringify(known)) await sender.send({ type: "workspace", workspace });
-    known = workspace;
-    for (const run of store.changedRuns(userId, rev)) {
-      rev = run.rev;
-      if (!named.has(run.id)) follower.begin(run.id, 0);
-      else if (named.get(run.id) !== run.status && !follower.follows(run.id)) await sender.send({ type: "run", run: publicRun(run) });
-      named.set(run.id, run.status);
-    }
-  }
+  return gone.signal;
 }
 
 /** Sends in order; each waits until the client has taken what came before. Closes a client that does not. */
@@ -163,6 +169,8 @@ function keepAlive(ws: WebSocket): () => void {
   ws.on("pong", hear);
   ws.on("message", hear);
   const beat = setInterval(() => {
+    // Whom we do not read at present we do not hear.
+    if (ws.isPaused) hear();
     if (performance.now() - heardAt > silenceMs) ws.terminate();
     else ws.ping();
   }, pingMs);

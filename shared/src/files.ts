@@ -44,20 +44,18 @@ export interface FilePath {
 }
 
 /**
- * A path as it stands in a URL: segments in percent-encoding, one slash before it and one after it allowed. Each segment
- * is decoded by itself; what would leave the directory is refused.
+ * A path as it stands in a URL: segments in percent-encoding, a slash at its end allowed. Each segment is decoded by
+ * itself; what would leave the directory is refused. The empty path is the directory itself.
  */
 export const filePath = z.string().transform((written, context): FilePath => {
-  const trimmed = written.replace(/^\//, "");
-  const segments = trimmed.replace(/\/$/, "").split("/");
-  const names = trimmed === "" ? [] : segments.map(decodeSegment);
+  const names = written === "" ? [] : written.replace(/\/$/, "").split("/").map(decodeSegment);
   const bytes = joinNames(names.filter((name) => name !== null));
   if (names.includes(null) || bytes.length > pathMaxBytes) {
     const message = "must be a relative path of at most 4096 bytes, in percent-encoding, without empty segments, . and ..";
     context.addIssue({ code: "custom", message });
     return z.NEVER;
   }
-  return { bytes, text: new TextDecoder().decode(bytes), isDirectory: trimmed.endsWith("/") };
+  return { bytes, text: new TextDecoder().decode(bytes), isDirectory: written.endsWith("/") };
 });
 
 /** Text frames of a terminal, client to host; binary frames are the bytes. */

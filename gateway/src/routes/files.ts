@@ -1,0 +1,113 @@
+/** An agent's files and terminals: who may, and the pass-through to the user's host. Bytes stream; nothing is held here. */
+import { archiveFormat, directoryListing, filePath, fileSchema } from "@berth/shared/files";
+import { id } from "@berth/shared/resources";
+import type { Context } from "hono";
+import { z } from "zod";
+import { getAgentSpec } from "../agents.ts";
+import type { Caller } from "../authenticate.ts";
+import type { AppEnv, Deps } from "../deps.ts";
+import { callHost, longDeadlineMs, type HostCall } from "../host-call.ts";
+import { placeUser } from "../hosts.ts";
+import { route, tailOf } from "../route.ts";
+import { openSocket } from "./connect.ts";
+
+const params = z.object({ id, path: filePath });
+const path = "/v1/agents/{id}/files/{path}";
+const errors = ["forbidden", "not_found", "conflict", "rate_limited", "host_unavailable", "no_host"] as const;
+const binary = "application/octet-stream";
+/** Whatever a host says: a browser must never take an agent's bytes for a page. */
+const types = ["application/json", "application/x-tar", "application/zip"];
+const passed = ["content-length", "content-disposition", "etag", "last-modified"];
+
+export const fileRoutes = [
+  route({
+    method: "GET",
+    path,
+    summary:
+      "A file's bytes, or a directory's listing; ?download makes an archive of a directory. The path may have slashes, each segment is percent-encoded",
+    auth: "user",
+    params,
+    query: z.object({ download: archiveFormat.optional() }),
+    status: 200,
+    answer: directoryListing,
+    media: binary,
+    errors: [...errors],
+    run: async ({ deps, c, caller, params, query }) => {
+      const search = query.download && `download=${query.download}`;
+      const response = await call(deps, c, caller, params.id, { method: "GET", deadlineMs: longDeadlineMs }, search);
+      // The answer to HEAD has no body, but the host sends one: it is let go.
+      if (c.req.raw.method === "HEAD") await response.body?.cancel();
+      return passOn(response);
+    },
+  }),
+  route({
+    method: "PUT",
+    path,
+    summary:
+      "Upload a file of up to 1 GiB: it appears whole or not at all, directories on the way are made; If-Match with an ETag guards against a change in between, If-None-Match: * against a file that is there. With a slash at its end, or ?type=directory, a directory",
+    auth: "user",
+    params,
+    query: z.object({ type: z.literal("directory").optional() }),
+    upload: binary,
+    status: 200,
+    answer: fileSchema,
+    errors: [...errors, "payload_too_large"],
+    run: async ({ deps, c, caller, params, query }) => {
+      const isDirectory = query.type === "directory" || params.path.isDirectory;
+      const { body } = c.req.raw;
+      const upload = isDirectory || !body ? {} : { stream: body, headers: pick(c.req.raw.headers, ["content-length", "if-match", "if-none-match"]) };
+      return passOn(await call(deps, c, caller, params.id, { method: "PUT", ...upload }, isDirectory ? "type=directory" : undefined));
+    },
+  }),
+  route({
+    method: "DELETE",
+    path,
+    summary: "Delete a file, or a directory with all in it",
+    auth: "user",
+    params,
+    status: 204,
+    errors: [...errors],
+    run: async ({ deps, c, caller, params }) => {
+      await call(deps, c, caller, params.id, { method: "DELETE", deadlineMs: 600_000 });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/agents/{id}/terminal",
+    summary:
+      'WebSocket berth.v1: a login shell in the agent\'s directory. Binary frames are its bytes; text frames {"type":"resize","cols","rows"} to it, {"type":"exit","code"} or {"type":"error","code","detail"} from it, then it closes. At most 5 an agent',
+    auth: "none",
+    params: z.object({ id }),
+    query: z.object({ cols: z.coerce.number().optional(), rows: z.coerce.number().optional() }),
+    status: 101,
+    errors: ["unauthenticated", "not_found", "host_unavailable", "no_host"],
+    run: async ({ deps, c, authenticator, params }) =>
+      openSocket(deps, c, authenticator, `/v1/agents/${params.id}/terminal`, async (caller) => {
+        await getAgentSpec(deps.db, caller.user.id, params.id);
+      }),
+  }),
+];
+
+/** Calls the host of an agent that is the caller's. The path goes on as it was written. */
+async function call(deps: Deps, c: Context<AppEnv>, caller: Caller, agentId: string, to: Omit<HostCall, "path">, search?: string): Promise<Response> {
+  await getAgentSpec(deps.db, caller.user.id, agentId);
+  const host = await placeUser(deps, caller.user.id);
+  const query = `path=${encodeURIComponent(tailOf(c, path))}${search ? `&${search}` : ""}`;
+  return callHost(deps, host, caller, { signal: c.req.raw.signal, ...to, path: `/v1/agents/${agentId}/files?${query}` });
+}
+
+function passOn(response: Response): Response {
+  const type = response.headers.get("content-type")?.split(";")[0] ?? "";
+  const headers = pick(response.headers, passed);
+  headers.set("content-type", types.includes(type) ? type : binary);
+  return new Response(response.body, { status: 200, headers });
+}
+
+function pick(from: Headers, names: string[]): Headers {
+  const picked = new Headers();
+  for (const name of names) {
+    const value = from.get(name);
+    if (value !== null) picked.set(name, value);
+  }
+  return picked;
+}
