@@ -58,7 +58,7 @@ async function bundleOne(name: Bundle, path: string): Promise<void> {
   const fresh = mkdtempSync(join(dirname(path), "new-"));
   try {
     await runCommand(
-      join(root, "node_modules/.bin/esbuild"),
+      join(root, "node_modules/@esbuild/linux-x64/bin/esbuild"),
       [entries[name], `--outfile=${join(fresh, basename(path))}`, ...options],
       { cwd: root },
     );

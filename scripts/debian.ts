@@ -66,7 +66,7 @@ export async function runCommand(
       .split(/[\r\n]+/)
       .filter((part) => part.trim())) {
       last.push(line.trim());
-      if (last.length > 3) last.shift();
+      if (last.length > 8) last.shift();
       onLine(line);
     }
   };
