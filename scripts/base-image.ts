@@ -13,11 +13,12 @@ import {
 } from "node:fs";
 import { freemem, tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import type Docker from "dockerode";
 import { installDebianPackages, mayInstall, readRelease, SetupError } from "./debian.ts";
 import { startStep } from "./progress.mjs";
 
-const registryImage = "debian:bookworm-slim";
+export const registryImage = "debian:bookworm-slim";
 /** A registry that says nothing for so long counts as absent. */
 const registrySilenceMs = 20_000;
 
@@ -52,7 +53,7 @@ async function pull(docker: Docker): Promise<boolean> {
   let timer = giveUp();
   try {
     const answer = await docker.pull(registryImage, { abortSignal: silence.signal });
-    await followProgress(docker, answer, (event) => {
+    await followProgress(answer, (event) => {
       clearTimeout(timer);
       timer = giveUp();
       step.update([event.id, event.status, event.progress].filter(Boolean).join(" "));
@@ -72,17 +73,20 @@ interface ProgressEvent {
   status?: string;
   progress?: string;
   stream?: string;
+  error?: string;
 }
 
-/** Follows an answer of the engine (pull, build, import) to its end; throws what the engine reports as an error. */
-export function followProgress(
-  docker: Docker,
+/** Follows an answer of the engine (pull, build, import) to its end; throws what the engine reports as an error in it. */
+export async function followProgress(
   answer: NodeJS.ReadableStream,
   onEvent: (event: ProgressEvent) => void,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
-    docker.modem.followProgress(answer, (error) => (error ? reject(error) : resolve()), onEvent);
-  });
+  for await (const line of createInterface({ input: answer })) {
+    if (!line.trim()) continue;
+    const event = JSON.parse(line) as ProgressEvent;
+    if (event.error) throw new Error(event.error);
+    onEvent(event);
+  }
 }
 
 async function bootstrap(docker: Docker, target: { repo: string; tag: string }, packages: string[]): Promise<void> {
@@ -128,7 +132,7 @@ async function importRootFs(
     making.once("close", resolve);
   });
   const answer = await docker.importImage(making.stdout, target);
-  const [code] = await Promise.all([ended, followProgress(docker, answer, () => {})]);
+  const [code] = await Promise.all([ended, followProgress(answer, () => {})]);
   if (code === 0) return;
   await docker
     .getImage(`${target.repo}:${target.tag}`)

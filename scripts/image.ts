@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type Docker from "dockerode";
-import { ensureBase, followProgress, hasImage } from "./base-image.ts";
+import { ensureBase, followProgress, hasImage, registryImage } from "./base-image.ts";
 import { withLock } from "./lock.mjs";
 import { startStep } from "./progress.mjs";
 
@@ -61,31 +61,17 @@ async function isCurrent(docker: Docker, name: string, hash: string): Promise<bo
 
 async function buildImage(docker: Docker, name: string, hash: string): Promise<void> {
   const base = await ensureBase(docker, packageList());
-  const former = await idOf(docker, name);
   const step = startStep(`building the workspace image ${name}`);
   try {
     await sendBuild(docker, { name, hash, base, onLine: step.update });
-    const { Id, Size } = await docker.getImage(name).inspect();
+    const { Size } = await docker.getImage(name).inspect();
     step.done(`${Math.round(Size / 1e6)} MB`);
-    if (former && former !== Id) await removeUnlessUsed(docker, former);
+    // What this one replaces; the engine keeps an image that a container needs.
+    await docker.pruneImages({ filters: { dangling: ["true"], label: [label] } });
   } catch (error) {
     step.fail();
     throw new Error(`The workspace image cannot be built: ${(error as Error).message}`, { cause: error });
   }
-}
-
-async function idOf(docker: Docker, name: string): Promise<string | null> {
-  return (await hasImage(docker, name)) ? (await docker.getImage(name).inspect()).Id : null;
-}
-
-/** The engine refuses (409) while a container or another name needs the image: then it stays. */
-async function removeUnlessUsed(docker: Docker, id: string): Promise<void> {
-  await docker
-    .getImage(id)
-    .remove()
-    .catch((error: { statusCode?: number }) => {
-      if (error.statusCode !== 409 && error.statusCode !== 404) throw error;
-    });
 }
 
 async function sendBuild(
@@ -97,17 +83,23 @@ async function sendBuild(
     ["-c", "-C", root, "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=go=rX,go-w", ...context],
     { stdio: ["ignore", "pipe", "pipe"] },
   );
-  const complaint = text(tar.stderr);
-  const answer = await docker.buildImage(tar.stdout, {
-    t: name,
-    dockerfile: `${imageDir}/Dockerfile`,
-    buildargs: { BASE: base },
-    labels: { [label]: hash },
-    forcerm: true,
-  });
-  await followProgress(docker, answer, (event) => event.stream && onLine(event.stream));
-  const words = (await complaint).trim();
-  if (words) throw new Error(`tar says ${words}.`);
+  try {
+    const complaint = text(tar.stderr);
+    const answer = await docker.buildImage(tar.stdout, {
+      t: name,
+      dockerfile: `${imageDir}/Dockerfile`,
+      buildargs: { BASE: base },
+      labels: { [label]: hash },
+      forcerm: true,
+      // All packages are in a base that was bootstrapped; only a pulled one needs the network to get them.
+      ...(base !== registryImage && { networkmode: "none" }),
+    });
+    await followProgress(answer, (event) => event.stream && onLine(event.stream));
+    const words = (await complaint).trim();
+    if (words) throw new Error(`tar says ${words}.`);
+  } finally {
+    tar.kill();
+  }
 }
 
 /** The packages named in the Dockerfile: the one place where they are listed. */
