@@ -6,8 +6,8 @@ import type * as schema from "./schema.ts";
 /** better-sqlite3 and D1 behind one type. Results of `run()` differ between them: use RETURNING. At most 100 bound values a statement. */
 export type Database = BaseSQLiteDatabase<"sync" | "async", unknown, typeof schema>;
 
-/** Applies all statements or none, in order. There are no interactive transactions: D1 has none. */
-export type Atomic = (statements: SQL[]) => Promise<void>;
+/** Applies all statements or none, in order, and answers the rows that each returned. There are no interactive transactions: D1 has none. */
+export type Atomic = (statements: SQL[]) => Promise<Record<string, unknown>[][]>;
 
 /** Whether the database refused the statement because a unique value is taken already. */
 export function isUniqueViolation(error: unknown): boolean {

@@ -24,6 +24,8 @@ export interface Deps {
 
 /** What a runtime adds to a request. */
 export interface Bindings {
+  /** The address of the connection's other end. */
+  address?: string | undefined;
   /** Cuts the client's connection in the middle of an answer. */
   breakOff?: () => void;
   /** Opens the socket at the target and joins both ends; the answer is the target's own when it refuses. */

@@ -4,6 +4,8 @@ import { SettingsError, type Settings } from "@berth/shared/settings";
 import Sqlite from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { migrate } from "drizzle-orm/better-sqlite3/migrator";
+import type { SQL } from "drizzle-orm";
+import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import type { JWK } from "jose";
 import { randomUUID } from "node:crypto";
 import {
@@ -62,8 +64,16 @@ export function openDatabase(path: string): Omit<Data, "keyring"> {
   const db = drizzle(file, { schema });
   applyMigrations(path, () => migrate(db, { migrationsFolder: migrationsDir() }));
   const atomic: Atomic = async (statements) =>
-    db.transaction((tx) => statements.forEach((statement) => tx.run(statement)), { behavior: "immediate" });
+    file.transaction(() => statements.map((one) => runStatement(file, one))).immediate();
   return { db, atomic, close: () => file.close() };
+}
+
+function runStatement(file: Sqlite.Database, statement: SQL): Record<string, unknown>[] {
+  const { sql, params } = new SQLiteSyncDialect().sqlToQuery(statement);
+  const prepared = file.prepare<unknown[], Record<string, unknown>>(sql);
+  if (prepared.reader) return prepared.all(...params);
+  prepared.run(...params);
+  return [];
 }
 
 /** One process at a time: two that start together would apply the same migration twice. */

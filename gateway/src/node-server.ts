@@ -16,8 +16,8 @@ export interface RunningServer {
 /** Listens and serves. Rejects when the address cannot be had. */
 export async function startServer(app: Hono<AppEnv>, host: string, port: number): Promise<RunningServer> {
   const serverOptions = { shouldUpgradeCallback: isWebSocket };
-  const fetch = (request: Request, { outgoing }: HttpBindings | Http2Bindings) =>
-    app.fetch(request, { breakOff: () => outgoing.destroy() });
+  const fetch = (request: Request, { incoming, outgoing }: HttpBindings | Http2Bindings) =>
+    app.fetch(request, { address: incoming.socket.remoteAddress, breakOff: () => outgoing.destroy() });
   const server = createAdaptorServer({ fetch, serverOptions }) as Server;
   const sockets = serveUpgrades(server, app.fetch);
   server.listen(port, host);

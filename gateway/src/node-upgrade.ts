@@ -69,6 +69,7 @@ async function answerUpgrade(
   let upstream: Upstream | undefined;
   let refused = false;
   const bindings: Bindings = {
+    address: socket.remoteAddress,
     async upgrade(target) {
       const opened = await openUpstream(target, socket);
       if (opened instanceof Response) return opened;

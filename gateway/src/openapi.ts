@@ -2,6 +2,7 @@
 import { problemSchema, statusOf, type ErrorCode } from "@berth/shared/errors";
 import { agentSchema, runSchema, workspaceSchema } from "@berth/shared/resources";
 import { z } from "zod";
+import { auditSchema } from "./audit.ts";
 import { hostSchema } from "./hosts.ts";
 import type { Route } from "./route.ts";
 import { tokenSchema } from "./tokens.ts";
@@ -64,6 +65,7 @@ function createSchemaWriter(components: Json): SchemaWriter {
   names.add(tokenSchema, { id: "Token" });
   names.add(userSchema, { id: "User" });
   names.add(hostSchema, { id: "Host" });
+  names.add(auditSchema, { id: "AuditEntry" });
   return (schema, io) => {
     const written: Json = z.toJSONSchema(z.object({ it: schema }), { metadata: names, io, unrepresentable: "any" });
     const relocated = JSON.parse(JSON.stringify(written).replaceAll('"#/$defs/', '"#/components/schemas/')) as {
@@ -116,7 +118,9 @@ function describeResponses(route: Route, toSchema: SchemaWriter): Json {
     ...(route.answer && jsonContent(toSchema(route.answer, "output"))),
     ...(route.media && { [route.media]: { schema: { type: "string" } } }),
   };
-  const responses: Json = { [route.status]: { description: route.summary, ...(Object.keys(content).length > 0 && { content }) } };
+  const responses: Json = {
+    [route.status]: { description: route.summary, ...(Object.keys(content).length > 0 && { content }) },
+  };
   const problem = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };
   for (const code of errorsOf(route)) {
     const status = statusOf[code];

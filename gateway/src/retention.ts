@@ -4,6 +4,8 @@ import { isoTime } from "./database.ts";
 import type { Deps } from "./deps.ts";
 
 const dayMs = 24 * 3_600_000;
+/** A day over the year in which the database itself refuses to delete. */
+const auditDays = 367;
 
 /** Deletes what is older than the retention. Credentials stay a day after their end, so that hosts hear of revocations. */
 export async function deleteOld({ atomic, settings, now }: Deps): Promise<void> {
@@ -16,5 +18,6 @@ export async function deleteOld({ atomic, settings, now }: Deps): Promise<void> 
     sql`delete from tokens where expires_at < ${yesterday}`,
     sql`delete from sign_in_codes where expires_at < ${yesterday}`,
     sql`delete from join_tokens where expires_at < ${yesterday}`,
+    sql`delete from audit where created_at < ${isoTime(now() - auditDays * dayMs)}`,
   ]);
 }

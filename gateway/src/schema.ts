@@ -6,7 +6,8 @@
 import type { HostLoad, JoinBody } from "@berth/shared/host-api";
 import type { Run, RunStatus, RuntimeName, Workspace } from "@berth/shared/resources";
 import { sql } from "drizzle-orm";
-import { index, integer, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import type { JWK } from "jose";
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 
 export const users = sqliteTable(
   "users",
@@ -140,3 +141,50 @@ export const runs = sqliteTable(
       .where(sql`status in ('pending', 'starting', 'running')`),
   ],
 );
+
+/** Appended only: triggers of the database refuse changes, and deletions within a year. */
+export const audit = sqliteTable(
+  "audit",
+  {
+    id: text().primaryKey(),
+    createdAt: text("created_at").notNull(),
+    actorKind: text("actor_kind").$type<"user" | "token" | "host" | "system">().notNull(),
+    actorId: text("actor_id"),
+    actorName: text("actor_name"),
+    tokenId: text("token_id"),
+    action: text().notNull(),
+    targetId: text("target_id"),
+    targetName: text("target_name"),
+    address: text(),
+    outcome: text().$type<"succeeded" | "refused">().notNull(),
+    detail: text({ mode: "json" }).$type<Record<string, string | number | boolean | null>>().notNull(),
+  },
+  (table) => [
+    index("audit_created").on(table.createdAt, table.id),
+    index("audit_actor").on(table.actorId, table.createdAt, table.id),
+    index("audit_action").on(table.action, table.createdAt, table.id),
+    index("audit_target").on(table.targetId, table.createdAt, table.id),
+  ],
+);
+
+/** Whom an OpenID provider vouches for: one user each, found by issuer and subject alone. */
+export const identities = sqliteTable(
+  "identities",
+  {
+    issuer: text().notNull(),
+    subject: text().notNull(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    createdAt: text("created_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.issuer, table.subject] }), index("identities_user").on(table.userId)],
+);
+
+/** The provider's description and keys as they were read last, so that a start while it is away still knows them. */
+export const providers = sqliteTable("providers", {
+  issuer: text().primaryKey(),
+  metadata: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
+  jwks: text({ mode: "json" }).$type<{ keys: JWK[] }>().notNull(),
+  readAt: text("read_at").notNull(),
+});

@@ -25,6 +25,7 @@ export const variables = {
   BERTH_PORT: port.default(8080),
   BERTH_LISTEN: text.default("127.0.0.1"),
   BERTH_PUBLIC_URL: httpUrl.optional(),
+  BERTH_TRUST_PROXY: whole(0, 10).default(0),
   BERTH_DATA_DIR: text.default("./data"),
   BERTH_OIDC_ISSUER: httpUrl.optional(),
   BERTH_OIDC_CLIENT_ID: text.optional(),

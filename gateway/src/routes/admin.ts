@@ -2,6 +2,7 @@
 import { AppError } from "@berth/shared/errors";
 import { id, time } from "@berth/shared/resources";
 import { z } from "zod";
+import { auditQuery, auditSchema, listAudit } from "../audit.ts";
 import { createJoinToken, hostSchema, listHosts } from "../hosts.ts";
 import { pageQuery, pageSchema } from "../page.ts";
 import { route } from "../route.ts";
@@ -78,5 +79,15 @@ export const adminRoutes = [
     status: 201,
     answer: z.object({ token: z.string(), expiresAt: time }),
     run: async ({ deps }) => createJoinToken(deps.db, deps.now()),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/admin/audit",
+    summary: "Who did what, on what, from where: newest first, kept for a year",
+    auth: "admin",
+    query: auditQuery,
+    status: 200,
+    answer: pageSchema(auditSchema),
+    run: async ({ deps, query }) => listAudit(deps.db, query),
   }),
 ];
