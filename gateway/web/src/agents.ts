@@ -3,12 +3,12 @@ import { computed, signal } from "@preact/signals";
 import type { Agent, RuntimeName } from "@berth/shared/resources";
 import { call, getAll, post } from "./api.ts";
 import { activeRuns, runs } from "./live.ts";
+import { createOtherTabs } from "./other-tabs.ts";
 
 /** Oldest first; null until they are loaded. */
 export const agents = signal<Agent[] | null>(null);
 
-const otherTabs = new BroadcastChannel("berth.agents");
-otherTabs.onmessage = () => void loadAgents();
+const otherTabs = createOtherTabs("berth.agents", () => void loadAgents());
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible" && agents.value) void loadAgents();
 });
@@ -55,7 +55,7 @@ export async function deleteAgent(id: string): Promise<void> {
   await call("DELETE", `/v1/agents/${id}`);
   agents.value = agents.value?.filter((agent) => agent.id !== id) ?? null;
   runs.value = new Map([...runs.value].filter(([, run]) => run.agentId !== id));
-  otherTabs.postMessage("changed");
+  otherTabs.tell();
 }
 
 function took(agent: Agent): Agent {
@@ -63,6 +63,6 @@ function took(agent: Agent): Agent {
   agents.value = others.some(({ id }) => id === agent.id)
     ? others.map((other) => (other.id === agent.id ? agent : other))
     : [...others, agent];
-  otherTabs.postMessage("changed");
+  otherTabs.tell();
   return agent;
 }

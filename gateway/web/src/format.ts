@@ -14,9 +14,10 @@ export function formatBytes(bytes: number): string {
   return `${power > 0 && value < 10 ? value.toFixed(1) : number.format(value)} ${units[power]}`;
 }
 
-/** Milliseconds: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min. */
+/** Milliseconds: 40 ms, 1.4 s, 12 s, 3 min 5 s, 2 h 10 min. */
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

@@ -42,6 +42,7 @@ export function startLive(): void {
 export function stopLive(): void {
   socket?.close();
   socket = null;
+  logs.clear();
   batch(() => {
     workspace.value = null;
     runs.value = new Map();

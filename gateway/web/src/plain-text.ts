@@ -32,6 +32,15 @@ export function lastLine(text: string, most = 160): string {
   return showable(line.trim()).slice(0, most);
 }
 
+/** The beginning of a text in one line, without the signs of Markdown. */
+export function inOneLine(text: string, most = 200): string {
+  return showable(text.slice(0, 2 * most))
+    .replace(/^#+ |\*\*|`/gm, "")
+    .replace(/\s+/g, " ")
+    .trim()
+    .slice(0, most);
+}
+
 /** A carriage return goes back to the start of its line, as progress bars do: what was written last is what shows. */
 function overwriteLines(text: string): string {
   const shownOf = (line: string) => line.slice(line.replace(/\r+$/, "").lastIndexOf("\r") + 1).replace(/\r+$/, "");

@@ -4,6 +4,7 @@
  */
 import { signal, type Signal } from "@preact/signals";
 import type { Run } from "@berth/shared/resources";
+import { createAskQueue, type AskQueue } from "./ask-queue.ts";
 import { createFold, type Fold } from "./transcript/fold.ts";
 
 export interface RunLog {
@@ -15,118 +16,123 @@ export interface RunLog {
   readonly state: Signal<"loading" | "following" | "complete" | "gone">;
   /** The byte offset just after the last line that is in. */
   offset: number;
+  /** How many parts of the page show it. */
+  watchers: number;
 }
-type Subscribe = (runId: string, after: number) => void;
 
 /** Logs of ended runs that nobody looks at any more are dropped beyond this many. */
 const mostIdle = 12;
-const answerMs = 20_000;
 
-export function createRunLogs(subscribe: Subscribe, runOf: (runId: string) => Run | undefined) {
-  const logs = new Map<string, RunLog>();
-  const made = signal(0);
-  const watchers = new Map<string, number>();
-  const changed = new Set<RunLog>();
-  /** Logs whose subscription is still to be sent; one at a time, for an error does not name its run. */
-  const queue: string[] = [];
-  let asking: string | null = null;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+interface Shelf {
+  logs: Map<string, RunLog>;
+  /** Grows when a log comes. */
+  made: Signal<number>;
+  queue: AskQueue;
+  note: (log: RunLog) => void;
+  runOf: (runId: string) => Run | undefined;
+}
 
-  const note = (log: RunLog) => {
-    if (changed.size === 0) requestAnimationFrame(flush);
-    changed.add(log);
-  };
-  const flush = () => {
-    for (const log of changed) log.version.value++;
-    changed.clear();
-  };
-  const make = (runId: string): RunLog => {
-    const log: RunLog = { runId, fold: createFold(), version: signal(0), state: signal("loading"), offset: 0 };
-    logs.set(runId, log);
-    made.value++;
-    return log;
-  };
-  const isWhole = (log: RunLog, run: Run | undefined) =>
-    run !== undefined && run.endedAt !== null && log.offset >= run.logBytes;
-  const settle = (log: RunLog, run: Run | undefined) => {
-    if (log.state.value === "complete") return;
-    if (isWhole(log, run)) {
-      log.fold.end();
-      log.state.value = "complete";
-      note(log);
-    } else if (run?.endedAt === null) log.state.value = "following";
-  };
-  const ask = (runId: string) => {
-    if (!queue.includes(runId) && asking !== runId) queue.push(runId);
-    askNext();
-  };
-  const askNext = () => {
-    if (asking !== null) return;
-    asking = queue.shift() ?? null;
-    const log = asking === null ? undefined : logs.get(asking);
-    if (!log) return asking === null ? undefined : answered(asking);
-    subscribe(log.runId, log.offset);
-    timer = setTimeout(() => answered(log.runId), answerMs);
-  };
-  const answered = (runId: string) => {
-    if (asking !== runId) return;
-    clearTimeout(timer);
-    asking = null;
-    askNext();
-  };
-  const evict = () => {
-    const idle = [...logs.values()].filter((log) => !watchers.get(log.runId) && log.state.value === "complete");
-    for (const log of idle.slice(0, Math.max(0, idle.length - mostIdle))) logs.delete(log.runId);
-  };
-
+/** `subscribe` asks the server for a run's lines after an offset; `runOf` is what is known of a run. */
+export function createRunLogs(subscribe: (runId: string, after: number) => void, runOf: Shelf["runOf"]) {
+  const logs: Shelf["logs"] = new Map();
+  const queue = createAskQueue((runId) => {
+    const log = logs.get(runId);
+    if (log) subscribe(runId, log.offset);
+    return log !== undefined;
+  });
+  const shelf: Shelf = { logs, made: signal(0), queue, note: createFrameNotes(), runOf };
   return {
-    /** The log that is here; read in a component, it draws again when one comes. */
-    get: (runId: string): RunLog | undefined => (made.value >= 0 ? logs.get(runId) : undefined),
-    /** The run's log, followed from where it stands; call the answer's `release` when it is out of view. */
-    watch(runId: string): { log: RunLog; release: () => void } {
-      watchers.set(runId, (watchers.get(runId) ?? 0) + 1);
-      const there = logs.get(runId);
-      const log = there ?? make(runId);
-      const run = runOf(runId);
-      settle(log, run);
-      if (!there && log.state.value !== "complete") ask(runId);
-      const release = () => {
-        watchers.set(runId, watchers.get(runId)! - 1);
-        evict();
-      };
-      return { log, release };
-    },
+    /** The log that is here; a component that reads it draws again when one comes. */
+    get: (runId: string): RunLog | undefined => (shelf.made.value >= 0 ? logs.get(runId) : undefined),
+    /** The run's log, followed from where it stands; call `release` when it is out of view. */
+    watch: (runId: string) => watch(shelf, runId),
     /** One line of the socket. Runs that start while it is open come from their first line on, unasked. */
-    addLine(runId: string, offset: number, data: unknown): void {
-      answered(runId);
-      const log = logs.get(runId) ?? make(runId);
-      if (offset <= log.offset) return;
-      log.offset = offset;
-      log.fold.add(data);
-      note(log);
-      settle(log, runOf(runId));
-    },
+    addLine: (runId: string, offset: number, data: unknown) => addLine(shelf, runId, offset, data),
     /** A run as it is now. */
     addRun(run: Run): void {
-      answered(run.id);
+      queue.answered(run.id);
       const log = logs.get(run.id);
-      if (log) settle(log, run);
+      if (log) settle(shelf, log);
     },
     /** The server knows nothing of what was asked for last. */
     refused(): void {
-      const log = asking === null ? undefined : logs.get(asking);
+      const log = logs.get(queue.current() ?? "");
       if (!log) return;
       log.state.value = "gone";
-      answered(log.runId);
+      queue.answered(log.runId);
     },
     /** After a (re)connect: goes on with each log that is not whole, and follows the runs in progress. */
     resume(active: Run[]): void {
-      clearTimeout(timer);
-      asking = null;
-      queue.length = 0;
-      for (const run of active) if (!logs.has(run.id)) make(run.id);
+      queue.reset();
+      for (const run of active) if (!logs.has(run.id)) make(shelf, run.id);
       for (const log of logs.values())
-        if (log.state.value === "loading" || log.state.value === "following") ask(log.runId);
+        if (log.state.value !== "complete" && log.state.value !== "gone") queue.ask(log.runId);
     },
+    /** Forgets all transcripts. */
+    clear(): void {
+      queue.reset();
+      logs.clear();
+    },
+  };
+}
+
+function watch(shelf: Shelf, runId: string): { log: RunLog; release: () => void } {
+  const log = shelf.logs.get(runId) ?? make(shelf, runId);
+  log.watchers++;
+  settle(shelf, log);
+  if (log.state.value === "loading") shelf.queue.ask(runId);
+  const release = () => {
+    log.watchers--;
+    dropIdle(shelf.logs);
+  };
+  return { log, release };
+}
+
+function addLine(shelf: Shelf, runId: string, offset: number, data: unknown): void {
+  shelf.queue.answered(runId);
+  const log = shelf.logs.get(runId) ?? make(shelf, runId);
+  if (offset <= log.offset) return;
+  log.offset = offset;
+  log.fold.add(data);
+  shelf.note(log);
+  settle(shelf, log);
+}
+
+function make({ logs, made }: Shelf, runId: string): RunLog {
+  const state = signal<"loading">("loading");
+  const log: RunLog = { runId, fold: createFold(), version: signal(0), state, offset: 0, watchers: 0 };
+  logs.set(runId, log);
+  made.value++;
+  return log;
+}
+
+function settle({ runOf, note }: Shelf, log: RunLog): void {
+  const run = runOf(log.runId);
+  if (!run || log.state.value === "complete") return;
+  if (run.endedAt === null) {
+    if (log.offset > 0 || log.state.value === "gone") log.state.value = "following";
+  } else if (log.offset >= run.logBytes) {
+    log.fold.end();
+    log.state.value = "complete";
+    note(log);
+  }
+}
+
+function dropIdle(logs: Map<string, RunLog>): void {
+  const idle = [...logs.values()].filter((log) => log.watchers === 0 && log.state.value === "complete");
+  for (const log of idle.slice(0, Math.max(0, idle.length - mostIdle))) logs.delete(log.runId);
+}
+
+/** Gathers which logs changed and tells so once a frame. */
+function createFrameNotes(): (log: RunLog) => void {
+  const changed = new Set<RunLog>();
+  const flush = () => {
+    const all = [...changed];
+    changed.clear();
+    for (const log of all) log.version.value++;
+  };
+  return (log) => {
+    if (changed.size === 0) requestAnimationFrame(flush);
+    changed.add(log);
   };
 }

@@ -3,7 +3,9 @@ import { signal } from "@preact/signals";
 import type { Workspace } from "@berth/shared/resources";
 import { ApiError, call, explain, get, onSignedOut, post } from "./api.ts";
 import { forgetAgents, loadAgents } from "./agents.ts";
+import { loadHosts } from "./hosts.ts";
 import { startLive, stopLive, workspace } from "./live.ts";
+import { createOtherTabs } from "./other-tabs.ts";
 
 export interface Me {
   user: { id: string; name: string; role: "user" | "admin"; createdAt: string };
@@ -20,8 +22,7 @@ export type Session =
   | { kind: "in"; me: Me };
 export const session = signal<Session>({ kind: "unknown" });
 
-const otherTabs = new BroadcastChannel("berth.session");
-otherTabs.onmessage = () => void loadSession();
+const otherTabs = createOtherTabs("berth.session", () => void loadSession());
 
 /** Finds out who is signed in; a code in the fragment (from a printed link) is used up first. */
 export async function startSession(): Promise<void> {
@@ -47,14 +48,14 @@ export async function signIn(credential: { code: string } | { token: string }): 
       : "This token is not accepted: it is mistyped, expired, revoked, or of another Berth.";
   }
   await loadSession();
-  otherTabs.postMessage("in");
+  otherTabs.tell();
   return null;
 }
 
 export async function signOut(): Promise<void> {
   await call("DELETE", "/session");
   end("You are signed out.");
-  otherTabs.postMessage("out");
+  otherTabs.tell();
 }
 
 async function loadSession(failure: string | null = null): Promise<void> {
@@ -66,6 +67,8 @@ async function loadSession(failure: string | null = null): Promise<void> {
     session.value = { kind: "in", me };
     startLive();
     void loadAgents();
+    // Without its name a host is still a host.
+    if (me.role === "admin") void loadHosts().catch(() => undefined);
   } catch (error) {
     const isOut = error instanceof ApiError && error.code !== "offline";
     if (isOut && session.value.kind !== "out") end(failure);

@@ -40,7 +40,7 @@ export function openSocket(onFrame: (frame: ServerFrame) => void, onState: (stat
     }
     const socket = ws;
     const deadline = setTimeout(() => socket.close(), openDeadlineMs);
-    socket.onmessage = ({ data }: MessageEvent<string>) => {
+    socket.addEventListener("message", ({ data }: MessageEvent<string>) => {
       const frame = JSON.parse(data) as ServerFrame;
       if (frame.type === "hello") {
         clearTimeout(deadline);
@@ -48,12 +48,12 @@ export function openSocket(onFrame: (frame: ServerFrame) => void, onState: (stat
         onState({ kind: "open" });
       }
       onFrame(frame);
-    };
-    socket.onclose = () => {
+    });
+    socket.addEventListener("close", () => {
       clearTimeout(deadline);
       if (ws === socket) ws = null;
       void lose(null);
-    };
+    });
   };
 
   const lose = async (error: ApiError | null) => {

@@ -1,5 +1,5 @@
 /** What the contract's states and reasons mean to a person, and what to do about them. Pure. */
-import type { Run, Workspace } from "@berth/shared/resources";
+import type { Run, RunReason, Workspace } from "@berth/shared/resources";
 
 export type Tone = "good" | "busy" | "warn" | "bad" | "idle";
 export interface Told {
@@ -13,70 +13,61 @@ export interface Told {
 /** A run's state, or the honest reason of its end. */
 export function tellRun(run: Run): Told {
   if (run.reason === null) return tellGoing(run.status);
-  switch (run.reason) {
-    case "completed":
-      return { tone: "good", short: "Finished", advice: oomNote(run) };
-    case "cancelled":
-      return { tone: "idle", short: "Stopped", advice: "It was stopped on request. What it wrote so far is kept." };
-    case "timed_out":
-      return bad(
-        "Stopped: took too long",
-        "It ran into the time limit of this Berth. Ask for a smaller step, or let an admin raise BERTH_RUN_TIMEOUT_SECONDS.",
-      );
-    case "log_limit":
-      return bad(
-        "Stopped: too much output",
-        "It printed more than a run may. Send long output to a file in the agent's directory instead.",
-      );
-    case "budget_reached":
-      return bad(
-        "Stopped: budget used up",
-        "The budget of this run or of the day is spent. Try again tomorrow, or let an admin raise BERTH_RUN_BUDGET_USD or BERTH_DAILY_BUDGET_USD.",
-      );
-    case "host_lost":
-      return bad("Lost: its host was removed", "An admin removed the machine on which it ran. Send the message again.");
-    case "container_lost":
-      return bad(
-        "Stopped: the workspace went away",
-        "Its container was stopped or removed in the middle of the run. The files are still there: send the message again.",
-      );
-    case "out_of_memory":
-      return bad(
-        "Stopped: out of memory",
-        "The workspace reached its memory limit and the kernel ended this run. Run fewer agents at once, or ask for smaller steps (fewer parallel jobs, smaller builds), then send the message again.",
-      );
-    case "disk_full":
-      return bad(
-        "Failed: the disk is full",
-        "There is no space left in the workspace. Delete files or agents that you no longer need, then send the message again.",
-      );
-    case "start_timeout":
-      return bad(
-        "Failed: it did not start",
-        "The agent's program said nothing for a minute. Send the message again; if it stays so, an admin finds the cause with npm run doctor.",
-      );
-    case "model_auth":
-      return bad(
-        "Failed: the model refused the key",
-        "The model API does not accept Berth's key. An admin must check ANTHROPIC_API_KEY and start the host agent again.",
-      );
-    case "model_rate_limited":
-      return bad(
-        "Failed: the model is overloaded",
-        "The model API turned the agent away (rate limit or overload) until it gave up. Wait some minutes, then send the message again.",
-      );
-    case "agent_error":
-      return bad(
-        "Failed: the agent reported an error",
-        "Its own words are above. Often the same message works a second time.",
-      );
-    case "nonzero_exit":
-      return bad(
-        `Failed: exit code ${run.exitCode ?? "unknown"}`,
-        "The program ended with an error. Its last words are below.",
-      );
-  }
+  if (run.reason === "completed") return { tone: "good", short: "Finished", advice: tellOomKills(run) };
+  if (run.reason === "cancelled")
+    return { tone: "idle", short: "Stopped", advice: "It was stopped on request. What it wrote so far is kept." };
+  if (run.reason === "nonzero_exit")
+    return bad(
+      `Failed: exit code ${run.exitCode ?? "unknown"}`,
+      `The program ended with an error. ${run.stderrTail ? "Its last words are below." : "What it printed may tell why."}`,
+    );
+  return bad(...ends[run.reason]);
 }
+
+/** Each bad end in a few words, and what to do about it. */
+const ends: Record<Exclude<RunReason, "completed" | "cancelled" | "nonzero_exit">, [short: string, advice: string]> = {
+  timed_out: [
+    "Stopped: took too long",
+    "It ran into the time limit of this Berth. Ask for a smaller step, or let an admin raise BERTH_RUN_TIMEOUT_SECONDS.",
+  ],
+  log_limit: [
+    "Stopped: too much output",
+    "It printed more than a run may. Send long output to a file in the agent's directory instead.",
+  ],
+  budget_reached: [
+    "Stopped: budget used up",
+    "The budget of this run or of the day is spent. Try again tomorrow, or let an admin raise BERTH_RUN_BUDGET_USD or BERTH_DAILY_BUDGET_USD.",
+  ],
+  host_lost: ["Lost: its host was removed", "An admin removed the machine on which it ran. Send the message again."],
+  container_lost: [
+    "Stopped: the workspace went away",
+    "Its container was stopped or removed in the middle of the run. The files are still there: send the message again.",
+  ],
+  out_of_memory: [
+    "Stopped: out of memory",
+    "The workspace reached its memory limit and the kernel ended this run. Run fewer agents at once, or ask for smaller steps (fewer parallel jobs, smaller builds), then send the message again.",
+  ],
+  disk_full: [
+    "Failed: the disk is full",
+    "There is no space left in the workspace. Delete files or agents that you no longer need, then send the message again.",
+  ],
+  start_timeout: [
+    "Failed: it did not start",
+    "The agent's program said nothing for a minute. Send the message again; if it stays so, an admin finds the cause with npm run doctor.",
+  ],
+  model_auth: [
+    "Failed: the model refused the key",
+    "The model API does not accept Berth's key. An admin must check ANTHROPIC_API_KEY and start the host agent again.",
+  ],
+  model_rate_limited: [
+    "Failed: the model is overloaded",
+    "The model API turned the agent away (rate limit or overload) until it gave up. Wait some minutes, then send the message again.",
+  ],
+  agent_error: [
+    "Failed: the agent reported an error",
+    "Its own words are above. Often the same message works a second time.",
+  ],
+};
 
 /** The state in one word, for lists. */
 export function tellGoing(status: Run["status"]): Told {
@@ -107,7 +98,7 @@ export function tellWorkspace({ status, reason }: Workspace): Told {
 
 const bad = (short: string, advice: string): Told => ({ tone: "bad", short, advice });
 
-function oomNote({ oomKills }: Run): string {
+function tellOomKills({ oomKills }: Run): string {
   return oomKills === 0
     ? ""
     : `The kernel ended ${oomKills === 1 ? "one of its tools" : `${oomKills} of its tools`} for lack of memory; the agent itself went on.`;

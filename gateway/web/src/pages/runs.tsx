@@ -7,7 +7,7 @@ import { formatCost, formatDuration } from "../format.ts";
 import { loadRuns, newestFirst, runs } from "../live.ts";
 import { Ago } from "../parts/ago.tsx";
 import { Badge } from "../parts/badge.tsx";
-import { lastLine } from "../plain-text.ts";
+import { inOneLine } from "../plain-text.ts";
 import { go, Link } from "../router.tsx";
 import { tellRun } from "../words.ts";
 
@@ -119,9 +119,7 @@ function RunTable({ runs: shown }: { runs: Run[] }) {
               <Badge told={tellRun(run)} />
             </td>
             <td class="message">
-              <Link href={`/runs/${run.id}`}>
-                {lastLine(run.prompt.split("\n").find((line) => line.trim()) ?? "") || "Empty message"}
-              </Link>
+              <Link href={`/runs/${run.id}`}>{inOneLine(run.prompt) || "Empty message"}</Link>
               {run.trigger.kind === "webhook" && <span class="tag">webhook</span>}
             </td>
             <td>{agentById(run.agentId)?.name ?? <span class="muted">deleted</span>}</td>

@@ -28,40 +28,7 @@ export function TokensPage() {
           {failure}
         </p>
       )}
-      {tokens && tokens.length > 0 && (
-        <table class="list">
-          <thead>
-            <tr>
-              <th>Name</th>
-              <th>Made</th>
-              <th>Used last</th>
-              <th>Expires</th>
-              <th>
-                <span class="sr-only">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {tokens.map((token) => (
-              <tr key={token.id}>
-                <td>{token.name}</td>
-                <td>
-                  <Ago time={token.createdAt} />
-                </td>
-                <td>{token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : "never"}</td>
-                <td>
-                  <Until time={token.expiresAt} />
-                </td>
-                <td class="number">
-                  <button type="button" class="quiet" onClick={() => setRevoking(token)}>
-                    Revoke …
-                  </button>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
+      {tokens && tokens.length > 0 && <TokenTable tokens={tokens} revoke={setRevoking} />}
       {tokens?.length === 0 && (
         <p class="muted">No tokens. Make one for each program, so that each can be revoked alone.</p>
       )}
@@ -76,5 +43,42 @@ export function TokensPage() {
         </Confirm>
       )}
     </section>
+  );
+}
+
+function TokenTable({ tokens, revoke }: { tokens: Token[]; revoke: (token: Token) => void }) {
+  return (
+    <table class="list">
+      <thead>
+        <tr>
+          <th>Name</th>
+          <th>Made</th>
+          <th>Used last</th>
+          <th>Expires</th>
+          <th>
+            <span class="sr-only">Actions</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {tokens.map((token) => (
+          <tr key={token.id}>
+            <td>{token.name}</td>
+            <td>
+              <Ago time={token.createdAt} />
+            </td>
+            <td>{token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : "never"}</td>
+            <td>
+              <Until time={token.expiresAt} />
+            </td>
+            <td class="number">
+              <button type="button" class="quiet" aria-label={`Revoke ${token.name}`} onClick={() => revoke(token)}>
+                Revoke …
+              </button>
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }

@@ -11,22 +11,22 @@ import type { Me } from "../session.ts";
 
 export function UsersPage({ me }: { me: Me }) {
   const [users, setUsers] = useState<User[] | null>(null);
-  const [disabling, setDisabling] = useState<User | null>(null);
-  const [tokenFor, setTokenFor] = useState<User | null>(null);
+  const [asked, setAsked] = useState<{ about: User; what: "disable" | "token" } | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
   const load = () => getAll<User>("/v1/admin/users").then(setUsers, (error: unknown) => setFailure(explain(error)));
-  const change = useTask(async (user: User, part: Partial<Pick<User, "role" | "disabled">>) => {
+  const change: Change = async (user, part) => {
     await call("PATCH", `/v1/admin/users/${user.id}`, part);
     await load();
-  });
+  };
   useEffect(() => void load(), []);
+  const close = () => setAsked(null);
   return (
     <section class="page scroller">
       <h1>Users</h1>
       <NewUser onCreated={load} />
-      {(failure ?? change.failure) && (
+      {failure && (
         <p class="failure" role="alert">
-          {failure ?? change.failure}
+          {failure}
         </p>
       )}
       <table class="list">
@@ -42,78 +42,105 @@ export function UsersPage({ me }: { me: Me }) {
         </thead>
         <tbody>
           {users?.map((user) => (
-            <tr key={user.id} class={user.disabled ? "off" : ""}>
-              <td>
-                {user.name}
-                {user.id === me.user.id && <span class="tag">you</span>}
-                {user.disabled && <span class="tag">disabled</span>}
-              </td>
-              <td>
-                <select
-                  aria-label={`Role of ${user.name}`}
-                  value={user.role}
-                  disabled={change.isBusy}
-                  onChange={(event) =>
-                    void change.run(user, { role: event.currentTarget.value as User["role"] }).then(load)
-                  }
-                >
-                  <option value="user">User</option>
-                  <option value="admin">Admin</option>
-                </select>
-              </td>
-              <td>
-                <Ago time={user.createdAt} />
-              </td>
-              <td class="number">
-                <button type="button" class="quiet" onClick={() => setTokenFor(user)} disabled={user.disabled}>
-                  Make a token …
-                </button>
-                {user.disabled ? (
-                  <button type="button" class="quiet" onClick={() => void change.run(user, { disabled: false })}>
-                    Enable
-                  </button>
-                ) : (
-                  <button type="button" class="quiet" onClick={() => setDisabling(user)}>
-                    Disable …
-                  </button>
-                )}
-              </td>
-            </tr>
+            <UserRow
+              key={user.id}
+              user={user}
+              isMe={user.id === me.user.id}
+              change={change}
+              ask={(what) => setAsked({ about: user, what })}
+            />
           ))}
         </tbody>
       </table>
-      {disabling && (
+      {asked?.what === "disable" && (
         <Confirm
-          title={`Disable ${disabling.name}?`}
+          title={`Disable ${asked.about.name}?`}
           action="Disable"
-          onClose={() => setDisabling(null)}
-          act={() => call("PATCH", `/v1/admin/users/${disabling.id}`, { disabled: true }).then(load)}
+          onClose={close}
+          act={() => change(asked.about, { disabled: true })}
         >
           <p>
             Their sessions and tokens are refused at once. Agents and files stay, and an admin can enable them again.
           </p>
         </Confirm>
       )}
-      {tokenFor && (
-        <Dialog title={`A token for ${tokenFor.name}`} onClose={() => setTokenFor(null)}>
-          <p class="muted">
-            With it they sign in here, or use the API. Or print a sign-in link on the gateway's machine:{" "}
-            <code>npm run -s link -- {tokenFor.name}</code>
-          </p>
-          <NewTokenForm
-            create={(name, expiresInSeconds) =>
-              post(`/v1/admin/users/${tokenFor.id}/tokens`, { name, expiresInSeconds })
-            }
-            onCreated={() => {}}
-          />
-          <p class="actions">
-            <button type="button" onClick={() => setTokenFor(null)}>
-              Done
-            </button>
-          </p>
-        </Dialog>
-      )}
+      {asked?.what === "token" && <TokenFor user={asked.about} onClose={close} />}
     </section>
+  );
+}
+
+type Change = (user: User, part: Partial<Pick<User, "role" | "disabled">>) => Promise<void>;
+interface UserRowProps {
+  user: User;
+  isMe: boolean;
+  change: Change;
+  ask: (what: "disable" | "token") => void;
+}
+
+function UserRow({ user, isMe, change, ask }: UserRowProps) {
+  const task = useTask((part: Parameters<Change>[1]) => change(user, part));
+  return (
+    <tr class={user.disabled ? "off" : ""}>
+      <td>
+        {user.name}
+        {isMe && <span class="tag">you</span>}
+        {user.disabled && <span class="tag">disabled</span>}
+        {task.failure && (
+          <p class="failure" role="alert">
+            {task.failure}
+          </p>
+        )}
+      </td>
+      <td>
+        <select
+          // Drawn anew after a refusal, so that it shows what holds.
+          key={task.failure}
+          aria-label={`Role of ${user.name}`}
+          value={user.role}
+          disabled={task.isBusy}
+          onChange={(event) => void task.run({ role: event.currentTarget.value as User["role"] })}
+        >
+          <option value="user">User</option>
+          <option value="admin">Admin</option>
+        </select>
+      </td>
+      <td>
+        <Ago time={user.createdAt} />
+      </td>
+      <td class="number">
+        <button type="button" class="quiet" onClick={() => ask("token")} disabled={user.disabled}>
+          Make a token …
+        </button>
+        {user.disabled ? (
+          <button type="button" class="quiet" onClick={() => void task.run({ disabled: false })}>
+            Enable
+          </button>
+        ) : (
+          <button type="button" class="quiet" onClick={() => ask("disable")}>
+            Disable …
+          </button>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+function TokenFor({ user, onClose }: { user: User; onClose: () => void }) {
+  const create = (name: string, expiresInSeconds: number) =>
+    post<{ token: string }>(`/v1/admin/users/${user.id}/tokens`, { name, expiresInSeconds });
+  return (
+    <Dialog title={`A token for ${user.name}`} onClose={onClose}>
+      <p class="muted">
+        With it they sign in here, or use the API. Or print a sign-in link on the gateway's machine:{" "}
+        <code>npm run -s link -- {user.name}</code>
+      </p>
+      <NewTokenForm create={create} onCreated={() => {}} />
+      <p class="actions">
+        <button type="button" onClick={onClose}>
+          Done
+        </button>
+      </p>
+    </Dialog>
   );
 }
 

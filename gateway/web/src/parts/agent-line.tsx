@@ -2,7 +2,7 @@
 import type { Agent } from "@berth/shared/resources";
 import { runOfAgent } from "../agents.ts";
 import { logs, runsByAgent } from "../live.ts";
-import { lastLine } from "../plain-text.ts";
+import { inOneLine, lastLine } from "../plain-text.ts";
 import { summarise } from "../transcript/tools.ts";
 import { tellRun, type Told } from "../words.ts";
 
@@ -30,6 +30,5 @@ function lastWords(agent: Agent): string {
       : undefined;
   if (item?.kind === "tool") return `${item.name} ${summarise(item)}`.trim();
   if (item?.kind === "text" || item?.kind === "output") return lastLine(item.text) || "…";
-  if (run.endedAt && run.result) return lastLine(run.result.split("\n").find((line) => line.trim()) ?? "");
-  return lastLine(run.prompt.split("\n").find((line) => line.trim()) ?? "");
+  return inOneLine(run.endedAt && run.result ? run.result : run.prompt);
 }

@@ -8,44 +8,24 @@ import { EnvEditor } from "./env-editor.tsx";
 import { useTask } from "./use-task.ts";
 
 export function AgentSettings({ agent }: { agent: Agent }) {
-  const [isDeleting, setDeleting] = useState(false);
   return (
-    <div class="page narrow scroller settings">
+    <div class="page narrow scroller settings" tabIndex={0} role="region" aria-label={`Settings of ${agent.name}`}>
       <About agent={agent} />
       <EnvEditor agent={agent} />
-      <section>
-        <h2>Delete</h2>
-        <p class="muted">Its run is stopped and its directory removed, with everything in it. There is no way back.</p>
-        <button type="button" class="danger" onClick={() => setDeleting(true)}>
-          Delete this agent …
-        </button>
-      </section>
-      {isDeleting && (
-        <Confirm
-          title={`Delete ${agent.name}?`}
-          action="Delete for ever"
-          typed={agent.name.trim()}
-          onClose={() => setDeleting(false)}
-          act={async () => {
-            await deleteAgent(agent.id);
-            go("/", { replace: true });
-          }}
-        >
-          <p>
-            Its conversation, its directory and everything in it are removed. What is not pushed anywhere else is lost.
-          </p>
-        </Confirm>
-      )}
+      <Deletion agent={agent} />
     </div>
   );
 }
 
 function About({ agent }: { agent: Agent }) {
-  const [name, setName] = useState(agent.name);
-  const [model, setModel] = useState(agent.model ?? "");
-  const [instructions, setInstructions] = useState(agent.instructions ?? "");
+  const [draft, setDraft] = useState({
+    name: agent.name,
+    model: agent.model ?? "",
+    instructions: agent.instructions ?? "",
+  });
   const [isSaved, setSaved] = useState(false);
   const task = useTask(async () => {
+    const { name, model, instructions } = draft;
     await updateAgent(agent.id, {
       name: name.trim(),
       model: model.trim() || null,
@@ -53,41 +33,18 @@ function About({ agent }: { agent: Agent }) {
     });
     setSaved(true);
   });
-  const edit = (set: (value: string) => void) => (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) => {
+  const edit = (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) => {
+    const { name, value } = event.currentTarget;
     setSaved(false);
-    set(event.currentTarget.value);
+    setDraft({ ...draft, [name]: value });
   };
   return (
     <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
       <label>
         Name
-        <input value={name} maxLength={64} required onInput={edit(setName)} />
+        <input name="name" value={draft.name} maxLength={64} required autocomplete="off" onInput={edit} />
       </label>
-      {agent.runtime === "claude" && (
-        <>
-          <label>
-            Model
-            <input
-              value={model}
-              maxLength={100}
-              placeholder="the default of Claude Code"
-              onInput={edit(setModel)}
-              spellcheck={false}
-              autocomplete="off"
-            />
-          </label>
-          <label>
-            Instructions
-            <textarea
-              rows={6}
-              value={instructions}
-              maxLength={65_536}
-              placeholder="What it should always know: conventions, commands, what not to touch"
-              onInput={edit(setInstructions)}
-            />
-          </label>
-        </>
-      )}
+      {agent.runtime === "claude" && <ForClaude draft={draft} edit={edit} />}
       {task.failure && (
         <p class="failure" role="alert">
           {task.failure}
@@ -102,5 +59,70 @@ function About({ agent }: { agent: Agent }) {
         </span>
       </p>
     </form>
+  );
+}
+
+interface ForClaudeProps {
+  draft: { model: string; instructions: string };
+  edit: (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) => void;
+}
+
+function ForClaude({ draft, edit }: ForClaudeProps) {
+  return (
+    <>
+      <label>
+        Model
+        <input
+          name="model"
+          value={draft.model}
+          maxLength={100}
+          placeholder="the default of Claude Code"
+          onInput={edit}
+          spellcheck={false}
+          autocomplete="off"
+        />
+      </label>
+      <label>
+        Instructions
+        <textarea
+          name="instructions"
+          rows={6}
+          value={draft.instructions}
+          maxLength={65_536}
+          placeholder="What it should always know: conventions, commands, what not to touch"
+          onInput={edit}
+        />
+      </label>
+    </>
+  );
+}
+
+function Deletion({ agent }: { agent: Agent }) {
+  const [isAsking, setAsking] = useState(false);
+  const act = async () => {
+    await deleteAgent(agent.id);
+    go("/", { replace: true });
+  };
+  return (
+    <section>
+      <h2>Delete</h2>
+      <p class="muted">Its run is stopped and its directory removed, with everything in it. There is no way back.</p>
+      <button type="button" class="danger" onClick={() => setAsking(true)}>
+        Delete this agent …
+      </button>
+      {isAsking && (
+        <Confirm
+          title={`Delete ${agent.name}?`}
+          action="Delete for ever"
+          typed={agent.name}
+          onClose={() => setAsking(false)}
+          act={act}
+        >
+          <p>
+            Its conversation, its directory and everything in it are removed. What is not pushed anywhere else is lost.
+          </p>
+        </Confirm>
+      )}
+    </section>
   );
 }

@@ -42,17 +42,18 @@ export function EnvEditor({ agent }: { agent: Agent }) {
   );
 }
 
-function EnvForm({ agent, rows, setRows }: { agent: Agent; rows: Row[]; setRows: (rows: Row[] | null) => void }) {
+interface EnvFormProps {
+  agent: Agent;
+  rows: Row[];
+  setRows: (rows: Row[] | null) => void;
+}
+
+function EnvForm({ agent, rows, setRows }: EnvFormProps) {
   const task = useTask(async () => {
     await setEnv(agent.id, toEnv(rows));
     setRows(null);
   });
-  const change = (at: number, part: Partial<Row>) =>
-    setRows(rows.map((row, index) => (index === at ? { ...row, ...part } : row)));
-  const onPaste = (at: number) => (event: ClipboardEvent) => {
-    const pasted = readDotEnv(event.clipboardData?.getData("text") ?? "");
-    if (pasted.length === 0) return;
-    event.preventDefault();
+  const take = (at: number, pasted: Row[]) => {
     const names = new Set(pasted.map(({ key }) => key));
     setRows([...rows.filter((row, index) => index !== at && !names.has(row.key)), ...pasted, emptyRow()]);
   };
@@ -64,34 +65,14 @@ function EnvForm({ agent, rows, setRows }: { agent: Agent; rows: Row[]; setRows:
       </p>
       <ul class="env-rows">
         {rows.map((row, at) => (
-          <li key={at}>
-            <input
-              aria-label={`Name of variable ${at + 1}`}
-              placeholder="NAME"
-              value={row.key}
-              readOnly={row.isStored}
-              spellcheck={false}
-              autocomplete="off"
-              onInput={(event) => change(at, { key: event.currentTarget.value })}
-              onPaste={onPaste(at)}
-            />
-            <input
-              aria-label={`Value of ${row.key || `variable ${at + 1}`}`}
-              type="password"
-              autocomplete="new-password"
-              value={row.value}
-              placeholder={row.isStored ? "type the value again" : "value"}
-              onInput={(event) => change(at, { value: event.currentTarget.value })}
-            />
-            <button
-              type="button"
-              class="quiet"
-              aria-label={`Remove ${row.key || `variable ${at + 1}`}`}
-              onClick={() => setRows(rows.filter((_, index) => index !== at))}
-            >
-              Remove
-            </button>
-          </li>
+          <EnvRow
+            key={at}
+            row={row}
+            at={at}
+            change={(part) => setRows(rows.map((other, index) => (index === at ? { ...other, ...part } : other)))}
+            take={(pasted) => take(at, pasted)}
+            remove={() => setRows(rows.filter((_, index) => index !== at))}
+          />
         ))}
       </ul>
       {task.failure && (
@@ -111,6 +92,49 @@ function EnvForm({ agent, rows, setRows }: { agent: Agent; rows: Row[]; setRows:
         </button>
       </p>
     </form>
+  );
+}
+
+interface EnvRowProps {
+  row: Row;
+  at: number;
+  change: (part: Partial<Row>) => void;
+  take: (pasted: Row[]) => void;
+  remove: () => void;
+}
+
+function EnvRow({ row, at, change, take, remove }: EnvRowProps) {
+  const onPaste = (event: ClipboardEvent) => {
+    const pasted = readDotEnv(event.clipboardData?.getData("text") ?? "");
+    if (pasted.length === 0) return;
+    event.preventDefault();
+    take(pasted);
+  };
+  const name = row.key || `variable ${at + 1}`;
+  return (
+    <li>
+      <input
+        aria-label={`Name of variable ${at + 1}`}
+        placeholder="NAME"
+        value={row.key}
+        readOnly={row.isStored}
+        spellcheck={false}
+        autocomplete="off"
+        onInput={(event) => change({ key: event.currentTarget.value })}
+        onPaste={onPaste}
+      />
+      <input
+        aria-label={`Value of ${name}`}
+        type="password"
+        autocomplete="new-password"
+        value={row.value}
+        placeholder={row.isStored ? "type the value again" : "value"}
+        onInput={(event) => change({ value: event.currentTarget.value })}
+      />
+      <button type="button" class="quiet" aria-label={`Remove ${name}`} onClick={remove}>
+        Remove
+      </button>
+    </li>
   );
 }
 

@@ -4,7 +4,7 @@ import { Component, h, type FunctionComponent } from "preact";
 export function memo<P extends object>(draw: FunctionComponent<P>, isSame: (before: P, after: P) => boolean) {
   return class extends Component<P> {
     override shouldComponentUpdate(after: P): boolean {
-      return !isSame(this.props as P, after);
+      return !isSame(this.props, after);
     }
     override render() {
       return h(draw, this.props as P & { children?: never });

@@ -27,7 +27,7 @@ export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean })
       <div class="row">
         <input
           aria-label="Name of a new agent"
-          placeholder="New agent: a name"
+          placeholder="New agent"
           maxLength={64}
           value={name}
           autocomplete="off"

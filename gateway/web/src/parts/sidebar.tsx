@@ -1,6 +1,6 @@
 /** Where one can go: agents first, then the rest. A new page is one more line in `places`. */
 import { agents } from "../agents.ts";
-import { Link } from "../router.tsx";
+import { Link, path } from "../router.tsx";
 import { signOut, type Me } from "../session.ts";
 import { AgentLine, tellAgent } from "./agent-line.tsx";
 import { Badge } from "./badge.tsx";
@@ -40,7 +40,7 @@ export function Sidebar({ me }: { me: Me }) {
             </li>
           ))}
         </ul>
-        {agents.value && agents.value.length > 0 && <NewAgent me={me} />}
+        {agents.value && agents.value.length > 0 && path.value !== "/" && <NewAgent me={me} />}
       </nav>
       <nav aria-label="Pages" class="places">
         <ul>

@@ -72,8 +72,8 @@ export function Warnings({ me }: { me: Me }) {
     <div class="warnings">
       {me.demoModel && (
         <p class="warning quiet">
-          <strong>Demo model.</strong> Answers are canned. For a real model an admin sets <code>ANTHROPIC_API_KEY</code>{" "}
-          or <code>BERTH_MODEL_URL</code> and starts Berth again.
+          <strong>Demo model.</strong> Answers are canned; set <code>ANTHROPIC_API_KEY</code> or{" "}
+          <code>BERTH_MODEL_URL</code> for real ones.
         </p>
       )}
       <div role="status">

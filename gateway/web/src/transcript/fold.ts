@@ -1,175 +1,169 @@
 /**
  * Folds the lines of a run into items. Partial text (`stream_event`) grows an open item; the CLI's final `assistant` line
- * closes it with the text that counts. What agents print is hostile: every field is looked at before it is used. Pure but
- * for the items it holds.
+ * closes it with the text that counts. What agents print is hostile: every field is looked at before it is used.
  */
+import { blocksOf, capped, numberOf, objectOf, textOf, textOfBlock, type Json } from "./fields.ts";
 import type { Item, OutputItem, TextItem, ToolItem } from "./items.ts";
 
 /** Items that are drawn together. */
 export const chunkSize = 32;
 /** One item of plain output holds at most this many characters, so that none is too much to draw at once. */
 const outputChars = 4000;
-/** What is kept of one text or tool output; the log on the host has all. */
-const mostChars = 1_000_000;
+/** Beyond this many characters of plain output the oldest is let go: the log on the host has all. */
+const mostOutputChars = 24_000_000;
 
-type Json = Record<string, unknown>;
 export interface Fold {
   readonly items: Item[];
   /** A number for each chunk of items that grows when one in it changes. */
   readonly chunkRevs: number[];
-  /** The text of the CLI's own result, once it told. */
-  readonly result: { text: string; isError: boolean } | null;
   add(line: unknown): void;
   /** No line will follow: what is open stays as far as it came. */
   end(): void;
 }
 
+interface State {
+  items: Item[];
+  chunkRevs: number[];
+  /** Where the call of a tool is, by its id. */
+  tools: Map<string, number>;
+  /** Open items of the message that is being written, by the index of their block; one set for each helper. */
+  drafts: Map<string, Map<number, number>>;
+  /** Plain output: its size, and the first item of it that is still here. */
+  output: { chars: number; first: number };
+}
+
 export function createFold(): Fold {
-  const items: Item[] = [];
-  const chunkRevs: number[] = [];
-  const tools = new Map<string, number>();
-  /** Open items of the message that is being written, by the index of their block; one set per helper. */
-  const drafts = new Map<string, Map<number, number>>();
-  let result: Fold["result"] = null;
-
-  const touch = (at: number) => {
-    items[at]!.rev++;
-    const chunk = Math.floor(at / chunkSize);
-    chunkRevs[chunk] = (chunkRevs[chunk] ?? 0) + 1;
+  const state: State = {
+    items: [],
+    chunkRevs: [],
+    tools: new Map(),
+    drafts: new Map(),
+    output: { chars: 0, first: 0 },
   };
-  const push = (item: Item): number => {
-    const at = items.push(item) - 1;
-    touch(at);
-    return at;
-  };
-  const note = (text: string, tone: "quiet" | "bad" = "quiet") =>
-    push({ kind: "note", text, tone, isNested: false, rev: 0 });
-  const drop = (at: number) => {
-    items[at] = { kind: "gone", isNested: false, rev: items[at]!.rev };
-    touch(at);
-  };
-  const dropDrafts = (key: string) => {
-    for (const at of drafts.get(key)?.values() ?? []) drop(at);
-    drafts.set(key, new Map());
-  };
-
-  function openBlock(key: string, event: Json): void {
-    const block = objectOf(event["content_block"]);
-    const item = itemOf(block, key !== "");
-    if (!item) return;
-    const at = push(item);
-    if (item.kind === "tool" && item.toolId) tools.set(item.toolId, at);
-    draftsOf(drafts, key).set(numberOf(event["index"]), at);
-  }
-  function growBlock(key: string, event: Json): void {
-    const at = draftsOf(drafts, key).get(numberOf(event["index"]));
-    const item = at === undefined ? undefined : items[at];
-    const delta = objectOf(event["delta"]);
-    if (item?.kind !== "text" && item?.kind !== "thinking") return;
-    item.text = capped(item.text + textOf(delta["text"] ?? delta["thinking"]));
-    touch(at!);
-  }
-  function addPartial(key: string, event: Json): void {
-    if (event["type"] === "message_start") dropDrafts(key);
-    else if (event["type"] === "content_block_start") openBlock(key, event);
-    else if (event["type"] === "content_block_delta") growBlock(key, event);
-  }
-  /** Each final block takes the place of the first open one of its kind. */
-  function addAssistant(key: string, message: Json): void {
-    const open = draftsOf(drafts, key);
-    for (const block of blocksOf(message["content"])) {
-      const item = itemOf(block, key !== "");
-      if (!item) continue;
-      item.isOpen = false;
-      const draft = [...open].find(([, at]) => fits(items[at]!, item));
-      const at = draft ? draft[1] : push(item);
-      if (draft) {
-        open.delete(draft[0]);
-        items[at] = { ...item, rev: items[at]!.rev };
-        touch(at);
-      }
-      if (item.kind === "tool" && item.toolId) tools.set(item.toolId, at);
-    }
-  }
-  function addUser(key: string, message: Json): void {
-    for (const block of blocksOf(message["content"])) {
-      if (block["type"] === "tool_result") answerTool(block);
-      else if (block["type"] === "text" && key === "") note(textOf(block["text"]));
-    }
-  }
-  function answerTool(block: Json): void {
-    const at = tools.get(textOf(block["tool_use_id"]));
-    const output = capped(blocksOf(block["content"]).map(textOfBlock).join("\n"));
-    const isError = block["is_error"] === true;
-    const item = at === undefined ? undefined : items[at];
-    if (item?.kind === "tool") {
-      Object.assign(item, { output, isError, isOpen: false });
-      touch(at!);
-    } else push({ kind: "output", text: output, isNested: false, rev: 0 });
-  }
-  function addOutput(text: string, more: boolean): void {
-    const last = items.at(-1);
-    const line = more ? text : `${text}\n`;
-    if (last?.kind === "output" && last.text.length + line.length <= outputChars) {
-      last.text += line;
-      touch(items.length - 1);
-    } else for (const piece of cut(line)) push(piece);
-  }
-  function addSystem(line: Json): void {
-    const subtype = textOf(line["subtype"]);
-    if (subtype === "compact_boundary") note("The conversation got long; the agent summed up its beginning.");
-  }
-
   return {
-    items,
-    chunkRevs,
-    get result() {
-      return result;
-    },
-    add(value) {
-      const line = objectOf(value);
-      const key = textOf(line["parent_tool_use_id"]);
-      switch (line["type"]) {
-        case "line":
-          return addOutput(textOf(line["text"]), line["more"] === true);
-        case "stream_event":
-          return addPartial(key, objectOf(line["event"]));
-        case "assistant":
-          return addAssistant(key, objectOf(line["message"]));
-        case "user":
-          return addUser(key, objectOf(line["message"]));
-        case "system":
-          return addSystem(line);
-        case "result":
-          dropDrafts("");
-          result = { text: textOf(line["result"]), isError: line["is_error"] === true };
-          if (
-            result.isError &&
-            result.text &&
-            !items.some((item) => item.kind === "text" && item.text === result!.text)
-          )
-            note(result.text, "bad");
-          return;
-        case "rate_limit_event":
-          return;
-        default:
-          push({
-            kind: "raw",
-            name: textOf(line["type"]) || "unknown",
-            text: capped(JSON.stringify(value, null, 2) ?? ""),
-            isNested: false,
-            rev: 0,
-          });
+    items: state.items,
+    chunkRevs: state.chunkRevs,
+    add: (line) => addLine(state, line),
+    end() {
+      for (const [at, item] of state.items.entries()) {
+        if (!("isOpen" in item) || !item.isOpen) continue;
+        item.isOpen = false;
+        touch(state, at);
       }
     },
-    end() {
-      for (const [at, item] of items.entries())
-        if ("isOpen" in item && item.isOpen) {
-          item.isOpen = false;
-          touch(at);
-        }
-    },
   };
+}
+
+function addLine(state: State, value: unknown): void {
+  const line = objectOf(value);
+  const helper = textOf(line["parent_tool_use_id"]);
+  switch (line["type"]) {
+    case "line":
+      return addOutput(state, textOf(line["text"]), line["more"] === true);
+    case "stream_event":
+      return addPartial(state, helper, objectOf(line["event"]));
+    case "assistant":
+      return addAssistant(state, helper, objectOf(line["message"]));
+    case "user":
+      return addUser(state, helper, objectOf(line["message"]));
+    case "system":
+      if (line["subtype"] === "compact_boundary")
+        addNote(state, "The conversation got long; the agent summed up its beginning.", "quiet");
+      return;
+    case "result":
+      return addResult(state, line);
+    case "rate_limit_event":
+      return;
+    default: {
+      const text = capped(JSON.stringify(value, null, 2) ?? "");
+      push(state, { kind: "raw", name: textOf(line["type"]) || "unknown", text, isNested: false, rev: 0 });
+    }
+  }
+}
+
+function addPartial(state: State, helper: string, event: Json): void {
+  if (event["type"] === "message_start") dropDrafts(state, helper);
+  else if (event["type"] === "content_block_start") openBlock(state, helper, event);
+  else if (event["type"] === "content_block_delta") growBlock(state, helper, event);
+}
+
+function openBlock(state: State, helper: string, event: Json): void {
+  const item = itemOf(objectOf(event["content_block"]), helper !== "");
+  if (!item) return;
+  const at = push(state, item);
+  if (item.kind === "tool" && item.toolId) state.tools.set(item.toolId, at);
+  draftsOf(state, helper).set(numberOf(event["index"]), at);
+}
+
+function growBlock(state: State, helper: string, event: Json): void {
+  const at = draftsOf(state, helper).get(numberOf(event["index"])) ?? -1;
+  const item = state.items[at];
+  if (item?.kind !== "text" && item?.kind !== "thinking") return;
+  const delta = objectOf(event["delta"]);
+  item.text = capped(item.text + textOf(delta["text"] ?? delta["thinking"]));
+  touch(state, at);
+}
+
+/** Each final block takes the place of the first open one of its kind. */
+function addAssistant(state: State, helper: string, message: Json): void {
+  const open = draftsOf(state, helper);
+  for (const block of blocksOf(message["content"])) {
+    const item = itemOf(block, helper !== "");
+    if (!item) continue;
+    item.isOpen = false;
+    const draft = [...open].find(([, at]) => isDraftOf(state.items[at]!, item));
+    if (draft) open.delete(draft[0]);
+    const at = draft ? replace(state, draft[1], item) : push(state, item);
+    if (item.kind === "tool" && item.toolId) state.tools.set(item.toolId, at);
+  }
+}
+
+function addUser(state: State, helper: string, message: Json): void {
+  for (const block of blocksOf(message["content"])) {
+    if (block["type"] === "tool_result") answerTool(state, block);
+    else if (block["type"] === "text" && helper === "") addNote(state, textOf(block["text"]), "quiet");
+  }
+}
+
+function answerTool(state: State, block: Json): void {
+  const at = state.tools.get(textOf(block["tool_use_id"])) ?? -1;
+  const item = state.items[at];
+  const output = capped(blocksOf(block["content"]).map(textOfBlock).join("\n"));
+  if (item?.kind !== "tool") return void push(state, { kind: "output", text: output, isNested: false, rev: 0 });
+  Object.assign(item, { output, isError: block["is_error"] === true, isOpen: false });
+  touch(state, at);
+}
+
+/** The CLI's own conclusion. Mostly its text was the last message; an error may stand here alone. */
+function addResult(state: State, line: Json): void {
+  dropDrafts(state, "");
+  const text = textOf(line["result"]);
+  if (line["is_error"] !== true || !text) return;
+  if (!state.items.some((item) => item.kind === "text" && item.text === text)) addNote(state, text, "bad");
+}
+
+function addOutput(state: State, text: string, more: boolean): void {
+  const line = more ? text : `${text}\n`;
+  const last = state.items.at(-1);
+  state.output.chars += line.length;
+  if (last?.kind === "output" && last.text.length + line.length <= outputChars) {
+    last.text += line;
+    touch(state, state.items.length - 1);
+  } else for (const piece of cut(line)) push(state, piece);
+  if (state.output.chars > mostOutputChars) dropOldest(state);
+}
+
+function dropOldest(state: State): void {
+  const { output, items } = state;
+  for (; output.chars > mostOutputChars * 0.9 && output.first < items.length; output.first++) {
+    const item = items[output.first]!;
+    if (item.kind !== "output") continue;
+    output.chars -= item.text.length;
+    drop(state, output.first);
+  }
+  const first = items.findIndex((item) => item.kind === "gone");
+  const text = "This is where a long output begins that is not kept here; the raw events have all of it.";
+  replace(state, first, { kind: "note", text, tone: "quiet", isNested: false, rev: 0 });
 }
 
 function itemOf(block: Json, isNested: boolean): TextItem | ToolItem | null {
@@ -180,24 +174,22 @@ function itemOf(block: Json, isNested: boolean): TextItem | ToolItem | null {
     case "thinking":
       return { kind: "thinking", text: capped(textOf(block["thinking"])), ...base };
     case "tool_use":
-    case "server_tool_use":
-      return {
-        kind: "tool",
+    case "server_tool_use": {
+      const input = objectOf(block["input"]);
+      const call = {
         toolId: textOf(block["id"]),
         name: textOf(block["name"]) || "tool",
-        input: Object.keys(objectOf(block["input"])).length > 0 ? objectOf(block["input"]) : null,
-        output: null,
-        isError: false,
-        isUnfolded: null,
-        ...base,
+        input: Object.keys(input).length > 0 ? input : null,
       };
+      return { kind: "tool", ...call, output: null, isError: false, isUnfolded: null, ...base };
+    }
     default:
       return null;
   }
 }
 
 /** Whether the final item is what the open one has been on the way to. */
-function fits(open: Item, final: TextItem | ToolItem): boolean {
+function isDraftOf(open: Item, final: TextItem | ToolItem): boolean {
   if (open.kind !== final.kind || !("isOpen" in open) || !open.isOpen) return false;
   return open.kind !== "tool" || open.toolId === (final as ToolItem).toolId;
 }
@@ -209,20 +201,39 @@ function cut(text: string): OutputItem[] {
   return pieces;
 }
 
-function draftsOf(drafts: Map<string, Map<number, number>>, key: string): Map<number, number> {
-  const there = drafts.get(key);
+function draftsOf({ drafts }: State, helper: string): Map<number, number> {
+  const there = drafts.get(helper);
   if (there) return there;
   const made = new Map<number, number>();
-  drafts.set(key, made);
+  drafts.set(helper, made);
   return made;
 }
 
-const capped = (text: string) => (text.length <= mostChars ? text : `${text.slice(0, mostChars)}\n[…]`);
-const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
-const numberOf = (value: unknown): number => (typeof value === "number" ? value : -1);
-const objectOf = (value: unknown): Json =>
-  value !== null && typeof value === "object" && !Array.isArray(value) ? (value as Json) : {};
-const blocksOf = (content: unknown): Json[] =>
-  typeof content === "string" ? [{ type: "text", text: content }] : Array.isArray(content) ? content.map(objectOf) : [];
-const textOfBlock = (block: Json): string =>
-  block["type"] === "text" ? textOf(block["text"]) : `[${textOf(block["type"]) || "something"}]`;
+function dropDrafts(state: State, helper: string): void {
+  for (const at of draftsOf(state, helper).values()) drop(state, at);
+  state.drafts.delete(helper);
+}
+
+function addNote(state: State, text: string, tone: "quiet" | "bad"): void {
+  push(state, { kind: "note", text, tone, isNested: false, rev: 0 });
+}
+
+function push(state: State, item: Item): number {
+  const at = state.items.push(item) - 1;
+  touch(state, at);
+  return at;
+}
+
+function replace(state: State, at: number, item: Item): number {
+  state.items[at] = { ...item, rev: state.items[at]!.rev };
+  touch(state, at);
+  return at;
+}
+
+const drop = (state: State, at: number) => replace(state, at, { kind: "gone", isNested: false, rev: 0 });
+
+function touch({ items, chunkRevs }: State, at: number): void {
+  items[at]!.rev++;
+  const chunk = Math.floor(at / chunkSize);
+  chunkRevs[chunk] = (chunkRevs[chunk] ?? 0) + 1;
+}
