@@ -37,15 +37,16 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
       if (processesOf(container.cgroup, agent.uid, runGid).length > 0) return container;
       if (readExit(volume, runId).hasBegun) continue;
     }
-    await workspaces.admitAgent(agent);
-    await makeAgentDirectory(volume, agent.id, agent.uid);
-    await makeRunFiles(volume, runId, agent.uid, {
-      prompt: run.prompt,
-      payload: run.payload,
-      env: dotenv(agent.env),
-      instructions: agent.instructions,
-    });
-    const execId = await engine.createExec(container.id, execOf(deps.context, run, agent));
+    const files = { prompt: run.prompt, payload: run.payload, env: dotenv(agent.env), instructions: agent.instructions };
+    // Beside each other: none needs another. The exec is stored, and so started, only once all are there.
+    const beside = [
+      engine.createExec(container.id, execOf(deps.context, run, agent)),
+      makeRunFiles(volume, runId, agent.uid, files),
+      makeAgentDirectory(volume, agent.id, agent.uid),
+      workspaces.admitAgent(agent),
+    ] as const;
+    await Promise.allSettled(beside);
+    const [execId] = await Promise.all(beside);
     if (execId === null) continue;
     store.updateRun(runId, { execId, containerId: container.id });
     if ((await engine.startExec(execId)) !== "gone") return container;

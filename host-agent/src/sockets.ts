@@ -48,6 +48,8 @@ export function openSockets(dataDir: string, servers: SocketServers) {
       await listenOnce(userId, egressSocket, forwarderUid, () => servers.egressFor(userId));
       for (const agent of agents) await this.openAgent(agent);
     },
+    /** Whether the agent's socket is there or on its way. */
+    isOpen: (agent: AgentRow) => listening.get(agent.userId)?.has(modelSocket(agent.id)) ?? false,
     async openAgent(agent: AgentRow): Promise<void> {
       await listenOnce(agent.userId, modelSocket(agent.id), agent.uid, () => createServer(servers.modelFor(agent.id)));
     },

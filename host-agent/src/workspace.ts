@@ -82,6 +82,12 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
   const isRunning = (place: Place) => place.container !== null && isAlive(place.container.init);
   const isBusy = (place: Place) => place.connections > 0 || store.countActive(place.userId) > 0;
 
+  /** The agents' lines in /etc/passwd, then their sockets: who has a socket has a line. */
+  async function admit(userId: string, agents: AgentRow[]): Promise<void> {
+    await writePasswd(passwdOf(userId), agents);
+    await sockets.openUser(userId, agents);
+  }
+
   /** Takes a running container as the user's own: its processes, its cgroup, its sockets. */
   async function enter(place: Place, state: ContainerState): Promise<RunningContainer> {
     const volume = await volumes.ensure(place.userId);
@@ -103,8 +109,7 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
     change(place, { status: "starting", reason: null, sample: null });
     const volume = await volumes.ensure(userId);
     const agents = store.agentsOf(userId);
-    await sockets.openUser(userId, agents);
-    await writePasswd(passwdOf(userId), agents);
+    await admit(userId, agents);
     const found = await engine.inspectContainer(nameOf(userId));
     if (found?.running && seesVolume(found, volume)) return enter(place, found);
     if (found) await engine.removeContainer(found.id);
@@ -178,8 +183,7 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
     },
     /** An agent that the container shall know: its line in /etc/passwd and its socket. */
     async admitAgent(agent: AgentRow): Promise<void> {
-      await writePasswd(passwdOf(agent.userId), [agent]);
-      await sockets.openUser(agent.userId, [agent]);
+      if (!sockets.isOpen(agent)) await admit(agent.userId, [agent]);
     },
     /** A client is there; call the answer once it is gone. */
     connect(userId: string): () => void {
