@@ -28,10 +28,11 @@ export async function startPrivateEngine(image: string, ...flags: string[]): Pro
   let daemon: ChildProcess | null = null;
   const start = async (...more: string[]) => {
     const log = openSync(join(dir, "dockerd.log"), "a");
+    // In a network namespace of its own: there it makes and removes bridges without touching the machine's.
     daemon = spawn(
-      "dockerd",
-      ["--data-root", join(dir, "data"), "--exec-root", join(dir, "exec"), "--pidfile", join(dir, "pid"), "-H", `unix://${socketPath}`,
-        "--bridge", "none", "--iptables=false", "--ip6tables=false", "--cgroup-parent", `/${dir.split("/").at(-1)}`, ...more],
+      "unshare",
+      ["--net", "dockerd", "--data-root", join(dir, "data"), "--exec-root", join(dir, "exec"), "--pidfile", join(dir, "pid"), "-H", `unix://${socketPath}`,
+        "--iptables=false", "--ip6tables=false", "--cgroup-parent", `/${dir.split("/").at(-1)}`, ...more],
       { stdio: ["ignore", log, log] },
     );
     closeSync(log);

@@ -61,7 +61,8 @@ export class Child {
     const child = spawn(process.execPath, [...nodeFlags, file], {
       env,
       detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
+      // The fourth tells it when this process is gone, however it ends: it ends too, and the next start finds its place free.
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", onLine);

@@ -32,13 +32,14 @@ async function run(settings: Settings): Promise<void> {
   // A supervisor that is gone must not take the gateway with it.
   process.stdout.on("error", () => {});
   const log = createLog((line) => process.stdout.write(`${line}\n`));
-  const stopped = Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
+  // `disconnect`: the supervisor that started this process is gone.
+  const stopped = Promise.race(["SIGTERM", "SIGINT", "disconnect"].map((event) => once(process, event)));
   const dir = makeDataDir(settings);
   const lock = takeLock(join(dir, "gateway.lock"), 0);
   if (!lock) throw new SettingsError(`Another gateway runs on ${dir} already; stop it or set BERTH_DATA_DIR.`);
   const data = await openData(settings);
   const transport = createNodeTransport();
-  const deps: Deps = { settings, ...data, transport, log, now: Date.now, assets: loadAssets() };
+  const deps: Deps = { settings, ...data, transport, log, now: Date.now, startedAt: Date.now(), assets: loadAssets() };
   const server = await startServer(createApp(deps), settings.BERTH_LISTEN, settings.BERTH_PORT).catch(
     (error: unknown) => {
       throw explainListen(error, settings);

@@ -5,13 +5,14 @@
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from "jose";
 import { AppError } from "@berth/shared/errors";
 import { type HostClaims, hostClaims } from "@berth/shared/host-api";
+import { messageOf } from "@berth/shared/log";
 import type { HostContext } from "./host.ts";
 import type { Identity } from "./identity.ts";
 import type { Store } from "./store.ts";
 
 export type VerifyGateway = (authorization: string | undefined) => Promise<HostClaims>;
 
-export function createGatewayVerifier({ hostId, clock }: HostContext, identity: Identity, store: Store): VerifyGateway {
+export function createGatewayVerifier({ hostId, clock, log }: HostContext, identity: Identity, store: Store): VerifyGateway {
   let keys = JSON.parse(store.getMeta("jwks") ?? '{"keys":[]}') as JSONWebKeySet;
   let askedAt = -Infinity;
   let asking: Promise<void> | null = null;
@@ -50,6 +51,7 @@ export function createGatewayVerifier({ hostId, clock }: HostContext, identity: 
       });
       return hostClaims.parse(payload);
     } catch (error) {
+      log.warn("call.refused", { error: messageOf(error) });
       throw unauthenticated(error);
     }
   };

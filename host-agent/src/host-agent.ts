@@ -147,6 +147,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
         await job();
         isWell = true;
       } catch (error) {
+        if (closing.signal.aborted) return;
         if (isWell) log.warn("loop.failed", { job: job.name, error: messageOf(error) });
         isWell = false;
       }

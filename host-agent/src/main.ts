@@ -1,5 +1,5 @@
 /** The host agent's process: settings, one instance a data directory, signals, exit codes. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import Database from "better-sqlite3";
 import { createLog, messageOf } from "@berth/shared/log";
@@ -22,10 +22,16 @@ function lockDirectory(dataDir: string): void {
 const locks: Database.Database[] = [];
 
 let agent: Awaited<ReturnType<typeof startHostAgent>> | null = null;
-for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  process.once(signal, () => {
+let pidFile: string | null = null;
+// `disconnect`: the supervisor that started this process is gone. What it read of this process's output nobody reads then.
+process.stdout.on("error", () => {});
+for (const event of ["SIGTERM", "SIGINT", "disconnect"] as const) {
+  process.once(event, () => {
     setTimeout(() => process.exit(0), 8000).unref();
-    void (agent?.close() ?? Promise.resolve()).finally(() => process.exit(0));
+    void (agent?.close() ?? Promise.resolve()).finally(() => {
+      if (pidFile) rmSync(pidFile, { force: true });
+      process.exit(0);
+    });
   });
 }
 try {
@@ -33,7 +39,8 @@ try {
   const dataDir = resolve(settings.BERTH_HOST_DATA_DIR);
   mkdirSync(dataDir, { recursive: true, mode: 0o711 });
   lockDirectory(dataDir);
-  writeFileSync(join(dataDir, "host.pid"), `${process.pid}\n`);
+  pidFile = join(dataDir, "host.pid");
+  writeFileSync(pidFile, `${process.pid}\n`);
   agent = await startHostAgent({ settings, dataDir, version: "0.1.0", log });
 } catch (error) {
   process.stderr.write(`${messageOf(error)}\n`);
