@@ -36,7 +36,7 @@ export function addFileRoutes(app: Hono<ServerEnv>, files: Files): void {
     if (call.path.isDirectory || c.req.query("type") === "directory") return answerEntry(c, call.path, await files.makeDirectory(call));
     const declared = c.req.header("content-length");
     const head = await files.write(call, {
-      body: c.req.raw.body ?? emptyBody(),
+      body: c.env.incoming,
       size: declared === undefined ? null : parseOr400(sizeHeader, declared, "content-length"),
       ifMatch: c.req.header("if-match") ?? null,
       isNew: c.req.header("if-none-match") === "*",
@@ -91,5 +91,3 @@ function answerContent({ chunks, signal, close }: Content, headers: Record<strin
   );
   return new Response(body, { status: 200, headers: { ...headers, "cache-control": "no-store", "x-content-type-options": "nosniff" } });
 }
-
-const emptyBody = () => new Blob([]).stream();

@@ -1,4 +1,5 @@
 /** The host agent's HTTP: what the gateway may ask of this host, for the user its token names. Parses, calls one function, answers. */
+import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { Hono } from "hono";
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
@@ -22,7 +23,8 @@ export interface ServerDeps extends AgentDeps {
   files: Files;
   delivered: FollowDeps["delivered"];
 }
-export type ServerEnv = { Variables: { claims: HostClaims; requestId: string } };
+/** `incoming` is the request as Node has it: an upload is read from there, uncopied. */
+export type ServerEnv = { Bindings: { incoming: IncomingMessage }; Variables: { claims: HostClaims; requestId: string } };
 
 const bodyLimit = 16 * 2 ** 20;
 const stderrBytes = 2 ** 20;

@@ -54,7 +54,12 @@ export async function startTransfer(deps: EntryDeps, entry: Entry, request: obje
     async send(chunk: Uint8Array): Promise<boolean> {
       const length = Buffer.alloc(4);
       length.writeUInt32BE(chunk.length);
-      return chunk.length === 0 || write(stream, Buffer.concat([length, chunk]));
+      if (chunk.length === 0) return true;
+      stream.cork();
+      stream.write(length);
+      const written = write(stream, chunk);
+      stream.uncork();
+      return written;
     },
     /** Says that all of the upload came. */
     commit: () => write(stream, Buffer.alloc(4)),
