@@ -43,10 +43,9 @@ export function openVolumes(dataDir: string, limitBytes: number) {
     const root = join(dataDir, "mnt", userId);
     const volume = { root, workspace: join(root, "workspace"), runs: join(root, "runs"), trash: join(root, "trash") };
     if (!isMounted(root)) {
-      await makeImage(imageOf(userId), limitBytes);
       await mkdir(root, { recursive: true, mode: 0o700 });
       // An unmounted mount point that cannot be written to: a mistake fails instead of filling the machine's own disk.
-      await exec("chattr", ["+i", root]);
+      await Promise.all([exec("chattr", ["+i", root]), makeImage(imageOf(userId), limitBytes)]);
       await exec("mount", ["-o", "loop,nosuid,nodev,noatime,discard", imageOf(userId), root]);
     }
     await chmod(root, 0o711);

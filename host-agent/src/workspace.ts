@@ -103,14 +103,12 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
 
   async function create(place: Place): Promise<RunningContainer> {
     const { userId } = place;
-    const running = [...places.values()].filter((other) => other.container !== null).length;
+    const running = [...places.values()].filter((other) => other !== place && (other.container !== null || other.status === "starting")).length;
     if (running >= settings.BERTH_MAX_WORKSPACES)
       throw new AppError("no_host", "This host runs as many workspaces as it may; try again when one was closed.", { retryAfter: 10 });
     change(place, { status: "starting", reason: null, sample: null });
     const volume = await volumes.ensure(userId);
-    const agents = store.agentsOf(userId);
-    await admit(userId, agents);
-    const found = await engine.inspectContainer(nameOf(userId));
+    const [found] = await Promise.all([engine.inspectContainer(nameOf(userId)), admit(userId, store.agentsOf(userId))]);
     if (found?.running && seesVolume(found, volume)) return enter(place, found);
     if (found) await engine.removeContainer(found.id);
     const containerId = await engine.createContainer({
