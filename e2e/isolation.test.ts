@@ -68,15 +68,15 @@ describe("an agent", () => {
     const attack = (target: string) => attackAs(alice, a, `echo mine > secret\n${attackScript(target)}`);
 
     const own = await attack(`"$HOME" 0 "$BERTH_RUN_ID" "$BERTH_AGENT_ID"`);
-    const { truncate, rename, unlink, link, unseal, ...reached } = own;
+    const { truncate, rename, unlink, link, unseal, memoryByCall, ...reached } = own;
     expect(Object.entries(reached).filter(([, end]) => end !== "done")).toEqual([]);
-    expect({ truncate, rename, unlink, link, unseal }).toEqual({
-      truncate: "EPERM", rename: "EACCES", unlink: "EACCES", link: "EPERM", unseal: "EPERM",
+    expect({ truncate, rename, unlink, link, unseal, memoryByCall }).toEqual({
+      truncate: "EPERM", rename: "EACCES", unlink: "EACCES", link: "EXDEV", unseal: "EPERM", memoryByCall: "EPERM",
     });
 
     const neighbours = await attack(`/workspace/agent-${b.id} ${pid} ${victim.id} ${b.id}`);
     expect(Object.keys(neighbours)).toEqual(Object.keys(own));
-    expect(Object.entries(neighbours).filter(([, end]) => !["EACCES", "EPERM"].includes(end as string))).toEqual([]);
+    expect(Object.entries(neighbours).filter(([, end]) => !["EACCES", "EPERM", "EXDEV"].includes(end as string))).toEqual([]);
 
     const bystanders = await sh(alice, a, "kill -KILL -1; echo not reached");
     expect(bystanders.run.status).toBe("failed");
@@ -111,12 +111,12 @@ describe("an agent", () => {
       seccomp: "2",
       groups: [19_001],
       setuid: [],
-      writable: [],
+      writable: ["/tmp"],
       interfaces: ["lo"],
       routes: 0,
       tmpBytes: expect.any(Number) as number,
-      namespaces: "refused",
-      mount: "refused",
+      namespaces: "EPERM",
+      mount: "EPERM",
       rawSocket: "EPERM",
       bind: "EADDRINUSE",
       killForwarder: "EPERM",
@@ -256,8 +256,8 @@ describe("keys", () => {
   test("of the model's provider reach the provider and nothing that an agent can read", async () => {
     const finder = await alice.createAgent("finder");
     const [first, rest] = [providerKey.slice(0, 12), providerKey.slice(12)];
-    const search = `k=${first}; k=$k${rest}; echo $k > ~/planted; look="command grep -saf $HOME/planted"
-      env | $look -c; $look -l /proc/[0-9]*/environ /proc/[0-9]*/cmdline; $look -rl -D skip --exclude-dir=proc --exclude-dir=sys / ; rm ~/planted`;
+    const search = `k=${first}; k="$k"${rest}; echo $k > ~/planted; look="command grep -saf $HOME/planted"
+      env | $look -c; $look -l /proc/[0-9]*/environ /proc/[0-9]*/cmdline; $look -rl -D skip --exclude-dir=proc --exclude-dir=sys / $HOME; rm ~/planted`;
     const { run } = await alice.runToEnd(finder.id, `demo: run ${search}`);
     expect(run.result).toMatch(/printed:\n\n0\n\/workspace\/agent-[^/\n]*\/planted\n\n/);
     const keys = model.callsOf(`demo: run ${search}`).map((call) => call.key);
