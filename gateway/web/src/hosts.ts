@@ -1,9 +1,8 @@
 /** The machines, for admins: others know a host by its id alone. */
 import { signal } from "@preact/signals";
-import type { Host } from "../../src/hosts.ts";
 import { call, getAll, post } from "./api.ts";
+import type { Host } from "./contract.ts";
 
-export type { Host };
 /** Oldest first; null until loaded, and for users. */
 export const hosts = signal<Host[] | null>(null);
 
@@ -17,4 +16,5 @@ export const hostName = (id: string): string => hosts.value?.find((host) => host
 export const createJoinToken = () => post<{ token: string; expiresAt: string }>("/v1/admin/hosts/join-tokens");
 export const drainHost = (id: string) => post(`/v1/admin/hosts/${id}/drain`).then(loadHosts);
 export const resumeHost = (id: string) => post(`/v1/admin/hosts/${id}/resume`).then(loadHosts);
-export const removeHost = (id: string) => call("DELETE", `/v1/admin/hosts/${id}`).then(loadHosts);
+export const removeHost = ({ id, name }: Host) =>
+  call("DELETE", `/v1/admin/hosts/${id}?confirm=${encodeURIComponent(name)}`).then(loadHosts);

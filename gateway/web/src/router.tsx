@@ -1,15 +1,24 @@
 /** Where the page is: the path as a signal, links that change it without loading, titles and focus that follow. */
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 
 export const path = signal(location.pathname);
-addEventListener("popstate", () => (path.value = location.pathname));
+/** What follows the path, with its question mark. */
+export const search = signal(location.search);
+addEventListener("popstate", follow);
+
+function follow(): void {
+  batch(() => {
+    path.value = location.pathname;
+    search.value = location.search;
+  });
+}
 
 /** Goes to a path of this page; `replace` leaves no step to come back to. */
 export function go(to: string, { replace = false } = {}): void {
   if (replace) history.replaceState(null, "", to);
   else history.pushState(null, "", to);
-  path.value = location.pathname;
+  follow();
 }
 
 /** The parts of the path that the pattern names (`/agents/:id`), or null when it does not fit. */
@@ -35,14 +44,14 @@ interface LinkProps {
 
 /** A link within the page; marked as current where it leads to. */
 export function Link({ href, children, within, class: name }: LinkProps) {
-  const isHere = path.value === href || (within && path.value.startsWith(`${href}/`));
-  const follow = (event: MouseEvent) => {
+  const isHere = path.value + search.value === href || (within && path.value.startsWith(`${href}/`));
+  const onClick = (event: MouseEvent) => {
     if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     go(href);
   };
   return (
-    <a class={name} href={href} aria-current={isHere ? "page" : undefined} onClick={follow}>
+    <a class={name} href={href} aria-current={isHere ? "page" : undefined} onClick={onClick}>
       {children}
     </a>
   );

@@ -5,6 +5,7 @@ import { ApiError, call, explain, get, onSignedOut, post } from "./api.ts";
 import { forgetAgents, loadAgents } from "./agents.ts";
 import { loadHosts } from "./hosts.ts";
 import { startLive, stopLive, workspace } from "./live.ts";
+import { closeTerminals } from "./terminal/open-terminals.ts";
 import { createOtherTabs } from "./other-tabs.ts";
 
 export interface Me {
@@ -81,6 +82,7 @@ export const refreshSession = () => loadSession();
 
 function end(why: string | null): void {
   stopLive();
+  closeTerminals();
   forgetAgents();
   session.value = { kind: "out", why };
 }

@@ -2,11 +2,13 @@
 import type { ComponentChildren } from "preact";
 import type { Agent } from "@berth/shared/resources";
 import { agentById, agents } from "../agents.ts";
+import { FilesTab } from "../files/files-tab.tsx";
 import { tellAgent } from "../parts/agent-line.tsx";
 import { AgentSettings } from "../parts/agent-settings.tsx";
 import { Badge } from "../parts/badge.tsx";
 import { Conversation } from "../parts/conversation.tsx";
 import { Link } from "../router.tsx";
+import { TerminalTab } from "../terminal/terminal-tab.tsx";
 import type { Me } from "../session.ts";
 import { NotFoundPage } from "./not-found.tsx";
 
@@ -17,6 +19,8 @@ interface Tab {
 }
 const tabs: Tab[] = [
   { id: "conversation", name: "Conversation", show: (agent) => <Conversation agent={agent} /> },
+  { id: "terminal", name: "Terminal", show: (agent) => <TerminalTab agent={agent} /> },
+  { id: "files", name: "Files", show: (agent) => <FilesTab agent={agent} /> },
   { id: "settings", name: "Settings", show: (agent) => <AgentSettings agent={agent} /> },
 ];
 

@@ -1,8 +1,9 @@
 /** For admins: the machines, their load as it is, and how another one joins. */
 import { useEffect, useState } from "preact/hooks";
 import { explain } from "../api.ts";
+import type { Host } from "../contract.ts";
 import { formatBytes, plural } from "../format.ts";
-import { createJoinToken, drainHost, hosts, loadHosts, removeHost, resumeHost, type Host } from "../hosts.ts";
+import { createJoinToken, drainHost, hosts, loadHosts, removeHost, resumeHost } from "../hosts.ts";
 import { Ago } from "../parts/ago.tsx";
 import { Badge } from "../parts/badge.tsx";
 import { Confirm } from "../parts/confirm.tsx";
@@ -95,7 +96,7 @@ function HostCard({ host }: { host: Host }) {
           action="Remove"
           typed={host.name}
           onClose={() => setRemoving(false)}
-          act={() => removeHost(host.id)}
+          act={() => removeHost(host)}
         >
           <p>
             Its runs are given up as lost and its users start on another host, without the files that are on this one.

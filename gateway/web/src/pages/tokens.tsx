@@ -1,6 +1,6 @@
 /** The user's API tokens. */
 import { useEffect, useState } from "preact/hooks";
-import type { Token } from "../../../src/tokens.ts";
+import type { Token } from "../contract.ts";
 import { call, explain, getAll, post } from "../api.ts";
 import { Ago, Until } from "../parts/ago.tsx";
 import { Confirm } from "../parts/confirm.tsx";

@@ -1,6 +1,6 @@
 /** For admins: who may use this Berth. */
 import { useEffect, useState } from "preact/hooks";
-import type { User } from "../../../src/users.ts";
+import type { User } from "../contract.ts";
 import { call, explain, getAll, post } from "../api.ts";
 import { Ago } from "../parts/ago.tsx";
 import { Confirm } from "../parts/confirm.tsx";

@@ -1,0 +1,118 @@
+/** One file: a small text to read and edit, or what else it is. */
+import { useEffect, useState } from "preact/hooks";
+import { ApiError, explain } from "../api.ts";
+import { formatBytes } from "../format.ts";
+import { useTask } from "../parts/use-task.ts";
+import { showable } from "../plain-text.ts";
+import { downloadUrl, editableBytes, readText, saveText, type Entry, type TextFile } from "./files.ts";
+
+interface FileEditorProps {
+  agentId: string;
+  path: string;
+  entry: Entry;
+  onSaved: () => Promise<void>;
+}
+
+export function FileEditor({ agentId, path, entry, onSaved }: FileEditorProps) {
+  const isSmall = entry.size <= editableBytes;
+  const [file, setFile] = useState<TextFile | null | "loading">(isSmall ? "loading" : null);
+  const [failure, setFailure] = useState<string | null>(null);
+  const load = () => readText(agentId, path).then(setFile, (error: unknown) => setFailure(explain(error)));
+  useEffect(() => void (isSmall && load()), []);
+  return (
+    <section class="editor">
+      <p class="actions">
+        <span class="muted">{formatBytes(entry.size)}</span>
+        <a href={downloadUrl(agentId, path)} download>
+          Download
+        </a>
+      </p>
+      {failure && (
+        <p class="failure" role="alert">
+          {failure}
+        </p>
+      )}
+      {file === "loading" && !failure && (
+        <p class="muted" role="status">
+          Loading …
+        </p>
+      )}
+      {file === null && (
+        <p class="muted">
+          {isSmall
+            ? "This is no text. Download it to look at it."
+            : "This is too large to edit here. Download it, or use a terminal."}
+        </p>
+      )}
+      {file !== null && file !== "loading" && (
+        <TextEditor
+          name={showable(entry.name)}
+          file={file}
+          reload={load}
+          save={async (text) => {
+            const etag = await saveText(agentId, path, { text, etag: file.etag });
+            setFile({ text, etag });
+            await onSaved();
+          }}
+        />
+      )}
+    </section>
+  );
+}
+
+interface TextEditorProps {
+  name: string;
+  file: TextFile;
+  save: (text: string) => Promise<void>;
+  reload: () => Promise<void>;
+}
+
+function TextEditor({ name, file, save, reload }: TextEditorProps) {
+  const [text, setText] = useState(file.text);
+  const task = useTask(async () => {
+    try {
+      await save(text);
+    } catch (error) {
+      if (error instanceof ApiError && error.code === "conflict")
+        throw new Error(
+          "It has changed since you opened it. Copy what you wrote, load it again, and put your change in.",
+          { cause: error },
+        );
+      throw error;
+    }
+  });
+  useEffect(() => setText(file.text), [file]);
+  const isChanged = text !== file.text;
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    if (isChanged) void task.run();
+  };
+  return (
+    <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
+      <textarea
+        aria-label={`Content of ${name}`}
+        spellcheck={false}
+        value={text}
+        onInput={(event) => setText(event.currentTarget.value)}
+        onKeyDown={onKeyDown}
+      />
+      {task.failure && (
+        <p class="failure" role="alert">
+          {task.failure}
+        </p>
+      )}
+      <p class="actions">
+        <button type="submit" class="primary" disabled={!isChanged || task.isBusy}>
+          {task.isBusy ? "Saving …" : "Save"}
+        </button>
+        <button type="button" onClick={() => void reload()} disabled={task.isBusy}>
+          Load it again
+        </button>
+        <span role="status" class="muted">
+          {isChanged ? "Not saved yet" : ""}
+        </span>
+      </p>
+    </form>
+  );
+}

@@ -1,0 +1,150 @@
+/** The agent's files: a directory at a time, or one file. The place is in the address, so that it can be linked and gone back from. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { DirectoryListing } from "@berth/shared/files";
+import type { Agent } from "@berth/shared/resources";
+import { explain } from "../api.ts";
+import { go, Link, search } from "../router.tsx";
+import { FileEditor } from "./file-editor.tsx";
+import { FileTable } from "./file-table.tsx";
+import { downloadUrl, joinPath, listDirectory, makeDirectory, readable, segmentOf, type Entry } from "./files.ts";
+import { NewDirectory } from "./new-directory.tsx";
+import { UploadList, useUploads } from "./uploads.tsx";
+
+export function FilesTab({ agent }: { agent: Agent }) {
+  const params = new URLSearchParams(search.value);
+  const directory = params.get("dir") ?? "";
+  const file = params.get("file");
+  const { listing, failure, load } = useListing(agent.id, directory);
+  const here = (query: string) => `/agents/${agent.id}/files${query}`;
+  const open = (entry: Entry) => {
+    const segment = segmentOf(entry);
+    if (entry.type === "directory") go(here(`?dir=${encodeURIComponent(joinPath(directory, segment))}`));
+    else go(here(`?dir=${encodeURIComponent(directory)}&file=${encodeURIComponent(segment)}`));
+  };
+  const entry = file === null ? undefined : listing?.entries.find((one) => segmentOf(one) === file);
+  return (
+    <div class="page scroller files" tabIndex={0} role="region" aria-label={`Files of ${agent.name}`}>
+      <Crumbs base={here("")} directory={directory} file={file} />
+      {failure && (
+        <p class="failure" role="alert">
+          {failure}
+        </p>
+      )}
+      {entry ? (
+        <FileEditor
+          key={joinPath(directory, file!)}
+          agentId={agent.id}
+          path={joinPath(directory, file!)}
+          entry={entry}
+          onSaved={load}
+        />
+      ) : (
+        listing && <Directory agent={agent} directory={directory} listing={listing} open={open} reload={load} />
+      )}
+      {!listing && !failure && (
+        <p class="muted" role="status">
+          Loading …
+        </p>
+      )}
+    </div>
+  );
+}
+
+function useListing(agentId: string, directory: string) {
+  const [listing, setListing] = useState<DirectoryListing | null>(null);
+  const [failure, setFailure] = useState<string | null>(null);
+  const wanted = useRef("");
+  const load = async () => {
+    wanted.current = directory;
+    try {
+      const found = await listDirectory(agentId, directory);
+      if (wanted.current !== directory) return;
+      setListing(found);
+      setFailure(null);
+    } catch (error) {
+      if (wanted.current === directory) setFailure(explain(error));
+    }
+  };
+  useEffect(() => {
+    setListing(null);
+    void load();
+  }, [agentId, directory]);
+  return { listing, failure, load };
+}
+
+function Crumbs({ base, directory, file }: { base: string; directory: string; file: string | null }) {
+  const segments = directory ? directory.split("/") : [];
+  return (
+    <nav class="crumbs" aria-label="Place">
+      <Link href={base}>Files</Link>
+      {segments.map((segment, at) => (
+        <span key={at}>
+          {" / "}
+          <Link href={`${base}?dir=${encodeURIComponent(segments.slice(0, at + 1).join("/"))}`}>
+            {readable(segment)}
+          </Link>
+        </span>
+      ))}
+      {file !== null && <span aria-current="page"> / {readable(file)}</span>}
+    </nav>
+  );
+}
+
+interface DirectoryProps {
+  agent: Agent;
+  directory: string;
+  listing: DirectoryListing;
+  open: (entry: Entry) => void;
+  reload: () => Promise<void>;
+}
+
+function Directory({ agent, directory, listing, open, reload }: DirectoryProps) {
+  const picker = useRef<HTMLInputElement>(null);
+  const [isOver, setOver] = useState(false);
+  const uploads = useUploads(agent.id, directory, listing, reload);
+  const onDrop = (event: DragEvent) => {
+    event.preventDefault();
+    setOver(false);
+    uploads.add([...(event.dataTransfer?.files ?? [])]);
+  };
+  return (
+    <div
+      class={`drop ${isOver ? "over" : ""}`}
+      onDragOver={(event) => (event.preventDefault(), setOver(true))}
+      onDragLeave={() => setOver(false)}
+      onDrop={onDrop}
+    >
+      <p class="actions">
+        <button type="button" onClick={() => picker.current?.click()}>
+          Upload …
+        </button>
+        <NewDirectory
+          make={(name) => makeDirectory(agent.id, joinPath(directory, encodeURIComponent(name))).then(reload)}
+        />
+        <a href={downloadUrl(agent.id, directory, "zip")} download>
+          Download all as zip
+        </a>
+        <a href={downloadUrl(agent.id, directory, "tar")} download>
+          as tar
+        </a>
+        <input
+          ref={picker}
+          type="file"
+          multiple
+          hidden
+          onChange={(event) => {
+            uploads.add([...(event.currentTarget.files ?? [])]);
+            event.currentTarget.value = "";
+          }}
+        />
+      </p>
+      <UploadList uploads={uploads} />
+      {listing.entries.length > 0 ? (
+        <FileTable agentId={agent.id} directory={directory} entries={listing.entries} open={open} reload={reload} />
+      ) : (
+        <p class="muted">Nothing here yet. Drop files to upload them, or ask the agent to make some.</p>
+      )}
+      {listing.truncated && <p class="muted">There is more than fits into a list; a terminal shows the rest.</p>}
+    </div>
+  );
+}

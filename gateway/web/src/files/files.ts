@@ -1,0 +1,100 @@
+/** Calls of the files API. A path is its segments in percent-encoding, for names are bytes and need not be text. */
+import type { DirectoryListing, FileInfo } from "@berth/shared/files";
+import { ApiError, call, get } from "../api.ts";
+
+export type Entry = DirectoryListing["entries"][number];
+
+/** Texts up to this size can be edited here. */
+export const editableBytes = 1_000_000;
+
+const urlOf = (agentId: string, path: string) => `/v1/agents/${agentId}/files/${path}`;
+/** The segment of a URL that stands for the entry. */
+export const segmentOf = (entry: Entry) => entry.encodedName ?? encodeURIComponent(entry.name);
+export const joinPath = (directory: string, segment: string) => (directory ? `${directory}/${segment}` : segment);
+export const readable = (segment: string) => {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+};
+
+/** The directory's entries: directories first, then by name. */
+export async function listDirectory(agentId: string, path: string): Promise<DirectoryListing> {
+  const listing = await get<DirectoryListing>(urlOf(agentId, path));
+  const rank = (entry: Entry) => (entry.type === "directory" ? 0 : 1);
+  listing.entries.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name, "en", { numeric: true }));
+  return listing;
+}
+
+export interface TextFile {
+  text: string;
+  etag: string;
+}
+
+/** The file as text; null when it is none. */
+export async function readText(agentId: string, path: string): Promise<TextFile | null> {
+  const answer = await fetch(urlOf(agentId, path));
+  if (!answer.ok) throw await toError(answer);
+  const bytes = await answer.arrayBuffer();
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return text.includes("\0") ? null : { text, etag: answer.headers.get("etag") ?? "" };
+  } catch {
+    return null;
+  }
+}
+
+/** Saves a text over the version that was read; answers the new ETag. Throws `conflict` when it has changed since. */
+export async function saveText(agentId: string, path: string, { text, etag }: TextFile): Promise<string> {
+  const answer = await fetch(urlOf(agentId, path), {
+    method: "PUT",
+    body: text,
+    headers: { "content-type": "application/octet-stream", ...(etag && { "if-match": etag }) },
+  });
+  if (!answer.ok) throw await toError(answer);
+  return answer.headers.get("etag") ?? "";
+}
+
+export const makeDirectory = (agentId: string, path: string) =>
+  call<FileInfo>("PUT", `${urlOf(agentId, path)}?type=directory`);
+export const removeFile = (agentId: string, path: string) => call("DELETE", urlOf(agentId, path));
+export const downloadUrl = (agentId: string, path: string, archive?: "tar" | "zip") =>
+  `${urlOf(agentId, path)}${archive ? `?download=${archive}` : ""}`;
+
+/** Uploads a file as a stream; `onProgress` gets the bytes that are out. Throws an ApiError. */
+export function uploadFile(
+  agentId: string,
+  path: string,
+  file: File,
+  onProgress: (sentBytes: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // fetch does not tell how far an upload is.
+    const request = new XMLHttpRequest();
+    request.open("PUT", urlOf(agentId, path));
+    request.setRequestHeader("content-type", "application/octet-stream");
+    request.upload.addEventListener("progress", (event) => onProgress(event.loaded));
+    request.addEventListener("load", () =>
+      request.status < 300 ? resolve() : reject(readProblem(request.status, request.responseText)),
+    );
+    request.addEventListener("error", () =>
+      reject(new ApiError("offline", "The connection broke; nothing was written.")),
+    );
+    request.addEventListener("abort", () => reject(new ApiError("offline", "Stopped; nothing was written.")));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}
+
+const toError = async (answer: Response) => readProblem(answer.status, await answer.text());
+
+function readProblem(status: number, text: string): ApiError {
+  try {
+    const problem = JSON.parse(text) as { code: ApiError["code"]; detail: string };
+    return new ApiError(problem.code, problem.detail);
+  } catch {
+    return new ApiError("offline", `The gateway answered ${status}.`);
+  }
+}

@@ -1,0 +1,38 @@
+/** A field for the name of a new directory, when asked for. */
+import { useState } from "preact/hooks";
+import { useTask } from "../parts/use-task.ts";
+
+export function NewDirectory({ make }: { make: (name: string) => Promise<void> }) {
+  const [name, setName] = useState<string | null>(null);
+  const task = useTask(async () => {
+    await make(name!.trim());
+    setName(null);
+  });
+  if (name === null)
+    return (
+      <button type="button" onClick={() => setName("")}>
+        New folder …
+      </button>
+    );
+  return (
+    <form class="inline" onSubmit={(event) => (event.preventDefault(), void (name.trim() && task.run()))}>
+      <input
+        aria-label="Name of the new folder"
+        placeholder="Name of the new folder"
+        value={name}
+        autocomplete="off"
+        ref={(field) => void (name === "" && field?.focus())}
+        onInput={(event) => setName(event.currentTarget.value)}
+        onKeyDown={(event) => event.key === "Escape" && setName(null)}
+      />
+      <button type="submit" disabled={task.isBusy}>
+        Make it
+      </button>
+      {task.failure && (
+        <span class="failure" role="alert">
+          {task.failure}
+        </span>
+      )}
+    </form>
+  );
+}

@@ -1,0 +1,122 @@
+/** Uploads into a directory: one after the other, each with its progress and a way to stop it. */
+import { useRef, useState } from "preact/hooks";
+import type { DirectoryListing } from "@berth/shared/files";
+import { explain } from "../api.ts";
+import { formatBytes } from "../format.ts";
+import { Confirm } from "../parts/confirm.tsx";
+import { Meter } from "../parts/meter.tsx";
+import { joinPath, uploadFile } from "./files.ts";
+
+interface Upload {
+  id: number;
+  file: File;
+  sentBytes: number;
+  state: "waiting" | "sending" | "done" | "failed";
+  failure: string | null;
+  stop: AbortController;
+}
+export type Uploads = ReturnType<typeof useUploads>;
+
+const mostBytes = 2 ** 30;
+
+export function useUploads(agentId: string, directory: string, listing: DirectoryListing, reload: () => Promise<void>) {
+  const [uploads, setUploads] = useState<Upload[]>([]);
+  const [replacing, setReplacing] = useState<File[]>([]);
+  const last = useRef<Promise<void>>(Promise.resolve());
+  const count = useRef(0);
+  const change = (id: number, part: Partial<Upload>) =>
+    setUploads((all) => all.map((one) => (one.id === id ? { ...one, ...part } : one)));
+  const send = async ({ id, file, stop }: Upload) => {
+    if (stop.signal.aborted) return;
+    change(id, { state: "sending" });
+    try {
+      const path = joinPath(directory, encodeURIComponent(file.name));
+      await uploadFile(agentId, path, file, (sentBytes) => change(id, { sentBytes }), stop.signal);
+      change(id, { state: "done", sentBytes: file.size });
+      await reload();
+    } catch (error) {
+      change(id, { state: "failed", failure: explain(error) });
+    }
+  };
+  const start = (files: File[]) => {
+    for (const file of files) {
+      const upload: Upload = {
+        id: ++count.current,
+        file,
+        sentBytes: 0,
+        state: "waiting",
+        failure: null,
+        stop: new AbortController(),
+      };
+      if (file.size > mostBytes)
+        Object.assign(upload, { state: "failed", failure: `It is larger than ${formatBytes(mostBytes)}.` });
+      else last.current = last.current.then(() => send(upload));
+      setUploads((all) => [...all, upload]);
+    }
+  };
+  const add = (files: File[]) => {
+    const names = new Set(listing.entries.map(({ name }) => name));
+    const there = files.filter((file) => names.has(file.name));
+    start(files.filter((file) => !names.has(file.name)));
+    if (there.length > 0) setReplacing(there);
+  };
+  return {
+    uploads,
+    replacing,
+    add,
+    replace: () => start(replacing),
+    closeReplacing: () => setReplacing([]),
+    clear: () => setUploads((all) => all.filter(({ state }) => state === "waiting" || state === "sending")),
+  };
+}
+
+export function UploadList({ uploads: { uploads, replacing, replace, closeReplacing, clear } }: { uploads: Uploads }) {
+  const isAllOver = uploads.length > 0 && uploads.every(({ state }) => state === "done" || state === "failed");
+  return (
+    <>
+      {uploads.length > 0 && (
+        <ul class="uploads" aria-label="Uploads">
+          {uploads.map((upload) => (
+            <UploadRow key={upload.id} upload={upload} />
+          ))}
+          {isAllOver && (
+            <li>
+              <button type="button" class="quiet" onClick={clear}>
+                Clear the list
+              </button>
+            </li>
+          )}
+        </ul>
+      )}
+      {replacing.length > 0 && (
+        <Confirm title="Replace what is there?" action="Replace" onClose={closeReplacing} act={async () => replace()}>
+          <p>{replacing.map(({ name }) => name).join(", ")}: there already.</p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function UploadRow({ upload: { file, sentBytes, state, failure, stop } }: { upload: Upload }) {
+  const words = `${formatBytes(sentBytes)} of ${formatBytes(file.size)}`;
+  return (
+    <li>
+      <span class="name">{file.name}</span>
+      {(state === "sending" || state === "waiting") && (
+        <>
+          <Meter label={`Upload of ${file.name}`} words={words} used={sentBytes} limit={file.size} />
+          <span class="muted">{state === "waiting" ? "Waiting" : words}</span>
+          <button type="button" class="quiet" onClick={() => stop.abort()}>
+            Stop
+          </button>
+        </>
+      )}
+      {state === "done" && <span class="muted">Uploaded, {formatBytes(file.size)}</span>}
+      {failure && (
+        <span class="failure" role="alert">
+          {failure}
+        </span>
+      )}
+    </li>
+  );
+}

@@ -1,0 +1,98 @@
+/** Terminals in the agent's directory, as the agent's user: several at once, each with a tab. */
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Agent } from "@berth/shared/resources";
+import { PlusIcon } from "../parts/icons.tsx";
+import { useTask } from "../parts/use-task.ts";
+import { addTerminal, closeTerminal, openTerminals } from "./open-terminals.ts";
+
+const most = 5;
+
+export function TerminalTab({ agent }: { agent: Agent }) {
+  const terminals = openTerminals.value.get(agent.id) ?? [];
+  const [chosen, setChosen] = useState(terminals.at(-1)?.number ?? 0);
+  const [isReadAloud, setReadAloud] = useState(false);
+  const toolbar = useRef<HTMLDivElement>(null);
+  const screen = useRef<HTMLDivElement>(null);
+  const shown = terminals.find((one) => one.number === chosen) ?? terminals.at(-1);
+  const add = useTask(async () => {
+    const added = await addTerminal(agent.id, () =>
+      toolbar.current?.querySelector<HTMLElement>("[aria-pressed=true]")?.focus(),
+    );
+    setChosen(added.number);
+  });
+  useEffect(() => {
+    if (terminals.length === 0) void add.run();
+  }, []);
+  useEffect(() => {
+    if (!shown) return;
+    screen.current?.replaceChildren(shown.session.element);
+    shown.session.readAloud(isReadAloud);
+    shown.session.focus();
+  }, [shown, isReadAloud]);
+  return (
+    <div class="terminal-tab">
+      <Toolbar
+        bar={toolbar}
+        numbers={terminals.map(({ number }) => number)}
+        shown={shown?.number}
+        choose={setChosen}
+        close={(number) => closeTerminal(agent.id, number)}
+        add={terminals.length < most && !add.isBusy ? () => void add.run() : null}
+      >
+        <label class="aloud">
+          <input
+            type="checkbox"
+            checked={isReadAloud}
+            onChange={(event) => setReadAloud(event.currentTarget.checked)}
+          />{" "}
+          Screen reader
+        </label>
+      </Toolbar>
+      {add.failure && (
+        <p class="failure" role="alert">
+          {add.failure}
+        </p>
+      )}
+      {terminals.length === 0 && !add.isBusy && (
+        <p class="page muted">
+          No terminal is open. A new one is a shell in this agent's directory, as this agent: what you change, it sees.
+        </p>
+      )}
+      <div class="screen" ref={screen} hidden={terminals.length === 0} />
+    </div>
+  );
+}
+
+interface ToolbarProps {
+  bar: { current: HTMLDivElement | null };
+  numbers: number[];
+  shown: number | undefined;
+  choose: (number: number) => void;
+  close: (number: number) => void;
+  /** Null while no more can be opened. */
+  add: (() => void) | null;
+  children: ComponentChildren;
+}
+
+function Toolbar({ bar, numbers, shown, choose, close, add, children }: ToolbarProps) {
+  return (
+    <div class="toolbar" ref={bar} role="group" aria-label="Terminals">
+      {numbers.map((number) => (
+        <span key={number} class="one">
+          <button type="button" class="quiet" aria-pressed={number === shown} onClick={() => choose(number)}>
+            Terminal {number}
+          </button>
+          <button type="button" class="quiet" aria-label={`Close terminal ${number}`} onClick={() => close(number)}>
+            ×
+          </button>
+        </span>
+      ))}
+      <button type="button" class="quiet" onClick={() => add?.()} disabled={add === null}>
+        <PlusIcon /> New
+      </button>
+      {children}
+      <span class="muted keys">Ctrl+Shift+C copies · Ctrl+Shift+V pastes · Ctrl+Shift+↑ leaves</span>
+    </div>
+  );
+}
