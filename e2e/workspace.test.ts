@@ -133,7 +133,7 @@ describe("the socket", () => {
 
   test("answers a bad frame and another user's run with an error, and stays open", async () => {
     const mallory = await berth.client("mallory");
-    const run = await alice.send(agent.id, "echo secret");
+    const { run } = await alice.runToEnd(agent.id, "echo secret");
     const socket = await mallory.connect();
     for (const frame of ["{", JSON.stringify({ type: "subscribe", runId: run.id, after: 0 }), JSON.stringify({ type: "nonsense" })]) socket.ws.send(frame);
     await until(() => socket.frames.filter(({ type }) => type === "error").length === 3, "three errors come");

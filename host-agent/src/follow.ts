@@ -11,16 +11,16 @@ export interface FollowDeps {
   store: Store;
   volumes: Volumes;
   bus: Bus;
+  /** `BERTH_LOG_BYTES`. */
+  logBytes: number;
   /** Resolves once the gateway knows the run at this revision. */
   delivered(rev: number): Promise<void>;
 }
 
 /** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log. */
-export async function* follow({ store, volumes, bus, delivered }: FollowDeps, runId: string, after: number, signal: AbortSignal): AsyncGenerator<Told> {
+export async function* follow({ store, volumes, bus, logBytes, delivered }: FollowDeps, runId: string, after: number, signal: AbortSignal): AsyncGenerator<Told> {
   const first = store.getRun(runId);
   if (!first) return;
-  const volume = volumes.exists(first.userId) ? await volumes.ensure(first.userId) : null;
-  const path = volume ? join(runDirectory(volume, runId), "out") : "/nonexistent";
   const runtime = store.getAgent(first.agentId)?.runtime ?? "claude";
   const latch = createLatch();
   const off = bus.on(`run:${runId}`, latch.set);
@@ -31,7 +31,10 @@ export async function* follow({ store, volumes, bus, delivered }: FollowDeps, ru
       if (!run) return;
       if (!run.endedAt && run.status !== status) yield { kind: "run", run };
       status = run.status;
-      const batches = readLines({ path, runtime, sealedBytes: () => (run.endedAt ? run.logBytes : null) }, at);
+      // Asked anew each time: a reader may pause for long, and the volume of an absent user is unmounted.
+      const volume = volumes.exists(run.userId) ? await volumes.ensure(run.userId) : null;
+      const path = volume ? join(runDirectory(volume, runId), "out") : "/nonexistent";
+      const batches = readLines({ path, runtime, sealedBytes: () => (run.endedAt ? run.logBytes : null), limitBytes: logBytes }, at);
       let batch = await batches.next();
       for (; !batch.done; batch = await batches.next()) {
         if (signal.aborted) return;

@@ -90,7 +90,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
   const delivered = (rev: number) => reports.delivered(rev);
   const app = createServerApp({ ...agentDeps, verify, streams, files, delivered });
   const server = createServer(getRequestListener(app.fetch, { overrideGlobalObjects: false }));
-  const socketDeps = { context, store, volumes, bus: context.bus, workspaces, streams, delivered };
+  const socketDeps = { context, store, volumes, bus: context.bus, logBytes: settings.BERTH_LOG_BYTES, workspaces, streams, delivered };
   acceptSockets(server, (request, socket, head, terminal) => {
     const maxPayload = terminal ? 2 ** 20 : 64 * 1024;
     const ws = new WebSocketServer({ noServer: true, maxPayload, handleProtocols: () => "berth.v1" });

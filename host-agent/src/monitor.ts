@@ -100,6 +100,7 @@ function createReader(volume: Volume, runId: string, agent: AgentRow, told: Told
     path: join(runDirectory(volume, runId), "out"),
     runtime: agent.runtime,
     sealedBytes: () => sealedBytes,
+    limitBytes: Infinity,
   };
   let at = 0;
   return {

@@ -101,7 +101,7 @@ export function createRuns(deps: RunDeps) {
     deps.closeModel(runId);
     if (container) await endProcesses(container.cgroup, agent.uid, runGid, intent || seen.hasLingered ? graceMs : 200);
     deps.countKills();
-    await sealRunFiles(volume, runId);
+    await sealRunFiles(volume, runId, settings.BERTH_LOG_BYTES);
     const { out, err } = logSizes(volume, runId);
     const { told } = seen;
     if (runtimes[agent.runtime].answersSoon) await readRest(volume, runId, agent, told, out);

@@ -20,6 +20,8 @@ export interface LogSource {
   runtime: RuntimeName;
   /** Bytes of the log that are final; null while it can grow. */
   sealedBytes(): number | null;
+  /** What was written beyond is not shown: it goes when the log is sealed. */
+  limitBytes: number;
 }
 
 /** Longer lines are handed on in pieces of this many bytes, each an event of its own. */
@@ -35,7 +37,7 @@ export async function* readLines(source: LogSource, after: number): AsyncGenerat
   const file = await open(source.path, "r").catch(ignoreMissing);
   if (!file) return after;
   try {
-    const end = sealed ?? (await file.stat()).size;
+    const end = Math.min(sealed ?? (await file.stat()).size, source.limitBytes);
     const chunk = Buffer.allocUnsafe(chunkBytes);
     let at = after;
     while (at < end) {

@@ -82,7 +82,7 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
     const after = Number(/^\d{1,15}$/.exec(c.req.query("after") ?? "0")?.[0] ?? 0);
     const gone = new AbortController();
     const unregister = streams.add(claims, () => gone.abort());
-    const chunks = toEventStream(follow({ ...deps, bus: context.bus }, run.id, after, gone.signal));
+    const chunks = toEventStream(follow({ ...deps, bus: context.bus, logBytes: context.settings.BERTH_LOG_BYTES }, run.id, after, gone.signal));
     const body = toBody(chunks, () => {
       unregister();
       gone.abort();

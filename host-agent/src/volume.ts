@@ -37,10 +37,14 @@ export interface RunFiles {
 /** Opens volumes below `dataDir`; `limitBytes` is the size of a new one. */
 export function openVolumes(dataDir: string, limitBytes: number) {
   const opened = new Map<string, Promise<Volume>>();
+  const unmounting = new Map<string, Promise<unknown>>();
+  const askedAt = new Map<string, number>();
+  const startedAt = performance.now();
+  const mountPoint = (userId: string) => join(dataDir, "mnt", userId);
   const imageOf = (userId: string) => join(dataDir, "volumes", `${userId}.img`);
 
   async function mountVolume(userId: string): Promise<Volume> {
-    const root = join(dataDir, "mnt", userId);
+    const root = mountPoint(userId);
     const volume = { root, workspace: join(root, "workspace"), runs: join(root, "runs"), trash: join(root, "trash") };
     if (!isMounted(root)) {
       await mkdir(root, { recursive: true, mode: 0o700 });
@@ -60,15 +64,32 @@ export function openVolumes(dataDir: string, limitBytes: number) {
   }
 
   return {
-    /** The user's volume, made and mounted if need be. */
+    /** The user's volume, made and mounted if need be. Ask again rather than keep the answer while nothing of the user goes on. */
     ensure(userId: string): Promise<Volume> {
+      askedAt.set(userId, performance.now());
       let volume = opened.get(userId);
       if (!volume) {
-        volume = mountVolume(userId);
+        volume = (unmounting.get(userId) ?? Promise.resolve()).then(() => mountVolume(userId));
         opened.set(userId, volume);
         volume.catch(() => opened.delete(userId));
       }
       return volume;
+    },
+    /** Users whose volume is mounted now. */
+    mounted: async (): Promise<string[]> =>
+      (await readdir(join(dataDir, "mnt")).catch(() => [])).filter((userId) => isMounted(mountPoint(userId))),
+    /**
+     * Unmounts a volume that was not asked for in the last `ms`, so that absent users cost no loop device and no kernel
+     * thread; one with open files stays.
+     */
+    async unmountUnused(userId: string, ms: number): Promise<void> {
+      if (performance.now() - (askedAt.get(userId) ?? startedAt) < ms) return;
+      opened.delete(userId);
+      askedAt.delete(userId);
+      const ended = exec("umount", [mountPoint(userId)]).catch(() => undefined);
+      unmounting.set(userId, ended);
+      await ended;
+      unmounting.delete(userId);
     },
     exists: (userId: string) => existsSync(imageOf(userId)),
     users: async () =>
@@ -188,10 +209,19 @@ export function logSizes(volume: Volume, runId: string): { out: number; err: num
   return { out: size("out"), err: size("err") };
 }
 
-/** Fixes a run's files for good: not even a descriptor that is still open can write to them. */
-export async function sealRunFiles(volume: Volume, runId: string): Promise<void> {
-  const names = ["out", "err", "exit"].map((name) => join(runDirectory(volume, runId), name)).filter((path) => existsSync(path));
-  if (names.length > 0) await exec("chattr", ["+i", ...names]);
+/**
+ * Fixes a run's files for good: not even a descriptor that is still open can write to them. What `out` and `err` hold beyond
+ * `limitBytes` goes: a fast writer writes on until it is ended.
+ */
+export async function sealRunFiles(volume: Volume, runId: string, limitBytes: number): Promise<void> {
+  const all = ["out", "err", "exit"].map((name) => join(runDirectory(volume, runId), name));
+  const there = all.filter((path) => existsSync(path));
+  const long = there.filter((path) => statSync(path).size > limitBytes);
+  if (long.length > 0) {
+    await exec("chattr", ["-i", "-a", ...long]);
+    for (const path of long) await truncate(path, limitBytes);
+  }
+  if (there.length > 0) await exec("chattr", ["+i", ...there]);
 }
 
 /** Removes a run's files; none is fine. */
