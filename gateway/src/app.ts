@@ -10,6 +10,7 @@ import { fileRoutes } from "./routes/files.ts";
 import { firstPageRoutes } from "./routes/first-page.ts";
 import { registerRoutes, type Route } from "./route.ts";
 import { adminRoutes } from "./routes/admin.ts";
+import { adminHostRoutes } from "./routes/admin-hosts.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { connectRoutes } from "./routes/connect.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -31,6 +32,7 @@ export function createApp(deps: Deps): Hono<AppEnv> {
     ...fileRoutes,
     ...connectRoutes,
     ...adminRoutes,
+    ...adminHostRoutes,
   ];
   app.use(async (c, next) => {
     const startedAt = deps.now();

@@ -2,7 +2,7 @@
 import { messageOf } from "@berth/shared/log";
 import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
 import { parseArgs } from "node:util";
-import { createJoinToken } from "./hosts.ts";
+import { createJoinToken } from "./join-host.ts";
 import type { Data } from "./node-data.ts";
 import { createSignInCode } from "./sign-in.ts";
 import { issueToken } from "./tokens.ts";

@@ -18,6 +18,8 @@ export interface Deps {
   log: Log;
   /** Milliseconds since 1970. */
   now: () => number;
+  /** When this process started, in milliseconds since 1970; absent where processes come and go. */
+  startedAt?: number;
   /** The dashboard's file at the path of the request (`/` is its page), or null; absent where it is not built. */
   assets?: ((request: Request) => Promise<Response | null>) | undefined;
 }

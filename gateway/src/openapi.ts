@@ -3,7 +3,7 @@ import { problemSchema, statusOf, type ErrorCode } from "@berth/shared/errors";
 import { agentSchema, runSchema, workspaceSchema } from "@berth/shared/resources";
 import { z } from "zod";
 import { auditSchema } from "./audit.ts";
-import { hostSchema } from "./hosts.ts";
+import { hostSchema } from "./host-admin.ts";
 import type { Route } from "./route.ts";
 import { tokenSchema } from "./tokens.ts";
 import { userSchema } from "./users.ts";

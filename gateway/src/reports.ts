@@ -3,7 +3,6 @@ import { protocolVersion, type ReportAnswer, type ReportBody } from "@berth/shar
 import { sql, type SQL } from "drizzle-orm";
 import { isoTime, type Database } from "./database.ts";
 import type { Deps } from "./deps.ts";
-import { refuseOtherProtocol } from "./hosts.ts";
 import { upsertRuns } from "./runs.ts";
 
 const revocationMs = 2 * 3_600_000;
@@ -14,7 +13,6 @@ const revocationMs = 2 * 3_600_000;
  * workspace of theirs is, so that a restored database finds them again.
  */
 export async function applyReport({ atomic, now }: Deps, hostId: string, report: ReportBody): Promise<void> {
-  refuseOtherProtocol(report.protocol);
   await atomic([
     adoptUsers(hostId, report),
     upsertWorkspaces(hostId, report),
@@ -22,6 +20,18 @@ export async function applyReport({ atomic, now }: Deps, hostId: string, report:
     updateAgents(hostId, report, isoTime(now())),
     updateHost(hostId, report, isoTime(now())),
   ]);
+}
+
+/** Notes why a host's reports are refused; what was copied from it stays. */
+export async function noteRefusal(
+  db: Database,
+  hostId: string,
+  { protocol, version }: { protocol: number; version?: string | undefined },
+  refusal: string,
+): Promise<void> {
+  await db.all(sql`
+    update hosts set refusal = ${refusal}, protocol = ${protocol}, version = coalesce(${version ?? null}, version)
+    where id = ${hostId} and (refusal is not ${refusal} or protocol is not ${protocol}) returning id`);
 }
 
 /** What is held now, and what the host must know: revocations of its users and agents it should drop. */
@@ -55,7 +65,8 @@ async function ids(db: Database, query: SQL): Promise<string[]> {
 function adoptUsers(hostId: string, report: ReportBody): SQL {
   const told = [...new Set([...report.workspaces, ...report.runs].map((row) => row.userId))];
   return sql`update users set host_id = ${hostId}
-    where host_id is null and id in (select value from json_each(${JSON.stringify(told)}))`;
+    where host_id is null and id in (select value from json_each(${JSON.stringify(told)}))
+      and exists (select 1 from hosts where id = ${hostId} and removed_at is null)`;
 }
 
 function upsertWorkspaces(hostId: string, { workspaces, epoch, seq, since }: ReportBody): SQL {
@@ -73,8 +84,8 @@ function updateAgents(hostId: string, { agents, epoch }: ReportBody, now: string
   return sql`
     update agents set env_keys = json_extract(j.value, '$.envKeys'), env_epoch = ${epoch},
       env_rev = json_extract(j.value, '$.rev'),
-      dropped_at = case when deleted_at is not null and json_extract(j.value, '$.deleted')
-        then coalesce(dropped_at, ${now}) else dropped_at end
+      deleted_at = case when json_extract(j.value, '$.deleted') then coalesce(deleted_at, ${now}) else deleted_at end,
+      dropped_at = case when json_extract(j.value, '$.deleted') then coalesce(dropped_at, ${now}) else dropped_at end
     from json_each(${JSON.stringify(agents)}) j
     join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     where agents.id = json_extract(j.value, '$.id') and agents.user_id = u.id
@@ -89,7 +100,7 @@ function updateHost(hostId: string, report: ReportBody, now: string): SQL {
   const { epoch, seq, since, rev, version, url, load } = report;
   const isLate = sql`epoch is ${epoch} and seq >= ${seq} and ${since} > 0`;
   return sql`
-    update hosts set last_report_at = ${now},
+    update hosts set last_report_at = ${now}, refusal = null, protocol = ${report.protocol},
       rev = case when epoch is ${epoch} then case when ${since} <= rev then max(rev, ${rev}) else rev end
         when ${since} = 0 then ${rev} else 0 end,
       version = case when ${isLate} then version else ${version} end,

@@ -18,6 +18,9 @@ export const users = sqliteTable(
     disabled: integer({ mode: "boolean" }).notNull().default(false),
     /** Placement: the one host that has the user's workspace. */
     hostId: text("host_id"),
+    placedAt: text("placed_at"),
+    /** What the user must be told until it is dismissed: one sentence. */
+    notice: text(),
     createdAt: text("created_at").notNull(),
   },
   (table) => [index("users_host").on(table.hostId), index("users_created").on(table.createdAt, table.id)],
@@ -70,6 +73,9 @@ export const hosts = sqliteTable("hosts", {
   removedAt: text("removed_at"),
   lastReportAt: text("last_report_at"),
   version: text(),
+  protocol: integer(),
+  /** Why its last report was refused: one sentence; null once one was applied. */
+  refusal: text(),
   /** The host's database that the copy is of, the revision up to which it is complete, and the last report's number. */
   epoch: text(),
   rev: integer().notNull().default(0),

@@ -3,9 +3,10 @@ import { AppError } from "@berth/shared/errors";
 import { runAnswer, type ReportedRun, type RunAnswer, type StartRunBody } from "@berth/shared/host-api";
 import { newId, runIdOf } from "@berth/shared/ids";
 import { runSchema, type Run } from "@berth/shared/resources";
+import { sql } from "drizzle-orm";
 import type { Caller } from "./authenticate.ts";
 import type { Deps } from "./deps.ts";
-import { callHostJson } from "./host-call.ts";
+import { callHostJson, hostUnavailable } from "./host-call.ts";
 import { placeUser, type HostTarget } from "./hosts.ts";
 import { upsertRuns, type prepareRunTarget } from "./runs.ts";
 
@@ -34,9 +35,16 @@ export async function startRun(
   return samePrompt(await applyRunAnswer(deps, host, answer), prompt);
 }
 
-/** Applies a host's answer to the copy as a report would be; the contract's run of it. */
+/**
+ * Applies a host's answer to the copy as a report would be; the contract's run of it. A host that was removed meanwhile
+ * has answered for nobody: `host_unavailable`.
+ */
 export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch, run }: RunAnswer): Promise<Run> {
-  await atomic([upsertRuns(host.id, epoch, [run satisfies ReportedRun])]);
+  const [, placed] = await atomic([
+    upsertRuns(host.id, epoch, [run satisfies ReportedRun]),
+    sql`select id from users where id = ${run.userId} and host_id = ${host.id}`,
+  ]);
+  if (placed!.length === 0) throw hostUnavailable(new Error("the user is on this host no more"));
   return runSchema.parse(run);
 }
 

@@ -3,7 +3,7 @@ import type { Workspace } from "@berth/shared/resources";
 import type { Settings } from "@berth/shared/settings";
 import { eq } from "drizzle-orm";
 import type { Database } from "./database.ts";
-import { workspaces } from "./schema.ts";
+import { users, workspaces } from "./schema.ts";
 
 /** The copy of the user's workspace; an absent one where no host has told of any. */
 export async function findWorkspace(
@@ -12,7 +12,22 @@ export async function findWorkspace(
   user: { id: string; hostId: string | null },
 ): Promise<Workspace> {
   const [row] = await db.select().from(workspaces).where(eq(workspaces.userId, user.id));
-  return row?.data ?? absentWorkspace(settings, user.hostId);
+  return withNotice(db, user.id, row?.data ?? absentWorkspace(settings, user.hostId));
+}
+
+/** The workspace with what its user must be told, where it has no reason of its own. */
+export async function withNotice(db: Database, userId: string, workspace: Workspace): Promise<Workspace> {
+  return workspace.reason === null ? { ...workspace, reason: await findNotice(db, userId) } : workspace;
+}
+
+/** What the user must be told until it is dismissed; null mostly. */
+export async function findNotice(db: Database, userId: string): Promise<string | null> {
+  const [user] = await db.select({ notice: users.notice }).from(users).where(eq(users.id, userId));
+  return user?.notice ?? null;
+}
+
+export async function dismissNotice(db: Database, userId: string): Promise<void> {
+  await db.update(users).set({ notice: null }).where(eq(users.id, userId));
 }
 
 /** A workspace that no host has made yet, with the limits it will have. */

@@ -87,7 +87,7 @@ export async function joinTestHost(test: TestApp, load: Partial<HostLoad> = {}) 
 
 const idleLoad: HostLoad = {
   workspaces: 0,
-  maxWorkspaces: 10,
+  maxWorkspaces: 200,
   activeRuns: 0,
   memoryTotalBytes: 8 * 2 ** 30,
   memoryAvailableBytes: 8 * 2 ** 30,

@@ -32,8 +32,11 @@ export const variables = {
   BERTH_OIDC_CLIENT_SECRET: text.optional(),
   BERTH_OIDC_ADMINS: list.default([]),
   BERTH_HOST_PORT: port.default(8081),
-  BERTH_HOST_LISTEN: text.default("127.0.0.1"),
+  BERTH_HOST_LISTEN: text.optional(),
   BERTH_HOST_URL: httpUrl.optional(),
+  BERTH_HOST_TLS_CERT: text.optional(),
+  BERTH_HOST_TLS_KEY: text.optional(),
+  BERTH_ALLOW_HTTP_HOSTS: whole(0, 1).default(0),
   BERTH_HOST_DATA_DIR: text.default("./data/host"),
   BERTH_GATEWAY_URL: httpUrl.optional(),
   BERTH_JOIN_TOKEN: text.optional(),
@@ -62,7 +65,8 @@ export const variables = {
 } satisfies Record<string, z.ZodType>;
 
 const settingsSchema = z.object(variables);
-export type Settings = z.infer<typeof settingsSchema> & { BERTH_PUBLIC_URL: string; BERTH_HOST_URL: string };
+type Derived = "BERTH_PUBLIC_URL" | "BERTH_HOST_URL" | "BERTH_HOST_LISTEN";
+export type Settings = z.infer<typeof settingsSchema> & Record<Derived, string>;
 export type Environment = Record<string, string | undefined>;
 
 /** A setting that stops the start: `message` is one sentence that names the variable and says what to do. */
@@ -83,9 +87,29 @@ export function parseSettings(env: Environment): Settings {
   const settings = parsed.data;
   if (settings.BERTH_MEMORY_WARN_BYTES > settings.BERTH_MEMORY_BYTES && given["BERTH_MEMORY_WARN_BYTES"])
     throw new SettingsError("BERTH_MEMORY_WARN_BYTES must not be above BERTH_MEMORY_BYTES.");
+  const hasCertificate = settings.BERTH_HOST_TLS_CERT !== undefined;
+  if (hasCertificate !== (settings.BERTH_HOST_TLS_KEY !== undefined))
+    throw new SettingsError("BERTH_HOST_TLS_CERT and BERTH_HOST_TLS_KEY go together: set both or neither.");
+  const scheme = hasCertificate ? "https" : "http";
+  const hostUrl = settings.BERTH_HOST_URL ?? `${scheme}://127.0.0.1:${settings.BERTH_HOST_PORT}`;
+  if (hasCertificate && !hostUrl.startsWith("https:"))
+    throw new SettingsError("BERTH_HOST_URL must begin with https where BERTH_HOST_TLS_CERT is set.");
   return {
     ...settings,
     BERTH_PUBLIC_URL: settings.BERTH_PUBLIC_URL ?? `http://localhost:${settings.BERTH_PORT}`,
-    BERTH_HOST_URL: settings.BERTH_HOST_URL ?? `http://127.0.0.1:${settings.BERTH_HOST_PORT}`,
+    BERTH_HOST_URL: hostUrl,
+    BERTH_HOST_LISTEN: settings.BERTH_HOST_LISTEN ?? (isServedElsewhere(hostUrl, hasCertificate) ? "0.0.0.0" : "127.0.0.1"),
   };
 }
+
+/**
+ * Whether the gateway comes from another machine straight to this process. An https address without a certificate here
+ * is that of a tunnel or proxy on this machine.
+ */
+function isServedElsewhere(hostUrl: string, hasCertificate: boolean): boolean {
+  const { protocol, hostname } = new URL(hostUrl);
+  return !isLoopback(hostname) && (protocol === "http:" || hasCertificate);
+}
+
+/** Whether a host name of a URL is this machine itself. */
+export const isLoopback = (hostname: string) => /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);

@@ -1,9 +1,8 @@
-/** Admin: users, their tokens, hosts. */
+/** Admin: users, their tokens, the audit. */
 import { AppError } from "@berth/shared/errors";
-import { id, time } from "@berth/shared/resources";
+import { id } from "@berth/shared/resources";
 import { z } from "zod";
 import { auditQuery, auditSchema, listAudit } from "../audit.ts";
-import { createJoinToken, hostSchema, listHosts } from "../hosts.ts";
 import { pageQuery, pageSchema } from "../page.ts";
 import { route } from "../route.ts";
 import { createdTokenSchema, createTokenBody, issueToken } from "../tokens.ts";
@@ -60,25 +59,6 @@ export const adminRoutes = [
       if (!user) throw new AppError("not_found", "There is no such user.");
       return issueToken(deps, { userId: user.id, kind: "api", name: body.name, seconds: body.expiresInSeconds });
     },
-  }),
-  route({
-    method: "GET",
-    path: "/v1/admin/hosts",
-    summary: "All hosts with their load, oldest first",
-    auth: "admin",
-    query: pageQuery,
-    status: 200,
-    answer: pageSchema(hostSchema),
-    run: async ({ deps, query }) => listHosts(deps.db, deps.now(), query),
-  }),
-  route({
-    method: "POST",
-    path: "/v1/admin/hosts/join-tokens",
-    summary: "A token with which one host joins within an hour",
-    auth: "admin",
-    status: 201,
-    answer: z.object({ token: z.string(), expiresAt: time }),
-    run: async ({ deps }) => createJoinToken(deps.db, deps.now()),
   }),
   route({
     method: "GET",

@@ -2,14 +2,21 @@
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
 import { gatewayAudience, joinAnswer, joinBody, reportAnswer, reportBody } from "@berth/shared/host-api";
 import { eq } from "drizzle-orm";
+import { z } from "zod";
+import { audit, sourceOf } from "../audit.ts";
 import type { Deps } from "../deps.ts";
-import { joinHost } from "../hosts.ts";
+import { joinHost, refusalOf } from "../join-host.ts";
 import { claimedHostId, unauthenticated, verifyHostJwt } from "../jwt.ts";
-import { answerReport, applyReport } from "../reports.ts";
+import { answerReport, applyReport, noteRefusal } from "../reports.ts";
 import { route } from "../route.ts";
 import { readJson } from "../body.ts";
 import { hosts } from "../schema.ts";
 
+const reportHead = z.looseObject({
+  protocol: z.int(),
+  version: z.string().max(100).optional(),
+  url: z.url().optional(),
+});
 const reportMaxBytes = 16 * 2 ** 20;
 
 export const hostRoutes = [
@@ -22,8 +29,15 @@ export const hostRoutes = [
     status: 200,
     answer: joinAnswer,
     errors: ["unauthenticated"],
-    run: async ({ deps, body }) => {
-      const hostId = await joinHost(deps.db, deps.now(), body);
+    run: async ({ deps, c, body }) => {
+      const hostId = await joinHost(deps.db, deps.settings, deps.now(), body);
+      const actor = { kind: "host", id: hostId, name: body.name, tokenId: null } as const;
+      await audit(deps, {
+        ...sourceOf(deps, c, null),
+        actor,
+        action: "host.joined",
+        target: { id: hostId, name: body.name },
+      });
       deps.log.info("host.joined", { hostId, name: body.name });
       return { hostId, issuer: gatewayAudience };
     },
@@ -39,7 +53,15 @@ export const hostRoutes = [
     run: async ({ deps, c }) => {
       const host = await authenticateHost(deps, c.req.raw);
       if (host.removedAt !== null) return goneAnswer(c.get("requestId"));
-      const report = parseOr400(reportBody, await readJson(c.req.raw, reportMaxBytes), "body");
+      const body = await readJson(c.req.raw, reportMaxBytes);
+      // Of another protocol nothing is understood but this.
+      const about = parseOr400(reportHead, body, "body");
+      const refusal = refusalOf(deps.settings, about);
+      if (refusal !== null) {
+        await noteRefusal(deps.db, host.id, about, refusal);
+        throw new AppError("invalid_request", refusal);
+      }
+      const report = parseOr400(reportBody, body, "body");
       await applyReport(deps, host.id, report);
       return answerReport(deps, host.id);
     },

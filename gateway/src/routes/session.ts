@@ -12,7 +12,7 @@ import { readSessionCookie, sessionCookie, sessionSeconds } from "../session-coo
 import { useSignInCode } from "../sign-in.ts";
 import { issueToken, revokeToken } from "../tokens.ts";
 import { findUser, userRole } from "../users.ts";
-import { findWorkspace } from "../workspaces.ts";
+import { dismissNotice, findNotice, findWorkspace } from "../workspaces.ts";
 
 const sessionBody = z.union([
   z.strictObject({ code: z.string().min(1).max(200) }),
@@ -26,6 +26,8 @@ const meSchema = z.object({
   workspace: workspaceSchema,
   /** The built-in demo model answers instead of a real one. */
   demoModel: z.boolean(),
+  /** What the user must be told until it is dismissed, such as that a host was removed with their files. */
+  notice: z.string().nullable(),
 });
 
 export const sessionRoutes = [
@@ -86,8 +88,16 @@ export const sessionRoutes = [
       };
       const workspace = await findWorkspace(db, settings, caller.user);
       const { demoModel } = await findLiveHosts(db, deps.now(), hostId);
-      return { user, role: user.role, limits, workspace, demoModel };
+      return { user, role: user.role, limits, workspace, demoModel, notice: await findNotice(db, user.id) };
     },
+  }),
+  route({
+    method: "DELETE",
+    path: "/v1/me/notice",
+    summary: "Dismiss the notice of /v1/me",
+    auth: "user",
+    status: 204,
+    run: async ({ deps, caller }) => dismissNotice(deps.db, caller.user.id),
   }),
 ];
 

@@ -4,7 +4,7 @@ import { workspaceSchema } from "@berth/shared/resources";
 import { callHostJson, longDeadlineMs } from "../host-call.ts";
 import { findHostOfUser, placeUser } from "../hosts.ts";
 import { route } from "../route.ts";
-import { absentWorkspace, findWorkspace } from "../workspaces.ts";
+import { absentWorkspace, findWorkspace, withNotice } from "../workspaces.ts";
 
 const askMs = 2000;
 
@@ -18,10 +18,10 @@ export const workspaceRoutes = [
     answer: workspaceSchema,
     run: async ({ deps, caller }) => {
       const host = await findHostOfUser(deps.db, caller.user.id);
-      if (!host) return absentWorkspace(deps.settings, null);
+      if (!host) return findWorkspace(deps.db, deps.settings, caller.user);
       const call = { method: "GET", path: "/v1/workspace", deadlineMs: askMs } as const;
       try {
-        return await callHostJson(deps, host, caller, call, workspaceSchema);
+        return await withNotice(deps.db, caller.user.id, await callHostJson(deps, host, caller, call, workspaceSchema));
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
         return findWorkspace(deps.db, deps.settings, caller.user);
