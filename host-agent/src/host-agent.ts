@@ -135,6 +135,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
       if (reports.silentMs() > unvouchedMs) streams.closeAll("unvouched");
     }),
     every(reconcileMs, lookAgain),
+    every(Math.min(60_000, settings.BERTH_IDLE_SECONDS * 1000), workspaces.unmountUnused),
     every(3_600_000, runs.removeExpired),
     watchEngine(engine, identity.hostId, lookAgain),
   ];

@@ -254,7 +254,7 @@ async function makeImage(image: string, bytes: number): Promise<void> {
   await (await open(fresh, "wx", 0o600)).close();
   await truncate(fresh, bytes);
   // 1 % stays root's: on a full disk a run's files can still be made, so that the next run can clean up.
-  await exec("mkfs.ext4", ["-q", "-F", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1", fresh]);
+  await exec("mkfs.ext4", ["-q", "-F", "-m", "1", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", fresh]);
   await rename(fresh, image);
 }
 

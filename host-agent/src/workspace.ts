@@ -210,6 +210,14 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
         }).catch((error: unknown) => log.warn("workspace.remove_failed", { userId: place.userId, error: messageOf(error) }));
       }
     },
+    /** Unmounts the volumes of users without a container whom nobody asked for in twenty times `BERTH_IDLE_SECONDS`. */
+    async unmountUnused(): Promise<void> {
+      for (const userId of await volumes.mounted())
+        await locked(userId, async () => {
+          const isNeeded = places.get(userId)?.container || store.countActive(userId) > 0;
+          if (!isNeeded) await volumes.unmountUnused(userId, 20 * settings.BERTH_IDLE_SECONDS * 1000);
+        });
+    },
     /** Reads the kernel's figures of every running workspace. Logs a memory warning once per crossing. */
     sample(): void {
       for (const place of places.values()) {
