@@ -26,7 +26,10 @@ try {
   await berth.close();
 }
 
-const lateBy = (text: string) => performance.timeOrigin + performance.now() - Number(BigInt(text.trim()) / 1000n) / 1000;
+/** Milliseconds between the time that the line tells and now. */
+function lateBy(text: string): number {
+  return performance.timeOrigin + performance.now() - Number(BigInt(text.trim()) / 1000n) / 1000;
+}
 
 function figuresOf(way: string, late: number[], bare: number[]): Figure[] {
   return [

@@ -5,7 +5,9 @@ import { AppError } from "@berth/shared/errors";
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
     throw new AppError("invalid_request", "The body must be JSON, with content-type application/json.");
-  const bytes = await readBytes(request, maxBytes);
+  const bytes = await readBytes(request, maxBytes).catch((error: unknown) => {
+    throw new AppError("invalid_request", "The body did not come whole.", {}, { cause: error });
+  });
   if (!bytes) throw new AppError("payload_too_large", `The body is over ${maxBytes} bytes.`);
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));

@@ -1,10 +1,11 @@
 /** The app behind node:http: requests through Hono's adapter, WebSocket upgrades through ours. */
-import { createAdaptorServer, type Http2Bindings, type HttpBindings } from "@hono/node-server";
+import { getRequestListener, type Http2Bindings, type HttpBindings } from "@hono/node-server";
 import type { Hono } from "hono";
 import { once } from "node:events";
-import type { IncomingMessage, Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { AppEnv } from "./deps.ts";
+import { refuseConnection, refuseRequest } from "./node-refusal.ts";
 import { serveUpgrades } from "./node-upgrade.ts";
 
 export interface RunningServer {
@@ -18,7 +19,8 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
   const serverOptions = { shouldUpgradeCallback: isWebSocket };
   const fetch = (request: Request, { incoming, outgoing }: HttpBindings | Http2Bindings) =>
     app.fetch(request, { address: incoming.socket.remoteAddress, breakOff: () => outgoing.destroy() });
-  const server = createAdaptorServer({ fetch, serverOptions }) as Server;
+  const server = createServer(serverOptions, getRequestListener(fetch, { errorHandler: refuseRequest }));
+  server.on("clientError", refuseConnection);
   const sockets = serveUpgrades(server, app.fetch);
   server.listen(port, host);
   await once(server, "listening");
