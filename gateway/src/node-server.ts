@@ -16,7 +16,8 @@ export interface RunningServer {
 
 /** Listens and serves. Rejects when the address cannot be had. */
 export async function startServer(app: Hono<AppEnv>, host: string, port: number): Promise<RunningServer> {
-  const serverOptions = { shouldUpgradeCallback: isWebSocket };
+  // A missing host is refused as every bad request is, not by Node with an empty body.
+  const serverOptions = { shouldUpgradeCallback: isWebSocket, requireHostHeader: false };
   const fetch = (request: Request, { incoming, outgoing }: HttpBindings | Http2Bindings) =>
     app.fetch(request, { address: incoming.socket.remoteAddress, breakOff: () => outgoing.destroy() });
   const server = createServer(serverOptions, getRequestListener(fetch, { errorHandler: refuseRequest }));
