@@ -8,6 +8,7 @@ export default defineConfig({
     projects: [
       { test: { name: "shared", include: ["shared/src/**/*.test.ts"] } },
       { test: { name: "gateway", include: ["gateway/src/**/*.test.ts"], testTimeout: 20_000 } },
+      { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"] } },
       { test: { name: "scripts", include: ["scripts/**/*.test.ts"], testTimeout: 20_000 } },
       {
         test: {

@@ -1,11 +1,13 @@
 /** `npm test [-- FILTER...]`: with no filter types, lint, format and every suite; else the suites whose path has one of the filters in it. */
 import { spawn } from "node:child_process";
 import { startVitest, type Vitest } from "vitest/node";
+import { ensureBrowser } from "./browser.ts";
 import { runWithSettings } from "./command.ts";
 import { prepareMachine } from "./machine.ts";
 
 const checks = [
   ["tsc", "-p", "."],
+  ["tsc", "-p", "gateway/web"],
   ["oxlint", "--type-aware", "--deny-warnings"],
   ["oxfmt", "--check"],
 ];
@@ -15,6 +17,7 @@ for (const name of Object.keys(process.env))
   if (name.startsWith("BERTH_") || name.startsWith("ANTHROPIC_")) delete process.env[name];
 await runWithSettings(async (settings, filters) => {
   await prepareMachine(settings);
+  await ensureBrowser();
   const count = { passed: 0, failed: 0 };
   for (const check of filters.length ? [] : checks) count[(await runCheck(check)) ? "passed" : "failed"]++;
   const vitest = await startVitest("test", filters, { watch: false });

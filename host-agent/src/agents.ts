@@ -5,7 +5,8 @@ import { endProcesses } from "./cgroup.ts";
 import type { HostContext } from "./host.ts";
 import type { Runs } from "./run.ts";
 import type { Sockets } from "./sockets.ts";
-import type { AgentRow, Store } from "./store.ts";
+import type { AgentRow } from "./store-rows.ts";
+import type { Store } from "./store.ts";
 import { removeAgentDirectory, type Volumes } from "./volume.ts";
 import type { Workspaces } from "./workspace.ts";
 

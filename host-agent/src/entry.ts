@@ -9,7 +9,8 @@ import { endAll, endProcesses, hasVariable, processesOf, sessionOf } from "./cgr
 import type { Engine } from "./docker.ts";
 import type { HostContext } from "./host.ts";
 import type { Runs } from "./run.ts";
-import type { AgentRow, Store } from "./store.ts";
+import type { AgentRow } from "./store-rows.ts";
+import type { Store } from "./store.ts";
 import { makeAgentDirectory, sessionGid, transferGid } from "./volume.ts";
 import type { RunningContainer, Workspaces } from "./workspace.ts";
 

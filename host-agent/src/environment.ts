@@ -1,7 +1,7 @@
 /** The environment of an agent's processes, whatever starts them. A run adds its token; nothing else has one. */
 import type { Settings } from "@berth/shared/settings";
 import { modelSocket } from "./sockets.ts";
-import type { AgentRow } from "./store.ts";
+import type { AgentRow } from "./store-rows.ts";
 import { forwarderPort, paths } from "./workspace.ts";
 
 /** The agent's directory in the container. */

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import type { Bus } from "./host.ts";
 import { createLatch } from "./host.ts";
 import { type OutputLine, readLines } from "./runlog.ts";
-import type { RunRow, Store } from "./store.ts";
+import type { RunRow } from "./store-rows.ts";
+import type { Store } from "./store.ts";
 import { runDirectory, type Volumes } from "./volume.ts";
 
 export type Told = { kind: "run"; run: RunRow } | { kind: "lines"; lines: OutputLine[] } | { kind: "idle" };

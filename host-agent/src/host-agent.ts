@@ -26,7 +26,7 @@ import { createRuns } from "./run.ts";
 import { createServerApp } from "./server.ts";
 import { serveSocket } from "./socket.ts";
 import { openSockets } from "./sockets.ts";
-import { openStore } from "./store.ts";
+import { Store } from "./store.ts";
 import { createStreams } from "./streams.ts";
 import { createTerminals } from "./terminal.ts";
 import { openVolumes } from "./volume.ts";
@@ -56,7 +56,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
     throw new SettingsError(`The image ${settings.BERTH_IMAGE} does not exist on this engine: npm start builds it.`);
   const identity = await openIdentity(settings, dataDir, log, closing.signal);
   const context: HostContext = { hostId: identity.hostId, settings, dataDir, clock: createClock(), log, bus: createBus() };
-  const store = openStore(join(dataDir, "host.db"), context.clock.now);
+  const store = new Store(join(dataDir, "host.db"), context.clock.now);
   const volumes = openVolumes(dataDir, settings.BERTH_DISK_BYTES);
   if (store.isNew) store.reserveUids((await volumes.highestUid()) + 1);
 
@@ -190,7 +190,7 @@ function openEgress({ settings, log, egress }: HostOptions) {
 }
 
 /** The token stands for one run of one agent, as long as that run is in progress. */
-function findRun(store: ReturnType<typeof openStore>, agentId: string, token: string): { runId: string } | null {
+function findRun(store: Store, agentId: string, token: string): { runId: string } | null {
   const agent = store.getAgent(agentId);
   const run = agent && store.activeRuns(agent.userId).find((other) => other.agentId === agentId);
   return run && isSameSecret(run.token, token) ? { runId: run.id } : null;

@@ -8,7 +8,8 @@ import type { Engine } from "./docker.ts";
 import { environmentOf, homeOf, toLines } from "./environment.ts";
 import type { HostContext } from "./host.ts";
 import { runtimes } from "./runtimes.ts";
-import type { AgentRow, RunRow, Store } from "./store.ts";
+import type { AgentRow, RunRow } from "./store-rows.ts";
+import type { Store } from "./store.ts";
 import { makeAgentDirectory, makeRunFiles, readExit, runGid, type Volume } from "./volume.ts";
 import { paths, type RunningContainer, type Workspaces } from "./workspace.ts";
 

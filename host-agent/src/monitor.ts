@@ -8,7 +8,8 @@ import { isAlive, processesOf, readOomKills } from "./cgroup.ts";
 import { createLatch, type HostContext, type Latch } from "./host.ts";
 import { type LogSource, readLines } from "./runlog.ts";
 import { runtimes } from "./runtimes.ts";
-import type { AgentRow, Intent, RunRow, Store } from "./store.ts";
+import type { AgentRow, Intent, RunRow } from "./store-rows.ts";
+import type { Store } from "./store.ts";
 import { logSizes, readExit, runDirectory, runGid, type Volume } from "./volume.ts";
 import type { RunningContainer } from "./workspace.ts";
 

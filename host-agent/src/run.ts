@@ -14,7 +14,7 @@ import { monitor, readRest, type Seen } from "./monitor.ts";
 import { readTail } from "./runlog.ts";
 import { runtimes } from "./runtimes.ts";
 import { reasonOf, statusOf } from "./settle.ts";
-import type { AgentRow, Intent, RunRow } from "./store.ts";
+import type { AgentRow, Intent, RunRow } from "./store-rows.ts";
 import { diskUse, logSizes, ownerOf, removeRunFiles, runDirectory, runGid, sealRunFiles, type Volume, type Volumes } from "./volume.ts";
 
 export interface RunDeps extends LaunchDeps {

@@ -3,7 +3,7 @@
  * one more case in the image's `berth-run`.
  */
 import type { RuntimeName } from "@berth/shared/resources";
-import type { AgentRow } from "./store.ts";
+import type { AgentRow } from "./store-rows.ts";
 
 /** What a line told about the run. */
 export interface LineFacts {

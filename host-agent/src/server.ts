@@ -13,7 +13,7 @@ import { follow, type FollowDeps } from "./follow.ts";
 import type { VerifyGateway } from "./gateway-keys.ts";
 import { readTail } from "./runlog.ts";
 import { toBody, toEventStream } from "./sse.ts";
-import { reported, reportedAgent, type RunRow } from "./store.ts";
+import { reported, reportedAgent, type RunRow } from "./store-rows.ts";
 import type { Streams } from "./streams.ts";
 import { logSizes, runDirectory } from "./volume.ts";
 

@@ -9,7 +9,7 @@ import { AppError } from "@berth/shared/errors";
 import { follow, type FollowDeps } from "./follow.ts";
 import { createLatch, type HostContext } from "./host.ts";
 import type { OutputLine } from "./runlog.ts";
-import { publicRun, type RunRow } from "./store.ts";
+import { publicRun, type RunRow } from "./store-rows.ts";
 import type { Streams } from "./streams.ts";
 import type { Workspaces } from "./workspace.ts";
 

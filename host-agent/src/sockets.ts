@@ -5,7 +5,7 @@
 import { chmod, chown, mkdir, open, rename, rm } from "node:fs/promises";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { join } from "node:path";
-import type { AgentRow } from "./store.ts";
+import type { AgentRow } from "./store-rows.ts";
 
 /** Uid of the forwarder in every workspace. */
 export const forwarderUid = 19_999;

@@ -1,6 +1,6 @@
 /** A run's events as Server-Sent Events (WHATWG HTML, section 9.2): `output` with the byte offset as id, and `run`. */
 import type { Told } from "./follow.ts";
-import { publicRun } from "./store.ts";
+import { publicRun } from "./store-rows.ts";
 
 /** The events as text, in chunks; one chunk is at most about one batch of lines. */
 export async function* toEventStream(told: AsyncIterable<Told>): AsyncGenerator<string> {

@@ -14,7 +14,8 @@ import {
 import type { ContainerState, Engine } from "./docker.ts";
 import { createLocks, type HostContext } from "./host.ts";
 import { forwarderUid, type Sockets } from "./sockets.ts";
-import type { AgentRow, Store } from "./store.ts";
+import type { AgentRow } from "./store-rows.ts";
+import type { Store } from "./store.ts";
 import { diskUse, type Volume, type Volumes } from "./volume.ts";
 
 /** A container that runs, and how to look into it. */

@@ -72,7 +72,8 @@ function SignedIn({ me }: { me: Me }) {
   useEffect(() => {
     isMenuOpen.value = false;
     // A new page is read from its beginning, but for the first one: there the browser decides.
-    if (!isFirst.current) main.current?.focus({ preventScroll: true });
+    if (!isFirst.current && !main.current?.contains(document.activeElement))
+      main.current?.focus({ preventScroll: true });
     isFirst.current = false;
   }, [path.value]);
   return (

@@ -5,7 +5,7 @@ import { formatBytes, formatCost, formatCount, formatDuration } from "../format.
 import { logs } from "../live.ts";
 import type { RunLog } from "../run-logs.ts";
 import { LongText } from "../transcript/long-text.tsx";
-import { Markdown } from "../transcript/markdown.tsx";
+import { Markdown } from "../markdown/markdown.tsx";
 import { Transcript } from "../transcript/transcript.tsx";
 import { tellRun } from "../words.ts";
 import { Ago, now } from "./ago.tsx";

@@ -7,7 +7,7 @@ import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import type { TerminalServerFrame } from "@berth/shared/files";
 import { explain, post } from "../api.ts";
-import { createPolicyDocument } from "./policy-document.ts";
+import { createStyleKeeper } from "./policy.ts";
 import { darkWish, themeNow } from "./theme.ts";
 
 export interface TerminalSession {
@@ -24,9 +24,8 @@ const retryMs = 3000;
 export function openTerminal(agentId: string, onLeave: () => void): TerminalSession {
   const element = document.createElement("div");
   element.className = "terminal-screen";
-  const policy = createPolicyDocument();
+  const styles = createStyleKeeper();
   const term = new Terminal({
-    documentOverride: policy.document,
     theme: themeNow(),
     fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"),
     fontSize: 13,
@@ -43,7 +42,7 @@ export function openTerminal(agentId: string, onLeave: () => void): TerminalSess
   const observer = new ResizeObserver(() => {
     if (!element.isConnected || element.clientWidth === 0) return;
     if (term.element) return fit.fit();
-    policy.within(() => term.open(element));
+    styles.within(() => term.open(element));
     fit.fit();
     shell.start();
     term.focus();
@@ -58,7 +57,7 @@ export function openTerminal(agentId: string, onLeave: () => void): TerminalSess
       darkWish.removeEventListener("change", paint);
       shell.close();
       term.dispose();
-      policy.close();
+      styles.close();
       element.remove();
     },
   };

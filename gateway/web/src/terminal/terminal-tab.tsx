@@ -1,6 +1,6 @@
 /** Terminals in the agent's directory, as the agent's user: several at once, each with a tab. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { PlusIcon } from "../parts/icons.tsx";
 import { useTask } from "../parts/use-task.ts";
@@ -24,7 +24,7 @@ export function TerminalTab({ agent }: { agent: Agent }) {
   useEffect(() => {
     if (terminals.length === 0) void add.run();
   }, []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!shown) return;
     screen.current?.replaceChildren(shown.session.element);
     shown.session.readAloud(isReadAloud);

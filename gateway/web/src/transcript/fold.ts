@@ -69,6 +69,7 @@ function addLine(state: State, value: unknown): void {
     case "system":
       if (line["subtype"] === "compact_boundary")
         addNote(state, "The conversation got long; the agent summed up its beginning.", "quiet");
+      if (line["subtype"] === "session_missing") addNote(state, textOf(line["message"]), "bad");
       return;
     case "result":
       return addResult(state, line);

@@ -1,7 +1,7 @@
 /** One item of a transcript. */
 import type { Item } from "./items.ts";
 import { LongText } from "./long-text.tsx";
-import { Markdown } from "./markdown.tsx";
+import { Markdown } from "../markdown/markdown.tsx";
 import { ToolCall } from "./tool-call.tsx";
 import { showable } from "../plain-text.ts";
 

@@ -1,0 +1,461 @@
+/** The dashboard as a person uses it: a real browser before a real Berth. */
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { findBarriers, linkOf, noteLongTasks, openBrowser, openWindow, type Person, signIn } from "./browser.ts";
+import { type Berth, startBerth, until } from "./harness.ts";
+
+let berth: Berth;
+let browser: Browser;
+const people: Person[] = [];
+let count = 0;
+
+beforeAll(async () => {
+  [berth, browser] = await Promise.all([startBerth({ BERTH_IDLE_SECONDS: "5" }), openBrowser()]);
+});
+afterEach(async () => {
+  const mishaps = people.flatMap((person) => person.mishaps);
+  await Promise.all(people.splice(0).map((person) => person.close()));
+  if (mishaps.length > 0) throw new Error(`The page had mishaps: ${mishaps.join("\n")}`);
+});
+afterAll(async () => {
+  await browser?.close();
+  await berth?.close();
+});
+
+/** A new user in a window of their own, with a client of the API. */
+async function meet(options?: Parameters<typeof signIn>[3]) {
+  const name = `user${++count}`;
+  const person = await signIn(browser, berth, name, options);
+  people.push(person);
+  return { name, page: person.page, client: await berth.client(name) };
+}
+async function stranger() {
+  const person = await openWindow(browser, berth);
+  people.push(person);
+  return person.page;
+}
+const send = async (page: Page, text: string) => {
+  await page.getByLabel(/^Message to/).fill(text);
+  await page.keyboard.press("Enter");
+};
+const lastEnd = (page: Page) => page.locator(".run").last().locator(".end:not(.going)");
+/** The numbered lines that a shell agent's run shows, in order. */
+const linesOf = async (page: Page) => {
+  const texts = await page.locator(".run").last().locator(".output").allTextContents();
+  return texts.flatMap((text) => [...text.matchAll(/^line (\d+)$/gm)].map((found) => Number(found[1])));
+};
+const upTo = (last: number) => Array.from({ length: last }, (_, at) => at + 1);
+const counting = (last: number, pause: number) => `for i in $(seq ${last}); do echo "line $i"; sleep ${pause}; done`;
+
+describe("sign-in", () => {
+  test("by the printed link works once, and the code leaves the address", async () => {
+    const link = linkOf(berth, "ann");
+    const page = await stranger();
+    await page.goto(link);
+    await page.getByRole("heading", { name: "Make your first agent" }).waitFor();
+    expect(page.url()).toBe(`${berth.url}/`);
+    const other = await stranger();
+    await other.goto(link);
+    await other.getByText("used up or older than 10 minutes").waitFor();
+  });
+
+  test("by a token works, a wrong one is explained, and sign-out is real", async () => {
+    const page = await stranger();
+    await page.goto("/runs");
+    const field = page.getByLabel("Sign in with an API token");
+    await field.fill("eyJ.wrong.token");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText("This token is not accepted").waitFor();
+    await field.fill(berth.cli("token", "ann"));
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name: "Runs" }).waitFor();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByText("You are signed out.").waitFor();
+    await page.reload();
+    await field.waitFor();
+  });
+
+  test("is asked for again where the session ended, and the page is the same afterwards", async () => {
+    const page = await stranger();
+    await page.goto("/tokens");
+    const token = berth.cli("token", "ann");
+    await page.getByLabel("Sign in with an API token").fill(token);
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "API tokens" }).waitFor();
+    const client = await berth.client("ann");
+    const { sub: _, ...claims } = JSON.parse(Buffer.from(token.split(".")[1]!, "base64url").toString()) as Record<
+      string,
+      string
+    >;
+    await client.ok("DELETE", `/v1/tokens/${claims["jti"]}`);
+    await page.getByText("Your session has ended").waitFor();
+    await page.getByLabel("Sign in with an API token").fill(berth.cli("token", "ann"));
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "API tokens" }).waitFor();
+  });
+});
+
+describe("agents", () => {
+  test("the first is made in one field, and its first run is seen to its end", async () => {
+    const { page } = await meet();
+    await page.getByLabel("Name of a new agent").fill("first");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Write the first message" }).waitFor();
+    await send(page, "demo: say ## Hello\n\n**bold** and `code`");
+    await page.getByRole("heading", { name: "Hello" }).waitFor();
+    await lastEnd(page).getByText("Finished").waitFor();
+    await send(page, "Make a file, please.");
+    await lastEnd(page).getByText("Finished").waitFor();
+    const call = page.locator(".tool");
+    expect(await call.locator("summary").textContent()).toContain("hello.md");
+    await call.locator("summary").click();
+    await call.getByText("You wrote: Make a file, please.").last().waitFor();
+    await page.reload();
+    await page.getByRole("heading", { name: "Hello" }).waitFor();
+    await expect.poll(() => page.locator(".run").count()).toBe(2);
+  });
+
+  test("are renamed, instructed and deleted only by their typed name", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("before");
+    await page.goto(`/agents/${agent.id}/settings`);
+    await page.getByLabel("Name", { exact: true }).fill("after");
+    await page.getByLabel("Instructions").fill("Be brief.");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("Saved.").waitFor();
+    expect((await client.ok<{ instructions: string }>("GET", `/v1/agents/${agent.id}`)).instructions).toBe("Be brief.");
+    await page.getByRole("button", { name: "Delete this agent" }).click();
+    const go = page.getByRole("button", { name: "Delete for ever" });
+    expect(await go.isDisabled()).toBe(true);
+    await page.getByLabel(/^Type/).fill("after");
+    await go.click();
+    await page.getByRole("heading", { name: "Make your first agent" }).waitFor();
+    expect((await client.call("GET", `/v1/agents/${agent.id}`)).status).toBe(404);
+  });
+
+  test("have an environment whose values are never shown", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("env", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}/settings`);
+    await page.getByRole("button", { name: "Add variables" }).click();
+    await page.getByLabel("Name of variable 1").fill("SECRET_WORD");
+    await page.getByLabel("Value of SECRET_WORD").fill("tide");
+    await page.getByRole("button", { name: "Replace", exact: true }).click();
+    await page.getByText("set, hidden").waitFor();
+    await page.getByRole("button", { name: "Replace the environment" }).click();
+    expect(await page.getByLabel("Value of SECRET_WORD").inputValue()).toBe("");
+    await page.getByRole("button", { name: "Replace", exact: true }).click();
+    await page.getByRole("alert").getByText("Type the value of SECRET_WORD again").waitFor();
+    const { lines } = await client.runToEnd(agent.id, 'echo "$SECRET_WORD"');
+    expect(lines.join()).toContain("tide");
+  });
+
+  test("at ten it says so before the click, in every tab", async () => {
+    const { page, client } = await meet();
+    for (let at = 1; at <= 9; at++) await client.createAgent(`a${at}`);
+    await page.reload();
+    const other = await page.context().newPage();
+    await other.goto("/");
+    await page.getByLabel("Name of a new agent").fill("a10");
+    await page.keyboard.press("Enter");
+    await page.getByText("All 10 agents are in use").waitFor();
+    await other.getByText("All 10 agents are in use").first().waitFor();
+    expect(await page.getByLabel("Name of a new agent").count()).toBe(0);
+  });
+});
+
+describe("a run in progress", () => {
+  test("goes on over a reload, with each line once", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("count", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, counting(60, 0.05));
+    await page.getByText("line 10", { exact: false }).first().waitFor();
+    await page.reload();
+    await lastEnd(page).getByText("Finished").waitFor();
+    expect(await linesOf(page)).toEqual(upTo(60));
+  });
+
+  test("goes on while the host agent is killed, and nothing is lost or doubled", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("count", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, counting(100, 0.05));
+    await page.getByText("line 10", { exact: false }).first().waitFor();
+    await berth.host.kill();
+    await page.getByText("Not connected.").waitFor();
+    await berth.host.start();
+    await lastEnd(page).getByText("Finished").waitFor();
+    expect(await linesOf(page)).toEqual(upTo(100));
+    expect(await page.getByText("Not connected.").count()).toBe(0);
+  });
+
+  test("is seen by a second tab as it happens, and stopped from there", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("two", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    const other = await page.context().newPage();
+    await other.goto(`/agents/${agent.id}`);
+    await other.getByRole("heading", { name: "Write a shell script" }).waitFor();
+    await send(page, counting(1000, 0.05));
+    await other.getByText("line 5", { exact: false }).first().waitFor();
+    await other.getByRole("button", { name: "Stop" }).last().click();
+    await lastEnd(page).getByText("Stopped", { exact: true }).waitFor();
+    await lastEnd(other).getByText("Stopped", { exact: true }).waitFor();
+    expect((await client.ok<{ items: { reason: string }[] }>("GET", "/v1/runs")).items[0]!.reason).toBe("cancelled");
+  });
+
+  test("of the fourth agent is refused with the names of the three, and the message is kept", async () => {
+    const { page, client } = await meet();
+    const agents = await Promise.all(
+      ["one", "two", "three", "four"].map((name) => client.createAgent(name, { runtime: "shell" })),
+    );
+    for (const agent of agents.slice(0, 3)) await client.send(agent.id, "sleep 60");
+    await page.goto(`/agents/${agents[3]!.id}`);
+    await send(page, "echo hello");
+    const alert = page.getByRole("alert");
+    await alert.getByRole("link", { name: "two" }).waitFor();
+    expect(await page.getByLabel(/^Message to/).inputValue()).toBe("echo hello");
+    await page.goto("/");
+    await page.getByRole("button", { name: "Stop", exact: true }).first().click();
+    await expect.poll(() => page.locator(".card .badge.busy").count()).toBe(2);
+    await page.goto(`/agents/${agents[3]!.id}`);
+    await page.getByRole("button", { name: "Send" }).click();
+    await lastEnd(page).getByText("Finished").waitFor();
+  });
+
+  test("warns where memory gets short, and says it when it ran out", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("memory", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "(head -c 850000000 /dev/zero; sleep 4) | tail -c 850000000 >/dev/null");
+    await page.getByText("Memory is nearly full:").waitFor();
+    await lastEnd(page).getByText("Finished").waitFor();
+    await expect.poll(() => page.getByText("Memory is nearly full:").count(), { timeout: 10_000 }).toBe(0);
+    await send(page, "head -c 3000000000 /dev/zero | tail -c 3000000000 >/dev/null");
+    await lastEnd(page).getByText("Stopped: out of memory").waitFor();
+    await lastEnd(page).getByText("smaller steps").waitFor();
+  });
+});
+
+describe("a hostile transcript", () => {
+  const evil = [
+    "<script>window.pwned=1</script> <img src=x onerror=alert(1)> <svg onload=alert(2)>",
+    "[click](javascript:alert(3)) [data](data:text/html,x) ![pixel](https://evil.example/p.png)",
+    "[good](https://good.example/)",
+  ].join("\n\n");
+
+  test("runs nothing, loads nothing, links nowhere but to the web", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("evil");
+    const shell = await client.createAgent("<b>shell</b>", { runtime: "shell" });
+    await client.runToEnd(agent.id, `demo: say ${evil}`);
+    await client.runToEnd(shell.id, `cat <<'EOF'\n${evil}\nEOF\nprintf '\\033[31mred\\033[0m \\000 \\a \\xff end\\n'`);
+    await page.goto(`/agents/${agent.id}`);
+    await lastEnd(page).getByText("Finished").waitFor();
+    await page.locator(".text").getByText("<script>window.pwned=1</script>", { exact: false }).waitFor();
+    expect(
+      await page
+        .locator("main a[href]")
+        .evaluateAll((links) =>
+          links.map((link) => (link as HTMLAnchorElement).href).filter((href) => !href.startsWith(location.origin)),
+        ),
+    ).toEqual(["https://evil.example/p.png", "https://good.example/"]);
+    await page.goto(`/agents/${shell.id}`);
+    await page.getByText("red ␀ ␇ � end", { exact: false }).waitFor();
+    expect(await page.evaluate(() => (globalThis as { pwned?: number }).pwned)).toBeUndefined();
+    expect(await page.locator("main script, main img, main iframe, main b").count()).toBe(0);
+  });
+
+  test("of five megabytes in one line is shown and can be left", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("long", { runtime: "shell" });
+    await client.runToEnd(agent.id, "head -c 5000000 /dev/zero | tr '\\0' x; echo; echo the end");
+    const longTasks = await noteLongTasks(page);
+    await page.goto(`/agents/${agent.id}`);
+    await page.getByText("the end", { exact: false }).last().waitFor();
+    await lastEnd(page).getByText("Finished").waitFor();
+    expect(Math.max(0, ...(await longTasks()))).toBeLessThan(200);
+  });
+
+  test("of 20,000 events loads and scrolls without a task over 200 ms", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("many");
+    await client.runToEnd(agent.id, `demo: run ${appendEvents(20_000)}`);
+    const longTasks = await noteLongTasks(page);
+    await page.goto(`/agents/${agent.id}`);
+    await page.getByText("event 19999", { exact: false }).first().waitFor();
+    await lastEnd(page).getByText("Finished").waitFor();
+    const scroller = page.getByRole("region", { name: "Conversation with many" });
+    await scroller.hover();
+    for (let at = 0; at < 40; at++) await page.mouse.wheel(0, -4000);
+    for (const part of [0.5, 0.25, 0]) {
+      await scroller.evaluate((box, to) => (box.scrollTop = box.scrollHeight * to), part);
+      await page.locator(".chunk > *").first().waitFor();
+    }
+    await page.getByText("event 1", { exact: true }).first().waitFor();
+    expect(await page.locator(".chunk > *").count()).toBeLessThan(2000);
+    expect(Math.max(0, ...(await longTasks()))).toBeLessThan(200);
+  });
+});
+
+/** A command that writes events into its own run's log, as an agent may: messages, calls and edits. */
+function appendEvents(total: number): string {
+  const script = `
+import json, os
+def block(i):
+    if i % 3 == 0: return {"type": "tool_use", "id": f"t{i}", "name": "Bash", "input": {"command": f"echo event {i}"}}
+    if i % 3 == 1: return {"type": "text", "text": f"event {i}" if i == 1 else f"event {i}: **bold** and some more words of it, with \`code\`"}
+    return {"type": "tool_use", "id": f"t{i}", "name": "Edit", "input": {"file_path": "a.ts", "old_string": f"a\\nb{i}", "new_string": f"a\\nc{i}"}}
+with open(f"/run/berth-runs/{os.environ['BERTH_RUN_ID']}/out", "a") as f:
+    for i in range(1, ${total} + 1): f.write(json.dumps({"type": "assistant", "message": {"content": [block(i)]}, "parent_tool_use_id": None}) + "\\n")
+print("done")`;
+  return `echo ${Buffer.from(script).toString("base64")} | base64 -d | python3 -`;
+}
+
+describe("terminal and files", () => {
+  test("a terminal is a shell of the agent, resizes, pages and comes back", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("shell");
+    await page.goto(`/agents/${agent.id}/terminal`);
+    const rows = page.locator(".xterm-rows");
+    await expect.poll(() => rows.textContent(), { timeout: 20_000 }).toContain("$");
+    await page.keyboard.type("pwd; echo größe 日本 $((6*7)); seq 500 > n\n");
+    await expect.poll(() => rows.textContent()).toContain(`/workspace/agent-${agent.id}`);
+    await expect.poll(() => rows.textContent()).toContain("größe 日本 42");
+    await page.keyboard.type("less n\n");
+    await expect.poll(() => rows.textContent()).toMatch(/^12345/);
+    await page.keyboard.press("Shift+G");
+    await expect.poll(() => rows.textContent()).toContain("500");
+    await page.keyboard.type("q");
+    await page.setViewportSize({ width: 900, height: 500 });
+    await page.keyboard.type("echo width=$(tput cols)=\n");
+    const size = await until(async () => /width=(\d+)=/.exec((await rows.textContent()) ?? ""), "the size is told");
+    expect(Number(size[1])).toBeLessThan(110);
+    await page.getByRole("button", { name: "New" }).click();
+    await page.getByRole("button", { name: "Terminal 2", exact: true }).waitFor();
+    await page.getByRole("link", { name: "Conversation" }).click();
+    await page.getByRole("link", { name: "Terminal" }).click();
+    await page.getByRole("button", { name: "Terminal 1", exact: true }).click();
+    await page.keyboard.type("exit\n");
+    await expect.poll(() => rows.textContent()).toContain("Press Enter for a new one");
+  });
+
+  test("files go up and come down byte for byte, are edited, and deleted", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("files");
+    await page.goto(`/agents/${agent.id}/files`);
+    const bytes = randomBytes(3_000_000);
+    const name = "größe & 100%.bin";
+    await page.locator("input[type=file]").setInputFiles([
+      { name, mimeType: "application/octet-stream", buffer: bytes },
+      { name: "note.txt", mimeType: "text/plain", buffer: Buffer.from("one\ntwo\n") },
+    ]);
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByLabel(`Download ${name}`).click()]);
+    const hash = (data: Buffer) => createHash("sha256").update(data).digest("hex");
+    expect(download.suggestedFilename()).toContain("100%.bin");
+    expect(hash(readFileSync(await download.path()))).toBe(hash(bytes));
+    await page.getByRole("button", { name: "note.txt", exact: true }).click();
+    await page.getByLabel("Content of note.txt").fill("one\nthree\n");
+    await page.keyboard.press("Control+s");
+    await expect
+      .poll(async () => (await client.call<string>("GET", `/v1/agents/${agent.id}/files/note.txt`)).body)
+      .toBe("one\nthree\n");
+    await page.goBack();
+    await page.getByLabel("Delete note.txt").click();
+    await page.getByRole("button", { name: "Delete", exact: true }).click();
+    await expect.poll(() => page.getByText("note.txt", { exact: true }).count()).toBe(0);
+  });
+});
+
+describe("every page", () => {
+  const looks = [
+    { colorScheme: "light", viewport: { width: 1280, height: 800 } },
+    { colorScheme: "dark", viewport: { width: 380, height: 760 } },
+  ] as const;
+  test.each(looks)("has no barrier, $colorScheme at $viewport.width px", async (look) => {
+    const { page, client, name } = await meet({ ...look, admin: true });
+    const agent = await client.createAgent("docs");
+    const { run } = await client.runToEnd(
+      agent.id,
+      "demo: say # One\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```ts\nconst x = 1;\n```\n\n> quote [link](https://a.example/)",
+    );
+    await client.runToEnd(agent.id, "demo: run echo hello; exit 3");
+    await client.ok("POST", "/v1/tokens", { name: "ci", expiresInSeconds: 3600 });
+    const pages = [
+      "/",
+      `/agents/${agent.id}`,
+      `/agents/${agent.id}/settings`,
+      `/agents/${agent.id}/files`,
+      `/agents/${agent.id}/terminal`,
+      "/runs",
+      `/runs/${run.id}`,
+      "/tokens",
+      "/users",
+      "/hosts",
+      "/nowhere",
+    ];
+    for (const path of pages) {
+      await page.goto(path);
+      await page.locator("h1").first().waitFor();
+      await page.waitForLoadState("networkidle");
+      expect({ path, barriers: await findBarriers(page) }).toEqual({ path, barriers: [] });
+      const isWide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+      expect({ path, isWide }).toEqual({ path, isWide: false });
+    }
+    await page.goto("/tokens");
+    await page.getByRole("button", { name: "Revoke ci" }).click();
+    expect(await findBarriers(page)).toEqual([]);
+    expect(name).toBeTruthy();
+  });
+
+  test("says that the demo model answers, and shows the workspace live", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("busy", { runtime: "shell" });
+    await page.goto("/runs");
+    await page.getByText("Demo model.").waitFor();
+    await client.send(agent.id, "sleep 3");
+    const bar = page.getByRole("region", { name: "Workspace" });
+    await bar.getByText("1 of 3").waitFor();
+    await bar.getByText("0 of 3").waitFor();
+    await page.getByRole("row", { name: /Finished.*sleep 3/ }).waitFor();
+  });
+
+  test("can be walked by keyboard alone", async () => {
+    const { page, client } = await meet();
+    await client.createAgent("keys", { runtime: "shell" });
+    await page.reload();
+    await page.getByRole("heading", { name: "Agents" }).first().waitFor();
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Skip to the page");
+    const focus = page.locator(":focus");
+    for (let at = 0; at < 12 && (await focus.getAttribute("href")) === null; at++) await page.keyboard.press("Tab");
+    while (!(await focus.getAttribute("href"))?.startsWith("/agents/")) await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Write a shell script" }).waitFor();
+    await page.keyboard.type("echo by keys");
+    await page.keyboard.press("Enter");
+    await lastEnd(page).getByText("Finished").waitFor();
+  });
+});
+
+test("the page is small, cached for ever by its names, and locked down", async () => {
+  const page = await fetch(`${berth.url}/`);
+  expect(page.headers.get("content-security-policy")).not.toMatch(/unsafe|https?:|data:|\*/);
+  expect(page.headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
+  const files = [...(await page.text()).matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map((found) => found[1]!);
+  const answers = await Promise.all(
+    files.map((file) => fetch(berth.url + file, { headers: { "accept-encoding": "gzip" } })),
+  );
+  for (const answer of answers) {
+    expect(answer.headers.get("cache-control")).toContain("immutable");
+    expect(answer.headers.get("x-content-type-options")).toBe("nosniff");
+  }
+  const sizes = answers.map((answer) => Number(answer.headers.get("content-length")));
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(60_000);
+  expect((await fetch(`${berth.url}/v1/nothing`, { headers: { accept: "text/html" } })).status).toBe(404);
+  expect((await fetch(`${berth.url}/nothing`, { headers: { accept: "text/html" } })).status).toBe(200);
+  expect((await fetch(`${berth.url}/nothing`)).status).toBe(404);
+});

@@ -1,0 +1,133 @@
+/**
+ * Markdown as elements: only those below are ever made. No HTML is parsed, no image is loaded, and a link goes to http, https
+ * or mail or is none.
+ */
+import type { ComponentChildren } from "preact";
+import { CopyButton } from "../parts/copy-button.tsx";
+import { showable } from "../plain-text.ts";
+import { LongText } from "../transcript/long-text.tsx";
+import { parseBlocks, type Block, type ListItem } from "./blocks.ts";
+import { parseInline, type Inline } from "./inline.ts";
+
+/** Longer texts are shown as they are. */
+const mostChars = 30_000;
+
+export function Markdown({ text }: { text: string }) {
+  if (text.length > mostChars) return <LongText text={text} />;
+  return <div class="markdown">{drawBlocks(parseBlocks(showable(text)))}</div>;
+}
+
+/** A heading goes at most one level below the one before it, so that the page's outline has no gaps. */
+function drawBlocks(blocks: Block[]): ComponentChildren {
+  let level = 1;
+  return blocks.map((block) => {
+    if (block.type === "heading") level = Math.min(block.level + 1, level + 1, 6);
+    return drawBlock(block, level);
+  });
+}
+
+const drawText = (text: string): ComponentChildren => parseInline(text).map((part) => drawInline(part));
+
+function drawBlock(block: Block, level = 2): ComponentChildren {
+  switch (block.type) {
+    case "heading": {
+      const Level = `h${level}` as "h2";
+      return <Level>{drawText(block.text)}</Level>;
+    }
+    case "paragraph":
+      return <p>{drawText(block.text)}</p>;
+    case "code":
+      return <CodeBlock text={block.text} language={block.language} />;
+    case "quote":
+      return <blockquote>{drawBlocks(block.blocks)}</blockquote>;
+    case "list": {
+      const items = block.items.map((item) => drawItem(item));
+      return block.start === null ? <ul>{items}</ul> : <ol start={block.start}>{items}</ol>;
+    }
+    case "table":
+      return <Table header={block.header} rows={block.rows} />;
+    case "rule":
+      return <hr />;
+  }
+}
+
+function drawItem({ isDone, blocks }: ListItem) {
+  return (
+    <li class={isDone === null ? undefined : "task"}>
+      {isDone !== null && <span>{isDone ? "☑ " : "☐ "}</span>}
+      {blocks.map((block, at) => (at === 0 && block.type === "paragraph" ? drawText(block.text) : drawBlock(block)))}
+    </li>
+  );
+}
+
+function CodeBlock({ text, language }: { text: string; language: string }) {
+  return (
+    <div class="code-block">
+      <pre tabIndex={0} role="region" aria-label={language ? `Code, ${language}` : "Code"}>
+        <code>{text}</code>
+      </pre>
+      <CopyButton text={text} label="Copy the code" />
+    </div>
+  );
+}
+
+function Table({ header, rows }: { header: string[]; rows: string[][] }) {
+  return (
+    <div class="scroll-x" tabIndex={0} role="region" aria-label="Table">
+      <table>
+        <thead>
+          <tr>
+            {header.map((cell) => (
+              <th>{drawText(cell)}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr>
+              {row.map((cell) => (
+                <td>{drawText(cell)}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function drawInline(part: Inline): ComponentChildren {
+  if (typeof part === "string") return part;
+  if (part.type === "break") return <br />;
+  if (part.type === "code") return <code>{part.text}</code>;
+  const children = part.children.map((child) => drawInline(child));
+  switch (part.type) {
+    case "strong":
+      return <strong>{children}</strong>;
+    case "em":
+      return <em>{children}</em>;
+    case "del":
+      return <del>{children}</del>;
+    case "link":
+      return <SafeLink href={part.href}>{children}</SafeLink>;
+    case "image":
+      return <SafeLink href={part.href}>[image: {children}]</SafeLink>;
+  }
+}
+
+const safeProtocols = new Set(["http:", "https:", "mailto:"]);
+
+function SafeLink({ href, children }: { href: string; children: ComponentChildren }) {
+  const url = URL.canParse(href) ? new URL(href) : null;
+  if (!url || !safeProtocols.has(url.protocol))
+    return (
+      <span class="dead-link" title="Not a web address">
+        {children}
+      </span>
+    );
+  return (
+    <a href={url.href} title={url.href} target="_blank" rel="noopener noreferrer nofollow">
+      {children}
+    </a>
+  );
+}

@@ -1,0 +1,27 @@
+/** Text out of a container, as it is shown. */
+import { expect, test } from "vitest";
+import { inOneLine, lastLine, showable } from "./plain-text.ts";
+
+test.each([
+  ["colours go", "\u001b[1;31mred\u001b[0m", "red"],
+  ["titles and links go", "\u001b]0;title\u0007a\u001b]8;;https://x.example\u001b\\b", "ab"],
+  ["other control characters show", "a\u0000b\u0008c\u007f", "a␀b␈c␡"],
+  ["a progress bar shows its last state", "10%\r50%\r100%\nnext\r\n", "100%\nnext\n"],
+  ["overrides of the writing direction show", "user\u202etxt.exe", "user⟨U+202E⟩txt.exe"],
+  ["tabs, newlines and other scripts stay", "a\tb\n日本語 🙂", "a\tb\n日本語 🙂"],
+])("%s", (_, text, expected) => {
+  expect(showable(text)).toBe(expected);
+});
+
+test("megabytes of any of it are quick", () => {
+  for (const part of ["a", "\r", "\u001b[", "\u001b]", "\u001b", "\u0000", "a\r"]) {
+    const startedAt = performance.now();
+    showable(part.repeat(1_000_000 / part.length));
+    expect(performance.now() - startedAt).toBeLessThan(500);
+  }
+});
+
+test("one line of a text is its last, or its beginning without signs", () => {
+  expect(lastLine("one\n two \n\n")).toBe("two");
+  expect(inOneLine("## Title\n\n**bold** `code`")).toBe("Title bold code");
+});

@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Store } from "./store.ts";
+
+let dir: string;
+beforeEach(() => void (dir = mkdtempSync(join(tmpdir(), "berth-store-"))));
+afterEach(() => rmSync(dir, { recursive: true }));
+const open = () => new Store(join(dir, "host.db"), Date.now);
+const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
+const run = (id: string) => ({ id, agentId: "agt_a", userId: "usr_u", trigger: { kind: "api", triggerId: null }, prompt: "x", payload: null }) as const;
+
+test("a revision that was told is never given again, also when its row is gone and the process starts anew", () => {
+  const first = open();
+  first.learnAgent("usr_u", spec, null);
+  first.admit(run("run_1"), 3);
+  first.updateRun("run_1", { status: "completed", endedAt: new Date().toISOString() });
+  first.updateRun("run_1", { status: "failed" });
+  const told = first.revision();
+  first.removeRun("run_1");
+  first.close();
+  const second = open();
+  second.admit(run("run_2"), 3);
+  second.updateRun("run_2", {});
+  expect(second.changedSince(told, 1e6).runs.map(({ id }) => id)).toEqual(["run_2"]);
+  second.close();
+});
+
+test("a run is not told before it is promised", () => {
+  const store = open();
+  store.learnAgent("usr_u", spec, null);
+  store.admit(run("run_1"), 3);
+  expect(store.changedSince(0, 1e6).runs).toEqual([]);
+  store.updateRun("run_1", {});
+  expect(store.changedSince(0, 1e6).runs).toHaveLength(1);
+  store.close();
+});
+
+test("what does not fit one report comes with the next, and nothing is left out", () => {
+  const store = open();
+  store.learnAgent("usr_u", spec, null);
+  const ids = Array.from({ length: 20 }, (_, at) => `run_${at}`);
+  for (const id of ids) {
+    store.admit({ ...run(id), prompt: "p".repeat(1000) }, 3);
+    store.updateRun(id, { status: "completed", endedAt: new Date().toISOString() });
+  }
+  const seen: string[] = [];
+  let held = 0;
+  while (held < store.revision()) {
+    const report = store.changedSince(held, 5000);
+    seen.push(...report.runs.map(({ id }) => id));
+    expect(report.rev).toBeGreaterThan(held);
+    held = report.rev;
+  }
+  expect(seen).toEqual(ids);
+  store.close();
+});
