@@ -28,7 +28,7 @@ export interface Volume {
 /** Files of one run under `runs/<id>`. */
 export interface RunFiles {
   prompt: string;
-  payload: string | null;
+  payload: Uint8Array | null;
   /** The agent's `.env` text; null leaves the agent's file as it is. */
   env: string | null;
   instructions: string | null;
@@ -170,7 +170,7 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
     chmodSync(dir, 0o711);
     for (const [name, text] of [["out", ""], ["err", ""], ["exit", "\n"]] as const) writeNew(join(dir, name), text, 0o600, uid);
     const appendOnly = exec("chattr", ["+a", join(dir, "out"), join(dir, "err"), join(dir, "exit")]);
-    const given = Object.entries(files).filter((entry): entry is [string, string] => entry[1] !== null);
+    const given = Object.entries(files).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
     try {
       for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
     } finally {
@@ -234,11 +234,11 @@ export async function removeRunFiles(volume: Volume, runId: string): Promise<voi
 }
 
 /** At once: a turn through the thread pool for each step costs more than the few steps on small files themselves. */
-function writeNew(path: string, text: string, mode: number, uid: number): void {
+function writeNew(path: string, text: string | Uint8Array, mode: number, uid: number): void {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   const file = openSync(path, flags, mode);
   try {
-    if (text) writeFileSync(file, text);
+    if (text.length > 0) writeFileSync(file, text);
     fchownSync(file, uid, runGid);
   } finally {
     closeSync(file);

@@ -30,9 +30,9 @@ export const agentSpec = z.object({
 });
 export type AgentSpec = z.infer<typeof agentSpec>;
 
-/** `POST /v1/runs` of the host. The id is chosen by the gateway; the host looks it up before it admits. */
+/** `POST /v1/runs` of the host. The id is chosen by the gateway; the host looks it up before it admits. `payload` is bytes in base64url. */
 export const startRunBody = z.object({
-  run: z.object({ id, trigger: triggerSchema, prompt: z.string(), payload: z.string().nullable() }),
+  run: z.object({ id, trigger: triggerSchema, prompt: z.string(), payload: z.base64url().nullable() }),
   agent: agentSpec,
 });
 export type StartRunBody = z.infer<typeof startRunBody>;
