@@ -71,12 +71,19 @@ describe("an agent", () => {
     const { truncate, rename, unlink, link, unseal, memoryByCall, ...reached } = own;
     expect(Object.entries(reached).filter(([, end]) => end !== "done")).toEqual([]);
     expect({ truncate, rename, unlink, link, unseal, memoryByCall }).toEqual({
-      truncate: "EPERM", rename: "EACCES", unlink: "EACCES", link: "EXDEV", unseal: "EPERM", memoryByCall: "EPERM",
+      truncate: "EPERM",
+      rename: "EACCES",
+      unlink: "EACCES",
+      link: "EXDEV",
+      unseal: "EPERM",
+      memoryByCall: "EPERM",
     });
 
     const neighbours = await attack(`/workspace/agent-${b.id} ${pid} ${victim.id} ${b.id}`);
     expect(Object.keys(neighbours)).toEqual(Object.keys(own));
-    expect(Object.entries(neighbours).filter(([, end]) => !["EACCES", "EPERM", "EXDEV"].includes(end as string))).toEqual([]);
+    expect(
+      Object.entries(neighbours).filter(([, end]) => !["EACCES", "EPERM", "EXDEV"].includes(end as string)),
+    ).toEqual([]);
 
     const bystanders = await sh(alice, a, "kill -KILL -1; echo not reached");
     expect(bystanders.run.status).toBe("failed");
@@ -98,8 +105,12 @@ describe("an agent", () => {
   });
 
   test("can pass through the shared directories and list none of them", async () => {
-    const { out } = await sh(alice, a, `for d in "$HOME" /workspace/shared /workspace /run/berth /run/berth-runs /proc/1/fd; do
-      ls -A $d >/dev/null 2>&1 && echo yes || echo no; done`);
+    const { out } = await sh(
+      alice,
+      a,
+      `for d in "$HOME" /workspace/shared /workspace /run/berth /run/berth-runs /proc/1/fd; do
+      ls -A $d >/dev/null 2>&1 && echo yes || echo no; done`,
+    );
     expect(out.split("\n")).toEqual(["yes", "yes", "no", "no", "no", "no"]);
   });
 
@@ -137,11 +148,14 @@ describe("an agent that takes all it can get", () => {
   test("with 700 connections to the forwarder leaves its neighbours' network and model alone", async () => {
     const neighbour = await alice.createAgent("talker");
     await worksFor(neighbour);
-    const hog = await alice.send(a.id, `exec python3 -c '
+    const hog = await alice.send(
+      a.id,
+      `exec python3 -c '
 import socket, time
 held = [socket.create_connection(("127.0.0.1", 3128)) for _ in range(700)]
 print(len(held), flush=True)
-time.sleep(600)'`);
+time.sleep(600)'`,
+    );
     expect(await firstLine(alice, hog.id)).toBe("700");
     await worksFor(neighbour);
     await cancel(alice, hog);
@@ -162,8 +176,12 @@ time.sleep(600)'`);
     const { out, run } = await sh(alice, a, "head -c 1G /dev/zero > big; stat -c %s big");
     expect(run).toMatchObject({ exitCode: 0, stderrTail: null });
     expect(Number(out)).toBeLessThan(2 ** 27);
-    expect((await sh(bob, ofBob, "head -c 20M /dev/zero > big && stat -c %s big; rm big")).out).toBe(String(20 * 2 ** 20));
-    expect((await sh(alice, a, "rm big; head -c 20M /dev/zero > big && stat -c %s big; rm big")).out).toBe(String(20 * 2 ** 20));
+    expect((await sh(bob, ofBob, "head -c 20M /dev/zero > big && stat -c %s big; rm big")).out).toBe(
+      String(20 * 2 ** 20),
+    );
+    expect((await sh(alice, a, "rm big; head -c 20M /dev/zero > big && stat -c %s big; rm big")).out).toBe(
+      String(20 * 2 ** 20),
+    );
   });
 });
 
@@ -173,23 +191,33 @@ describe("what an agent plants", () => {
     mkdirSync(canary);
     writeFileSync(join(canary, "keep"), "kept\n");
     for (const path of [berth.dir, canary, join(canary, "keep")]) chmodSync(path, 0o777);
-    const told = () => [readdirSync(canary), readFileSync(join(canary, "keep"), "utf8"), statSync(join(canary, "keep")).mode];
+    const told = () => [
+      readdirSync(canary),
+      readFileSync(join(canary, "keep"), "utf8"),
+      statSync(join(canary, "keep")).mode,
+    ];
     const before = told();
     await sh(alice, b, "echo kept > secret; chmod 666 secret");
     for (const target of [canary, "/", `/workspace/agent-${b.id}`]) {
       const planter = await alice.createAgent("planter", { runtime: "shell" });
       await alice.ok("PUT", `/v1/agents/${planter.id}/env`, { PLANTED: "value" });
-      await sh(alice, planter, `rm -rf .tmp .claude .env; ln -s ${target} .tmp; ln -s ${target} .claude; ln -s ${target}/keep .env
+      await sh(
+        alice,
+        planter,
+        `rm -rf .tmp .claude .env; ln -s ${target} .tmp; ln -s ${target} .claude; ln -s ${target}/keep .env
         ln -sfn / /workspace/shared/x; ln -s ${target} link; ln -s / root
         python3 -c 'import os
-for _ in range(600): os.mkdir("d" * 200); os.chdir("d" * 200)'; chmod 000 link/* 2>/dev/null`);
+for _ in range(600): os.mkdir("d" * 200); os.chdir("d" * 200)'; chmod 000 link/* 2>/dev/null`,
+      );
       const { out } = await sh(alice, planter, "cat .env; stat -c %F .env; readlink .tmp .claude");
       expect(out).toBe(`PLANTED='value'\nregular file\n${target}\n${target}`);
       expect((await alice.call("DELETE", `/v1/agents/${planter.id}`)).status).toBe(204);
     }
     const volume = join(berth.hostDir, "mnt", await userIdOf(alice));
     expect(readdirSync(join(volume, "trash"))).toEqual([]);
-    expect(readdirSync(join(volume, "workspace")).toSorted()).toEqual([`agent-${a.id}`, `agent-${b.id}`, "shared"].toSorted());
+    expect(readdirSync(join(volume, "workspace")).toSorted()).toEqual(
+      [`agent-${a.id}`, `agent-${b.id}`, "shared"].toSorted(),
+    );
     expect(told()).toEqual(before);
     expect((await sh(alice, b, "cat secret; readlink /workspace/shared/x")).out).toBe("kept\n/");
   });
@@ -224,11 +252,18 @@ for _ in range(600): os.mkdir("d" * 200); os.chdir("d" * 200)'; chmod 000 link/*
   });
 
   test("as a process that outlives its run cannot change the sealed log", async () => {
-    const { lines, run } = await alice.runToEnd(a.id, "setsid sh -c 'trap \"\" TERM HUP; while :; do echo late; sleep 0.01; done' & echo own; sleep 0.2");
+    const { lines, run } = await alice.runToEnd(
+      a.id,
+      "setsid sh -c 'trap \"\" TERM HUP; while :; do echo late; sleep 0.01; done' & echo own; sleep 0.2",
+    );
     expect(lines.map(textOf)).toContain("late");
     expect((await commandsOf(alice)).filter((command) => command.includes("late"))).toEqual([]);
     const out = `/run/berth-runs/${run.id}/out`;
-    const { out: again } = await sh(alice, a, `for f in ${out} /run/berth-runs/$BERTH_RUN_ID/out; do (echo more >>$f) 2>/dev/null && echo appended || echo refused; done`);
+    const { out: again } = await sh(
+      alice,
+      a,
+      `for f in ${out} /run/berth-runs/$BERTH_RUN_ID/out; do (echo more >>$f) 2>/dev/null && echo appended || echo refused; done`,
+    );
     expect(again).toBe("refused\nmore\nappended");
     const hostOut = join(berth.hostDir, "mnt", await userIdOf(alice), "runs", run.id, "out");
     expect(execFileSync("lsattr", [hostOut], { encoding: "utf8" })).toMatch(/^[^ ]*i/);
@@ -242,15 +277,22 @@ describe("keys", () => {
     `curl -sS -o /dev/null -w '%{http_code}\\n' --unix-socket /run/berth/${socket}.sock -H "x-api-key: ${token}" -d '{"messages":[]}' http://localhost/v1/messages`;
 
   test("of a run help neither a neighbour nor a later run", async () => {
-    const run = await alice.send(a.id, `echo $ANTHROPIC_API_KEY; ${callModel(a.id, "$ANTHROPIC_API_KEY")}; exec sleep 615`);
+    const run = await alice.send(
+      a.id,
+      `echo $ANTHROPIC_API_KEY; ${callModel(a.id, "$ANTHROPIC_API_KEY")}; exec sleep 615`,
+    );
     const token = await firstLine(alice, run.id);
     expect(token).toMatch(/^brt_/);
     expect((await sh(alice, b, callModel(b.id, token))).out).toBe("401");
-    expect((await sh(alice, b, callModel(a.id, token))).run.stderrTail).toMatch(/Permission denied|Could not connect|Couldn't connect/);
+    expect((await sh(alice, b, callModel(a.id, token))).run.stderrTail).toMatch(
+      /Permission denied|Could not connect|Couldn't connect/,
+    );
     expect((await sh(bob, ofBob, callModel(ofBob.id, token))).out).toBe("401");
     await cancel(alice, run);
     expect((await alice.finish(run.id)).lines.map(textOf)).toEqual([token, "200"]);
-    expect((await sh(alice, a, `${callModel(a.id, token)}; ${callModel(a.id, "$ANTHROPIC_API_KEY")}`)).out).toBe("401\n200");
+    expect((await sh(alice, a, `${callModel(a.id, token)}; ${callModel(a.id, "$ANTHROPIC_API_KEY")}`)).out).toBe(
+      "401\n200",
+    );
   });
 
   test("of the model's provider reach the provider and nothing that an agent can read", async () => {

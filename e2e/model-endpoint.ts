@@ -99,9 +99,7 @@ const head = (model: string) => ({ id: `msg_${crypto.randomUUID()}`, type: "mess
 
 function sendWhole(res: ServerResponse, model: string, content: Block[], usage: Tokens): void {
   res.writeHead(200, { "content-type": "application/json" });
-  res.end(
-    JSON.stringify({ ...head(model), content, stop_reason: stopReason(content), stop_sequence: null, usage }),
-  );
+  res.end(JSON.stringify({ ...head(model), content, stop_reason: stopReason(content), stop_sequence: null, usage }));
 }
 
 /** The events of a streamed answer; the first tells one output token, the last all of them. */

@@ -43,6 +43,23 @@ export interface TlsServers {
 
 const publicAddress = "93.184.216.34";
 
+/** The way from the names to servers that listen on these loopback ports, also for another process. */
+export function routeTo({
+  httpsPort,
+  httpPort,
+}: Pick<TlsServers, "httpsPort" | "httpPort">): Pick<TlsServers, "lookup" | "connect"> {
+  return {
+    lookup: async (host) => {
+      if (Object.values<string>(tlsHosts).includes(host)) return [publicAddress];
+      throw new Error("no such name");
+    },
+    connect: (address, port) => {
+      const local = address === publicAddress ? { 443: httpsPort, 80: httpPort }[port] : undefined;
+      return net.connect({ host: "127.0.0.1", port: local ?? 1, allowHalfOpen: true });
+    },
+  };
+}
+
 export async function startTlsServers(): Promise<TlsServers> {
   const dir = mkdtempSync(join(tmpdir(), "berth-tls-"));
   makeCertificates(dir);
@@ -55,14 +72,7 @@ export async function startTlsServers(): Promise<TlsServers> {
     caPath: join(dir, "ca.pem"),
     httpsPort,
     httpPort,
-    lookup: async (host) => {
-      if (Object.values<string>(tlsHosts).includes(host)) return [publicAddress];
-      throw new Error("no such name");
-    },
-    connect: (address, port) => {
-      const local = address === publicAddress ? { 443: httpsPort, 80: httpPort }[port] : undefined;
-      return net.connect({ host: "127.0.0.1", port: local ?? 1, allowHalfOpen: true });
-    },
+    ...routeTo({ httpsPort, httpPort }),
     close: async () => {
       for (const server of servers) server.closeAllConnections();
       await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
