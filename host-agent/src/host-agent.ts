@@ -76,7 +76,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
   });
   const workspaces = createWorkspaces({ context, engine, store, volumes, sockets });
   const countKills = createOomWatch(context, store);
-  const runs = createRuns({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
+  const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);
   const agentDeps = { context, store, runs, workspaces, volumes, sockets };
   const entryDeps = { context, engine, store, runs, workspaces, streams };
@@ -136,7 +136,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
     }),
     every(reconcileMs, lookAgain),
     every(Math.min(60_000, settings.BERTH_IDLE_SECONDS * 1000), workspaces.unmountUnused),
-    every(3_600_000, runs.removeExpired),
+    every(3_600_000, () => runs.removeExpired()),
     watchEngine(engine, identity.hostId, lookAgain),
   ];
   log.info("host.ready", { hostId: identity.hostId, url: settings.BERTH_HOST_URL, demoModel: upstream.isDemo });
@@ -168,7 +168,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
       closing.abort();
       streams.closeAll("closing");
       await Promise.race([Promise.all([terminals.close(), files.close()]), createLatch().next(4000)]);
-      await runs.close();
+      runs.close();
       server.close();
       await createLatch().next(200);
       server.closeAllConnections();
