@@ -22,7 +22,7 @@ import { openIdentity } from "./identity.ts";
 import { createModelProxy } from "./model.ts";
 import { createOomWatch } from "./oom.ts";
 import { startReports } from "./report.ts";
-import { createRuns } from "./run.ts";
+import { Runs } from "./run.ts";
 import { createServerApp } from "./server.ts";
 import { serveSocket } from "./socket.ts";
 import { openSockets } from "./sockets.ts";
@@ -114,6 +114,10 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
       onRemoved: () => log.error("host.removed", { hostId: identity.hostId }),
       onAnswer: (answer) => {
         streams.closeRevoked(new Set(answer.revokedTokens), new Set(answer.disabledUsers));
+        for (const userId of answer.stoppedUsers) {
+          if (store.activeRuns(userId).length > 0)
+            workspaces.stop(userId, () => runs.cancelAll(userId)).catch((error: unknown) => log.warn("user.stop_failed", { userId, error: messageOf(error) }));
+        }
         for (const agentId of answer.deletedAgents) {
           const agent = store.getAgent(agentId);
           if (agent && agent.deleted !== "gone")
