@@ -5,7 +5,9 @@ import { newId } from "@berth/shared/ids";
 import type { Agent, createAgentBody, updateAgentBody } from "@berth/shared/resources";
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import type { z } from "zod";
+import { auditChange, type AuditSource } from "./audit.ts";
 import { isoTime, isUniqueViolation, type Database } from "./database.ts";
+import type { Deps } from "./deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "./page.ts";
 import { agents } from "./schema.ts";
 
@@ -42,22 +44,26 @@ export const specColumns = {
 
 /** Creates an agent unless the user has `limit` of them: one conditional statement, so that racing calls agree. Throws `agent_limit`, `conflict`. */
 export async function createAgent(
-  db: Database,
-  now: number,
+  { atomic, now, settings }: Deps,
+  source: AuditSource,
   userId: string,
-  limit: number,
   body: z.infer<typeof createAgentBody>,
 ): Promise<Agent> {
+  const limit = settings.BERTH_MAX_AGENTS;
   const agentId = newId("agt");
-  const createdAt = isoTime(now);
-  const inserted = await refuseTakenName(() =>
-    db.all(sql`
-      insert into agents (id, user_id, name, runtime, model, instructions, version, created_at, updated_at, env_keys)
-      select ${agentId}, ${userId}, ${body.name}, ${body.runtime}, ${body.model}, ${body.instructions}, 1, ${createdAt}, ${createdAt}, '[]'
-      where (select count(*) from agents where user_id = ${userId} and deleted_at is null) < ${limit}
-      returning id`),
+  const createdAt = isoTime(now());
+  const { name, runtime, model, instructions } = body;
+  const [inserted] = await refuseTakenName(() =>
+    atomic([
+      sql`
+        insert into agents (id, user_id, name, runtime, model, instructions, version, created_at, updated_at, env_keys)
+        select ${agentId}, ${userId}, ${name}, ${runtime}, ${model}, ${instructions}, 1, ${createdAt}, ${createdAt}, '[]'
+        where (select count(*) from agents where user_id = ${userId} and deleted_at is null) < ${limit}
+        returning id`,
+      auditChange(now(), { ...source, action: "agent.created", target: { id: agentId, name }, detail: { runtime } }),
+    ]),
   );
-  if (inserted.length === 0)
+  if (inserted?.length !== 1)
     throw new AppError("agent_limit", `The user has ${limit} agents already; delete one first.`, { limit });
   const rest = { envKeys: [], status: "idle" as const, lastRunId: null, createdAt, updatedAt: createdAt };
   return { id: agentId, ...body, ...rest };
@@ -87,28 +93,41 @@ export async function getAgentSpec(db: Database, userId: string, agentId: string
 
 /** Changes an agent; its version grows, so that hosts can tell old from new. Throws `not_found`, `conflict`. */
 export async function updateAgent(
-  db: Database,
-  now: number,
+  { db, atomic, now }: Deps,
+  source: AuditSource,
   userId: string,
   agentId: string,
   change: z.infer<typeof updateAgentBody>,
 ): Promise<Agent> {
-  const set = { ...change, version: sql`${agents.version} + 1`, updatedAt: isoTime(now) };
-  const update = () => db.update(agents).set(set).where(owned(userId, agentId)).returning({ id: agents.id });
-  found((await refuseTakenName(update))[0]);
+  const set = { ...change, version: sql`${agents.version} + 1`, updatedAt: isoTime(now()) };
+  const target = { id: agentId, name: change.name ?? null };
+  const detail = { changed: Object.keys(change).join(", ") };
+  const [updated] = await refuseTakenName(() =>
+    atomic([
+      db.update(agents).set(set).where(owned(userId, agentId)).returning({ id: agents.id }).getSQL(),
+      auditChange(now(), { ...source, action: "agent.updated", target, detail }),
+    ]),
+  );
+  found(updated?.[0]);
   return getAgent(db, userId, agentId);
 }
 
 /** Hides an agent at once and for ever; the row stays as a tombstone until its host has dropped it. Throws `not_found`. */
-export async function deleteAgent(db: Database, now: number, userId: string, agentId: string): Promise<void> {
-  const deletedAt = isoTime(now);
+export async function deleteAgent(
+  { db, atomic, now }: Deps,
+  source: AuditSource,
+  userId: string,
+  agentId: string,
+): Promise<void> {
+  const deletedAt = isoTime(now());
   const droppedAt = sql`(select case when u.host_id is null then ${deletedAt} end from users u where u.id = ${userId})`;
-  const [row] = await db
-    .update(agents)
-    .set({ deletedAt, droppedAt, updatedAt: deletedAt })
-    .where(owned(userId, agentId))
-    .returning({ id: agents.id });
-  found(row);
+  const { name } = await getAgentSpec(db, userId, agentId);
+  const change = db.update(agents).set({ deletedAt, droppedAt, updatedAt: deletedAt }).where(owned(userId, agentId));
+  const [deleted] = await atomic([
+    change.returning({ id: agents.id }).getSQL(),
+    auditChange(now(), { ...source, action: "agent.deleted", target: { id: agentId, name } }),
+  ]);
+  found(deleted?.[0]);
 }
 
 /** Notes that the host has dropped a deleted agent. */

@@ -5,6 +5,8 @@ import { Hono, type Context } from "hono";
 import { createAuthenticator } from "./authenticate.ts";
 import { serveDashboard } from "./dashboard.ts";
 import type { AppEnv, Deps } from "./deps.ts";
+import { createLimits } from "./limits.ts";
+import { createProvider } from "./provider.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { fileRoutes } from "./routes/files.ts";
 import { firstPageRoutes } from "./routes/first-page.ts";
@@ -15,6 +17,7 @@ import { agentRoutes } from "./routes/agents.ts";
 import { connectRoutes } from "./routes/connect.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { hostRoutes } from "./routes/hosts.ts";
+import { oidcRoutes } from "./routes/oidc.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { sessionRoutes } from "./routes/session.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
@@ -22,9 +25,11 @@ import { workspaceRoutes } from "./routes/workspace.ts";
 
 export function createApp(deps: Deps): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
+  const provider = createProvider(deps);
   const contract: Route[] = [
     ...healthRoutes,
     ...sessionRoutes,
+    ...oidcRoutes(provider),
     ...tokenRoutes,
     ...workspaceRoutes,
     ...agentRoutes,
@@ -46,7 +51,7 @@ export function createApp(deps: Deps): Hono<AppEnv> {
     app,
     [...contract, ...documentRoutes(contract), ...hostRoutes, ...firstPageRoutes],
     deps,
-    createAuthenticator(deps),
+    { authenticator: createAuthenticator(deps, provider), limits: createLimits() },
   );
   app.notFound(
     async (c) =>

@@ -39,12 +39,12 @@ export const auditAction = z.enum([
 ]);
 const outcome = z.enum(["succeeded", "refused"]);
 const actor = z.object({
-  /** `user`: a person by session; `token`: a user's API token; `host`; `system`: the gateway or its command line. */
+  /** `user`: a person by session; `token`: a user's API token, or one of the OpenID provider; `host`; `system`: the gateway or its command line. */
   kind: z.enum(["user", "token", "host", "system"]),
   /** The user's or host's id. */
   id: z.string().nullable(),
   name: z.string().nullable(),
-  /** The API token that was used. */
+  /** The API token that was used; null for one of the provider. */
   tokenId: z.string().nullable(),
 });
 const detail = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
@@ -93,11 +93,16 @@ export function sourceOf(deps: Deps, c: Context<AppEnv>, caller: Pick<Caller, "u
   const address = clientAddress(deps.settings, c);
   if (!caller) return { actor: systemActor, address };
   const { user, token } = caller;
-  const isToken = token.kind === "api";
+  const isToken = token.kind !== "session";
   return {
     actor: { kind: isToken ? "token" : "user", id: user.id, name: user.name, tokenId: isToken ? token.id : null },
     address,
   };
+}
+
+/** A person who acts by a session, or is just getting one. */
+export function personOf(user: { id: string; name: string }): AuditEntry["actor"] {
+  return { kind: "user", id: user.id, name: user.name, tokenId: null };
 }
 
 /** The gateway itself, or somebody who is not known. */

@@ -5,48 +5,63 @@ import { isoTime } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { createTokenVerifier, signToken, unauthenticated, verifyTicket, type TokenClaims } from "./jwt.ts";
 import { isOwnOrigin } from "./origin.ts";
+import { ensureIdentity } from "./identities.ts";
+import { createProviderVerifier } from "./provider-token.ts";
+import type { Provider } from "./provider.ts";
 import { tokens, users } from "./schema.ts";
 import { readSessionCookie, sessionCookie, sessionSeconds } from "./session-cookie.ts";
+import { findUserRow, userColumns, type UserRow } from "./users.ts";
 
 export interface Caller {
   user: { id: string; name: string; role: "user" | "admin"; hostId: string | null; createdAt: string };
-  /** The credential itself; `expiresAt` in seconds since 1970. */
-  token: { id: string; kind: "api" | "session"; expiresAt: number };
+  /** The credential itself: `provider` is a token of the OpenID provider, which has no id here. `expiresAt` in seconds since 1970. */
+  token: { id: string; kind: "api" | "session"; expiresAt: number } | { id: null; kind: "provider"; expiresAt: number };
   /** A `set-cookie` line that renews the session, when it is due. */
   renewal: string | null;
 }
 
 export interface Authenticator {
   /** The caller of a request, by bearer token or cookie. Throws `unauthenticated`, or `forbidden` for a cookie from elsewhere. */
-  fromRequest(request: Request): Promise<Caller>;
+  fromRequest(request: Request, address?: string | null): Promise<Caller>;
   /** The caller of a socket, by its ticket. */
   fromTicket(ticket: string): Promise<Caller>;
   /** The caller of a bare API token, as `POST /session` gets it. */
   fromToken(jwt: string): Promise<Caller>;
 }
 
-export function createAuthenticator(deps: Deps): Authenticator {
+export function createAuthenticator(deps: Deps, provider: Provider | null): Authenticator {
   const issuer = deps.settings.BERTH_PUBLIC_URL;
   const verifyToken = createTokenVerifier(deps.keyring, issuer);
+  const verifyForeign = provider && createProviderVerifier(provider);
   const load = prepareCallerQuery(deps);
 
-  const fromClaims = async (claims: TokenClaims): Promise<Caller> => {
-    const row = await load.get({ tokenId: claims.tokenId, userId: claims.userId });
+  const fromClaims = async ({ userId, tokenId, expiresAt }: TokenClaims): Promise<Caller> => {
+    const row = await load.get({ tokenId, userId });
     if (!row || row.disabled || row.revokedAt !== null) throw unauthenticated();
-    const { id, name, role, hostId, createdAt } = row;
-    noteUse(deps, claims.tokenId, row.lastUsedAt);
-    const token = { id: claims.tokenId, kind: row.kind, expiresAt: claims.expiresAt };
-    return { user: { id, name, role, hostId, createdAt }, token, renewal: null };
+    noteUse(deps, tokenId, row.lastUsedAt);
+    return { user: toUser(row), token: { id: tokenId, kind: row.kind, expiresAt }, renewal: null };
   };
-  const fromToken = async (jwt: string) => fromClaims(await verifyToken(jwt, deps.now()));
+  const fromProvider = async (user: UserRow | undefined, expiresAt: number): Promise<Caller> => {
+    if (!user || user.disabled) throw unauthenticated();
+    return { user: toUser(user), token: { id: null, kind: "provider", expiresAt }, renewal: null };
+  };
+  const fromToken = async (jwt: string, address: string | null = null) => {
+    if (!verifyForeign || !verifyForeign.isClaimed(jwt)) return fromClaims(await verifyToken(jwt, deps.now()));
+    const { profile, expiresAt } = await verifyForeign.verify(jwt, deps.now());
+    return fromProvider(await ensureIdentity(deps, profile, address), expiresAt);
+  };
 
   return {
     fromToken,
-    fromTicket: async (ticket) => fromClaims(await verifyTicket(deps.keyring, issuer, ticket, deps.now())),
-    async fromRequest(request) {
+    async fromTicket(ticket) {
+      const { userId, tokenId, expiresAt } = await verifyTicket(deps.keyring, issuer, ticket, deps.now());
+      if (tokenId !== null) return fromClaims({ userId, tokenId, expiresAt });
+      return fromProvider(await findUserRow(deps.db, userId), expiresAt);
+    },
+    async fromRequest(request, address) {
       const header = request.headers.get("authorization");
-      if (header !== null) return fromToken(/^Bearer ([\w.-]+)$/i.exec(header)?.[1] ?? "");
-      const caller = await fromToken(readSessionCookie(request) ?? "");
+      if (header !== null) return fromToken(/^Bearer ([\w.-]+)$/i.exec(header)?.[1] ?? "", address);
+      const caller = await fromToken(readSessionCookie(request) ?? "", address);
       if (!isSafe(request) && !isOwnOrigin(deps.settings, request))
         throw new AppError("forbidden", "A call with the session cookie must come from the dashboard's own origin.");
       return { ...caller, renewal: await renewSession(deps, caller) };
@@ -54,18 +69,20 @@ export function createAuthenticator(deps: Deps): Authenticator {
   };
 }
 
+const toUser = ({ id, name, role, hostId, createdAt }: UserRow): Caller["user"] => ({
+  id,
+  name,
+  role,
+  hostId,
+  createdAt,
+});
 const isSafe = (request: Request) => request.method === "GET" || request.method === "HEAD";
 
 /** One query a call: the user, and whether the credential still stands. */
 function prepareCallerQuery({ db }: Deps) {
   return db
     .select({
-      id: users.id,
-      name: users.name,
-      role: users.role,
-      disabled: users.disabled,
-      hostId: users.hostId,
-      createdAt: users.createdAt,
+      ...userColumns,
       kind: tokens.kind,
       revokedAt: tokens.revokedAt,
       lastUsedAt: tokens.lastUsedAt,

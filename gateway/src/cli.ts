@@ -4,12 +4,14 @@ import { parseSettings, SettingsError, type Settings } from "@berth/shared/setti
 import { parseArgs } from "node:util";
 import { createJoinToken } from "./join-host.ts";
 import type { Data } from "./node-data.ts";
+import { systemActor } from "./audit.ts";
 import { createSignInCode } from "./sign-in.ts";
 import { issueToken } from "./tokens.ts";
 import { ensureUser, userName, type User } from "./users.ts";
 
 const usage =
   "Usage: token USER [--admin] [--ttl 12h] | link USER [--admin] | join-token (a time is a number with s, m, h or d).";
+const source = { actor: { ...systemActor, name: "command line" }, address: null };
 const maxSeconds = 366 * 24 * 3600;
 
 export async function main(): Promise<void> {
@@ -28,7 +30,7 @@ async function runCommand(args: string[], settings: Settings): Promise<string> {
   const data = await openData(settings);
   try {
     if (command === "join-token") return (await createJoinToken(data.db, Date.now())).token;
-    const user = await ensureUser(data.db, Date.now(), name, admin);
+    const user = await ensureUser({ ...data, now: Date.now }, source, name, admin);
     if (user.disabled) throw new SettingsError("This user is disabled; enable it first.");
     return command === "token"
       ? await printToken(data, settings, user, seconds)
@@ -68,7 +70,7 @@ function parseSeconds(ttl: string): number {
 
 async function printToken(data: Data, settings: Settings, user: User, seconds: number): Promise<string> {
   const wanted = { userId: user.id, kind: "api", name: "command line", seconds } as const;
-  return (await issueToken({ ...data, settings, now: Date.now }, wanted)).token;
+  return (await issueToken({ ...data, settings, now: Date.now }, wanted, { ...source, action: "token.created" })).token;
 }
 
 async function printLink({ db }: Data, settings: Settings, user: User): Promise<string> {

@@ -3,7 +3,6 @@ import { AppError, problemSchema } from "@berth/shared/errors";
 import { protocolHeader, protocolVersion } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import type { z } from "zod";
-import type { Caller } from "./authenticate.ts";
 import { readBytes } from "./body.ts";
 import type { Deps } from "./deps.ts";
 import type { HostTarget } from "./hosts.ts";
@@ -28,8 +27,14 @@ export interface HostCall {
   signal?: AbortSignal;
 }
 
+/** For whom the gateway calls: a `Caller`, or the gateway by itself (`token.id` null). `expiresAt` in seconds since 1970. */
+export interface HostCaller {
+  user: { id: string };
+  token: { id: string | null; expiresAt: number };
+}
+
 /** Calls the host and returns its answer once the headers are there. Throws the host's own problem, or `host_unavailable`. */
-export async function callHost(deps: Deps, host: HostTarget, caller: Caller, call: HostCall): Promise<Response> {
+export async function callHost(deps: Deps, host: HostTarget, caller: HostCaller, call: HostCall): Promise<Response> {
   const headers = await hostHeaders(deps, host, caller);
   call.headers?.forEach((value, name) => headers.set(name, value));
   if (call.body !== undefined) headers.set("content-type", "application/json");
@@ -58,7 +63,7 @@ export async function callHost(deps: Deps, host: HostTarget, caller: Caller, cal
 export async function callHostJson<T extends z.ZodType>(
   deps: Deps,
   host: HostTarget,
-  caller: Caller,
+  caller: HostCaller,
   call: HostCall,
   schema: T,
 ): Promise<z.infer<T>> {
@@ -72,7 +77,7 @@ export async function callHostJson<T extends z.ZodType>(
 }
 
 /** The headers of every call: the gateway's credential for this host, user and client credential. */
-export async function hostHeaders({ keyring, now }: Deps, host: HostTarget, caller: Caller): Promise<Headers> {
+export async function hostHeaders({ keyring, now }: Deps, host: HostTarget, caller: HostCaller): Promise<Headers> {
   const claims = { sub: caller.user.id, tid: caller.token.id, texp: caller.token.expiresAt };
   const jwt = await signHostCall(keyring, host.id, claims, now());
   return new Headers({ authorization: `Bearer ${jwt}`, [protocolHeader]: String(protocolVersion) });

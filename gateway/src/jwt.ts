@@ -51,12 +51,33 @@ export function signTicket(keyring: Keyring, issuer: string, claims: HostClaims,
   return sign(keyring, "berth-ticket+jwt", { iss: issuer, aud: "berth:ticket", ...claims }, now, expiresAt);
 }
 
-/** The claims of a ticket. Throws `unauthenticated`. */
-export async function verifyTicket(keyring: Keyring, issuer: string, jwt: string, now: number): Promise<TokenClaims> {
+/** The claims of a ticket; no token id where a credential of the OpenID provider asked for it. Throws `unauthenticated`. */
+export async function verifyTicket(
+  keyring: Keyring,
+  issuer: string,
+  jwt: string,
+  now: number,
+): Promise<Omit<TokenClaims, "tokenId"> & { tokenId: string | null }> {
   const payload = await verifyOwn(keyring, jwt, { issuer, audience: "berth:ticket", typ: "berth-ticket+jwt", now });
   const claims = hostClaims.safeParse(payload);
-  if (!claims.success || claims.data.tid === null || claims.data.texp * 1000 <= now) throw unauthenticated();
+  if (!claims.success || claims.data.texp * 1000 <= now) throw unauthenticated();
   return { userId: claims.data.sub, tokenId: claims.data.tid, expiresAt: claims.data.texp };
+}
+
+/** Signs what a browser keeps while its person is at the OpenID provider: 10 minutes. */
+export function signAttempt(
+  keyring: Keyring,
+  issuer: string,
+  attempt: { state: string; nonce: string; verifier: string },
+  now: number,
+): Promise<string> {
+  const claims = { iss: issuer, aud: "berth:sign-in", sub: "sign-in", ...attempt };
+  return sign(keyring, "berth-sign-in+jwt", claims, now, Math.floor(now / 1000) + 600);
+}
+
+/** The claims of a sign-in attempt. Throws `unauthenticated`. */
+export function verifyAttempt(keyring: Keyring, issuer: string, jwt: string, now: number): Promise<JWTPayload> {
+  return verifyOwn(keyring, jwt, { issuer, audience: "berth:sign-in", typ: "berth-sign-in+jwt", now });
 }
 
 /** Signs the credential of one call to a host: 60 s. Its issuer is no address: a change of the public URL loses no host. */

@@ -51,6 +51,7 @@ export function errorsOf(route: Route): ErrorCode[] {
   if (route.body) codes.add("payload_too_large");
   if (route.auth !== "none") codes.add("unauthenticated");
   if (route.auth === "admin") codes.add("forbidden");
+  if (route.limit) codes.add("rate_limited");
   return [...codes].sort((a, b) => statusOf[a] - statusOf[b]);
 }
 

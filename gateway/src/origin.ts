@@ -22,3 +22,11 @@ export function isAllowedOrigin(settings: Settings, request: Request, origin: st
   if (own.protocol !== "http:" || !loopbackNames.has(own.hostname) || host === null) return false;
   return origin === `http://${host}` && loopbackNames.has(host.replace(/:\d+$/, ""));
 }
+
+/** True when the public URL is a loopback address and the request came by another name of it, where its cookies are not. */
+export function isLoopbackAlias(settings: Settings, request: Request): boolean {
+  const own = new URL(settings.BERTH_PUBLIC_URL);
+  const host = request.headers.get("host");
+  if (!loopbackNames.has(own.hostname) || host === null || host === own.host) return false;
+  return loopbackNames.has(host.replace(/:\d+$/, ""));
+}

@@ -39,7 +39,7 @@ export async function answerReport({ db, now }: Deps, hostId: string): Promise<R
   const time = isoTime(now());
   const revokedAfter = isoTime(now() - revocationMs);
   const [held] = await db.all<{ epoch: string; rev: number }>(sql`select epoch, rev from hosts where id = ${hostId}`);
-  const [revokedTokens, disabledUsers, deletedAgents] = [
+  const [revokedTokens, disabledUsers, stoppedUsers, deletedAgents] = [
     await ids(
       db,
       sql`
@@ -47,6 +47,7 @@ export async function answerReport({ db, now }: Deps, hostId: string): Promise<R
       where t.revoked_at > ${revokedAfter} and t.expires_at > ${time} and u.host_id = ${hostId}`,
     ),
     await ids(db, sql`select id from users where host_id = ${hostId} and disabled`),
+    await ids(db, sql`select id from users where host_id = ${hostId} and disabled and cancel_runs`),
     await ids(
       db,
       sql`
@@ -55,7 +56,7 @@ export async function answerReport({ db, now }: Deps, hostId: string): Promise<R
       order by a.deleted_at limit 200`,
     ),
   ];
-  return { protocol: protocolVersion, time, ack: held!, revokedTokens, disabledUsers, deletedAgents };
+  return { protocol: protocolVersion, time, ack: held!, revokedTokens, disabledUsers, stoppedUsers, deletedAgents };
 }
 
 async function ids(db: Database, query: SQL): Promise<string[]> {

@@ -2,9 +2,12 @@
 import { AppError, parseOr400, type ErrorCode } from "@berth/shared/errors";
 import type { Context, Hono } from "hono";
 import type { z } from "zod";
+import { clientAddress } from "./address.ts";
+import { sourceOf, type AuditSource } from "./audit.ts";
 import type { Authenticator, Caller } from "./authenticate.ts";
 import { readJson } from "./body.ts";
 import type { AppEnv, Deps } from "./deps.ts";
+import type { LimitName, Limits } from "./limits.ts";
 
 type Auth = "none" | "user" | "admin";
 type Schema = z.ZodType | undefined;
@@ -15,6 +18,9 @@ export interface Input<A extends Auth, P extends Schema, Q extends Schema, B ext
   c: Context<AppEnv>;
   authenticator: Authenticator;
   caller: A extends "none" ? undefined : Caller;
+  /** Who calls and from where, for the audit. */
+  source: AuditSource;
+  limits: Limits;
   params: Parsed<P>;
   query: Parsed<Q>;
   body: Parsed<B>;
@@ -29,12 +35,14 @@ export interface RouteSpec<A extends Auth, P extends Schema, Q extends Schema, B
   params?: P;
   query?: Q;
   body?: B;
+  /** How often it may be called: by one credential, or without one from one address. */
+  limit?: LimitName;
   /** Bytes of the body, 2 MiB without it. */
   bodyMaxBytes?: number;
   /** The type of a body that `run` reads itself, as a stream. */
   upload?: string;
   /** The status of success. */
-  status: 101 | 200 | 201 | 202 | 204;
+  status: 101 | 200 | 201 | 202 | 204 | 302;
   /** The JSON of success; without it there is no body, or one of `media`, and `run` answers itself. */
   answer?: R;
   media?: string;
@@ -62,20 +70,33 @@ export function route<
 const bodyMaxBytes = 2 * 2 ** 20;
 
 /** Adds the routes to the app. */
-export function registerRoutes(app: Hono<AppEnv>, routes: Route[], deps: Deps, authenticator: Authenticator): void {
+export function registerRoutes(
+  app: Hono<AppEnv>,
+  routes: Route[],
+  deps: Deps,
+  { authenticator, limits }: { authenticator: Authenticator; limits: Limits },
+): void {
   for (const declared of routes)
     app.on(declared.method, declared.path.replace(/\{path\}$/, "*").replace(/\{(\w+)\}/g, ":$1"), async (c) => {
       c.set("route", declared.path);
-      const caller = await admit(declared.auth, c, authenticator);
-      const answer = await declared.run({ deps, c, authenticator, caller, ...(await parseInput(declared, c)) });
+      const caller = await admit(declared.auth, c, authenticator, clientAddress(deps.settings, c));
+      const source = sourceOf(deps, c, caller ?? null);
+      if (declared.limit) await limits.spend(declared.limit, caller ?? null, source.address);
+      const given = { deps, c, authenticator, limits, caller, source };
+      const answer = await declared.run({ ...given, ...(await parseInput(declared, c)) });
       if (answer instanceof Response) return answer;
       return declared.answer ? c.json(answer as object, declared.status as 200) : c.body(null, 204);
     });
 }
 
-async function admit(auth: Auth, c: Context<AppEnv>, authenticator: Authenticator): Promise<Caller | undefined> {
+async function admit(
+  auth: Auth,
+  c: Context<AppEnv>,
+  authenticator: Authenticator,
+  address: string | null,
+): Promise<Caller | undefined> {
   if (auth === "none") return undefined;
-  const caller = await authenticator.fromRequest(c.req.raw);
+  const caller = await authenticator.fromRequest(c.req.raw, address);
   c.set("userId", caller.user.id);
   c.set("cookie", caller.renewal);
   if (auth === "admin" && caller.user.role !== "admin") throw new AppError("forbidden", "Only an admin may do this.");

@@ -16,6 +16,8 @@ export const users = sqliteTable(
     name: text().notNull().unique(),
     role: text().$type<"user" | "admin">().notNull(),
     disabled: integer({ mode: "boolean" }).notNull().default(false),
+    /** While disabled: the host ends their runs and stops their workspace. */
+    cancelRuns: integer("cancel_runs", { mode: "boolean" }).notNull().default(false),
     /** Placement: the one host that has the user's workspace. */
     hostId: text("host_id"),
     placedAt: text("placed_at"),

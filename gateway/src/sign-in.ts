@@ -1,10 +1,47 @@
-/** One-time sign-in codes: what a printed link carries. Stored by hash, good for 10 minutes, used by one conditional update. */
+/** Signing a browser in: the session that is opened, attempts that fail, and the one-time codes of printed links. */
+import { AppError } from "@berth/shared/errors";
 import { randomText, sha256Hex } from "@berth/shared/ids";
 import { and, eq, gt, isNull } from "drizzle-orm";
+import { networkOf } from "./address.ts";
+import { audit, personOf, type AuditSource } from "./audit.ts";
 import { isoTime, type Database } from "./database.ts";
+import type { Deps } from "./deps.ts";
+import type { Limits } from "./limits.ts";
 import { signInCodes } from "./schema.ts";
+import { sessionCookie, sessionSeconds } from "./session-cookie.ts";
+import { issueToken } from "./tokens.ts";
+import type { User } from "./users.ts";
+
+type Method = "link" | "token" | "oidc";
 
 const codeMs = 10 * 60_000;
+
+/** Opens a session of the user; the `set-cookie` line of it. */
+export async function openSession(deps: Deps, address: string | null, user: User, method: Method): Promise<string> {
+  const wanted = { userId: user.id, kind: "session", name: "browser", seconds: sessionSeconds } as const;
+  const entry = { actor: personOf(user), address, action: "sign_in.succeeded", detail: { method } } as const;
+  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, (await issueToken(deps, wanted, entry)).token, sessionSeconds);
+}
+
+/** Runs an attempt to sign in. One that fails is written down and counted against its network, which pauses after too many. */
+export async function attemptSignIn<T>(
+  deps: Deps,
+  limits: Limits,
+  source: AuditSource,
+  method: Method,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  const network = networkOf(source.address ?? "unknown");
+  await limits.refusePaused(network);
+  try {
+    return await attempt();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== "unauthenticated") throw error;
+    await limits.noteFailure(network);
+    await audit(deps, { ...source, action: "sign_in.failed", outcome: "refused", detail: { method } });
+    throw error;
+  }
+}
 
 /** Makes a code for the user. */
 export async function createSignInCode(db: Database, now: number, userId: string): Promise<string> {

@@ -2,8 +2,9 @@
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
 import { id, plainText, time } from "@berth/shared/resources";
-import { and, asc, eq, gt, isNull } from "drizzle-orm";
+import { and, asc, eq, gt, isNull, sql } from "drizzle-orm";
 import { z } from "zod";
+import { auditChange, type AuditSource, type NewAuditEntry } from "./audit.ts";
 import { isoTime, type Database } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { signToken } from "./jwt.ts";
@@ -40,7 +41,7 @@ const shown = {
 };
 
 /** What issuing a token needs of the app; the command line has it too. */
-export type Issuer = Pick<Deps, "db" | "keyring" | "settings" | "now">;
+export type Issuer = Pick<Deps, "atomic" | "keyring" | "settings" | "now">;
 
 export interface NewToken {
   userId: string;
@@ -49,8 +50,12 @@ export interface NewToken {
   seconds: number;
 }
 
-/** Stores a token and signs its JWT. */
-export async function issueToken(issuer: Issuer, wanted: NewToken): Promise<z.infer<typeof createdTokenSchema>> {
+/** Stores a token and signs its JWT; `entry` says how it came about. Throws `conflict` when the user is disabled. */
+export async function issueToken(
+  issuer: Issuer,
+  wanted: NewToken,
+  entry: AuditSource & Pick<NewAuditEntry, "action" | "detail">,
+): Promise<z.infer<typeof createdTokenSchema>> {
   const now = issuer.now();
   const expiresAt = Math.floor(now / 1000) + wanted.seconds;
   const row = {
@@ -60,7 +65,15 @@ export async function issueToken(issuer: Issuer, wanted: NewToken): Promise<z.in
     expiresAt: isoTime(expiresAt * 1000),
     lastUsedAt: null,
   };
-  await issuer.db.insert(tokens).values({ ...row, userId: wanted.userId, kind: wanted.kind });
+  const target = { id: row.id, name: row.name };
+  const detail = { userId: wanted.userId, expiresAt: row.expiresAt, ...entry.detail };
+  const [stored] = await issuer.atomic([
+    sql`insert into tokens (id, user_id, kind, name, created_at, expires_at)
+      select ${row.id}, id, ${wanted.kind}, ${row.name}, ${row.createdAt}, ${row.expiresAt}
+      from users where id = ${wanted.userId} and not disabled returning id`,
+    auditChange(now, { ...entry, target, detail }),
+  ]);
+  if (stored?.length !== 1) throw new AppError("conflict", "This user is disabled.");
   const claims = { userId: wanted.userId, tokenId: row.id, expiresAt };
   return { ...row, token: await signToken(issuer.keyring, issuer.settings.BERTH_PUBLIC_URL, claims, now) };
 }
@@ -78,11 +91,16 @@ export async function listTokens(db: Database, now: number, userId: string, quer
 }
 
 /** Revokes one token of the user, at once and for ever. Throws `not_found`. */
-export async function revokeToken(db: Database, now: number, userId: string, tokenId: string): Promise<void> {
-  const [revoked] = await db
-    .update(tokens)
-    .set({ revokedAt: isoTime(now) })
-    .where(and(eq(tokens.id, tokenId), eq(tokens.userId, userId), isNull(tokens.revokedAt)))
-    .returning({ id: tokens.id });
-  if (!revoked) throw new AppError("not_found", "There is no such token.");
+export async function revokeToken(
+  { atomic, now }: Pick<Deps, "atomic" | "now">,
+  userId: string,
+  tokenId: string,
+  entry: AuditSource & Pick<NewAuditEntry, "action">,
+): Promise<void> {
+  const [revoked] = await atomic([
+    sql`update tokens set revoked_at = ${isoTime(now())}
+      where id = ${tokenId} and user_id = ${userId} and revoked_at is null returning name`,
+    auditChange(now(), { ...entry, target: { id: tokenId }, detail: { userId } }),
+  ]);
+  if (revoked?.length !== 1) throw new AppError("not_found", "There is no such token.");
 }

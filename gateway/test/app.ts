@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createApp } from "../src/app.ts";
+import { systemActor } from "../src/audit.ts";
 import type { Deps } from "../src/deps.ts";
 import { openData } from "../src/node-data.ts";
 import { startServer } from "../src/node-server.ts";
@@ -25,6 +26,7 @@ export async function createTestApp(environment: Environment = {}) {
   const now = () => Date.now() + clock.skewMs;
   const deps: Deps = { settings, ...data, transport, log: createLog((line) => lines.push(line)), now };
   const app = createApp(deps);
+  const source = { actor: systemActor, address: null };
   const closing: (() => Promise<void>)[] = [];
   return {
     dir,
@@ -41,8 +43,8 @@ export async function createTestApp(environment: Environment = {}) {
     },
     /** A new user with an API token of an hour. */
     async addUser(name: string, role: User["role"] = "user") {
-      const user = await createUser(deps.db, now(), name, role);
-      const issued = await issueToken(deps, { userId: user.id, kind: "api", name: "test", seconds: 3600 });
+      const user = await createUser(deps, source, name, role);
+      const issued = await issueToken(deps, { userId: user.id, kind: "api", name: "test", seconds: 3600 }, { ...source, action: "token.created" });
       return { ...user, token: issued.token, tokenId: issued.id };
     },
     /** Serves the app on a port of its own. */

@@ -118,6 +118,10 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
           if (store.activeRuns(userId).length > 0)
             workspaces.stop(userId, () => runs.cancelAll(userId)).catch((error: unknown) => log.warn("user.stop_failed", { userId, error: messageOf(error) }));
         }
+        for (const userId of answer.stoppedUsers) {
+          if (store.activeRuns(userId).length > 0)
+            workspaces.stop(userId, () => runs.cancelAll(userId)).catch((error: unknown) => log.warn("user.stop_failed", { userId, error: messageOf(error) }));
+        }
         for (const agentId of answer.deletedAgents) {
           const agent = store.getAgent(agentId);
           if (agent && agent.deleted !== "gone")

@@ -107,6 +107,8 @@ export const reportAnswer = z.object({
   ack: z.object({ epoch: id, rev: z.int() }),
   revokedTokens: z.array(z.string()),
   disabledUsers: z.array(id),
+  /** Those of the disabled users whose runs end and whose workspaces stop. */
+  stoppedUsers: z.array(id).default([]),
   /** Agents deleted at the gateway that this host has reported. */
   deletedAgents: z.array(id),
 });

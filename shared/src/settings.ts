@@ -14,9 +14,8 @@ const decimal = (min: number, max: number) =>
     .transform(Number)
     .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
 const port = whole(1, 65_535);
-const httpUrl = z
-  .url({ protocol: /^https?$/, error: "must be an http or https address" })
-  .transform((url) => url.replace(/\/+$/, ""));
+const exactHttpUrl = z.url({ protocol: /^https?$/, error: "must be an http or https address" });
+const httpUrl = exactHttpUrl.transform((url) => url.replace(/\/+$/, ""));
 const text = z.string().min(1, "must not be empty");
 const list = z.string().transform((value) => value.split(",").map((item) => item.trim()).filter(Boolean));
 
@@ -27,7 +26,7 @@ export const variables = {
   BERTH_PUBLIC_URL: httpUrl.optional(),
   BERTH_TRUST_PROXY: whole(0, 10).default(0),
   BERTH_DATA_DIR: text.default("./data"),
-  BERTH_OIDC_ISSUER: httpUrl.optional(),
+  BERTH_OIDC_ISSUER: exactHttpUrl.optional(),
   BERTH_OIDC_CLIENT_ID: text.optional(),
   BERTH_OIDC_CLIENT_SECRET: text.optional(),
   BERTH_OIDC_ADMINS: list.default([]),
@@ -87,6 +86,8 @@ export function parseSettings(env: Environment): Settings {
   const settings = parsed.data;
   if (settings.BERTH_MEMORY_WARN_BYTES > settings.BERTH_MEMORY_BYTES && given["BERTH_MEMORY_WARN_BYTES"])
     throw new SettingsError("BERTH_MEMORY_WARN_BYTES must not be above BERTH_MEMORY_BYTES.");
+  if ((settings.BERTH_OIDC_ISSUER === undefined) !== (settings.BERTH_OIDC_CLIENT_ID === undefined))
+    throw new SettingsError("BERTH_OIDC_ISSUER and BERTH_OIDC_CLIENT_ID go together: set both or neither.");
   const hasCertificate = settings.BERTH_HOST_TLS_CERT !== undefined;
   if (hasCertificate !== (settings.BERTH_HOST_TLS_KEY !== undefined))
     throw new SettingsError("BERTH_HOST_TLS_CERT and BERTH_HOST_TLS_KEY go together: set both or neither.");

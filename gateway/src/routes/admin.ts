@@ -3,6 +3,7 @@ import { AppError } from "@berth/shared/errors";
 import { id } from "@berth/shared/resources";
 import { z } from "zod";
 import { auditQuery, auditSchema, listAudit } from "../audit.ts";
+import { cancelRunsOf } from "../disabled-users.ts";
 import { pageQuery, pageSchema } from "../page.ts";
 import { route } from "../route.ts";
 import { createdTokenSchema, createTokenBody, issueToken } from "../tokens.ts";
@@ -30,19 +31,24 @@ export const adminRoutes = [
     status: 201,
     answer: userSchema,
     errors: ["conflict"],
-    run: async ({ deps, body }) => createUser(deps.db, deps.now(), body.name, body.role),
+    run: async ({ deps, source, body }) => createUser(deps, source, body.name, body.role),
   }),
   route({
     method: "PATCH",
     path: "/v1/admin/users/{id}",
-    summary: "Disable or enable a user, or change the role",
+    summary:
+      "Disable or enable a user, at once everywhere, or change the role; cancelRuns ends what they have running too",
     auth: "admin",
     params,
     body: updateUserBody,
     status: 200,
     answer: userSchema,
     errors: ["not_found", "conflict"],
-    run: async ({ deps, params, body }) => updateUser(deps.db, params.id, body),
+    run: async ({ deps, source, params, body }) => {
+      const user = await updateUser(deps, source, params.id, body);
+      if (body.cancelRuns) await cancelRunsOf(deps, user.id);
+      return user;
+    },
   }),
   route({
     method: "POST",
@@ -53,11 +59,13 @@ export const adminRoutes = [
     body: createTokenBody,
     status: 201,
     answer: createdTokenSchema,
-    errors: ["not_found"],
-    run: async ({ deps, params, body }) => {
+    limit: "tokens",
+    errors: ["not_found", "conflict"],
+    run: async ({ deps, source, params, body }) => {
       const user = await findUser(deps.db, params.id);
       if (!user) throw new AppError("not_found", "There is no such user.");
-      return issueToken(deps, { userId: user.id, kind: "api", name: body.name, seconds: body.expiresInSeconds });
+      const wanted = { userId: user.id, kind: "api", name: body.name, seconds: body.expiresInSeconds } as const;
+      return issueToken(deps, wanted, { ...source, action: "token.created", detail: { user: user.name } });
     },
   }),
   route({

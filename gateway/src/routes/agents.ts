@@ -13,6 +13,7 @@ import {
   noteAgentDropped,
   updateAgent,
 } from "../agents.ts";
+import { audit } from "../audit.ts";
 import type { Caller } from "../authenticate.ts";
 import type { Deps } from "../deps.ts";
 import { callHost, callHostJson } from "../host-call.ts";
@@ -42,8 +43,7 @@ export const agentRoutes = [
     status: 201,
     answer: agentSchema,
     errors: ["agent_limit", "conflict"],
-    run: async ({ deps, caller, body }) =>
-      createAgent(deps.db, deps.now(), caller.user.id, deps.settings.BERTH_MAX_AGENTS, body),
+    run: async ({ deps, source, caller, body }) => createAgent(deps, source, caller.user.id, body),
   }),
   route({
     method: "GET",
@@ -66,7 +66,7 @@ export const agentRoutes = [
     status: 200,
     answer: agentSchema,
     errors: ["not_found", "conflict"],
-    run: async ({ deps, caller, params, body }) => updateAgent(deps.db, deps.now(), caller.user.id, params.id, body),
+    run: async ({ deps, source, caller, params, body }) => updateAgent(deps, source, caller.user.id, params.id, body),
   }),
   route({
     method: "DELETE",
@@ -76,8 +76,8 @@ export const agentRoutes = [
     params,
     status: 204,
     errors: ["not_found"],
-    run: async ({ deps, caller, params }) => {
-      await deleteAgent(deps.db, deps.now(), caller.user.id, params.id);
+    run: async ({ deps, source, caller, params }) => {
+      await deleteAgent(deps, source, caller.user.id, params.id);
       await tellDeletion(deps, caller, params.id);
     },
   }),
@@ -91,12 +91,15 @@ export const agentRoutes = [
     status: 200,
     answer: agentSchema,
     errors: ["not_found", "host_unavailable", "no_host"],
-    run: async ({ deps, caller, params, body }) => {
+    run: async ({ deps, source, caller, params, body }) => {
       const { db } = deps;
       const agent = await getAgentSpec(db, caller.user.id, params.id);
       const host = await placeUser(deps, caller.user.id);
       const call = { method: "PUT", path: `/v1/agents/${params.id}/env`, body: { agent, env: body } } as const;
       await applyAgentAnswer(db, caller.user.id, await callHostJson(deps, host, caller, call, agentAnswer));
+      const target = { id: agent.id, name: agent.name };
+      const detail = { variables: Object.keys(body).length };
+      await audit(deps, { ...source, action: "agent.environment_set", target, detail });
       return getAgent(db, caller.user.id, params.id);
     },
   }),

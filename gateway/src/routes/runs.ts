@@ -30,6 +30,7 @@ export function runRoutes({ db }: Deps): Route[] {
       body: createRunBody,
       status: 202,
       answer: runSchema,
+      limit: "runs",
       errors: ["not_found", "conflict", "agent_busy", "run_limit", "host_unavailable", "no_host"],
       run: async ({ deps, c, caller, params, body }) => {
         const key = c.req.header("idempotency-key") ?? null;

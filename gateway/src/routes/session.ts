@@ -2,15 +2,16 @@
 import { AppError } from "@berth/shared/errors";
 import { id, time, workspaceSchema } from "@berth/shared/resources";
 import { z } from "zod";
+import { audit, personOf, type AuditSource } from "../audit.ts";
 import type { Authenticator } from "../authenticate.ts";
 import type { Deps } from "../deps.ts";
 import { findLiveHosts } from "../hosts.ts";
 import { signTicket, unauthenticated } from "../jwt.ts";
 import { isAllowedOrigin } from "../origin.ts";
 import { route } from "../route.ts";
-import { readSessionCookie, sessionCookie, sessionSeconds } from "../session-cookie.ts";
-import { useSignInCode } from "../sign-in.ts";
-import { issueToken, revokeToken } from "../tokens.ts";
+import { readSessionCookie, sessionCookie } from "../session-cookie.ts";
+import { attemptSignIn, openSession, useSignInCode } from "../sign-in.ts";
+import { revokeToken } from "../tokens.ts";
 import { findUser, userRole } from "../users.ts";
 import { dismissNotice, findNotice, findWorkspace } from "../workspaces.ts";
 
@@ -32,17 +33,34 @@ const meSchema = z.object({
 
 export const sessionRoutes = [
   route({
+    method: "GET",
+    path: "/session",
+    summary:
+      "For the sign-in page: whether an OpenID provider is set up (GET /session/oidc signs in there), and whether this browser is signed in",
+    auth: "none",
+    status: 200,
+    answer: z.object({ oidc: z.boolean(), signedIn: z.boolean() }),
+    run: async ({ deps, c, authenticator }) => {
+      const caller = readSessionCookie(c.req.raw) && (await authenticator.fromRequest(c.req.raw).catch(refusedAsNull));
+      if (caller) c.set("cookie", caller.renewal);
+      return { oidc: deps.settings.BERTH_OIDC_ISSUER !== undefined, signedIn: Boolean(caller) };
+    },
+  }),
+  route({
     method: "POST",
     path: "/session",
     summary: "Sign a browser in: a one-time code or an API token becomes the session cookie",
     auth: "none",
     body: sessionBody,
     status: 204,
+    limit: "sign_in",
     errors: ["unauthenticated", "forbidden"],
-    run: async ({ deps, c, authenticator, body }) => {
+    run: async ({ deps, c, authenticator, limits, source, body }) => {
       refuseForeignOrigin(deps, c.req.raw);
-      const cookie = "code" in body ? openSession(deps, body.code) : keepToken(deps, authenticator, body.token);
-      c.set("cookie", await cookie);
+      const cookie = await attemptSignIn(deps, limits, source, "code" in body ? "link" : "token", () =>
+        "code" in body ? useLink(deps, source, body.code) : keepToken(deps, authenticator, source, body.token),
+      );
+      c.set("cookie", cookie);
     },
   }),
   route({
@@ -52,9 +70,9 @@ export const sessionRoutes = [
     auth: "none",
     status: 204,
     errors: ["forbidden"],
-    run: async ({ deps, c, authenticator }) => {
+    run: async ({ deps, c, authenticator, source }) => {
       refuseForeignOrigin(deps, c.req.raw);
-      await endSession(deps, authenticator, readSessionCookie(c.req.raw));
+      await endSession(deps, authenticator, source.address, readSessionCookie(c.req.raw));
       c.set("cookie", sessionCookie(deps.settings.BERTH_PUBLIC_URL, "", 0));
     },
   }),
@@ -65,6 +83,7 @@ export const sessionRoutes = [
     auth: "user",
     status: 201,
     answer: z.object({ ticket: z.string() }),
+    limit: "tickets",
     run: async ({ deps, caller }) => {
       const claims = { sub: caller.user.id, tid: caller.token.id, texp: caller.token.expiresAt };
       return { ticket: await signTicket(deps.keyring, deps.settings.BERTH_PUBLIC_URL, claims, deps.now()) };
@@ -108,26 +127,42 @@ function refuseForeignOrigin({ settings }: Deps, request: Request): void {
     throw new AppError("forbidden", "A browser signs in from the dashboard's own origin alone.");
 }
 
-async function openSession(deps: Deps, code: string): Promise<string> {
+/** The code of a printed link becomes a session. */
+async function useLink(deps: Deps, source: AuditSource, code: string): Promise<string> {
   const userId = await useSignInCode(deps.db, deps.now(), code);
   const user = userId === null ? undefined : await findUser(deps.db, userId);
   if (!user || user.disabled) throw unauthenticated();
-  const session = await issueToken(deps, {
-    userId: user.id,
-    kind: "session",
-    name: "browser",
-    seconds: sessionSeconds,
-  });
-  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, session.token, sessionSeconds);
+  return openSession(deps, source.address, user, "link");
 }
 
 /** The API token itself is the cookie, so that revoking it ends the session too. */
-async function keepToken(deps: Deps, authenticator: Authenticator, jwt: string): Promise<string> {
-  const { token } = await authenticator.fromToken(jwt);
+async function keepToken(deps: Deps, authenticator: Authenticator, source: AuditSource, jwt: string): Promise<string> {
+  const { user, token } = await authenticator.fromToken(jwt);
+  if (token.kind === "provider") throw unauthenticated();
+  const actor = { kind: "token", id: user.id, name: user.name, tokenId: token.id } as const;
+  await audit(deps, {
+    ...source,
+    actor,
+    action: "sign_in.succeeded",
+    target: { id: token.id },
+    detail: { method: "token" },
+  });
   return sessionCookie(deps.settings.BERTH_PUBLIC_URL, jwt, token.expiresAt - Math.floor(deps.now() / 1000));
 }
 
-async function endSession(deps: Deps, authenticator: Authenticator, jwt: string | null): Promise<void> {
-  const caller = jwt === null ? null : await authenticator.fromToken(jwt).catch(() => null);
-  if (caller?.token.kind === "session") await revokeToken(deps.db, deps.now(), caller.user.id, caller.token.id);
+async function endSession(
+  deps: Deps,
+  authenticator: Authenticator,
+  address: string | null,
+  jwt: string | null,
+): Promise<void> {
+  const caller = jwt === null ? null : await authenticator.fromToken(jwt).catch(refusedAsNull);
+  if (caller?.token.kind !== "session") return;
+  const actor = personOf(caller.user);
+  await revokeToken(deps, caller.user.id, caller.token.id, { actor, address, action: "sign_out.succeeded" });
+}
+
+function refusedAsNull(error: unknown): null {
+  if (error instanceof AppError) return null;
+  throw error;
 }

@@ -24,8 +24,11 @@ export const tokenRoutes = [
     body: createTokenBody,
     status: 201,
     answer: createdTokenSchema,
-    run: async ({ deps, caller, body }) =>
-      issueToken(deps, { userId: caller.user.id, kind: "api", name: body.name, seconds: body.expiresInSeconds }),
+    limit: "tokens",
+    run: async ({ deps, source, caller, body }) => {
+      const wanted = { userId: caller.user.id, kind: "api", name: body.name, seconds: body.expiresInSeconds } as const;
+      return issueToken(deps, wanted, { ...source, action: "token.created" });
+    },
   }),
   route({
     method: "DELETE",
@@ -35,6 +38,7 @@ export const tokenRoutes = [
     params: z.object({ id }),
     status: 204,
     errors: ["not_found"],
-    run: async ({ deps, caller, params }) => revokeToken(deps.db, deps.now(), caller.user.id, params.id),
+    run: async ({ deps, source, caller, params }) =>
+      revokeToken(deps, caller.user.id, params.id, { ...source, action: "token.revoked" }),
   }),
 ];

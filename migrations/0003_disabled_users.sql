@@ -1,0 +1,1 @@
+ALTER TABLE `users` ADD `cancel_runs` integer DEFAULT false NOT NULL;
