@@ -46,6 +46,11 @@ export interface EngineEvent {
 
 /** Lowest engine API this works with (Docker 20.10). */
 export const minimumApi = 1.41;
+/**
+ * On a terminal the engine detaches at a sequence of keys, Ctrl-P Ctrl-Q unless told otherwise, and holds back what may
+ * begin it. It cannot be switched off: so one that nobody types, begun by a key whose second stroke brings the first.
+ */
+const detachKeys = ["\\", "^", "_", "]", "_", "\\", "^", "]", "\\", "_", "^", "_"].map((key) => `ctrl-${key}`).join();
 const newestTriedApi = 1.47;
 
 export type Engine = Awaited<ReturnType<typeof connectEngine>>;
@@ -113,6 +118,7 @@ export async function connectEngine(dockerHost: string | undefined) {
           AttachStdout: spec.attach !== undefined,
           AttachStderr: spec.attach !== undefined,
           Tty: spec.attach === "terminal",
+          DetachKeys: detachKeys,
           abortSignal,
         }),
       ).catch(unless(404, 409));
@@ -149,7 +155,7 @@ export async function connectEngine(dockerHost: string | undefined) {
     },
     /** Sets the size of its terminal; one that has ended meanwhile is fine. */
     resizeExec: (execId: string, { cols, rows }: { cols: number; rows: number }) =>
-      within(15_000, "exec resize", (abortSignal) => docker.getExec(execId).resize({ w: cols, h: rows, abortSignal } as object)).catch(
+      within(15_000, "exec resize", (abortSignal) => docker.getExec(execId).resize({ w: cols, h: rows, abortSignal })).catch(
         unless(404, 409, 500),
       ),
     async inspectExec(execId: string): Promise<ExecState | null> {

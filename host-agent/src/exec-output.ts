@@ -14,7 +14,7 @@ export async function* readOutput(stream: Readable, verdict: string): AsyncGener
   let isError = false;
   let said = "";
   for await (const received of stream as AsyncIterable<Buffer>) {
-    for (let chunk = received; chunk.length > 0; ) {
+    for (let chunk = received; chunk.length > 0;) {
       if (left === 0) {
         const missing = headerBytes - header.length;
         header = Buffer.concat([header, chunk.subarray(0, missing)]);
@@ -36,7 +36,10 @@ export async function* readOutput(stream: Readable, verdict: string): AsyncGener
 }
 
 /** The first line, without its end, and what follows it. Null if it is longer than `maxBytes` or never ends. */
-export async function splitLine(output: AsyncGenerator<Buffer, undefined>, maxBytes: number): Promise<{ line: string; rest: AsyncGenerator<Buffer, undefined> } | null> {
+export async function splitLine(
+  output: AsyncGenerator<Buffer, undefined>,
+  maxBytes: number,
+): Promise<{ line: string; rest: AsyncGenerator<Buffer, undefined> } | null> {
   let begun = Buffer.alloc(0);
   while (begun.length <= maxBytes) {
     const { done, value } = await output.next();
@@ -48,7 +51,10 @@ export async function splitLine(output: AsyncGenerator<Buffer, undefined>, maxBy
   return null;
 }
 
-async function* continueWith(first: Buffer, output: AsyncGenerator<Buffer, undefined>): AsyncGenerator<Buffer, undefined> {
+async function* continueWith(
+  first: Buffer,
+  output: AsyncGenerator<Buffer, undefined>,
+): AsyncGenerator<Buffer, undefined> {
   if (first.length > 0) yield first;
   yield* output;
 }

@@ -33,7 +33,8 @@ export function addFileRoutes(app: Hono<ServerEnv>, files: Files): void {
   });
   app.put("/v1/agents/:id/files", async (c) => {
     const call = readCall(c);
-    if (call.path.isDirectory || c.req.query("type") === "directory") return answerEntry(c, call.path, await files.makeDirectory(call));
+    if (call.path.isDirectory || c.req.query("type") === "directory")
+      return answerEntry(c, call.path, await files.makeDirectory(call));
     const declared = c.req.header("content-length");
     const head = await files.write(call, {
       body: c.env.incoming,
@@ -66,7 +67,10 @@ const lastName = ({ agentId, path }: FileCall) => path.text.split("/").at(-1) ||
 /** RFC 6266: always a download, with a plain name for old clients and the true one. */
 function disposition(name: string): string {
   const plain = name.replaceAll(/[^\w .-]/g, "_");
-  const encoded = encodeURIComponent(name).replaceAll(/['()*!]/g, (special) => `%${special.charCodeAt(0).toString(16).toUpperCase()}`);
+  const encoded = encodeURIComponent(name).replaceAll(
+    /['()*!]/g,
+    (special) => `%${special.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
   return `attachment; filename="${plain}"; filename*=UTF-8''${encoded}`;
 }
 
@@ -75,7 +79,11 @@ function answerContent({ chunks, signal, close }: Content, headers: Record<strin
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        signal.addEventListener("abort", () => controller.error(new AppError("host_unavailable", "The transfer was cut.")), { once: true });
+        signal.addEventListener(
+          "abort",
+          () => controller.error(new AppError("host_unavailable", "The transfer was cut.")),
+          { once: true },
+        );
       },
       async pull(controller) {
         const { done, value } = await chunks.next();
@@ -89,5 +97,8 @@ function answerContent({ chunks, signal, close }: Content, headers: Record<strin
     },
     { highWaterMark: 0 },
   );
-  return new Response(body, { status: 200, headers: { ...headers, "cache-control": "no-store", "x-content-type-options": "nosniff" } });
+  return new Response(body, {
+    status: 200,
+    headers: { ...headers, "cache-control": "no-store", "x-content-type-options": "nosniff" },
+  });
 }

@@ -3,7 +3,14 @@
  * decides what may be touched and no root process opens a path of the agent's. Streams; no file is ever held whole.
  */
 import { z } from "zod";
-import { type ArchiveFormat, type DirectoryListing, fileEntry, fileMaxBytes, type FilePath, listingMaxEntries } from "@berth/shared/files";
+import {
+  type ArchiveFormat,
+  type DirectoryListing,
+  fileEntry,
+  fileMaxBytes,
+  type FilePath,
+  listingMaxEntries,
+} from "@berth/shared/files";
 import { AppError } from "@berth/shared/errors";
 import type { HostClaims } from "@berth/shared/host-api";
 import { enter, type EntryDeps } from "./entry.ts";
@@ -45,16 +52,17 @@ const stallMs = 120_000;
 const listingMaxBytes = 8 * 2 ** 20;
 
 export function createFiles(deps: FilesDeps) {
-  const open = new Map<string, Set<() => Promise<void>>>();
+  const open: OpenTransfers = new Map();
 
   return {
     /** A file to be taken, or the listing of a directory. Throws `not_found`, `forbidden`, `conflict`, … as all of these. */
     async read(call: FileCall): Promise<ReadAnswer> {
       const limits = { maxEntries: listingMaxEntries, maxBytes: listingMaxBytes / 2 };
-      const transfer = await begin(call, { operation: "read", ...limits });
+      const transfer = await begin(deps, open, call, { operation: "read", ...limits });
       return closeOnError(transfer, async () => {
         const { head, rest } = await answerOf(transfer);
-        if (head.type === "file") return { file: head, content: { ...transfer, chunks: take(transfer, rest, head.size) } };
+        if (head.type === "file")
+          return { file: head, content: { ...transfer, chunks: take(transfer, rest, head.size) } };
         const listing = listingSchema.parse(JSON.parse(await collect(rest, listingMaxBytes)));
         await transfer.close();
         return { listing: { path: call.path.text, type: "directory", ...listing } };
@@ -62,7 +70,7 @@ export function createFiles(deps: FilesDeps) {
     },
     /** A directory as one stream. */
     async archive(call: FileCall, format: ArchiveFormat): Promise<Content> {
-      const transfer = await begin(call, { operation: "archive", format });
+      const transfer = await begin(deps, open, call, { operation: "archive", format });
       return closeOnError(transfer, async () => {
         const { rest } = await answerOf(transfer);
         return { ...transfer, chunks: take(transfer, rest, Infinity) };
@@ -71,7 +79,7 @@ export function createFiles(deps: FilesDeps) {
     /** Puts a file in place, whole or not at all; directories on the way are made. */
     async write(call: FileCall, { body, ...upload }: Upload): Promise<FileHead> {
       if (upload.size !== null && upload.size > fileMaxBytes) throw asRefusal("EFBIG");
-      const transfer = await begin(call, { operation: "write", maxBytes: fileMaxBytes, ...upload });
+      const transfer = await begin(deps, open, call, { operation: "write", maxBytes: fileMaxBytes, ...upload });
       return closeAfter(transfer, async () => {
         void pump(transfer, body);
         return (await answerOf(transfer)).head as FileHead;
@@ -79,12 +87,12 @@ export function createFiles(deps: FilesDeps) {
     },
     /** Makes a directory and those on the way; one that is there is fine. */
     async makeDirectory(call: FileCall): Promise<FileHead> {
-      const transfer = await begin(call, { operation: "makeDirectory" });
+      const transfer = await begin(deps, open, call, { operation: "makeDirectory" });
       return closeAfter(transfer, async () => (await answerOf(transfer)).head as FileHead);
     },
     /** Removes a file, a link, or a directory with all in it. */
     async remove(call: FileCall): Promise<void> {
-      const transfer = await begin(call, { operation: "remove" });
+      const transfer = await begin(deps, open, call, { operation: "remove" });
       await closeAfter(transfer, () => answerOf(transfer));
     },
     /** Ends all transfers. */
@@ -92,42 +100,50 @@ export function createFiles(deps: FilesDeps) {
       await Promise.all([...open.values()].flatMap((ofUser) => [...ofUser].map((end) => end())));
     },
   };
-
-  /** Starts a transfer. It ends by `close`, with its credential, and when nothing moves any more. */
-  async function begin({ claims, agentId, path }: FileCall, request: object): Promise<OpenTransfer> {
-    const ofUser = open.get(claims.sub) ?? new Set();
-    if (ofUser.size >= maxPerUser)
-      throw new AppError("rate_limited", `At most ${maxPerUser} file transfers of a user go on at once.`, { retryAfter: 1 });
-    const cut = new AbortController();
-    const stalled = setTimeout(() => cut.abort(), stallMs);
-    const disconnect = deps.workspaces.connect(claims.sub);
-    const unregister = deps.streams.add(claims, () => cut.abort());
-    let transfer: Transfer | null = null;
-    let closing: Promise<void> | null = null;
-    const close = () => (closing ??= release());
-    async function release(): Promise<void> {
-      clearTimeout(stalled);
-      unregister();
-      await transfer?.close();
-      disconnect();
-      ofUser.delete(close);
-      if (ofUser.size === 0) open.delete(claims.sub);
-    }
-    open.set(claims.sub, ofUser.add(close));
-    cut.signal.addEventListener("abort", () => void close(), { once: true });
-    try {
-      const entry = await enter(deps, claims.sub, agentId);
-      const started = await startTransfer(deps, entry, { path: Buffer.from(path.bytes).toString("hex"), ...request });
-      transfer = started;
-      if (cut.signal.aborted) await started.close();
-      return { ...started, close, signal: cut.signal, touch: () => void stalled.refresh() };
-    } catch (error) {
-      await close();
-      throw error;
-    }
-  }
 }
 
+/** Starts a transfer. It ends by `close`, with its credential, and when nothing moves any more. */
+async function begin(
+  deps: FilesDeps,
+  open: OpenTransfers,
+  { claims, agentId, path }: FileCall,
+  request: object,
+): Promise<OpenTransfer> {
+  const ofUser = open.get(claims.sub) ?? new Set();
+  if (ofUser.size >= maxPerUser)
+    throw new AppError("rate_limited", `At most ${maxPerUser} file transfers of a user go on at once.`, {
+      retryAfter: 1,
+    });
+  const cut = new AbortController();
+  const stalled = setTimeout(() => cut.abort(), stallMs);
+  const disconnect = deps.workspaces.connect(claims.sub);
+  const unregister = deps.streams.add(claims, () => cut.abort());
+  let transfer: Transfer | null = null;
+  let closing: Promise<void> | null = null;
+  const close = () => (closing ??= release());
+  async function release(): Promise<void> {
+    clearTimeout(stalled);
+    unregister();
+    await transfer?.close();
+    disconnect();
+    ofUser.delete(close);
+    if (ofUser.size === 0) open.delete(claims.sub);
+  }
+  open.set(claims.sub, ofUser.add(close));
+  cut.signal.addEventListener("abort", () => void close(), { once: true });
+  try {
+    const entry = await enter(deps, claims.sub, agentId);
+    const started = await startTransfer(deps, entry, { path: Buffer.from(path.bytes).toString("hex"), ...request });
+    transfer = started;
+    if (cut.signal.aborted) await started.close();
+    return { ...started, close, signal: cut.signal, touch: () => void stalled.refresh() };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+/** By user: how to end each. */
+type OpenTransfers = Map<string, Set<() => Promise<void>>>;
 interface OpenTransfer extends Transfer {
   signal: AbortSignal;
   /** Something moved. */
@@ -136,7 +152,9 @@ interface OpenTransfer extends Transfer {
 
 const listingSchema = z.object({
   entries: z.array(
-    fileEntry.omit({ modifiedAt: true }).extend({ modifiedMs: z.int().min(-8.64e15).max(8.64e15) })
+    fileEntry
+      .omit({ modifiedAt: true })
+      .extend({ modifiedMs: z.int().min(-8.64e15).max(8.64e15) })
       .transform(({ modifiedMs, ...entry }) => ({ ...entry, modifiedAt: isoTime(modifiedMs) })),
   ),
   truncated: z.boolean(),
@@ -165,7 +183,11 @@ async function pump(transfer: OpenTransfer, body: AsyncIterable<Uint8Array>): Pr
 }
 
 /** Exactly `size` bytes, unless that is infinite; then what comes. */
-async function* take(transfer: OpenTransfer, rest: AsyncGenerator<Buffer>, size: number): AsyncGenerator<Uint8Array, undefined> {
+async function* take(
+  transfer: OpenTransfer,
+  rest: AsyncGenerator<Buffer>,
+  size: number,
+): AsyncGenerator<Uint8Array, undefined> {
   let left = size;
   try {
     for await (const chunk of rest) {

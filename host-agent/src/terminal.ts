@@ -20,6 +20,10 @@ import { sessionGid } from "./volume.ts";
 export interface TerminalDeps extends EntryDeps {
   streams: Streams;
 }
+interface Shell {
+  shell: Started;
+  stream: Duplex;
+}
 export type Terminals = ReturnType<typeof createTerminals>;
 
 const maxPerAgent = 5;
@@ -28,6 +32,7 @@ const endCode = 1000;
 const notStartedCode = 1011;
 /** How long programs have after SIGHUP: an editor saves what it can. */
 const graceMs = 1000;
+const probeMs = 1000;
 /** What may lie in wait for a slow client, and for a program that does not read. */
 const outputBytes = 256 * 1024;
 const inputBytes = 512 * 1024;
@@ -43,53 +48,8 @@ const startScript = [
 ].join("\n");
 
 export function createTerminals(deps: TerminalDeps) {
-  const { engine, context } = deps;
-  const open = new Map<string, Set<Promise<void>>>();
+  const open = new Map<string, Set<{ ws: WebSocket; ended: Promise<void> }>>();
   const locked = createLocks();
-
-  /** Starts the shell. Under the agent's lock: the end of its last terminal ends everything of the session's group. */
-  async function start(userId: string, agentId: string, size: TerminalSize): Promise<{ shell: Started; stream: Duplex }> {
-    const entry = await enter(deps, userId, agentId);
-    const { agent, container } = entry;
-    const marker = `BERTH_TERMINAL=${randomText(20)}`;
-    const env = toLines({ ...environmentOf(context.settings, agent), TERM: "xterm-256color", COLORTERM: "truecolor" });
-    const execId = await engine.createExec(container.id, {
-      command: ["/bin/bash", "-c", startScript, "bash", String(size.cols), String(size.rows)],
-      env: [...env, marker],
-      uid: agent.uid,
-      gid: sessionGid,
-      workingDir: homeOf(agent),
-      attach: "terminal",
-    });
-    const stream = execId === null ? null : await engine.attachExec(execId, "terminal");
-    if (!execId || !stream) throw new AppError("host_unavailable", "The workspace has ended meanwhile: try again.", { retryAfter: 1 });
-    return { shell: { ...entry, execId, gid: sessionGid, marker }, stream };
-  }
-
-  /** From the start of the shell until nothing of it is left. */
-  async function run(claims: HostClaims, agentId: string, size: TerminalSize, ws: WebSocket, gone: AbortSignal): Promise<void> {
-    // What the client sends waits until there is somebody to read it.
-    ws.pause();
-    const { shell, stream } = await locked(agentId, () => start(claims.sub, agentId, size));
-    context.log.info("terminal.started", { userId: claims.sub, agentId });
-    try {
-      // Deleted while the shell came: its end waits for nothing that was started since.
-      if (deps.store.getAgent(agentId)?.deleted) throw new AppError("not_found", "There is no such agent.");
-      const resize = createResizer((next) => engine.resizeExec(shell.execId, next));
-      joinInput(ws, stream, resize);
-      ws.resume();
-      await joinOutput(stream, ws, gone);
-      if (!gone.aborted) {
-        const state = await engine.inspectExec(shell.execId);
-        say(ws, { type: "exit", code: state?.running === false ? state.exitCode : null });
-        ws.close(endCode);
-      }
-    } finally {
-      stream.destroy();
-      await endStarted(deps, shell, graceMs);
-      context.log.info("terminal.ended", { userId: claims.sub, agentId });
-    }
-  }
 
   return {
     /** Serves one terminal until its client is gone and all that it started has ended. `query` may have its first size. */
@@ -97,19 +57,27 @@ export function createTerminals(deps: TerminalDeps) {
       const gone = attend(deps, claims, ws);
       const ofAgent = open.get(agentId) ?? new Set();
       const ended = Promise.withResolvers<void>();
+      const mine = { ws, ended: ended.promise };
       try {
-        if (ofAgent.size >= maxPerAgent)
-          throw new AppError("conflict", `The agent has ${maxPerAgent} terminals open already: close one first.`, { limit: maxPerAgent });
-        open.set(agentId, ofAgent.add(ended.promise));
-        await run(claims, agentId, readSize(query), ws, gone);
+        if ([...ofAgent].filter((other) => other.ws.readyState === ws.OPEN).length >= maxPerAgent)
+          throw new AppError("conflict", `The agent has ${maxPerAgent} terminals open already: close one first.`, {
+            limit: maxPerAgent,
+          });
+        open.set(agentId, ofAgent.add(mine));
+        // What the client sends waits until there is somebody to read it.
+        ws.pause();
+        const shell = await locked(agentId, () => startShell(deps, claims.sub, agentId, readSize(query)));
+        await join(deps, shell, ws, gone);
       } catch (error) {
-        if (!(error instanceof AppError)) context.log.error("terminal.failed", { agentId, error: messageOf(error) });
-        const known = error instanceof AppError ? error : new AppError("internal", "The terminal could not be started.");
+        if (!(error instanceof AppError))
+          deps.context.log.error("terminal.failed", { agentId, error: messageOf(error) });
+        const known =
+          error instanceof AppError ? error : new AppError("internal", "The terminal could not be started.");
         say(ws, { type: "error", code: known.code, detail: known.message });
         ws.resume();
         ws.close(notStartedCode);
       } finally {
-        ofAgent.delete(ended.promise);
+        ofAgent.delete(mine);
         if (ofAgent.size === 0) {
           open.delete(agentId);
           await endRest(agentId);
@@ -119,7 +87,7 @@ export function createTerminals(deps: TerminalDeps) {
     },
     /** Answers once all are ended, after their sockets were closed. */
     async close(): Promise<void> {
-      await Promise.all([...open.values()].flatMap((ofAgent) => [...ofAgent]));
+      await Promise.all([...open.values()].flatMap((ofAgent) => [...ofAgent].map(({ ended }) => ended)));
     },
   };
 
@@ -130,6 +98,51 @@ export function createTerminals(deps: TerminalDeps) {
       const container = agent && deps.workspaces.current(agent.userId);
       if (container && !open.has(agentId)) await endProcesses(container.cgroup, agent.uid, sessionGid, 0);
     });
+  }
+}
+
+/** Starts the shell. Under the agent's lock: the end of its last terminal ends everything of the session's group. */
+async function startShell(deps: TerminalDeps, userId: string, agentId: string, size: TerminalSize): Promise<Shell> {
+  const { context, engine } = deps;
+  const entry = await enter(deps, userId, agentId);
+  const { agent, container } = entry;
+  const marker = `BERTH_TERMINAL=${randomText(20)}`;
+  const env = toLines({ ...environmentOf(context.settings, agent), TERM: "xterm-256color", COLORTERM: "truecolor" });
+  const execId = await engine.createExec(container.id, {
+    command: ["/bin/bash", "-c", startScript, "bash", String(size.cols), String(size.rows)],
+    env: [...env, marker],
+    uid: agent.uid,
+    gid: sessionGid,
+    workingDir: homeOf(agent),
+    attach: "terminal",
+  });
+  const stream = execId === null ? null : await engine.attachExec(execId, "terminal");
+  if (!execId || !stream)
+    throw new AppError("host_unavailable", "The workspace has ended meanwhile: try again.", { retryAfter: 1 });
+  return { shell: { ...entry, execId, gid: sessionGid, marker }, stream };
+}
+
+/** Joins shell and client until one of them ends, then ends all that is left of the shell. */
+async function join(deps: TerminalDeps, { shell, stream }: Shell, ws: WebSocket, gone: AbortSignal): Promise<void> {
+  const { engine, context, store } = deps;
+  const { id: agentId, userId } = shell.agent;
+  context.log.info("terminal.started", { userId, agentId });
+  try {
+    // Deleted while the shell came: its end waits for nothing that was started since.
+    if (store.getAgent(agentId)?.deleted) throw new AppError("not_found", "There is no such agent.");
+    const resize = createResizer((next) => engine.resizeExec(shell.execId, next));
+    joinInput(ws, stream, resize);
+    ws.resume();
+    await joinOutput(stream, ws, gone);
+    if (!gone.aborted) {
+      const state = await engine.inspectExec(shell.execId);
+      say(ws, { type: "exit", code: state?.running === false ? state.exitCode : null });
+      ws.close(endCode);
+    }
+  } finally {
+    stream.destroy();
+    await endStarted(deps, shell, graceMs);
+    context.log.info("terminal.ended", { userId, agentId });
   }
 }
 
@@ -144,15 +157,27 @@ function say(ws: WebSocket, frame: TerminalServerFrame): void {
 
 /** Client to shell. The client is not read while much lies unread before the shell. */
 function joinInput(ws: WebSocket, stream: Duplex, resize: (size: TerminalSize) => void): void {
-  stream.on("drain", () => ws.resume());
   ws.on("message", (data, isBinary) => {
     if (isBinary) {
-      if (stream.writable && !stream.write(data as Buffer) && stream.writableLength > inputBytes) ws.pause();
+      if (stream.writable && !stream.write(data) && stream.writableLength > inputBytes) holdBack(ws, stream);
       return;
     }
-    const frame = readFrame(String(data));
+    const frame = readFrame((data as Buffer).toString("utf8"));
     if (frame) resize(frame);
     else say(ws, { type: "error", code: "invalid_request", detail: "A text frame must be a resize message in JSON." });
+  });
+}
+
+/** Reads no more of the client before the shell has taken all. Whom we do not read we do not see leaving: a ping fails then. */
+function holdBack(ws: WebSocket, stream: Duplex): void {
+  ws.pause();
+  const probe = setInterval(() => ws.ping(), probeMs);
+  const stop = () => clearInterval(probe);
+  ws.once("close", stop);
+  stream.once("drain", () => {
+    stop();
+    ws.off("close", stop);
+    ws.resume();
   });
 }
 

@@ -38,7 +38,8 @@ export async function startTransfer(deps: EntryDeps, entry: Entry, request: obje
   const spec = { command: [program], uid: agent.uid, gid: transferGid, workingDir: "/", attach: "streams" as const };
   const execId = await engine.createExec(container.id, { ...spec, env: [...env, marker] });
   const stream = execId === null ? null : await engine.attachExec(execId, "streams");
-  if (!execId || !stream) throw new AppError("host_unavailable", "The workspace has ended meanwhile: try again.", { retryAfter: 1 });
+  if (!execId || !stream)
+    throw new AppError("host_unavailable", "The workspace has ended meanwhile: try again.", { retryAfter: 1 });
   let hasEnded = false;
   stream.once("end", () => (hasEnded = true));
   const output = readOutput(stream, "done");
@@ -48,7 +49,11 @@ export async function startTransfer(deps: EntryDeps, entry: Entry, request: obje
       const answer = await splitLine(output, headMaxBytes).catch(() => null);
       const head = headSchema.safeParse(answer && readJson(answer.line));
       if (answer && head.success) return { head: head.data, rest: answer.rest };
-      throw new AppError("host_unavailable", "The workspace has no room for one more process, or has ended: try again.", { retryAfter: 2 });
+      throw new AppError(
+        "host_unavailable",
+        "The workspace has no room for one more process, or has ended: try again.",
+        { retryAfter: 2 },
+      );
     },
     /** Sends a part of an upload; true once there is room for the next, false when it is not taken any more. */
     async send(chunk: Uint8Array): Promise<boolean> {

@@ -51,7 +51,8 @@ export const filePath = z.string().transform((written, context): FilePath => {
   const names = written === "" ? [] : written.replace(/\/$/, "").split("/").map(decodeSegment);
   const bytes = joinNames(names.filter((name) => name !== null));
   if (names.includes(null) || bytes.length > pathMaxBytes) {
-    const message = "must be a relative path of at most 4096 bytes, in percent-encoding, without empty segments, . and ..";
+    const message =
+      "must be a relative path of at most 4096 bytes, in percent-encoding, without empty segments, . and ..";
     context.addIssue({ code: "custom", message });
     return z.NEVER;
   }

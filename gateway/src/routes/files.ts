@@ -55,8 +55,20 @@ export const fileRoutes = [
     run: async ({ deps, c, caller, params, query }) => {
       const isDirectory = query.type === "directory" || params.path.isDirectory;
       const { body } = c.req.raw;
-      const upload = isDirectory || !body ? {} : { stream: body, headers: pick(c.req.raw.headers, ["content-length", "if-match", "if-none-match"]) };
-      return passOn(await call(deps, c, caller, params.id, { method: "PUT", ...upload }, isDirectory ? "type=directory" : undefined));
+      const upload =
+        isDirectory || !body
+          ? {}
+          : { stream: body, headers: pick(c.req.raw.headers, ["content-length", "if-match", "if-none-match"]) };
+      return passOn(
+        await call(
+          deps,
+          c,
+          caller,
+          params.id,
+          { method: "PUT", ...upload },
+          isDirectory ? "type=directory" : undefined,
+        ),
+      );
     },
   }),
   route({
@@ -89,11 +101,22 @@ export const fileRoutes = [
 ];
 
 /** Calls the host of an agent that is the caller's. The path goes on as it was written. */
-async function call(deps: Deps, c: Context<AppEnv>, caller: Caller, agentId: string, to: Omit<HostCall, "path">, search?: string): Promise<Response> {
+async function call(
+  deps: Deps,
+  c: Context<AppEnv>,
+  caller: Caller,
+  agentId: string,
+  to: Omit<HostCall, "path">,
+  search?: string,
+): Promise<Response> {
   await getAgentSpec(deps.db, caller.user.id, agentId);
   const host = await placeUser(deps, caller.user.id);
   const query = `path=${encodeURIComponent(tailOf(c, path))}${search ? `&${search}` : ""}`;
-  return callHost(deps, host, caller, { signal: c.req.raw.signal, ...to, path: `/v1/agents/${agentId}/files?${query}` });
+  return callHost(deps, host, caller, {
+    signal: c.req.raw.signal,
+    ...to,
+    path: `/v1/agents/${agentId}/files?${query}`,
+  });
 }
 
 function passOn(response: Response): Response {
