@@ -30,7 +30,7 @@ import { Store } from "./store.ts";
 import { createStreams } from "./streams.ts";
 import { createTerminals } from "./terminal.ts";
 import { openVolumes } from "./volume.ts";
-import { createWorkspaces } from "./workspace.ts";
+import { Workspaces } from "./workspace.ts";
 
 /** What a test may replace: how names are resolved and dialled by the egress proxy, and the engine. */
 export interface HostOptions {
@@ -74,7 +74,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
     modelFor: (agentId) => (req, res) => model.handle(agentId, req, res),
     egressFor: (userId) => egress.serverFor(userId),
   });
-  const workspaces = createWorkspaces({ context, engine, store, volumes, sockets });
+  const workspaces = new Workspaces({ context, engine, store, volumes, sockets });
   const countKills = createOomWatch(context, store);
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);
@@ -84,7 +84,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
   const terminals = createTerminals(entryDeps);
   const verify = createGatewayVerifier(context, identity, store);
 
-  await reconcilePatiently(workspaces.reconcile, log, closing.signal);
+  await reconcilePatiently(() => workspaces.reconcile(), log, closing.signal);
   await endForgotten(workspaces);
   runs.resume();
   const delivered = (rev: number) => reports.delivered(rev);
@@ -118,10 +118,6 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
           if (store.activeRuns(userId).length > 0)
             workspaces.stop(userId, () => runs.cancelAll(userId)).catch((error: unknown) => log.warn("user.stop_failed", { userId, error: messageOf(error) }));
         }
-        for (const userId of answer.stoppedUsers) {
-          if (store.activeRuns(userId).length > 0)
-            workspaces.stop(userId, () => runs.cancelAll(userId)).catch((error: unknown) => log.warn("user.stop_failed", { userId, error: messageOf(error) }));
-        }
         for (const agentId of answer.deletedAgents) {
           const agent = store.getAgent(agentId);
           if (agent && agent.deleted !== "gone")
@@ -143,7 +139,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
       if (reports.silentMs() > unvouchedMs) streams.closeAll("unvouched");
     }),
     every(reconcileMs, lookAgain),
-    every(Math.min(60_000, settings.BERTH_IDLE_SECONDS * 1000), workspaces.unmountUnused),
+    every(Math.min(60_000, settings.BERTH_IDLE_SECONDS * 1000), () => workspaces.unmountUnused()),
     every(3_600_000, () => runs.removeExpired()),
     watchEngine(engine, identity.hostId, lookAgain),
   ];

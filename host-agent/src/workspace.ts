@@ -6,12 +6,13 @@ import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "@berth/shared/errors";
+import type { ReportedWorkspace } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { id, type Workspace } from "@berth/shared/resources";
 import {
   type Cgroup, findCgroup, identify, isAlive, isListening, isSameDirectory, type ProcessId, readUsage,
 } from "./cgroup.ts";
-import type { ContainerState, Engine } from "./docker.ts";
+import type { ContainerSpec, ContainerState, Engine } from "./docker.ts";
 import { createLocks, type HostContext } from "./host.ts";
 import { forwarderUid, type Sockets } from "./sockets.ts";
 import type { AgentRow } from "./store-rows.ts";
@@ -48,7 +49,6 @@ const imagePasswd =
   "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" +
   `berth-forward:x:${forwarderUid}:${forwarderUid}:the forwarder:/nonexistent:/usr/sbin/nologin\n`;
 
-export type Workspaces = ReturnType<typeof createWorkspaces>;
 export interface WorkspaceDeps {
   context: HostContext;
   engine: Engine;
@@ -57,63 +57,237 @@ export interface WorkspaceDeps {
   sockets: Sockets;
 }
 
-export function createWorkspaces({ context, engine, store, volumes, sockets }: WorkspaceDeps) {
-  const { settings, clock, log, bus, hostId } = context;
-  const places = new Map<string, Place>();
-  const locked = createLocks();
-  const ownLabel = `berth.host=${hostId}`;
-  const nameOf = (userId: string) => `berth-${hostId}-${userId}`;
-  const passwdOf = (userId: string) => join(context.dataDir, "passwd", userId);
+/** The workspaces of this host. */
+export class Workspaces {
+  readonly #deps: WorkspaceDeps;
+  readonly #places = new Map<string, Place>();
+  readonly #locked = createLocks();
 
-  function placeOf(userId: string): Place {
-    let place = places.get(userId);
+  constructor(deps: WorkspaceDeps) {
+    this.#deps = deps;
+  }
+
+  /** The user's running container, if it really runs; null otherwise. */
+  current(userId: string): RunningContainer | null {
+    const place = this.#places.get(userId);
+    return place && isRunning(place) ? place.container : null;
+  }
+
+  /** The user's running container, made if need be. Throws `no_host` or `host_unavailable`, with a sentence. */
+  async ensure(userId: string): Promise<RunningContainer> {
+    const place = this.#placeOf(userId);
+    place.lastBusyAt = performance.now();
+    if (isRunning(place) && place.status === "running") return place.container!;
+    return this.#locked(userId, async () => {
+      if (isRunning(place)) return place.container!;
+      place.container = null;
+      try {
+        return await this.#create(place);
+      } catch (error) {
+        this.#change(place, { status: "failed", container: null, reason: messageOf(error) });
+        if (error instanceof AppError) throw error;
+        this.#deps.context.log.error("workspace.failed", { userId, error: messageOf(error) });
+        const detail = `The workspace could not be started: ${messageOf(error)}.`;
+        throw new AppError("host_unavailable", detail, { retryAfter: 5 }, { cause: error });
+      }
+    });
+  }
+
+  /** Removes the container once `cancelRuns` has ended what runs in it; a run that came meanwhile is ended too. */
+  async stop(userId: string, cancelRuns: () => Promise<void>): Promise<void> {
+    const place = this.#placeOf(userId);
+    // Cancelling waits for runs, and a run that starts may wait for this lock: never cancel while holding it.
+    for (let isStopped = false; !isStopped; ) {
+      await cancelRuns();
+      isStopped = await this.#locked(userId, async () => {
+        if (this.#deps.store.countActive(userId) > 0) return false;
+        await this.#remove(place, "asked");
+        return true;
+      });
+    }
+  }
+
+  /** An agent that the container shall know: its line in /etc/passwd and its socket. */
+  async admitAgent(agent: AgentRow): Promise<void> {
+    if (!this.#deps.sockets.isOpen(agent)) await this.#admit(agent.userId, [agent]);
+  }
+
+  /** A client is there; call the answer once it is gone. */
+  connect(userId: string): () => void {
+    const place = this.#placeOf(userId);
+    this.#change(place, { connections: place.connections + 1 });
+    let isOpen = true;
+    return () => {
+      if (!isOpen) return;
+      isOpen = false;
+      this.#change(place, { connections: place.connections - 1, lastBusyAt: performance.now() });
+    };
+  }
+
+  /** Removes workspaces that nobody used for `BERTH_IDLE_SECONDS`. A run admitted meanwhile gets a new one. */
+  async removeIdle(): Promise<void> {
+    const { context } = this.#deps;
+    const idleMs = context.settings.BERTH_IDLE_SECONDS * 1000;
+    const isIdle = (place: Place) => !this.#isBusy(place) && performance.now() - place.lastBusyAt >= idleMs;
+    for (const place of this.#places.values()) {
+      if (this.#isBusy(place)) place.lastBusyAt = performance.now();
+      if (!isIdle(place)) continue;
+      if (place.container === null && place.status === "absent") this.#places.delete(place.userId);
+      if (place.container === null) continue;
+      await this.#tryLocked(place.userId, "workspace.remove_failed", async () => {
+        if (place.container && isIdle(place)) await this.#remove(place, "idle");
+      });
+    }
+  }
+
+  /** Unmounts the volumes of users without a container whom nobody asked for in twenty times `BERTH_IDLE_SECONDS`. */
+  async unmountUnused(): Promise<void> {
+    const { volumes, store, context } = this.#deps;
+    for (const userId of await volumes.mounted())
+      await this.#locked(userId, async () => {
+        const isNeeded = this.#places.get(userId)?.container || store.countActive(userId) > 0;
+        if (!isNeeded) await volumes.unmountUnused(userId, 20 * context.settings.BERTH_IDLE_SECONDS * 1000);
+      });
+  }
+
+  /** Reads the kernel's figures of every running workspace. Logs a memory warning once per crossing. */
+  sample(): void {
+    const { settings, log } = this.#deps.context;
+    for (const place of this.#places.values()) {
+      const usage = place.container && isRunning(place) ? readUsage(place.container.cgroup) : null;
+      if (!usage || !place.container) continue;
+      const at = performance.now();
+      const before = place.sample;
+      const cpuPercent = before && at > before.at ? (100 * (usage.cpuNs - before.cpuNs)) / ((at - before.at) * 1e6) : 0;
+      const diskBytes = diskUse(place.container.volume.root)?.usedBytes ?? 0;
+      const warning = usage.memoryBytes > settings.BERTH_MEMORY_WARN_BYTES;
+      if (warning && !place.warning)
+        log.warn("memory.warning", { userId: place.userId, usedBytes: usage.memoryBytes, warnBytes: settings.BERTH_MEMORY_WARN_BYTES });
+      this.#change(place, { sample: { ...usage, cpuPercent: Math.max(0, cpuPercent), diskBytes, at }, warning });
+    }
+  }
+
+  /** Makes memory and engine agree: adopts our running containers, removes dead ones, notices the gone. */
+  async reconcile(): Promise<void> {
+    const { engine, context } = this.#deps;
+    for (const item of await engine.listContainers(`berth.host=${context.hostId}`)) {
+      const userId = id.safeParse(item.labels["berth.user"]).data ?? "unknown";
+      const place = this.#placeOf(userId);
+      if (place.container?.id === item.id && item.running) continue;
+      await this.#tryLocked(userId, "adopt.failed", () => this.#adopt(place, item.id));
+    }
+    for (const place of this.#places.values()) {
+      if (place.container === null || isRunning(place)) continue;
+      await this.#tryLocked(place.userId, "remove.failed", async () => {
+        if (place.container === null || isRunning(place)) return;
+        context.log.warn("container.lost", { userId: place.userId, containerId: place.container.id });
+        await this.#remove(place, "lost");
+        this.#change(place, { reason: "The container ended unexpectedly; the next message starts a new one." });
+      });
+    }
+  }
+
+  /** How the user's workspace stands now. */
+  view(userId: string): Workspace {
+    const { context, store, volumes } = this.#deps;
+    const { settings, clock, hostId } = context;
+    const { status, container, sample, warning, connections, startedAt, reason } = this.#placeOf(userId);
+    return {
+      status,
+      hostId,
+      containerId: container?.id ?? null,
+      memory: {
+        usedBytes: sample?.memoryBytes ?? 0,
+        limitBytes: settings.BERTH_MEMORY_BYTES,
+        warnBytes: settings.BERTH_MEMORY_WARN_BYTES,
+        warning,
+      },
+      cpu: { percent: Math.round((sample?.cpuPercent ?? 0) * 10) / 10, cores: settings.BERTH_CPUS },
+      pids: { current: sample?.pids ?? 0, limit: settings.BERTH_PIDS },
+      disk: { usedBytes: sample?.diskBytes ?? 0, limitBytes: volumes.limitBytes },
+      connections,
+      activeRuns: store.countActive(userId),
+      startedAt,
+      sampledAt: sample ? new Date(clock.now() - (performance.now() - sample.at)).toISOString() : null,
+      reason,
+    };
+  }
+
+  /** All workspaces that are or were of use lately. */
+  views(): ReportedWorkspace[] {
+    return [...this.#places.keys()].map((userId) => ({ userId, ...this.view(userId) }));
+  }
+
+  /** How many run, or start, now. */
+  count(): number {
+    return [...this.#places.values()].filter(({ container, status }) => container !== null || status === "starting").length;
+  }
+
+  #placeOf(userId: string): Place {
+    let place = this.#places.get(userId);
     if (!place) {
       place = {
         userId, status: "absent", container: null, startedAt: null, reason: null, connections: 0,
         lastBusyAt: performance.now(), sample: null, warning: false,
       };
-      places.set(userId, place);
+      this.#places.set(userId, place);
     }
     return place;
   }
-  function change(place: Place, fields: Partial<Place>): void {
+
+  #change(place: Place, fields: Partial<Place>): void {
     Object.assign(place, fields);
-    bus.emit(`user:${place.userId}`, "host");
+    this.#deps.context.bus.emit(`user:${place.userId}`, "host");
   }
-  const isRunning = (place: Place) => place.container !== null && isAlive(place.container.init);
-  const isBusy = (place: Place) => place.connections > 0 || store.countActive(place.userId) > 0;
+
+  #isBusy(place: Place): boolean {
+    return place.connections > 0 || this.#deps.store.countActive(place.userId) > 0;
+  }
+
+  /** Under the user's lock; a failure is logged, for the next pass tries again. */
+  async #tryLocked(userId: string, failure: string, job: () => Promise<void>): Promise<void> {
+    await this.#locked(userId, job).catch((error: unknown) => this.#deps.context.log.warn(failure, { userId, error: messageOf(error) }));
+  }
+
+  #nameOf(userId: string): string {
+    return `berth-${this.#deps.context.hostId}-${userId}`;
+  }
+
+  #passwdOf(userId: string): string {
+    return join(this.#deps.context.dataDir, "passwd", userId);
+  }
 
   /** The agents' lines in /etc/passwd, then their sockets: who has a socket has a line. */
-  async function admit(userId: string, agents: AgentRow[]): Promise<void> {
-    await writePasswd(passwdOf(userId), agents);
-    await sockets.openUser(userId, agents);
+  async #admit(userId: string, agents: AgentRow[]): Promise<void> {
+    await writePasswd(this.#passwdOf(userId), agents);
+    await this.#deps.sockets.openUser(userId, agents);
   }
 
-  /** Takes a running container as the user's own: its processes, its cgroup, its sockets. */
-  async function enter(place: Place, state: ContainerState): Promise<RunningContainer> {
-    const volume = await volumes.ensure(place.userId);
-    const init = identify(state.pid);
-    const cgroup = findCgroup(state.pid);
-    if (!init || !cgroup) throw new Error("the container ended just after its start");
-    if (!seesVolume(state, volume))
-      throw new Error("the container does not see the user's volume");
-    const container = { id: state.id, init, cgroup, volume };
-    change(place, { status: "running", container, startedAt: state.startedAt, reason: null, lastBusyAt: performance.now() });
-    return container;
-  }
-
-  async function create(place: Place): Promise<RunningContainer> {
+  async #create(place: Place): Promise<RunningContainer> {
+    const { context, engine, store, volumes } = this.#deps;
     const { userId } = place;
-    const running = [...places.values()].filter((other) => other !== place && (other.container !== null || other.status === "starting")).length;
-    if (running >= settings.BERTH_MAX_WORKSPACES)
+    this.#change(place, { status: "absent" });
+    if (this.count() >= context.settings.BERTH_MAX_WORKSPACES)
       throw new AppError("no_host", "This host runs as many workspaces as it may; try again when one was closed.", { retryAfter: 10 });
-    change(place, { status: "starting", reason: null, sample: null });
+    this.#change(place, { status: "starting", reason: null, sample: null });
     const volume = await volumes.ensure(userId);
-    const [found] = await Promise.all([engine.inspectContainer(nameOf(userId)), admit(userId, store.agentsOf(userId))]);
-    if (found?.running && seesVolume(found, volume)) return enter(place, found);
+    const [found] = await Promise.all([engine.inspectContainer(this.#nameOf(userId)), this.#admit(userId, store.agentsOf(userId))]);
+    if (found?.running && seesVolume(found, volume)) return this.#enter(place, found);
     if (found) await engine.removeContainer(found.id);
-    const containerId = await engine.createContainer({
-      name: nameOf(userId),
+    const containerId = await engine.createContainer(this.#specOf(userId, volume));
+    await engine.startContainer(containerId);
+    const state = await engine.inspectContainer(containerId);
+    if (!state?.running) throw new Error("the container ended just after its start");
+    await waitForForwarder(state.pid);
+    context.log.info("workspace.started", { userId, containerId });
+    return this.#enter(place, state);
+  }
+
+  #specOf(userId: string, volume: Volume): ContainerSpec {
+    const { context, sockets } = this.#deps;
+    const { settings, hostId } = context;
+    return {
+      name: this.#nameOf(userId),
       image: settings.BERTH_IMAGE,
       labels: { "berth.host": hostId, "berth.user": userId },
       memoryBytes: settings.BERTH_MEMORY_BYTES,
@@ -123,181 +297,52 @@ export function createWorkspaces({ context, engine, store, volumes, sockets }: W
         { source: volume.workspace, target: paths.workspace, readOnly: false },
         { source: volume.runs, target: paths.runs, readOnly: false },
         { source: sockets.directoryOf(userId), target: paths.sockets, readOnly: true },
-        { source: passwdOf(userId), target: "/etc/passwd", readOnly: true },
+        { source: this.#passwdOf(userId), target: "/etc/passwd", readOnly: true },
       ],
-    });
-    await engine.startContainer(containerId);
-    const state = await engine.inspectContainer(containerId);
-    if (!state?.running) throw new Error("the container ended just after its start");
-    await waitForForwarder(state.pid);
-    log.info("workspace.started", { userId, containerId });
-    return enter(place, state);
+    };
   }
 
-  async function remove(place: Place, why: string): Promise<void> {
-    change(place, { status: "stopping" });
-    const found = place.container?.id ?? (await engine.inspectContainer(nameOf(place.userId)))?.id;
-    if (found) await engine.removeContainer(found);
-    await sockets.closeUser(place.userId);
-    change(place, { status: "absent", container: null, startedAt: null, sample: null, warning: false, reason: null });
-    log.info("workspace.removed", { userId: place.userId, why });
+  /** Takes a running container as the user's own: its processes, its cgroup, its sockets. */
+  async #enter(place: Place, state: ContainerState): Promise<RunningContainer> {
+    const volume = await this.#deps.volumes.ensure(place.userId);
+    const init = identify(state.pid);
+    const cgroup = findCgroup(state.pid);
+    if (!init || !cgroup) throw new Error("the container ended just after its start");
+    if (!seesVolume(state, volume)) throw new Error("the container does not see the user's volume");
+    const container = { id: state.id, init, cgroup, volume };
+    this.#change(place, { status: "running", container, startedAt: state.startedAt, reason: null, lastBusyAt: performance.now() });
+    return container;
   }
-
-  return {
-    /** The user's running container, if it really runs; null otherwise. */
-    current: (userId: string): RunningContainer | null => {
-      const place = places.get(userId);
-      return place && isRunning(place) ? place.container : null;
-    },
-    /** The user's running container, made if need be. Throws `no_host` or `host_unavailable`, with a sentence. */
-    async ensure(userId: string): Promise<RunningContainer> {
-      const place = placeOf(userId);
-      place.lastBusyAt = performance.now();
-      if (isRunning(place) && place.status === "running") return place.container!;
-      return locked(userId, async () => {
-        if (isRunning(place)) return place.container!;
-        place.container = null;
-        try {
-          return await create(place);
-        } catch (error) {
-          change(place, { status: "failed", container: null, reason: messageOf(error) });
-          if (error instanceof AppError) throw error;
-          log.error("workspace.failed", { userId, error: messageOf(error) });
-          throw new AppError("host_unavailable", `The workspace could not be started: ${messageOf(error)}.`, { retryAfter: 5 }, { cause: error });
-        }
-      });
-    },
-    /** Removes the container once `cancelRuns` has ended what runs in it; a run that came meanwhile is ended too. */
-    async stop(userId: string, cancelRuns: () => Promise<void>): Promise<void> {
-      const place = placeOf(userId);
-      // Cancelling waits for runs, and a run that starts may wait for this lock: never cancel while holding it.
-      for (let isStopped = false; !isStopped; ) {
-        await cancelRuns();
-        isStopped = await locked(userId, async () => {
-          if (store.countActive(userId) > 0) return false;
-          await remove(place, "asked");
-          return true;
-        });
-      }
-    },
-    /** An agent that the container shall know: its line in /etc/passwd and its socket. */
-    async admitAgent(agent: AgentRow): Promise<void> {
-      if (!sockets.isOpen(agent)) await admit(agent.userId, [agent]);
-    },
-    /** A client is there; call the answer once it is gone. */
-    connect(userId: string): () => void {
-      const place = placeOf(userId);
-      change(place, { connections: place.connections + 1 });
-      let isOpen = true;
-      return () => {
-        if (!isOpen) return;
-        isOpen = false;
-        change(place, { connections: place.connections - 1, lastBusyAt: performance.now() });
-      };
-    },
-    /** Removes workspaces that nobody used for `BERTH_IDLE_SECONDS`. A run admitted meanwhile gets a new one. */
-    async removeIdle(): Promise<void> {
-      const idleMs = settings.BERTH_IDLE_SECONDS * 1000;
-      const isIdle = (place: Place) => !isBusy(place) && performance.now() - place.lastBusyAt >= idleMs;
-      for (const place of places.values()) {
-        if (isBusy(place)) place.lastBusyAt = performance.now();
-        if (place.container === null) {
-          if (place.status === "absent" && isIdle(place)) places.delete(place.userId);
-          continue;
-        }
-        if (!isIdle(place)) continue;
-        await locked(place.userId, async () => {
-          if (place.container && isIdle(place)) await remove(place, "idle");
-        }).catch((error: unknown) => log.warn("workspace.remove_failed", { userId: place.userId, error: messageOf(error) }));
-      }
-    },
-    /** Unmounts the volumes of users without a container whom nobody asked for in twenty times `BERTH_IDLE_SECONDS`. */
-    async unmountUnused(): Promise<void> {
-      for (const userId of await volumes.mounted())
-        await locked(userId, async () => {
-          const isNeeded = places.get(userId)?.container || store.countActive(userId) > 0;
-          if (!isNeeded) await volumes.unmountUnused(userId, 20 * settings.BERTH_IDLE_SECONDS * 1000);
-        });
-    },
-    /** Reads the kernel's figures of every running workspace. Logs a memory warning once per crossing. */
-    sample(): void {
-      for (const place of places.values()) {
-        const usage = place.container && isRunning(place) ? readUsage(place.container.cgroup) : null;
-        if (!usage || !place.container) continue;
-        const at = performance.now();
-        const before = place.sample;
-        const cpuPercent = before && at > before.at ? (100 * (usage.cpuNs - before.cpuNs)) / ((at - before.at) * 1e6) : 0;
-        const diskBytes = diskUse(place.container.volume.root)?.usedBytes ?? 0;
-        const warning = usage.memoryBytes > settings.BERTH_MEMORY_WARN_BYTES;
-        if (warning && !place.warning)
-          log.warn("memory.warning", { userId: place.userId, usedBytes: usage.memoryBytes, warnBytes: settings.BERTH_MEMORY_WARN_BYTES });
-        change(place, { sample: { ...usage, cpuPercent: Math.max(0, cpuPercent), diskBytes, at }, warning });
-      }
-    },
-    /** Makes memory and engine agree: adopts our running containers, removes dead ones, notices the gone. */
-    async reconcile(): Promise<void> {
-      const listed = await engine.listContainers(ownLabel);
-      for (const item of listed) {
-        const userId = id.safeParse(item.labels["berth.user"]).data ?? "unknown";
-        if (placeOf(userId).container?.id === item.id && item.running) continue;
-        await locked(userId, () => adopt(placeOf(userId), item.id)).catch((error: unknown) =>
-          log.warn("adopt.failed", { userId, error: messageOf(error) }),
-        );
-      }
-      for (const place of places.values()) {
-        if (place.container === null || isRunning(place)) continue;
-        await locked(place.userId, async () => {
-          if (place.container === null || isRunning(place)) return;
-          log.warn("container.lost", { userId: place.userId, containerId: place.container.id });
-          await remove(place, "lost");
-          change(place, { reason: "The container ended unexpectedly; the next message starts a new one." });
-        }).catch((error: unknown) => log.warn("remove.failed", { userId: place.userId, error: messageOf(error) }));
-      }
-    },
-    view: (userId: string): Workspace => view(placeOf(userId), volumes),
-    views: () => [...places.values()].map((place) => ({ userId: place.userId, ...view(place, volumes) })),
-    count: () => [...places.values()].filter((place) => place.container !== null).length,
-  };
 
   /** Takes a container of ours that runs as it should; removes any other, a young one excepted: it may be in the making. */
-  async function adopt(place: Place, containerId: string): Promise<void> {
+  async #adopt(place: Place, containerId: string): Promise<void> {
     if (isRunning(place)) return;
+    const { context, engine, volumes, sockets, store } = this.#deps;
     const { userId } = place;
     const state = await engine.inspectContainer(containerId);
     if (!state) return;
     if (state.running && volumes.exists(userId) && seesVolume(state, await volumes.ensure(userId))) {
       await sockets.openUser(userId, store.agentsOf(userId));
-      await enter(place, state);
-      log.info("workspace.adopted", { userId, containerId });
-    } else if (!state.running || clock.now() - Date.parse(state.startedAt) > youngMs) {
+      await this.#enter(place, state);
+      context.log.info("workspace.adopted", { userId, containerId });
+    } else if (!state.running || context.clock.now() - Date.parse(state.startedAt) > youngMs) {
       await engine.removeContainer(containerId);
-      log.warn("orphan.removed", { userId, containerId });
+      context.log.warn("orphan.removed", { userId, containerId });
     }
   }
 
-  function view(place: Place, { limitBytes }: Volumes): Workspace {
-    const { sample, container } = place;
-    return {
-      status: place.status,
-      hostId,
-      containerId: container?.id ?? null,
-      memory: {
-        usedBytes: sample?.memoryBytes ?? 0,
-        limitBytes: settings.BERTH_MEMORY_BYTES,
-        warnBytes: settings.BERTH_MEMORY_WARN_BYTES,
-        warning: place.warning,
-      },
-      cpu: { percent: Math.round((sample?.cpuPercent ?? 0) * 10) / 10, cores: settings.BERTH_CPUS },
-      pids: { current: sample?.pids ?? 0, limit: settings.BERTH_PIDS },
-      disk: { usedBytes: sample?.diskBytes ?? 0, limitBytes },
-      connections: place.connections,
-      activeRuns: store.countActive(place.userId),
-      startedAt: place.startedAt,
-      sampledAt: sample ? new Date(clock.now() - (performance.now() - sample.at)).toISOString() : null,
-      reason: place.reason,
-    };
+  async #remove(place: Place, why: string): Promise<void> {
+    const { engine, sockets, context } = this.#deps;
+    this.#change(place, { status: "stopping" });
+    const found = place.container?.id ?? (await engine.inspectContainer(this.#nameOf(place.userId)))?.id;
+    if (found) await engine.removeContainer(found);
+    await sockets.closeUser(place.userId);
+    this.#change(place, { status: "absent", container: null, startedAt: null, sample: null, warning: false, reason: null });
+    context.log.info("workspace.removed", { userId: place.userId, why });
   }
 }
+
+const isRunning = (place: Place) => place.container !== null && isAlive(place.container.init);
 
 /** Adds the agents' lines in place: the container has the file mounted, so it must stay the same file. */
 async function writePasswd(file: string, agents: AgentRow[]): Promise<void> {
