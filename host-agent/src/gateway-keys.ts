@@ -45,6 +45,7 @@ export function createGatewayVerifier({ hostId, clock, log }: HostContext, ident
         algorithms: ["EdDSA"],
         issuer: identity.issuer,
         audience: hostId,
+        typ: "berth-call+jwt",
         requiredClaims: ["sub", "exp"],
         clockTolerance: 30,
         currentDate: new Date(clock.now()),
