@@ -166,7 +166,7 @@ describe("bad input", () => {
 
 describe("a bad setting", () => {
   const candidates = ["abc", "-1", "1e3", "0x10", "9".repeat(30), "ftp://host", "not an address", "x".repeat(101)];
-  const bad = Object.entries(variables).map(([name, schema]) => ({ name, values: candidates.filter((value) => !schema.safeParse(value).success).slice(0, 3) }));
+  const bad = Object.entries(variables).map(([name, schema]) => ({ name, values: candidates.filter((value) => !schema.safeParse(value).success).slice(0, 1) }));
   const rows: [string, string][] = [
     ...bad.flatMap(({ name, values }) => values.map((value): [string, string] => [name, value])),
     ["BERTH_PROT", "8080"],
