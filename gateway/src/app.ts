@@ -20,6 +20,7 @@ import { hostRoutes } from "./routes/hosts.ts";
 import { oidcRoutes } from "./routes/oidc.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { sessionRoutes } from "./routes/session.ts";
+import { triggerRoutes } from "./routes/triggers.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { workspaceRoutes } from "./routes/workspace.ts";
 
@@ -34,6 +35,7 @@ export function createApp(deps: Deps): Hono<AppEnv> {
     ...workspaceRoutes,
     ...agentRoutes,
     ...runRoutes(deps),
+    ...triggerRoutes,
     ...fileRoutes,
     ...connectRoutes,
     ...adminRoutes,
@@ -47,12 +49,10 @@ export function createApp(deps: Deps): Hono<AppEnv> {
     setHeaders(c);
     logCall(deps, c, startedAt);
   });
-  registerRoutes(
-    app,
-    [...contract, ...documentRoutes(contract), ...hostRoutes, ...firstPageRoutes],
-    deps,
-    { authenticator: createAuthenticator(deps, provider), limits: createLimits() },
-  );
+  registerRoutes(app, [...contract, ...documentRoutes(contract), ...hostRoutes, ...firstPageRoutes], deps, {
+    authenticator: createAuthenticator(deps, provider),
+    limits: createLimits(),
+  });
   app.notFound(
     async (c) =>
       (await serveDashboard(deps, c)) ?? problem(c, new AppError("not_found", "There is nothing at this address.")),

@@ -28,7 +28,7 @@ export async function readBytes(message: Request | Response, maxBytes: number): 
     if (length > maxBytes) return null;
     chunks.push(chunk);
   }
-  return joinChunks(chunks, length);
+  return joinBytes(chunks);
 }
 
 async function* streamOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -40,12 +40,13 @@ async function* streamOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8
   }
 }
 
-function joinChunks(chunks: Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
+/** One array of all the bytes. */
+export function joinBytes(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
   }
   return whole;
 }

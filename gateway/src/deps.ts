@@ -28,6 +28,8 @@ export interface Deps {
 export interface Bindings {
   /** The address of the connection's other end. */
   address?: string | undefined;
+  /** Lets work go on after the answer. */
+  waitUntil?: (work: Promise<unknown>) => void;
   /** Cuts the client's connection in the middle of an answer. */
   breakOff?: () => void;
   /** Opens the socket at the target and joins both ends; the answer is the target's own when it refuses. */

@@ -1,11 +1,13 @@
 /** The gateway's own signing keys: the first signs, all verify. Knows nothing of where they are kept. */
-import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from "jose";
+import { base64url, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from "jose";
 
 export interface Keyring {
   /** Id of the key that signs: the RFC 7638 thumbprint. */
   kid: string;
   privateKey: CryptoKey;
   publicKeys: ReadonlyMap<string, CryptoKey>;
+  /** AES-256-GCM keys by key id, each derived from that signing key: what the database holds sealed opens with them alone. */
+  sealingKeys: ReadonlyMap<string, CryptoKey>;
   /** The public halves, as `/.well-known/jwks.json` answers them. */
   jwks: { keys: JWK[] };
 }
@@ -26,13 +28,22 @@ export async function importKeyring(jwks: JWK[]): Promise<Keyring> {
       const kid = await calculateJwkThumbprint(jwk);
       const publicJwk: JWK = { kty: "OKP", crv: "Ed25519", x: jwk.x!, kid, alg: algorithm, use: "sig" };
       const publicKey = (await importJWK(publicJwk, algorithm)) as CryptoKey;
-      return { kid, publicJwk, publicKey };
+      return { kid, publicJwk, publicKey, sealingKey: await deriveSealingKey(jwk) };
     }),
   );
   return {
     kid: entries[0]!.kid,
     privateKey: (await importJWK(jwks[0]!, algorithm)) as CryptoKey,
     publicKeys: new Map(entries.map(({ kid, publicKey }) => [kid, publicKey])),
+    sealingKeys: new Map(entries.map(({ kid, sealingKey }) => [kid, sealingKey])),
     jwks: { keys: entries.map(({ publicJwk }) => publicJwk) },
   };
+}
+
+async function deriveSealingKey(jwk: JWK): Promise<CryptoKey> {
+  const secret = base64url.decode(jwk.d!) as Uint8Array<ArrayBuffer>;
+  const base = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveKey"]);
+  const info = new TextEncoder().encode("berth: secrets in the database");
+  const derivation = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info };
+  return crypto.subtle.deriveKey(derivation, base, { name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
 }

@@ -4,6 +4,7 @@ import type { Hono } from "hono";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import type { AppEnv } from "./deps.ts";
 import { refuseConnection, refuseRequest } from "./node-refusal.ts";
 import { serveUpgrades } from "./node-upgrade.ts";
@@ -16,10 +17,18 @@ export interface RunningServer {
 
 /** Listens and serves. Rejects when the address cannot be had. */
 export async function startServer(app: Hono<AppEnv>, host: string, port: number): Promise<RunningServer> {
+  const left = new Set<Promise<unknown>>();
   // A missing host is refused as every bad request is, not by Node with an empty body.
   const serverOptions = { shouldUpgradeCallback: isWebSocket, requireHostHeader: false };
   const fetch = (request: Request, { incoming, outgoing }: HttpBindings | Http2Bindings) =>
-    app.fetch(request, { address: incoming.socket.remoteAddress, breakOff: () => outgoing.destroy() });
+    app.fetch(request, {
+      address: incoming.socket.remoteAddress,
+      breakOff: () => outgoing.destroy(),
+      waitUntil: (work) => {
+        left.add(work);
+        void work.finally(() => left.delete(work));
+      },
+    });
   const server = createServer(serverOptions, getRequestListener(fetch, { errorHandler: refuseRequest }));
   server.on("clientError", refuseConnection);
   const sockets = serveUpgrades(server, app.fetch);
@@ -29,6 +38,7 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
     port: (server.address() as AddressInfo).port,
     async close(graceMs) {
       await Promise.all([closeServer(server, graceMs / 5), sockets.close(graceMs)]);
+      await Promise.race([Promise.all(left), delay(graceMs / 5)]);
     },
   };
 }

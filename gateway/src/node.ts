@@ -4,13 +4,15 @@ import { parseSettings, SettingsError, type Settings } from "@berth/shared/setti
 import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { createApp } from "./app.ts";
 import type { Deps } from "./deps.ts";
 import { startServer } from "./node-server.ts";
 import { loadAssets } from "./node-assets.ts";
-import { deleteOld } from "./retention.ts";
+import { releaseLeases } from "./pending.ts";
+import { tick } from "./tick.ts";
 
-const pruneMs = 3_600_000;
+const tickMs = 1000;
 const graceMs = 5000;
 
 export async function main(): Promise<void> {
@@ -40,6 +42,7 @@ async function run(settings: Settings): Promise<void> {
   const data = await openData(settings);
   const transport = createNodeTransport();
   const deps: Deps = { settings, ...data, transport, log, now: Date.now, startedAt: Date.now(), assets: loadAssets() };
+  await releaseLeases(deps);
   const server = await startServer(createApp(deps), settings.BERTH_LISTEN, settings.BERTH_PORT).catch(
     (error: unknown) => {
       throw explainListen(error, settings);
@@ -48,15 +51,14 @@ async function run(settings: Settings): Promise<void> {
   writeFileSync(join(dir, "gateway.pid"), `${process.pid}\n`);
   log.info("gateway.listening", { address: settings.BERTH_LISTEN, port: settings.BERTH_PORT, pid: process.pid });
 
-  const stopPruning = repeat(
-    pruneMs,
-    () => deleteOld(deps),
-    (error) => log.error("retention.failed", { error: messageOf(error) }),
+  const stopTicking = repeat(
+    tickMs,
+    () => tick(deps),
+    (error) => log.error("tick.failed", { error: messageOf(error) }),
   );
   await stopped;
   log.info("gateway.stopping");
-  stopPruning();
-  await server.close(graceMs);
+  await Promise.all([stopTicking(graceMs), server.close(graceMs)]);
   transport.close();
   data.close();
   rmSync(join(dir, "gateway.pid"), { force: true });
@@ -73,15 +75,26 @@ function explainListen(error: unknown, { BERTH_PORT: port, BERTH_LISTEN: host }:
   );
 }
 
-/** Runs the work now and then every `ms`, never twice at once; a failure is told and tried again. */
-function repeat(ms: number, work: () => Promise<void>, failed: (error: unknown) => void): () => void {
-  let timer: NodeJS.Timeout;
-  const turn = async () => {
-    await work().catch(failed);
-    timer = setTimeout(turn, ms);
+/**
+ * Runs the work now and then every `ms`, never twice at once; a failure is told and tried again. What comes back stops
+ * it, and waits for the turn in progress for `graceMs` at most.
+ */
+function repeat(
+  ms: number,
+  work: () => Promise<void>,
+  failed: (error: unknown) => void,
+): (graceMs: number) => Promise<void> {
+  const stop = new AbortController();
+  const turns = (async () => {
+    while (!stop.signal.aborted) {
+      await work().catch(failed);
+      await delay(ms, undefined, { signal: stop.signal }).catch(() => undefined);
+    }
+  })();
+  return async (graceMs) => {
+    stop.abort();
+    await Promise.race([turns, delay(graceMs)]);
   };
-  timer = setTimeout(turn, 0);
-  return () => clearTimeout(timer);
 }
 
 if (import.meta.main) await main();

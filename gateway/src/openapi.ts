@@ -3,9 +3,11 @@ import { problemSchema, statusOf, type ErrorCode } from "@berth/shared/errors";
 import { agentSchema, runSchema, workspaceSchema } from "@berth/shared/resources";
 import { z } from "zod";
 import { auditSchema } from "./audit.ts";
+import { deliverySchema } from "./deliveries.ts";
 import { hostSchema } from "./host-admin.ts";
 import type { Route } from "./route.ts";
 import { tokenSchema } from "./tokens.ts";
+import { triggerSchema } from "./triggers.ts";
 import { userSchema } from "./users.ts";
 
 type Json = Record<string, unknown>;
@@ -66,6 +68,8 @@ function createSchemaWriter(components: Json): SchemaWriter {
   names.add(tokenSchema, { id: "Token" });
   names.add(userSchema, { id: "User" });
   names.add(hostSchema, { id: "Host" });
+  names.add(triggerSchema, { id: "Trigger" });
+  names.add(deliverySchema, { id: "Delivery" });
   names.add(auditSchema, { id: "AuditEntry" });
   return (schema, io) => {
     const written: Json = z.toJSONSchema(z.object({ it: schema }), { metadata: names, io, unrepresentable: "any" });
@@ -93,7 +97,9 @@ function describeRoute(route: Route, toSchema: SchemaWriter): Operation {
     tags: [route.path.split("/")[route.path.startsWith("/v1/") ? 2 : 1]!],
     security: route.auth === "none" ? [] : [{ bearer: [] }, { session: [] }],
     ...(parameters.length > 0 && { parameters }),
-    ...(route.body && { requestBody: { required: true, content: jsonContent(toSchema(route.body, "input")) } }),
+    ...(route.body && {
+      requestBody: { required: route.isBodyOptional !== true, content: jsonContent(toSchema(route.body, "input")) },
+    }),
     ...(route.upload && { requestBody: { content: { [route.upload]: {} } } }),
     responses: describeResponses(route, toSchema),
   };

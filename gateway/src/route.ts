@@ -35,6 +35,8 @@ export interface RouteSpec<A extends Auth, P extends Schema, Q extends Schema, B
   params?: P;
   query?: Q;
   body?: B;
+  /** A call without a body counts as `{}`. */
+  isBodyOptional?: boolean;
   /** How often it may be called: by one credential, or without one from one address. */
   limit?: LimitName;
   /** Bytes of the body, 2 MiB without it. */
@@ -105,11 +107,14 @@ async function admit(
 
 async function parseInput(declared: Route, c: Context<AppEnv>) {
   const { params, query, body } = declared;
+  const isAbsent = declared.isBodyOptional === true && c.req.header("content-type") === undefined;
   const given = declared.path.endsWith("{path}") ? { ...c.req.param(), path: tailOf(c, declared.path) } : c.req.param();
   return {
     params: params && parseOr400(params, given, "path"),
     query: query && parseOr400(query, c.req.query(), "query"),
-    body: body && parseOr400(body, await readJson(c.req.raw, declared.bodyMaxBytes ?? bodyMaxBytes), "body"),
+    body:
+      body &&
+      parseOr400(body, isAbsent ? {} : await readJson(c.req.raw, declared.bodyMaxBytes ?? bodyMaxBytes), "body"),
   };
 }
 

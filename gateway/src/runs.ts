@@ -50,6 +50,13 @@ export async function getRun(db: Database, userId: string, runId: string): Promi
   return row.data;
 }
 
+/** Whether a host has the run; not so while it is pending, nor when it ended before any host took it. */
+export async function isOnHost(db: Database, run: Run): Promise<boolean> {
+  if (run.startedAt !== null) return true;
+  const [row] = await db.select({ hostId: runs.hostId }).from(runs).where(eq(runs.id, run.id));
+  return row?.hostId != null;
+}
+
 /** Prepares the one query before a run starts: the agent, the user's host, and the run of that id if there is one already. */
 export function prepareRunTarget(db: Database) {
   return db
@@ -71,6 +78,7 @@ export function prepareRunTarget(db: Database) {
 /**
  * The statement that applies runs of a host to the copy, any number at once. A run is taken when its user is placed on
  * that host and it is new, or newer by revision in the same epoch, or of another epoch; an ended run never goes back.
+ * A run that was pending here keeps the time of its arrival.
  */
 export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[]): SQL {
   return sql`
@@ -82,7 +90,7 @@ export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[
     join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     where true
     on conflict (id) do update set host_id = excluded.host_id, epoch = excluded.epoch, rev = excluded.rev,
-      status = excluded.status, data = excluded.data
+      status = excluded.status, data = json_set(excluded.data, '$.createdAt', runs.created_at)
     where runs.user_id = excluded.user_id and runs.agent_id = excluded.agent_id
       and (runs.host_id is null or runs.host_id = excluded.host_id)
       and (runs.epoch is not excluded.epoch or runs.rev < excluded.rev)

@@ -1,12 +1,23 @@
 /** What hosts call: join and report. Not part of the public contract. */
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
-import { gatewayAudience, joinAnswer, joinBody, reportAnswer, reportBody } from "@berth/shared/host-api";
+import {
+  gatewayAudience,
+  joinAnswer,
+  joinBody,
+  reportAnswer,
+  reportBody,
+  type ReportBody,
+} from "@berth/shared/host-api";
+import { isEnded } from "@berth/shared/resources";
 import { eq } from "drizzle-orm";
+import type { Context } from "hono";
 import { z } from "zod";
 import { audit, sourceOf } from "../audit.ts";
-import type { Deps } from "../deps.ts";
+import { runAfterAnswer } from "../background.ts";
+import type { AppEnv, Deps } from "../deps.ts";
 import { joinHost, refusalOf } from "../join-host.ts";
 import { claimedHostId, unauthenticated, verifyHostJwt } from "../jwt.ts";
+import { startPending, wakePending } from "../pending.ts";
 import { answerReport, applyReport, noteRefusal } from "../reports.ts";
 import { route } from "../route.ts";
 import { readJson } from "../body.ts";
@@ -63,10 +74,21 @@ export const hostRoutes = [
       }
       const report = parseOr400(reportBody, body, "body");
       await applyReport(deps, host.id, report);
+      wakeWaiting(deps, c, report);
       return answerReport(deps, host.id);
     },
   }),
 ];
+
+/** An ended run leaves room for one that waits. */
+function wakeWaiting(deps: Deps, c: Context<AppEnv>, { runs }: ReportBody): void {
+  const userIds = [...new Set(runs.filter((run) => isEnded(run.status)).map((run) => run.userId))];
+  if (userIds.length === 0) return;
+  runAfterAnswer(c, deps, "start pending", async () => {
+    await wakePending(deps, userIds);
+    await Promise.all(userIds.map((userId) => startPending(deps, userId)));
+  });
+}
 
 async function authenticateHost({ db, now }: Deps, request: Request) {
   const jwt = /^Bearer ([\w.-]+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? "";

@@ -10,8 +10,10 @@ import { callHost, callHostJson, longDeadlineMs } from "../host-call.ts";
 import { findHostOfUser, type HostTarget } from "../hosts.ts";
 import { pageSchema } from "../page.ts";
 import { passThrough } from "../pass-through.ts";
+import { endedEvents, streamPending } from "../pending-events.ts";
+import { cancelPending } from "../pending.ts";
 import { route, type Route } from "../route.ts";
-import { getRun, listRuns, prepareRunTarget, runsQuery } from "../runs.ts";
+import { getRun, isOnHost, listRuns, prepareRunTarget, runsQuery } from "../runs.ts";
 import { applyRunAnswer, startRun } from "../start-run.ts";
 
 const params = z.object({ id });
@@ -79,6 +81,7 @@ const readRoutes = [
     run: async ({ deps, caller, params }) => {
       const run = await getRun(deps.db, caller.user.id, params.id);
       if (isEnded(run.status)) throw new AppError("conflict", "The run has ended already.", { runId: run.id });
+      if (run.status === "pending") return cancelPending(deps, caller, run.id);
       const host = await hostOfRun(deps, caller);
       const call = { method: "POST", path: `/v1/runs/${run.id}/cancel`, deadlineMs: longDeadlineMs } as const;
       return applyRunAnswer(deps, host, await callHostJson(deps, host, caller, call, runAnswer));
@@ -94,13 +97,27 @@ const readRoutes = [
     status: 200,
     media: "text/event-stream",
     errors: ["not_found", "host_unavailable"],
-    run: async ({ deps, c, caller, params, query }) => {
+    run: async ({ deps, c, authenticator, source, caller, params, query }) => {
       const last = c.req.header("last-event-id");
       const resumed = last
         ? parseOr400(z.object({ "Last-Event-ID": offset }), { "Last-Event-ID": last }, "header")
         : null;
       const after = resumed?.["Last-Event-ID"] ?? query.after ?? 0;
-      return readThrough(deps, c, caller, `${params.id}/events?after=${after}`);
+      const path = `${params.id}/events?after=${after}`;
+      const load = async () => {
+        await authenticator.fromRequest(c.req.raw, source.address);
+        return getRun(deps.db, caller.user.id, params.id);
+      };
+      const run = await load();
+      if (await isOnHost(deps.db, run)) return readThrough(deps, c, caller, path);
+      if (isEnded(run.status)) return new Response(endedEvents(run), { headers: eventHeaders });
+      const openHost = async () => {
+        const call = { method: "GET", path: `/v1/runs/${path}` } as const;
+        return (await callHost(deps, await hostOfRun(deps, caller), caller, call)).body!;
+      };
+      const body =
+        c.req.method === "HEAD" ? null : passThrough(streamPending(run, { load, openHost }), c.env?.breakOff);
+      return new Response(body, { headers: eventHeaders });
     },
   }),
   route({
@@ -112,13 +129,18 @@ const readRoutes = [
     status: 200,
     media: "text/plain",
     errors: ["not_found", "host_unavailable"],
-    run: async ({ deps, c, caller, params }) => readThrough(deps, c, caller, `${params.id}/stderr`),
+    run: async ({ deps, c, caller, params }) => {
+      const run = await getRun(deps.db, caller.user.id, params.id);
+      if (!(await isOnHost(deps.db, run))) return c.text("");
+      return readThrough(deps, c, caller, `${params.id}/stderr`);
+    },
   }),
 ];
 
-/** What the host has at `/v1/runs/` + `path`, whose first part is the run's id, byte by byte as it comes. */
+const eventHeaders = { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" };
+
+/** What the host has at `/v1/runs/` + `path`, byte by byte as it comes. */
 async function readThrough(deps: Deps, c: Context<AppEnv>, caller: Caller, path: string): Promise<Response> {
-  await getRun(deps.db, caller.user.id, path.split("/")[0]!);
   const host = await hostOfRun(deps, caller);
   const call = { method: "GET", path: `/v1/runs/${path}`, signal: c.req.raw.signal } as const;
   const { status, headers, body } = await callHost(deps, host, caller, call);

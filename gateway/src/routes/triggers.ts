@@ -1,0 +1,181 @@
+/** Triggers and their deliveries, and `POST /hooks/:triggerId`, where senders deliver. */
+import { AppError } from "@berth/shared/errors";
+import { id } from "@berth/shared/resources";
+import type { Context } from "hono";
+import { z } from "zod";
+import { runAfterAnswer } from "../background.ts";
+import { readBytes } from "../body.ts";
+import {
+  acceptDelivery,
+  acceptedSchema,
+  deliverySchema,
+  listDeliveries,
+  replayDelivery,
+  templateHeaders,
+} from "../deliveries.ts";
+import type { AppEnv, Deps } from "../deps.ts";
+import { pageQuery, pageSchema } from "../page.ts";
+import { startPending } from "../pending.ts";
+import { route } from "../route.ts";
+import {
+  createTrigger,
+  createTriggerBody,
+  deleteTrigger,
+  getTrigger,
+  listTriggers,
+  openTrigger,
+  rotateBody,
+  rotateSecret,
+  triggerSchema,
+  triggerWithSecretSchema,
+  updateTrigger,
+  updateTriggerBody,
+} from "../triggers.ts";
+import { verifyWebhook } from "../webhook-schemes.ts";
+
+const params = z.object({ id });
+const payloadMaxBytes = 262_144;
+
+const agentTriggerRoutes = [
+  route({
+    method: "GET",
+    path: "/v1/agents/{id}/triggers",
+    summary: "The agent's triggers, oldest first",
+    auth: "user",
+    params,
+    query: pageQuery,
+    status: 200,
+    answer: pageSchema(triggerSchema),
+    errors: ["not_found"],
+    run: async ({ deps, caller, params, query }) => listTriggers(deps, caller.user.id, params.id, query),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/agents/{id}/triggers",
+    summary: "Create a trigger; url and secret go to the sender, the secret is shown once",
+    auth: "user",
+    params,
+    body: createTriggerBody,
+    status: 201,
+    answer: triggerWithSecretSchema,
+    errors: ["not_found", "conflict"],
+    run: async ({ deps, source, caller, params, body }) => createTrigger(deps, caller.user.id, params.id, body, source),
+  }),
+];
+
+const triggerOwnRoutes = [
+  route({
+    method: "GET",
+    path: "/v1/triggers/{id}",
+    summary: "One trigger",
+    auth: "user",
+    params,
+    status: 200,
+    answer: triggerSchema,
+    errors: ["not_found"],
+    run: async ({ deps, caller, params }) => getTrigger(deps, caller.user.id, params.id),
+  }),
+  route({
+    method: "PATCH",
+    path: "/v1/triggers/{id}",
+    summary: "Change name or template; deliveries and replays from now on see it",
+    auth: "user",
+    params,
+    body: updateTriggerBody,
+    status: 200,
+    answer: triggerSchema,
+    errors: ["not_found"],
+    run: async ({ deps, caller, params, body }) => updateTrigger(deps, caller.user.id, params.id, body),
+  }),
+  route({
+    method: "DELETE",
+    path: "/v1/triggers/{id}",
+    summary: "Delete a trigger and its deliveries; runs that still wait are cancelled",
+    auth: "user",
+    params,
+    status: 204,
+    errors: ["not_found"],
+    run: async ({ deps, source, caller, params }) => deleteTrigger(deps, caller.user.id, params.id, source),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/triggers/{id}/rotate",
+    summary: "A new secret, shown once; the one before ends at once, or after graceSeconds",
+    auth: "user",
+    params,
+    body: rotateBody,
+    isBodyOptional: true,
+    status: 200,
+    answer: triggerWithSecretSchema,
+    errors: ["not_found"],
+    run: async ({ deps, source, caller, params, body }) =>
+      rotateSecret(deps, caller.user.id, params.id, body.graceSeconds, source),
+  }),
+];
+
+const deliveryRoutes = [
+  route({
+    method: "GET",
+    path: "/v1/triggers/{id}/deliveries",
+    summary: "What came in and what became of it, newest first",
+    auth: "user",
+    params,
+    query: pageQuery,
+    status: 200,
+    answer: pageSchema(deliverySchema),
+    errors: ["not_found"],
+    run: async ({ deps, caller, params, query }) => listDeliveries(deps, caller.user.id, params.id, query),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/deliveries/{id}/replay",
+    summary: "Take a delivery once more: a new delivery and a new run, by the template as it is now",
+    auth: "user",
+    params,
+    status: 202,
+    answer: deliverySchema,
+    errors: ["not_found", "rate_limited"],
+    run: async ({ deps, c, source, caller, params }) => {
+      const delivery = await replayDelivery(deps, caller.user.id, params.id, source);
+      runAfterAnswer(c, deps, "start pending", () => startPending(deps, caller.user.id));
+      return delivery;
+    },
+  }),
+];
+
+const hookRoute = route({
+  method: "POST",
+  path: "/hooks/{id}",
+  summary:
+    "Deliver a webhook, with any body up to 256 KiB: 202 once it is stored, 200 when the same delivery id came before",
+  auth: "none",
+  limit: "hooks",
+  params,
+  status: 202,
+  answer: acceptedSchema,
+  errors: ["unauthenticated", "not_found", "payload_too_large", "rate_limited"],
+  run: async ({ deps, c, params }) => takeWebhook(deps, c, params.id),
+});
+
+export const triggerRoutes = [...agentTriggerRoutes, ...triggerOwnRoutes, ...deliveryRoutes, hookRoute];
+
+async function takeWebhook(deps: Deps, c: Context<AppEnv>, triggerId: string): Promise<Response> {
+  const body = await readBytes(c.req.raw, payloadMaxBytes);
+  if (!body) throw new AppError("payload_too_large", "The payload is over 256 KiB.");
+  const trigger = await openTrigger(deps, triggerId);
+  const headers = c.req.raw.headers;
+  const genuine = await verifyWebhook(trigger.scheme, trigger.secrets, { headers, body }, deps.now());
+  if (!genuine)
+    throw new AppError("unauthenticated", "The signature or secret does not fit this trigger, or is too old.");
+  const contentType = headers.get("content-type");
+  const incoming = {
+    externalId: genuine.externalId,
+    replayOf: null,
+    contentType,
+    headers: templateHeaders(headers),
+    body,
+  };
+  const { deliveryId, runId, isRepeated } = await acceptDelivery(deps, trigger, incoming);
+  if (!isRepeated && runId !== null) runAfterAnswer(c, deps, "start pending", () => startPending(deps, trigger.userId));
+  return c.json({ deliveryId, runId }, isRepeated ? 200 : 202);
+}

@@ -1,0 +1,101 @@
+import { describe, expect, test } from "vitest";
+import { checkTemplate, renderPrompt } from "./template.ts";
+
+const view = {
+  payload: {
+    text: `<b>"it's"</b> & more`,
+    zero: 0,
+    no: false,
+    nothing: null,
+    items: [{ name: "a" }, { name: "b" }],
+    words: ["x", "y"],
+    deep: { one: { two: "three" } },
+    empty: [],
+    "odd key-1": "odd",
+  },
+  headers: { "x-github-event": "push" },
+  trigger: { name: "mine" },
+};
+const render = (text: string, over: Record<string, unknown> = view) => renderPrompt(text, over);
+
+describe("rendering", () => {
+  test.each([
+    ["{{payload.text}}", `<b>"it's"</b> & more`],
+    ["{{{payload.text}}}{{& payload.zero}}", `<b>"it's"</b> & more0`],
+    ["{{headers.x-github-event}} {{trigger.name}} {{payload.deep.one.two}}", "push mine three"],
+    ["{{payload.missing}}{{payload.nothing}}{{missing.at.all}}.", "."],
+    ["{{#payload.items}}{{name}},{{/payload.items}}", "a,b,"],
+    ["{{#payload.words}}{{.}} {{/payload.words}}", "x y "],
+    ["{{payload.items.1.name}} {{payload.items.length}}", "b 2"],
+    ["{{#payload.deep}}{{one.two}} {{trigger.name}}{{/payload.deep}}", "three mine"],
+    [
+      "{{^payload.empty}}none{{/payload.empty}}{{#payload.no}}yes{{/payload.no}}{{^payload.no}}no{{/payload.no}}",
+      "noneno",
+    ],
+    ["{{payload.deep}} {{payload.words}} {{payload.no}}", '{"one":{"two":"three"}} ["x","y"] false'],
+    ["{{! a remark }}{{payload.odd key-1}}", "odd"],
+    ["{{=<% %>=}}<% trigger.name %> {{text}}", "mine {{text}}"],
+    ["a\n{{#payload.deep}}\nb\n{{/payload.deep}}\nc", "a\nb\nc"],
+    ["{{payload.text}}", ""],
+  ])("%j gives %j", (text, prompt) => {
+    expect(render(text, prompt === "" ? { payload: "text" } : view)).toEqual({ prompt });
+  });
+
+  test.each([
+    "{{payload.constructor}}",
+    "{{payload.constructor.constructor}}",
+    "{{payload.__proto__}}{{__proto__}}{{constructor.name}}",
+    "{{payload.items.push}}{{payload.text.length}}{{payload.text.constructor}}",
+    "{{#payload.constructor.constructor}}return process{{/payload.constructor.constructor}}",
+    "{{#payload.items.map}}x{{/payload.items.map}}",
+    "{{toString}}{{hasOwnProperty}}",
+  ])("%s reaches nothing", (text) => {
+    expect(render(text)).toEqual({ prompt: "" });
+  });
+
+  test("what no prompt may contain becomes U+FFFD", () => {
+    expect(render("{{payload}}", { payload: "a\0b\ud800c" })).toEqual({ prompt: "a\ufffdb\ufffdc" });
+  });
+
+  test("a prompt of 1 MiB is whole and a byte more is said", () => {
+    expect(render("{{payload}}", { payload: "é".repeat(524_288) })).toEqual({ prompt: "é".repeat(524_288) });
+    expect(render("{{payload}}x", { payload: "é".repeat(524_288) })).toHaveProperty("problem");
+  });
+
+  test("sections that multiply end soon", () => {
+    const payload = Array.from({ length: 1000 }, () => 1);
+    const started = performance.now();
+    expect(
+      render("{{#payload}}{{#payload}}{{#payload}}{{/payload}}{{/payload}}{{/payload}}", { payload }),
+    ).toHaveProperty("problem");
+    expect(render("{{#payload}}{{#payload}}{{payload}}{{/payload}}{{/payload}}", { payload })).toHaveProperty(
+      "problem",
+    );
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+
+  test("a payload nested deeper than the stack is said", () => {
+    const payload: unknown = JSON.parse("[".repeat(100_000) + "]".repeat(100_000));
+    expect(render("{{payload}}", { payload })).toHaveProperty("problem");
+    expect(render("fine", { payload })).toEqual({ prompt: "fine" });
+  });
+});
+
+describe("checking", () => {
+  test.each([
+    ["{{payload", "at 9"],
+    ["{{#a}}x", "at 7"],
+    ["x{{/a}}", "at 1"],
+    ["{{#a}}{{/b}}", "at 6"],
+    ["{{> other}}", "partials"],
+    ["{{#a}}{{> other}}{{/a}}", "partials"],
+  ])("%s is refused: %s", (text, reason) => {
+    expect(() => checkTemplate(text)).toThrow(reason);
+  });
+
+  test("the longest template that is mostly white space is checked soon", () => {
+    const started = performance.now();
+    expect(() => checkTemplate(`{{${" ".repeat(16_380)}`)).toThrow();
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+});
