@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { connectEngine, type ContainerSpec } from "../host-agent/src/docker.ts";
-import { openVolumes } from "../host-agent/src/volume.ts";
+import { Volumes } from "../host-agent/src/volume.ts";
 import { paths } from "../host-agent/src/workspace.ts";
 import type { Client } from "../e2e/client.ts";
 import { engine, startBerth } from "../e2e/harness.ts";
@@ -36,7 +36,7 @@ async function start(client: Client): Promise<number> {
 /** Create and start with the same image, limits and mounts, by the same client of the engine. */
 async function prepareBare(): Promise<() => Promise<number>> {
   const calls = await connectEngine(undefined);
-  const volume = await openVolumes(berth.hostDir, 2 ** 30).ensure("bare");
+  const volume = await new Volumes(berth.hostDir, 2 ** 30).ensure("bare");
   const sockets = join(berth.hostDir, "bare-run");
   mkdirSync(sockets);
   const spec: ContainerSpec = {

@@ -11,17 +11,19 @@ import { startHostAgent } from "../host-agent/src/host-agent.ts";
 const [call, when] = process.env["CRASH_AT"]!.split(":");
 
 function crashing(engine: Engine): Engine {
-  const real = engine[call as keyof Engine] as (...args: unknown[]) => Promise<unknown>;
   const crash = () => process.kill(process.pid, "SIGKILL");
-  return {
-    ...engine,
-    [call!]: async (...args: unknown[]) => {
-      if (when === "before") crash();
-      const answer = await real(...args);
-      if (when === "after") crash();
-      return answer;
+  return new Proxy(engine, {
+    get(target, name) {
+      const real = (target[name as keyof Engine] as (...args: unknown[]) => Promise<unknown>).bind(target);
+      if (name !== call) return real;
+      return async (...args: unknown[]) => {
+        if (when === "before") crash();
+        const answer = await real(...args);
+        if (when === "after") crash();
+        return answer;
+      };
     },
-  };
+  });
 }
 
 const settings = parseSettings(process.env);

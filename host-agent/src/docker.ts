@@ -44,143 +44,159 @@ export interface EngineEvent {
   containerId: string;
 }
 
-/** Lowest engine API this works with (Docker 20.10). */
-export const minimumApi = 1.41;
+/** Lowest engine API 1.x this works with (Docker 20.10), and the newest it was tried with. */
+const minimumMinor = 41;
+const newestTriedMinor = 47;
 /**
  * On a terminal the engine detaches at a sequence of keys, Ctrl-P Ctrl-Q unless told otherwise, and holds back what may
  * begin it. It cannot be switched off: so one that nobody types, begun by a key whose second stroke brings the first.
  */
 const detachKeys = ["\\", "^", "_", "]", "_", "\\", "^", "]", "\\", "_", "^", "_"].map((key) => `ctrl-${key}`).join();
-const newestTriedApi = 1.47;
-
-export type Engine = Awaited<ReturnType<typeof connectEngine>>;
 
 /** Connects to the engine named by `DOCKER_HOST` (a Unix socket; default the local one) and settles the API version. */
-export async function connectEngine(dockerHost: string | undefined) {
+export async function connectEngine(dockerHost: string | undefined): Promise<Engine> {
   const socketPath = (dockerHost ?? "unix:///var/run/docker.sock").replace(/^unix:\/\//, "");
   const probe = new Docker({ socketPath });
-  const version = (await within(10_000, "version", () => probe.version())) as {
-    ApiVersion: string;
-    MinAPIVersion: string;
-  };
-  const api = Math.min(Number(version.ApiVersion.slice(2)), Number(String(newestTriedApi).slice(2)));
-  if (Number(version.ApiVersion.slice(2)) < Number(String(minimumApi).slice(2)))
-    throw new Error(`the Docker engine speaks API ${version.ApiVersion} and Berth needs ${minimumApi}: install Docker 20.10 or later`);
-  const docker = new Docker({ socketPath, version: `v1.${api}` });
+  const { ApiVersion: spoken } = (await within(10_000, "version", () => probe.version())) as { ApiVersion: string };
+  const minor = Number(spoken.split(".")[1]);
+  if (minor < minimumMinor)
+    throw new Error(`the Docker engine speaks API ${spoken} and Berth needs 1.${minimumMinor}: install Docker 20.10 or later`);
+  return new Engine(new Docker({ socketPath, version: `v1.${Math.min(minor, newestTriedMinor)}` }));
+}
 
-  return {
-    async createContainer(spec: ContainerSpec): Promise<string> {
-      const created = await within(60_000, "create", (abortSignal) =>
-        docker.createContainer({ ...toCreate(spec), abortSignal } as Docker.ContainerCreateOptions),
-      );
-      return created.id;
-    },
-    /** Starting a running container is fine. */
-    startContainer: (id: string) =>
-      within(60_000, "start", (abortSignal) => docker.getContainer(id).start({ abortSignal })).catch(unless(304)),
-    /** By id or name; null if there is none. */
-    async inspectContainer(idOrName: string): Promise<ContainerState | null> {
-      const found = await within(15_000, "inspect", (abortSignal) =>
-        docker.getContainer(idOrName).inspect({ abortSignal } as object),
-      ).catch(unless(404));
-      if (!found) return null;
-      return {
-        id: found.Id,
-        running: found.State.Running && !found.State.Dead,
-        pid: found.State.Running ? found.State.Pid : 0,
-        startedAt: found.State.StartedAt,
-        labels: found.Config.Labels ?? {},
-      };
-    },
-    /** Ends and removes it at once; one that is gone already, or is being removed, is fine. */
-    removeContainer: (id: string) =>
-      within(60_000, "remove", (abortSignal) =>
-        docker.getContainer(id).remove({ force: true, v: true, abortSignal }),
-      ).catch(unless(404, 409)),
-    async listContainers(label: string): Promise<{ id: string; running: boolean; labels: Record<string, string> }[]> {
-      const list = await within(30_000, "list", (abortSignal) =>
-        docker.listContainers({ all: true, filters: { label: [label] }, abortSignal } as Docker.ContainerListOptions),
-      );
-      return list.map((item) => ({ id: item.Id, running: item.State === "running", labels: item.Labels }));
-    },
-    async imageExists(name: string): Promise<boolean> {
-      return (await within(15_000, "image", () => docker.getImage(name).inspect()).catch(unless(404))) !== undefined;
-    },
-    /** Null if the container is gone or not running. */
-    async createExec(containerId: string, spec: ExecSpec): Promise<string | null> {
-      const exec = await within(30_000, "exec create", (abortSignal) =>
-        docker.getContainer(containerId).exec({
-          Cmd: spec.command,
-          Env: spec.env,
-          User: `${spec.uid}:${spec.gid}`,
-          WorkingDir: spec.workingDir,
-          AttachStdin: spec.attach !== undefined,
-          AttachStdout: spec.attach !== undefined,
-          AttachStderr: spec.attach !== undefined,
-          Tty: spec.attach === "terminal",
-          DetachKeys: detachKeys,
-          abortSignal,
-        }),
-      ).catch(unless(404, 409));
-      return exec?.id ?? null;
-    },
-    /** Starts it detached, once: "already" if it was started before, "gone" if the engine does not know it. */
-    async startExec(execId: string): Promise<"started" | "already" | "gone"> {
-      try {
-        const answer = (await within(60_000, "exec start", (abortSignal) =>
-          docker.getExec(execId).start({ Detach: true, abortSignal } as Docker.ExecStartOptions),
-        )) as unknown as { resume(): void };
-        answer.resume(); // an answer that nobody reads keeps a descriptor open here and in the engine
-        return "started";
-      } catch (error) {
-        if (statusOf(error) === 409) return "already";
-        if (statusOf(error) === 404) return "gone";
-        throw error;
+/** The engine's API as far as Berth needs it. It holds no connection that would have to be closed. */
+export class Engine {
+  readonly #docker: Docker;
+
+  constructor(docker: Docker) {
+    this.#docker = docker;
+  }
+
+  async createContainer(spec: ContainerSpec): Promise<string> {
+    const created = await within(60_000, "create", (abortSignal) =>
+      this.#docker.createContainer({ ...toCreate(spec), abortSignal } as Docker.ContainerCreateOptions),
+    );
+    return created.id;
+  }
+
+  /** Starting a running container is fine. */
+  async startContainer(id: string): Promise<void> {
+    await within(60_000, "start", (abortSignal) => this.#docker.getContainer(id).start({ abortSignal })).catch(unless(304));
+  }
+
+  /** By id or name; null if there is none. */
+  async inspectContainer(idOrName: string): Promise<ContainerState | null> {
+    const found = await within(15_000, "inspect", (abortSignal) =>
+      this.#docker.getContainer(idOrName).inspect({ abortSignal } as object),
+    ).catch(unless(404));
+    if (!found) return null;
+    return {
+      id: found.Id,
+      running: found.State.Running && !found.State.Dead,
+      pid: found.State.Running ? found.State.Pid : 0,
+      startedAt: found.State.StartedAt,
+      labels: found.Config.Labels ?? {},
+    };
+  }
+
+  /** Ends and removes it at once; one that is gone already, or is being removed, is fine. */
+  async removeContainer(id: string): Promise<void> {
+    await within(60_000, "remove", (abortSignal) =>
+      this.#docker.getContainer(id).remove({ force: true, v: true, abortSignal }),
+    ).catch(unless(404, 409));
+  }
+
+  async listContainers(label: string): Promise<{ id: string; running: boolean; labels: Record<string, string> }[]> {
+    const list = await within(30_000, "list", (abortSignal) =>
+      this.#docker.listContainers({ all: true, filters: { label: [label] }, abortSignal } as Docker.ContainerListOptions),
+    );
+    return list.map((item) => ({ id: item.Id, running: item.State === "running", labels: item.Labels }));
+  }
+
+  async imageExists(name: string): Promise<boolean> {
+    return (await within(15_000, "image", () => this.#docker.getImage(name).inspect()).catch(unless(404))) !== undefined;
+  }
+
+  /** Null if the container is gone or not running. */
+  async createExec(containerId: string, spec: ExecSpec): Promise<string | null> {
+    const exec = await within(30_000, "exec create", (abortSignal) =>
+      this.#docker.getContainer(containerId).exec({
+        Cmd: spec.command,
+        Env: spec.env,
+        User: `${spec.uid}:${spec.gid}`,
+        WorkingDir: spec.workingDir,
+        AttachStdin: spec.attach !== undefined,
+        AttachStdout: spec.attach !== undefined,
+        AttachStderr: spec.attach !== undefined,
+        Tty: spec.attach === "terminal",
+        DetachKeys: detachKeys,
+        abortSignal,
+      }),
+    ).catch(unless(404, 409));
+    return exec?.id ?? null;
+  }
+
+  /** Starts it detached, once: "already" if it was started before, "gone" if the engine does not know it. */
+  async startExec(execId: string): Promise<"started" | "already" | "gone"> {
+    try {
+      const answer = (await within(60_000, "exec start", (abortSignal) =>
+        this.#docker.getExec(execId).start({ Detach: true, abortSignal } as Docker.ExecStartOptions),
+      )) as unknown as { resume(): void };
+      answer.resume(); // an answer that nobody reads keeps a descriptor open here and in the engine
+      return "started";
+    } catch (error) {
+      if (statusOf(error) === 409) return "already";
+      if (statusOf(error) === 404) return "gone";
+      throw error;
+    }
+  }
+
+  /**
+   * Starts it attached: what is written goes to its standard input, what is read comes from its output (in frames
+   * unless on a terminal). Whoever has it reads or destroys it. Null if the engine does not know it.
+   */
+  async attachExec(execId: string, attach: "terminal" | "streams"): Promise<Duplex | null> {
+    const start = this.#docker.getExec(execId).start({ hijack: true, stdin: true, Tty: attach === "terminal" });
+    const stream = await within(60_000, "exec attach", () => start).catch((error: unknown) => {
+      // An answer that comes after all must not stay open.
+      start.then((late) => late.destroy(), () => undefined);
+      return unless(404)(error);
+    });
+    // A connection that breaks is told to readers and writers; without a listener it would end this process.
+    stream?.on("error", () => undefined);
+    return stream ?? null;
+  }
+
+  /** Sets the size of its terminal; one that has ended meanwhile is fine. */
+  async resizeExec(execId: string, { cols, rows }: { cols: number; rows: number }): Promise<void> {
+    await within(15_000, "exec resize", (abortSignal) => this.#docker.getExec(execId).resize({ w: cols, h: rows, abortSignal })).catch(
+      unless(404, 409, 500),
+    );
+  }
+
+  async inspectExec(execId: string): Promise<ExecState | null> {
+    const found = await within(15_000, "exec inspect", (abortSignal) =>
+      this.#docker.getExec(execId).inspect({ abortSignal } as object),
+    ).catch(unless(404));
+    return found ? { running: found.Running, exitCode: found.ExitCode ?? null, pid: found.Pid ?? 0 } : null;
+  }
+
+  /** Calls `onEvent` for events of containers with the label until the signal ends it; rejects when the stream breaks. */
+  async watchEvents(label: string, signal: AbortSignal, onEvent: (event: EngineEvent) => void): Promise<void> {
+    const filters = { type: ["container"], label: [label], event: ["die", "destroy", "oom", "start"] };
+    const stream = await this.#docker.getEvents({ filters: JSON.stringify(filters) as unknown as object, abortSignal: signal } as object);
+    stream.setEncoding("utf8");
+    let rest = "";
+    for await (const chunk of stream) {
+      const lines = (rest + String(chunk)).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines.filter(Boolean)) {
+        const event = JSON.parse(line) as { Action?: string; id?: string; Actor?: { ID?: string } };
+        onEvent({ action: event.Action ?? "", containerId: event.Actor?.ID ?? event.id ?? "" });
       }
-    },
-    /**
-     * Starts it attached: what is written goes to its standard input, what is read comes from its output (in frames
-     * unless on a terminal). Whoever has it reads or destroys it. Null if the engine does not know it.
-     */
-    async attachExec(execId: string, attach: "terminal" | "streams"): Promise<Duplex | null> {
-      const start = docker.getExec(execId).start({ hijack: true, stdin: true, Tty: attach === "terminal" });
-      const stream = await within(60_000, "exec attach", () => start).catch((error: unknown) => {
-        // An answer that comes after all must not stay open.
-        start.then((late) => late.destroy(), () => undefined);
-        return unless(404)(error);
-      });
-      // A connection that breaks is told to readers and writers; without a listener it would end this process.
-      stream?.on("error", () => undefined);
-      return stream ?? null;
-    },
-    /** Sets the size of its terminal; one that has ended meanwhile is fine. */
-    resizeExec: (execId: string, { cols, rows }: { cols: number; rows: number }) =>
-      within(15_000, "exec resize", (abortSignal) => docker.getExec(execId).resize({ w: cols, h: rows, abortSignal })).catch(
-        unless(404, 409, 500),
-      ),
-    async inspectExec(execId: string): Promise<ExecState | null> {
-      const found = await within(15_000, "exec inspect", (abortSignal) =>
-        docker.getExec(execId).inspect({ abortSignal } as object),
-      ).catch(unless(404));
-      return found ? { running: found.Running, exitCode: found.ExitCode ?? null, pid: found.Pid ?? 0 } : null;
-    },
-    /** Calls `onEvent` for events of containers with the label until the signal ends it; rejects when the stream breaks. */
-    async watchEvents(label: string, signal: AbortSignal, onEvent: (event: EngineEvent) => void): Promise<void> {
-      const filters = { type: ["container"], label: [label], event: ["die", "destroy", "oom", "start"] };
-      const stream = await docker.getEvents({ filters: JSON.stringify(filters) as unknown as object, abortSignal: signal } as object);
-      stream.setEncoding("utf8");
-      let rest = "";
-      for await (const chunk of stream) {
-        const lines = (rest + String(chunk)).split("\n");
-        rest = lines.pop() ?? "";
-        for (const line of lines.filter(Boolean)) {
-          const event = JSON.parse(line) as { Action?: string; id?: string; Actor?: { ID?: string } };
-          onEvent({ action: event.Action ?? "", containerId: event.Actor?.ID ?? event.id ?? "" });
-        }
-      }
-      throw new Error("the engine ended the event stream");
-    },
-  };
+    }
+    throw new Error("the engine ended the event stream");
+  }
 }
 
 /** One shape for every workspace: nothing but its mounts, a small /tmp and the limits. */

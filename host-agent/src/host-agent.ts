@@ -29,7 +29,7 @@ import { openSockets } from "./sockets.ts";
 import { Store } from "./store.ts";
 import { createStreams } from "./streams.ts";
 import { createTerminals } from "./terminal.ts";
-import { openVolumes } from "./volume.ts";
+import { Volumes } from "./volume.ts";
 import { Workspaces } from "./workspace.ts";
 
 /** What a test may replace: how names are resolved and dialled by the egress proxy, and the engine. */
@@ -57,7 +57,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
   const identity = await openIdentity(settings, dataDir, log, closing.signal);
   const context: HostContext = { hostId: identity.hostId, settings, dataDir, clock: createClock(), log, bus: createBus() };
   const store = new Store(join(dataDir, "host.db"), context.clock.now);
-  const volumes = openVolumes(dataDir, settings.BERTH_DISK_BYTES);
+  const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES);
   if (store.isNew) store.reserveUids((await volumes.highestUid()) + 1);
 
   const upstream = await openModel(settings);

@@ -34,23 +34,88 @@ export interface RunFiles {
   instructions: string | null;
 }
 
-/** Opens volumes below `dataDir`; `limitBytes` is the size of a new one. */
-export function openVolumes(dataDir: string, limitBytes: number) {
-  const opened = new Map<string, Promise<Volume>>();
-  const unmounting = new Map<string, Promise<unknown>>();
-  const askedAt = new Map<string, number>();
-  const startedAt = performance.now();
-  const mountPoint = (userId: string) => join(dataDir, "mnt", userId);
-  const imageOf = (userId: string) => join(dataDir, "volumes", `${userId}.img`);
+/** The users' volumes below a data directory, each mounted when it is asked for. */
+export class Volumes {
+  /** Size of a new volume. */
+  readonly limitBytes: number;
+  readonly #dataDir: string;
+  readonly #opened = new Map<string, Promise<Volume>>();
+  readonly #unmounting = new Map<string, Promise<unknown>>();
+  readonly #askedAt = new Map<string, number>();
+  readonly #startedAt = performance.now();
 
-  async function mountVolume(userId: string): Promise<Volume> {
-    const root = mountPoint(userId);
+  constructor(dataDir: string, limitBytes: number) {
+    this.#dataDir = dataDir;
+    this.limitBytes = limitBytes;
+  }
+
+  /** The user's volume, made and mounted if need be. Ask again rather than keep the answer while nothing of the user goes on. */
+  ensure(userId: string): Promise<Volume> {
+    this.#askedAt.set(userId, performance.now());
+    let volume = this.#opened.get(userId);
+    if (!volume) {
+      volume = (this.#unmounting.get(userId) ?? Promise.resolve()).then(() => this.#mount(userId));
+      this.#opened.set(userId, volume);
+      volume.catch(() => this.#opened.delete(userId));
+    }
+    return volume;
+  }
+
+  /** Whether the user has a volume, mounted or not. */
+  exists(userId: string): boolean {
+    return existsSync(this.#imageOf(userId));
+  }
+
+  /** Users whose volume is mounted now. */
+  async mounted(): Promise<string[]> {
+    const points = await readdir(join(this.#dataDir, "mnt")).catch(() => []);
+    return points.filter((userId) => isMounted(this.#mountPoint(userId)));
+  }
+
+  /**
+   * Unmounts a volume that was not asked for in the last `ms`, so that absent users cost no loop device and no kernel
+   * thread; one with open files stays.
+   */
+  async unmountUnused(userId: string, ms: number): Promise<void> {
+    if (performance.now() - (this.#askedAt.get(userId) ?? this.#startedAt) < ms) return;
+    this.#opened.delete(userId);
+    this.#askedAt.delete(userId);
+    const ended = exec("umount", [this.#mountPoint(userId)]).catch(() => undefined);
+    this.#unmounting.set(userId, ended);
+    await ended;
+    this.#unmounting.delete(userId);
+  }
+
+  /** The highest owner of an agent's directory on any volume, for a database that has forgotten them; 0 without one. */
+  async highestUid(): Promise<number> {
+    let highest = 0;
+    const images = await readdir(join(this.#dataDir, "volumes")).catch(() => []);
+    for (const image of images.filter((name) => name.endsWith(".img"))) {
+      const { workspace } = await this.ensure(image.slice(0, -4));
+      for (const name of await readdir(workspace)) {
+        if (name.startsWith("agent-")) highest = Math.max(highest, (await lstat(join(workspace, name))).uid);
+      }
+    }
+    return highest;
+  }
+
+  #mountPoint(userId: string): string {
+    return join(this.#dataDir, "mnt", userId);
+  }
+
+  #imageOf(userId: string): string {
+    return join(this.#dataDir, "volumes", `${userId}.img`);
+  }
+
+  async #mount(userId: string): Promise<Volume> {
+    const root = this.#mountPoint(userId);
+    const image = this.#imageOf(userId);
     const volume = { root, workspace: join(root, "workspace"), runs: join(root, "runs"), trash: join(root, "trash") };
     if (!isMounted(root)) {
       await mkdir(root, { recursive: true, mode: 0o700 });
       // An unmounted mount point that cannot be written to: a mistake fails instead of filling the machine's own disk.
-      await Promise.all([exec("chattr", ["+i", root]), makeImage(imageOf(userId), limitBytes)]);
-      await exec("mount", ["-o", "loop,nosuid,nodev,noatime,discard", imageOf(userId), root]);
+      await Promise.all([exec("chattr", ["+i", root]), makeImage(image, this.limitBytes)]);
+      await exec("mount", ["-o", "loop,nosuid,nodev,noatime,discard", image, root]);
     }
     await chmod(root, 0o711);
     for (const [path, mode] of [[volume.workspace, 0o711], [volume.runs, 0o711], [volume.trash, 0o700]] as const) {
@@ -62,53 +127,7 @@ export function openVolumes(dataDir: string, limitBytes: number) {
     await emptyTrash(volume);
     return volume;
   }
-
-  return {
-    /** The user's volume, made and mounted if need be. Ask again rather than keep the answer while nothing of the user goes on. */
-    ensure(userId: string): Promise<Volume> {
-      askedAt.set(userId, performance.now());
-      let volume = opened.get(userId);
-      if (!volume) {
-        volume = (unmounting.get(userId) ?? Promise.resolve()).then(() => mountVolume(userId));
-        opened.set(userId, volume);
-        volume.catch(() => opened.delete(userId));
-      }
-      return volume;
-    },
-    /** Users whose volume is mounted now. */
-    mounted: async (): Promise<string[]> =>
-      (await readdir(join(dataDir, "mnt")).catch(() => [])).filter((userId) => isMounted(mountPoint(userId))),
-    /**
-     * Unmounts a volume that was not asked for in the last `ms`, so that absent users cost no loop device and no kernel
-     * thread; one with open files stays.
-     */
-    async unmountUnused(userId: string, ms: number): Promise<void> {
-      if (performance.now() - (askedAt.get(userId) ?? startedAt) < ms) return;
-      opened.delete(userId);
-      askedAt.delete(userId);
-      const ended = exec("umount", [mountPoint(userId)]).catch(() => undefined);
-      unmounting.set(userId, ended);
-      await ended;
-      unmounting.delete(userId);
-    },
-    exists: (userId: string) => existsSync(imageOf(userId)),
-    users: async () =>
-      (await readdir(join(dataDir, "volumes")).catch(() => [])).filter((name) => name.endsWith(".img")).map((name) => name.slice(0, -4)),
-    /** Owners of the agents' directories on all volumes, for a database that has forgotten them. */
-    async highestUid(): Promise<number> {
-      let highest = 0;
-      for (const userId of await this.users()) {
-        const { workspace } = await this.ensure(userId);
-        for (const name of await readdir(workspace)) {
-          if (name.startsWith("agent-")) highest = Math.max(highest, (await lstat(join(workspace, name))).uid);
-        }
-      }
-      return highest;
-    },
-    limitBytes,
-  };
 }
-export type Volumes = ReturnType<typeof openVolumes>;
 
 /** Used and available bytes of the volume, as the agents see them; null where it is not mounted. */
 export function diskUse(root: string): { usedBytes: number; availableBytes: number } | null {
