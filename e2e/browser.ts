@@ -62,16 +62,31 @@ export async function findBarriers(page: Page): Promise<string[]> {
   });
 }
 
-/** Notes every task that holds the page up, in milliseconds, from its next load on. */
-export async function noteLongTasks(page: Page): Promise<() => Promise<number[]>> {
-  await page.addInitScript(() => {
-    const tasks: number[] = ((globalThis as { longTasks?: number[] }).longTasks = []);
-    new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({
-      type: "longtask",
-      buffered: true,
-    });
-  });
-  return () => page.evaluate(() => (globalThis as { longTasks?: number[] }).longTasks ?? []);
+interface TraceEvent {
+  name: string;
+  ph: string;
+  pid: number;
+  tid: number;
+  /** Microseconds that the thread had, whatever else the machine did. */
+  tdur?: number;
+  args: { name?: string };
+}
+
+/** Notes what the page's main thread does from now on; the answer stops that and tells its longest task, in milliseconds. */
+export async function noteTasks(browser: Browser, page: Page): Promise<() => Promise<number>> {
+  await browser.startTracing(page, { categories: ["toplevel", "__metadata"] });
+  return async () => {
+    const { traceEvents } = JSON.parse(String(await browser.stopTracing())) as { traceEvents: TraceEvent[] };
+    const keyOf = ({ pid, tid }: TraceEvent) => `${pid}:${tid}`;
+    const mains = new Set(
+      traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain").map(keyOf),
+    );
+    const tasks = traceEvents.filter(
+      (event) => event.ph === "X" && event.name.endsWith("RunTask") && mains.has(keyOf(event)),
+    );
+    if (!tasks.some(({ tdur }) => tdur)) throw new Error("the trace has no tasks");
+    return Math.max(...tasks.map(({ tdur = 0 }) => tdur)) / 1000;
+  };
 }
 
 function noteMishaps(page: Page, url: string): string[] {

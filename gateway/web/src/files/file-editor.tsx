@@ -1,5 +1,5 @@
 /** One file: a small text to read and edit, or what else it is. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, explain } from "../api.ts";
 import { formatBytes } from "../format.ts";
 import { useTask } from "../parts/use-task.ts";
@@ -81,7 +81,11 @@ function TextEditor({ name, file, save, reload }: TextEditorProps) {
       throw error;
     }
   });
-  useEffect(() => setText(file.text), [file]);
+  const shown = useRef(file);
+  if (shown.current !== file) {
+    shown.current = file;
+    setText(file.text);
+  }
   const isChanged = text !== file.text;
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey)) return;
