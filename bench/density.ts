@@ -18,15 +18,26 @@ try {
   const figures: Figure[] = [];
   for (const [at, step] of steps.entries()) {
     const batch = waiting.splice(0, step - (steps[at - 1] ?? 0));
-    await Promise.all(Array.from({ length: atOnce }, async () => {
-      for (let client = batch.pop(); client; client = batch.pop()) await client.ok("POST", "/v1/workspace/start");
-    }));
+    await Promise.all(
+      Array.from({ length: atOnce }, async () => {
+        for (let client = batch.pop(); client; client = batch.pop()) await client.ok("POST", "/v1/workspace/start");
+      }),
+    );
     const cpuMs = await cpuWhileIdle();
     const own = await Promise.all((await berth.containers()).map(({ Id }) => memoryOf(Id)));
     figures.push(
       { name: `memory of a workspace, of ${step}`, ours: median(own) / 2 ** 20, unit: "MiB" },
-      { name: `host agent's memory for each of ${step}`, ours: (berth.host.memoryBytes() - base.memory) / step / 1024, unit: "KiB" },
-      { name: `host agent's memory with ${step}`, ours: berth.host.memoryBytes() / 2 ** 20, unit: "MiB", target: { bound: 150 } },
+      {
+        name: `host agent's memory for each of ${step}`,
+        ours: (berth.host.memoryBytes() - base.memory) / step / 1024,
+        unit: "KiB",
+      },
+      {
+        name: `host agent's memory with ${step}`,
+        ours: berth.host.memoryBytes() / 2 ** 20,
+        unit: "MiB",
+        target: { bound: 150 },
+      },
       { name: `host agent's CPU time with ${step}, of 10 s`, ours: cpuMs, bare: base.cpuMs, unit: "ms" },
     );
   }

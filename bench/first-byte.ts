@@ -19,8 +19,22 @@ try {
   const [run, api, cli] = (await interleave(rounds, ...jobs)).map(median);
   const target = { bound: 30 };
   printFigures([
-    { name: "first byte of a run, against docker exec", ours: run!, bare: cli!, unit: "ms", compare: "difference", target },
-    { name: "first byte of a run, against an attached exec call", ours: run!, bare: api!, unit: "ms", compare: "difference", target },
+    {
+      name: "first byte of a run, against docker exec",
+      ours: run!,
+      bare: cli!,
+      unit: "ms",
+      compare: "difference",
+      target,
+    },
+    {
+      name: "first byte of a run, against an attached exec call",
+      ours: run!,
+      bare: api!,
+      unit: "ms",
+      compare: "difference",
+      target,
+    },
   ]);
 } finally {
   await berth.close();

@@ -18,7 +18,9 @@ try {
   const hello = () => load(`${bare.url}/hello`, client.token);
   await interleave(1, list, hello);
   const [ours, plain] = (await interleave(rounds, list, hello)).map(median);
-  printFigures([{ name: "authenticated GET /v1/agents a second", ours: ours!, bare: plain!, unit: "/s", compare: "ratio" }]);
+  printFigures([
+    { name: "authenticated GET /v1/agents a second", ours: ours!, bare: plain!, unit: "/s", compare: "ratio" },
+  ]);
 } finally {
   bare.close();
   await berth.close();

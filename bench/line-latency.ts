@@ -49,7 +49,8 @@ async function overSse(client: Client, agent: Agent, readers: number): Promise<n
   const late = await Promise.all(
     Array.from({ length: readers }, async () => {
       const own: number[] = [];
-      for await (const event of client.events(run.id)) if (event.event === "output") own.push(lateBy(textOf(event.data)));
+      for await (const event of client.events(run.id))
+        if (event.event === "output") own.push(lateBy(textOf(event.data)));
       return own;
     }),
   );
@@ -62,7 +63,12 @@ async function overSocket(client: Client, agent: Agent): Promise<number[]> {
   const run = await client.send(agent.id, prompt);
   await new Promise<void>((resolve) => {
     socket.ws.on("message", (data) => {
-      const frame = JSON.parse(String(data)) as { type: string; runId?: string; data?: { text: string }; run?: { endedAt: string | null } };
+      const frame = JSON.parse((data as Buffer).toString()) as {
+        type: string;
+        runId?: string;
+        data?: { text: string };
+        run?: { endedAt: string | null };
+      };
       if (frame.type === "output" && frame.runId === run.id) late.push(lateBy(frame.data!.text));
       if (frame.type === "run" && frame.run!.endedAt) resolve();
     });
@@ -73,7 +79,9 @@ async function overSocket(client: Client, agent: Agent): Promise<number[]> {
 
 async function overAttachedExec(containerId: string): Promise<number[]> {
   const late: number[] = [];
-  const exec = await engine.getContainer(containerId).exec({ Cmd: ["python3", "-c", script], User: "20000:19001", AttachStdout: true });
+  const exec = await engine
+    .getContainer(containerId)
+    .exec({ Cmd: ["python3", "-c", script], User: "20000:19001", AttachStdout: true });
   const stream = await exec.start({ hijack: true, stdin: false });
   const out = new PassThrough();
   out.on("data", (chunk: Buffer) => late.push(...String(chunk).trim().split("\n").map(lateBy)));

@@ -25,7 +25,13 @@ try {
   };
   const file = `${bare.url}/file`;
   const [one, five, plain, plainFive] = (
-    await interleave(rounds, () => rate(events, 1), () => rate(events, 5), () => rate(file, 1), () => rate(file, 5))
+    await interleave(
+      rounds,
+      () => rate(events, 1),
+      () => rate(events, 5),
+      () => rate(file, 1),
+      () => rate(file, 5),
+    )
   ).map(median);
   const { gateway, host } = peaks.stop();
   bare.close();

@@ -30,9 +30,11 @@ function faultsOf(status: number, type: string | null, text: string): string[] {
   const faults: string[] = [];
   const parsed = type === "application/problem+json" ? problemSchema.safeParse(JSON.parse(text)) : null;
   if (!parsed?.success) faults.push(`${status} is no problem: ${type} ${text.slice(0, 200)}`);
-  else if (statusOf[parsed.data.code] !== status || parsed.data.status !== status) faults.push(`${parsed.data.code} with status ${status}`);
+  else if (statusOf[parsed.data.code] !== status || parsed.data.status !== status)
+    faults.push(`${parsed.data.code} with status ${status}`);
   if (status >= 500) faults.push(`status ${status}: ${text.slice(0, 200)}`);
-  for (const leak of [marker, "node:internal", "node_modules", ".ts:", ".mjs", "    at ", "SQLITE", berth.dir]) if (text.includes(leak)) faults.push(`tells ${leak}: ${text.slice(0, 200)}`);
+  for (const leak of [marker, "node:internal", "node_modules", ".ts:", ".mjs", "    at ", "SQLITE", berth.dir])
+    if (text.includes(leak)) faults.push(`tells ${leak}: ${text.slice(0, 200)}`);
   return faults;
 }
 
@@ -59,7 +61,11 @@ describe("bad input", () => {
     const turn = async () => {
       for (let call = calls.pop(); call; call = calls.pop()) {
         const { what, method, path, headers, body, mayFit } = call;
-        const answer = await fetch(`${berth.url}${path}`, { method, headers: { authorization: `Bearer ${admin.token}`, ...headers }, ...(body !== undefined && { body }) });
+        const answer = await fetch(`${berth.url}${path}`, {
+          method,
+          headers: { authorization: `Bearer ${admin.token}`, ...headers },
+          ...(body !== undefined && { body }),
+        });
         const text = await answer.text();
         if (answer.ok && mayFit) continue;
         const faults = faultsOf(answer.status, answer.headers.get("content-type"), text);
@@ -75,8 +81,15 @@ describe("bad input", () => {
     const bob = await berth.client("bob");
     const own = { agt: agent.id, run: run.run.id };
     const calls = [
-      ["GET", "/v1/agents/agt"], ["PATCH", "/v1/agents/agt", { name: "b" }], ["DELETE", "/v1/agents/agt"], ["PUT", "/v1/agents/agt/env", { A: "b" }],
-      ["POST", "/v1/agents/agt/runs", { prompt: "x" }], ["GET", "/v1/runs/run"], ["POST", "/v1/runs/run/cancel"], ["GET", "/v1/runs/run/events"], ["GET", "/v1/runs/run/stderr"],
+      ["GET", "/v1/agents/agt"],
+      ["PATCH", "/v1/agents/agt", { name: "b" }],
+      ["DELETE", "/v1/agents/agt"],
+      ["PUT", "/v1/agents/agt/env", { A: "b" }],
+      ["POST", "/v1/agents/agt/runs", { prompt: "x" }],
+      ["GET", "/v1/runs/run"],
+      ["POST", "/v1/runs/run/cancel"],
+      ["GET", "/v1/runs/run/events"],
+      ["GET", "/v1/runs/run/stderr"],
     ] as const;
     for (const [method, path, body] of calls) {
       const answerTo = async (at: string) => {
@@ -93,13 +106,28 @@ describe("bad input", () => {
     const { id } = (await alice.runToEnd(agent.id, "true")).run;
     const events = `/v1/runs/${id}/events`;
     const cases: [string, string, Record<string, string>, unknown?][] = [
-      ...["-1", "abc", "1.5", "1e99", marker].map((value) => ["GET", events, { "last-event-id": value }] as [string, string, Record<string, string>]),
-      ...["has space", "x".repeat(256), "é"].map((value) => ["POST", `/v1/agents/${agent.id}/runs`, { "idempotency-key": value }, { prompt: "true" }] as [string, string, Record<string, string>, unknown]),
-      ...["Bearer", "Bearer a.b.c", `Basic ${marker}`, `Bearer ${"x".repeat(9000)}`].map((authorization) => ["GET", "/v1/me", { authorization }] as [string, string, Record<string, string>]),
+      ...["-1", "abc", "1.5", "1e99", marker].map(
+        (value) => ["GET", events, { "last-event-id": value }] as [string, string, Record<string, string>],
+      ),
+      ...["has space", "x".repeat(256), "é"].map(
+        (value) =>
+          ["POST", `/v1/agents/${agent.id}/runs`, { "idempotency-key": value }, { prompt: "true" }] as [
+            string,
+            string,
+            Record<string, string>,
+            unknown,
+          ],
+      ),
+      ...["Bearer", "Bearer a.b.c", `Basic ${marker}`, `Bearer ${"x".repeat(9000)}`].map(
+        (authorization) => ["GET", "/v1/me", { authorization }] as [string, string, Record<string, string>],
+      ),
     ];
     for (const [method, path, headers, body] of cases) {
       const answer = await alice.call(method, path, body, headers);
-      expect([headers, faultsOf(answer.status, answer.headers.get("content-type"), JSON.stringify(answer.body))]).toEqual([headers, []]);
+      expect([
+        headers,
+        faultsOf(answer.status, answer.headers.get("content-type"), JSON.stringify(answer.body)),
+      ]).toEqual([headers, []]);
     }
   });
 
@@ -109,13 +137,22 @@ describe("bad input", () => {
     ["a known method that no route has", "PROPFIND /v1/me HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"],
     ["headers of 100 KB", `GET /v1/me HTTP/1.1\r\nhost: x\r\nx-big: ${"x".repeat(100_000)}\r\n\r\n`],
     ["two lengths", "POST /v1/agents HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello"],
-    ["length and chunks", "POST /v1/agents HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
-    ["bad chunks", "POST /session HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n\r\n"],
+    [
+      "length and chunks",
+      "POST /v1/agents HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+    [
+      "bad chunks",
+      "POST /session HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n\r\n",
+    ],
     ["no host", "GET /v1/me HTTP/1.1\r\nconnection: close\r\n\r\n"],
     ["a bad address", "GET http://[::bad HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"],
     ["a bad host", "GET /v1/me HTTP/1.1\r\nhost: a b/c\r\nconnection: close\r\n\r\n"],
     ["an upgrade to nothing", "GET /v1/me HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"],
-    ["a socket without a key", "GET /v1/connect HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"],
+    [
+      "a socket without a key",
+      "GET /v1/connect HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n",
+    ],
   ])("as %s on the wire is refused with a problem", async (_name, bytes) => {
     const text = await sendRaw(bytes);
     const [head = "", body = ""] = text.split("\r\n\r\n");
@@ -128,7 +165,9 @@ describe("bad input", () => {
   test("that never comes whole holds nobody else up", async () => {
     const head = `POST /v1/agents HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${alice.token}\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{`;
     const halves = Array.from({ length: 50 }, () => sendRaw(head, { half: true }));
-    const slow = Array.from({ length: 50 }, () => connect(Number(new URL(berth.url).port), "127.0.0.1").on("error", () => undefined));
+    const slow = Array.from({ length: 50 }, () =>
+      connect(Number(new URL(berth.url).port), "127.0.0.1").on("error", () => undefined),
+    );
     slow.forEach((socket) => socket.write(head));
     expect((await alice.call("GET", "/v1/me")).status).toBe(200);
     slow.forEach((socket) => socket.destroy());
@@ -138,13 +177,25 @@ describe("bad input", () => {
 
   test("in a socket's frames gets an error frame or ends that socket alone", async () => {
     const [socket, other] = [await alice.connect(), await alice.connect()];
-    const texts = ["garbage", "null", "[]", '{"type":"subscribe"}', '{"type":"shout"}', `{"type":"subscribe","runId":"${marker}!"}`, '{"type":"subscribe","runId":"run_x","after":-1}', "[".repeat(10_000)];
+    const texts = [
+      "garbage",
+      "null",
+      "[]",
+      '{"type":"subscribe"}',
+      '{"type":"shout"}',
+      `{"type":"subscribe","runId":"${marker}!"}`,
+      '{"type":"subscribe","runId":"run_x","after":-1}',
+      "[".repeat(10_000),
+    ];
     for (const text of texts) socket.ws.send(text);
     socket.ws.send(Buffer.from([0, 255, 1]));
     socket.ws.send('{"type":"subscribe","runId":"run_absent"}');
     const errors = () => socket.frames.filter((frame) => frame.type === "error");
     await until(() => errors().length === texts.length + 2, "each frame is answered");
-    expect(errors().map(({ code }) => code)).toEqual([...Array.from({ length: texts.length + 1 }, () => "invalid_request"), "not_found"]);
+    expect(errors().map(({ code }) => code)).toEqual([
+      ...Array.from({ length: texts.length + 1 }, () => "invalid_request"),
+      "not_found",
+    ]);
     expect(JSON.stringify(socket.frames)).not.toContain(marker);
     socket.ws.send("x".repeat(70_000));
     expect(await socket.closed).toBe(1009);
@@ -158,15 +209,28 @@ describe("bad input", () => {
   test("has crashed nothing and counts as no defect", async () => {
     expect([berth.gateway.pid, berth.host.pid]).toEqual(pids);
     for (const pid of pids) expect(() => process.kill(pid, 0)).not.toThrow();
-    expect(berth.gateway.log().split("\n").filter((line) => line.includes("http.defect"))).toEqual([]);
-    expect(berth.host.log().split("\n").filter((line) => line.includes('"level":"error"'))).toEqual([]);
+    expect(
+      berth.gateway
+        .log()
+        .split("\n")
+        .filter((line) => line.includes("http.defect")),
+    ).toEqual([]);
+    expect(
+      berth.host
+        .log()
+        .split("\n")
+        .filter((line) => line.includes('"level":"error"')),
+    ).toEqual([]);
     expect((await alice.runToEnd(agent.id, "echo alive")).run.result).toBe("alive\n");
   });
 });
 
 describe("a bad setting", () => {
   const candidates = ["abc", "-1", "1e3", "0x10", "9".repeat(30), "ftp://host", "not an address", "x".repeat(101)];
-  const bad = Object.entries(variables).map(([name, schema]) => ({ name, values: candidates.filter((value) => !schema.safeParse(value).success).slice(0, 1) }));
+  const bad = Object.entries(variables).map(([name, schema]) => ({
+    name,
+    values: candidates.filter((value) => !schema.safeParse(value).success).slice(0, 1),
+  }));
   const rows: [string, string][] = [
     ...bad.flatMap(({ name, values }) => values.map((value): [string, string] => [name, value])),
     ["BERTH_PROT", "8080"],
@@ -183,7 +247,8 @@ describe("a bad setting", () => {
       for (let job = work.pop(); job; job = work.pop()) {
         const [name, value] = job.row;
         const { code, said } = await run(job.file, { [name]: value });
-        if (code !== 2 || !said.includes(name) || !/^[^\n]+\.\n$/.test(said)) wrong.push([job.file, name, value, code, said]);
+        if (code !== 2 || !said.includes(name) || !/^[^\n]+\.\n$/.test(said))
+          wrong.push([job.file, name, value, code, said]);
       }
     };
     await Promise.all(Array.from({ length: 3 }, turn));
@@ -192,7 +257,10 @@ describe("a bad setting", () => {
 
   function run(file: string, env: Environment): Promise<{ code: number | null; said: string }> {
     const dirs = { BERTH_DATA_DIR: join(berth.dir, "unused"), BERTH_HOST_DATA_DIR: join(berth.dir, "unused-host") };
-    const child = spawn(process.execPath, [...nodeFlags, file], { env: { PATH: process.env["PATH"], ...dirs, ...env }, stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(process.execPath, [...nodeFlags, file], {
+      env: { PATH: process.env["PATH"], ...dirs, ...env },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     let said = "";
     child.stderr.on("data", (chunk: Buffer) => (said += String(chunk)));
     const late = setTimeout(() => child.kill("SIGKILL"), 20_000);

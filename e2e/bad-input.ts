@@ -27,8 +27,30 @@ export interface OpenApiDocument {
 }
 
 const json = { "content-type": "application/json" };
-const oddIds = ["..%2F..%2Fetc%2Fpasswd", "%00", "a%20b", "%F0%9F%92%A5", "%ff%fe", "x".repeat(41), "%27%20OR%201%3D1--", `${marker}.`, "a%2Fb"];
-const oddValues: unknown[] = [null, true, -1, 1.5, 1e400, marker.repeat(10_000), [marker], { [marker]: marker }, "\0", "\ud800", ""];
+const oddIds = [
+  "..%2F..%2Fetc%2Fpasswd",
+  "%00",
+  "a%20b",
+  "%F0%9F%92%A5",
+  "%ff%fe",
+  "x".repeat(41),
+  "%27%20OR%201%3D1--",
+  `${marker}.`,
+  "a%2Fb",
+];
+const oddValues: unknown[] = [
+  null,
+  true,
+  -1,
+  1.5,
+  Number.MAX_VALUE,
+  marker.repeat(10_000),
+  [marker],
+  { [marker]: marker },
+  "\0",
+  "\ud800",
+  "",
+];
 
 /** The calls, each of which must be refused unless it may fit. */
 export function badCalls({ paths }: OpenApiDocument): BadCall[] {
@@ -40,16 +62,33 @@ export function badCalls({ paths }: OpenApiDocument): BadCall[] {
       return [
         ...badIds(name, method, path, operation, fill),
         ...badQueries(name, method, operation, fill("agt_none")),
-        ...badBodies(operation).map((bad) => ({ ...bad, what: `${name}: ${bad.what}`, method, path: fill("agt_none") })),
+        ...badBodies(operation).map((bad) => ({
+          ...bad,
+          what: `${name}: ${bad.what}`,
+          method,
+          path: fill("agt_none"),
+        })),
       ];
     }),
   );
 }
 
-function badIds(name: string, method: string, path: string, operation: Operation, fill: (id: string) => string): BadCall[] {
+function badIds(
+  name: string,
+  method: string,
+  path: string,
+  operation: Operation,
+  fill: (id: string) => string,
+): BadCall[] {
   if (!path.includes("{")) return [];
   const body = operation.requestBody && { body: "{}" };
-  return oddIds.map((id) => ({ what: `${name}: id ${id.slice(0, 20)}`, method, path: fill(id), headers: body ? json : {}, ...body }));
+  return oddIds.map((id) => ({
+    what: `${name}: id ${id.slice(0, 20)}`,
+    method,
+    path: fill(id),
+    headers: body ? json : {},
+    ...body,
+  }));
 }
 
 function badQueries(name: string, method: string, { parameters = [] }: Operation, path: string): BadCall[] {
@@ -75,7 +114,11 @@ function badBodies(operation: Operation): BadBody[] {
   const schema = operation.requestBody?.content["application/json"]?.schema;
   if (!schema) return [];
   const valid = sampleOf(schema);
-  const given = (what: string, body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = json) => ({ what, headers, body });
+  const given = (what: string, body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = json) => ({
+    what,
+    headers,
+    body,
+  });
   const text = JSON.stringify(valid);
   return [
     given("no JSON", `{"${marker}`),
@@ -95,12 +138,23 @@ function badFields(schema: Json, valid: Json): BadBody[] {
   const given = (what: string, body: Json) => ({ what, headers: json, body: JSON.stringify(body) });
   // Where fields may have any name, that name is the path of the error.
   const isRecord = schema["additionalProperties"] !== false;
-  const unknown = ["constructor", "toString", "isAdmin", ...(isRecord ? [] : [marker])].map((name) => given(`the field ${name}`, { ...valid, [name]: { [marker]: 1 } }));
-  const prototype = { what: "the field __proto__", headers: json, body: JSON.stringify({ ...valid, zz: 1 }).replace('"zz":1', `"__proto__":{"${marker}":1}`) };
+  const unknown = ["constructor", "toString", "isAdmin", ...(isRecord ? [] : [marker])].map((name) =>
+    given(`the field ${name}`, { ...valid, [name]: { [marker]: 1 } }),
+  );
+  const prototype = {
+    what: "the field __proto__",
+    headers: json,
+    body: JSON.stringify({ ...valid, zz: 1 }).replace('"zz":1', `"__proto__":{"${marker}":1}`),
+  };
   const required = (schema["required"] ?? []) as string[];
-  const missing = required.map((name) => given(`no ${name}`, Object.fromEntries(Object.entries(valid).filter(([key]) => key !== name))));
+  const missing = required.map((name) =>
+    given(`no ${name}`, Object.fromEntries(Object.entries(valid).filter(([key]) => key !== name))),
+  );
   const odd = Object.keys(valid).flatMap((name) =>
-    oddValues.map((value, at) => ({ ...given(`${name} as odd value ${at}`, { ...valid, [name]: value }), mayFit: true })),
+    oddValues.map((value, at) => ({
+      ...given(`${name} as odd value ${at}`, { ...valid, [name]: value }),
+      mayFit: true,
+    })),
   );
   return [...unknown, prototype, ...missing, ...odd];
 }
@@ -111,8 +165,13 @@ function sampleOf(schema: Json): unknown {
   if (options) return sampleOf(options[0]!);
   if (schema["enum"]) return (schema["enum"] as unknown[])[0];
   if (schema["properties"])
-    return Object.fromEntries(Object.entries(schema["properties"] as Record<string, Json>).map(([name, property]) => [name, sampleOf(property)]));
+    return Object.fromEntries(
+      Object.entries(schema["properties"] as Record<string, Json>).map(([name, property]) => [
+        name,
+        sampleOf(property),
+      ]),
+    );
   if (schema["type"] === "object") return { KEY: "value" };
-  if (schema["type"] === "integer" || schema["type"] === "number") return (schema["minimum"] as number) ?? 1;
+  if (schema["type"] === "integer" || schema["type"] === "number") return schema["minimum"] ?? 1;
   return schema["type"] === "boolean" ? true : "sample";
 }

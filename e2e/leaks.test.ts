@@ -21,7 +21,11 @@ describe("a thousand runs", () => {
   });
   afterAll(() => berth?.close());
 
-  const count = () => ({ gateway: berth.gateway.descriptors(), host: berth.host.descriptors(), engine: descriptorsOf(enginePid) });
+  const count = () => ({
+    gateway: berth.gateway.descriptors(),
+    host: berth.host.descriptors(),
+    engine: descriptorsOf(enginePid),
+  });
 
   test("leave no descriptor, process or memory behind", { timeout: 600_000 }, async () => {
     const agents = await makeAgents(berth);
@@ -40,9 +44,11 @@ describe("a thousand runs", () => {
     );
     expect(completed).toBe(runs);
     // Connections that are kept for a next call close within some seconds.
-    const grown = () => Object.entries(count()).filter(([name, now]) => now >= before[name as keyof typeof before] + 20);
+    const grown = () =>
+      Object.entries(count()).filter(([name, now]) => now >= before[name as keyof typeof before] + 20);
     await until(() => grown().length === 0, `descriptors as before: ${JSON.stringify([before, count()])}`, 60_000);
-    for (const [client] of agents) expect((await berth.processes(await userIdOf(client))).filter(({ uid }) => uid >= 20_000)).toEqual([]);
+    for (const [client] of agents)
+      expect((await berth.processes(await userIdOf(client))).filter(({ uid }) => uid >= 20_000)).toEqual([]);
     expect(await berth.containers()).toHaveLength(users);
     expect(berth.gateway.memoryBytes()).toBeLessThan(150 * mebibyte);
     expect(berth.host.memoryBytes()).toBeLessThan(150 * mebibyte);
@@ -56,32 +62,43 @@ describe("a hundred workspaces", () => {
   });
   afterAll(() => berth?.close());
 
-  test("stand and answer a run each at once, and idle removal takes them all away with their volumes' mounts", { timeout: 600_000 }, async () => {
-    const clients = await makeUsers(berth, "many", workspaces + 1);
-    const late = clients.pop()!;
-    const sockets = await inTurns(clients, 4, async (client) => {
-      await client.ok("POST", "/v1/workspace/start");
-      return client.connect();
-    });
-    expect((await berth.containers()).filter(({ State }) => State === "running")).toHaveLength(workspaces);
-    expect(await late.call("POST", "/v1/workspace/start")).toMatchObject({ status: 503, body: { code: "no_host" } });
-    const results = await inTurns(clients, 8, async (client) => {
-      const agent = await client.createAgent("shell", { runtime: "shell" });
-      return (await client.runToEnd(agent.id, "echo here")).run.result;
-    });
-    expect(results).toEqual(Array.from({ length: workspaces }, () => "here\n"));
-    expect(berth.host.memoryBytes()).toBeLessThan(150 * mebibyte);
-    await Promise.all(sockets.map((socket) => socket.close()));
-    await until(async () => (await berth.containers()).length === 0, "every container is removed", 120_000);
-    await until(() => mountsBelow(berth.hostDir) === 0, "every volume is unmounted", 60_000);
-    expect((await clients[0]!.call("GET", "/v1/runs")).status).toBe(200);
-  });
+  test(
+    "stand and answer a run each at once, and idle removal takes them all away with their volumes' mounts",
+    { timeout: 600_000 },
+    async () => {
+      const clients = await makeUsers(berth, "many", workspaces + 1);
+      const late = clients.pop()!;
+      const sockets = await inTurns(clients, 4, async (client) => {
+        await client.ok("POST", "/v1/workspace/start");
+        return client.connect();
+      });
+      expect((await berth.containers()).filter(({ State }) => State === "running")).toHaveLength(workspaces);
+      expect(await late.call("POST", "/v1/workspace/start")).toMatchObject({ status: 503, body: { code: "no_host" } });
+      const results = await inTurns(clients, 8, async (client) => {
+        const agent = await client.createAgent("shell", { runtime: "shell" });
+        return (await client.runToEnd(agent.id, "echo here")).run.result;
+      });
+      expect(results).toEqual(Array.from({ length: workspaces }, () => "here\n"));
+      expect(berth.host.memoryBytes()).toBeLessThan(150 * mebibyte);
+      await Promise.all(sockets.map((socket) => socket.close()));
+      await until(async () => (await berth.containers()).length === 0, "every container is removed", 120_000);
+      await until(() => mountsBelow(berth.hostDir) === 0, "every volume is unmounted", 60_000);
+      expect((await clients[0]!.call("GET", "/v1/runs")).status).toBe(200);
+    },
+  );
 });
 
 async function makeAgents(berth: Berth): Promise<[Client, Agent][]> {
   const clients = await makeUsers(berth, "leak", users);
   const made = await Promise.all(
-    clients.map((client) => Promise.all(Array.from({ length: agentsEach }, async (_, at) => [client, await client.createAgent(`shell ${at}`, { runtime: "shell" })] as [Client, Agent]))),
+    clients.map((client) =>
+      Promise.all(
+        Array.from(
+          { length: agentsEach },
+          async (_, at) => [client, await client.createAgent(`shell ${at}`, { runtime: "shell" })] as [Client, Agent],
+        ),
+      ),
+    ),
   );
   return made.flat();
 }
@@ -109,4 +126,7 @@ async function inTurns<T, R>(items: T[], atOnce: number, work: (item: T) => Prom
   return results;
 }
 
-const mountsBelow = (dir: string) => readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.split(" ")[4]?.startsWith(`${dir}/`)).length;
+const mountsBelow = (dir: string) =>
+  readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => line.split(" ")[4]?.startsWith(`${dir}/`)).length;

@@ -8,7 +8,9 @@ export async function makeUsers(berth: Berth, name: string, count: number): Prom
   return Promise.all(
     Array.from({ length: count }, async (_, at) => {
       const user = await admin.ok<{ id: string }>("POST", "/v1/admin/users", { name: `${name}-${at}` });
-      const { token } = await admin.ok<{ token: string }>("POST", `/v1/admin/users/${user.id}/tokens`, { name: "test" });
+      const { token } = await admin.ok<{ token: string }>("POST", `/v1/admin/users/${user.id}/tokens`, {
+        name: "test",
+      });
       return connectClient(berth.url, token);
     }),
   );

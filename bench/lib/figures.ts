@@ -54,11 +54,23 @@ export function printFigures(figures: Figure[]): void {
     row.name,
     `${round(row.ours)} ${row.unit}`,
     row.bare === undefined ? "" : `bare ${round(row.bare)} ${row.unit}`,
-    row.compare === "ratio" ? `${row.compared.toFixed(2)} ×` : row.compare === "difference" ? `${row.compared < 0 ? "" : "+"}${round(row.compared)} ${row.unit}` : "",
-    row.target ? `${row.verdict} ${row.target.from === "below" ? "≥" : "≤"} ${row.target.bound}${row.compare === "ratio" ? " ×" : ` ${row.unit}`}` : "",
+    row.compare === "ratio"
+      ? `${row.compared.toFixed(2)} ×`
+      : row.compare === "difference"
+        ? `${row.compared < 0 ? "" : "+"}${round(row.compared)} ${row.unit}`
+        : "",
+    row.target
+      ? `${row.verdict} ${row.target.from === "below" ? "≥" : "≤"} ${row.target.bound}${row.compare === "ratio" ? " ×" : ` ${row.unit}`}`
+      : "",
   ]);
   const widths = [0, 1, 2, 3, 4].map((at) => Math.max(...cells.map((row) => row[at]!.length)));
-  for (const row of cells) process.stdout.write(`  ${row.map((cell, at) => cell.padEnd(widths[at]!)).join("  ").trimEnd()}\n`);
+  for (const row of cells)
+    process.stdout.write(
+      `  ${row
+        .map((cell, at) => cell.padEnd(widths[at]!))
+        .join("  ")
+        .trimEnd()}\n`,
+    );
 }
 
 function verdictOf(figure: Figure): "meets" | "misses" | null {
@@ -68,4 +80,5 @@ function verdictOf(figure: Figure): "meets" | "misses" | null {
   return (from === "above" ? compared <= bound : compared >= bound) ? "meets" : "misses";
 }
 
-const round = (value: number) => (Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2));
+const round = (value: number) =>
+  Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2);

@@ -16,10 +16,15 @@ export function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): 
   }
   const { status, headers, body } = refusal();
   const text = JSON.stringify(body);
-  const lines = Object.entries({ ...headers, "content-length": Buffer.byteLength(text), connection: "close" }).map(([name, value]) => `${name}: ${value}\r\n`);
+  const lines = Object.entries({ ...headers, "content-length": Buffer.byteLength(text), connection: "close" }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  );
   socket.end(`HTTP/1.1 ${status} Bad Request\r\n${lines.join("")}\r\n${text}`);
 }
 
 function refusal() {
-  return toProblem(new AppError("invalid_request", "The request is no well-formed HTTP, or its headers are too large."), crypto.randomUUID());
+  return toProblem(
+    new AppError("invalid_request", "The request is no well-formed HTTP, or its headers are too large."),
+    crypto.randomUUID(),
+  );
 }
