@@ -1,5 +1,8 @@
-/** Ending what a disabled user has running: on their host. */
+/** Ending what a disabled user has running: pending runs here, the others on their host. */
 import { AppError } from "@berth/shared/errors";
+import { sql } from "drizzle-orm";
+import { cancelUnsent } from "./cancel-waiting.ts";
+import { isoTime } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { callHost, longDeadlineMs } from "./host-call.ts";
 import { findHostOfUser } from "./hosts.ts";
@@ -9,6 +12,9 @@ import { findHostOfUser } from "./hosts.ts";
  * away now hears of it in the answer to its next report.
  */
 export async function cancelRunsOf(deps: Deps, userId: string): Promise<void> {
+  const time = isoTime(deps.now());
+  const ofUser = sql`d.user_id = ${userId} and exists (select 1 from users u where u.id = ${userId} and u.disabled)`;
+  await deps.atomic(cancelUnsent(time, ofUser));
   const host = await findHostOfUser(deps.db, userId);
   if (!host) return;
   const caller = { user: { id: userId }, token: { id: null, expiresAt: Math.floor(deps.now() / 1000) + 60 } };

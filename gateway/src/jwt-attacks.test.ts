@@ -45,8 +45,10 @@ const claims = () => ({
 /** Signed with the gateway's own key: what only a defect of the gateway could issue. */
 const own = (payload: object | string = claims(), head: object | string = header()) => signRaw(head, payload, ownKey);
 /** Signed with a key of the attacker's. */
-const forged = (head: object = {}, payload: object | string = claims()) => signRaw({ ...header(), ...head }, payload, otherKey);
-const without = (object: object, name: string) => Object.fromEntries(Object.entries(object).filter(([key]) => key !== name));
+const forged = (head: object = {}, payload: object | string = claims()) =>
+  signRaw({ ...header(), ...head }, payload, otherKey);
+const without = (object: object, name: string) =>
+  Object.fromEntries(Object.entries(object).filter(([key]) => key !== name));
 const unsigned = (alg: unknown, signature = "") => `${encode({ ...header(), alg })}.${encode(claims())}.${signature}`;
 const parts = () => own().split(".") as [string, string, string];
 const keyring = () => gateway.deps.keyring;
@@ -68,8 +70,14 @@ const attacks: [string, () => string | Promise<string>][] = [
   ["ES256 with a signature of zeros", () => unsigned("ES256", encode(new Uint8Array(64)))],
   ["HS256 with our public key as PEM", () => macRaw({ ...header(), alg: "HS256" }, claims(), publicPem)],
   ["HS256 with our public key as trimmed PEM", () => macRaw({ ...header(), alg: "HS256" }, claims(), publicPem.trim())],
-  ["HS256 with our public key as bytes", () => macRaw({ ...header(), alg: "HS256" }, claims(), Buffer.from(publicJwk.x!, "base64url"))],
-  ["HS256 with our public key as JWK", () => macRaw({ ...header(), alg: "HS256" }, claims(), JSON.stringify(publicJwk))],
+  [
+    "HS256 with our public key as bytes",
+    () => macRaw({ ...header(), alg: "HS256" }, claims(), Buffer.from(publicJwk.x!, "base64url")),
+  ],
+  [
+    "HS256 with our public key as JWK",
+    () => macRaw({ ...header(), alg: "HS256" }, claims(), JSON.stringify(publicJwk)),
+  ],
   ["HS256 with x of our public key", () => macRaw({ ...header(), alg: "HS256" }, claims(), publicJwk.x!)],
   ["HS256 with an empty secret", () => macRaw({ ...header(), alg: "HS256" }, claims(), "")],
   ["HS512 with our public key as PEM", () => macRaw({ ...header(), alg: "HS512" }, claims(), publicPem, "sha512")],
@@ -95,10 +103,16 @@ const attacks: [string, () => string | Promise<string>][] = [
   ["a nested token (cty)", () => own(claims(), { ...header(), cty: "JWT" })],
   ["the type of another kind of token", () => own(claims(), { ...header(), typ: "JWT" })],
   ["no type", () => own(claims(), without(header(), "typ"))],
-  ["duplicate claims, forged", () => forged({}, `{"sub":"${user.id}",${JSON.stringify(claims()).slice(1, -1)},"sub":"${victim.id}"}`)],
+  [
+    "duplicate claims, forged",
+    () => forged({}, `{"sub":"${user.id}",${JSON.stringify(claims()).slice(1, -1)},"sub":"${victim.id}"}`),
+  ],
   ["a duplicate subject of another user", () => own(`{${JSON.stringify(claims()).slice(1, -1)},"sub":"${victim.id}"}`)],
   ["a duplicate issuer", () => own(`{${JSON.stringify(claims()).slice(1, -1)},"iss":"https://evil.example"}`)],
-  ["a duplicate algorithm", () => `${encode(`{"alg":"EdDSA","typ":"at+jwt","kid":"${kid()}","alg":"none"}`)}.${encode(claims())}.`],
+  [
+    "a duplicate algorithm",
+    () => `${encode(`{"alg":"EdDSA","typ":"at+jwt","kid":"${kid()}","alg":"none"}`)}.${encode(claims())}.`,
+  ],
   ["expired a second ago", () => own({ ...claims(), exp: seconds() - 1 })],
   ["expired a second beyond the skew", () => own({ ...claims(), exp: seconds() - 31 })],
   ["no expiry", () => own(without(claims(), "exp"))],
@@ -125,7 +139,10 @@ const attacks: [string, () => string | Promise<string>][] = [
   ["the audience of tickets", () => own({ ...claims(), aud: "berth:ticket" })],
   ["an audience in another case", () => own({ ...claims(), aud: "Berth" })],
   ["a socket ticket", () => signTicket(keyring(), issuer(), hostClaims(), gateway.deps.now())],
-  ["a sign-in attempt", () => signAttempt(keyring(), issuer(), { state: "s", nonce: "n", verifier: "v" }, gateway.deps.now())],
+  [
+    "a sign-in attempt",
+    () => signAttempt(keyring(), issuer(), { state: "s", nonce: "n", verifier: "v" }, gateway.deps.now()),
+  ],
   ["a call to a host", () => signHostCall(keyring(), host.id, hostClaims(), gateway.deps.now())],
   ["a host's own token", () => host.sign()],
   ["a host's own token as a user's", () => host.sign({ iss: issuer(), aud: "berth", sub: user.id, jti: user.tokenId })],
@@ -136,8 +153,14 @@ const attacks: [string, () => string | Promise<string>][] = [
   ["a payload that is empty", () => own("")],
   ["a header that is no JSON", () => own(claims(), "{")],
   ["a header that is a list", () => own(claims(), "[]")],
-  ["a header with a prototype", () => own(claims(), `{"alg":"EdDSA","typ":"at+jwt","kid":"${kid()}","__proto__":{"x":1}}`)],
-  ["a changed payload", () => [parts()[0], encode({ ...claims(), sub: victim.id, jti: victim.tokenId }), parts()[2]].join(".")],
+  [
+    "a header with a prototype",
+    () => own(claims(), `{"alg":"EdDSA","typ":"at+jwt","kid":"${kid()}","__proto__":{"x":1}}`),
+  ],
+  [
+    "a changed payload",
+    () => [parts()[0], encode({ ...claims(), sub: victim.id, jti: victim.tokenId }), parts()[2]].join("."),
+  ],
   ["a cut signature", () => own().slice(0, -2)],
   ["a longer signature", () => `${own()}AAAA`],
   ["two parts", () => parts().slice(0, 2).join(".")],
@@ -148,8 +171,20 @@ const attacks: [string, () => string | Promise<string>][] = [
   ["a dot", () => "."],
   ["no token at all", () => "undefined"],
   ["the token id alone", () => user.tokenId],
-  ["padding", () => parts().map((part) => `${part}==`).join(".")],
-  ["plain base64", () => parts().map((part) => part.replaceAll("-", "+").replaceAll("_", "/")).join("./")],
+  [
+    "padding",
+    () =>
+      parts()
+        .map((part) => `${part}==`)
+        .join("."),
+  ],
+  [
+    "plain base64",
+    () =>
+      parts()
+        .map((part) => part.replaceAll("-", "+").replaceAll("_", "/"))
+        .join("./"),
+  ],
   ["JSON serialisation", () => JSON.stringify({ protected: parts()[0], payload: parts()[1], signature: parts()[2] })],
   ["two tokens", () => `${own()}, ${user.token}`],
   ["a token of 9 KiB", () => own({ ...claims(), pad: "x".repeat(9 * 1024) })],
@@ -187,24 +222,34 @@ describe("a token that is not ours", () => {
   });
 
   test.each(attacks.filter(([what]) => what !== "a socket ticket"))("is refused as ticket: %s", async (_what, make) => {
-    const protocols = (ticket: string) => ({ upgrade: "websocket", "sec-websocket-protocol": `berth.v1, ticket.${ticket}` });
+    const protocols = (ticket: string) => ({
+      upgrade: "websocket",
+      "sec-websocket-protocol": `berth.v1, ticket.${ticket}`,
+    });
     const plain = await gateway.call("GET", "/v1/connect", { headers: protocols("x") });
     expect(plain.status).toBe(401);
-    expect(shapeOf(await gateway.call("GET", "/v1/connect", { headers: protocols(await make()) }))).toBe(shapeOf(plain));
+    expect(shapeOf(await gateway.call("GET", "/v1/connect", { headers: protocols(await make()) }))).toBe(
+      shapeOf(plain),
+    );
   });
 
-  test.each(attacks.filter(([what]) => what !== "a host's own token"))("is refused as a host's: %s", async (_what, make) => {
-    const report = async (token: string) =>
-      gateway.call("POST", "/internal/hosts/report", { token, body: host.makeReport() });
-    expect(shapeOf(await report(await make()))).toBe(shapeOf(await report("x")));
-  });
+  test.each(attacks.filter(([what]) => what !== "a host's own token"))(
+    "is refused as a host's: %s",
+    async (_what, make) => {
+      const report = async (token: string) =>
+        gateway.call("POST", "/internal/hosts/report", { token, body: host.makeReport() });
+      expect(shapeOf(await report(await make()))).toBe(shapeOf(await report("x")));
+    },
+  );
 });
 
 describe("a ticket that is not ours", () => {
   const ticket = () => ({ alg: "EdDSA", typ: "berth-ticket+jwt", kid: kid() });
   const ofTicket = () => ({ iss: issuer(), aud: "berth:ticket", iat: seconds(), exp: seconds() + 30, ...hostClaims() });
   const connect = (jwt: string) =>
-    gateway.call("GET", "/v1/connect", { headers: { upgrade: "websocket", "sec-websocket-protocol": `berth.v1, ticket.${jwt}` } });
+    gateway.call("GET", "/v1/connect", {
+      headers: { upgrade: "websocket", "sec-websocket-protocol": `berth.v1, ticket.${jwt}` },
+    });
 
   test.each<[string, () => string | Promise<string>]>([
     ["an API token", () => user.token],
@@ -232,11 +277,27 @@ describe("a ticket that is not ours", () => {
 });
 
 describe("a host's token that is not its own", () => {
-  const report = async (token: string) => gateway.call("POST", "/internal/hosts/report", { token, body: host.makeReport() });
+  const report = async (token: string) =>
+    gateway.call("POST", "/internal/hosts/report", { token, body: host.makeReport() });
 
   test.each<[string, () => string | Promise<string>]>([
-    ["another key", async () => signRaw({ alg: "EdDSA", typ: "berth-host+jwt" }, { iss: host.id, sub: host.id, aud: "berth:gateway", iat: seconds(), exp: seconds() + 60 }, otherKey)],
-    ["the gateway's key", () => own({ iss: host.id, sub: host.id, aud: "berth:gateway", iat: seconds(), exp: seconds() + 60 }, { alg: "EdDSA", typ: "berth-host+jwt" })],
+    [
+      "another key",
+      async () =>
+        signRaw(
+          { alg: "EdDSA", typ: "berth-host+jwt" },
+          { iss: host.id, sub: host.id, aud: "berth:gateway", iat: seconds(), exp: seconds() + 60 },
+          otherKey,
+        ),
+    ],
+    [
+      "the gateway's key",
+      () =>
+        own(
+          { iss: host.id, sub: host.id, aud: "berth:gateway", iat: seconds(), exp: seconds() + 60 },
+          { alg: "EdDSA", typ: "berth-host+jwt" },
+        ),
+    ],
     ["another host's id", () => host.sign({ iss: "hst_other", sub: "hst_other" })],
     ["another subject", () => host.sign({ sub: "hst_other" })],
     ["a host id that is SQL", () => host.sign({ iss: "' or 1=1 --" })],

@@ -38,23 +38,23 @@ describe("limits", () => {
     const limits = createLimits();
     const pauses: number[] = [];
     for (let round = 0; round < 9; round++) {
-      for (let count = 0; count < 10; count++) await limits.noteFailure("192.0.2.1");
-      await limits.refusePaused("192.0.2.1");
-      const error = await limits.noteFailure("192.0.2.1").catch((reason: unknown) => reason);
+      for (let count = 0; count < 20; count++) await limits.noteFailure("sign_in", "192.0.2.1");
+      await limits.refusePaused("sign_in", "192.0.2.1");
+      const error = await limits.noteFailure("sign_in", "192.0.2.1").catch((reason: unknown) => reason);
       const { retryAfter } = (error as { fields: { retryAfter: number } }).fields;
       pauses.push(retryAfter);
-      await expect(limits.refusePaused("192.0.2.1")).rejects.toEqual(limited);
-      await expect(limits.noteFailure("192.0.2.1")).rejects.toEqual(limited);
-      await limits.refusePaused("192.0.2.2");
+      await expect(limits.refusePaused("sign_in", "192.0.2.1")).rejects.toEqual(limited);
+      await expect(limits.noteFailure("sign_in", "192.0.2.1")).rejects.toEqual(limited);
+      await limits.refusePaused("sign_in", "192.0.2.2");
       vi.advanceTimersByTime(retryAfter * 1000 + 1);
-      await limits.refusePaused("192.0.2.1");
+      await limits.refusePaused("sign_in", "192.0.2.1");
     }
     expect(pauses).toEqual([60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
   });
 
   test("hold a bounded number of keys and timers", async () => {
     const limits = createLimits();
-    for (let at = 0; at < 50_000; at++) await limits.noteFailure(`key ${at}`);
+    for (let at = 0; at < 50_000; at++) await limits.noteFailure("sign_in", `key ${at}`);
     expect(vi.getTimerCount()).toBeLessThanOrEqual(20_001);
   });
 
@@ -75,10 +75,10 @@ describe("signing in", () => {
   });
   afterEach(() => gateway.close());
 
-  test("is refused with Retry-After once an address has failed ten times in a minute, also with a good token", async () => {
+  test("is refused with Retry-After once an address has failed twenty times in a minute, also with a good token", async () => {
     const user = await gateway.addUser("user");
     const signIn = (token: string) => gateway.call("POST", "/session", { body: { token } });
-    for (let count = 0; count < 10; count++) expect((await signIn("x.y.z")).status).toBe(401);
+    for (let count = 0; count < 20; count++) expect((await signIn("x.y.z")).status).toBe(401);
     const over = await signIn("x.y.z");
     expect([over.status, over.headers.get("retry-after"), over.json().code]).toEqual([429, "60", "rate_limited"]);
     expect((await signIn(user.token)).status).toBe(429);
@@ -87,18 +87,50 @@ describe("signing in", () => {
 
   test("failures are written down, those during a pause are not", async () => {
     const admin = await gateway.addUser("admin", "admin");
-    for (let count = 0; count < 30; count++) await gateway.call("POST", "/session", { body: { code: "wrong" } });
-    const { items } = (await gateway.call("GET", "/v1/admin/audit?action=sign_in.failed", { token: admin.token })).json();
-    expect(items).toHaveLength(10);
-    expect(items[0]).toMatchObject({ actor: { kind: "system", id: null }, outcome: "refused", detail: { method: "link" } });
+    for (let count = 0; count < 50; count++) await gateway.call("POST", "/session", { body: { code: "wrong" } });
+    const { items } = (
+      await gateway.call("GET", "/v1/admin/audit?action=sign_in.failed", { token: admin.token })
+    ).json();
+    expect(items).toHaveLength(20);
+    expect(items[0]).toMatchObject({
+      actor: { kind: "system", id: null },
+      outcome: "refused",
+      detail: { method: "link" },
+    });
     expect(JSON.stringify(items)).not.toContain("wrong");
   });
 
   test("hundreds of times with good credentials is no failure, and 50 agents that race are none", async () => {
     const user = await gateway.addUser("heavy");
-    const signIns = await Promise.all(Array.from({ length: 200 }, () => gateway.call("POST", "/session", { body: { token: user.token } })));
+    const signIns = await Promise.all(
+      Array.from({ length: 200 }, () => gateway.call("POST", "/session", { body: { token: user.token } })),
+    );
     expect(new Set(signIns.map((answer) => answer.status))).toEqual(new Set([204]));
-    const agents = await Promise.all(Array.from({ length: 50 }, (_, at) => gateway.call("POST", "/v1/agents", { token: user.token, body: { name: `a${at}` } })));
+    const agents = await Promise.all(
+      Array.from({ length: 50 }, (_, at) =>
+        gateway.call("POST", "/v1/agents", { token: user.token, body: { name: `a${at}` } }),
+      ),
+    );
     expect(agents.filter((answer) => answer.status === 201)).toHaveLength(10);
+  });
+});
+
+describe("wrong signatures at a hook", () => {
+  test("are counted for their trigger and network alone, and never stop a right one", async () => {
+    const gateway = await createTestApp();
+    const user = await gateway.addUser("owner");
+    const call = (path: string, body: object) => gateway.call("POST", path, { token: user.token, body });
+    const agent = (await call("/v1/agents", { name: "a" })).json();
+    const make = async (name: string) =>
+      (await call(`/v1/agents/${agent.id}/triggers`, { name, scheme: "token", template: "x" })).json();
+    const [one, two] = [await make("one"), await make("two")];
+    const deliver = (trigger: { id: string }, secret: string) =>
+      gateway.call("POST", `/hooks/${trigger.id}`, { token: secret, body: {} });
+    for (let count = 0; count < 100; count++) expect((await deliver(one, "wrong")).status).toBe(401);
+    const over = await deliver(one, "wrong");
+    expect([over.status, over.headers.get("retry-after")]).toEqual([429, "60"]);
+    expect((await deliver(one, one.secret)).status).toBe(202);
+    expect((await deliver(two, "wrong")).status).toBe(401);
+    await gateway.close();
   });
 });

@@ -11,7 +11,10 @@ import type { Caller } from "./authenticate.ts";
 const perMinute = { sign_in: 300, tokens: 300, tickets: 3000, runs: 6000, hooks: 6000 };
 export type LimitName = keyof typeof perMinute;
 
-const failuresPerMinute = 10;
+/** Failed credentials a minute: of one network at sign-in, of one network at one trigger. */
+const failuresPerMinute = { sign_in: 20, hooks: 100 };
+export type FailureName = keyof typeof failuresPerMinute;
+
 const firstPauseSeconds = 60;
 const longestPauseSeconds = 3600;
 const daySeconds = 24 * 3600;
@@ -23,16 +26,19 @@ export interface Limits {
   /** Counts a call under any key, for example a trigger's id. Throws `rate_limited`. */
   spendKey(name: LimitName, key: string): Promise<void>;
   /** Throws `rate_limited` while this key pauses for its failures: before the credential is even looked at. */
-  refusePaused(key: string): Promise<void>;
-  /** Counts a failed credential. Throws `rate_limited` from the 11th in a minute on: a pause of a minute, then two, four … an hour. */
-  noteFailure(key: string): Promise<void>;
+  refusePaused(name: FailureName, key: string): Promise<void>;
+  /** Counts a failed credential. Throws `rate_limited` once there are too many in a minute: a pause of a minute, then two, four … an hour. */
+  noteFailure(name: FailureName, key: string): Promise<void>;
 }
 
 export function createLimits(): Limits {
   const names = Object.keys(perMinute) as LimitName[];
   const byKey = new Map(names.map((name) => [name, createCounter(perMinute[name], 60)]));
   const byNetwork = new Map(names.map((name) => [name, createCounter(perMinute[name] * 5, 60)]));
-  const failures = createCounter(failuresPerMinute, 60);
+  const failures = {
+    sign_in: createCounter(failuresPerMinute.sign_in, 60),
+    hooks: createCounter(failuresPerMinute.hooks, 60),
+  };
   const pauses = createCounter(Number.MAX_SAFE_INTEGER, daySeconds);
   const spendKey = async (name: LimitName, key: string) => refuse(await byKey.get(name)!.count(key));
   return {
@@ -43,16 +49,16 @@ export function createLimits(): Limits {
       await spendKey(name, caller.token.id ?? caller.user.id);
       refuse(await byNetwork.get(name)!.count(network));
     },
-    async refusePaused(key) {
-      refuse(await failures.left(key));
+    async refusePaused(name, key) {
+      refuse(await failures[name].left(key));
     },
-    async noteFailure(key) {
-      const over = await failures.count(key);
+    async noteFailure(name, key) {
+      const over = await failures[name].count(key);
       if (over === null) return;
       if (!over.isFirst) refuse(over);
-      const earlier = await pauses.add(key);
+      const earlier = await pauses.add(`${name} ${key}`);
       const seconds = Math.min(longestPauseSeconds, firstPauseSeconds * 2 ** Math.min(earlier - 1, 10));
-      await failures.pause(key, seconds);
+      await failures[name].pause(key, seconds);
       refuse({ waitMs: seconds * 1000 });
     },
   };

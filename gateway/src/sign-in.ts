@@ -32,12 +32,12 @@ export async function attemptSignIn<T>(
   attempt: () => Promise<T>,
 ): Promise<T> {
   const network = networkOf(source.address ?? "unknown");
-  await limits.refusePaused(network);
+  await limits.refusePaused("sign_in", network);
   try {
     return await attempt();
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== "unauthenticated") throw error;
-    await limits.noteFailure(network);
+    await limits.noteFailure("sign_in", network);
     await audit(deps, { ...source, action: "sign_in.failed", outcome: "refused", detail: { method } });
     throw error;
   }

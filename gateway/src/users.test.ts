@@ -38,7 +38,9 @@ describe("disabling a user", () => {
     expect((await gateway.call("POST", "/session", { body: { code: unused } })).status).toBe(401);
     expect((await gateway.call("POST", "/session", { body: { token: user.token } })).status).toBe(401);
     const body = { name: "new" };
-    expect((await gateway.call("POST", `/v1/admin/users/${user.id}/tokens`, { token: boss.token, body })).json().code).toBe("conflict");
+    expect(
+      (await gateway.call("POST", `/v1/admin/users/${user.id}/tokens`, { token: boss.token, body })).json().code,
+    ).toBe("conflict");
 
     await patch(user.id, { disabled: false });
     expect((await me({ authorization: `Bearer ${user.token}` })).status).toBe(200);
@@ -67,13 +69,33 @@ describe("disabling a user", () => {
     await app.close();
   });
 
-  test.each([{ cancelRuns: true }, { disabled: false, cancelRuns: true }, { role: "user", cancelRuns: true }, { disabled: "yes" }, { name: "x" }])(
-    "with %j is refused",
-    async (body) => {
-      const user = await gateway.addUser(crypto.randomUUID());
-      expect((await patch(user.id, body)).json().code).toBe("invalid_request");
-    },
-  );
+  test("cancels what waits at the gateway too, when the admin says so", async () => {
+    const user = await gateway.addUser("waiting");
+    const call = async (method: string, path: string, body?: object) =>
+      (await gateway.call(method, path, { token: user.token, body })).json();
+    const agent = await call("POST", "/v1/agents", { name: "a" });
+    const trigger = await call("POST", `/v1/agents/${agent.id}/triggers`, {
+      name: "t",
+      scheme: "token",
+      template: "x",
+    });
+    const { runId } = (await gateway.call("POST", `/hooks/${trigger.id}`, { token: trigger.secret, body: {} })).json();
+    expect((await call("GET", `/v1/runs/${runId}`)).status).toBe("pending");
+    await patch(user.id, { disabled: true, cancelRuns: true });
+    await patch(user.id, { disabled: false });
+    expect(await call("GET", `/v1/runs/${runId}`)).toMatchObject({ status: "cancelled", reason: "cancelled" });
+  });
+
+  test.each([
+    { cancelRuns: true },
+    { disabled: false, cancelRuns: true },
+    { role: "user", cancelRuns: true },
+    { disabled: "yes" },
+    { name: "x" },
+  ])("with %j is refused", async (body) => {
+    const user = await gateway.addUser(crypto.randomUUID());
+    expect((await patch(user.id, body)).json().code).toBe("invalid_request");
+  });
 
   test("and roles are written down once each, refusals too", async () => {
     const user = await gateway.addUser("watched");
@@ -82,9 +104,13 @@ describe("disabling a user", () => {
     await patch(user.id, { disabled: false, role: "admin" });
     await patch(user.id, { role: "user" });
     const entries = await audited(`target=${user.id}`);
-    expect(entries.map((entry: { action: string }) => entry.action).toSorted()).toEqual(
-      ["user.created", "user.demoted", "user.disabled", "user.enabled", "user.promoted"],
-    );
+    expect(entries.map((entry: { action: string }) => entry.action).toSorted()).toEqual([
+      "user.created",
+      "user.demoted",
+      "user.disabled",
+      "user.enabled",
+      "user.promoted",
+    ]);
     expect(entries.find((entry: { action: string }) => entry.action === "user.disabled")).toMatchObject({
       actor: { kind: "token", id: boss.id, name: "boss", tokenId: boss.tokenId },
       target: { id: user.id, name: "watched" },
@@ -92,7 +118,9 @@ describe("disabling a user", () => {
       detail: { cancelRuns: true },
     });
     expect((await patch(boss.id, { role: "user" })).json().code).toBe("conflict");
-    expect((await audited(`target=${boss.id}&outcome=refused`)).map((entry: { action: string }) => entry.action)).toEqual(["user.demoted"]);
+    expect(
+      (await audited(`target=${boss.id}&outcome=refused`)).map((entry: { action: string }) => entry.action),
+    ).toEqual(["user.demoted"]);
   });
 });
 
@@ -105,7 +133,13 @@ describe("the last active admin", () => {
     const left = [];
     for (const { token } of admins) {
       const list = await app.call("GET", "/v1/admin/users", { token });
-      if (list.status === 200) left.push(list.json().items.filter((user: { role: string; disabled: boolean }) => user.role === "admin" && !user.disabled).length);
+      if (list.status === 200)
+        left.push(
+          list
+            .json()
+            .items.filter((user: { role: string; disabled: boolean }) => user.role === "admin" && !user.disabled)
+            .length,
+        );
     }
     expect(left.length).toBeGreaterThan(0);
     expect(new Set(left)).toEqual(new Set([left.length]));
@@ -116,7 +150,8 @@ describe("the last active admin", () => {
 describe("what is written down", () => {
   test("each change once, by whom, and no secret or value", async () => {
     const user = await gateway.addUser("writer");
-    const call = (method: string, path: string, body?: object) => gateway.call(method, path, { token: user.token, body });
+    const call = (method: string, path: string, body?: object) =>
+      gateway.call(method, path, { token: user.token, body });
     const token = (await call("POST", "/v1/tokens", { name: "ci" })).json();
     await call("DELETE", `/v1/tokens/${token.id}`);
     const agent = (await call("POST", "/v1/agents", { name: "first", instructions: "hidden words" })).json();
@@ -125,9 +160,13 @@ describe("what is written down", () => {
     await call("DELETE", `/v1/agents/${agent.id}`);
     await call("DELETE", `/v1/agents/${agent.id}`);
     const mine = await audited(`actor=${user.id}`);
-    expect(mine.map((entry: { action: string }) => entry.action).toSorted()).toEqual(
-      ["agent.created", "agent.deleted", "agent.updated", "token.created", "token.revoked"],
-    );
+    expect(mine.map((entry: { action: string }) => entry.action).toSorted()).toEqual([
+      "agent.created",
+      "agent.deleted",
+      "agent.updated",
+      "token.created",
+      "token.revoked",
+    ]);
     expect(mine.every((entry: { actor: { tokenId: string } }) => entry.actor.tokenId === user.tokenId)).toBe(true);
     const all = (await gateway.call("GET", "/v1/admin/audit?limit=200", { token: boss.token })).text;
     for (const secret of [token.token, user.token, "hidden words"]) expect(all).not.toContain(secret);
@@ -138,7 +177,11 @@ describe("what is written down", () => {
       const app = await createTestApp({ BERTH_TRUST_PROXY: proxies });
       const admin = await app.addUser("admin", "admin");
       const { url } = await app.listen();
-      const headers = { authorization: `Bearer ${admin.token}`, "content-type": "application/json", "x-forwarded-for": forwarded };
+      const headers = {
+        authorization: `Bearer ${admin.token}`,
+        "content-type": "application/json",
+        "x-forwarded-for": forwarded,
+      };
       await fetch(`${url}/v1/tokens`, { method: "POST", headers, body: JSON.stringify({ name: "one" }) });
       const { items } = (await app.call("GET", `/v1/admin/audit?actor=${admin.id}`, { token: admin.token })).json();
       await app.close();

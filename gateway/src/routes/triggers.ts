@@ -3,6 +3,7 @@ import { AppError } from "@berth/shared/errors";
 import { id } from "@berth/shared/resources";
 import type { Context } from "hono";
 import { z } from "zod";
+import { networkOf } from "../address.ts";
 import { runAfterAnswer } from "../background.ts";
 import { readBytes } from "../body.ts";
 import {
@@ -154,19 +155,30 @@ const hookRoute = route({
   status: 202,
   answer: acceptedSchema,
   errors: ["unauthenticated", "not_found", "payload_too_large", "rate_limited"],
-  run: async ({ deps, c, params }) => takeWebhook(deps, c, params.id),
+  run: async ({ deps, c, limits, source, params }) => {
+    const network = networkOf(source.address ?? "unknown");
+    return takeWebhook(deps, c, params.id, () => limits.noteFailure("hooks", `${params.id} ${network}`));
+  },
 });
 
 export const triggerRoutes = [...agentTriggerRoutes, ...triggerOwnRoutes, ...deliveryRoutes, hookRoute];
 
-async function takeWebhook(deps: Deps, c: Context<AppEnv>, triggerId: string): Promise<Response> {
+/** `noteFailure` counts a wrong signature and throws when they are too many: a right one is taken all the same. */
+async function takeWebhook(
+  deps: Deps,
+  c: Context<AppEnv>,
+  triggerId: string,
+  noteFailure: () => Promise<void>,
+): Promise<Response> {
   const body = await readBytes(c.req.raw, payloadMaxBytes);
   if (!body) throw new AppError("payload_too_large", "The payload is over 256 KiB.");
   const trigger = await openTrigger(deps, triggerId);
   const headers = c.req.raw.headers;
   const genuine = await verifyWebhook(trigger.scheme, trigger.secrets, { headers, body }, deps.now());
-  if (!genuine)
+  if (!genuine) {
+    await noteFailure();
     throw new AppError("unauthenticated", "The signature or secret does not fit this trigger, or is too old.");
+  }
   const contentType = headers.get("content-type");
   const incoming = {
     externalId: genuine.externalId,
