@@ -7,6 +7,7 @@ import { MenuIcon } from "./parts/icons.tsx";
 import { Sidebar } from "./parts/sidebar.tsx";
 import { Warnings, WorkspaceBar } from "./parts/workspace-bar.tsx";
 import { AgentPage } from "./pages/agent.tsx";
+import { AuditPage } from "./pages/audit.tsx";
 import { HostsPage } from "./pages/hosts.tsx";
 import { NotFoundPage } from "./pages/not-found.tsx";
 import { OverviewPage } from "./pages/overview.tsx";
@@ -43,6 +44,7 @@ const pages: PageSpec[] = [
   { pattern: "/tokens", title: () => "Tokens", page: () => <TokensPage /> },
   { pattern: "/users", title: () => "Users", forAdmins: true, page: (_, me) => <UsersPage me={me} /> },
   { pattern: "/hosts", title: () => "Hosts", forAdmins: true, page: () => <HostsPage /> },
+  { pattern: "/audit", title: () => "Audit", forAdmins: true, page: () => <AuditPage /> },
 ];
 
 export function App() {
@@ -54,7 +56,7 @@ export function App() {
       </p>
     );
   if (now.kind === "unreachable") return <UnreachablePage why={now.why} />;
-  if (now.kind === "out") return <SignInPage why={now.why} />;
+  if (now.kind === "out") return <SignInPage why={now.why} oidc={now.oidc} />;
   return <SignedIn me={now.me} />;
 }
 

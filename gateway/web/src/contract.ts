@@ -5,7 +5,9 @@ export interface Host {
   id: string;
   name: string;
   url: string;
-  status: "live" | "down";
+  status: "live" | "draining" | "down";
+  /** Why no new user is placed here; null while it takes some. */
+  reason: string | null;
   draining: boolean;
   users: number;
   version: string | null;
@@ -28,4 +30,15 @@ export interface User {
   role: "user" | "admin";
   disabled: boolean;
   createdAt: string;
+}
+
+export interface AuditEntry {
+  id: string;
+  at: string;
+  actor: { kind: "user" | "token" | "host" | "system"; id: string | null; name: string | null; tokenId: string | null };
+  action: string;
+  target: { id: string; name: string | null } | null;
+  address: string | null;
+  outcome: "succeeded" | "refused";
+  detail: Record<string, string | number | boolean | null>;
 }

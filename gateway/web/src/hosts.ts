@@ -13,7 +13,8 @@ export async function loadHosts(): Promise<void> {
 /** What to call a host: its name where that is known. */
 export const hostName = (id: string): string => hosts.value?.find((host) => host.id === id)?.name ?? id;
 
-export const createJoinToken = () => post<{ token: string; expiresAt: string }>("/v1/admin/hosts/join-tokens");
+export const createJoinToken = () =>
+  post<{ token: string; expiresAt: string; command: string }>("/v1/admin/hosts/join-tokens");
 export const drainHost = (id: string) => post(`/v1/admin/hosts/${id}/drain`).then(loadHosts);
 export const resumeHost = (id: string) => post(`/v1/admin/hosts/${id}/resume`).then(loadHosts);
 export const removeHost = ({ id, name }: Host) =>

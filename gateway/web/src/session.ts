@@ -14,15 +14,19 @@ export interface Me {
   limits: { agents: number; concurrentRuns: number; memoryBytes: number; cpus: number };
   workspace: Workspace;
   demoModel: boolean;
+  /** What the user must be told until it is dismissed. */
+  notice: string | null;
 }
 
 export type Session =
   | { kind: "unknown" }
-  | { kind: "out"; why: string | null }
+  /** `oidc`: whether there is a provider to sign in at. */
+  | { kind: "out"; why: string | null; oidc: boolean }
   | { kind: "unreachable"; why: string }
   | { kind: "in"; me: Me };
 export const session = signal<Session>({ kind: "unknown" });
 
+let hasProvider = false;
 const otherTabs = createOtherTabs("berth.session", () => void loadSession());
 
 /** Finds out who is signed in; a code in the fragment (from a printed link) is used up first. */
@@ -43,7 +47,7 @@ export async function signIn(credential: { code: string } | { token: string }): 
   try {
     await post("/session", credential);
   } catch (error) {
-    if (!(error instanceof ApiError) || error.code === "offline") return explain(error);
+    if (!(error instanceof ApiError) || error.code !== "unauthenticated") return explain(error);
     return "code" in credential
       ? "This sign-in link is used up or older than 10 minutes. Ask for a new one, or print it with: npm run -s link -- NAME"
       : "This token is not accepted: it is mistyped, expired, revoked, or of another Berth.";
@@ -61,6 +65,11 @@ export async function signOut(): Promise<void> {
 
 async function loadSession(failure: string | null = null): Promise<void> {
   try {
+    if (session.value.kind !== "in") {
+      const { oidc, signedIn } = await get<{ oidc: boolean; signedIn: boolean }>("/session");
+      hasProvider = oidc;
+      if (!signedIn) return session.value.kind === "out" ? undefined : end(failure);
+    }
     const me = await get<Me>("/v1/me");
     const isOther = session.value.kind === "in" && session.value.me.user.id !== me.user.id;
     if (isOther) end(null);
@@ -84,5 +93,5 @@ function end(why: string | null): void {
   stopLive();
   closeTerminals();
   forgetAgents();
-  session.value = { kind: "out", why };
+  session.value = { kind: "out", why, oidc: hasProvider };
 }

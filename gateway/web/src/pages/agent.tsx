@@ -8,6 +8,7 @@ import { AgentSettings } from "../parts/agent-settings.tsx";
 import { Badge } from "../parts/badge.tsx";
 import { Conversation } from "../parts/conversation.tsx";
 import { Link } from "../router.tsx";
+import { TriggersTab } from "../triggers/triggers-tab.tsx";
 import { TerminalTab } from "../terminal/terminal-tab.tsx";
 import type { Me } from "../session.ts";
 import { NotFoundPage } from "./not-found.tsx";
@@ -21,6 +22,7 @@ const tabs: Tab[] = [
   { id: "conversation", name: "Conversation", show: (agent) => <Conversation agent={agent} /> },
   { id: "terminal", name: "Terminal", show: (agent) => <TerminalTab agent={agent} /> },
   { id: "files", name: "Files", show: (agent) => <FilesTab agent={agent} /> },
+  { id: "triggers", name: "Triggers", show: (agent) => <TriggersTab agent={agent} /> },
   { id: "settings", name: "Settings", show: (agent) => <AgentSettings agent={agent} /> },
 ];
 

@@ -45,27 +45,26 @@ export function HostsPage() {
   );
 }
 
-function tellHost({ status, draining }: Host): Told {
-  if (status === "down")
-    return {
-      tone: "bad",
-      short: "Down",
-      advice: "It has not reported for 30 s. Its runs stay as they are until it is back; removing it gives them up.",
-    };
-  if (draining) return { tone: "warn", short: "Draining", advice: "It takes no new users; those it has can go on." };
-  return { tone: "good", short: "Live", advice: "" };
-}
+const told: Record<Host["status"], Told> = {
+  live: { tone: "good", short: "Live", advice: "" },
+  draining: { tone: "warn", short: "Draining", advice: "It takes no new users; those it has go on." },
+  down: {
+    tone: "bad",
+    short: "Down",
+    advice: "It has not reported for 30 s. Its runs stay as they are until it is back; removing it gives them up.",
+  },
+};
 
 function HostCard({ host }: { host: Host }) {
   const [isRemoving, setRemoving] = useState(false);
   const task = useTask(() => (host.draining ? resumeHost(host.id) : drainHost(host.id)));
-  const told = tellHost(host);
+  const { advice } = told[host.status];
   return (
     <li class="card host">
       <h2>
-        {host.name} <Badge told={told} />
+        {host.name} <Badge told={told[host.status]} />
       </h2>
-      {told.advice && <p class="muted">{told.advice}</p>}
+      {(advice || host.reason) && <p class="muted">{advice || host.reason}</p>}
       <HostLoad host={host} />
       <p class="meta">
         <span>{plural(host.users, "user")}</span>
@@ -141,9 +140,8 @@ function HostLoad({ host: { load } }: { host: Host }) {
 }
 
 function Join() {
-  const [token, setToken] = useState<string | null>(null);
-  const task = useTask(async () => setToken((await createJoinToken()).token));
-  const command = `BERTH_GATEWAY_URL=${location.origin} BERTH_JOIN_TOKEN=${token} \\\nBERTH_HOST_LISTEN=0.0.0.0 BERTH_HOST_URL=http://NAME-OF-THE-MACHINE:8081 npm run host`;
+  const [command, setCommand] = useState<string | null>(null);
+  const task = useTask(async () => setCommand((await createJoinToken()).command));
   return (
     <section class="join">
       <h2>Add a machine</h2>
@@ -159,7 +157,7 @@ function Join() {
           {task.failure}
         </p>
       )}
-      {token && <ShownOnce text={command} what="the token in it, good for one machine within an hour," />}
+      {command && <ShownOnce text={command} what="the token in it, good for one machine within an hour," />}
     </section>
   );
 }

@@ -4,7 +4,7 @@ import { Brand } from "../parts/icons.tsx";
 import { useTask } from "../parts/use-task.ts";
 import { signIn, startSession } from "../session.ts";
 
-export function SignInPage({ why }: { why: string | null }) {
+export function SignInPage({ why, oidc }: { why: string | null; oidc: boolean }) {
   const [token, setToken] = useState("");
   const task = useTask(async () => {
     const failure = await signIn({ token: token.trim().replace(/^Bearer\s+/i, "") });
@@ -25,9 +25,14 @@ export function SignInPage({ why }: { why: string | null }) {
           {why}
         </p>
       )}
+      {oidc && (
+        <a class="button primary" href="/session/oidc">
+          Sign in
+        </a>
+      )}
       <form onSubmit={submit}>
         <label>
-          Sign in with an API token
+          {oidc ? "Or with an API token" : "Sign in with an API token"}
           <input
             type="password"
             value={token}
@@ -42,8 +47,8 @@ export function SignInPage({ why }: { why: string | null }) {
             {task.failure}
           </p>
         )}
-        <button type="submit" class="primary" disabled={task.isBusy}>
-          {task.isBusy ? "One moment …" : "Sign in"}
+        <button type="submit" class={oidc ? "" : "primary"} disabled={task.isBusy}>
+          {task.isBusy ? "One moment …" : oidc ? "Sign in with it" : "Sign in"}
         </button>
       </form>
       <p class="muted">

@@ -52,24 +52,13 @@ export function UsersPage({ me }: { me: Me }) {
           ))}
         </tbody>
       </table>
-      {asked?.what === "disable" && (
-        <Confirm
-          title={`Disable ${asked.about.name}?`}
-          action="Disable"
-          onClose={close}
-          act={() => change(asked.about, { disabled: true })}
-        >
-          <p>
-            Their sessions and tokens are refused at once. Agents and files stay, and an admin can enable them again.
-          </p>
-        </Confirm>
-      )}
+      {asked?.what === "disable" && <Disable user={asked.about} change={change} onClose={close} />}
       {asked?.what === "token" && <TokenFor user={asked.about} onClose={close} />}
     </section>
   );
 }
 
-type Change = (user: User, part: Partial<Pick<User, "role" | "disabled">>) => Promise<void>;
+type Change = (user: User, part: { role?: User["role"]; disabled?: boolean; cancelRuns?: boolean }) => Promise<void>;
 interface UserRowProps {
   user: User;
   isMe: boolean;
@@ -122,6 +111,24 @@ function UserRow({ user, isMe, change, ask }: UserRowProps) {
         )}
       </td>
     </tr>
+  );
+}
+
+function Disable({ user, change, onClose }: { user: User; change: Change; onClose: () => void }) {
+  const [cancelRuns, setCancelRuns] = useState(true);
+  return (
+    <Confirm
+      title={`Disable ${user.name}?`}
+      action="Disable"
+      onClose={onClose}
+      act={() => change(user, { disabled: true, cancelRuns })}
+    >
+      <p>Their sessions and tokens are refused at once. Agents and files stay, and an admin can enable them again.</p>
+      <label class="check">
+        <input type="checkbox" checked={cancelRuns} onChange={(event) => setCancelRuns(event.currentTarget.checked)} />{" "}
+        Stop what they have running
+      </label>
+    </Confirm>
   );
 }
 

@@ -10,6 +10,7 @@ import { Transcript } from "../transcript/transcript.tsx";
 import { tellRun } from "../words.ts";
 import { Ago, now } from "./ago.tsx";
 import { Badge } from "./badge.tsx";
+import { StopButton } from "./stop-button.tsx";
 
 export function RunSection({ run }: { run: Run }) {
   const section = useRef<HTMLElement>(null);
@@ -90,6 +91,7 @@ function Going({ run, log }: { run: Run; log: RunLog | null }) {
       {run.status === "running" && elapsed && <span class="muted">since {elapsed}</span>}
       <Cost run={run} />
       {told.advice && <p class="advice">{told.advice}</p>}
+      {run.status === "pending" && <StopButton run={run} />}
       {run.status === "running" && isSilent && <span class="muted">No output yet</span>}
     </div>
   );

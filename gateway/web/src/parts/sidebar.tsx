@@ -13,6 +13,7 @@ const places: { href: string; name: string; forAdmins?: true }[] = [
   { href: "/tokens", name: "Tokens" },
   { href: "/users", name: "Users", forAdmins: true },
   { href: "/hosts", name: "Hosts", forAdmins: true },
+  { href: "/audit", name: "Audit", forAdmins: true },
 ];
 
 export function Sidebar({ me }: { me: Me }) {

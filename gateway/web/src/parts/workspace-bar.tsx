@@ -6,6 +6,7 @@ import { hostName } from "../hosts.ts";
 import { tellWorkspace } from "../words.ts";
 import { Badge } from "./badge.tsx";
 import { Meter } from "./meter.tsx";
+import { Notice } from "./notice.tsx";
 import { Link } from "../router.tsx";
 
 export function WorkspaceBar({ me }: { me: Me }) {
@@ -77,6 +78,7 @@ export function Warnings({ me }: { me: Me }) {
         </p>
       )}
       <div role="status">
+        {me.notice && <Notice text={me.notice} />}
         {lost && (
           <p class="warning warn">
             <strong>Not connected.</strong> {lost.why} Trying again by itself; runs go on meanwhile and nothing is lost.

@@ -1,0 +1,129 @@
+/** For admins: who did what, on what, from where. */
+import { useState } from "preact/hooks";
+import type { AuditEntry } from "../contract.ts";
+import { formatTime } from "../format.ts";
+import { usePages } from "../parts/use-pages.ts";
+
+const actions = [
+  "sign_in.succeeded",
+  "sign_in.failed",
+  "sign_out.succeeded",
+  "token.created",
+  "token.revoked",
+  "user.created",
+  "user.enabled",
+  "user.disabled",
+  "user.promoted",
+  "user.demoted",
+  "agent.created",
+  "agent.updated",
+  "agent.deleted",
+  "agent.environment_set",
+  "trigger.created",
+  "trigger.deleted",
+  "trigger.rotated",
+  "delivery.replayed",
+  "join_token.created",
+  "host.joined",
+  "host.drained",
+  "host.resumed",
+  "host.removed",
+];
+
+export function AuditPage() {
+  const [actor, setActor] = useState("");
+  const [action, setAction] = useState("");
+  const [outcome, setOutcome] = useState("");
+  const query = new URLSearchParams(
+    Object.entries({ actor: actor.trim(), action, outcome }).filter(([, value]) => value),
+  ).toString();
+  const { items, failure, loadMore } = usePages<AuditEntry>(`/v1/admin/audit?limit=100&${query}`);
+  return (
+    <section class="page scroller" tabIndex={0} aria-label="Audit">
+      <div class="page-head">
+        <h1>Audit</h1>
+        <div class="filters">
+          <input
+            aria-label="By whom"
+            placeholder="By whom"
+            value={actor}
+            onChange={(event) => setActor(event.currentTarget.value)}
+          />
+          <select aria-label="Action" value={action} onChange={(event) => setAction(event.currentTarget.value)}>
+            <option value="">All actions</option>
+            {actions.map((one) => (
+              <option key={one} value={one}>
+                {wordsOf(one)}
+              </option>
+            ))}
+          </select>
+          <select aria-label="Outcome" value={outcome} onChange={(event) => setOutcome(event.currentTarget.value)}>
+            <option value="">Any outcome</option>
+            <option value="succeeded">Succeeded</option>
+            <option value="refused">Refused</option>
+          </select>
+        </div>
+      </div>
+      {failure && (
+        <p class="failure" role="alert">
+          {failure}
+        </p>
+      )}
+      {items && items.length > 0 && <AuditTable items={items} />}
+      {items?.length === 0 && <p class="muted">Nothing fits these filters.</p>}
+      {loadMore && (
+        <p>
+          <button type="button" onClick={() => void loadMore()}>
+            Older entries
+          </button>
+        </p>
+      )}
+    </section>
+  );
+}
+
+const wordsOf = (action: string) => {
+  const words = action.replace(/[._]/g, " ");
+  return words[0]!.toUpperCase() + words.slice(1);
+};
+
+function AuditTable({ items }: { items: AuditEntry[] }) {
+  return (
+    <table class="list">
+      <thead>
+        <tr>
+          <th>When</th>
+          <th>Who</th>
+          <th>What</th>
+          <th>On what</th>
+          <th>From where</th>
+          <th>Facts</th>
+        </tr>
+      </thead>
+      <tbody>
+        {items.map((entry) => (
+          <tr key={entry.id}>
+            <td>
+              <time dateTime={entry.at}>{formatTime(entry.at)}</time>
+            </td>
+            <td>
+              {entry.actor.name ?? entry.actor.id ?? entry.actor.kind}
+              {entry.actor.kind === "token" && <span class="tag">by token</span>}
+            </td>
+            <td class={entry.outcome === "refused" ? "failure" : ""}>
+              {wordsOf(entry.action)}
+              {entry.outcome === "refused" && ", refused"}
+            </td>
+            <td>{entry.target?.name ?? entry.target?.id ?? "–"}</td>
+            <td>{entry.address ?? "–"}</td>
+            <td class="facts muted">
+              {Object.entries(entry.detail)
+                .map(([key, value]) => `${key} ${value}`)
+                .join(", ")}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

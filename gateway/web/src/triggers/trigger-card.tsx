@@ -1,0 +1,131 @@
+/** One trigger: its address, its message, what came in, and the ways to change or end it. */
+import { useState } from "preact/hooks";
+import { Ago } from "../parts/ago.tsx";
+import { Confirm } from "../parts/confirm.tsx";
+import { CopyButton } from "../parts/copy-button.tsx";
+import { useTask } from "../parts/use-task.ts";
+import { Deliveries } from "./deliveries.tsx";
+import { TemplateField } from "./new-trigger.tsx";
+import {
+  deleteTrigger,
+  rotateTrigger,
+  schemes,
+  updateTrigger,
+  type Trigger,
+  type TriggerWithSecret,
+} from "./triggers.ts";
+
+interface TriggerCardProps {
+  trigger: Trigger;
+  onChange: () => void;
+  onSecret: (trigger: TriggerWithSecret) => void;
+}
+
+export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
+  const [asked, setAsked] = useState<"delete" | "rotate" | null>(null);
+  const [isOpen, setOpen] = useState(false);
+  const [isEditing, setEditing] = useState(false);
+  return (
+    <section class="card host" aria-label={`Trigger ${trigger.name}`}>
+      <h2>
+        {trigger.name} <span class="muted">{schemes[trigger.scheme].name}</span>
+      </h2>
+      <p class="address">
+        <code>{trigger.url}</code> <CopyButton text={trigger.url} label="Copy the address" />
+      </p>
+      {isEditing ? (
+        <Edit trigger={trigger} onDone={() => (setEditing(false), onChange())} />
+      ) : (
+        <pre class="plain template">{trigger.template}</pre>
+      )}
+      <p class="actions">
+        <button type="button" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+          {isOpen ? "Hide the deliveries" : "Deliveries"}
+        </button>
+        <button type="button" onClick={() => setEditing(!isEditing)}>
+          {isEditing ? "Leave it as it is" : "Change the message"}
+        </button>
+        <button type="button" class="quiet" onClick={() => setAsked("rotate")}>
+          New secret …
+        </button>
+        <button type="button" class="quiet" onClick={() => setAsked("delete")}>
+          Delete …
+        </button>
+        <span class="muted">
+          {trigger.lastDeliveryAt ? (
+            <>
+              last called <Ago time={trigger.lastDeliveryAt} />
+            </>
+          ) : (
+            "never called yet"
+          )}
+        </span>
+      </p>
+      {isOpen && <Deliveries triggerId={trigger.id} />}
+      {asked && (
+        <Question
+          asked={asked}
+          trigger={trigger}
+          onClose={() => setAsked(null)}
+          onChange={onChange}
+          onSecret={onSecret}
+        />
+      )}
+    </section>
+  );
+}
+
+interface QuestionProps extends TriggerCardProps {
+  asked: "delete" | "rotate";
+  onClose: () => void;
+}
+
+function Question({ asked, trigger, onClose, onChange, onSecret }: QuestionProps) {
+  if (asked === "rotate")
+    return (
+      <Confirm
+        title={`A new secret for ${trigger.name}?`}
+        action="Make it"
+        onClose={onClose}
+        act={async () => onSecret(await rotateTrigger(trigger.id))}
+      >
+        <p>The old one stays good for a day, so that you can give the sender the new one meanwhile.</p>
+      </Confirm>
+    );
+  return (
+    <Confirm
+      title={`Delete ${trigger.name}?`}
+      action="Delete"
+      onClose={onClose}
+      act={() => deleteTrigger(trigger.id).then(onChange)}
+    >
+      <p>
+        Its address answers no longer, its deliveries go, and messages that still wait are dropped. Runs and their
+        transcripts stay.
+      </p>
+    </Confirm>
+  );
+}
+
+function Edit({ trigger, onDone }: { trigger: Trigger; onDone: () => void }) {
+  const [template, setTemplate] = useState(trigger.template);
+  const task = useTask(async () => {
+    await updateTrigger(trigger.id, { template });
+    onDone();
+  });
+  return (
+    <form class="new-trigger" onSubmit={(event) => (event.preventDefault(), void task.run())}>
+      <TemplateField value={template} set={setTemplate} />
+      {task.failure && (
+        <p class="failure" role="alert">
+          {task.failure}
+        </p>
+      )}
+      <p class="actions">
+        <button type="submit" class="primary" disabled={task.isBusy}>
+          Save
+        </button>
+      </p>
+    </form>
+  );
+}

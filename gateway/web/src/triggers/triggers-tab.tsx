@@ -1,0 +1,50 @@
+/** The triggers of an agent: webhooks that send it messages by themselves. */
+import { useEffect, useState } from "preact/hooks";
+import type { Agent } from "@berth/shared/resources";
+import { explain } from "../api.ts";
+import { ShownOnce } from "../parts/shown-once.tsx";
+import { NewTrigger } from "./new-trigger.tsx";
+import { TriggerCard } from "./trigger-card.tsx";
+import { listTriggers, schemes, type Trigger, type TriggerWithSecret } from "./triggers.ts";
+
+export function TriggersTab({ agent }: { agent: Agent }) {
+  const [triggers, setTriggers] = useState<Trigger[] | null>(null);
+  const [made, setMade] = useState<TriggerWithSecret | null>(null);
+  const [failure, setFailure] = useState<string | null>(null);
+  const load = () => listTriggers(agent.id).then(setTriggers, (error: unknown) => setFailure(explain(error)));
+  useEffect(() => void load(), [agent.id]);
+  const show = (trigger: TriggerWithSecret) => {
+    setMade(trigger);
+    void load();
+  };
+  return (
+    <div class="page scroller triggers" tabIndex={0} role="region" aria-label={`Triggers of ${agent.name}`}>
+      {failure && (
+        <p class="failure" role="alert">
+          {failure}
+        </p>
+      )}
+      {triggers?.length === 0 && (
+        <p class="lead muted">
+          A trigger is an address. Whatever a program posts to it becomes a message to this agent, each delivery once:
+          an issue, a failed build, a form. While the agent is busy, messages wait in order.
+        </p>
+      )}
+      {made && (
+        <div>
+          <p>{schemes[made.scheme].advice}</p>
+          <ShownOnce text={`${made.url}\n${made.secret}`} what="the secret in the second line" />
+        </div>
+      )}
+      {triggers?.map((trigger) => (
+        <TriggerCard key={trigger.id} trigger={trigger} onChange={load} onSecret={show} />
+      ))}
+      {triggers && <NewTrigger agent={agent} onMade={show} />}
+      {!triggers && !failure && (
+        <p class="muted" role="status">
+          Loading …
+        </p>
+      )}
+    </div>
+  );
+}
