@@ -105,7 +105,7 @@ export interface Socket {
 export async function openSocket(ws: WebSocket): Promise<Socket> {
   const frames: ServerFrame[] = [];
   const closed = new Promise<number>((resolve) => ws.on("close", (code) => resolve(code)));
-  ws.on("message", (data) => frames.push(JSON.parse(String(data)) as ServerFrame));
+  ws.on("message", (data) => frames.push(JSON.parse((data as Buffer).toString()) as ServerFrame));
   await new Promise<void>((resolve, reject) => ws.once("open", () => resolve()).once("error", reject));
   return {
     ws,

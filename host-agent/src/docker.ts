@@ -74,7 +74,7 @@ export class Engine {
 
   async createContainer(spec: ContainerSpec): Promise<string> {
     const created = await within(60_000, "create", (abortSignal) =>
-      this.#docker.createContainer({ ...toCreate(spec), abortSignal } as Docker.ContainerCreateOptions),
+      this.#docker.createContainer({ ...toCreate(spec), abortSignal }),
     );
     return created.id;
   }
@@ -140,7 +140,7 @@ export class Engine {
   async startExec(execId: string): Promise<"started" | "already" | "gone"> {
     try {
       const answer = (await within(60_000, "exec start", (abortSignal) =>
-        this.#docker.getExec(execId).start({ Detach: true, abortSignal } as Docker.ExecStartOptions),
+        this.#docker.getExec(execId).start({ Detach: true, abortSignal }),
       )) as unknown as { resume(): void };
       answer.resume(); // an answer that nobody reads keeps a descriptor open here and in the engine
       return "started";

@@ -16,7 +16,8 @@ export interface ReportDeps {
   identity: Identity;
   store: Store;
   workspaces: Workspaces;
-  demoModel: boolean;
+  /** Whether the built-in demo model answers here. */
+  isDemo: boolean;
   version: string;
   /** The gateway said something to act upon. */
   onAnswer(answer: ReportAnswer): void;
@@ -30,105 +31,124 @@ const everyMs = 5000;
 const deliveryMs = 1000;
 const maxRunBytes = 1_000_000;
 
-/** Reports until the signal ends it. */
-export function startReports(deps: ReportDeps, signal: AbortSignal) {
-  const { context, store } = deps;
-  const latch = createLatch();
-  const hurry = createLatch();
-  const offs = [context.bus.on("host", latch.set), context.bus.on("ended", hurry.set), context.bus.on("ended", latch.set)];
-  const waiting = new Set<() => void>();
-  let held = { epoch: "", rev: 0 };
-  let seq = 0;
-  let answeredAt = performance.now();
+/** The gateway's view of this host, kept up to date while `run` goes on. */
+export class Reports {
+  readonly #deps: ReportDeps;
+  readonly #changed = createLatch();
+  readonly #hurry = createLatch();
+  readonly #waiting = new Set<() => void>();
+  #held = { epoch: "", rev: 0 };
+  #seq = 0;
+  #answeredAt = performance.now();
   /** Null until the first attempt. */
-  let isReaching: boolean | null = null;
+  #isReaching: boolean | null = null;
 
-  async function reportOnce(): Promise<void> {
-    const since = held.epoch === store.epoch ? held.rev : 0;
-    const changes = store.changedSince(since, maxRunBytes);
-    const body: ReportBody = {
+  constructor(deps: ReportDeps) {
+    this.#deps = deps;
+  }
+
+  /** Reports until the signal ends it. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { bus, log } = this.#deps.context;
+    const offs = [bus.on("host", this.#changed.set), bus.on("ended", this.#hurry.set), bus.on("ended", this.#changed.set)];
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        await this.#report(signal);
+        if (!this.#isReaching) log.info("gateway.reached", {});
+        this.#isReaching = true;
+        failures = 0;
+        if (await this.#changed.next(everyMs, signal)) await this.#hurry.next(gatherMs, signal);
+      } catch (error) {
+        if (signal.aborted) break;
+        if (this.#isReaching !== false) log.warn("report.failed", { error: messageOf(error) });
+        this.#isReaching = false;
+        await createLatch().next(Math.min(5000, 250 * 2 ** failures++) * (0.75 + Math.random() / 2), signal);
+      }
+    }
+    offs.forEach((off) => off());
+  }
+
+  /** Resolves once the gateway holds this revision, so that whoever is told then finds it in the API; after 1 s anyhow. */
+  delivered(rev: number): Promise<void> {
+    const isHeld = () => this.#held.epoch === this.#deps.store.epoch && this.#held.rev >= rev;
+    if (isHeld() || this.#isReaching === false) return Promise.resolve();
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(check);
+        resolve();
+      };
+      const check = () => void (isHeld() && end());
+      const timer = setTimeout(end, deliveryMs);
+      this.#waiting.add(check);
+    });
+  }
+
+  /** Milliseconds since the gateway last answered. */
+  silentMs(): number {
+    return performance.now() - this.#answeredAt;
+  }
+
+  async #report(signal: AbortSignal): Promise<void> {
+    const { context, store, onAnswer, onRemoved } = this.#deps;
+    const body = this.#body();
+    const answer = await this.#post(body, signal);
+    if (answer.status === 410) {
+      await answer.body?.cancel();
+      return onRemoved();
+    }
+    if (!answer.ok) {
+      this.#takeTime(answer);
+      throw new Error(`the gateway answered ${answer.status}: ${(await answer.text()).slice(0, 300)}`);
+    }
+    const said = reportAnswer.parse(await answer.json());
+    context.clock.follow(Date.parse(said.time));
+    this.#held = said.ack;
+    this.#waiting.forEach((check) => check());
+    this.#answeredAt = performance.now();
+    onAnswer(said);
+    if (body.rev < store.revision() || said.ack.epoch !== store.epoch || said.ack.rev < body.rev) this.#changed.set();
+  }
+
+  #body(): ReportBody {
+    const { context, store, workspaces, version } = this.#deps;
+    const since = this.#held.epoch === store.epoch ? this.#held.rev : 0;
+    return {
       protocol: protocolVersion,
-      version: deps.version,
+      version,
       epoch: store.epoch,
-      seq: ++seq,
+      seq: ++this.#seq,
       since,
       url: context.settings.BERTH_HOST_URL,
-      load: readLoad(deps),
-      workspaces: deps.workspaces.views(),
-      ...changes,
+      load: readLoad(this.#deps),
+      workspaces: workspaces.views(),
+      ...store.changedSince(since, maxRunBytes),
     };
-    const answer = await fetch(`${deps.identity.gatewayUrl}/internal/hosts/report`, {
+  }
+
+  async #post(body: ReportBody, signal: AbortSignal): Promise<Response> {
+    const { identity, context } = this.#deps;
+    return fetch(`${identity.gatewayUrl}/internal/hosts/report`, {
       method: "POST",
       headers: {
         "content-type": "application/json",
-        authorization: `Bearer ${await deps.identity.sign(context.clock.now())}`,
+        authorization: `Bearer ${await identity.sign(context.clock.now())}`,
         [protocolHeader]: String(protocolVersion),
       },
       body: JSON.stringify(body),
       signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
     });
-    if (answer.status === 410) {
-      await answer.body?.cancel();
-      return deps.onRemoved();
-    }
-    if (!answer.ok) {
-      takeTime(answer);
-      throw new Error(`the gateway answered ${answer.status}: ${(await answer.text()).slice(0, 300)}`);
-    }
-    const said = reportAnswer.parse(await answer.json());
-    context.clock.follow(Date.parse(said.time));
-    held = said.ack;
-    waiting.forEach((check) => check());
-    answeredAt = performance.now();
-    deps.onAnswer(said);
-    if (changes.rev < store.revision() || said.ack.epoch !== store.epoch || said.ack.rev < changes.rev) latch.set();
   }
+
   /** A gateway that refuses our JWT may do so for our clock: its own is in every answer. */
-  function takeTime(answer: Response): void {
+  #takeTime(answer: Response): void {
+    const { clock } = this.#deps.context;
     const date = Date.parse(answer.headers.get("date") ?? "");
-    if (answer.status === 401 && Math.abs(date - context.clock.now()) > 20_000) context.clock.follow(date);
+    if (answer.status === 401 && Math.abs(date - clock.now()) > 20_000) clock.follow(date);
   }
-
-  const done = (async () => {
-    for (let failures = 0; !signal.aborted; ) {
-      try {
-        await reportOnce();
-        if (!isReaching) context.log.info("gateway.reached", {});
-        isReaching = true;
-        failures = 0;
-        if (await latch.next(everyMs, signal)) await hurry.next(gatherMs, signal);
-      } catch (error) {
-        if (signal.aborted) return;
-        if (isReaching !== false) context.log.warn("report.failed", { error: messageOf(error) });
-        isReaching = false;
-        await createLatch().next(Math.min(5000, 250 * 2 ** failures++) * (0.75 + Math.random() / 2), signal);
-      }
-    }
-  })().finally(() => offs.forEach((off) => off()));
-
-  return {
-    /** Resolves once the gateway holds this revision, so that whoever is told then finds it in the API; after 1 s anyhow. */
-    delivered(rev: number): Promise<void> {
-      const isHeld = () => held.epoch === store.epoch && held.rev >= rev;
-      if (isHeld() || isReaching === false) return Promise.resolve();
-      return new Promise((resolve) => {
-        const end = () => {
-          clearTimeout(timer);
-          waiting.delete(check);
-          resolve();
-        };
-        const check = () => void (isHeld() && end());
-        const timer = setTimeout(end, deliveryMs);
-        waiting.add(check);
-      });
-    },
-    /** Milliseconds since the gateway last answered. */
-    silentMs: () => performance.now() - answeredAt,
-    done,
-  };
 }
 
-function readLoad({ context, workspaces, store, demoModel }: ReportDeps): HostLoad {
+function readLoad({ context, workspaces, store, isDemo }: ReportDeps): HostLoad {
   const memory = readFileSync("/proc/meminfo", "utf8");
   const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(memory)?.[1] ?? 0) * 1024;
   const disk = statfsSync(context.dataDir);
@@ -140,6 +160,6 @@ function readLoad({ context, workspaces, store, demoModel }: ReportDeps): HostLo
     memoryAvailableBytes: kib("MemAvailable"),
     diskAvailableBytes: disk.bavail * disk.bsize,
     cpus: availableParallelism(),
-    demoModel,
+    demoModel: isDemo,
   };
 }

@@ -17,11 +17,10 @@ import { reported, reportedAgent, type RunRow } from "./store-rows.ts";
 import type { Streams } from "./streams.ts";
 import { logSizes, runDirectory } from "./volume.ts";
 
-export interface ServerDeps extends AgentDeps {
+export interface ServerDeps extends AgentDeps, FollowDeps {
   verify: VerifyGateway;
   streams: Streams;
   files: Files;
-  delivered: FollowDeps["delivered"];
 }
 /** `incoming` is the request as Node has it: an upload is read from there, uncopied. */
 export type ServerEnv = { Bindings: { incoming: IncomingMessage }; Variables: { claims: HostClaims; requestId: string } };
@@ -30,18 +29,11 @@ const bodyLimit = 16 * 2 ** 20;
 const stderrBytes = 2 ** 20;
 
 export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
-  const { context, store, runs, workspaces, streams } = deps;
+  const { log } = deps.context;
   const app = new Hono<ServerEnv>();
-  const answerRun = (run: RunRow) => ({ epoch: store.epoch, run: reported(run) });
-  const ownRun = (claims: HostClaims, runId: string): RunRow => {
-    const run = store.getRun(parseOr400(id, runId, "run id"));
-    if (!run || run.userId !== claims.sub) throw new AppError("not_found", "There is no such run.");
-    return run;
-  };
-
   app.onError((error, c) => {
     const requestId = crypto.randomUUID();
-    if (!(error instanceof AppError)) context.log.error("request.failed", { requestId, path: c.req.routePath, error: messageOf(error) });
+    if (!(error instanceof AppError)) log.error("request.failed", { requestId, path: c.req.routePath, error: messageOf(error) });
     const problem = toProblem(error, requestId);
     return c.body(JSON.stringify(problem.body), problem.status, problem.headers);
   });
@@ -56,7 +48,14 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
       throw new AppError("host_unavailable", `The gateway speaks protocol ${protocol ?? "0"} and this host ${protocolVersion}: upgrade the older one.`, { retryAfter: 60 });
     await next();
   });
+  addWorkspaceRoutes(app, deps);
+  addRunRoutes(app, deps);
+  addAgentRoutes(app, deps);
+  addFileRoutes(app, deps.files);
+  return app;
+}
 
+function addWorkspaceRoutes(app: Hono<ServerEnv>, { workspaces, runs }: ServerDeps): void {
   app.get("/v1/workspace", (c) => c.json(workspaces.view(c.get("claims").sub)));
   app.post("/v1/workspace/start", async (c) => {
     await workspaces.ensure(c.get("claims").sub);
@@ -67,14 +66,23 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
     await workspaces.stop(userId, () => runs.cancelAll(userId));
     return c.json(workspaces.view(userId));
   });
+}
 
+function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
+  const { store, runs, streams, volumes } = deps;
+  const toAnswer = (run: RunRow) => ({ epoch: store.epoch, run: reported(run) });
+  const ownRun = (claims: HostClaims, runId: string): RunRow => {
+    const run = store.getRun(parseOr400(id, runId, "run id"));
+    if (!run || run.userId !== claims.sub) throw new AppError("not_found", "There is no such run.");
+    return run;
+  };
   app.post("/v1/runs", async (c) => {
     const body = parseOr400(startRunBody, await readJson(c.req.raw), "body");
-    return c.json(answerRun(await runs.start(c.get("claims").sub, body)), 202);
+    return c.json(toAnswer(await runs.start(c.get("claims").sub, body)), 202);
   });
   app.post("/v1/runs/:id/cancel", async (c) => {
     const { id: runId } = ownRun(c.get("claims"), c.req.param("id"));
-    return c.json(answerRun(await runs.cancel(c.get("claims").sub, runId)));
+    return c.json(toAnswer(await runs.cancel(c.get("claims").sub, runId)));
   });
   app.get("/v1/runs/:id/events", (c) => {
     const claims = c.get("claims");
@@ -82,7 +90,7 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
     const after = Number(/^\d{1,15}$/.exec(c.req.query("after") ?? "0")?.[0] ?? 0);
     const gone = new AbortController();
     const unregister = streams.add(claims, () => gone.abort());
-    const chunks = toEventStream(follow({ ...deps, bus: context.bus, logBytes: context.settings.BERTH_LOG_BYTES }, run.id, after, gone.signal));
+    const chunks = toEventStream(follow(deps, run.id, after, gone.signal));
     const body = toBody(chunks, () => {
       unregister();
       gone.abort();
@@ -92,22 +100,23 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
   });
   app.get("/v1/runs/:id/stderr", async (c) => {
     const run = ownRun(c.get("claims"), c.req.param("id"));
-    const volume = await deps.volumes.ensure(run.userId);
+    const volume = await volumes.ensure(run.userId);
     const path = join(runDirectory(volume, run.id), "err");
     return c.body(await readTail(path, stderrBytes, logSizes(volume, run.id).err), 200, { "content-type": "text/plain; charset=utf-8" });
   });
+}
 
+function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
   app.put("/v1/agents/:id/env", async (c) => {
     const { agent, env } = parseOr400(setEnvBody, await readJson(c.req.raw), "body");
     if (agent.id !== c.req.param("id")) throw new AppError("invalid_request", "The agent's id differs from the path's.");
-    return c.json({ epoch: store.epoch, agent: reportedAgent(await setEnv(deps, c.get("claims").sub, agent, env)) });
+    const known = await setEnv(deps, c.get("claims").sub, agent, env);
+    return c.json({ epoch: deps.store.epoch, agent: reportedAgent(known) });
   });
-  addFileRoutes(app, deps.files);
   app.delete("/v1/agents/:id", async (c) => {
     await deleteAgent(deps, c.get("claims").sub, parseOr400(id, c.req.param("id"), "agent id"));
     return c.body(null, 204);
   });
-  return app;
 }
 
 /** The gateway is trusted, its body still bounded. */

@@ -33,7 +33,7 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
   const gone = attend(deps, claims, ws);
   const follower = createFollower(deps, userId, sender, gone);
   ws.on("message", (data, isBinary) => {
-    const frame = isBinary ? null : readFrame(String(data));
+    const frame = isBinary ? null : readFrame((data as Buffer).toString());
     if (frame) follower.subscribe(frame.runId, frame.after);
     else void sender.send({ type: "error", code: "invalid_request", detail: "A frame must be a subscribe message in JSON." });
   });

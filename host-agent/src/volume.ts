@@ -233,6 +233,8 @@ export function logSizes(volume: Volume, runId: string): { out: number; err: num
  * `limitBytes` goes: a fast writer writes on until it is ended.
  */
 export async function sealRunFiles(volume: Volume, runId: string, limitBytes: number): Promise<void> {
+  // Values of variables stay no longer than the run that uses them.
+  await rm(join(runDirectory(volume, runId), "env"), { force: true });
   const all = ["out", "err", "exit"].map((name) => join(runDirectory(volume, runId), name));
   const there = all.filter((path) => existsSync(path));
   const long = there.filter((path) => statSync(path).size > limitBytes);

@@ -1,0 +1,53 @@
+/** What a host agent does again and again: samples, clears away, compares itself with the engine. */
+import { messageOf } from "@berth/shared/log";
+import { createLatch } from "./host.ts";
+import type { Parts } from "./parts.ts";
+import type { Reports } from "./report.ts";
+
+const reconcileMs = 15_000;
+/** A gateway that was silent for so long no longer vouches for the streams that came through it. */
+const unvouchedMs = 10_000;
+const hourMs = 3_600_000;
+
+/** Runs every loop until the signal ends them; resolves when all have ended. */
+export async function runLoops(parts: Parts, reports: Reports, signal: AbortSignal): Promise<void> {
+  const { context, engine, workspaces, runs, streams, countKills } = parts;
+  const { settings, log, hostId } = context;
+  const idleMs = settings.BERTH_IDLE_SECONDS * 1000;
+  const lookAgain = async () => {
+    await workspaces.reconcile();
+    runs.wakeAll();
+  };
+  const clearAway = async () => {
+    await workspaces.removeIdle();
+    streams.closeExpired();
+    if (reports.silentMs() > unvouchedMs) streams.closeAll("unvouched");
+  };
+  const watchEngine = () =>
+    engine.watchEvents(`berth.host=${hostId}`, signal, ({ action }) => {
+      if (action === "oom") return countKills();
+      lookAgain().catch((error: unknown) => log.warn("look.failed", { error: messageOf(error) }));
+    });
+
+  /** A failure is logged once until it heals. */
+  async function every(ms: number, name: string, job: () => Promise<void>): Promise<void> {
+    for (let isWell = true; !signal.aborted; await createLatch().next(ms, signal)) {
+      try {
+        await job();
+        isWell = true;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (isWell) log.warn("loop.failed", { loop: name, error: messageOf(error) });
+        isWell = false;
+      }
+    }
+  }
+  await Promise.all([
+    every(settings.BERTH_POLL_SECONDS * 1000, "sample", async () => workspaces.sample()),
+    every(Math.min(1000, idleMs / 4), "idle", clearAway),
+    every(reconcileMs, "reconcile", lookAgain),
+    every(Math.min(60_000, idleMs), "unmount", () => workspaces.unmountUnused()),
+    every(hourMs, "retention", () => runs.removeExpired()),
+    every(1000, "engine events", watchEngine),
+  ]);
+}

@@ -1,0 +1,109 @@
+/** Everything a host agent is made of, put together and taken apart in order. The only file that knows all parts. */
+import { join } from "node:path";
+import type { Log } from "@berth/shared/log";
+import { messageOf } from "@berth/shared/log";
+import { type Settings, SettingsError } from "@berth/shared/settings";
+import { connectEngine, type Engine } from "./docker.ts";
+import { createEgressProxy } from "./egress.ts";
+import { createFiles } from "./files.ts";
+import { createGatewayVerifier } from "./gateway-keys.ts";
+import { createBus, createClock, createLatch, type HostContext } from "./host.ts";
+import { openIdentity } from "./identity.ts";
+import { createModelProxy } from "./model.ts";
+import { openUpstream } from "./model-upstream.ts";
+import { createOomWatch } from "./oom.ts";
+import { Runs } from "./run.ts";
+import { isSameSecret } from "./secret.ts";
+import { openSockets } from "./sockets.ts";
+import { Store } from "./store.ts";
+import { createStreams } from "./streams.ts";
+import { createTerminals } from "./terminal.ts";
+import { Volumes } from "./volume.ts";
+import { Workspaces } from "./workspace.ts";
+
+/** What a test may replace: how names are resolved and dialled by the egress proxy, and the engine. */
+export interface HostOptions {
+  settings: Settings;
+  /** Absolute path. */
+  dataDir: string;
+  version: string;
+  log: Log;
+  egress?: Pick<Parameters<typeof createEgressProxy>[0], "lookup" | "connect">;
+  wrapEngine?: (engine: Engine) => Engine;
+}
+export type Parts = Awaited<ReturnType<typeof openParts>>;
+
+/** Opens all parts; nothing is taken up or served yet. Throws a SettingsError where a person must act. */
+export async function openParts(options: HostOptions, signal: AbortSignal) {
+  const { settings, dataDir, log } = options;
+  const engine = await connectPatiently(options, signal);
+  if (!(await engine.imageExists(settings.BERTH_IMAGE)))
+    throw new SettingsError(`The image ${settings.BERTH_IMAGE} does not exist on this engine: npm start builds it.`);
+  const identity = await openIdentity(settings, dataDir, log, signal);
+  const context: HostContext = { hostId: identity.hostId, settings, dataDir, clock: createClock(), log, bus: createBus() };
+  const store = new Store(join(dataDir, "host.db"), context.clock.now);
+  const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES);
+  if (store.isNew) store.reserveUids((await volumes.highestUid()) + 1);
+
+  const upstream = await openUpstream(settings);
+  const model = createModelProxy({
+    upstream: upstream.target,
+    log,
+    findRun: (agentId, token) => findRun(store, agentId, token),
+    mayCall: (runId) => (runs.isOverBudget(runId) ? "budget" : "ok"),
+    onUsage: (runId, { model: _model, ...usage }) => runs.addUsage(runId, usage),
+    onStatus: (runId, status) => void store.updateRun(runId, { modelStatus: status }),
+  });
+  const egress = openEgress(options);
+  const sockets = openSockets(dataDir, {
+    modelFor: (agentId) => (req, res) => model.handle(agentId, req, res),
+    egressFor: (userId) => egress.serverFor(userId),
+  });
+  const workspaces = new Workspaces({ context, engine, store, volumes, sockets });
+  const countKills = createOomWatch(context, store);
+  const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
+  const streams = createStreams(context.clock);
+  const entry = { context, engine, store, runs, workspaces, streams };
+  const verify = createGatewayVerifier(context, identity, store);
+  const [files, terminals] = [createFiles(entry), createTerminals(entry)];
+
+  return {
+    context, engine, identity, store, volumes, sockets, workspaces, runs, streams, files, terminals, verify, countKills,
+    isDemo: upstream.isDemo,
+    /** Closes what is open; runs and containers go on. */
+    async close(): Promise<void> {
+      await sockets.close();
+      model.close();
+      upstream.close();
+      store.close();
+    },
+  };
+}
+
+async function connectPatiently({ settings, wrapEngine, log }: HostOptions, signal: AbortSignal): Promise<Engine> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const engine = await connectEngine(settings.DOCKER_HOST);
+      return wrapEngine ? wrapEngine(engine) : engine;
+    } catch (error) {
+      if (attempt === 0) log.warn("engine.unreachable", { error: messageOf(error) });
+      await createLatch().next(1000, signal);
+      signal.throwIfAborted();
+    }
+  }
+}
+
+function openEgress({ settings, log, egress }: HostOptions) {
+  try {
+    return createEgressProxy({ mode: settings.BERTH_EGRESS, allow: settings.BERTH_EGRESS_ALLOW, log, ...egress });
+  } catch (error) {
+    throw new SettingsError(`BERTH_EGRESS_ALLOW does not fit: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** The token stands for one run of one agent, as long as that run is in progress. */
+function findRun(store: Store, agentId: string, token: string): { runId: string } | null {
+  const agent = store.getAgent(agentId);
+  const run = agent && store.activeRuns(agent.userId).find((other) => other.agentId === agentId);
+  return run && isSameSecret(run.token, token) ? { runId: run.id } : null;
+}
