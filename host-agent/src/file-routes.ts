@@ -37,7 +37,8 @@ export function addFileRoutes(app: Hono<ServerEnv>, files: Files): void {
       return answerEntry(c, call.path, await files.makeDirectory(call));
     const declared = c.req.header("content-length");
     const head = await files.write(call, {
-      body: c.env.incoming,
+      // Whoever stops reading it must not break the connection that the answer takes.
+      body: c.env.incoming.iterator({ destroyOnReturn: false }),
       size: declared === undefined ? null : parseOr400(sizeHeader, declared, "content-length"),
       ifMatch: c.req.header("if-match") ?? null,
       isNew: c.req.header("if-none-match") === "*",

@@ -2,6 +2,7 @@
  * An agent's files, as that agent: each call is one execution of `berth-files` in the workspace, so that the kernel
  * decides what may be touched and no root process opens a path of the agent's. Streams; no file is ever held whole.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import {
   type ArchiveFormat,
@@ -16,7 +17,7 @@ import type { HostClaims } from "@berth/shared/host-api";
 import { enter, type EntryDeps } from "./entry.ts";
 import { asRefusal } from "./file-errors.ts";
 import type { Streams } from "./streams.ts";
-import { type Head, startTransfer, type Transfer } from "./transfer.ts";
+import { type Answer, type Head, startTransfer, type Transfer } from "./transfer.ts";
 
 export interface FilesDeps extends EntryDeps {
   streams: Streams;
@@ -49,6 +50,9 @@ export type Files = ReturnType<typeof createFiles>;
 const maxPerUser = 16;
 /** A peer that takes or sends nothing for so long is let go of. */
 const stallMs = 120_000;
+/** How much, and how long, a client goes on sending that was refused already. */
+const hearOutBytes = 64 * 2 ** 20;
+const hearOutMs = 10_000;
 const listingMaxBytes = 8 * 2 ** 20;
 
 export function createFiles(deps: FilesDeps) {
@@ -81,8 +85,12 @@ export function createFiles(deps: FilesDeps) {
       if (upload.size !== null && upload.size > fileMaxBytes) throw asRefusal("EFBIG");
       const transfer = await begin(deps, open, call, { operation: "write", maxBytes: fileMaxBytes, ...upload });
       return closeAfter(transfer, async () => {
-        void pump(transfer, body);
-        return (await answerOf(transfer)).head as FileHead;
+        const sent = pump(transfer, body);
+        const answer = await transfer.answer();
+        // Nothing is taken any more. Many a client does not listen before it has sent all: it is heard out, within limits.
+        await transfer.close();
+        await Promise.race([sent, delay(hearOutMs, undefined, { ref: false })]);
+        return accept(answer).head as FileHead;
       });
     },
     /** Makes a directory and those on the way; one that is there is fine. */
@@ -164,19 +172,26 @@ export const isoTime = (ms: number) => new Date(ms).toISOString();
 
 /** The answer, unless it is a refusal: that is thrown. */
 async function answerOf(transfer: Transfer) {
-  const { head, rest } = await transfer.answer();
+  return accept(await transfer.answer());
+}
+
+function accept({ head, rest }: Answer) {
   if ("error" in head) throw asRefusal(head.error);
   return { head, rest };
 }
 
-/** Sends the body. A refusal in the midst is told by the answer; a sender that is gone ends the transfer. */
+/** Sends the body. What is not taken any more is read all the same; the answer tells. A sender that is gone ends the transfer. */
 async function pump(transfer: OpenTransfer, body: AsyncIterable<Uint8Array>): Promise<void> {
+  let isTaken = true;
+  let left = hearOutBytes;
   try {
     for await (const chunk of body) {
       transfer.touch();
-      if (!(await transfer.send(chunk))) return;
+      isTaken &&= await transfer.send(chunk);
+      if (!isTaken) left -= chunk.length;
+      if (left < 0) return;
     }
-    await transfer.commit();
+    if (isTaken) await transfer.commit();
   } catch {
     await transfer.close();
   }

@@ -26,6 +26,11 @@ const headSchema = z.union([
   z.strictObject({ type: z.enum(["archive", "removed"]) }),
 ]);
 export type Head = z.infer<typeof headSchema>;
+/** The head, and all that follows it; taking that throws where some is missing. */
+export interface Answer {
+  head: Head;
+  rest: AsyncGenerator<Buffer, undefined>;
+}
 export type Transfer = Awaited<ReturnType<typeof startTransfer>>;
 
 /** Starts it. Throws `host_unavailable` where the container has gone meanwhile. Whoever has the answer calls `close`. */
@@ -44,8 +49,7 @@ export async function startTransfer(deps: EntryDeps, entry: Entry, request: obje
   stream.once("end", () => (hasEnded = true));
   const output = readOutput(stream, "done");
   return {
-    /** The head, and all that follows it; taking that throws where some is missing. */
-    async answer(): Promise<{ head: Head; rest: AsyncGenerator<Buffer, undefined> }> {
+    async answer(): Promise<Answer> {
       const answer = await splitLine(output, headMaxBytes).catch(() => null);
       const head = headSchema.safeParse(answer && readJson(answer.line));
       if (answer && head.success) return { head: head.data, rest: answer.rest };
