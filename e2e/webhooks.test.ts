@@ -24,7 +24,12 @@ interface Accepted {
 }
 type Scheme = "standard" | "github" | "token";
 
-async function createTrigger(client: Client, agent: Agent, template: string, scheme: Scheme = "token"): Promise<Trigger> {
+async function createTrigger(
+  client: Client,
+  agent: Agent,
+  template: string,
+  scheme: Scheme = "token",
+): Promise<Trigger> {
   return client.ok<Trigger>("POST", `/v1/agents/${agent.id}/triggers`, { name: "t", scheme, template });
 }
 
@@ -33,11 +38,19 @@ async function headersOf(scheme: Scheme, secret: string, id: string, body: strin
   const at = new Date();
   if (scheme === "token") return { authorization: `Bearer ${secret}`, "idempotency-key": id };
   if (scheme === "github") return { "x-github-delivery": id, "x-hub-signature-256": await sign(secret, body) };
-  return { "webhook-id": id, "webhook-timestamp": String(Math.floor(at.getTime() / 1000)), "webhook-signature": new Webhook(secret).sign(id, at, body) };
+  return {
+    "webhook-id": id,
+    "webhook-timestamp": String(Math.floor(at.getTime() / 1000)),
+    "webhook-signature": new Webhook(secret).sign(id, at, body),
+  };
 }
 
 async function deliver({ id, secret }: Trigger, body: BodyInit, more: Record<string, string> = {}): Promise<Accepted> {
-  const answer = await fetch(`${berth.url}/hooks/${id}`, { method: "POST", body, headers: { authorization: `Bearer ${secret}`, ...more } });
+  const answer = await fetch(`${berth.url}/hooks/${id}`, {
+    method: "POST",
+    body,
+    headers: { authorization: `Bearer ${secret}`, ...more },
+  });
   return { status: answer.status, ...((await answer.json()) as Omit<Accepted, "status">) };
 }
 
@@ -50,12 +63,20 @@ const isEnded = async (client: Client, runId: string) => (await client.run(runId
 describe("a webhook", () => {
   test("starts a run, with the bytes that came in a file", async () => {
     const { client, agent } = await userWithAgent("bytes");
-    const trigger = await createTrigger(client, agent, 'sha256sum < "$BERTH_PAYLOAD_FILE"; ls -l "$BERTH_PAYLOAD_FILE" | cut -c1-10; echo {{headers.x-kind}}');
+    const trigger = await createTrigger(
+      client,
+      agent,
+      'sha256sum < "$BERTH_PAYLOAD_FILE"; ls -l "$BERTH_PAYLOAD_FILE" | cut -c1-10; echo {{headers.x-kind}}',
+    );
     const bytes = Uint8Array.from({ length: 262_144 }, (_, at) => (at * 7 + (at >> 8)) % 256);
     const { status, runId } = await deliver(trigger, bytes, { "x-kind": "binary" });
     expect(status).toBe(202);
     const { lines, run } = await client.finish(runId);
-    expect(lines.map(textOf)).toEqual([`${createHash("sha256").update(bytes).digest("hex")}  -`, "-r--------", "binary"]);
+    expect(lines.map(textOf)).toEqual([
+      `${createHash("sha256").update(bytes).digest("hex")}  -`,
+      "-r--------",
+      "binary",
+    ]);
     expect(run).toMatchObject({ status: "completed", trigger: { kind: "webhook", triggerId: trigger.id } });
   });
 
@@ -79,7 +100,11 @@ describe("a webhook", () => {
 describe("webhooks that wait", () => {
   test("run in order of arrival through restarts of gateway and host agent", { timeout: 120_000 }, async () => {
     const { client, agent } = await userWithAgent("order");
-    const trigger = await createTrigger(client, agent, "echo {{payload.n}} >> order; sleep 0.2; cat order | tr '\\n' ' '");
+    const trigger = await createTrigger(
+      client,
+      agent,
+      "echo {{payload.n}} >> order; sleep 0.2; cat order | tr '\\n' ' '",
+    );
     const ids: string[] = [];
     for (let n = 1; n <= 12; n++) {
       const { status, runId } = await deliver(trigger, JSON.stringify({ n }));
@@ -112,21 +137,25 @@ describe("webhooks that wait", () => {
     }
   });
 
-  test("wait while their host is away, tell it to whoever reads, and run when it is back", { timeout: 120_000 }, async () => {
-    const { client, agent } = await userWithAgent("away");
-    const trigger = await createTrigger(client, agent, "echo {{payload.n}} >> order; cat order | tr '\\n' ' '");
-    await client.runToEnd(agent.id, "true");
-    await berth.host.kill();
-    const ids: string[] = [];
-    for (let n = 1; n <= 3; n++) ids.push((await deliver(trigger, JSON.stringify({ n }))).runId);
-    const reading = client.finish(ids[2]!);
-    const pending = await client.ok<{ items: Run[] }>("GET", "/v1/runs?status=pending");
-    expect(pending.items.map(({ id }) => id)).toEqual(ids.toReversed());
-    await berth.host.start();
-    const { lines, run } = await reading;
-    expect(lines.map(textOf)).toEqual(["1 2 3 "]);
-    expect(run.status).toBe("completed");
-  });
+  test(
+    "wait while their host is away, tell it to whoever reads, and run when it is back",
+    { timeout: 120_000 },
+    async () => {
+      const { client, agent } = await userWithAgent("away");
+      const trigger = await createTrigger(client, agent, "echo {{payload.n}} >> order; cat order | tr '\\n' ' '");
+      await client.runToEnd(agent.id, "true");
+      await berth.host.kill();
+      const ids: string[] = [];
+      for (let n = 1; n <= 3; n++) ids.push((await deliver(trigger, JSON.stringify({ n }))).runId);
+      const reading = client.finish(ids[2]!);
+      const pending = await client.ok<{ items: Run[] }>("GET", "/v1/runs?status=pending");
+      expect(pending.items.map(({ id }) => id)).toEqual(ids.toReversed());
+      await berth.host.start();
+      const { lines, run } = await reading;
+      expect(lines.map(textOf)).toEqual(["1 2 3 "]);
+      expect(run.status).toBe("completed");
+    },
+  );
 
   test("are cancelled before they start", async () => {
     const { client, agent } = await userWithAgent("cancelled");
@@ -144,89 +173,111 @@ describe("webhooks that wait", () => {
 });
 
 describe("a storm", () => {
-  test("of 1,000 deliveries, 300 of them twice, 50 at once, over a gateway killed twice, runs each exactly once", { timeout: 400_000 }, async () => {
-    const schemes: Scheme[] = ["token", "github", "standard"];
-    const targets = await Promise.all(
-      Array.from({ length: 5 }, async (_, at) => {
-        const client = await berth.client(`storm${at}`);
-        return Promise.all(
-          Array.from({ length: 4 }, async (_, number) => {
-            const agent = await client.createAgent(`shell${number}`, { runtime: "shell" });
-            const scheme = schemes[(at + number) % 3]!;
-            return { client, agent, scheme, trigger: await createTrigger(client, agent, "echo {{payload.n}} >> seen", scheme) };
-          }),
-        );
-      }),
-    ).then((users) => users.flat());
+  test(
+    "of 1,000 deliveries, 300 of them twice, 50 at once, over a gateway killed twice, runs each exactly once",
+    { timeout: 400_000 },
+    async () => {
+      const schemes: Scheme[] = ["token", "github", "standard"];
+      const targets = await Promise.all(
+        Array.from({ length: 5 }, async (_, at) => {
+          const client = await berth.client(`storm${at}`);
+          return Promise.all(
+            Array.from({ length: 4 }, async (_, number) => {
+              const agent = await client.createAgent(`shell${number}`, { runtime: "shell" });
+              const scheme = schemes[(at + number) % 3]!;
+              return {
+                client,
+                agent,
+                scheme,
+                trigger: await createTrigger(client, agent, "echo {{payload.n}} >> seen", scheme),
+              };
+            }),
+          );
+        }),
+      ).then((users) => users.flat());
 
-    const accepted = new Map<number, Set<string>>();
-    const counts = { first: 0, repeated: 0, retried: 0 };
-    /** As a sender does: again until somebody says that it was taken. */
-    const send = async (n: number) => {
-      const { trigger, scheme } = targets[n % targets.length]!;
-      const body = JSON.stringify({ n });
-      for (;;) {
-        try {
-          const headers = await headersOf(scheme, trigger.secret, `delivery-${n}`, body);
-          const answer = await fetch(`${berth.url}/hooks/${trigger.id}`, { method: "POST", body, headers });
-          if (answer.ok) {
-            counts[answer.status === 202 ? "first" : "repeated"]++;
-            const { runId } = (await answer.json()) as Accepted;
-            accepted.set(n, (accepted.get(n) ?? new Set()).add(runId));
-            return;
+      const accepted = new Map<number, Set<string>>();
+      const counts = { first: 0, repeated: 0, retried: 0 };
+      /** As a sender does: again until somebody says that it was taken. */
+      const send = async (n: number) => {
+        const { trigger, scheme } = targets[n % targets.length]!;
+        const body = JSON.stringify({ n });
+        for (;;) {
+          try {
+            const headers = await headersOf(scheme, trigger.secret, `delivery-${n}`, body);
+            const answer = await fetch(`${berth.url}/hooks/${trigger.id}`, { method: "POST", body, headers });
+            if (answer.ok) {
+              counts[answer.status === 202 ? "first" : "repeated"]++;
+              const { runId } = (await answer.json()) as Accepted;
+              accepted.set(n, (accepted.get(n) ?? new Set()).add(runId));
+              return;
+            }
+            if (answer.status < 500 && answer.status !== 429)
+              throw new Error(`refused with ${answer.status}: ${await answer.text()}`);
+          } catch (error) {
+            if (error instanceof Error && error.message.startsWith("refused")) throw error;
           }
-          if (answer.status < 500 && answer.status !== 429) throw new Error(`refused with ${answer.status}: ${await answer.text()}`);
-        } catch (error) {
-          if (error instanceof Error && error.message.startsWith("refused")) throw error;
+          counts.retried++;
+          await new Promise((resolve) => setTimeout(resolve, 100));
         }
-        counts.retried++;
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    };
-    const numbers = [...Array.from({ length: 1000 }, (_, n) => n), ...Array.from({ length: 300 }, (_, n) => n * 3)].sort(
-      (a, b) => ((a * 7919) % 1013) - ((b * 7919) % 1013),
-    );
-    const started = performance.now();
-    const total = numbers.length;
-    const killing = (async () => {
-      for (const left of [total * 0.75, total * 0.35]) {
-        await until(() => numbers.length <= left, "a part is sent", 120_000);
-        await berth.gateway.kill();
-        await berth.gateway.start();
-      }
-    })();
-    const senders = Array.from({ length: 50 }, async () => {
-      for (let n = numbers.shift(); n !== undefined; n = numbers.shift()) await send(n);
-    });
-    await Promise.all([...senders, killing]);
-    const sentMs = performance.now() - started;
-    expect(accepted.size).toBe(1000);
-    expect([...accepted.values()].filter((runIds) => runIds.size !== 1)).toEqual([]);
+      };
+      const numbers = [
+        ...Array.from({ length: 1000 }, (_, n) => n),
+        ...Array.from({ length: 300 }, (_, n) => n * 3),
+      ].sort((a, b) => ((a * 7919) % 1013) - ((b * 7919) % 1013));
+      const started = performance.now();
+      const total = numbers.length;
+      const killing = (async () => {
+        for (const left of [total * 0.75, total * 0.35]) {
+          await until(() => numbers.length <= left, "a part is sent", 120_000);
+          await berth.gateway.kill();
+          await berth.gateway.start();
+        }
+      })();
+      const senders = Array.from({ length: 50 }, async () => {
+        for (let n = numbers.shift(); n !== undefined; n = numbers.shift()) await send(n);
+      });
+      await Promise.all([...senders, killing]);
+      const sentMs = performance.now() - started;
+      expect(accepted.size).toBe(1000);
+      expect([...accepted.values()].filter((runIds) => runIds.size !== 1)).toEqual([]);
 
-    const clients = [...new Set(targets.map(({ client }) => client))];
-    const left = async (client: Client) =>
-      (await Promise.all(["pending", "starting", "running"].map((status) => client.ok<{ items: Run[] }>("GET", `/v1/runs?limit=1&status=${status}`)))).some(({ items }) => items.length > 0);
-    for (const client of clients) await until(async () => !(await left(client)), "every run has ended", 300_000);
-    const ranMs = performance.now() - started;
+      const clients = [...new Set(targets.map(({ client }) => client))];
+      const left = async (client: Client) =>
+        (
+          await Promise.all(
+            ["pending", "starting", "running"].map((status) =>
+              client.ok<{ items: Run[] }>("GET", `/v1/runs?limit=1&status=${status}`),
+            ),
+          )
+        ).some(({ items }) => items.length > 0);
+      for (const client of clients) await until(async () => !(await left(client)), "every run has ended", 300_000);
+      const ranMs = performance.now() - started;
 
-    for (const client of clients) {
-      const runs = await allRuns(client);
-      expect(runs).toHaveLength(200);
-      expect(runs.filter(({ status }) => status !== "completed")).toEqual([]);
-      expect(mostAtOnce(runs)).toBeLessThanOrEqual(3);
-    }
-    for (const [at, { client, agent }] of targets.entries()) {
-      const seen = (await client.runToEnd(agent.id, "sort -n seen")).lines.map((line) => Number(textOf(line)));
-      expect(seen).toEqual(Array.from({ length: 50 }, (_, row) => row * targets.length + at));
-    }
-    process.stdout.write(`storm: ${JSON.stringify({ ...counts, sentMs: Math.round(sentMs), ranMs: Math.round(ranMs) })}\n`);
-  });
+      for (const client of clients) {
+        const runs = await allRuns(client);
+        expect(runs).toHaveLength(200);
+        expect(runs.filter(({ status }) => status !== "completed")).toEqual([]);
+        expect(mostAtOnce(runs)).toBeLessThanOrEqual(3);
+      }
+      for (const [at, { client, agent }] of targets.entries()) {
+        const seen = (await client.runToEnd(agent.id, "sort -n seen")).lines.map((line) => Number(textOf(line)));
+        expect(seen).toEqual(Array.from({ length: 50 }, (_, row) => row * targets.length + at));
+      }
+      process.stdout.write(
+        `storm: ${JSON.stringify({ ...counts, sentMs: Math.round(sentMs), ranMs: Math.round(ranMs) })}\n`,
+      );
+    },
+  );
 });
 
 async function allRuns(client: Client): Promise<Run[]> {
   const runs: Run[] = [];
-  for (let cursor: string | null = ""; cursor !== null; ) {
-    const page: { items: Run[]; nextCursor: string | null } = await client.ok("GET", `/v1/runs?limit=200${cursor && `&cursor=${cursor}`}`);
+  for (let cursor: string | null = ""; cursor !== null;) {
+    const page: { items: Run[]; nextCursor: string | null } = await client.ok(
+      "GET",
+      `/v1/runs?limit=200${cursor && `&cursor=${cursor}`}`,
+    );
     runs.push(...page.items);
     cursor = page.nextCursor;
   }

@@ -128,6 +128,7 @@ function describeResponses(route: Route, toSchema: SchemaWriter): Json {
   const responses: Json = {
     [route.status]: { description: route.summary, ...(Object.keys(content).length > 0 && { content }) },
   };
+  if (route.okWhen) responses[200] = { description: route.okWhen, content };
   const problem = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };
   for (const code of errorsOf(route)) {
     const status = statusOf[code];

@@ -8,6 +8,7 @@ import { runAnswer, type StartRunBody } from "@berth/shared/host-api";
 import { isEnded, type Run } from "@berth/shared/resources";
 import { eq, sql, type SQL } from "drizzle-orm";
 import { specColumns } from "./agents.ts";
+import { cancelledStatement, isUnsent } from "./cancel-waiting.ts";
 import { isoTime } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { callHostJson, longDeadlineMs, type HostCaller } from "./host-call.ts";
@@ -82,17 +83,6 @@ export async function cancelPending(deps: Deps, caller: HostCaller, runId: strin
   }
   throw new AppError("host_unavailable", "The run is just being started; try again.", { retryAfter: 5 });
 }
-
-/** The statement that ends those pending runs that `which` picks as cancelled; it returns their ids. */
-export function cancelledStatement(time: string, which: SQL): SQL {
-  return sql`
-    update runs set status = 'cancelled',
-      data = json_set(data, '$.status', 'cancelled', '$.reason', 'cancelled', '$.endedAt', ${time})
-    where status = 'pending' and ${which} returning id`;
-}
-
-/** Of a delivery `d`: it waits, and no host can have its run. */
-export const isUnsent = sql`(d.due_at is not null and not d.maybe_sent and d.lease_until is null)`;
 
 interface Claimed {
   seq: number;

@@ -45,6 +45,8 @@ export interface RouteSpec<A extends Auth, P extends Schema, Q extends Schema, B
   upload?: string;
   /** The status of success. */
   status: 101 | 200 | 201 | 202 | 204 | 302;
+  /** When success is told by 200 instead, with the same JSON. */
+  okWhen?: string;
   /** The JSON of success; without it there is no body, or one of `media`, and `run` answers itself. */
   answer?: R;
   media?: string;

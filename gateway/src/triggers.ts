@@ -6,10 +6,10 @@ import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { z } from "zod";
 import { getAgent } from "./agents.ts";
 import { auditChange, auditStatement, type AuditSource } from "./audit.ts";
+import { cancelUnsent } from "./cancel-waiting.ts";
 import { isoTime } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "./page.ts";
-import { cancelledStatement, isUnsent } from "./pending.ts";
 import { agents, triggers, users } from "./schema.ts";
 import { seal, unseal } from "./sealing.ts";
 import { checkTemplate, template } from "./template.ts";
@@ -122,12 +122,9 @@ export async function updateTrigger(
 export async function deleteTrigger(deps: Deps, userId: string, triggerId: string, source: AuditSource): Promise<void> {
   const { name, agentId } = await getTrigger(deps, userId, triggerId);
   await deps.atomic([
-    cancelledStatement(
-      isoTime(deps.now()),
-      sql`id in (select d.run_id from deliveries d where d.trigger_id = ${triggerId} and ${isUnsent})`,
-    ),
+    ...cancelUnsent(isoTime(deps.now()), sql`d.trigger_id = ${triggerId}`),
     // What the host may have stays until that is certain: the row is what remembers it.
-    sql`delete from deliveries as d where d.trigger_id = ${triggerId} and (d.due_at is null or ${isUnsent})`,
+    sql`delete from deliveries as d where d.trigger_id = ${triggerId} and d.due_at is null`,
     sql`delete from triggers where id = ${triggerId}`,
     auditStatement(deps.now(), {
       ...source,

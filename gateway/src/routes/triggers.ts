@@ -147,12 +147,13 @@ const deliveryRoutes = [
 const hookRoute = route({
   method: "POST",
   path: "/hooks/{id}",
-  summary:
-    "Deliver a webhook, with any body up to 256 KiB: 202 once it is stored, 200 when the same delivery id came before",
+  summary: "Deliver a webhook, with any body up to 256 KiB: 202 once it is stored and will run",
   auth: "none",
   limit: "hooks",
   params,
+  upload: "*/*",
   status: 202,
+  okWhen: "The same delivery id came before: the first run",
   answer: acceptedSchema,
   errors: ["unauthenticated", "not_found", "payload_too_large", "rate_limited"],
   run: async ({ deps, c, limits, source, params }) => {
