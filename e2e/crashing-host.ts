@@ -14,11 +14,12 @@ function crashing(engine: Engine): Engine {
   const crash = () => process.kill(process.pid, "SIGKILL");
   return new Proxy(engine, {
     get(target, name) {
-      const real = (target[name as keyof Engine] as (...args: unknown[]) => Promise<unknown>).bind(target);
-      if (name !== call) return real;
+      const real: unknown = target[name as keyof Engine];
+      if (typeof real !== "function") return real;
+      if (name !== call) return real.bind(target) as unknown;
       return async (...args: unknown[]) => {
         if (when === "before") crash();
-        const answer = await real(...args);
+        const answer: unknown = await real.apply(target, args);
         if (when === "after") crash();
         return answer;
       };
