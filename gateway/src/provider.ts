@@ -14,7 +14,7 @@ import { providers } from "./schema.ts";
 
 const askAgainMs = 30_000;
 const freshMs = 600_000;
-const deadlineSeconds = 5;
+const deadlineSeconds = 4;
 const keysMaxBytes = 256 * 1024;
 
 /** Signatures with public keys: `none` and shared secrets are never among them, whatever the provider lists. */
@@ -74,12 +74,15 @@ export function createProvider(deps: Deps): Provider | null {
       asking = null;
     }
   }
+  const isDue = () => Math.abs(deps.now() - askedAt) >= askAgainMs;
   /** One question at a time, and none within 30 s of the last, whether that was answered or not. */
-  function askIfDue(): Promise<void> | null {
-    if (asking) return asking;
-    if (Math.abs(deps.now() - askedAt) < askAgainMs) return null;
-    askedAt = deps.now();
-    return (asking = ask());
+  async function askIfDue(): Promise<void> {
+    if (isDue()) {
+      askedAt = deps.now();
+      asking = ask();
+    }
+    // Where requests are kept apart, the question of another that has ended never comes back: then what is known counts.
+    await asking?.catch(() => undefined);
   }
 
   return {
@@ -92,8 +95,9 @@ export function createProvider(deps: Deps): Provider | null {
         isLoaded = true;
       }
       const isMissing = !known || (keyId !== undefined && !known.keyIds.has(keyId));
-      if (isMissing) await askIfDue();
-      else if (deps.now() - known!.readAt > freshMs) void askIfDue();
+      const isStale = known !== null && deps.now() - known.readAt > freshMs;
+      // Nobody waits for a refresh but who does it: nothing goes on behind an answer.
+      if (isMissing || (isStale && isDue())) await askIfDue();
       return known;
     },
   };
