@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
@@ -72,7 +72,7 @@ export async function startBerth(settings: Record<string, string> = {}, onSettle
   onSettled?.(env);
   const url = `http://127.0.0.1:${port}`;
   const gateway = createDaemon("gateway", files.gateway, dir, env, () => answers(`${url}/healthz`));
-  const host = createDaemon("host", files.host, dir, env, () => answers(`http://127.0.0.1:${hostPort}/healthz`));
+  const host = createDaemon("host", files.host, dir, env, () => accepts(hostPort));
   const cli = (...args: string[]) => execFileSync(process.execPath, [files.cli, ...args], { env, encoding: "utf8" }).trim();
   const close = async () => {
     await Promise.all([gateway.kill("SIGTERM"), host.kill("SIGTERM")]);
@@ -140,7 +140,8 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-function createDaemon(name: string, file: string, dir: string, env: Record<string, string>, isServing: () => Promise<boolean>): Daemon {
+/** A process of Berth whose output goes to `dir/NAME.log`; `before` is a program that becomes it. */
+export function createDaemon(name: string, file: string, dir: string, env: Record<string, string>, isServing: () => Promise<boolean>, before: string[] = []): Daemon {
   const logFile = join(dir, `${name}.log`);
   let child: ChildProcess | null = null;
   let exited: Promise<number | null> = Promise.resolve(null);
@@ -151,7 +152,8 @@ function createDaemon(name: string, file: string, dir: string, env: Record<strin
     ended: () => exited,
     async start(more = {}, other = file) {
       const out = openSync(logFile, "a");
-      child = spawn(process.execPath, [...nodeFlags, other], { env: { ...env, ...more }, stdio: ["ignore", out, out] });
+      const [program, ...args] = [...before, process.execPath, ...nodeFlags, other];
+      child = spawn(program!, args, { env: { ...env, ...more }, stdio: ["ignore", out, out] });
       closeSync(out);
       const started = child;
       exited = new Promise((resolve) => started.once("exit", (code) => resolve(code)));
@@ -168,6 +170,14 @@ function createDaemon(name: string, file: string, dir: string, env: Record<strin
     descriptors: () => readdirSync(`/proc/${child!.pid}/fd`).length,
     log: () => readOr(logFile, ""),
   };
+}
+
+/** Whether something listens there, whatever it speaks. */
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => resolve(true));
+    socket.once("error", () => resolve(false)).once("connect", () => socket.destroy());
+  });
 }
 
 const answers = (url: string) => fetch(url, { signal: AbortSignal.timeout(2000) }).then((answer) => answer.ok, () => false);

@@ -74,7 +74,7 @@ export async function removeHost(
     auditChange(deps.now(), { ...source, action: "host.removed", target: { id: hostId, name: host.name } }),
     sql`update runs set status = 'failed',
         data = json_set(data, '$.status', 'failed', '$.reason', 'host_lost', '$.endedAt', ${now})
-      where host_id = ${hostId} and status in ('starting', 'running')`,
+      where host_id = ${hostId} and status in ('pending', 'starting', 'running') and status <> 'pending'`,
     sql`delete from workspaces where host_id = ${hostId}`,
     sql`update agents set env_keys = '[]', env_epoch = null, env_rev = null,
         dropped_at = case when deleted_at is not null then coalesce(dropped_at, ${now}) end

@@ -14,6 +14,8 @@ import { watchFrames } from "./frame-boundary.ts";
 const handshakeMs = 15_000;
 /** How long a client may take no byte of what its host sent before closing. */
 const lastBytesMs = 30_000;
+/** A host pings every 10 s: one that says nothing for so long is gone, whatever the connection looks like. */
+const silenceMs = 30_000;
 
 type Serve = (request: Request, bindings: Bindings) => Response | Promise<Response>;
 
@@ -150,7 +152,18 @@ function joinSockets(joined: Set<Joined>, { socket: client, head }: Client, upst
   const frames = watchFrames(upstream.head);
   const pair: Joined = { destroy, restart: () => tellRestart(client, host, frames.atBoundary) };
   joined.add(pair);
+  let heardAt = performance.now();
+  const watch = setInterval(() => {
+    // Whom a slow client holds back is not heard.
+    if (host.isPaused()) heardAt = performance.now();
+    else if (performance.now() - heardAt > silenceMs) {
+      clearInterval(watch);
+      void pair.restart();
+    }
+  }, silenceMs / 6);
+  host.on("data", () => void (heardAt = performance.now()));
   client.once("close", () => {
+    clearInterval(watch);
     joined.delete(pair);
     host.destroy();
   });

@@ -184,3 +184,38 @@ describe("a report", () => {
     expect((await host.report({ runs: [{ id: 1 } as never] })).status).toBe(400);
   });
 });
+
+describe("a host with a new database", () => {
+  test("has lost the runs that it does not tell of, once it has told all", async () => {
+    await host.report({
+      runs: [
+        run({ rev: 1 }),
+        run({ id: "run_2", rev: 2 }),
+        run({ id: "run_3", rev: 3, status: "completed", reason: "completed" }),
+      ],
+      rev: 3,
+    });
+    host.epoch = "epoch2";
+    await host.report({ runs: [run({ id: "run_2", rev: 1 })], rev: 1, seq: 1 });
+    expect((await copied()).map((item: { status: string }) => item.status).sort()).toEqual([
+      "completed",
+      "running",
+      "running",
+    ]);
+    await host.report({ since: 1, rev: 1, complete: true });
+    const byId = Object.fromEntries((await copied()).map((item: { id: string }) => [item.id, item]));
+    expect(byId).toMatchObject({
+      run_1: { status: "failed", reason: "host_lost" },
+      run_2: { status: "running" },
+      run_3: { reason: "completed" },
+    });
+    const events = await gateway.call("GET", "/v1/runs/run_1/events", { token: user.token });
+    expect(events.text.match(/"reason":"host_lost"/g)).toHaveLength(2);
+  });
+
+  test("loses nothing by reports in the same database", async () => {
+    await host.report({ runs: [run({ rev: 1 })], rev: 1, complete: true });
+    await host.report({ since: 1, rev: 1, complete: true });
+    expect(await copied()).toMatchObject([{ status: "running" }]);
+  });
+});

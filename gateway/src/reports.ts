@@ -19,6 +19,7 @@ export async function applyReport({ atomic, now }: Deps, hostId: string, report:
     upsertRuns(hostId, report.epoch, report.runs),
     updateAgents(hostId, report, isoTime(now())),
     updateHost(hostId, report, isoTime(now())),
+    endForgottenRuns(hostId, report, isoTime(now())),
   ]);
 }
 
@@ -65,7 +66,7 @@ async function ids(db: Database, query: SQL): Promise<string[]> {
 
 function adoptUsers(hostId: string, report: ReportBody): SQL {
   const told = [...new Set([...report.workspaces, ...report.runs].map((row) => row.userId))];
-  return sql`update users set host_id = ${hostId}
+  return sql`update users set host_id = ${hostId}, notice = null
     where host_id is null and id in (select value from json_each(${JSON.stringify(told)}))
       and exists (select 1 from hosts where id = ${hostId} and removed_at is null)`;
 }
@@ -91,6 +92,15 @@ function updateAgents(hostId: string, { agents, epoch }: ReportBody, now: string
     join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     where agents.id = json_extract(j.value, '$.id') and agents.user_id = u.id
       and (agents.env_epoch is not ${epoch} or agents.env_rev < json_extract(j.value, '$.rev'))`;
+}
+
+/** A host with a new database that has told all it knows has lost the runs that the copy has of the former one. */
+function endForgottenRuns(hostId: string, { epoch, rev, complete }: ReportBody, now: string): SQL {
+  return sql`
+    update runs set status = 'failed', data = json_set(data, '$.status', 'failed', '$.reason', 'host_lost', '$.endedAt', ${now})
+    where ${Number(complete ?? false)} and host_id = ${hostId} and epoch is not ${epoch}
+      and status in ('pending', 'starting', 'running') and status <> 'pending'
+      and exists (select 1 from hosts h where h.id = ${hostId} and h.epoch = ${epoch} and h.rev >= ${rev})`;
 }
 
 /**

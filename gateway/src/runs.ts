@@ -52,6 +52,8 @@ export async function getRun(db: Database, userId: string, runId: string): Promi
 
 /** Whether a host has the run; not so while it is pending, nor when it ended before any host took it. */
 export async function isOnHost(db: Database, run: Run): Promise<boolean> {
+  // Its output is gone with its host.
+  if (run.reason === "host_lost") return false;
   if (run.startedAt !== null) return true;
   const [row] = await db.select({ hostId: runs.hostId }).from(runs).where(eq(runs.id, run.id));
   return row?.hostId != null;

@@ -81,6 +81,12 @@ export function processesOf(cgroup: Cgroup, uid?: number, gid?: number): number[
   });
 }
 
+/** The uids that have processes with this gid in the container. */
+export function ownersOf(cgroup: Cgroup, gid: number): number[] {
+  const uids = processesOf(cgroup, undefined, gid).map((pid) => /^Uid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1]);
+  return [...new Set(uids.filter((uid) => uid !== undefined).map(Number))];
+}
+
 /**
  * Ends every process of (uid, gid) in the container, however it forked: TERM first, then KILL after `graceMs`, again and
  * again until none is left. Throws if some are left after 10 s.

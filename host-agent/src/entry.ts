@@ -5,13 +5,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "@berth/shared/errors";
 import { messageOf } from "@berth/shared/log";
-import { endAll, endProcesses, hasVariable, processesOf, sessionOf } from "./cgroup.ts";
+import { endAll, endProcesses, hasVariable, ownersOf, processesOf, sessionOf } from "./cgroup.ts";
 import type { Engine } from "./docker.ts";
 import type { HostContext } from "./host.ts";
 import type { Runs } from "./run.ts";
 import type { AgentRow } from "./store-rows.ts";
 import type { Store } from "./store.ts";
-import { makeAgentDirectory, sessionGid, transferGid } from "./volume.ts";
+import { makeAgentDirectory, runGid, sessionGid, transferGid } from "./volume.ts";
 import type { RunningContainer, Workspaces } from "./workspace.ts";
 
 export interface EntryDeps {
@@ -75,11 +75,16 @@ export async function endStarted({ engine, context }: EntryDeps, started: Starte
   }
 }
 
-/** Ends what an earlier process of this host agent left: nobody is connected to it any more. */
-export async function endForgotten(workspaces: Workspaces): Promise<void> {
+/**
+ * Ends what an earlier process of this host agent left and nobody asks for any more: terminals, transfers, and runs that
+ * the database does not know (it is a new one).
+ */
+export async function endForgotten(workspaces: Workspaces, store: Store): Promise<void> {
   for (const { userId } of workspaces.views()) {
     const container = workspaces.current(userId);
     if (!container) continue;
     for (const gid of [sessionGid, transferGid]) await endProcesses(container.cgroup, undefined, gid, 0);
+    const known = new Set(store.activeRuns(userId).map((run) => store.getAgent(run.agentId)?.uid));
+    for (const uid of ownersOf(container.cgroup, runGid)) if (!known.has(uid)) await endProcesses(container.cgroup, uid, runGid, 0);
   }
 }

@@ -2,7 +2,9 @@
  * One host agent: opens its parts, takes up what it finds (containers, runs, volumes), serves, keeps the loops going, and
  * lets go without ending anything.
  */
+import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { getRequestListener } from "@hono/node-server";
 import type { ReportAnswer } from "@berth/shared/host-api";
 import { type Log, messageOf } from "@berth/shared/log";
@@ -11,6 +13,7 @@ import { deleteAgent } from "./agents.ts";
 import { checkCgroups } from "./cgroup.ts";
 import { endForgotten } from "./entry.ts";
 import { createLatch } from "./host.ts";
+import { leave } from "./leave.ts";
 import { runLoops } from "./loops.ts";
 import { type HostOptions, openParts, type Parts } from "./parts.ts";
 import { Reports } from "./report.ts";
@@ -18,8 +21,14 @@ import { createServerApp } from "./server.ts";
 import { serveSocket } from "./socket.ts";
 import { acceptSockets } from "./upgrades.ts";
 
+export interface HostAgent {
+  /** Resolves with one sentence once the gateway has removed this host and all that it ran is ended. */
+  removed: Promise<string>;
+  close(): Promise<void>;
+}
+
 /** Starts it; resolves once it serves. `close` leaves runs and containers going. */
-export async function startHostAgent(options: HostOptions): Promise<{ close(): Promise<void> }> {
+export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
   const { settings, log } = options;
   checkCgroups();
   if (process.getuid?.() !== 0)
@@ -28,12 +37,18 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
   const parts = await openParts(options, closing.signal);
   const { context, streams, runs, workspaces, terminals, files } = parts;
   await reconcilePatiently(parts, closing.signal);
-  await endForgotten(workspaces);
+  await endForgotten(workspaces, parts.store);
   runs.resume();
+  const removed = Promise.withResolvers<string>();
+  let leaving: Promise<void> | null = null;
+  const stop = () => {
+    streams.closeAll("closing");
+    server.close();
+  };
   const reports = new Reports({
     ...parts,
     version: options.version,
-    onRemoved: () => log.error("host.removed", { hostId: context.hostId }),
+    onRemoved: () => void (leaving ??= leave({ ...parts, stop }, closing.signal).then(removed.resolve, removed.reject)),
     onAnswer: (answer) => obey(parts, answer),
   });
   const server = await serve(parts, reports);
@@ -41,6 +56,7 @@ export async function startHostAgent(options: HostOptions): Promise<{ close(): P
   log.info("host.ready", { hostId: context.hostId, url: settings.BERTH_HOST_URL, demoModel: parts.isDemo });
 
   return {
+    removed: removed.promise,
     async close() {
       closing.abort();
       streams.closeAll("closing");
@@ -74,7 +90,7 @@ async function serve(parts: Parts, reports: Reports): Promise<Server> {
   const { context, verify, terminals } = parts;
   const logBytes = context.settings.BERTH_LOG_BYTES;
   const reading = { ...parts, bus: context.bus, logBytes, delivered: (rev: number) => reports.delivered(rev) };
-  const server = createServer(getRequestListener(createServerApp(reading).fetch, { overrideGlobalObjects: false }));
+  const server = openServer(context.settings, getRequestListener(createServerApp(reading).fetch, { overrideGlobalObjects: false }));
   acceptSockets(
     server,
     verify,
@@ -102,6 +118,16 @@ async function reconcilePatiently({ workspaces, context }: Parts, signal: AbortS
       await createLatch().next(1000, signal);
       signal.throwIfAborted();
     }
+  }
+}
+
+/** https where a certificate is given. */
+function openServer({ BERTH_HOST_TLS_CERT: cert, BERTH_HOST_TLS_KEY: key }: Settings, listener: ReturnType<typeof getRequestListener>): Server {
+  if (cert === undefined || key === undefined) return createServer(listener);
+  try {
+    return createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }, listener);
+  } catch (error) {
+    throw new SettingsError(`BERTH_HOST_TLS_CERT and BERTH_HOST_TLS_KEY cannot be used: ${messageOf(error)}.`, { cause: error });
   }
 }
 

@@ -12,15 +12,20 @@ export interface Clock {
   follow(gatewayNow: number): void;
 }
 
-export function createClock(): Clock {
+/** `machine` is this machine's own clock; `keep` is told each new difference to it, in milliseconds. */
+export function createClock(machine: () => number = Date.now, keep: (offsetMs: number) => void = () => {}): Clock {
   let offsetMs = 0;
-  const now = () => Date.now() + offsetMs;
+  const now = () => machine() + offsetMs;
   return {
     now,
     iso: () => new Date(now()).toISOString(),
     follow: (gatewayNow) => {
       // A difference below a second is the answer's way here, not the clock's.
-      offsetMs = Math.abs(gatewayNow - Date.now()) < 1000 ? 0 : gatewayNow - Date.now();
+      const difference = gatewayNow - machine();
+      const next = Math.abs(difference) < 1000 ? 0 : difference;
+      // A clock that merely drifts is not kept anew each time.
+      if (Math.abs(next - offsetMs) > 500) keep(next);
+      offsetMs = next;
     },
   };
 }

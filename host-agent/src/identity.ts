@@ -10,7 +10,7 @@ import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { z } from "zod";
 import { gatewayAudience, joinAnswer, type JoinBody, protocolVersion } from "@berth/shared/host-api";
 import { messageOf, type Log } from "@berth/shared/log";
-import { type Settings, SettingsError } from "@berth/shared/settings";
+import { isLoopback, type Settings, SettingsError } from "@berth/shared/settings";
 import { createLatch } from "./host.ts";
 
 const identityFile = z.object({ hostId: z.string(), issuer: z.string(), gatewayUrl: z.string(), privateKey: z.looseObject({ kty: z.string() }) });
@@ -30,6 +30,8 @@ export async function openIdentity(settings: Settings, dataDir: string, log: Log
   const text = await readFile(path, "utf8").catch(() => null);
   const known = text === null ? await joinGateway(settings, path, log, signal) : identityFile.parse(JSON.parse(text));
   const key = await importJWK(known.privateKey as JWK, "EdDSA");
+  const gateway = new URL(settings.BERTH_GATEWAY_URL ?? known.gatewayUrl);
+  if (gateway.protocol === "http:" && !isLoopback(gateway.hostname)) log.warn("gateway.unencrypted", { url: gateway.origin });
   return {
     hostId: known.hostId,
     issuer: known.issuer,

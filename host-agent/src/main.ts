@@ -42,6 +42,13 @@ try {
   pidFile = join(dataDir, "host.pid");
   writeFileSync(pidFile, `${process.pid}\n`);
   agent = await startHostAgent({ settings, dataDir, version: "0.1.0", log });
+  // The code that no supervisor starts again on: a person must act.
+  void agent.removed.then(async (sentence) => {
+    process.stderr.write(`${sentence}\n`);
+    await agent?.close();
+    rmSync(pidFile!, { force: true });
+    process.exit(2);
+  });
 } catch (error) {
   process.stderr.write(`${messageOf(error)}\n`);
   if (!(error instanceof SettingsError)) log.error("host.failed", { error: messageOf(error) });

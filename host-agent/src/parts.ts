@@ -30,6 +30,8 @@ export interface HostOptions {
   log: Log;
   egress?: Pick<Parameters<typeof createEgressProxy>[0], "lookup" | "connect">;
   wrapEngine?: (engine: Engine) => Engine;
+  /** The machine's clock, in milliseconds since 1970. */
+  machineNow?: () => number;
 }
 export type Parts = Awaited<ReturnType<typeof openParts>>;
 
@@ -40,8 +42,12 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   if (!(await engine.imageExists(settings.BERTH_IMAGE)))
     throw new SettingsError(`The image ${settings.BERTH_IMAGE} does not exist on this engine: npm start builds it.`);
   const identity = await openIdentity(settings, dataDir, log, signal);
-  const context: HostContext = { hostId: identity.hostId, settings, dataDir, clock: createClock(), log, bus: createBus() };
-  const store = new Store(join(dataDir, "host.db"), context.clock.now);
+  const { machineNow = Date.now } = options;
+  const clock = createClock(machineNow, (offsetMs) => store.setMeta("clock_offset", String(offsetMs)));
+  const context: HostContext = { hostId: identity.hostId, settings, dataDir, clock, log, bus: createBus() };
+  const store = new Store(join(dataDir, "host.db"), clock.now);
+  // The gateway's time as it was known last: no run is judged by a clock that is wrong until the gateway answers.
+  clock.follow(machineNow() + Number(store.getMeta("clock_offset") ?? 0));
   const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES);
   if (store.isNew) store.reserveUids((await volumes.highestUid()) + 1);
 

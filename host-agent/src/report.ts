@@ -4,6 +4,7 @@
  */
 import { statfsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { problemSchema } from "@berth/shared/errors";
 import { messageOf } from "@berth/shared/log";
 import { type HostLoad, protocolVersion, protocolHeader, type ReportAnswer, type ReportBody, reportAnswer } from "@berth/shared/host-api";
 import { createLatch, type HostContext } from "./host.ts";
@@ -95,11 +96,12 @@ export class Reports {
     const answer = await this.#post(body, signal);
     if (answer.status === 410) {
       await answer.body?.cancel();
+      this.#answeredAt = performance.now();
       return onRemoved();
     }
     if (!answer.ok) {
       this.#takeTime(answer);
-      throw new Error(`the gateway answered ${answer.status}: ${(await answer.text()).slice(0, 300)}`);
+      throw new Error(`the gateway answered ${answer.status}: ${sentenceIn(await answer.text())}`);
     }
     const said = reportAnswer.parse(await answer.json());
     context.clock.follow(Date.parse(said.time));
@@ -113,6 +115,7 @@ export class Reports {
   #body(): ReportBody {
     const { context, store, workspaces, version } = this.#deps;
     const since = this.#held.epoch === store.epoch ? this.#held.rev : 0;
+    const changes = store.changedSince(since, maxRunBytes);
     return {
       protocol: protocolVersion,
       version,
@@ -122,7 +125,8 @@ export class Reports {
       url: context.settings.BERTH_HOST_URL,
       load: readLoad(this.#deps),
       workspaces: workspaces.views(),
-      ...store.changedSince(since, maxRunBytes),
+      ...changes,
+      complete: changes.rev >= store.revision(),
     };
   }
 
@@ -145,6 +149,15 @@ export class Reports {
     const { clock } = this.#deps.context;
     const date = Date.parse(answer.headers.get("date") ?? "");
     if (answer.status === 401 && Math.abs(date - clock.now()) > 20_000) clock.follow(date);
+  }
+}
+
+/** What a problem says to a person, or the beginning of whatever else it is. */
+function sentenceIn(text: string): string {
+  try {
+    return problemSchema.parse(JSON.parse(text)).detail;
+  } catch {
+    return text.slice(0, 300);
   }
 }
 

@@ -98,11 +98,15 @@ export class Runs {
     return store.getRun(runId)!;
   }
 
-  /** Ends all runs of a user; answers once no process of them is left. */
-  async cancelAll(userId: string): Promise<void> {
+  cancelAll(userId: string): Promise<void> {
+    return this.endAll("cancelled", userId);
+  }
+
+  /** Ends all runs, or those of one user; answers once no process of them is left. */
+  async endAll(intent: Intent, userId?: string): Promise<void> {
     const active = this.#deps.store.activeRuns(userId);
     for (const run of active) {
-      this.intend(run.id, "cancelled");
+      this.intend(run.id, intent);
       this.#begin(run.id);
     }
     await Promise.all(active.map((run) => this.#live.get(run.id)?.done));

@@ -70,8 +70,7 @@ export function attend({ workspaces, streams }: Pick<SocketDeps, "workspaces" | 
   const gone = new AbortController();
   const disconnect = workspaces.connect(claims.sub);
   const unregister = streams.add(claims, (cause) => {
-    const restarting = cause === "closing";
-    ws.close(restarting ? closeCodes.restarting : closeCodes.credentialGone, cause);
+    ws.close(cause === "revoked" ? closeCodes.credentialGone : closeCodes.restarting, cause);
     setTimeout(() => ws.terminate(), 2000).unref();
   });
   const stopBeat = keepAlive(ws);

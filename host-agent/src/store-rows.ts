@@ -18,7 +18,7 @@ export interface AgentRow extends Omit<AgentSpec, "name"> {
 }
 
 /** Why a run shall end before it ends by itself; stored before it is acted on. */
-export type Intent = Extract<RunReason, "cancelled" | "timed_out" | "log_limit" | "budget_reached" | "start_timeout">;
+export type Intent = Extract<RunReason, "host_lost" | "cancelled" | "timed_out" | "log_limit" | "budget_reached" | "start_timeout">;
 
 /** A run as this host keeps it: the contract's object and what only the host needs. */
 export interface RunRow extends ReportedRun {

@@ -92,13 +92,15 @@ export const reportBody = z.object({
    */
   since: z.int().nonnegative(),
   rev: z.int(),
+  /** Whether nothing after `rev` is left to tell: what the copy has of another epoch then, this host has forgotten. */
+  complete: z.boolean().default(false),
   url: z.url(),
   load: hostLoad,
   workspaces: z.array(reportedWorkspace),
   runs: z.array(reportedRun),
   agents: z.array(reportedAgent),
 });
-export type ReportBody = z.infer<typeof reportBody>;
+export type ReportBody = z.input<typeof reportBody>;
 
 /** The answer to a report. Revocations are those of the last hour or so: `tokens` by id, `users` disabled. */
 export const reportAnswer = z.object({

@@ -17,6 +17,8 @@ import { getRun, isOnHost, listRuns, prepareRunTarget, runsQuery } from "../runs
 import { applyRunAnswer, startRun } from "../start-run.ts";
 
 const params = z.object({ id });
+/** A host that lives says something on every stream each 10 s. */
+const silenceMs = 30_000;
 const offset = z.coerce.number().int().nonnegative();
 
 export function runRoutes({ db }: Deps): Route[] {
@@ -150,7 +152,7 @@ async function readThrough(deps: Deps, c: Context<AppEnv>, caller: Caller, path:
     "x-accel-buffering": "no",
   };
   if (c.req.method === "HEAD") await body?.cancel();
-  return new Response(body && c.req.method !== "HEAD" ? passThrough(body, c.env?.breakOff) : null, {
+  return new Response(body && c.req.method !== "HEAD" ? passThrough(body, c.env?.breakOff, silenceMs) : null, {
     status,
     headers: kept,
   });
