@@ -175,7 +175,13 @@ async function removeMachines(dir: string): Promise<void> {
 
 /** Ends processes and waits until they are gone. */
 async function end(pids: number[], signal: NodeJS.Signals): Promise<void> {
-  for (const pid of pids.filter(isAlive)) process.kill(pid, signal);
+  for (const pid of pids.filter(isAlive)) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
   await until(() => !pids.some(isAlive), `${basename(signal)} has ended ${pids.join(", ")}`);
 }
 
