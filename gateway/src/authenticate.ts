@@ -94,7 +94,7 @@ function prepareCallerQuery({ db }: Deps) {
 }
 
 /** Notes the use at most once a minute; the call does not wait for it. */
-function noteUse({ db, now, log }: Deps, tokenId: string, lastUsedAt: string | null): void {
+function noteUse({ db, now, log, background }: Deps, tokenId: string, lastUsedAt: string | null): void {
   const minuteAgo = isoTime(now() - 60_000);
   if (lastUsedAt !== null && lastUsedAt > minuteAgo) return;
   const unnoted = or(isNull(tokens.lastUsedAt), lt(tokens.lastUsedAt, minuteAgo));
@@ -102,7 +102,8 @@ function noteUse({ db, now, log }: Deps, tokenId: string, lastUsedAt: string | n
     .update(tokens)
     .set({ lastUsedAt: isoTime(now()) })
     .where(and(eq(tokens.id, tokenId), unnoted));
-  void Promise.resolve(noted).catch(() => log.warn("token.use_not_noted"));
+  const done = Promise.resolve(noted).catch(() => log.warn("token.use_not_noted"));
+  background?.(done);
 }
 
 /** A session that is more than half gone lives its whole time again: same token id, so that one revocation ends all of it. */

@@ -147,13 +147,4 @@ describe("a socket", () => {
     socket.resume();
     await until("all of it came", () => received === sent);
   });
-
-  test("is told 1012 when the gateway ends", async () => {
-    const [socket, end] = await join(connect(["berth.v1"], bearer()));
-    end.send("before");
-    await once(socket, "message");
-    const closed = once(socket, "close");
-    await server.close(2000);
-    expect((await closed)[0]).toBe(1012);
-  });
 });

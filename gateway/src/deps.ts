@@ -20,6 +20,8 @@ export interface Deps {
   now: () => number;
   /** When this process started, in milliseconds since 1970; absent where processes come and go. */
   startedAt?: number;
+  /** Lets work outlive the call that began it; absent where the process goes on anyway. */
+  background?: (work: Promise<unknown>) => void;
   /** The dashboard's file at the path of the request (`/` is its page), or null; absent where it is not built. */
   assets?: ((request: Request) => Promise<Response | null>) | undefined;
 }

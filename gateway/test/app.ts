@@ -1,63 +1,59 @@
-/** For tests: the real app on a real database in a directory of its own, with a clock that the test moves. */
-import { createLog } from "@berth/shared/log";
-import { parseSettings, type Environment } from "@berth/shared/settings";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createApp } from "../src/app.ts";
+/** For tests: the real app on a real database, with a clock that the test moves. */
+import type { Environment } from "@berth/shared/settings";
+import { inject } from "vitest";
 import { systemActor } from "../src/audit.ts";
 import type { Deps } from "../src/deps.ts";
-import { openData } from "../src/node-data.ts";
-import { startServer } from "../src/node-server.ts";
-import { createNodeTransport } from "../src/node-transport.ts";
 import { issueToken } from "../src/tokens.ts";
 import { createUser, type User } from "../src/users.ts";
+import { openOnNode } from "./on-node.ts";
+import { openOnWorkerd } from "./on-workerd.ts";
 
 export type TestApp = Awaited<ReturnType<typeof createTestApp>>;
 
-/** An app with its database; `close` removes both. */
+/** The clock of an app, ahead of the machine's. */
+export interface TestClock {
+  skewMs: number;
+}
+
+/** What differs between the runtimes. */
+export interface Runtime {
+  /** The data directory on Node. */
+  dir: string;
+  /** The app's own on Node; on workerd the same rules and queries on the same D1, called from here. */
+  deps: Deps;
+  lines: string[];
+  request(path: string, init?: RequestInit): Promise<Response>;
+  /** Serves the app to clients of its own. */
+  listen(): Promise<{ url: string; port: number; close(graceMs: number): Promise<void> }>;
+  close(): Promise<void>;
+}
+
+/** An app with its database, on Node or (in the project that provides one) in workerd; `close` removes both. */
 export async function createTestApp(environment: Environment = {}) {
-  const dir = mkdtempSync(join(tmpdir(), "berth-gateway-"));
-  const settings = parseSettings({ BERTH_DATA_DIR: dir, ...environment });
-  const data = await openData(settings);
-  const transport = createNodeTransport();
-  const lines: string[] = [];
-  const clock = { skewMs: 0 };
-  const now = () => Date.now() + clock.skewMs;
-  const deps: Deps = { settings, ...data, transport, log: createLog((line) => lines.push(line)), now };
-  const app = createApp(deps);
+  const clock: TestClock = { skewMs: 0 };
+  const workerd = inject("workerdUrl");
+  const runtime = workerd ? await openOnWorkerd(workerd, environment, clock) : await openOnNode(environment, clock);
+  const { deps, request } = runtime;
   const source = { actor: systemActor, address: null };
-  const closing: (() => Promise<void>)[] = [];
   return {
-    dir,
-    deps,
-    app,
+    ...runtime,
+    app: { request },
     clock,
-    /** The lines of the log so far. */
-    lines,
     /** Calls the app. A body that is no string goes as JSON. */
     async call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
-      const response = await app.request(path, toInit(method, options));
+      const response = await request(path, toInit(method, options));
       const text = await response.text();
       return { status: response.status, headers: response.headers, text, json: () => JSON.parse(text) };
     },
     /** A new user with an API token of an hour. */
     async addUser(name: string, role: User["role"] = "user") {
       const user = await createUser(deps, source, name, role);
-      const issued = await issueToken(deps, { userId: user.id, kind: "api", name: "test", seconds: 3600 }, { ...source, action: "token.created" });
+      const issued = await issueToken(
+        deps,
+        { userId: user.id, kind: "api", name: "test", seconds: 3600 },
+        { ...source, action: "token.created" },
+      );
       return { ...user, token: issued.token, tokenId: issued.id };
-    },
-    /** Serves the app on a port of its own. */
-    async listen() {
-      const server = await startServer(app, "127.0.0.1", 0);
-      closing.push(() => server.close(100));
-      return { ...server, url: `http://127.0.0.1:${server.port}` };
-    },
-    async close() {
-      for (const end of closing) await end();
-      transport.close();
-      data.close();
-      rmSync(dir, { recursive: true, force: true });
     },
   };
 }

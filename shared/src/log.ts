@@ -10,12 +10,17 @@ export interface Log {
 
 /** A log that gives each line to `write`. */
 export function createLog(write: (line: string) => void, now: () => number = Date.now): Log {
-  const line = (level: string) => (event: string, fields: LogFields = {}) =>
-    write(JSON.stringify({ at: new Date(now()).toISOString(), level, event, ...fields }));
+  const line =
+    (level: string) =>
+    (event: string, fields: LogFields = {}) =>
+      write(JSON.stringify({ at: new Date(now()).toISOString(), level, event, ...fields }));
   return { info: line("info"), warn: line("warn"), error: line("error") };
 }
 
 /** The message of anything thrown, for a log field. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  // A query's error also tells the values it was given, which no log may have; its reason is the cause.
+  const [text = ""] = error.message.split("\nparams: ");
+  return text !== error.message && error.cause instanceof Error ? `${text}: ${error.cause.message}` : text;
 }

@@ -1,0 +1,42 @@
+/** For tests: an app on Node, on a database in a directory of its own. */
+import { createLog } from "@berth/shared/log";
+import { parseSettings, type Environment } from "@berth/shared/settings";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createApp } from "../src/app.ts";
+import type { Deps } from "../src/deps.ts";
+import { openData } from "../src/node-data.ts";
+import { startServer } from "../src/node-server.ts";
+import { createNodeTransport } from "../src/node-transport.ts";
+import type { Runtime, TestClock } from "./app.ts";
+
+/** Opens an app with these settings on the test's clock. */
+export async function openOnNode(environment: Environment, clock: TestClock): Promise<Runtime> {
+  const dir = mkdtempSync(join(tmpdir(), "berth-gateway-"));
+  const settings = parseSettings({ BERTH_DATA_DIR: dir, ...environment });
+  const data = await openData(settings);
+  const transport = createNodeTransport();
+  const lines: string[] = [];
+  const now = () => Date.now() + clock.skewMs;
+  const deps: Deps = { settings, ...data, transport, log: createLog((line) => lines.push(line)), now };
+  const app = createApp(deps);
+  const closing: (() => Promise<void>)[] = [];
+  return {
+    dir,
+    deps,
+    lines,
+    request: async (path, init) => app.request(path, init),
+    async listen() {
+      const server = await startServer(app, "127.0.0.1", 0);
+      closing.push(() => server.close(100));
+      return { ...server, url: `http://127.0.0.1:${server.port}` };
+    },
+    async close() {
+      for (const end of closing) await end();
+      transport.close();
+      data.close();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}

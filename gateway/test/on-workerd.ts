@@ -1,0 +1,89 @@
+/** For tests: an app in the project's workerd, on a D1 of its own. */
+import { createLog } from "@berth/shared/log";
+import { parseSettings, type Environment } from "@berth/shared/settings";
+import { readdirSync, readFileSync } from "node:fs";
+import { createSigningJwk, importKeyring } from "../src/keys.ts";
+import { openD1, type D1 } from "../src/worker-data.ts";
+import type { Runtime, TestClock } from "./app.ts";
+import { openRemoteD1 } from "./remote-d1.ts";
+import type { Told } from "./worker.ts";
+
+const migrations = new URL("../../migrations/", import.meta.url);
+/** What fetch would not send, or the runtime replaces on the way. */
+const unsendable = /^(host|origin|cookie|upgrade|sec-.*|cf-.*)$/;
+
+/** Opens an app with these settings; the test's clock goes along with each call. */
+export async function openOnWorkerd(workerd: string, environment: Environment, clock: TestClock): Promise<Runtime> {
+  const jwk = await createSigningJwk();
+  const settings = parseSettings(environment);
+  const given = { BERTH_PUBLIC_URL: settings.BERTH_PUBLIC_URL, ...environment, BERTH_SIGNING_KEY: JSON.stringify(jwk) };
+  const opened = await fetch(`${workerd}/~open`, { method: "POST", body: JSON.stringify(given) });
+  if (!opened.ok) throw new Error(await opened.text());
+  const url = `${workerd}/~${(await opened.json()) as string}`;
+  const d1 = openRemoteD1(url);
+  await migrate(d1);
+  const lines: string[] = [];
+  let isOpen = true;
+  return {
+    dir: "",
+    deps: {
+      settings,
+      ...openD1(d1),
+      keyring: await importKeyring([jwk]),
+      transport: { fetch },
+      log: createLog((line) => lines.push(line)),
+      now: () => Date.now() + clock.skewMs,
+    },
+    lines,
+    async request(path, init = {}) {
+      const headers = new Headers(init.headers);
+      const told: Told = { skewMs: clock.skewMs, headers: {} };
+      for (const [name, value] of [...headers].filter(([name]) => unsendable.test(name))) {
+        told.headers[name] = value;
+        headers.delete(name);
+      }
+      headers.set("berth-test", JSON.stringify(told));
+      const response = await fetch(url + path, { ...init, headers, redirect: "manual" });
+      if (response.status === 500) console.log(decodeURIComponent(response.headers.get("berth-test-lines")!));
+      lines.push(...(JSON.parse(decodeURIComponent(response.headers.get("berth-test-lines") ?? "%5B%5D")) as string[]));
+      return response;
+    },
+    async listen() {
+      return {
+        get url() {
+          return `${url}.${clock.skewMs}`;
+        },
+        port: Number(new URL(url).port),
+        close: async () => {},
+      };
+    },
+    async close() {
+      if (!isOpen) return;
+      isOpen = false;
+      await empty(d1);
+      await fetch(`${url}/~close`, { method: "POST" });
+    },
+  };
+}
+
+/** The very files that `wrangler d1 migrations apply` takes, in one batch. */
+async function migrate(d1: D1): Promise<void> {
+  const files = readdirSync(migrations)
+    .filter((name) => name.endsWith(".sql"))
+    .toSorted();
+  const statements = files.flatMap((name) =>
+    readFileSync(new URL(name, migrations), "utf8").split("--> statement-breakpoint"),
+  );
+  await d1.batch(statements.map((sql) => d1.prepare(sql)));
+}
+
+/** Nothing is left for the next app on this D1. */
+async function empty(d1: D1): Promise<void> {
+  const [{ results: tables = [] } = {}] = await d1.batch([
+    d1.prepare(
+      "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' and name not like '\\_cf\\_%' escape '\\'",
+    ),
+  ]);
+  const drops = tables.map(({ name }) => d1.prepare(`drop table "${String(name)}"`));
+  await d1.batch([d1.prepare("pragma defer_foreign_keys = on"), ...drops]);
+}
