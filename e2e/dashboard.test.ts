@@ -333,6 +333,7 @@ describe("terminal and files", () => {
     await page.keyboard.press("Shift+G");
     await eventually(() => rows.textContent()).toContain("500");
     await page.keyboard.type("q");
+    await eventually(() => rows.textContent()).toContain("größe");
     await page.setViewportSize({ width: 900, height: 500 });
     await page.keyboard.type("echo width=$(tput cols)=\n");
     const size = await until(async () => /width=(\d+)=/.exec((await rows.textContent()) ?? ""), "the size is told");
@@ -373,6 +374,35 @@ describe("terminal and files", () => {
   });
 });
 
+describe("triggers", () => {
+  test("are made with a secret that shows once, and what comes in is seen and taken once more", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("hooked", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}/triggers`);
+    await page.getByLabel("Name of a new trigger").fill("builds");
+    await page.getByLabel("How the sender signs").selectOption("token");
+    await page.getByLabel("Message to the agent").fill("echo build {{payload.number}} broke");
+    await page.getByRole("button", { name: "Make the trigger" }).click();
+    const [address = "", secret = ""] = ((await page.locator(".shown-once pre").textContent()) ?? "").split("\n");
+    const deliver = (authorization: string) =>
+      fetch(berth.url + new URL(address).pathname, {
+        method: "POST",
+        headers: { authorization, "content-type": "application/json", "idempotency-key": "one" },
+        body: '{"number":7}',
+      });
+    expect((await deliver("Bearer wrong")).status).toBe(401);
+    expect((await deliver(`Bearer ${secret}`)).status).toBe(202);
+    expect((await deliver(`Bearer ${secret}`)).status).toBe(200);
+    await page.getByRole("button", { name: "Deliveries" }).click();
+    await page.getByRole("row", { name: /Finished.*one/ }).waitFor();
+    await page.getByRole("button", { name: "Once more" }).click();
+    await eventually(() => page.getByRole("row", { name: /Finished/ }).count()).toBe(2);
+    await page.getByRole("link", { name: "Conversation" }).click();
+    await page.getByText("From a webhook", { exact: false }).first().waitFor();
+    await eventually(() => page.locator(".output").getByText("build 7 broke").count()).toBe(2);
+  });
+});
+
 describe("every page", () => {
   const looks = [
     { colorScheme: "light", viewport: { width: 1280, height: 800 } },
@@ -387,7 +417,14 @@ describe("every page", () => {
     );
     await client.runToEnd(agent.id, "demo: run echo hello; exit 3");
     await client.ok("POST", "/v1/tokens", { name: "ci", expiresInSeconds: 3600 });
+    await client.ok("POST", `/v1/agents/${agent.id}/triggers`, {
+      name: "hook",
+      scheme: "github",
+      template: "{{payload}}",
+    });
     const pages = [
+      `/agents/${agent.id}/triggers`,
+      "/audit",
       "/",
       `/agents/${agent.id}`,
       `/agents/${agent.id}/settings`,

@@ -89,41 +89,43 @@ const wordsOf = (action: string) => {
 
 function AuditTable({ items }: { items: AuditEntry[] }) {
   return (
-    <table class="list">
-      <thead>
-        <tr>
-          <th>When</th>
-          <th>Who</th>
-          <th>What</th>
-          <th>On what</th>
-          <th>From where</th>
-          <th>Facts</th>
-        </tr>
-      </thead>
-      <tbody>
-        {items.map((entry) => (
-          <tr key={entry.id}>
-            <td>
-              <time dateTime={entry.at}>{formatTime(entry.at)}</time>
-            </td>
-            <td>
-              {entry.actor.name ?? entry.actor.id ?? entry.actor.kind}
-              {entry.actor.kind === "token" && <span class="tag">by token</span>}
-            </td>
-            <td class={entry.outcome === "refused" ? "failure" : ""}>
-              {wordsOf(entry.action)}
-              {entry.outcome === "refused" && ", refused"}
-            </td>
-            <td>{entry.target?.name ?? entry.target?.id ?? "–"}</td>
-            <td>{entry.address ?? "–"}</td>
-            <td class="facts muted">
-              {Object.entries(entry.detail)
-                .map(([key, value]) => `${key} ${value}`)
-                .join(", ")}
-            </td>
+    <div class="scroll-x" tabIndex={0} role="region" aria-label="Entries">
+      <table class="list audit">
+        <thead>
+          <tr>
+            <th>When</th>
+            <th>Who</th>
+            <th>What</th>
+            <th>On what</th>
+            <th>From where</th>
+            <th>Facts</th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {items.map((entry) => (
+            <tr key={entry.id}>
+              <td>
+                <time dateTime={entry.at}>{formatTime(entry.at)}</time>
+              </td>
+              <td>
+                {entry.actor.name ?? entry.actor.id ?? entry.actor.kind}
+                {entry.actor.kind === "token" && <span class="tag">by token</span>}
+              </td>
+              <td class={entry.outcome === "refused" ? "failure" : ""}>
+                {wordsOf(entry.action)}
+                {entry.outcome === "refused" && ", refused"}
+              </td>
+              <td>{entry.target?.name ?? entry.target?.id ?? "–"}</td>
+              <td>{entry.address ?? "–"}</td>
+              <td class="facts muted">
+                {Object.entries(entry.detail)
+                  .map(([key, value]) => `${key} ${value}`)
+                  .join(", ")}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
