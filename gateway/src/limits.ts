@@ -12,7 +12,7 @@ const perMinute = { sign_in: 300, tokens: 300, tickets: 3000, runs: 6000, hooks:
 export type LimitName = keyof typeof perMinute;
 
 /** Failed credentials a minute: of one network at sign-in, of one network at one trigger. */
-const failuresPerMinute = { sign_in: 20, hooks: 100 };
+export const failuresPerMinute = { sign_in: 60, hooks: 100 };
 export type FailureName = keyof typeof failuresPerMinute;
 
 const firstPauseSeconds = 60;
