@@ -23,5 +23,6 @@ test("megabytes of any of it are quick", () => {
 
 test("one line of a text is its last, or its beginning without signs", () => {
   expect(lastLine("one\n two \n\n")).toBe("two");
-  expect(inOneLine("## Title\n\n**bold** `code`")).toBe("Title bold code");
+  expect(inOneLine("## Title\n\n**bold** `code`\n\n| a | b |\n|---|---|")).toBe("Title bold code");
+  expect(inOneLine("| a |")).toBe("| a |");
 });

@@ -32,10 +32,12 @@ export function lastLine(text: string, most = 160): string {
   return showable(line.trim()).slice(0, most);
 }
 
-/** The beginning of a text in one line, without the signs of Markdown. */
+/** The beginning of a text in one line, without the signs of Markdown; tables and code are passed over. */
 export function inOneLine(text: string, most = 200): string {
-  return showable(text.slice(0, 2 * most))
-    .replace(/^#+ |\*\*|`/gm, "")
+  const lines = text.slice(0, 4 * most).split("\n");
+  const words = lines.filter((line) => !/^\s*(\||```|[-*_]{3})/.test(line)).join(" ") || lines.join(" ");
+  return showable(words)
+    .replace(/(^|\s)#+ |\*\*|`/g, "$1")
     .replace(/\s+/g, " ")
     .trim()
     .slice(0, most);
