@@ -183,7 +183,7 @@ function accepts(port: number): Promise<boolean> {
 const answers = (url: string) => fetch(url, { signal: AbortSignal.timeout(2000) }).then((answer) => answer.ok, () => false);
 
 /** Containers first, then mounts, then files: each holds the next. */
-async function removeTraces(dir: string): Promise<void> {
+export async function removeTraces(dir: string): Promise<void> {
   const identity = readOr(join(dir, "host", "host.json"), "");
   if (identity) {
     const { hostId } = JSON.parse(identity) as { hostId: string };
