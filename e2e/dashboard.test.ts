@@ -110,6 +110,7 @@ describe("agents", () => {
     await page.getByRole("heading", { name: "Hello" }).waitFor();
     await lastEnd(page).getByText("Finished").waitFor();
     await send(page, "Make a file, please.");
+    await eventually(() => page.locator(".run").count()).toBe(2);
     await lastEnd(page).getByText("Finished").waitFor();
     const call = page.locator(".tool");
     expect(await call.locator("summary").textContent()).toContain("hello.md");
