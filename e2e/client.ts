@@ -17,23 +17,36 @@ export type Client = ReturnType<typeof connectClient>;
 /** A client of the Berth at `url`. */
 export function connectClient(url: string, token: string) {
   const authorization = `Bearer ${token}`;
-  async function call<T = Record<string, unknown>>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer<T>> {
+  async function call<T = Record<string, unknown>>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Answer<T>> {
     const answer = await fetch(`${url}${path}`, {
       method,
       headers: { authorization, ...(body !== undefined && { "content-type": "application/json" }), ...headers },
       body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
     });
     const text = await answer.text();
-    return { status: answer.status, headers: answer.headers, body: (text.startsWith("{") ? JSON.parse(text) : text) as T };
+    return {
+      status: answer.status,
+      headers: answer.headers,
+      body: (text.startsWith("{") ? JSON.parse(text) : text) as T,
+    };
   }
   async function ok<T>(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<T> {
     const answer = await call<T>(method, path, body, headers);
-    if (answer.status >= 300) throw new Error(`${method} ${path} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+    if (answer.status >= 300)
+      throw new Error(`${method} ${path} answered ${answer.status}: ${JSON.stringify(answer.body)}`);
     return answer.body;
   }
   /** The events of a run, once, from `after` on, until the stream ends. */
   async function* events(runId: string, after = 0, signal?: AbortSignal): AsyncGenerator<SseEvent> {
-    const answer = await fetch(`${url}/v1/runs/${runId}/events?after=${after}`, { headers: { authorization }, signal: signal ?? null });
+    const answer = await fetch(`${url}/v1/runs/${runId}/events?after=${after}`, {
+      headers: { authorization },
+      signal: signal ?? null,
+    });
     if (!answer.ok) throw new Error(`events answered ${answer.status}: ${await answer.text()}`);
     let rest = "";
     for await (const chunk of answer.body!.pipeThrough(new TextDecoderStream())) {
@@ -88,7 +101,9 @@ export function connectClient(url: string, token: string) {
       return this.finish((await this.send(agentId, prompt)).id);
     },
     async connect(headers: Record<string, string> = {}): Promise<Socket> {
-      const ws = new WebSocket(`${url.replace("http", "ws")}/v1/connect`, ["berth.v1"], { headers: { authorization, ...headers } });
+      const ws = new WebSocket(`${url.replace("http", "ws")}/v1/connect`, ["berth.v1"], {
+        headers: { authorization, ...headers },
+      });
       return openSocket(ws);
     },
   };
@@ -122,7 +137,9 @@ export async function openSocket(ws: WebSocket): Promise<Socket> {
 export const textOf = (data: string) => (JSON.parse(data) as { text: string }).text;
 
 function parseEvent(block: string): SseEvent | null {
-  const fields = new Map(block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+  const fields = new Map(
+    block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]),
+  );
   const event = fields.get("event");
   return event === undefined ? null : { event, id: fields.get("id") ?? null, data: fields.get("data") ?? "" };
 }

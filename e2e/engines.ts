@@ -3,7 +3,17 @@
  * need be. A machine can be killed whole and started again. `close` and `sweepMachines` remove every trace.
  */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import Docker from "dockerode";
@@ -77,7 +87,10 @@ export function mountDisk(path: string, bytes: number): void {
 
 /** The pids of processes whose command line has this text in it. */
 export function processesWith(text: string): number[] {
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => pid !== process.pid && commandOf(pid).includes(text));
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => pid !== process.pid && commandOf(pid).includes(text));
 }
 
 function addMachine(dir: string, tag: string, subnet: string, at: number, diskBytes: number | undefined): Machine {
@@ -101,22 +114,49 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
   const pidFile = join(own, "docker.pid");
   const containerd = () => readPid(join(own, "exec/containerd/containerd.pid"));
   return {
-    name, address: `${subnet}.${10 + at}`, dataDir, docker, dockerHost: `unix://${socketPath}`, inside,
+    name,
+    address: `${subnet}.${10 + at}`,
+    dataDir,
+    docker,
+    dockerHost: `unix://${socketPath}`,
+    inside,
     cut: () => ip("link", "set", link, "down"),
     heal: () => ip("link", "set", link, "up"),
     async startEngine(liveRestore = true) {
       const log = openSync(join(own, "dockerd.log"), "a");
-      const flags = ["--data-root", join(own, "data"), "--exec-root", join(own, "exec"), "--pidfile", pidFile, "-H", `unix://${socketPath}`];
+      const flags = [
+        "--data-root",
+        join(own, "data"),
+        "--exec-root",
+        join(own, "exec"),
+        "--pidfile",
+        pidFile,
+        "-H",
+        `unix://${socketPath}`,
+      ];
       const shape = ["--bridge", "none", "--iptables=false", "--ip6tables=false", "--cgroup-parent", `/${namespace}`];
-      const child = spawn(inside[0]!, [inside[1]!, "dockerd", ...flags, ...shape, ...(liveRestore ? ["--live-restore"] : [])], { stdio: ["ignore", log, log], detached: true });
+      const child = spawn(
+        inside[0]!,
+        [inside[1]!, "dockerd", ...flags, ...shape, ...(liveRestore ? ["--live-restore"] : [])],
+        { stdio: ["ignore", log, log], detached: true },
+      );
       child.unref();
       closeSync(log);
-      await until(() => docker.ping().then(() => true, () => false), `the engine of ${name} answers`);
+      await until(
+        () =>
+          docker.ping().then(
+            () => true,
+            () => false,
+          ),
+        `the engine of ${name} answers`,
+      );
     },
     async endEngine(signal) {
       await end([readPid(pidFile)], signal);
       // A killed daemon takes its containerd along, a moment later.
-      await until(() => !isAlive(containerd()), "its containerd is gone", 5000).catch(() => end([containerd()], "SIGKILL"));
+      await until(() => !isAlive(containerd()), "its containerd is gone", 5000).catch(() =>
+        end([containerd()], "SIGKILL"),
+      );
       rmSync(pidFile, { force: true });
     },
     async kill() {
@@ -138,7 +178,13 @@ async function giveImage([first, ...others]: Machine[], image: string): Promise<
 
 /** Shims, and all that runs in the machine's containers. */
 async function killContainers(dir: string, namespace: string): Promise<void> {
-  const inside = () => groupsOf(namespace).flatMap((group) => spawnSync("find", [group, "-name", "cgroup.procs", "-exec", "cat", "{}", "+"], { encoding: "utf8" }).stdout.split("\n").filter(Boolean).map(Number));
+  const inside = () =>
+    groupsOf(namespace).flatMap((group) =>
+      spawnSync("find", [group, "-name", "cgroup.procs", "-exec", "cat", "{}", "+"], { encoding: "utf8" })
+        .stdout.split("\n")
+        .filter(Boolean)
+        .map(Number),
+    );
   await end([...processesWith(`-address ${dir}/`), ...inside()], "SIGKILL");
   await until(() => !inside().some(isAlive), "the containers are gone");
 }
@@ -146,7 +192,9 @@ async function killContainers(dir: string, namespace: string): Promise<void> {
 /** The control groups of a machine's containers, under cgroup v1 one for each controller. */
 function groupsOf(namespace: string): string[] {
   const root = "/sys/fs/cgroup";
-  return [join(root, namespace), ...readdirSync(root).map((controller) => join(root, controller, namespace))].filter((group) => existsSync(group));
+  return [join(root, namespace), ...readdirSync(root).map((controller) => join(root, controller, namespace))].filter(
+    (group) => existsSync(group),
+  );
 }
 
 async function removeMachines(dir: string): Promise<void> {
@@ -165,7 +213,9 @@ async function removeMachines(dir: string): Promise<void> {
     }
   }
   if (existsSync(`/sys/class/net/${tag}-br`)) ip("link", "del", `${tag}-br`);
-  for (const machine of readdirSync(dir).map((name) => join(dir, name, "berth")).filter((path) => existsSync(path))) {
+  for (const machine of readdirSync(dir)
+    .map((name) => join(dir, name, "berth"))
+    .filter((path) => existsSync(path))) {
     unmountBelow(join(machine, "mnt"));
     if (existsSync(join(machine, "mnt"))) execFileSync("chattr", ["-R", "-i", join(machine, "mnt")]);
   }

@@ -43,10 +43,24 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   else mountDisk(gatewayDir, options.gatewayDiskBytes);
   const port = await freePort();
   const url = `http://${machines.gatewayAddress}:${port}`;
-  const common = { PATH: process.env["PATH"]!, HOME: machines.dir, BERTH_DISK_BYTES: String(2 ** 28), BERTH_POLL_SECONDS: "1", ...options.settings };
-  const env = { ...common, BERTH_PORT: String(port), BERTH_LISTEN: machines.gatewayAddress, BERTH_PUBLIC_URL: url, BERTH_DATA_DIR: gatewayDir, BERTH_ALLOW_HTTP_HOSTS: "1" };
+  const common = {
+    PATH: process.env["PATH"]!,
+    HOME: machines.dir,
+    BERTH_DISK_BYTES: String(2 ** 28),
+    BERTH_POLL_SECONDS: "1",
+    ...options.settings,
+  };
+  const env = {
+    ...common,
+    BERTH_PORT: String(port),
+    BERTH_LISTEN: machines.gatewayAddress,
+    BERTH_PUBLIC_URL: url,
+    BERTH_DATA_DIR: gatewayDir,
+    BERTH_ALLOW_HTTP_HOSTS: "1",
+  };
   const gateway = createDaemon("gateway", files.gateway, machines.dir, env, () => answers(`${url}/healthz`));
-  const cli = (...args: string[]) => execFileSync(process.execPath, [files.cli, ...args], { env, encoding: "utf8" }).trim();
+  const cli = (...args: string[]) =>
+    execFileSync(process.execPath, [files.cli, ...args], { env, encoding: "utf8" }).trim();
   try {
     await gateway.start();
     const hosts: FleetHost[] = [];
@@ -56,8 +70,14 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     }
     await Promise.all(hosts.map((host) => host.join()));
     return {
-      url, dir: machines.dir, gatewayDir, gateway, hosts, cli,
-      client: async (user, { admin = false } = {}) => connectClient(url, cli("token", user, ...(admin ? ["--admin"] : []))),
+      url,
+      dir: machines.dir,
+      gatewayDir,
+      gateway,
+      hosts,
+      cli,
+      client: async (user, { admin = false } = {}) =>
+        connectClient(url, cli("token", user, ...(admin ? ["--admin"] : []))),
       close: () => closeFleet(machines, gateway, hosts),
     };
   } catch (error) {
@@ -67,9 +87,21 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
   }
 }
 
-function createHost(machine: Machine, file: string, dir: string, env: Record<string, string>, cli: Fleet["cli"]): FleetHost {
+function createHost(
+  machine: Machine,
+  file: string,
+  dir: string,
+  env: Record<string, string>,
+  cli: Fleet["cli"],
+): FleetHost {
   const url = `http://${machine.address}:8081`;
-  const settings = { ...env, DOCKER_HOST: machine.dockerHost, BERTH_HOST_NAME: machine.name, BERTH_HOST_URL: url, BERTH_HOST_DATA_DIR: machine.dataDir };
+  const settings = {
+    ...env,
+    DOCKER_HOST: machine.dockerHost,
+    BERTH_HOST_NAME: machine.name,
+    BERTH_HOST_URL: url,
+    BERTH_HOST_DATA_DIR: machine.dataDir,
+  };
   const agent = createDaemon(machine.name, file, dir, settings, () => answers(`${url}/healthz`), machine.inside);
   return {
     ...machine,
@@ -85,4 +117,8 @@ async function closeFleet(machines: Machines, gateway: Daemon, hosts: FleetHost[
   await machines.close();
 }
 
-const answers = (url: string) => fetch(url, { signal: AbortSignal.timeout(2000) }).then((answer) => answer.ok, () => false);
+const answers = (url: string) =>
+  fetch(url, { signal: AbortSignal.timeout(2000) }).then(
+    (answer) => answer.ok,
+    () => false,
+  );

@@ -3,7 +3,16 @@
  * directory of their own, on the machine's engine. Each can be killed and started again. `close` removes every trace.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,7 +60,10 @@ export interface Berth {
 }
 
 /** Starts both processes with these settings beside the harness's own; answers when `/readyz` does. `onSettled` sees them all before. */
-export async function startBerth(settings: Record<string, string> = {}, onSettled?: (all: Record<string, string>) => void): Promise<Berth> {
+export async function startBerth(
+  settings: Record<string, string> = {},
+  onSettled?: (all: Record<string, string>) => void,
+): Promise<Berth> {
   const files = await bundle("gateway", "cli", "host");
   const dir = mkdtempSync(join(tmpdir(), prefix));
   writeFileSync(join(dir, "owner"), String(process.pid));
@@ -73,7 +85,8 @@ export async function startBerth(settings: Record<string, string> = {}, onSettle
   const url = `http://127.0.0.1:${port}`;
   const gateway = createDaemon("gateway", files.gateway, dir, env, () => answers(`${url}/healthz`));
   const host = createDaemon("host", files.host, dir, env, () => accepts(hostPort));
-  const cli = (...args: string[]) => execFileSync(process.execPath, [files.cli, ...args], { env, encoding: "utf8" }).trim();
+  const cli = (...args: string[]) =>
+    execFileSync(process.execPath, [files.cli, ...args], { env, encoding: "utf8" }).trim();
   const close = async () => {
     await Promise.all([gateway.kill("SIGTERM"), host.kill("SIGTERM")]);
     await removeTraces(dir);
@@ -89,8 +102,17 @@ export async function startBerth(settings: Record<string, string> = {}, onSettle
   }
   const { hostId } = JSON.parse(readFileSync(join(hostDir, "host.json"), "utf8")) as { hostId: string };
   return {
-    url, dir, hostDir, hostId, env, gateway, host, cli, close,
-    client: async (user, { admin = false } = {}) => connectClient(url, cli("token", user, ...(admin ? ["--admin"] : []))),
+    url,
+    dir,
+    hostDir,
+    hostId,
+    env,
+    gateway,
+    host,
+    cli,
+    close,
+    client: async (user, { admin = false } = {}) =>
+      connectClient(url, cli("token", user, ...(admin ? ["--admin"] : []))),
     processes: (userId) => processesOf(hostId, userId),
     containers: () => engine.listContainers({ all: true, filters: { label: [`berth.host=${hostId}`] } }),
   };
@@ -109,7 +131,9 @@ export async function until<T>(check: () => Promise<T> | T, what: string, ms = 3
 
 /** Removes what test runs left that were killed: their directories name the process that made them. */
 export async function sweep(): Promise<void> {
-  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(prefix) || entry.startsWith(enginePrefix))) {
+  for (const name of readdirSync(tmpdir()).filter(
+    (entry) => entry.startsWith(prefix) || entry.startsWith(enginePrefix),
+  )) {
     const dir = join(tmpdir(), name);
     const owner = Number(readOr(join(dir, "owner"), "0"));
     if (isAlive(owner)) continue;
@@ -127,9 +151,17 @@ export async function userIdOf(client: Client): Promise<string> {
 async function processesOf(hostId: string, userId: string) {
   const [found] = await engine.listContainers({ filters: { label: [`berth.host=${hostId}`, `berth.user=${userId}`] } });
   if (!found) return [];
-  const { Titles, Processes } = (await engine.getContainer(found.Id).top({ ps_args: "-eo pid,uid,gid,args" })) as { Titles: string[]; Processes: string[][] };
+  const { Titles, Processes } = (await engine.getContainer(found.Id).top({ ps_args: "-eo pid,uid,gid,args" })) as {
+    Titles: string[];
+    Processes: string[][];
+  };
   if (Titles.length !== 4) throw new Error(`the engine's top shows ${Titles.join()}`);
-  return Processes.map(([pid, uid, gid, command]) => ({ pid: Number(pid), uid: Number(uid), gid: Number(gid), command: command! }));
+  return Processes.map(([pid, uid, gid, command]) => ({
+    pid: Number(pid),
+    uid: Number(uid),
+    gid: Number(gid),
+    command: command!,
+  }));
 }
 
 export async function freePort(): Promise<number> {
@@ -141,7 +173,14 @@ export async function freePort(): Promise<number> {
 }
 
 /** A process of Berth whose output goes to `dir/NAME.log`; `before` is a program that becomes it. */
-export function createDaemon(name: string, file: string, dir: string, env: Record<string, string>, isServing: () => Promise<boolean>, before: string[] = []): Daemon {
+export function createDaemon(
+  name: string,
+  file: string,
+  dir: string,
+  env: Record<string, string>,
+  isServing: () => Promise<boolean>,
+  before: string[] = [],
+): Daemon {
   const logFile = join(dir, `${name}.log`);
   let child: ChildProcess | null = null;
   let exited: Promise<number | null> = Promise.resolve(null);
@@ -153,12 +192,13 @@ export function createDaemon(name: string, file: string, dir: string, env: Recor
     async start(more = {}, other = file) {
       const out = openSync(logFile, "a");
       const [program, ...args] = [...before, process.execPath, ...nodeFlags, other];
-      child = spawn(program!, args, { env: { ...env, ...more }, stdio: ["ignore", out, out] });
+      child = spawn(program, args, { env: { ...env, ...more }, stdio: ["ignore", out, out] });
       closeSync(out);
       const started = child;
       exited = new Promise((resolve) => started.once("exit", (code) => resolve(code)));
       await until(() => {
-        if (started.exitCode !== null) throw new Error(`${name} ended with ${started.exitCode}: ${readOr(logFile, "").slice(-2000)}`);
+        if (started.exitCode !== null)
+          throw new Error(`${name} ended with ${started.exitCode}: ${readOr(logFile, "").slice(-2000)}`);
         return isServing();
       }, `${name} serves`);
     },
@@ -166,7 +206,8 @@ export function createDaemon(name: string, file: string, dir: string, env: Recor
       child?.kill(signal);
       return exited;
     },
-    memoryBytes: () => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${child!.pid}/status`, "utf8"))![1]) * 1024,
+    memoryBytes: () =>
+      Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${child!.pid}/status`, "utf8"))![1]) * 1024,
     descriptors: () => readdirSync(`/proc/${child!.pid}/fd`).length,
     log: () => readOr(logFile, ""),
   };
@@ -180,7 +221,11 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-const answers = (url: string) => fetch(url, { signal: AbortSignal.timeout(2000) }).then((answer) => answer.ok, () => false);
+const answers = (url: string) =>
+  fetch(url, { signal: AbortSignal.timeout(2000) }).then(
+    (answer) => answer.ok,
+    () => false,
+  );
 
 /** Containers first, then mounts, then files: each holds the next. */
 export async function removeTraces(dir: string): Promise<void> {
@@ -188,7 +233,14 @@ export async function removeTraces(dir: string): Promise<void> {
   if (identity) {
     const { hostId } = JSON.parse(identity) as { hostId: string };
     const left = await engine.listContainers({ all: true, filters: { label: [`berth.host=${hostId}`] } });
-    await Promise.all(left.map(({ Id }) => engine.getContainer(Id).remove({ force: true, v: true }).catch(() => undefined)));
+    await Promise.all(
+      left.map(({ Id }) =>
+        engine
+          .getContainer(Id)
+          .remove({ force: true, v: true })
+          .catch(() => undefined),
+      ),
+    );
   }
   unmountBelow(dir);
   const mountPoints = join(dir, "host", "mnt");
@@ -198,8 +250,11 @@ export async function removeTraces(dir: string): Promise<void> {
 
 /** Unmounts whatever is mounted below a directory. */
 export function unmountBelow(dir: string): void {
-  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n").map((line) => line.split(" ")[4]!);
-  for (const path of mounts.filter((mount) => mount?.startsWith(`${dir}/`)).toReversed()) execFileSync("umount", ["-l", path]);
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[4]!);
+  for (const path of mounts.filter((mount) => mount?.startsWith(`${dir}/`)).toReversed())
+    execFileSync("umount", ["-l", path]);
 }
 
 function readOr(path: string, otherwise: string): string {

@@ -31,12 +31,34 @@ export async function startPrivateEngine(image: string, ...flags: string[]): Pro
     // In a network namespace of its own: there it makes and removes bridges without touching the machine's.
     daemon = spawn(
       "unshare",
-      ["--net", "dockerd", "--data-root", join(dir, "data"), "--exec-root", join(dir, "exec"), "--pidfile", join(dir, "pid"), "-H", `unix://${socketPath}`,
-        "--iptables=false", "--ip6tables=false", "--cgroup-parent", `/${dir.split("/").at(-1)}`, ...more],
+      [
+        "--net",
+        "dockerd",
+        "--data-root",
+        join(dir, "data"),
+        "--exec-root",
+        join(dir, "exec"),
+        "--pidfile",
+        join(dir, "pid"),
+        "-H",
+        `unix://${socketPath}`,
+        "--iptables=false",
+        "--ip6tables=false",
+        "--cgroup-parent",
+        `/${dir.split("/").at(-1)}`,
+        ...more,
+      ],
       { stdio: ["ignore", log, log] },
     );
     closeSync(log);
-    await until(() => docker.ping().then(() => true, () => false), "the private engine answers");
+    await until(
+      () =>
+        docker.ping().then(
+          () => true,
+          () => false,
+        ),
+      "the private engine answers",
+    );
   };
   const end = async (signal: NodeJS.Signals) => {
     const ended = daemon;
@@ -44,7 +66,10 @@ export async function startPrivateEngine(image: string, ...flags: string[]): Pro
     const exit = new Promise((resolve) => ended.once("exit", resolve));
     ended.kill(signal);
     await exit;
-    if (signal === "SIGKILL") await until(() => !isRunning(join(dir, "exec/containerd/containerd.pid")), "its containerd is gone").catch(() => undefined);
+    if (signal === "SIGKILL")
+      await until(() => !isRunning(join(dir, "exec/containerd/containerd.pid")), "its containerd is gone").catch(
+        () => undefined,
+      );
   };
   await start(...flags);
   await docker.loadImage(await new Docker().getImage(image).get());
@@ -54,7 +79,9 @@ export async function startPrivateEngine(image: string, ...flags: string[]): Pro
     start,
     end,
     async close() {
-      await Promise.all((await docker.listContainers({ all: true })).map(({ Id }) => docker.getContainer(Id).remove({ force: true })));
+      await Promise.all(
+        (await docker.listContainers({ all: true })).map(({ Id }) => docker.getContainer(Id).remove({ force: true })),
+      );
       await end("SIGTERM");
       unmountBelow(dir);
       rmSync(dir, { recursive: true, force: true });

@@ -16,25 +16,39 @@ beforeAll(async () => {
 afterAll(() => berth?.close());
 
 /** Command lines of the agents' processes in the user's container. */
-const ofAgents = async () => (await berth.processes(await userIdOf(alice))).filter(({ uid }) => uid >= 20_000).map(({ command }) => command);
+const ofAgents = async () =>
+  (await berth.processes(await userIdOf(alice))).filter(({ uid }) => uid >= 20_000).map(({ command }) => command);
 
 describe("a shell run", () => {
   test("comes as lines, with its exit code, its standard error and the end of its output", async () => {
     const { lines, run } = await alice.runToEnd(shell.id, "echo one; echo two; echo bad >&2; exit 7");
     expect(lines.map(textOf)).toEqual(["one", "two"]);
-    expect(run).toMatchObject({ status: "failed", reason: "nonzero_exit", exitCode: 7, result: "one\ntwo\n", stderrTail: "bad\n", logBytes: 8 });
+    expect(run).toMatchObject({
+      status: "failed",
+      reason: "nonzero_exit",
+      exitCode: 7,
+      result: "one\ntwo\n",
+      stderrTail: "bad\n",
+      logBytes: 8,
+    });
     expect((await alice.call("GET", `/v1/runs/${run.id}/stderr`)).body).toBe("bad\n");
     expect(await alice.run(run.id)).toEqual(run);
   });
 
   test("executes in the agent's own directory as an unprivileged uid of its own", async () => {
-    const { run } = await alice.runToEnd(shell.id, "pwd; id -u; stat -c '%a %u' .; grep -c '^CapEff:\\s*0*$' /proc/self/status; touch /etc/x");
+    const { run } = await alice.runToEnd(
+      shell.id,
+      "pwd; id -u; stat -c '%a %u' .; grep -c '^CapEff:\\s*0*$' /proc/self/status; touch /etc/x",
+    );
     const [cwd, uid, mode, caps] = run.result!.split("\n");
     expect(cwd).toBe(`/workspace/agent-${shell.id}`);
     expect(Number(uid)).toBeGreaterThanOrEqual(20_000);
     expect(mode).toBe(`700 ${uid}`);
     expect(caps).toBe("1");
-    expect(run).toMatchObject({ reason: "nonzero_exit", stderrTail: expect.stringContaining("Read-only file system") as string });
+    expect(run).toMatchObject({
+      reason: "nonzero_exit",
+      stderrTail: expect.stringContaining("Read-only file system") as string,
+    });
   });
 
   test("resumes from any offset, also after its end", async () => {
@@ -79,12 +93,18 @@ describe("a claude run", () => {
     expect(first.run.usage.inputTokens).toBeGreaterThan(0);
     expect(first.run.usage.outputTokens).toBeGreaterThan(0);
     const events = first.lines.map((line) => JSON.parse(line) as { type: string; session_id?: string });
-    expect(events.map(({ type }) => type)).toEqual(expect.arrayContaining(["system", "assistant", "user", "stream_event", "result"]));
+    expect(events.map(({ type }) => type)).toEqual(
+      expect.arrayContaining(["system", "assistant", "user", "stream_event", "result"]),
+    );
     const second = await alice.runToEnd(agent.id, "what did you do?");
-    const session = (lines: string[]) => lines.map((line) => (JSON.parse(line) as { session_id?: string }).session_id).find(Boolean);
+    const session = (lines: string[]) =>
+      lines.map((line) => (JSON.parse(line) as { session_id?: string }).session_id).find(Boolean);
     expect(session(second.lines)).toBe(session(first.lines));
     expect(second.run.result).toMatch(/\b[2-9]\d* messages/);
-    expect(await alice.ok<Agent>("GET", `/v1/agents/${agent.id}`)).toMatchObject({ status: "idle", lastRunId: second.run.id });
+    expect(await alice.ok<Agent>("GET", `/v1/agents/${agent.id}`)).toMatchObject({
+      status: "idle",
+      lastRunId: second.run.id,
+    });
   });
 
   test.each([
@@ -98,13 +118,21 @@ describe("a claude run", () => {
     expect(run.status).toBe("completed");
     expect(run.prompt).toBe(`demo: say ${prompt}`);
     const said = lines.map((line) => JSON.parse(line) as { type: string; message?: { content: { text?: string }[] } });
-    expect(said.flatMap(({ type, message }) => (type === "assistant" ? message!.content.map(({ text }) => text) : []))).toContain(prompt.trim());
+    expect(
+      said.flatMap(({ type, message }) => (type === "assistant" ? message!.content.map(({ text }) => text) : [])),
+    ).toContain(prompt.trim());
     await alice.ok("DELETE", `/v1/agents/${agent.id}`);
   });
 
   test("refuses a prompt with NUL with a sentence, and one over 1 MiB as too large", async () => {
-    expect(await alice.call("POST", `/v1/agents/${shell.id}/runs`, { prompt: "a\0b" })).toMatchObject({ status: 400, body: { code: "invalid_request" } });
-    expect(await alice.call("POST", `/v1/agents/${shell.id}/runs`, { prompt: "é".repeat(524_289) })).toMatchObject({ status: 413, body: { code: "payload_too_large" } });
+    expect(await alice.call("POST", `/v1/agents/${shell.id}/runs`, { prompt: "a\0b" })).toMatchObject({
+      status: 400,
+      body: { code: "invalid_request" },
+    });
+    expect(await alice.call("POST", `/v1/agents/${shell.id}/runs`, { prompt: "é".repeat(524_289) })).toMatchObject({
+      status: 413,
+      body: { code: "payload_too_large" },
+    });
   });
 
   test("hands over a prompt of 1 MiB whole", async () => {
@@ -119,7 +147,10 @@ describe("an agent's environment", () => {
     const env = { TOKEN: "s3cret-value", QUOTED: `it's "x" $y`, MULTI: "a\nb" };
     const put = await alice.ok<Agent>("PUT", `/v1/agents/${shell.id}/env`, env);
     expect(put.envKeys).toEqual(["MULTI", "QUOTED", "TOKEN"]);
-    const { run } = await alice.runToEnd(shell.id, `printf '%s|%s|%s\\n' "$TOKEN" "$QUOTED" "$MULTI"; stat -c %a .env; set -a; unset TOKEN; . ./.env; echo "$TOKEN $QUOTED"`);
+    const { run } = await alice.runToEnd(
+      shell.id,
+      `printf '%s|%s|%s\\n' "$TOKEN" "$QUOTED" "$MULTI"; stat -c %a .env; set -a; unset TOKEN; . ./.env; echo "$TOKEN $QUOTED"`,
+    );
     expect(run.result).toBe(`s3cret-value|it's "x" $y|a\nb\n600\ns3cret-value it's "x" $y\n`);
     expect(JSON.stringify(await alice.ok("GET", `/v1/agents/${shell.id}`))).not.toContain("s3cret");
     await alice.ok("PUT", `/v1/agents/${shell.id}/env`, {});
@@ -131,15 +162,22 @@ describe("an agent's environment", () => {
 describe("admission", () => {
   test("of 20 racing messages to 10 agents accepts exactly 3 and says why not to the others", async () => {
     const bob = await berth.client("bob");
-    const agents = await Promise.all(Array.from({ length: 10 }, (_, at) => bob.createAgent(`a${at}`, { runtime: "shell" })));
+    const agents = await Promise.all(
+      Array.from({ length: 10 }, (_, at) => bob.createAgent(`a${at}`, { runtime: "shell" })),
+    );
     const answers = await Promise.all(
-      Array.from({ length: 20 }, (_, at) => bob.call<Run & { code: string; runId: string }>("POST", `/v1/agents/${agents[at % 10]!.id}/runs`, { prompt: "sleep 60" })),
+      Array.from({ length: 20 }, (_, at) =>
+        bob.call<Run & { code: string; runId: string }>("POST", `/v1/agents/${agents[at % 10]!.id}/runs`, {
+          prompt: "sleep 60",
+        }),
+      ),
     );
     const accepted = answers.filter(({ status }) => status === 202);
     expect(accepted).toHaveLength(3);
     for (const answer of answers.filter(({ status }) => status !== 202)) {
       expect(["run_limit", "agent_busy"]).toContain(answer.body.code);
-      if (answer.body.code === "run_limit") expect([answer.status, answer.headers.get("retry-after")]).toEqual([429, expect.stringMatching(/^\d+$/)]);
+      if (answer.body.code === "run_limit")
+        expect([answer.status, answer.headers.get("retry-after")]).toEqual([429, expect.stringMatching(/^\d+$/)]);
       else expect(accepted.map(({ body }) => body.id)).toContain(answer.body.runId);
     }
     await Promise.all(accepted.map(({ body }) => bob.ok("POST", `/v1/runs/${body.id}/cancel`)));
@@ -147,11 +185,15 @@ describe("admission", () => {
   });
 
   test("answers a repeated Idempotency-Key with the first run, and a key with another prompt with conflict", async () => {
-    const answers = await Promise.all(Array.from({ length: 5 }, () => alice.send(shell.id, "echo once >> times; wc -l < times", "key-1")));
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, () => alice.send(shell.id, "echo once >> times; wc -l < times", "key-1")),
+    );
     expect(new Set(answers.map(({ id }) => id)).size).toBe(1);
     expect((await alice.finish(answers[0]!.id)).run.result).toBe("1\n");
     expect((await alice.send(shell.id, "echo once >> times; wc -l < times", "key-1")).id).toBe(answers[0]!.id);
-    expect(await alice.call("POST", `/v1/agents/${shell.id}/runs`, { prompt: "other" }, { "idempotency-key": "key-1" })).toMatchObject({ status: 409, body: { code: "conflict" } });
+    expect(
+      await alice.call("POST", `/v1/agents/${shell.id}/runs`, { prompt: "other" }, { "idempotency-key": "key-1" }),
+    ).toMatchObject({ status: 409, body: { code: "conflict" } });
   });
 });
 
@@ -159,7 +201,10 @@ describe("cancel", () => {
   test("leaves no process of the run, however it forked, and no other run loses a line", async () => {
     const other = await alice.createAgent("other", { runtime: "shell" });
     const counting = await alice.send(other.id, "for i in $(seq 1 300); do echo $i; sleep 0.01; done");
-    const stubborn = await alice.send(shell.id, "trap '' TERM INT HUP; nohup sleep 1001 & setsid sleep 1002 & (setsid sh -c 'trap \"\" TERM; sleep 1003' &) ; echo up; while :; do sleep 1; done");
+    const stubborn = await alice.send(
+      shell.id,
+      "trap '' TERM INT HUP; nohup sleep 1001 & setsid sleep 1002 & (setsid sh -c 'trap \"\" TERM; sleep 1003' &) ; echo up; while :; do sleep 1; done",
+    );
     await until(async () => (await ofAgents()).some((line) => line.includes("sleep 1003")), "the run has forked");
     const cancelled = await alice.ok<Run>("POST", `/v1/runs/${stubborn.id}/cancel`);
     expect(cancelled).toMatchObject({ status: "cancelled", reason: "cancelled" });
@@ -167,7 +212,10 @@ describe("cancel", () => {
     const { lines, run } = await alice.finish(counting.id);
     expect(lines.map(textOf)).toEqual(Array.from({ length: 300 }, (_, at) => String(at + 1)));
     expect(run.status).toBe("completed");
-    expect(await alice.call("POST", `/v1/runs/${stubborn.id}/cancel`)).toMatchObject({ status: 409, body: { code: "conflict" } });
+    expect(await alice.call("POST", `/v1/runs/${stubborn.id}/cancel`)).toMatchObject({
+      status: 409,
+      body: { code: "conflict" },
+    });
   });
 
   test("ends a fork bomb, and the agent works again", async () => {
@@ -196,11 +244,16 @@ describe("the log limit", () => {
 describe("deleting an agent", () => {
   test("cancels its run, removes its directory and ends its processes", async () => {
     const doomed = await alice.createAgent("doomed", { runtime: "shell" });
-    const run = await alice.send(doomed.id, "mkdir -p deep/er; echo x > deep/er/file; ln -s / deep/root; echo up; sleep 1006");
+    const run = await alice.send(
+      doomed.id,
+      "mkdir -p deep/er; echo x > deep/er/file; ln -s / deep/root; echo up; sleep 1006",
+    );
     await until(async () => (await ofAgents()).some((line) => line.includes("sleep 1006")), "the run is up");
     expect((await alice.call("DELETE", `/v1/agents/${doomed.id}`)).status).toBe(204);
     expect((await ofAgents()).filter((line) => line.includes("sleep 1006"))).toEqual([]);
-    expect(readdirSync(join(berth.hostDir, "mnt", await userIdOf(alice), "workspace"))).not.toContain(`agent-${doomed.id}`);
+    expect(readdirSync(join(berth.hostDir, "mnt", await userIdOf(alice), "workspace"))).not.toContain(
+      `agent-${doomed.id}`,
+    );
     await until(async () => (await alice.run(run.id)).status === "cancelled", "the run is told as cancelled");
     expect((await alice.call("GET", `/v1/agents/${doomed.id}`)).status).toBe(404);
   });

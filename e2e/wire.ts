@@ -18,7 +18,13 @@ export async function openWire(port = 0): Promise<Wire> {
     const what = `${incoming.method} ${incoming.url}`;
     void (async () => {
       await wire.onRequest(what);
-      const onward = request({ host: "127.0.0.1", port, method: incoming.method, path: incoming.url, headers: incoming.headers });
+      const onward = request({
+        host: "127.0.0.1",
+        port,
+        method: incoming.method,
+        path: incoming.url,
+        headers: incoming.headers,
+      });
       incoming.pipe(onward);
       const [answer] = (await once(onward, "response")) as [import("node:http").IncomingMessage];
       await wire.onAnswer(what);

@@ -7,19 +7,32 @@ let berth: Berth;
 let alice: Client;
 let agent: Agent;
 beforeAll(async () => {
-  berth = await startBerth({ BERTH_IDLE_SECONDS: "1", BERTH_POLL_SECONDS: "0.2", BERTH_MEMORY_BYTES: String(256 * 2 ** 20), BERTH_MEMORY_WARN_BYTES: "150000000" });
+  berth = await startBerth({
+    BERTH_IDLE_SECONDS: "1",
+    BERTH_POLL_SECONDS: "0.2",
+    BERTH_MEMORY_BYTES: String(256 * 2 ** 20),
+    BERTH_MEMORY_WARN_BYTES: "150000000",
+  });
   alice = await berth.client("alice");
   agent = await alice.createAgent("shell", { runtime: "shell" });
 });
 afterAll(() => berth?.close());
 
-const containersOf = async (userId: string) => (await berth.containers()).filter(({ Labels }) => Labels["berth.user"] === userId);
-const isGone = async (client: Client) => (await client.workspace()).status === "absent" && (await containersOf(await userIdOf(client))).length === 0;
-const workspacesIn = (frames: ServerFrame[]) => frames.flatMap((frame) => (frame.type === "workspace" || frame.type === "hello" ? [frame.workspace] : []));
+const containersOf = async (userId: string) =>
+  (await berth.containers()).filter(({ Labels }) => Labels["berth.user"] === userId);
+const isGone = async (client: Client) =>
+  (await client.workspace()).status === "absent" && (await containersOf(await userIdOf(client))).length === 0;
+const workspacesIn = (frames: ServerFrame[]) =>
+  frames.flatMap((frame) => (frame.type === "workspace" || frame.type === "hello" ? [frame.workspace] : []));
 
 describe("a workspace", () => {
   test("is absent until it is needed, and creating an agent starts nothing", async () => {
-    expect(await alice.workspace()).toMatchObject({ status: "absent", containerId: null, activeRuns: 0, connections: 0 });
+    expect(await alice.workspace()).toMatchObject({
+      status: "absent",
+      containerId: null,
+      activeRuns: 0,
+      connections: 0,
+    });
     expect(await berth.containers()).toEqual([]);
   });
 
@@ -40,10 +53,20 @@ describe("a workspace", () => {
 
   test("has the shape that keeps agents in", async () => {
     await alice.ok("POST", "/v1/workspace/start");
-    const { HostConfig, Config, NetworkSettings } = await engine.getContainer((await alice.workspace()).containerId!).inspect();
+    const { HostConfig, Config, NetworkSettings } = await engine
+      .getContainer((await alice.workspace()).containerId!)
+      .inspect();
     expect(HostConfig).toMatchObject({
-      NetworkMode: "none", Init: true, ReadonlyRootfs: true, CapDrop: ["ALL"], SecurityOpt: ["no-new-privileges"], Privileged: false,
-      Memory: 268_435_456, MemorySwap: 268_435_456, NanoCpus: 1_000_000_000, PidsLimit: 512,
+      NetworkMode: "none",
+      Init: true,
+      ReadonlyRootfs: true,
+      CapDrop: ["ALL"],
+      SecurityOpt: ["no-new-privileges"],
+      Privileged: false,
+      Memory: 268_435_456,
+      MemorySwap: 268_435_456,
+      NanoCpus: 1_000_000_000,
+      PidsLimit: 512,
     });
     expect(Config.Labels).toMatchObject({ "berth.host": berth.hostId, "berth.user": await userIdOf(alice) });
     expect(Object.keys(NetworkSettings.Networks)).toEqual(["none"]);
@@ -85,7 +108,11 @@ describe("a workspace", () => {
 
   test("is stopped on demand with its runs, and starts again", async () => {
     const run = await alice.send(agent.id, "sleep 1000");
-    expect(await alice.ok<Workspace>("POST", "/v1/workspace/stop")).toMatchObject({ status: "absent", containerId: null, activeRuns: 0 });
+    expect(await alice.ok<Workspace>("POST", "/v1/workspace/stop")).toMatchObject({
+      status: "absent",
+      containerId: null,
+      activeRuns: 0,
+    });
     expect(await alice.run(run.id)).toMatchObject({ status: "cancelled" });
     expect((await alice.ok<Workspace>("POST", "/v1/workspace/start")).status).toBe("running");
   });
@@ -97,9 +124,17 @@ describe("the socket", () => {
     const hello = await until(() => socket.frames[0], "hello comes");
     expect(hello).toMatchObject({ type: "hello", runs: [], workspace: { status: "running", connections: 1 } });
     const run = await alice.send(agent.id, "for i in 1 2 3; do echo $i; done");
-    await until(() => socket.frames.some((frame) => frame.type === "run" && frame.run.id === run.id && frame.run.endedAt !== null), "the end is told");
-    const outputs = socket.frames.flatMap((frame) => (frame.type === "output" && frame.runId === run.id ? [frame] : []));
-    expect(outputs.map(({ data, offset, agentId }) => [data, offset, agentId])).toEqual([1, 2, 3].map((n) => [{ type: "line", text: String(n) }, n * 2, agent.id]));
+    await until(
+      () =>
+        socket.frames.some((frame) => frame.type === "run" && frame.run.id === run.id && frame.run.endedAt !== null),
+      "the end is told",
+    );
+    const outputs = socket.frames.flatMap((frame) =>
+      frame.type === "output" && frame.runId === run.id ? [frame] : [],
+    );
+    expect(outputs.map(({ data, offset, agentId }) => [data, offset, agentId])).toEqual(
+      [1, 2, 3].map((n) => [{ type: "line", text: String(n) }, n * 2, agent.id]),
+    );
     await until(() => workspacesIn(socket.frames).filter(({ sampledAt }) => sampledAt).length > 3, "samples come");
     const { containerId } = await alice.workspace();
     await until(() => workspacesIn(socket.frames).at(-1)!.memory.usedBytes > 0, "memory is told");
@@ -119,7 +154,10 @@ describe("the socket", () => {
       await until(() => socket.frames.length > 0, "hello comes");
       socket.ws.send(JSON.stringify({ type: "subscribe", runId: run.id, after }));
       const isOver = () => socket.frames.some((frame) => frame.type === "run" && frame.run.endedAt !== null);
-      await until(() => socket.frames.filter(({ type }) => type === "output").length > 30 || isOver(), "some output comes");
+      await until(
+        () => socket.frames.filter(({ type }) => type === "output").length > 30 || isOver(),
+        "some output comes",
+      );
       if (round === 3) await until(isOver, "the end comes");
       socket.ws.terminate();
       for (const frame of socket.frames) {
@@ -135,15 +173,27 @@ describe("the socket", () => {
     const mallory = await berth.client("mallory");
     const { run } = await alice.runToEnd(agent.id, "echo secret");
     const socket = await mallory.connect();
-    for (const frame of ["{", JSON.stringify({ type: "subscribe", runId: run.id, after: 0 }), JSON.stringify({ type: "nonsense" })]) socket.ws.send(frame);
+    for (const frame of [
+      "{",
+      JSON.stringify({ type: "subscribe", runId: run.id, after: 0 }),
+      JSON.stringify({ type: "nonsense" }),
+    ])
+      socket.ws.send(frame);
     await until(() => socket.frames.filter(({ type }) => type === "error").length === 3, "three errors come");
-    expect(socket.frames.flatMap((frame) => (frame.type === "error" ? [frame.code] : []))).toEqual(["invalid_request", "not_found", "invalid_request"]);
+    expect(socket.frames.flatMap((frame) => (frame.type === "error" ? [frame.code] : []))).toEqual([
+      "invalid_request",
+      "not_found",
+      "invalid_request",
+    ]);
     expect(JSON.stringify(socket.frames)).not.toContain("secret");
     await socket.close();
   });
 
   test("closes with 4001 within 10 s once its token is revoked, while runs go on", { timeout: 30_000 }, async () => {
-    const made = await alice.ok<{ id: string; token: string }>("POST", "/v1/tokens", { name: "short", expiresInSeconds: 600 });
+    const made = await alice.ok<{ id: string; token: string }>("POST", "/v1/tokens", {
+      name: "short",
+      expiresInSeconds: 600,
+    });
     const { connectClient } = await import("./client.ts");
     const other = connectClient(berth.url, made.token);
     const socket = await other.connect();
@@ -183,10 +233,15 @@ describe("memory", () => {
       await until(async () => (await alice.workspace()).memory.warning, "the warning is on");
       await alice.finish(run.id);
       await until(async () => !(await alice.workspace()).memory.warning, "the warning is off");
-      const warnings = berth.host.log().split("\n").filter((line) => line.includes('"memory.warning"'));
+      const warnings = berth.host
+        .log()
+        .split("\n")
+        .filter((line) => line.includes('"memory.warning"'));
       expect(warnings).toHaveLength(crossing);
     }
-    expect(workspacesIn(socket.frames).some(({ memory }) => memory.warning && memory.usedBytes > 150_000_000)).toBe(true);
+    expect(workspacesIn(socket.frames).some(({ memory }) => memory.warning && memory.usedBytes > 150_000_000)).toBe(
+      true,
+    );
     await socket.close();
   });
 
@@ -202,20 +257,26 @@ describe("memory", () => {
 });
 
 describe("the gateway's copy", () => {
-  test("is complete again within one report after an hour of absence and from an older database", { timeout: 60_000 }, async () => {
-    const { copyFileSync, rmSync } = await import("node:fs");
-    const file = `${berth.dir}/${(await import("node:fs")).readdirSync(berth.dir).find((name) => /gateway.*\.(db|sqlite)$/.test(name))!}`;
-    await berth.gateway.kill("SIGTERM");
-    copyFileSync(file, `${file}.old`);
-    await berth.gateway.start();
-    const run: Run = (await alice.runToEnd(agent.id, "echo after the copy")).run;
-    await berth.gateway.kill();
-    for (const suffix of ["-wal", "-shm"]) rmSync(file + suffix, { force: true });
-    copyFileSync(`${file}.old`, file);
-    await berth.gateway.start();
-    expect(await until(async () => {
-      const answer = await alice.call<Run>("GET", `/v1/runs/${run.id}`);
-      return answer.status === 200 ? answer.body : null;
-    }, "the run is told again")).toEqual(run);
-  });
+  test(
+    "is complete again within one report after an hour of absence and from an older database",
+    { timeout: 60_000 },
+    async () => {
+      const { copyFileSync, rmSync } = await import("node:fs");
+      const file = `${berth.dir}/${(await import("node:fs")).readdirSync(berth.dir).find((name) => /gateway.*\.(db|sqlite)$/.test(name))!}`;
+      await berth.gateway.kill("SIGTERM");
+      copyFileSync(file, `${file}.old`);
+      await berth.gateway.start();
+      const run: Run = (await alice.runToEnd(agent.id, "echo after the copy")).run;
+      await berth.gateway.kill();
+      for (const suffix of ["-wal", "-shm"]) rmSync(file + suffix, { force: true });
+      copyFileSync(`${file}.old`, file);
+      await berth.gateway.start();
+      expect(
+        await until(async () => {
+          const answer = await alice.call<Run>("GET", `/v1/runs/${run.id}`);
+          return answer.status === 200 ? answer.body : null;
+        }, "the run is told again"),
+      ).toEqual(run);
+    },
+  );
 });

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { startVitest, type Vitest } from "vitest/node";
 import { ensureBrowser } from "./browser.ts";
+import { bundle } from "./bundle.ts";
 import { runWithSettings } from "./command.ts";
 import { prepareMachine } from "./machine.ts";
 
@@ -20,6 +21,8 @@ for (const name of Object.keys(process.env))
 await runWithSettings(async (settings, filters) => {
   await prepareMachine(settings);
   await ensureBrowser();
+  // Once for all suites: bundles, the dashboard, and what workerd serves of it.
+  await bundle("gateway", "cli", "host");
   const count = { passed: 0, failed: 0 };
   for (const check of filters.length ? [] : checks) count[(await runCheck(check)) ? "passed" : "failed"]++;
   const vitest = await startVitest("test", filters, { watch: false });

@@ -15,7 +15,8 @@ export function createNodeTransport(): HostTransport & { close(): void } {
   const https = new HttpsAgent({ keepAlive: true, maxFreeSockets: 16 });
   return {
     async fetch(request) {
-      if (request.body && request.headers.get("content-type") !== "application/json") return toResponse(await sendStream(request, request.body));
+      if (request.body && request.headers.get("content-type") !== "application/json")
+        return toResponse(await sendStream(request, request.body));
       const body = request.body ? Buffer.from(await request.arrayBuffer()) : null;
       return toResponse(await send(request, body, { http, https }));
     },

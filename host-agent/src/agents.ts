@@ -20,7 +20,12 @@ export interface AgentDeps {
 }
 
 /** Replaces the environment; it holds from the agent's next run on. */
-export async function setEnv({ context, store, runs }: AgentDeps, userId: string, spec: AgentSpec, env: Record<string, string>): Promise<AgentRow> {
+export async function setEnv(
+  { context, store, runs }: AgentDeps,
+  userId: string,
+  spec: AgentSpec,
+  env: Record<string, string>,
+): Promise<AgentRow> {
   await runs.learn(userId, spec);
   const agent = store.setEnv(spec.id, env);
   context.bus.emit("host");
@@ -28,7 +33,11 @@ export async function setEnv({ context, store, runs }: AgentDeps, userId: string
 }
 
 /** Cancels its run, ends all that its uid runs, takes its directory away, keeps a tombstone. Repeating it is fine. */
-export async function deleteAgent({ context, store, runs, workspaces, volumes, sockets }: AgentDeps, userId: string, agentId: string): Promise<void> {
+export async function deleteAgent(
+  { context, store, runs, workspaces, volumes, sockets }: AgentDeps,
+  userId: string,
+  agentId: string,
+): Promise<void> {
   const agent = store.getAgent(agentId);
   if (agent && agent.userId !== userId) throw new AppError("not_found", "There is no such agent.");
   if (agent?.deleted === "gone") return;

@@ -72,18 +72,24 @@ export function readOomKills(cgroup: Cgroup): number | null {
 /** Host pids of the container's processes with this uid and this gid, as far as given. */
 export function processesOf(cgroup: Cgroup, uid?: number, gid?: number): number[] {
   const list = read(`${cgroup.pids}/cgroup.procs`) ?? "";
-  return list.split("\n").filter(Boolean).map(Number).filter((pid) => {
-    const status = read(`/proc/${pid}/status`);
-    if (status === null || /^State:\s+[ZX]/m.test(status)) return false;
-    const uids = /^Uid:\s+(\d+)/m.exec(status)?.[1];
-    const gids = /^Gid:\s+(\d+)/m.exec(status)?.[1];
-    return (uid === undefined || Number(uids) === uid) && (gid === undefined || Number(gids) === gid);
-  });
+  return list
+    .split("\n")
+    .filter(Boolean)
+    .map(Number)
+    .filter((pid) => {
+      const status = read(`/proc/${pid}/status`);
+      if (status === null || /^State:\s+[ZX]/m.test(status)) return false;
+      const uids = /^Uid:\s+(\d+)/m.exec(status)?.[1];
+      const gids = /^Gid:\s+(\d+)/m.exec(status)?.[1];
+      return (uid === undefined || Number(uids) === uid) && (gid === undefined || Number(gids) === gid);
+    });
 }
 
 /** The uids that have processes with this gid in the container. */
 export function ownersOf(cgroup: Cgroup, gid: number): number[] {
-  const uids = processesOf(cgroup, undefined, gid).map((pid) => /^Uid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1]);
+  const uids = processesOf(cgroup, undefined, gid).map(
+    (pid) => /^Uid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1],
+  );
   return [...new Set(uids.filter((uid) => uid !== undefined).map(Number))];
 }
 
@@ -91,7 +97,12 @@ export function ownersOf(cgroup: Cgroup, gid: number): number[] {
  * Ends every process of (uid, gid) in the container, however it forked: TERM first, then KILL after `graceMs`, again and
  * again until none is left. Throws if some are left after 10 s.
  */
-export function endProcesses(cgroup: Cgroup, uid: number | undefined, gid: number | undefined, graceMs: number): Promise<void> {
+export function endProcesses(
+  cgroup: Cgroup,
+  uid: number | undefined,
+  gid: number | undefined,
+  graceMs: number,
+): Promise<void> {
   return endAll(() => processesOf(cgroup, uid, gid), "SIGTERM", graceMs);
 }
 
@@ -111,7 +122,8 @@ export async function endAll(find: () => number[], first: NodeJS.Signals, graceM
 }
 
 /** Whether a process was started with this line in its environment, or descends from one that was and kept it. */
-export const hasVariable = (pid: number, line: string) => (read(`/proc/${pid}/environ`) ?? "").split("\0").includes(line);
+export const hasVariable = (pid: number, line: string) =>
+  (read(`/proc/${pid}/environ`) ?? "").split("\0").includes(line);
 
 /** The session of a process (setsid(2)); null if it is gone. */
 export function sessionOf(pid: number): number | null {

@@ -60,7 +60,9 @@ export async function connectEngine(dockerHost: string | undefined): Promise<Eng
   const { ApiVersion: spoken } = (await within(10_000, "version", () => probe.version())) as { ApiVersion: string };
   const minor = Number(spoken.split(".")[1]);
   if (minor < minimumMinor)
-    throw new Error(`the Docker engine speaks API ${spoken} and Berth needs 1.${minimumMinor}: install Docker 20.10 or later`);
+    throw new Error(
+      `the Docker engine speaks API ${spoken} and Berth needs 1.${minimumMinor}: install Docker 20.10 or later`,
+    );
   return new Engine(new Docker({ socketPath, version: `v1.${Math.min(minor, newestTriedMinor)}` }));
 }
 
@@ -81,7 +83,9 @@ export class Engine {
 
   /** Starting a running container is fine. */
   async startContainer(id: string): Promise<void> {
-    await within(60_000, "start", (abortSignal) => this.#docker.getContainer(id).start({ abortSignal })).catch(unless(304));
+    await within(60_000, "start", (abortSignal) => this.#docker.getContainer(id).start({ abortSignal })).catch(
+      unless(304),
+    );
   }
 
   /** By id or name; null if there is none. */
@@ -108,13 +112,19 @@ export class Engine {
 
   async listContainers(label: string): Promise<{ id: string; running: boolean; labels: Record<string, string> }[]> {
     const list = await within(30_000, "list", (abortSignal) =>
-      this.#docker.listContainers({ all: true, filters: { label: [label] }, abortSignal } as Docker.ContainerListOptions),
+      this.#docker.listContainers({
+        all: true,
+        filters: { label: [label] },
+        abortSignal,
+      } as Docker.ContainerListOptions),
     );
     return list.map((item) => ({ id: item.Id, running: item.State === "running", labels: item.Labels }));
   }
 
   async imageExists(name: string): Promise<boolean> {
-    return (await within(15_000, "image", () => this.#docker.getImage(name).inspect()).catch(unless(404))) !== undefined;
+    return (
+      (await within(15_000, "image", () => this.#docker.getImage(name).inspect()).catch(unless(404))) !== undefined
+    );
   }
 
   /** Null if the container is gone or not running. */
@@ -159,7 +169,10 @@ export class Engine {
     const start = this.#docker.getExec(execId).start({ hijack: true, stdin: true, Tty: attach === "terminal" });
     const stream = await within(60_000, "exec attach", () => start).catch((error: unknown) => {
       // An answer that comes after all must not stay open.
-      start.then((late) => late.destroy(), () => undefined);
+      start.then(
+        (late) => late.destroy(),
+        () => undefined,
+      );
       return unless(404)(error);
     });
     // A connection that breaks is told to readers and writers; without a listener it would end this process.
@@ -169,9 +182,9 @@ export class Engine {
 
   /** Sets the size of its terminal; one that has ended meanwhile is fine. */
   async resizeExec(execId: string, { cols, rows }: { cols: number; rows: number }): Promise<void> {
-    await within(15_000, "exec resize", (abortSignal) => this.#docker.getExec(execId).resize({ w: cols, h: rows, abortSignal })).catch(
-      unless(404, 409, 500),
-    );
+    await within(15_000, "exec resize", (abortSignal) =>
+      this.#docker.getExec(execId).resize({ w: cols, h: rows, abortSignal }),
+    ).catch(unless(404, 409, 500));
   }
 
   async inspectExec(execId: string): Promise<ExecState | null> {
@@ -184,7 +197,10 @@ export class Engine {
   /** Calls `onEvent` for events of containers with the label until the signal ends it; rejects when the stream breaks. */
   async watchEvents(label: string, signal: AbortSignal, onEvent: (event: EngineEvent) => void): Promise<void> {
     const filters = { type: ["container"], label: [label], event: ["die", "destroy", "oom", "start"] };
-    const stream = await this.#docker.getEvents({ filters: JSON.stringify(filters) as unknown as object, abortSignal: signal } as object);
+    const stream = await this.#docker.getEvents({
+      filters: JSON.stringify(filters) as unknown as object,
+      abortSignal: signal,
+    } as object);
     stream.setEncoding("utf8");
     let rest = "";
     for await (const chunk of stream) {
@@ -235,9 +251,13 @@ function toCreate(spec: ContainerSpec): Docker.ContainerCreateOptions {
 async function within<T>(ms: number, what: string, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const deadline = AbortSignal.timeout(ms);
   const expired = new Promise<never>((_, reject) =>
-    deadline.addEventListener("abort", () => reject(new Error(`the Docker engine did not answer "${what}" in ${ms / 1000} s`)), {
-      once: true,
-    }),
+    deadline.addEventListener(
+      "abort",
+      () => reject(new Error(`the Docker engine did not answer "${what}" in ${ms / 1000} s`)),
+      {
+        once: true,
+      },
+    ),
   );
   return Promise.race([call(deadline), expired]);
 }

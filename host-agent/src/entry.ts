@@ -85,6 +85,7 @@ export async function endForgotten(workspaces: Workspaces, store: Store): Promis
     if (!container) continue;
     for (const gid of [sessionGid, transferGid]) await endProcesses(container.cgroup, undefined, gid, 0);
     const known = new Set(store.activeRuns(userId).map((run) => store.getAgent(run.agentId)?.uid));
-    for (const uid of ownersOf(container.cgroup, runGid)) if (!known.has(uid)) await endProcesses(container.cgroup, uid, runGid, 0);
+    for (const uid of ownersOf(container.cgroup, runGid))
+      if (!known.has(uid)) await endProcesses(container.cgroup, uid, runGid, 0);
   }
 }

@@ -19,7 +19,12 @@ export interface FollowDeps {
 }
 
 /** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log. */
-export async function* follow({ store, volumes, bus, logBytes, delivered }: FollowDeps, runId: string, after: number, signal: AbortSignal): AsyncGenerator<Told> {
+export async function* follow(
+  { store, volumes, bus, logBytes, delivered }: FollowDeps,
+  runId: string,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<Told> {
   const first = store.getRun(runId);
   if (!first) return;
   const runtime = store.getAgent(first.agentId)?.runtime ?? "claude";
@@ -27,7 +32,7 @@ export async function* follow({ store, volumes, bus, logBytes, delivered }: Foll
   const off = bus.on(`run:${runId}`, latch.set);
   try {
     yield { kind: "run", run: first };
-    for (let at = after, status = first.status; !signal.aborted; ) {
+    for (let at = after, status = first.status; !signal.aborted;) {
       const run = store.getRun(runId);
       if (!run) return;
       if (!run.endedAt && run.status !== status) yield { kind: "run", run };
@@ -35,7 +40,10 @@ export async function* follow({ store, volumes, bus, logBytes, delivered }: Foll
       // Asked anew each time: a reader may pause for long, and the volume of an absent user is unmounted.
       const volume = volumes.exists(run.userId) ? await volumes.ensure(run.userId) : null;
       const path = volume ? join(runDirectory(volume, runId), "out") : "/nonexistent";
-      const batches = readLines({ path, runtime, sealedBytes: () => (run.endedAt ? run.logBytes : null), limitBytes: logBytes }, at);
+      const batches = readLines(
+        { path, runtime, sealedBytes: () => (run.endedAt ? run.logBytes : null), limitBytes: logBytes },
+        at,
+      );
       let batch = await batches.next();
       for (; !batch.done; batch = await batches.next()) {
         if (signal.aborted) return;

@@ -12,7 +12,11 @@ import type { Store } from "./store.ts";
 
 export type VerifyGateway = (authorization: string | undefined) => Promise<HostClaims>;
 
-export function createGatewayVerifier({ hostId, clock, log }: HostContext, identity: Identity, store: Store): VerifyGateway {
+export function createGatewayVerifier(
+  { hostId, clock, log }: HostContext,
+  identity: Identity,
+  store: Store,
+): VerifyGateway {
   let keys = JSON.parse(store.getMeta("jwks") ?? '{"keys":[]}') as JSONWebKeySet;
   let askedAt = -Infinity;
   let asking: Promise<void> | null = null;
@@ -21,7 +25,9 @@ export function createGatewayVerifier({ hostId, clock, log }: HostContext, ident
     if (performance.now() - askedAt < 30_000) return;
     asking ??= (async () => {
       try {
-        const answer = await fetch(`${identity.gatewayUrl}/.well-known/jwks.json`, { signal: AbortSignal.timeout(5000) });
+        const answer = await fetch(`${identity.gatewayUrl}/.well-known/jwks.json`, {
+          signal: AbortSignal.timeout(5000),
+        });
         if (!answer.ok) return;
         keys = (await answer.json()) as JSONWebKeySet;
         store.setMeta("jwks", JSON.stringify(keys));

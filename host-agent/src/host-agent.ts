@@ -32,7 +32,9 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
   const { settings, log } = options;
   checkCgroups();
   if (process.getuid?.() !== 0)
-    throw new SettingsError("The host agent must run as root: it mounts the users' volumes and ends runs by their uid.");
+    throw new SettingsError(
+      "The host agent must run as root: it mounts the users' volumes and ends runs by their uid.",
+    );
   const closing = new AbortController();
   const parts = await openParts(options, closing.signal);
   const { context, streams, runs, workspaces, terminals, files } = parts;
@@ -78,11 +80,17 @@ function obey(parts: Parts, answer: ReportAnswer): void {
   const attempt = (event: string, fields: Parameters<Log["warn"]>[1], job: Promise<void>) =>
     void job.catch((error: unknown) => context.log.warn(event, { ...fields, error: messageOf(error) }));
   for (const userId of answer.stoppedUsers) {
-    if (store.countActive(userId) > 0) attempt("user.stop_failed", { userId }, workspaces.stop(userId, () => runs.cancelAll(userId)));
+    if (store.countActive(userId) > 0)
+      attempt(
+        "user.stop_failed",
+        { userId },
+        workspaces.stop(userId, () => runs.cancelAll(userId)),
+      );
   }
   for (const agentId of answer.deletedAgents) {
     const agent = store.getAgent(agentId);
-    if (agent && agent.deleted !== "gone") attempt("agent.delete_failed", { agentId }, deleteAgent(parts, agent.userId, agentId));
+    if (agent && agent.deleted !== "gone")
+      attempt("agent.delete_failed", { agentId }, deleteAgent(parts, agent.userId, agentId));
   }
 }
 
@@ -90,7 +98,10 @@ async function serve(parts: Parts, reports: Reports): Promise<Server> {
   const { context, verify, terminals } = parts;
   const logBytes = context.settings.BERTH_LOG_BYTES;
   const reading = { ...parts, bus: context.bus, logBytes, delivered: (rev: number) => reports.delivered(rev) };
-  const server = openServer(context.settings, getRequestListener(createServerApp(reading).fetch, { overrideGlobalObjects: false }));
+  const server = openServer(
+    context.settings,
+    getRequestListener(createServerApp(reading).fetch, { overrideGlobalObjects: false }),
+  );
   acceptSockets(
     server,
     verify,
@@ -122,12 +133,17 @@ async function reconcilePatiently({ workspaces, context }: Parts, signal: AbortS
 }
 
 /** https where a certificate is given. */
-function openServer({ BERTH_HOST_TLS_CERT: cert, BERTH_HOST_TLS_KEY: key }: Settings, listener: ReturnType<typeof getRequestListener>): Server {
+function openServer(
+  { BERTH_HOST_TLS_CERT: cert, BERTH_HOST_TLS_KEY: key }: Settings,
+  listener: ReturnType<typeof getRequestListener>,
+): Server {
   if (cert === undefined || key === undefined) return createServer(listener);
   try {
     return createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }, listener);
   } catch (error) {
-    throw new SettingsError(`BERTH_HOST_TLS_CERT and BERTH_HOST_TLS_KEY cannot be used: ${messageOf(error)}.`, { cause: error });
+    throw new SettingsError(`BERTH_HOST_TLS_CERT and BERTH_HOST_TLS_KEY cannot be used: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
 }
 

@@ -13,7 +13,12 @@ import { messageOf, type Log } from "@berth/shared/log";
 import { isLoopback, type Settings, SettingsError } from "@berth/shared/settings";
 import { createLatch } from "./host.ts";
 
-const identityFile = z.object({ hostId: z.string(), issuer: z.string(), gatewayUrl: z.string(), privateKey: z.looseObject({ kty: z.string() }) });
+const identityFile = z.object({
+  hostId: z.string(),
+  issuer: z.string(),
+  gatewayUrl: z.string(),
+  privateKey: z.looseObject({ kty: z.string() }),
+});
 
 export interface Identity {
   hostId: string;
@@ -25,13 +30,19 @@ export interface Identity {
 }
 
 /** Reads the identity below `dataDir`, or joins. Throws a SettingsError where a person must act. */
-export async function openIdentity(settings: Settings, dataDir: string, log: Log, signal: AbortSignal): Promise<Identity> {
+export async function openIdentity(
+  settings: Settings,
+  dataDir: string,
+  log: Log,
+  signal: AbortSignal,
+): Promise<Identity> {
   const path = join(dataDir, "host.json");
   const text = await readFile(path, "utf8").catch(() => null);
   const known = text === null ? await joinGateway(settings, path, log, signal) : identityFile.parse(JSON.parse(text));
   const key = await importJWK(known.privateKey as JWK, "EdDSA");
   const gateway = new URL(settings.BERTH_GATEWAY_URL ?? known.gatewayUrl);
-  if (gateway.protocol === "http:" && !isLoopback(gateway.hostname)) log.warn("gateway.unencrypted", { url: gateway.origin });
+  if (gateway.protocol === "http:" && !isLoopback(gateway.hostname))
+    log.warn("gateway.unencrypted", { url: gateway.origin });
   return {
     hostId: known.hostId,
     issuer: known.issuer,
@@ -52,7 +63,9 @@ export async function openIdentity(settings: Settings, dataDir: string, log: Log
 async function joinGateway(settings: Settings, path: string, log: Log, signal: AbortSignal) {
   const { BERTH_GATEWAY_URL: gatewayUrl, BERTH_JOIN_TOKEN: token } = settings;
   if (!gatewayUrl || !token)
-    throw new SettingsError("This host has not joined a gateway yet: set BERTH_GATEWAY_URL and BERTH_JOIN_TOKEN (an admin makes the token).");
+    throw new SettingsError(
+      "This host has not joined a gateway yet: set BERTH_GATEWAY_URL and BERTH_JOIN_TOKEN (an admin makes the token).",
+    );
   const { privateKey, publicKey } = await generateKeyPair("EdDSA", { extractable: true });
   const { kty, crv, x } = await exportJWK(publicKey);
   const body: JoinBody = {
@@ -65,7 +78,9 @@ async function joinGateway(settings: Settings, path: string, log: Log, signal: A
   const answer = await postUntilAnswered(`${gatewayUrl}/internal/hosts/join`, body, log, signal);
   if (!answer.ok) {
     const problem = (await answer.json().catch(() => null)) as { detail?: string } | null;
-    throw new SettingsError(`The gateway refused the join (${answer.status}): ${problem?.detail ?? "make a new join token"}`);
+    throw new SettingsError(
+      `The gateway refused the join (${answer.status}): ${problem?.detail ?? "make a new join token"}`,
+    );
   }
   const { hostId, issuer } = joinAnswer.parse(await answer.json());
   const identity = { hostId, issuer, gatewayUrl, privateKey: { ...(await exportJWK(privateKey)), kty: "OKP" } };

@@ -38,7 +38,12 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
       if (processesOf(container.cgroup, agent.uid, runGid).length > 0) return container;
       if (readExit(volume, runId).hasBegun) continue;
     }
-    const files = { prompt: run.prompt, payload: run.payload === null ? null : Buffer.from(run.payload, "base64url"), env: dotenv(agent.env), instructions: agent.instructions };
+    const files = {
+      prompt: run.prompt,
+      payload: run.payload === null ? null : Buffer.from(run.payload, "base64url"),
+      env: dotenv(agent.env),
+      instructions: agent.instructions,
+    };
     // Beside each other: none needs another. The exec is stored, and so started, only once all are there.
     const beside = [
       engine.createExec(container.id, execOf(deps.context, run, agent)),
@@ -73,7 +78,12 @@ function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow) {
   };
   const instructions = agent.instructions === null ? null : `${files}/instructions`;
   return {
-    command: ["/opt/berth/bin/berth-run", files, agent.runtime, ...runtimes[agent.runtime].args(agent, { instructions })],
+    command: [
+      "/opt/berth/bin/berth-run",
+      files,
+      agent.runtime,
+      ...runtimes[agent.runtime].args(agent, { instructions }),
+    ],
     env: toLines(env),
     uid: agent.uid,
     gid: runGid,

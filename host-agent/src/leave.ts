@@ -18,13 +18,18 @@ export interface LeaveDeps {
 const pauseMs = 1000;
 
 /** Answers what a person must know, in a sentence; tries again while the engine is away, until the signal ends it. */
-export async function leave({ context, store, runs, workspaces, stop }: LeaveDeps, signal: AbortSignal): Promise<string> {
+export async function leave(
+  { context, store, runs, workspaces, stop }: LeaveDeps,
+  signal: AbortSignal,
+): Promise<string> {
   context.log.error("host.removed", { hostId: context.hostId });
   stop();
-  for (let isEnded = false; !isEnded && !signal.aborted; ) {
+  for (let isEnded = false; !isEnded && !signal.aborted;) {
     try {
       await runs.endAll("host_lost");
-      const left = workspaces.views().filter(({ userId, containerId }) => containerId !== null || store.countActive(userId) > 0);
+      const left = workspaces
+        .views()
+        .filter(({ userId, containerId }) => containerId !== null || store.countActive(userId) > 0);
       for (const { userId } of left) await workspaces.stop(userId, () => runs.endAll("host_lost", userId));
       isEnded = true;
     } catch (error) {

@@ -15,7 +15,10 @@ function lockDirectory(dataDir: string): void {
     lock.pragma("locking_mode = EXCLUSIVE");
     lock.exec("BEGIN EXCLUSIVE");
   } catch (error) {
-    throw new SettingsError(`Another host agent uses ${dataDir}: stop it, or set BERTH_HOST_DATA_DIR to another directory.`, { cause: error });
+    throw new SettingsError(
+      `Another host agent uses ${dataDir}: stop it, or set BERTH_HOST_DATA_DIR to another directory.`,
+      { cause: error },
+    );
   }
   locks.push(lock);
 }

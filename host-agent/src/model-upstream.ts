@@ -12,7 +12,11 @@ export interface Upstream {
 
 export async function openUpstream({ ANTHROPIC_API_KEY: apiKey, BERTH_MODEL_URL: url }: Settings): Promise<Upstream> {
   if (apiKey || url)
-    return { target: { url: url ?? "https://api.anthropic.com", apiKey: apiKey ?? null }, isDemo: false, close: () => {} };
+    return {
+      target: { url: url ?? "https://api.anthropic.com", apiKey: apiKey ?? null },
+      isDemo: false,
+      close: () => {},
+    };
   const demo = createServer(createDemoModel());
   await new Promise<void>((resolve) => demo.listen(0, "127.0.0.1", resolve));
   const { port } = demo.address() as { port: number };

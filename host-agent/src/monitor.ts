@@ -50,7 +50,13 @@ export async function monitor(
   const reader = createReader(volume, run.id, agent, told);
   const startedAt = Date.parse(run.startedAt ?? run.createdAt);
   const timeoutMs = context.settings.BERTH_RUN_TIMEOUT_SECONDS * 1000;
-  const seen = (fields: Partial<Seen>): Seen => ({ exitCode: null, isContainerLost: false, hasLingered: false, told, ...fields });
+  const seen = (fields: Partial<Seen>): Seen => ({
+    exitCode: null,
+    isContainerLost: false,
+    hasLingered: false,
+    told,
+    ...fields,
+  });
   const intend = (intent: Intent) => store.intend(run.id, intent);
   let resultAt: number | null = null;
   let kills = readOomKills(container.cgroup) ?? 0;
@@ -70,7 +76,10 @@ export async function monitor(
       if (!isAlive(container.init)) return seen({ isContainerLost: true, exitCode: readExit(volume, run.id).code });
       if (processesOf(container.cgroup, agent.uid, runGid).length === 0) {
         const last = readExit(volume, run.id).code;
-        return seen({ exitCode: last, isContainerLost: (last === null || last >= 128) && (await hasContainerEnded(container)) });
+        return seen({
+          exitCode: last,
+          isContainerLost: (last === null || last >= 128) && (await hasContainerEnded(container)),
+        });
       }
       const now = context.clock.now();
       if (runtime.answersSoon) await reader.read();
@@ -91,7 +100,13 @@ export async function monitor(
 }
 
 /** Reads the rest of the lines; for when the log is sealed. */
-export async function readRest(volume: Volume, runId: string, agent: AgentRow, told: Told, sealedBytes: number): Promise<void> {
+export async function readRest(
+  volume: Volume,
+  runId: string,
+  agent: AgentRow,
+  told: Told,
+  sealedBytes: number,
+): Promise<void> {
   await createReader(volume, runId, agent, told, sealedBytes).read();
 }
 

@@ -74,7 +74,19 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const [files, terminals] = [createFiles(entry), createTerminals(entry)];
 
   return {
-    context, engine, identity, store, volumes, sockets, workspaces, runs, streams, files, terminals, verify, countKills,
+    context,
+    engine,
+    identity,
+    store,
+    volumes,
+    sockets,
+    workspaces,
+    runs,
+    streams,
+    files,
+    terminals,
+    verify,
+    countKills,
     isDemo: upstream.isDemo,
     /** Closes what is open; runs and containers go on. */
     async close(): Promise<void> {

@@ -6,7 +6,14 @@ import { statfsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { problemSchema } from "@berth/shared/errors";
 import { messageOf } from "@berth/shared/log";
-import { type HostLoad, protocolVersion, protocolHeader, type ReportAnswer, type ReportBody, reportAnswer } from "@berth/shared/host-api";
+import {
+  type HostLoad,
+  protocolVersion,
+  protocolHeader,
+  type ReportAnswer,
+  type ReportBody,
+  reportAnswer,
+} from "@berth/shared/host-api";
 import { createLatch, type HostContext } from "./host.ts";
 import type { Identity } from "./identity.ts";
 import type { Store } from "./store.ts";
@@ -51,8 +58,12 @@ export class Reports {
   /** Reports until the signal ends it. */
   async run(signal: AbortSignal): Promise<void> {
     const { bus, log } = this.#deps.context;
-    const offs = [bus.on("host", this.#changed.set), bus.on("ended", this.#hurry.set), bus.on("ended", this.#changed.set)];
-    for (let failures = 0; !signal.aborted; ) {
+    const offs = [
+      bus.on("host", this.#changed.set),
+      bus.on("ended", this.#hurry.set),
+      bus.on("ended", this.#changed.set),
+    ];
+    for (let failures = 0; !signal.aborted;) {
       try {
         await this.#report(signal);
         if (!this.#isReaching) log.info("gateway.reached", {});

@@ -15,7 +15,17 @@ import { readTail } from "./runlog.ts";
 import { runtimes } from "./runtimes.ts";
 import { reasonOf, statusOf } from "./settle.ts";
 import type { AgentRow, Intent, RunRow } from "./store-rows.ts";
-import { diskUse, logSizes, ownerOf, removeRunFiles, runDirectory, runGid, sealRunFiles, type Volume, type Volumes } from "./volume.ts";
+import {
+  diskUse,
+  logSizes,
+  ownerOf,
+  removeRunFiles,
+  runDirectory,
+  runGid,
+  sealRunFiles,
+  type Volume,
+  type Volumes,
+} from "./volume.ts";
 
 export interface RunDeps extends LaunchDeps {
   volumes: Volumes;
@@ -141,7 +151,10 @@ export class Runs {
     const { BERTH_RUN_BUDGET_USD: perRun, BERTH_DAILY_BUDGET_USD: perDay } = context.settings;
     const run = store.getRun(runId);
     if (!run) return false;
-    return (perRun !== undefined && run.usage.costUsd >= perRun) || (perDay !== undefined && store.spentToday(run.userId) >= perDay);
+    return (
+      (perRun !== undefined && run.usage.costUsd >= perRun) ||
+      (perDay !== undefined && store.spentToday(run.userId) >= perDay)
+    );
   }
 
   /** Removes ended runs past `BERTH_RETENTION_DAYS`, with their logs. */
@@ -164,9 +177,14 @@ export class Runs {
     const { BERTH_MAX_RUNS: limit } = this.#deps.context.settings;
     const admission = this.#deps.store.admit({ ...run, agentId: agent.id, userId: agent.userId }, limit);
     if (admission === "run_limit")
-      throw new AppError("run_limit", `${limit} runs are in progress already: wait for one to end.`, { limit, retryAfter: 5 });
+      throw new AppError("run_limit", `${limit} runs are in progress already: wait for one to end.`, {
+        limit,
+        retryAfter: 5,
+      });
     if ("busy" in admission)
-      throw new AppError("agent_busy", "The agent has a run in progress: wait for it or cancel it.", { runId: admission.busy });
+      throw new AppError("agent_busy", "The agent has a run in progress: wait for it or cancel it.", {
+        runId: admission.busy,
+      });
     return admission;
   }
 
@@ -209,7 +227,9 @@ export class Runs {
       await this.#settle({ run, agent, volume, container: null }, { ...nothing, isContainerLost: launched === "lost" });
       return;
     }
-    const started = run.startedAt ? run : store.updateRun(run.id, { status: "running", startedAt: context.clock.iso() })!;
+    const started = run.startedAt
+      ? run
+      : store.updateRun(run.id, { status: "running", startedAt: context.clock.iso() })!;
     this.#tell(started);
     const seen = await monitor({ context, store, countKills }, started, agent, launched, wake);
     await this.#settle({ run, agent, volume, container: launched }, seen);
@@ -245,9 +265,20 @@ export class Runs {
     const { intent, oomKills, modelStatus, userId } = store.getRun(runId)!;
     const isDiskFull = (diskUse(volume.root)?.availableBytes ?? Infinity) < fullBytes;
     const resultIsError = told.result?.isError ?? null;
-    const reason = reasonOf({ intent, exitCode, isContainerLost, oomKills, isDiskFull, modelStatus, resultIsError, hasLingered });
+    const reason = reasonOf({
+      intent,
+      exitCode,
+      isContainerLost,
+      oomKills,
+      isDiskFull,
+      modelStatus,
+      resultIsError,
+      hasLingered,
+    });
     const directory = runDirectory(volume, runId);
-    const text = told.result?.text ?? (agent.runtime === "shell" ? await readTail(join(directory, "out"), shellResultBytes, out) : null);
+    const text =
+      told.result?.text ??
+      (agent.runtime === "shell" ? await readTail(join(directory, "out"), shellResultBytes, out) : null);
     const ended = store.updateRun(runId, {
       status: statusOf(reason),
       reason,

@@ -63,12 +63,14 @@ export async function* readLines(source: LogSource, after: number): AsyncGenerat
 
 /** The data of a line that is short enough to hold: JSON objects unchanged for a runtime that speaks JSON, else text. */
 export function encodeLine(text: string, runtime: RuntimeName): string {
-  return runtime === "claude" && isJsonObject(text) ? text.replaceAll("\r", "") : JSON.stringify({ type: "line", text });
+  return runtime === "claude" && isJsonObject(text)
+    ? text.replaceAll("\r", "")
+    : JSON.stringify({ type: "line", text });
 }
 
 function splitLines(bytes: Buffer, start: number, runtime: RuntimeName): OutputLine[] {
   const lines: OutputLine[] = [];
-  for (let from = 0; from <= bytes.length; ) {
+  for (let from = 0; from <= bytes.length;) {
     const newline = bytes.indexOf(0x0a, from);
     const to = newline < 0 ? bytes.length : newline;
     lines.push({ offset: start + to + 1, data: encodeLine(bytes.toString("utf8", from, to), runtime) });
@@ -88,7 +90,7 @@ interface LineEnd {
 async function findLineEnd(file: FileHandle, start: number, size: number, isSealed: boolean): Promise<LineEnd | null> {
   const chunk = Buffer.allocUnsafe(chunkBytes);
   const limit = start + longestLineBytes;
-  for (let at = start; at < Math.min(size, limit); ) {
+  for (let at = start; at < Math.min(size, limit);) {
     const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, size - at), at);
     if (bytesRead === 0) break;
     const newline = chunk.subarray(0, bytesRead).indexOf(0x0a);
@@ -136,7 +138,7 @@ function isJsonRange(file: FileHandle, start: number, length: number): Promise<b
 async function* decodeRange(file: FileHandle, start: number, end: number): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const chunk = Buffer.allocUnsafe(chunkBytes);
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, end - at), at);
     if (bytesRead === 0) break;
     yield decoder.decode(chunk.subarray(0, bytesRead), { stream: true });

@@ -44,7 +44,8 @@ const claude: Runtime = {
       return null;
     }
     if (event.type !== "result") return { hasStarted: true };
-    const text = typeof event.result === "string" ? event.result : Array.isArray(event.errors) ? event.errors.join("\n") : "";
+    const text =
+      typeof event.result === "string" ? event.result : Array.isArray(event.errors) ? event.errors.join("\n") : "";
     // Its cost is not read: it adds up over a resumed session, and the agent can write lines of its own. The proxy counts.
     return { hasStarted: true, result: { text, isError: event.is_error === true } };
   },

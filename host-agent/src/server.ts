@@ -23,7 +23,10 @@ export interface ServerDeps extends AgentDeps, FollowDeps {
   files: Files;
 }
 /** `incoming` is the request as Node has it: an upload is read from there, uncopied. */
-export type ServerEnv = { Bindings: { incoming: IncomingMessage }; Variables: { claims: HostClaims; requestId: string } };
+export type ServerEnv = {
+  Bindings: { incoming: IncomingMessage };
+  Variables: { claims: HostClaims; requestId: string };
+};
 
 const bodyLimit = 16 * 2 ** 20;
 const stderrBytes = 2 ** 20;
@@ -33,7 +36,8 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>();
   app.onError((error, c) => {
     const requestId = crypto.randomUUID();
-    if (!(error instanceof AppError)) log.error("request.failed", { requestId, path: c.req.routePath, error: messageOf(error) });
+    if (!(error instanceof AppError))
+      log.error("request.failed", { requestId, path: c.req.routePath, error: messageOf(error) });
     const problem = toProblem(error, requestId);
     return c.body(JSON.stringify(problem.body), problem.status, problem.headers);
   });
@@ -45,7 +49,11 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
     c.set("claims", await deps.verify(c.req.header("authorization")));
     const protocol = c.req.header(protocolHeader);
     if (protocol !== String(protocolVersion))
-      throw new AppError("host_unavailable", `The gateway speaks protocol ${protocol ?? "0"} and this host ${protocolVersion}: upgrade the older one.`, { retryAfter: 60 });
+      throw new AppError(
+        "host_unavailable",
+        `The gateway speaks protocol ${protocol ?? "0"} and this host ${protocolVersion}: upgrade the older one.`,
+        { retryAfter: 60 },
+      );
     await next();
   });
   addWorkspaceRoutes(app, deps);
@@ -96,20 +104,27 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
       gone.abort();
       void chunks.return(undefined);
     });
-    return c.body(body, 200, { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" });
+    return c.body(body, 200, {
+      "content-type": "text/event-stream",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no",
+    });
   });
   app.get("/v1/runs/:id/stderr", async (c) => {
     const run = ownRun(c.get("claims"), c.req.param("id"));
     const volume = await volumes.ensure(run.userId);
     const path = join(runDirectory(volume, run.id), "err");
-    return c.body(await readTail(path, stderrBytes, logSizes(volume, run.id).err), 200, { "content-type": "text/plain; charset=utf-8" });
+    return c.body(await readTail(path, stderrBytes, logSizes(volume, run.id).err), 200, {
+      "content-type": "text/plain; charset=utf-8",
+    });
   });
 }
 
 function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
   app.put("/v1/agents/:id/env", async (c) => {
     const { agent, env } = parseOr400(setEnvBody, await readJson(c.req.raw), "body");
-    if (agent.id !== c.req.param("id")) throw new AppError("invalid_request", "The agent's id differs from the path's.");
+    if (agent.id !== c.req.param("id"))
+      throw new AppError("invalid_request", "The agent's id differs from the path's.");
     const known = await setEnv(deps, c.get("claims").sub, agent, env);
     return c.json({ epoch: deps.store.epoch, agent: reportedAgent(known) });
   });
@@ -121,7 +136,8 @@ function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
 
 /** The gateway is trusted, its body still bounded. */
 async function readJson(request: Request): Promise<unknown> {
-  if (Number(request.headers.get("content-length") ?? 0) > bodyLimit) throw new AppError("payload_too_large", "The body is too large.");
+  if (Number(request.headers.get("content-length") ?? 0) > bodyLimit)
+    throw new AppError("payload_too_large", "The body is too large.");
   try {
     return await request.json();
   } catch (error) {

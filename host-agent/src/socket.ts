@@ -35,7 +35,12 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
   ws.on("message", (data, isBinary) => {
     const frame = isBinary ? null : readFrame((data as Buffer).toString());
     if (frame) follower.subscribe(frame.runId, frame.after);
-    else void sender.send({ type: "error", code: "invalid_request", detail: "A frame must be a subscribe message in JSON." });
+    else
+      void sender.send({
+        type: "error",
+        code: "invalid_request",
+        detail: "A frame must be a subscribe message in JSON.",
+      });
   });
 
   await workspaces.ensure(userId).catch((error: unknown) => {
@@ -59,14 +64,19 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
     for (const run of store.changedRuns(userId, rev)) {
       rev = run.rev;
       if (!named.has(run.id)) follower.begin(run.id, 0);
-      else if (named.get(run.id) !== run.status && !follower.follows(run.id)) await sender.send({ type: "run", run: publicRun(run) });
+      else if (named.get(run.id) !== run.status && !follower.follows(run.id))
+        await sender.send({ type: "run", run: publicRun(run) });
       named.set(run.id, run.status);
     }
   }
 }
 
 /** What all sockets of a user have in common: each is presence, ends with its credential, and its peer shows that it lives. Aborts once the client is gone. */
-export function attend({ workspaces, streams }: Pick<SocketDeps, "workspaces" | "streams">, claims: HostClaims, ws: WebSocket): AbortSignal {
+export function attend(
+  { workspaces, streams }: Pick<SocketDeps, "workspaces" | "streams">,
+  claims: HostClaims,
+  ws: WebSocket,
+): AbortSignal {
   const gone = new AbortController();
   const disconnect = workspaces.connect(claims.sub);
   const unregister = streams.add(claims, (cause) => {
@@ -136,7 +146,11 @@ function createFollower(deps: SocketDeps, userId: string, sender: Sender, gone: 
   function begin(runId: string, after: number): void {
     if (following.has(runId)) return;
     if (following.size >= maxSubscriptions) {
-      void sender.send({ type: "error", code: "rate_limited", detail: `At most ${maxSubscriptions} runs are followed at once.` });
+      void sender.send({
+        type: "error",
+        code: "rate_limited",
+        detail: `At most ${maxSubscriptions} runs are followed at once.`,
+      });
       return;
     }
     const stop = new AbortController();

@@ -18,7 +18,10 @@ export interface AgentRow extends Omit<AgentSpec, "name"> {
 }
 
 /** Why a run shall end before it ends by itself; stored before it is acted on. */
-export type Intent = Extract<RunReason, "host_lost" | "cancelled" | "timed_out" | "log_limit" | "budget_reached" | "start_timeout">;
+export type Intent = Extract<
+  RunReason,
+  "host_lost" | "cancelled" | "timed_out" | "log_limit" | "budget_reached" | "start_timeout"
+>;
 
 /** A run as this host keeps it: the contract's object and what only the host needs. */
 export interface RunRow extends ReportedRun {
@@ -37,8 +40,19 @@ export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger" | "pro
 export type RunChange = Partial<
   Pick<
     RunRow,
-    | "status" | "reason" | "result" | "exitCode" | "oomKills" | "logBytes" | "stderrTail"
-    | "startedAt" | "endedAt" | "containerId" | "execId" | "intent" | "modelStatus"
+    | "status"
+    | "reason"
+    | "result"
+    | "exitCode"
+    | "oomKills"
+    | "logBytes"
+    | "stderrTail"
+    | "startedAt"
+    | "endedAt"
+    | "containerId"
+    | "execId"
+    | "intent"
+    | "modelStatus"
   >
 >;
 export type Admission = { run: RunRow; isNew: boolean } | "run_limit" | { busy: string };
@@ -47,7 +61,15 @@ type Columns = Record<string, string | number | null>;
 
 /** What the gateway may see of a run. */
 export function reported(run: RunRow): ReportedRun {
-  const { payload: _payload, token: _token, containerId: _container, execId: _exec, intent: _intent, modelStatus: _status, ...told } = run;
+  const {
+    payload: _payload,
+    token: _token,
+    containerId: _container,
+    execId: _exec,
+    intent: _intent,
+    modelStatus: _status,
+    ...told
+  } = run;
   return told;
 }
 

@@ -9,7 +9,15 @@ beforeEach(() => void (dir = mkdtempSync(join(tmpdir(), "berth-store-"))));
 afterEach(() => rmSync(dir, { recursive: true }));
 const open = () => new Store(join(dir, "host.db"), Date.now);
 const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
-const run = (id: string) => ({ id, agentId: "agt_a", userId: "usr_u", trigger: { kind: "api", triggerId: null }, prompt: "x", payload: null }) as const;
+const run = (id: string) =>
+  ({
+    id,
+    agentId: "agt_a",
+    userId: "usr_u",
+    trigger: { kind: "api", triggerId: null },
+    prompt: "x",
+    payload: null,
+  }) as const;
 
 test("a revision that was told is never given again, also when its row is gone and the process starts anew", () => {
   const first = open();

@@ -7,8 +7,18 @@ import type { AgentSpec, ReportedAgent, ReportedRun } from "@berth/shared/host-a
 import type { Usage } from "@berth/shared/resources";
 import { newId, randomText } from "@berth/shared/ids";
 import {
-  type Admission, agentFrom, type AgentRow, firstUid, type Intent, type NewRun, reported, reportedAgent, type RunChange, runFrom,
-  type RunRow, toSnake,
+  type Admission,
+  agentFrom,
+  type AgentRow,
+  firstUid,
+  type Intent,
+  type NewRun,
+  reported,
+  reportedAgent,
+  type RunChange,
+  runFrom,
+  type RunRow,
+  toSnake,
 } from "./store-rows.ts";
 
 const migrations = [
@@ -130,10 +140,16 @@ export class Store {
       if (known?.version === spec.version) return known;
       const { id, version, runtime, model, instructions } = spec;
       if (known) {
-        this.#sql("UPDATE agents SET version = ?, runtime = ?, model = ?, instructions = ? WHERE id = ?")
-          .run(version, runtime, model, instructions, id);
+        this.#sql("UPDATE agents SET version = ?, runtime = ?, model = ?, instructions = ? WHERE id = ?").run(
+          version,
+          runtime,
+          model,
+          instructions,
+          id,
+        );
       } else {
-        const isTaken = ownedUid !== null && this.#sql("SELECT 1 FROM agents WHERE uid = ?").get(ownedUid) !== undefined;
+        const isTaken =
+          ownedUid !== null && this.#sql("SELECT 1 FROM agents WHERE uid = ?").get(ownedUid) !== undefined;
         const uid = ownedUid === null || isTaken ? this.#takeUid() : ownedUid;
         this.#sql(
           `INSERT INTO agents (id, user_id, uid, version, runtime, model, instructions, session_id, rev)
@@ -184,8 +200,15 @@ export class Store {
         `INSERT INTO runs (id, agent_id, user_id, rev, status, trigger_kind, trigger_id, prompt, payload, token, created_at)
          VALUES (?, ?, ?, ${unpromised}, 'starting', ?, ?, ?, ?, ?, ?)`,
       ).run(
-        run.id, run.agentId, run.userId, run.trigger.kind, run.trigger.triggerId, run.prompt, run.payload,
-        `brt_${randomText(40)}`, this.#isoNow(),
+        run.id,
+        run.agentId,
+        run.userId,
+        run.trigger.kind,
+        run.trigger.triggerId,
+        run.prompt,
+        run.payload,
+        `brt_${randomText(40)}`,
+        this.#isoNow(),
       );
       return { run: this.getRun(run.id)!, isNew: true };
     });
@@ -229,8 +252,11 @@ export class Store {
       ).get(add.inputTokens, add.outputTokens, add.cacheReadTokens, add.cacheWriteTokens, add.costUsd, ++this.#rev, id);
       const run = runFrom(row);
       if (run) {
-        this.#sql("INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET usd = usd + excluded.usd")
-          .run(run.userId, this.#isoNow().slice(0, 10), add.costUsd);
+        this.#sql("INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET usd = usd + excluded.usd").run(
+          run.userId,
+          this.#isoNow().slice(0, 10),
+          add.costUsd,
+        );
       }
       return run;
     });
@@ -238,7 +264,9 @@ export class Store {
 
   /** USD of the user's day (UTC) so far. */
   spentToday(userId: string): number {
-    const row = this.#sql("SELECT usd FROM spend WHERE user_id = ? AND day = ?").pluck().get(userId, this.#isoNow().slice(0, 10));
+    const row = this.#sql("SELECT usd FROM spend WHERE user_id = ? AND day = ?")
+      .pluck()
+      .get(userId, this.#isoNow().slice(0, 10));
     return Number(row ?? 0);
   }
 
@@ -255,7 +283,10 @@ export class Store {
       runs.push(run);
     }
     const isWhole = this.#sql("SELECT count(*) FROM runs WHERE rev > ?").pluck().get(after) === runs.length;
-    const reach = Math.min(isWhole ? this.#rev : runs.at(-1)!.rev, agents.length < 500 ? this.#rev : agents.at(-1)!.rev);
+    const reach = Math.min(
+      isWhole ? this.#rev : runs.at(-1)!.rev,
+      agents.length < 500 ? this.#rev : agents.at(-1)!.rev,
+    );
     const within = ({ rev }: { rev: number }) => rev <= reach;
     return { runs: runs.filter(within), agents: agents.filter(within), rev: reach };
   }

@@ -24,7 +24,11 @@ export function acceptSockets(server: Server, verify: VerifyGateway, kinds: Sock
     if (!found) return void socket.end("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     const { kind, match } = found;
     const accept = (claims: HostClaims) => {
-      const ws = new WebSocketServer({ noServer: true, maxPayload: kind.maxPayload, handleProtocols: () => "berth.v1" });
+      const ws = new WebSocketServer({
+        noServer: true,
+        maxPayload: kind.maxPayload,
+        handleProtocols: () => "berth.v1",
+      });
       ws.handleUpgrade(request, socket, head, (client) => {
         kind.serve(claims, client, match!, new URLSearchParams(query)).catch((error: unknown) => {
           log.error("socket.failed", { userId: claims.sub, error: messageOf(error) });

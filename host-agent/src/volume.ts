@@ -5,7 +5,17 @@
  */
 import { execFile } from "node:child_process";
 import {
-  chmodSync, closeSync, constants, existsSync, fchownSync, mkdirSync, openSync, readSync, statSync, statfsSync, writeFileSync,
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  fchownSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  statSync,
+  statfsSync,
+  writeFileSync,
 } from "node:fs";
 import { chmod, lchown, lstat, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
@@ -118,7 +128,11 @@ export class Volumes {
       await exec("mount", ["-o", "loop,nosuid,nodev,noatime,discard", image, root]);
     }
     await chmod(root, 0o711);
-    for (const [path, mode] of [[volume.workspace, 0o711], [volume.runs, 0o711], [volume.trash, 0o700]] as const) {
+    for (const [path, mode] of [
+      [volume.workspace, 0o711],
+      [volume.runs, 0o711],
+      [volume.trash, 0o700],
+    ] as const) {
       await mkdir(path, { recursive: true });
       await chmod(path, mode);
     }
@@ -187,7 +201,12 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
   try {
     mkdirSync(dir, { mode: 0o711 });
     chmodSync(dir, 0o711);
-    for (const [name, text] of [["out", ""], ["err", ""], ["exit", "\n"]] as const) writeNew(join(dir, name), text, 0o600, uid);
+    for (const [name, text] of [
+      ["out", ""],
+      ["err", ""],
+      ["exit", "\n"],
+    ] as const)
+      writeNew(join(dir, name), text, 0o600, uid);
     const appendOnly = exec("chattr", ["+a", join(dir, "out"), join(dir, "err"), join(dir, "exit")]);
     const given = Object.entries(files).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
     try {
@@ -197,7 +216,10 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOSPC")
-      throw new AppError("conflict", "The workspace's disk is full: delete files of an agent, then send the message again.");
+      throw new AppError(
+        "conflict",
+        "The workspace's disk is full: delete files of an agent, then send the message again.",
+      );
     throw error;
   }
 }
@@ -224,7 +246,8 @@ export function readExit(volume: Volume, runId: string): { hasBegun: boolean; co
 
 /** Bytes written to `out` and `err` so far. */
 export function logSizes(volume: Volume, runId: string): { out: number; err: number } {
-  const size = (name: string) => statSync(join(runDirectory(volume, runId), name), { throwIfNoEntry: false })?.size ?? 0;
+  const size = (name: string) =>
+    statSync(join(runDirectory(volume, runId), name), { throwIfNoEntry: false })?.size ?? 0;
   return { out: size("out"), err: size("err") };
 }
 
@@ -284,4 +307,3 @@ function isMounted(path: string): boolean {
   const own = statSync(path, { throwIfNoEntry: false });
   return own !== undefined && own.dev !== statSync(join(path, "..")).dev;
 }
-

@@ -10,7 +10,14 @@ import type { ReportedWorkspace } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { id, type Workspace } from "@berth/shared/resources";
 import {
-  type Cgroup, findCgroup, identify, isAlive, isListening, isSameDirectory, type ProcessId, readUsage,
+  type Cgroup,
+  findCgroup,
+  identify,
+  isAlive,
+  isListening,
+  isSameDirectory,
+  type ProcessId,
+  readUsage,
 } from "./cgroup.ts";
 import type { ContainerSpec, ContainerState, Engine } from "./docker.ts";
 import { createLocks, type HostContext } from "./host.ts";
@@ -35,7 +42,14 @@ interface Place {
   reason: string | null;
   connections: number;
   lastBusyAt: number;
-  sample: { memoryBytes: number; cpuNs: number; pids: number; cpuPercent: number; diskBytes: number; at: number } | null;
+  sample: {
+    memoryBytes: number;
+    cpuNs: number;
+    pids: number;
+    cpuPercent: number;
+    diskBytes: number;
+    at: number;
+  } | null;
   warning: boolean;
 }
 
@@ -97,7 +111,7 @@ export class Workspaces {
   async stop(userId: string, cancelRuns: () => Promise<void>): Promise<void> {
     const place = this.#placeOf(userId);
     // Cancelling waits for runs, and a run that starts may wait for this lock: never cancel while holding it.
-    for (let isStopped = false; !isStopped; ) {
+    for (let isStopped = false; !isStopped;) {
       await cancelRuns();
       isStopped = await this.#locked(userId, async () => {
         if (this.#deps.store.countActive(userId) > 0) return false;
@@ -162,7 +176,11 @@ export class Workspaces {
       const diskBytes = diskUse(place.container.volume.root)?.usedBytes ?? 0;
       const warning = usage.memoryBytes > settings.BERTH_MEMORY_WARN_BYTES;
       if (warning && !place.warning)
-        log.warn("memory.warning", { userId: place.userId, usedBytes: usage.memoryBytes, warnBytes: settings.BERTH_MEMORY_WARN_BYTES });
+        log.warn("memory.warning", {
+          userId: place.userId,
+          usedBytes: usage.memoryBytes,
+          warnBytes: settings.BERTH_MEMORY_WARN_BYTES,
+        });
       this.#change(place, { sample: { ...usage, cpuPercent: Math.max(0, cpuPercent), diskBytes, at }, warning });
     }
   }
@@ -220,15 +238,23 @@ export class Workspaces {
 
   /** How many run, or start, now. */
   count(): number {
-    return [...this.#places.values()].filter(({ container, status }) => container !== null || status === "starting").length;
+    return [...this.#places.values()].filter(({ container, status }) => container !== null || status === "starting")
+      .length;
   }
 
   #placeOf(userId: string): Place {
     let place = this.#places.get(userId);
     if (!place) {
       place = {
-        userId, status: "absent", container: null, startedAt: null, reason: null, connections: 0,
-        lastBusyAt: performance.now(), sample: null, warning: false,
+        userId,
+        status: "absent",
+        container: null,
+        startedAt: null,
+        reason: null,
+        connections: 0,
+        lastBusyAt: performance.now(),
+        sample: null,
+        warning: false,
       };
       this.#places.set(userId, place);
     }
@@ -246,7 +272,9 @@ export class Workspaces {
 
   /** Under the user's lock; a failure is logged, for the next pass tries again. */
   async #tryLocked(userId: string, failure: string, job: () => Promise<void>): Promise<void> {
-    await this.#locked(userId, job).catch((error: unknown) => this.#deps.context.log.warn(failure, { userId, error: messageOf(error) }));
+    await this.#locked(userId, job).catch((error: unknown) =>
+      this.#deps.context.log.warn(failure, { userId, error: messageOf(error) }),
+    );
   }
 
   #nameOf(userId: string): string {
@@ -268,10 +296,15 @@ export class Workspaces {
     const { userId } = place;
     this.#change(place, { status: "absent" });
     if (this.count() >= context.settings.BERTH_MAX_WORKSPACES)
-      throw new AppError("no_host", "This host runs as many workspaces as it may; try again when one was closed.", { retryAfter: 10 });
+      throw new AppError("no_host", "This host runs as many workspaces as it may; try again when one was closed.", {
+        retryAfter: 10,
+      });
     this.#change(place, { status: "starting", reason: null, sample: null });
     const volume = await volumes.ensure(userId);
-    const [found] = await Promise.all([engine.inspectContainer(this.#nameOf(userId)), this.#admit(userId, store.agentsOf(userId))]);
+    const [found] = await Promise.all([
+      engine.inspectContainer(this.#nameOf(userId)),
+      this.#admit(userId, store.agentsOf(userId)),
+    ]);
     if (found?.running && seesVolume(found, volume)) return this.#enter(place, found);
     if (found) await engine.removeContainer(found.id);
     const containerId = await engine.createContainer(this.#specOf(userId, volume));
@@ -310,7 +343,13 @@ export class Workspaces {
     if (!init || !cgroup) throw new Error("the container ended just after its start");
     if (!seesVolume(state, volume)) throw new Error("the container does not see the user's volume");
     const container = { id: state.id, init, cgroup, volume };
-    this.#change(place, { status: "running", container, startedAt: state.startedAt, reason: null, lastBusyAt: performance.now() });
+    this.#change(place, {
+      status: "running",
+      container,
+      startedAt: state.startedAt,
+      reason: null,
+      lastBusyAt: performance.now(),
+    });
     return container;
   }
 
@@ -337,7 +376,14 @@ export class Workspaces {
     const found = place.container?.id ?? (await engine.inspectContainer(this.#nameOf(place.userId)))?.id;
     if (found) await engine.removeContainer(found);
     await sockets.closeUser(place.userId);
-    this.#change(place, { status: "absent", container: null, startedAt: null, sample: null, warning: false, reason: null });
+    this.#change(place, {
+      status: "absent",
+      container: null,
+      startedAt: null,
+      sample: null,
+      warning: false,
+      reason: null,
+    });
     context.log.info("workspace.removed", { userId: place.userId, why });
   }
 }
@@ -350,7 +396,9 @@ async function writePasswd(file: string, agents: AgentRow[]): Promise<void> {
   let text = await readFile(file, "utf8").catch(() => "");
   if (text === "") await writeFile(file, (text = imagePasswd), { mode: 0o644 });
   const missing = agents.filter((agent) => !text.includes(`:x:${agent.uid}:`));
-  const lines = missing.map(({ uid, id }) => `agent${uid}:x:${uid}:19001:agent:${paths.workspace}/agent-${id}:/bin/bash\n`);
+  const lines = missing.map(
+    ({ uid, id }) => `agent${uid}:x:${uid}:19001:agent:${paths.workspace}/agent-${id}:/bin/bash\n`,
+  );
   if (lines.length > 0) await appendFile(file, lines.join(""));
 }
 

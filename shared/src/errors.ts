@@ -104,12 +104,18 @@ export function toProblem(
 export function parseOr400<T extends z.ZodType>(schema: T, value: unknown, what: string): z.infer<T> {
   const parsed = schema.safeParse(value, { reportInput: false });
   if (parsed.success) return parsed.data;
-  const errors = parsed.error.issues.slice(0, 20).flatMap((issue) =>
-    issue.code === "unrecognized_keys"
-      ? [{ path: issue.path.join("."), message: "has a field that is not known" }]
-      : [{ path: issue.path.join("."), message: issue.message }],
+  const errors = parsed.error.issues
+    .slice(0, 20)
+    .flatMap((issue) =>
+      issue.code === "unrecognized_keys"
+        ? [{ path: issue.path.join("."), message: "has a field that is not known" }]
+        : [{ path: issue.path.join("."), message: issue.message }],
+    );
+  throw new AppError(
+    "invalid_request",
+    `The ${what} does not fit: ${errors[0]?.path || "it"}: ${errors[0]?.message}.`,
+    {
+      errors,
+    },
   );
-  throw new AppError("invalid_request", `The ${what} does not fit: ${errors[0]?.path || "it"}: ${errors[0]?.message}.`, {
-    errors,
-  });
 }

@@ -17,7 +17,12 @@ const port = whole(1, 65_535);
 const exactHttpUrl = z.url({ protocol: /^https?$/, error: "must be an http or https address" });
 const httpUrl = exactHttpUrl.transform((url) => url.replace(/\/+$/, ""));
 const text = z.string().min(1, "must not be empty");
-const list = z.string().transform((value) => value.split(",").map((item) => item.trim()).filter(Boolean));
+const list = z.string().transform((value) =>
+  value
+    .split(",")
+    .map((item) => item.trim())
+    .filter(Boolean),
+);
 
 /** Variable → schema, with the contract's defaults; a default of `undefined` means the setting is off or derived. */
 export const variables = {
@@ -99,7 +104,8 @@ export function parseSettings(env: Environment): Settings {
     ...settings,
     BERTH_PUBLIC_URL: settings.BERTH_PUBLIC_URL ?? `http://localhost:${settings.BERTH_PORT}`,
     BERTH_HOST_URL: hostUrl,
-    BERTH_HOST_LISTEN: settings.BERTH_HOST_LISTEN ?? (isServedElsewhere(hostUrl, hasCertificate) ? "0.0.0.0" : "127.0.0.1"),
+    BERTH_HOST_LISTEN:
+      settings.BERTH_HOST_LISTEN ?? (isServedElsewhere(hostUrl, hasCertificate) ? "0.0.0.0" : "127.0.0.1"),
   };
 }
 
