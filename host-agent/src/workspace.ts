@@ -2,7 +2,6 @@
  * Workspaces: makes, finds, samples and removes the one container of a user. Works under a lock per user, so that two
  * calls never make two containers and a removal never races a new run. Knows runs only as "is there one in progress".
  */
-import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "@berth/shared/errors";
@@ -21,6 +20,7 @@ import {
 } from "./cgroup.ts";
 import type { ContainerSpec, ContainerState, Engine } from "./docker.ts";
 import { createLocks, type HostContext } from "./host.ts";
+import { writePasswd } from "./passwd.ts";
 import { forwarderUid, type Sockets } from "./sockets.ts";
 import type { AgentRow } from "./store-rows.ts";
 import type { Store } from "./store.ts";
@@ -58,11 +58,6 @@ export const forwarderPort = 3128;
 const youngMs = 60_000;
 /** Where a workspace finds the host agent's sockets, the runs' files and the user's volume. */
 export const paths = { sockets: "/run/berth", runs: "/run/berth-runs", workspace: "/workspace" };
-const imagePasswd =
-  "root:x:0:0:root:/root:/usr/sbin/nologin\n" +
-  "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" +
-  `berth-forward:x:${forwarderUid}:${forwarderUid}:the forwarder:/nonexistent:/usr/sbin/nologin\n`;
-
 export interface WorkspaceDeps {
   context: HostContext;
   engine: Engine;
@@ -389,18 +384,6 @@ export class Workspaces {
 }
 
 const isRunning = (place: Place) => place.container !== null && isAlive(place.container.init);
-
-/** Adds the agents' lines in place: the container has the file mounted, so it must stay the same file. */
-async function writePasswd(file: string, agents: AgentRow[]): Promise<void> {
-  await mkdir(join(file, ".."), { recursive: true });
-  let text = await readFile(file, "utf8").catch(() => "");
-  if (text === "") await writeFile(file, (text = imagePasswd), { mode: 0o644 });
-  const missing = agents.filter((agent) => !text.includes(`:x:${agent.uid}:`));
-  const lines = missing.map(
-    ({ uid, id }) => `agent${uid}:x:${uid}:19001:agent:${paths.workspace}/agent-${id}:/bin/bash\n`,
-  );
-  if (lines.length > 0) await appendFile(file, lines.join(""));
-}
 
 /** Whether the container has this very volume mounted, and not what lies under its mount point. */
 const seesVolume = ({ pid }: ContainerState, volume: Volume) =>
