@@ -112,7 +112,10 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
   // nsenter, for `ip netns exec` mounts /sys anew and hides the cgroups.
   const inside = ["nsenter", `--net=/var/run/netns/${namespace}`];
   const pidFile = join(own, "docker.pid");
-  const containerd = () => readPid(join(own, "exec/containerd/containerd.pid"));
+  const containerdPidFile = join(own, "exec/containerd/containerd.pid");
+  const containerd = () => readPid(containerdPidFile);
+  // A daemon takes a zombie of that number for its containerd.
+  const forget = () => [pidFile, containerdPidFile].forEach((file) => rmSync(file, { force: true }));
   return {
     name,
     address: `${subnet}.${10 + at}`,
@@ -149,7 +152,9 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
             () => false,
           ),
         `the engine of ${name} answers`,
-      );
+      ).catch((error: Error) => {
+        throw new Error(`${error.message}: ${readFileSync(join(own, "dockerd.log"), "utf8").slice(-2000)}`);
+      });
     },
     async endEngine(signal) {
       await end([readPid(pidFile)], signal);
@@ -157,12 +162,12 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
       await until(() => !isAlive(containerd()), "its containerd is gone", 5000).catch(() =>
         end([containerd()], "SIGKILL"),
       );
-      rmSync(pidFile, { force: true });
+      forget();
     },
     async kill() {
       await end([readPid(pidFile), containerd()], "SIGKILL");
       await killContainers(own, namespace);
-      for (const file of [pidFile, join(own, "exec/containerd/containerd.pid")]) rmSync(file, { force: true });
+      forget();
     },
   };
 }

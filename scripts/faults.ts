@@ -1,0 +1,36 @@
+/** `npm run faults -- --seed N --minutes M [--only NAME]`: breaks hosts, engines, links and gateway at random moments under load, then checks everything. */
+import { parseArgs } from "node:util";
+import { runCampaign } from "../e2e/faults/campaign.ts";
+import { sweepMachines } from "../e2e/engines.ts";
+import { runWithSettings } from "./command.ts";
+import { prepareMachine } from "./machine.ts";
+
+await runWithSettings(async (settings, args) => {
+  const { values } = parseArgs({
+    args,
+    options: {
+      seed: { type: "string", default: String(Date.now() % 1_000_000) },
+      minutes: { type: "string", default: "10" },
+      hosts: { type: "string", default: "3" },
+      only: { type: "string", multiple: true },
+    },
+  });
+  await prepareMachine(settings);
+  await sweepMachines();
+  const tell = (line: string) => void process.stdout.write(`${line}\n`);
+  const campaign = {
+    seed: Number(values.seed),
+    ms: Number(values.minutes) * 60_000,
+    hosts: Number(values.hosts),
+    tell,
+  };
+  const { faults, runs, lines, reasons, wrong } = await runCampaign({
+    ...campaign,
+    ...(values.only && { only: values.only }),
+  });
+  tell(`${faults} faults, ${runs} runs, ${lines} lines; ends: ${JSON.stringify(reasons)}`);
+  tell("checked: the API, the gateway's and the hosts' databases, the engines, processes, run directories");
+  for (const sentence of wrong) tell(`WRONG: ${sentence}`);
+  tell(wrong.length === 0 ? "all holds" : `${wrong.length} things do not hold`);
+  return wrong.length === 0 ? 0 : 1;
+});
