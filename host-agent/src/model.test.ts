@@ -113,7 +113,7 @@ test("a plain answer too large to parse comes through whole, uncounted and logge
   });
   expect((await (await call()).text()).length).toBe(body.length);
   expect(told.usage).toEqual([]);
-  expect(told.log.join()).toContain("model_usage_unread");
+  expect(told.log.join()).toContain("model.usage_unread");
 });
 
 test("a stream that is cut is counted up to the cut", async () => {
