@@ -13,7 +13,14 @@ export default defineConfig({
   test: {
     projects: [
       { test: { name: "shared", include: ["shared/src/**/*.test.ts"] } },
-      { test: { name: "gateway", include: ["gateway/src/**/*.test.ts"], testTimeout: 20_000 } },
+      {
+        test: {
+          name: "gateway",
+          include: ["gateway/src/**/*.test.ts"],
+          setupFiles: ["gateway/test/query-plans.ts"],
+          testTimeout: 20_000,
+        },
+      },
       {
         test: {
           name: "gateway-workerd",

@@ -1,7 +1,7 @@
 /** The audit: who did what, on what, from where, and with what outcome. Appended only; never holds a secret. */
 import { newId } from "@berth/shared/ids";
 import { time } from "@berth/shared/resources";
-import { and, desc, eq, gte, lt, or, sql, type SQL } from "drizzle-orm";
+import { and, desc, eq, gte, lt, sql, type SQL } from "drizzle-orm";
 import type { Context } from "hono";
 import { z } from "zod";
 import { clientAddress } from "./address.ts";
@@ -124,7 +124,7 @@ export const auditQuery = pageQuery.extend({
 /** The entries, newest first. */
 export async function listAudit(db: Database, query: z.infer<typeof auditQuery>): Promise<Page<AuditEntry>> {
   const filters = [
-    query.actor === undefined ? undefined : or(eq(table.actorId, query.actor), eq(table.actorName, query.actor)),
+    query.actor === undefined ? undefined : isBy(query.actor),
     query.action && eq(table.action, query.action),
     query.target === undefined ? undefined : eq(table.targetId, query.target),
     query.outcome && eq(table.outcome, query.outcome),
@@ -139,6 +139,11 @@ export async function listAudit(db: Database, query: z.infer<typeof auditQuery>)
     .orderBy(desc(table.createdAt), desc(table.id))
     .limit(query.limit + 1);
   return toPage(rows, query.limit, present);
+}
+
+/** Each half by an index of its own; an `or` would read the whole table in its order. */
+function isBy(actor: string): SQL {
+  return sql`${table.id} in (select id from audit where actor_id = ${actor} union select id from audit where actor_name = ${actor})`;
 }
 
 function present(row: typeof table.$inferSelect): AuditEntry {

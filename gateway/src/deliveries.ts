@@ -62,7 +62,8 @@ export async function acceptDelivery(deps: Deps, trigger: OpenTrigger, incoming:
   const receivedAt = isoTime(deps.now());
   const runId = await runIdOf("trigger", trigger.id, incoming.externalId ?? deliveryId);
   const result = resultOf(renderPrompt(trigger.template, viewOf(trigger, incoming)));
-  const run = "prompt" in result ? pendingRun(runId, trigger, result.prompt, receivedAt) : null;
+  const prompt = "prompt" in result ? result.prompt : null;
+  const run = prompt === null ? null : pendingRun(runId, trigger, receivedAt);
   const { outcome = null, detail = null } = "outcome" in result ? result : {};
   const { externalId, replayOf, contentType, headers, body } = incoming;
   const statements = [
@@ -76,8 +77,8 @@ export async function acceptDelivery(deps: Deps, trigger: OpenTrigger, incoming:
         and (select count(*) from deliveries w where w.user_id = t.user_id and w.due_at is not null) < ${waitingPerUser}
       on conflict do nothing`,
     sql`
-      insert into runs (id, user_id, agent_id, status, trigger_id, created_at, data)
-      select d.run_id, d.user_id, d.agent_id, 'pending', d.trigger_id, d.received_at, ${JSON.stringify(run)}
+      insert into runs (id, user_id, agent_id, status, trigger_id, created_at, data, prompt)
+      select d.run_id, d.user_id, d.agent_id, 'pending', d.trigger_id, d.received_at, ${JSON.stringify(run)}, ${prompt}
       from deliveries d where d.id = ${deliveryId} and d.run_id is not null
       on conflict do nothing`,
     sql`select id, run_id from deliveries where id = ${deliveryId}
@@ -202,14 +203,13 @@ function resultOf(rendered: Rendered): { prompt: string } | { outcome: "skipped"
   return { outcome: "skipped", detail: "The template gave an empty prompt, so no run was started." };
 }
 
-function pendingRun(runId: string, { id: triggerId, agentId }: OpenTrigger, prompt: string, createdAt: string): Run {
+function pendingRun(runId: string, { id: triggerId, agentId }: OpenTrigger, createdAt: string): Omit<Run, "prompt"> {
   return {
     id: runId,
     agentId,
     status: "pending",
     reason: null,
     trigger: { kind: "webhook", triggerId },
-    prompt,
     result: null,
     exitCode: null,
     usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0 },

@@ -135,6 +135,10 @@ describe("what waits", () => {
     await tick(gateway.deps);
     expect(strict.began).toHaveLength(3);
     while (strict.began.length < 6) {
+      await until(
+        "nobody is asking",
+        async () => !(await isDelivery(sql`due_at is not null and lease_until is not null`)),
+      );
       const before = strict.began.length;
       const [active] = [...strict.runs.values()].filter((run) => run.endedAt === null);
       await host.report({ runs: [strict.end(active!.id)], rev: host.rev });

@@ -129,7 +129,7 @@ async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
     };
     const call = { method: "POST", path: "/v1/runs", body, deadlineMs: startDeadlineMs } as const;
     const answer = await callHostJson(deps, host, gatewayFor(deps, row.userId), call, runAnswer);
-    await deps.atomic([upsertRuns(host.id, answer.epoch, [answer.run]), settledStatement(claimed)]);
+    await deps.atomic([...upsertRuns(host.id, answer.epoch, [answer.run]), settledStatement(claimed)]);
     return true;
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
@@ -146,7 +146,7 @@ async function loadClaimed({ db }: Deps, seq: number) {
       payload: deliveries.payload,
       runId: runs.id,
       status: runs.status,
-      prompt: sql<string>`json_extract(${runs.data}, '$.prompt')`,
+      prompt: runs.prompt,
       agent: specColumns,
       isDeleted: sql<number>`${agents.deletedAt} is not null`,
       host: { id: hosts.id, url: hosts.url },
@@ -206,7 +206,7 @@ async function cancelThere(deps: Deps, caller: HostCaller, runId: string): Promi
   try {
     const call = { method: "POST", path: `/v1/runs/${runId}/cancel`, deadlineMs: longDeadlineMs } as const;
     const { epoch, run } = await callHostJson(deps, host, caller, call, runAnswer);
-    await deps.atomic([upsertRuns(host.id, epoch, [run])]);
+    await deps.atomic(upsertRuns(host.id, epoch, [run]));
     return await getRun(deps.db, caller.user.id, runId);
   } catch (error) {
     if (error instanceof AppError && error.code === "not_found") return null;

@@ -3,6 +3,7 @@ import { protocolVersion, type ReportAnswer, type ReportBody } from "@berth/shar
 import { sql, type SQL } from "drizzle-orm";
 import { isoTime, type Database } from "./database.ts";
 import type { Deps } from "./deps.ts";
+import { jsonRows } from "./json-rows.ts";
 import { upsertRuns } from "./runs.ts";
 
 const revocationMs = 2 * 3_600_000;
@@ -16,7 +17,7 @@ export async function applyReport({ atomic, now }: Deps, hostId: string, report:
   await atomic([
     adoptUsers(hostId, report),
     upsertWorkspaces(hostId, report),
-    upsertRuns(hostId, report.epoch, report.runs),
+    ...upsertRuns(hostId, report.epoch, report.runs),
     updateAgents(hostId, report, isoTime(now())),
     updateHost(hostId, report, isoTime(now())),
     endForgottenRuns(hostId, report, isoTime(now())),
@@ -67,7 +68,7 @@ async function ids(db: Database, query: SQL): Promise<string[]> {
 function adoptUsers(hostId: string, report: ReportBody): SQL {
   const told = [...new Set([...report.workspaces, ...report.runs].map((row) => row.userId))];
   return sql`update users set host_id = ${hostId}, notice = null
-    where host_id is null and id in (select value from json_each(${JSON.stringify(told)}))
+    where host_id is null and id in (select value from ${jsonRows(told)})
       and exists (select 1 from hosts where id = ${hostId} and removed_at is null)`;
 }
 
@@ -75,7 +76,7 @@ function upsertWorkspaces(hostId: string, { workspaces, epoch, seq, since }: Rep
   return sql`
     insert into workspaces (user_id, host_id, data)
     select u.id, ${hostId}, json_remove(j.value, '$.userId')
-    from json_each(${JSON.stringify(workspaces)}) j
+    from ${jsonRows(workspaces)} j
     join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     join hosts h on h.id = ${hostId} and (h.epoch is not ${epoch} or h.seq < ${seq} or ${since} = 0)
     where true
@@ -88,7 +89,7 @@ function updateAgents(hostId: string, { agents, epoch }: ReportBody, now: string
       env_rev = json_extract(j.value, '$.rev'),
       deleted_at = case when json_extract(j.value, '$.deleted') then coalesce(deleted_at, ${now}) else deleted_at end,
       dropped_at = case when json_extract(j.value, '$.deleted') then coalesce(dropped_at, ${now}) else dropped_at end
-    from json_each(${JSON.stringify(agents)}) j
+    from ${jsonRows(agents)} j
     join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     where agents.id = json_extract(j.value, '$.id') and agents.user_id = u.id
       and (agents.env_epoch is not ${epoch} or agents.env_rev < json_extract(j.value, '$.rev'))`;

@@ -15,7 +15,7 @@ export async function deleteOld({ atomic, settings, now }: Deps): Promise<void> 
     sql`delete from runs where created_at < ${retained} and status in ('completed', 'failed', 'cancelled')`,
     sql`delete from deliveries where received_at < ${retained} and due_at is null
       and not exists (select 1 from runs where runs.id = deliveries.run_id)`,
-    sql`delete from triggers where exists (select 1 from agents a where a.id = agent_id and a.deleted_at < ${retained})`,
+    sql`delete from triggers where agent_id in (select id from agents where deleted_at < ${retained})`,
     sql`delete from agents where dropped_at < ${retained}
       and not exists (select 1 from runs where runs.agent_id = agents.id)`,
     sql`delete from tokens where expires_at < ${yesterday}`,

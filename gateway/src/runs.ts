@@ -5,6 +5,7 @@ import { id, runStatus, type Run } from "@berth/shared/resources";
 import { and, desc, eq, inArray, sql, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import type { Database } from "./database.ts";
+import { jsonRowsWithText } from "./json-rows.ts";
 import { afterCursor, pageQuery, toPage, type Page } from "./page.ts";
 import { agents, hosts, runs, users } from "./schema.ts";
 import { specColumns } from "./agents.ts";
@@ -28,7 +29,11 @@ export async function listRuns(db: Database, userId: string, query: z.infer<type
     afterCursor(query, runs.createdAt, runs.id, "newest first"),
   ];
   const rows = await db
-    .select({ id: runs.id, createdAt: runs.createdAt, length: sql<number>`length(${runs.data})` })
+    .select({
+      id: runs.id,
+      createdAt: runs.createdAt,
+      length: sql<number>`length(${runs.data}) + length(${runs.prompt})`,
+    })
     .from(runs)
     .where(and(...filters.filter((filter) => filter !== undefined && filter !== "")))
     .orderBy(desc(runs.createdAt), desc(runs.id))
@@ -43,11 +48,17 @@ export async function listRuns(db: Database, userId: string, query: z.infer<type
 /** The user's run. Throws `not_found`. */
 export async function getRun(db: Database, userId: string, runId: string): Promise<Run> {
   const [row] = await db
-    .select({ data: runs.data })
+    .select(stored)
     .from(runs)
     .where(and(eq(runs.id, runId), eq(runs.userId, userId)));
   if (!row) throw new AppError("not_found", "There is no such run.");
-  return row.data;
+  return toRun(row);
+}
+
+/** A run as it is stored; its columns, and the contract's object of them. */
+export const stored = { data: runs.data, prompt: runs.prompt };
+export function toRun({ data, prompt }: { data: Omit<Run, "prompt">; prompt: string }): Run {
+  return { ...data, prompt };
 }
 
 /** Whether a host has the run; not so while it is pending, nor when it ended before any host took it. */
@@ -62,7 +73,7 @@ export async function isOnHost(db: Database, run: Run): Promise<boolean> {
 /** Prepares the one query before a run starts: the agent, the user's host, and the run of that id if there is one already. */
 export function prepareRunTarget(db: Database) {
   return db
-    .select({ agent: specColumns, host: { id: hosts.id, url: hosts.url }, run: runs.data })
+    .select({ agent: specColumns, host: { id: hosts.id, url: hosts.url }, run: stored })
     .from(agents)
     .innerJoin(users, eq(users.id, agents.userId))
     .leftJoin(hosts, eq(hosts.id, users.hostId))
@@ -78,30 +89,35 @@ export function prepareRunTarget(db: Database) {
 }
 
 /**
- * The statement that applies runs of a host to the copy, any number at once. A run is taken when its user is placed on
- * that host and it is new, or newer by revision in the same epoch, or of another epoch; an ended run never goes back.
- * A run that was pending here keeps the time of its arrival.
+ * The statements that apply runs of a host to the copy, any number at once: one, for what hosts report. A run is taken when
+ * its user is placed on that host and it is new, or newer by revision in the same epoch, or of another epoch; an ended
+ * run never goes back. A run that was pending here keeps the time of its arrival.
  */
-export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[]): SQL {
-  return sql`
-    insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, trigger_id, created_at, data)
+export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[]): SQL[] {
+  return jsonRowsWithText(reported, "prompt").map(
+    (rows) => sql`
+    insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, trigger_id, created_at, data, prompt)
     select json_extract(j.value, '$.id'), u.id, json_extract(j.value, '$.agentId'), ${hostId}, ${epoch},
       json_extract(j.value, '$.rev'), json_extract(j.value, '$.status'), json_extract(j.value, '$.trigger.triggerId'),
-      json_extract(j.value, '$.createdAt'), json_remove(j.value, '$.userId', '$.rev')
-    from json_each(${JSON.stringify(reported)}) j
+      json_extract(j.value, '$.createdAt'), json_remove(j.value, '$.userId', '$.rev'), j.text
+    from ${rows} j
     join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     where true
     on conflict (id) do update set host_id = excluded.host_id, epoch = excluded.epoch, rev = excluded.rev,
-      status = excluded.status, data = json_set(excluded.data, '$.createdAt', runs.created_at)
+      status = excluded.status, data = json_set(excluded.data, '$.createdAt', runs.created_at), prompt = excluded.prompt
     where runs.user_id = excluded.user_id and runs.agent_id = excluded.agent_id
       and (runs.host_id is null or runs.host_id = excluded.host_id)
       and (runs.epoch is not excluded.epoch or runs.rev < excluded.rev)
       and (runs.status not in ('completed', 'failed', 'cancelled')
-        or excluded.status in ('completed', 'failed', 'cancelled'))`;
+        or excluded.status in ('completed', 'failed', 'cancelled'))`,
+  );
 }
 
 async function loadRuns(db: Database, ids: string[]): Promise<Map<string, Run>> {
   const wanted = sql`(select value from json_each(${JSON.stringify(ids)}))`;
-  const rows = await db.select({ id: runs.id, data: runs.data }).from(runs).where(inArray(runs.id, wanted));
-  return new Map(rows.map((row) => [row.id, row.data]));
+  const rows = await db
+    .select({ id: runs.id, ...stored })
+    .from(runs)
+    .where(inArray(runs.id, wanted));
+  return new Map(rows.map((row) => [row.id, toRun(row)]));
 }

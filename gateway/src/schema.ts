@@ -26,7 +26,13 @@ export const users = sqliteTable(
     notice: text(),
     createdAt: text("created_at").notNull(),
   },
-  (table) => [index("users_host").on(table.hostId), index("users_created").on(table.createdAt, table.id)],
+  (table) => [
+    index("users_host").on(table.hostId),
+    index("users_created").on(table.createdAt, table.id),
+    index("users_admins")
+      .on(table.id)
+      .where(sql`role = 'admin' and not disabled`),
+  ],
 );
 
 export const tokens = sqliteTable(
@@ -43,28 +49,40 @@ export const tokens = sqliteTable(
     lastUsedAt: text("last_used_at"),
     revokedAt: text("revoked_at"),
   },
-  (table) => [index("tokens_user").on(table.userId, table.createdAt), index("tokens_revoked").on(table.revokedAt)],
+  (table) => [
+    index("tokens_user").on(table.userId, table.createdAt),
+    index("tokens_revoked").on(table.revokedAt),
+    index("tokens_expires").on(table.expiresAt),
+  ],
 );
 
 /** One-time sign-in codes, by SHA-256. */
-export const signInCodes = sqliteTable("sign_in_codes", {
-  hash: text().primaryKey(),
-  userId: text("user_id")
-    .notNull()
-    .references(() => users.id),
-  expiresAt: text("expires_at").notNull(),
-  usedAt: text("used_at"),
-});
+export const signInCodes = sqliteTable(
+  "sign_in_codes",
+  {
+    hash: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    expiresAt: text("expires_at").notNull(),
+    usedAt: text("used_at"),
+  },
+  (table) => [index("sign_in_codes_user").on(table.userId), index("sign_in_codes_expires").on(table.expiresAt)],
+);
 
 /** One-time join tokens, by SHA-256; `hostId` and `publicKey` are of the host that used it. */
-export const joinTokens = sqliteTable("join_tokens", {
-  hash: text().primaryKey(),
-  createdAt: text("created_at").notNull(),
-  expiresAt: text("expires_at").notNull(),
-  usedAt: text("used_at"),
-  hostId: text("host_id"),
-  publicKey: text("public_key"),
-});
+export const joinTokens = sqliteTable(
+  "join_tokens",
+  {
+    hash: text().primaryKey(),
+    createdAt: text("created_at").notNull(),
+    expiresAt: text("expires_at").notNull(),
+    usedAt: text("used_at"),
+    hostId: text("host_id"),
+    publicKey: text("public_key"),
+  },
+  (table) => [index("join_tokens_expires").on(table.expiresAt)],
+);
 
 export const hosts = sqliteTable("hosts", {
   id: text().primaryKey(),
@@ -86,11 +104,15 @@ export const hosts = sqliteTable("hosts", {
   load: text({ mode: "json" }).$type<HostLoad>(),
 });
 
-export const workspaces = sqliteTable("workspaces", {
-  userId: text("user_id").primaryKey(),
-  hostId: text("host_id").notNull(),
-  data: text({ mode: "json" }).$type<Workspace>().notNull(),
-});
+export const workspaces = sqliteTable(
+  "workspaces",
+  {
+    userId: text("user_id").primaryKey(),
+    hostId: text("host_id").notNull(),
+    data: text({ mode: "json" }).$type<Workspace>().notNull(),
+  },
+  (table) => [index("workspaces_host").on(table.hostId)],
+);
 
 export const agents = sqliteTable(
   "agents",
@@ -119,6 +141,12 @@ export const agents = sqliteTable(
       .on(table.userId, table.name)
       .where(sql`deleted_at is null`),
     index("agents_user").on(table.userId, table.createdAt, table.id),
+    index("agents_deleted")
+      .on(table.deletedAt)
+      .where(sql`deleted_at is not null`),
+    index("agents_dropped")
+      .on(table.droppedAt)
+      .where(sql`dropped_at is not null`),
     index("agents_undropped")
       .on(table.userId)
       .where(sql`deleted_at is not null and dropped_at is null`),
@@ -138,8 +166,9 @@ export const runs = sqliteTable(
     status: text().$type<RunStatus>().notNull(),
     triggerId: text("trigger_id"),
     createdAt: text("created_at").notNull(),
-    /** The contract's run object, whole. */
-    data: text({ mode: "json" }).$type<Run>().notNull(),
+    /** The contract's run object but for the prompt: escaped in JSON, a long one would be more than a row of D1 holds. */
+    data: text({ mode: "json" }).$type<Omit<Run, "prompt">>().notNull(),
+    prompt: text().notNull().default(""),
   },
   (table) => [
     index("runs_user").on(table.userId, table.createdAt, table.id),
@@ -171,6 +200,7 @@ export const audit = sqliteTable(
   (table) => [
     index("audit_created").on(table.createdAt, table.id),
     index("audit_actor").on(table.actorId, table.createdAt, table.id),
+    index("audit_actor_name").on(table.actorName),
     index("audit_action").on(table.action, table.createdAt, table.id),
     index("audit_target").on(table.targetId, table.createdAt, table.id),
   ],

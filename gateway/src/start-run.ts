@@ -8,7 +8,7 @@ import type { Caller } from "./authenticate.ts";
 import type { Deps } from "./deps.ts";
 import { callHostJson, hostUnavailable } from "./host-call.ts";
 import { placeUser, type HostTarget } from "./hosts.ts";
-import { upsertRuns, type prepareRunTarget } from "./runs.ts";
+import { toRun, upsertRuns, type prepareRunTarget } from "./runs.ts";
 
 export interface NewRun {
   agentId: string;
@@ -27,7 +27,7 @@ export async function startRun(
   const runId = idempotencyKey === null ? newId("run") : await runIdOf(userId, agentId, idempotencyKey);
   const target = await loadTarget.get({ runId, agentId, userId });
   if (!target) throw new AppError("not_found", "There is no such agent.");
-  if (target.run) return samePrompt(target.run, prompt);
+  if (target.run) return samePrompt(toRun(target.run), prompt);
   const host = target.host ?? (await placeUser(deps, userId));
   const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt, payload: null } as const;
   const body: StartRunBody = { run, agent: target.agent };
@@ -40,9 +40,9 @@ export async function startRun(
  * has answered for nobody: `host_unavailable`.
  */
 export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch, run }: RunAnswer): Promise<Run> {
-  const [, placed] = await atomic([
-    upsertRuns(host.id, epoch, [run satisfies ReportedRun]),
+  const [placed] = await atomic([
     sql`select id from users where id = ${run.userId} and host_id = ${host.id}`,
+    ...upsertRuns(host.id, epoch, [run satisfies ReportedRun]),
   ]);
   if (placed!.length === 0) throw hostUnavailable(new Error("the user is on this host no more"));
   return runSchema.parse(run);

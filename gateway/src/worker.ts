@@ -8,8 +8,14 @@ import { openGateway, workerLog, type Env } from "./worker-gateway.ts";
 export default {
   async fetch(request: Request, env: Env, context: WaitUntil): Promise<Response> {
     try {
-      const { app } = await openGateway(env);
-      return await app.fetch(request, bindingsFor(request, context));
+      const { app, deps } = await openGateway(env);
+      const response = await app.fetch(request, bindingsFor(request, context));
+      // The cron comes once a minute; hosts report every five seconds, and are as good a clock.
+      if (new URL(request.url).pathname === "/internal/hosts/report")
+        context.waitUntil(
+          tick(deps).catch((error: unknown) => deps.log.error("tick.failed", { error: messageOf(error) })),
+        );
+      return response;
     } catch (error) {
       // Settings or secrets that do not fit: the log says which, the caller only that it is a defect.
       workerLog.error("gateway.unusable", { error: messageOf(error) });

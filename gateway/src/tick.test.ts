@@ -1,0 +1,90 @@
+import { sql } from "drizzle-orm";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createTestApp, type TestApp } from "../test/app.ts";
+import { answerJson, joinTestHost, makeRun, type TestHost } from "../test/host.ts";
+import { until } from "../test/wait.ts";
+import { audit, systemActor } from "./audit.ts";
+import { tick } from "./tick.ts";
+
+let gateway: TestApp;
+let host: TestHost;
+let user: Awaited<ReturnType<TestApp["addUser"]>>;
+let agentId: string;
+beforeEach(async () => {
+  gateway = await createTestApp();
+  host = await joinTestHost(gateway);
+  user = await gateway.addUser("waiter");
+  agentId = (await gateway.call("POST", "/v1/agents", { token: user.token, body: { name: "a" } })).json().id;
+});
+afterEach(async () => {
+  await host.close();
+  await gateway.close();
+});
+
+const dayMs = 24 * 3_600_000;
+const ticks = (count: number) => Promise.all(Array.from({ length: count }, () => tick(gateway.deps)));
+
+describe("two ticks at once", () => {
+  test("start a run that waits once", async () => {
+    const unavailable = { type: "-", title: "-", status: 503, detail: "-", code: "host_unavailable", requestId: "-" };
+    host.handle = (_request, response) => answerJson(response, 503, unavailable);
+    const path = `/v1/agents/${agentId}/triggers`;
+    const body = { name: "t", scheme: "token", template: "{{payload}}" };
+    const { id, secret } = (await gateway.call("POST", path, { token: user.token, body })).json();
+    await gateway.call("POST", `/hooks/${id}`, { headers: { authorization: `Bearer ${secret}` }, body: '"hello"' });
+    const isPutBack = async () =>
+      (await gateway.deps.db.all(sql`select 1 from deliveries where attempts > 0 and lease_until is null`)).length > 0;
+    await until("the first attempt is over", isPutBack);
+    host.handle = undefined;
+    gateway.clock.skewMs = 20_000;
+    await host.report();
+    const before = host.requests.length;
+    await ticks(5);
+    expect(host.requests.slice(before).map(({ path }) => path)).toEqual(["/v1/runs"]);
+  });
+
+  test("do the chores of an hour once", async () => {
+    let statements = 0;
+    const { atomic } = gateway.deps;
+    gateway.deps.atomic = (batch) => {
+      statements += batch.length;
+      return atomic(batch);
+    };
+    await ticks(5);
+    const once = statements;
+    expect(once).toBeGreaterThan(0);
+    await ticks(5);
+    expect(statements).toBe(once);
+    gateway.clock.skewMs = 3_601_000;
+    await ticks(5);
+    expect(statements).toBe(2 * once);
+  });
+});
+
+describe("with time", () => {
+  test("ended runs and deliveries go after their retention, audit after a year, and what is younger stays", async () => {
+    const run = (id: string, createdAt: string) =>
+      makeRun({ id, userId: user.id, agentId, rev: ++host.rev, status: "completed", reason: "completed", createdAt });
+    await gateway.call("POST", `/v1/agents/${agentId}/runs`, { token: user.token, body: { prompt: "x" } });
+    const at = (days: number) => new Date(gateway.deps.now() - days * dayMs).toISOString();
+    await host.report({ runs: [run("run_old", at(31)), run("run_young", at(29))], rev: host.rev });
+    await gateway.deps.atomic(
+      ["old", "young"].map(
+        (id) => sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes)
+          values (${id}, 't', ${user.id}, ${agentId}, ${at(id === "old" ? 31 : 29)}, '{}', '', 0)`,
+      ),
+    );
+    gateway.clock.skewMs = -368 * dayMs;
+    await audit(gateway.deps, { actor: systemActor, address: null, action: "host.joined" });
+    gateway.clock.skewMs = 0;
+    const countAudit = async () => (await gateway.deps.db.all(sql`select 1 from audit`)).length;
+    const before = await countAudit();
+    await tick(gateway.deps);
+    expect(await countAudit()).toBe(before - 1);
+    const ids = async (table: string) =>
+      (await gateway.deps.db.all<{ id: string }>(sql`select id from ${sql.raw(table)}`)).map(({ id }) => id);
+    expect(await ids("runs")).not.toContain("run_old");
+    expect(await ids("runs")).toContain("run_young");
+    expect(await ids("deliveries")).toEqual(["young"]);
+  });
+});

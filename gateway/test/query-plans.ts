@@ -1,0 +1,61 @@
+/**
+ * For tests: set-up of every file of the gateway's suite on Node. Notes each statement that the app prepares, and at the
+ * end asks the database how it would run it: none may read the whole of a table that grows.
+ */
+import Sqlite from "better-sqlite3";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll } from "vitest";
+import { openDatabase } from "../src/node-data.ts";
+
+/** Hosts, providers and chores are as many as a team has machines. */
+const growing = "agents|audit|deliveries|identities|join_tokens|runs|sign_in_codes|tokens|triggers|users|workspaces";
+
+/** Indices of what is current alone: as many entries as there are admins, runs in progress, deliveries that wait. */
+const current = /USING (COVERING )?INDEX (users_admins|runs_unended|deliveries_waiting|agents_undropped)\b/;
+/** A page in the order of an index ends with its limit. */
+const isPage = (source: string, detail: string) =>
+  / USING (COVERING )?INDEX /.test(detail) && /^(?!.* where ).* limit \?$/is.test(source);
+/** Migrations (their names are in backticks), and transactions. */
+const isSetUp = (source: string) =>
+  /`|^\s*(pragma|begin|commit|rollback|savepoint|release)/i.test(source) || source.includes("__drizzle");
+
+const prepared = new Set<string>();
+const { prepare } = Sqlite.prototype;
+Sqlite.prototype.prepare = function note(this: Sqlite.Database, source: string) {
+  if (!new Error().stack?.includes(".test.ts")) prepared.add(source);
+  return prepare.call(this, source);
+} as typeof prepare;
+
+afterAll(() => {
+  const dir = mkdtempSync(join(tmpdir(), "berth-plans-"));
+  const path = join(dir, "empty.sqlite");
+  openDatabase(path).close();
+  const file = new Sqlite(path);
+  try {
+    const scans = [...prepared].flatMap((source) => scansOf(file, source));
+    if (scans.length > 0) throw new Error(`The whole of a table is read:\n${scans.join("\n")}`);
+  } finally {
+    file.close();
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+/** The steps of the plan that read a growing table from end to end. */
+function scansOf(file: Sqlite.Database, source: string): string[] {
+  if (isSetUp(source)) return [];
+  const names = aliasesOf(source);
+  const plan = prepare.call(file, `explain query plan ${source}`) as Sqlite.Statement<unknown[], { detail: string }>;
+  const steps = plan.all(...Array.from(source.matchAll(/\?/g), () => null));
+  return steps
+    .filter(({ detail }) => names.has(/^SCAN (\w+)(?! VIRTUAL)/.exec(detail)?.[1] ?? ""))
+    .filter(({ detail }) => !current.test(detail) && !isPage(source, detail))
+    .map(({ detail }) => `${detail}: ${source.replaceAll(/\s+/g, " ").trim()}`);
+}
+
+/** What growing tables are called in a statement. */
+function aliasesOf(source: string): Set<string> {
+  const named = new RegExp(`\\b"?(${growing})"?(?:\\s+(?:as\\s+)?"?(\\w+)"?)?`, "gi");
+  return new Set([...source.matchAll(named)].flatMap(([, table = "", alias]) => [table, ...(alias ? [alias] : [])]));
+}
