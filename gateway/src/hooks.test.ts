@@ -43,10 +43,10 @@ async function deliverTo(triggerId: string, body: BodyInit, headers: Record<stri
     body: (await response.json()) as Record<string, string> & { deliveryId: string; runId: string },
   };
 }
-const counted = () => {
-  const [row] = gateway.deps.db.all<{ d: number; r: number }>(
+const counted = async () => {
+  const [row] = await gateway.deps.db.all<{ d: number; r: number }>(
     `select (select count(*) from deliveries) d, (select count(*) from runs) r`,
-  ) as { d: number; r: number }[];
+  );
   return row;
 };
 const isSent = (runId: string) =>
@@ -194,12 +194,12 @@ describe("a delivery", () => {
 
   test("that proves nothing answers 401, to an unknown trigger 404, and neither is stored", async () => {
     const user = await userWithTrigger();
-    const before = counted();
+    const before = await counted();
     const refused = await user.deliver("x", { authorization: "Bearer wrong" });
     expect([refused.status, refused.body["code"]]).toEqual([401, "unauthenticated"]);
     expect((await deliverTo("trg_unknown", "x", {})).status).toBe(404);
     expect((await user.deliver("x", { "idempotency-key": "two words" })).status).toBe(400);
-    expect(counted()).toEqual(before);
+    expect(await counted()).toEqual(before);
   });
 
   test("of 256 KiB is taken and a byte more is not, with and without a declared length", async () => {

@@ -146,6 +146,7 @@ function accept(
     const known = runs.get(run.id) ?? {
       ...makeRun({ id: run.id, userId, agentId: agent.id, rev: ++host.rev }),
       prompt: run.prompt,
+      trigger: run.trigger,
       status: "starting" as const,
       createdAt: new Date().toISOString(),
     };

@@ -44,7 +44,6 @@ export async function openOnWorkerd(workerd: string, environment: Environment, c
       }
       headers.set("berth-test", JSON.stringify(told));
       const response = await fetch(url + path, { ...init, headers, redirect: "manual" });
-      if (response.status === 500) console.log(decodeURIComponent(response.headers.get("berth-test-lines")!));
       lines.push(...(JSON.parse(decodeURIComponent(response.headers.get("berth-test-lines") ?? "%5B%5D")) as string[]));
       return response;
     },
