@@ -191,7 +191,8 @@ export function createDaemon(
     ended: () => exited,
     async start(more = {}, other = file) {
       const out = openSync(logFile, "a");
-      const [program, ...args] = [...before, process.execPath, ...nodeFlags, other];
+      // The directory is for whoever sweeps up after a killed test: the process itself does not read it.
+      const [program, ...args] = [...before, process.execPath, ...nodeFlags, other, dir];
       child = spawn(program, args, { env: { ...env, ...more }, stdio: ["ignore", out, out] });
       closeSync(out);
       const started = child;

@@ -107,6 +107,7 @@ function checkEnd(one: Asked, places: string[], done: Done[], wrong: string[]): 
   const reason = final.reason!;
   if (reason === "cancelled" && one.isCancelAsked) return;
   if ((reason === "container_lost" || reason === "host_lost" || reason === "disk_full") && mayBe(reason)) return;
+  if (reason === "container_lost" && mayBe("disk_full")) return;
   if (reason === "host_lost" && places.length === 0) return;
   if (mayBe("disk_full")) return;
   const isOwn = expected

@@ -8,14 +8,20 @@ const reconcileMs = 15_000;
 /** A gateway that was silent for so long no longer vouches for the streams that came through it. */
 const unvouchedMs = 10_000;
 const hourMs = 3_600_000;
+const volumeFailed =
+  "The machine's disk failed or was full, and the workspace was closed: what was written last may be missing.";
 
 /** Runs every loop until the signal ends them; resolves when all have ended. */
 export async function runLoops(parts: Parts, reports: Reports, signal: AbortSignal): Promise<void> {
-  const { context, engine, workspaces, runs, streams, countKills } = parts;
+  const { context, engine, volumes, workspaces, runs, streams, countKills } = parts;
   const { settings, log, hostId } = context;
   const idleMs = settings.BERTH_IDLE_SECONDS * 1000;
   const lookAgain = async () => {
     await workspaces.reconcile();
+    for (const userId of await volumes.mounted()) {
+      const isMendable = () => volumes.isMendable(userId);
+      if (isMendable()) await workspaces.evict(userId, volumeFailed, isMendable, () => volumes.mend(userId));
+    }
     runs.wakeAll();
   };
   const clearAway = async () => {

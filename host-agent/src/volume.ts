@@ -21,6 +21,7 @@ import { chmod, lchown, lstat, mkdir, open, readdir, rename, rm, truncate } from
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { AppError } from "@berth/shared/errors";
+import { hasFailed, hasRoom, repairVolume } from "./volume-failure.ts";
 
 const exec = promisify(execFile);
 
@@ -94,6 +95,26 @@ export class Volumes {
     this.#unmounting.set(userId, ended);
     await ended;
     this.#unmounting.delete(userId);
+  }
+
+  /** Whether the user's volume has failed and there is room to mend it. */
+  isMendable(userId: string): boolean {
+    return hasFailed(this.#mountPoint(userId)) && hasRoom(this.#dataDir);
+  }
+
+  /** Mends a volume that has failed; no container may have it. Throws where that is not possible now. */
+  async mend(userId: string): Promise<void> {
+    this.#opened.delete(userId);
+    const mended = repairVolume(this.#mountPoint(userId), this.#imageOf(userId));
+    this.#unmounting.set(
+      userId,
+      mended.catch(() => undefined),
+    );
+    try {
+      await mended;
+    } finally {
+      this.#unmounting.delete(userId);
+    }
   }
 
   /** The highest owner of an agent's directory on any volume, for a database that has forgotten them; 0 without one. */

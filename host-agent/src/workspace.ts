@@ -3,25 +3,16 @@
  * calls never make two containers and a removal never races a new run. Knows runs only as "is there one in progress".
  */
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "@berth/shared/errors";
 import type { ReportedWorkspace } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { id, type Workspace } from "@berth/shared/resources";
-import {
-  type Cgroup,
-  findCgroup,
-  identify,
-  isAlive,
-  isListening,
-  isSameDirectory,
-  type ProcessId,
-  readUsage,
-} from "./cgroup.ts";
+import { type Cgroup, findCgroup, identify, isAlive, isSameDirectory, type ProcessId, readUsage } from "./cgroup.ts";
 import type { ContainerSpec, ContainerState, Engine } from "./docker.ts";
 import { createLocks, type HostContext } from "./host.ts";
+import { waitForForwarder } from "./forwarder.ts";
 import { writePasswd } from "./passwd.ts";
-import { forwarderUid, type Sockets } from "./sockets.ts";
+import type { Sockets } from "./sockets.ts";
 import type { AgentRow } from "./store-rows.ts";
 import type { Store } from "./store.ts";
 import { diskUse, type Volume, type Volumes } from "./volume.ts";
@@ -200,6 +191,17 @@ export class Workspaces {
     }
   }
 
+  /** If need be, ends the user's container with all that runs in it, and does the job before a new one is made. */
+  async evict(userId: string, reason: string, isNeeded: () => boolean, job: () => Promise<void>): Promise<void> {
+    await this.#tryLocked(userId, "evict.failed", async () => {
+      if (!isNeeded()) return;
+      const place = this.#placeOf(userId);
+      await this.#remove(place, reason);
+      await job();
+      this.#change(place, { reason });
+    });
+  }
+
   /** How the user's workspace stands now. */
   view(userId: string): Workspace {
     const { context, store, volumes } = this.#deps;
@@ -306,7 +308,7 @@ export class Workspaces {
     await engine.startContainer(containerId);
     const state = await engine.inspectContainer(containerId);
     if (!state?.running) throw new Error("the container ended just after its start");
-    await waitForForwarder(state.pid);
+    await waitForForwarder(state.pid, forwarderPort);
     context.log.info("workspace.started", { userId, containerId });
     return this.#enter(place, state);
   }
@@ -388,12 +390,3 @@ const isRunning = (place: Place) => place.container !== null && isAlive(place.co
 /** Whether the container has this very volume mounted, and not what lies under its mount point. */
 const seesVolume = ({ pid }: ContainerState, volume: Volume) =>
   isSameDirectory(pid, paths.workspace, volume.workspace) && isSameDirectory(pid, paths.runs, volume.runs);
-
-/** Nobody else can take the forwarder's port once it listens: wait for that before anything of an agent runs. */
-async function waitForForwarder(initPid: number): Promise<void> {
-  const deadline = performance.now() + 5000;
-  while (!isListening(initPid, forwarderPort, forwarderUid)) {
-    if (performance.now() > deadline) throw new Error("the forwarder in the container did not start");
-    await delay(2);
-  }
-}

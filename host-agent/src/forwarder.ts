@@ -1,0 +1,13 @@
+/** The forwarder of a workspace, its main process: when it can be trusted with the agents' way out. */
+import { setTimeout as delay } from "node:timers/promises";
+import { isListening } from "./cgroup.ts";
+import { forwarderUid } from "./sockets.ts";
+
+/** Nobody else can take the forwarder's port once it listens: wait for that before anything of an agent runs. */
+export async function waitForForwarder(initPid: number, port: number): Promise<void> {
+  const deadline = performance.now() + 5000;
+  while (!isListening(initPid, port, forwarderUid)) {
+    if (performance.now() > deadline) throw new Error("the forwarder in the container did not start");
+    await delay(2);
+  }
+}
