@@ -219,7 +219,7 @@ export class Store {
     const columns: Record<string, unknown> = { ...change, rev: ++this.#rev };
     const names = Object.keys(columns).map((name) => `${toSnake(name)} = ?`);
     const statement = `UPDATE runs SET ${names.join(", ")} WHERE id = ? AND ended_at IS NULL RETURNING *`;
-    return runFrom(this.#sql(statement).get(...Object.values(columns), id));
+    return runFrom(this.#change(statement, ...Object.values(columns), id));
   }
 
   /** Forgets a run that was admitted and never promised nor begun. */
@@ -230,26 +230,35 @@ export class Store {
   /** Sets an intent; null if one is set already or the run has ended. */
   intend(id: string, intent: Intent): RunRow | null {
     const statement = "UPDATE runs SET intent = ? WHERE id = ? AND intent IS NULL AND ended_at IS NULL RETURNING *";
-    return runFrom(this.#sql(statement).get(intent, id));
+    return runFrom(this.#change(statement, intent, id));
   }
 
   /** Counts one OOM kill for the run in progress of the agent with this uid; null if there is none. */
   countOomKill(uid: number): RunRow | null {
     return runFrom(
-      this.#sql(
+      this.#change(
         `UPDATE runs SET oom_kills = oom_kills + 1, rev = ? WHERE ended_at IS NULL
          AND agent_id = (SELECT id FROM agents WHERE uid = ?) RETURNING *`,
-      ).get(++this.#rev, uid),
+        ++this.#rev,
+        uid,
+      ),
     );
   }
 
   /** Adds what the model proxy counted to the run and to the user's day (UTC); null if the run has ended. */
   addUsage(id: string, add: Usage): RunRow | null {
     return this.#atomic(() => {
-      const row = this.#sql(
+      const row = this.#change(
         `UPDATE runs SET input_tokens = input_tokens + ?, output_tokens = output_tokens + ?, cache_read_tokens = cache_read_tokens + ?,
          cache_write_tokens = cache_write_tokens + ?, cost_usd = cost_usd + ?, rev = ? WHERE id = ? AND ended_at IS NULL RETURNING *`,
-      ).get(add.inputTokens, add.outputTokens, add.cacheReadTokens, add.cacheWriteTokens, add.costUsd, ++this.#rev, id);
+        add.inputTokens,
+        add.outputTokens,
+        add.cacheReadTokens,
+        add.cacheWriteTokens,
+        add.costUsd,
+        ++this.#rev,
+        id,
+      );
       const run = runFrom(row);
       if (run) {
         this.#sql("INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET usd = usd + excluded.usd").run(
@@ -323,6 +332,11 @@ export class Store {
 
   #atomic<T>(work: () => T): T {
     return this.#db.transaction(work).immediate();
+  }
+
+  /** Runs a change and answers the row it returned. All rows are asked for: after the first alone a failing commit would go unseen. */
+  #change(text: string, ...values: unknown[]): unknown {
+    return this.#sql(text).all(...values)[0];
   }
 
   #sql(text: string): Database.Statement {
