@@ -44,11 +44,12 @@ export async function placeUser(deps: Placement, userId: string): Promise<HostTa
   return host;
 }
 
-/** How many users were placed on the host `h` whose containers it has not told of yet: its own count lacks them. */
+/** How many users were placed on the host `h` whose workspaces it has not told of yet: its own count lacks them. */
 export function countComing(h: SQL, now: number): SQL<number> {
   return sql<number>`(select count(*) from users c
     where c.host_id = ${h}.id and c.placed_at > ${isoTime(now - comingMs)} and not exists (select 1 from workspaces w
-      where w.user_id = c.id and w.host_id = c.host_id and json_extract(w.data, '$.containerId') is not null))`;
+      where w.user_id = c.id and w.host_id = c.host_id
+        and (json_extract(w.data, '$.containerId') is not null or json_extract(w.data, '$.status') = 'starting')))`;
 }
 
 /**
