@@ -6,7 +6,7 @@ test(
   { timeout: 400_000 },
   async () => {
     const told: string[] = [];
-    const outcome = await runCampaign({ seed: 7, ms: 45_000, hosts: 3, tell: (line) => told.push(line) });
+    const outcome = await runCampaign({ seed: 11, ms: 40_000, hosts: 3, tell: (line) => told.push(line) });
     expect({ wrong: outcome.wrong, told: outcome.wrong.length > 0 ? told : [] }).toEqual({ wrong: [], told: [] });
     expect(outcome.runs).toBeGreaterThan(10);
     expect(outcome.faults).toBeGreaterThan(3);

@@ -21,11 +21,22 @@ test("a change that a full disk did not take is not answered as made", () => {
   const store = new Store(file, Date.now);
   const spec = { id: "agt_1", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
   store.learnAgent("usr_1", spec, null);
-  store.admit({ id: "run_1", agentId: "agt_1", userId: "usr_1", trigger: { kind: "api", triggerId: null }, prompt: "x", payload: null }, 3);
+  store.admit(
+    {
+      id: "run_1",
+      agentId: "agt_1",
+      userId: "usr_1",
+      trigger: { kind: "api", triggerId: null },
+      prompt: "x",
+      payload: null,
+    },
+    3,
+  );
   execFileSync("sh", ["-c", `cat /dev/zero > ${dir}/ballast || true`], { stdio: "ignore" });
   let told: string | null = null;
   expect(() => {
-    for (let at = 0; at < 1000; at++) told = store.updateRun("run_1", { result: `${at} ${"x".repeat(5000)}` })?.result ?? null;
+    for (let at = 0; at < 1000; at++)
+      told = store.updateRun("run_1", { result: `${at} ${"x".repeat(5000)}` })?.result ?? null;
   }).toThrow(/full/);
   const other = new Database(file, { readonly: true });
   expect(other.prepare("select result from runs").pluck().get()).toBe(told);
