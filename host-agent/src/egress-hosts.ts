@@ -9,7 +9,7 @@ export const builtInHosts: readonly string[] = [
   "bitbucket.org",
   "api.bitbucket.org",
   // JavaScript packages.
-  "registry.npmjs.org",
+  "*.npmjs.org",
   "registry.yarnpkg.com",
   // Python: the index and the files it names.
   "pypi.org",
@@ -28,8 +28,7 @@ export const builtInHosts: readonly string[] = [
   "repo.maven.apache.org",
   "repo1.maven.org",
   // Debian and Ubuntu packages.
-  "deb.debian.org",
-  "security.debian.org",
+  "*.debian.org",
   "archive.ubuntu.com",
   "security.ubuntu.com",
 ];
