@@ -1,45 +1,66 @@
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import Database from "better-sqlite3";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Store } from "./store.ts";
 
 let dir: string;
-beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), "berth-store-"));
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", dir]);
-});
-afterEach(() => {
-  execFileSync("umount", ["-l", dir]);
-  rmSync(dir, { recursive: true });
+beforeEach(() => void (dir = mkdtempSync(join(tmpdir(), "berth-store-"))));
+afterEach(() => rmSync(dir, { recursive: true }));
+const open = () => new Store(join(dir, "host.db"), Date.now);
+const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
+const run = (id: string) =>
+  ({
+    id,
+    agentId: "agt_a",
+    userId: "usr_u",
+    trigger: { kind: "api", triggerId: null },
+    prompt: "x",
+    payload: null,
+  }) as const;
+
+test("a revision that was told is never given again, also when its row is gone and the process starts anew", () => {
+  const first = open();
+  first.learnAgent("usr_u", spec, null);
+  first.admit(run("run_1"), 3);
+  first.updateRun("run_1", { status: "completed", endedAt: new Date().toISOString() });
+  first.updateRun("run_1", { status: "failed" });
+  const told = first.revision();
+  first.removeRun("run_1");
+  first.close();
+  const second = open();
+  second.admit(run("run_2"), 3);
+  second.updateRun("run_2", {});
+  expect(second.changedSince(told, 1e6).runs.map(({ id }) => id)).toEqual(["run_2"]);
+  second.close();
 });
 
-test("a change that a full disk did not take is not answered as made", () => {
-  const file = join(dir, "host.db");
-  const store = new Store(file, Date.now);
-  const spec = { id: "agt_1", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
-  store.learnAgent("usr_1", spec, null);
-  store.admit(
-    {
-      id: "run_1",
-      agentId: "agt_1",
-      userId: "usr_1",
-      trigger: { kind: "api", triggerId: null },
-      prompt: "x",
-      payload: null,
-    },
-    3,
-  );
-  execFileSync("sh", ["-c", `cat /dev/zero > ${dir}/ballast || true`], { stdio: "ignore" });
-  let told: string | null = null;
-  expect(() => {
-    for (let at = 0; at < 1000; at++)
-      told = store.updateRun("run_1", { result: `${at} ${"x".repeat(5000)}` })?.result ?? null;
-  }).toThrow(/full/);
-  const other = new Database(file, { readonly: true });
-  expect(other.prepare("select result from runs").pluck().get()).toBe(told);
-  other.close();
+test("a run is not told before it is promised", () => {
+  const store = open();
+  store.learnAgent("usr_u", spec, null);
+  store.admit(run("run_1"), 3);
+  expect(store.changedSince(0, 1e6).runs).toEqual([]);
+  store.updateRun("run_1", {});
+  expect(store.changedSince(0, 1e6).runs).toHaveLength(1);
+  store.close();
+});
+
+test("what does not fit one report comes with the next, and nothing is left out", () => {
+  const store = open();
+  store.learnAgent("usr_u", spec, null);
+  const ids = Array.from({ length: 20 }, (_, at) => `run_${at}`);
+  for (const id of ids) {
+    store.admit({ ...run(id), prompt: "p".repeat(1000) }, 3);
+    store.updateRun(id, { status: "completed", endedAt: new Date().toISOString() });
+  }
+  const seen: string[] = [];
+  let held = 0;
+  while (held < store.revision()) {
+    const report = store.changedSince(held, 5000);
+    seen.push(...report.runs.map(({ id }) => id));
+    expect(report.rev).toBeGreaterThan(held);
+    held = report.rev;
+  }
+  expect(seen).toEqual(ids);
   store.close();
 });
