@@ -10,12 +10,23 @@ export interface Clock {
   iso(): string;
   /** Takes the gateway's time, in milliseconds since 1970. */
   follow(gatewayNow: number): void;
+  /** Whether the gateway has told its time to this process, or has had its chance: before that no time limit is judged. */
+  isSure(): boolean;
 }
 
-/** `machine` is this machine's own clock; `keep` is told each new difference to it, in milliseconds. */
-export function createClock(machine: () => number = Date.now, keep: (offsetMs: number) => void = () => {}): Clock {
-  let offsetMs = 0;
-  const now = () => machine() + offsetMs;
+/** How long a process waits for the gateway's time. */
+const unsureMs = 30_000;
+
+/** `machine` is this machine's own clock, `kept` its difference as it was known last; `keep` is told each new one. In milliseconds. */
+export function createClock(
+  machine: () => number = Date.now,
+  kept: () => number = () => 0,
+  keep: (offsetMs: number) => void = () => {},
+): Clock {
+  let known: number | null = null;
+  const offset = () => known ?? kept();
+  const startedAt = performance.now();
+  const now = () => machine() + offset();
   return {
     now,
     iso: () => new Date(now()).toISOString(),
@@ -24,9 +35,10 @@ export function createClock(machine: () => number = Date.now, keep: (offsetMs: n
       const difference = gatewayNow - machine();
       const next = Math.abs(difference) < 1000 ? 0 : difference;
       // A clock that merely drifts is not kept anew each time.
-      if (Math.abs(next - offsetMs) > 500) keep(next);
-      offsetMs = next;
+      if (Math.abs(next - offset()) > 500) keep(next);
+      known = next;
     },
+    isSure: () => known !== null || performance.now() - startedAt > unsureMs,
   };
 }
 

@@ -83,15 +83,16 @@ export async function monitor(
       }
       const now = context.clock.now();
       if (runtime.answersSoon) await reader.read();
-      resultAt ??= told.result ? now : null;
+      resultAt ??= told.result ? performance.now() : null;
       const sizes = logSizes(volume, run.id);
       const killsNow = readOomKills(container.cgroup) ?? kills;
       if (killsNow !== kills) countKills();
       kills = killsNow;
       if (sizes.out + sizes.err > context.settings.BERTH_LOG_BYTES) intend("log_limit");
-      else if (now - startedAt > timeoutMs) intend("timed_out");
-      else if (runtime.answersSoon && !told.hasStarted && now - startedAt > startTimeoutMs) intend("start_timeout");
-      else if (resultAt !== null && now - resultAt > lingerMs) return seen({ hasLingered: true });
+      else if (resultAt !== null && performance.now() - resultAt > lingerMs) return seen({ hasLingered: true });
+      else if (context.clock.isSure() && now - startedAt > timeoutMs) intend("timed_out");
+      else if (context.clock.isSure() && runtime.answersSoon && !told.hasStarted && now - startedAt > startTimeoutMs)
+        intend("start_timeout");
       else if (await wake.next(1000)) await createLatch().next(pauseMs);
     }
   } finally {

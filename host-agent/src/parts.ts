@@ -42,12 +42,13 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   if (!(await engine.imageExists(settings.BERTH_IMAGE)))
     throw new SettingsError(`The image ${settings.BERTH_IMAGE} does not exist on this engine: npm start builds it.`);
   const identity = await openIdentity(settings, dataDir, log, signal);
-  const { machineNow = Date.now } = options;
-  const clock = createClock(machineNow, (offsetMs) => store.setMeta("clock_offset", String(offsetMs)));
+  // The gateway's time as it was known last, until the gateway tells it again.
+  const keepOffset = (offsetMs: number) => store.setMeta("clock_offset", String(offsetMs));
+  const clock = createClock(options.machineNow, () => kept, keepOffset);
   const context: HostContext = { hostId: identity.hostId, settings, dataDir, clock, log, bus: createBus() };
+  let kept = 0;
   const store = new Store(join(dataDir, "host.db"), clock.now);
-  // The gateway's time as it was known last: no run is judged by a clock that is wrong until the gateway answers.
-  clock.follow(machineNow() + Number(store.getMeta("clock_offset") ?? 0));
+  kept = Number(store.getMeta("clock_offset") ?? 0);
   const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES);
   if (store.isNew) store.reserveUids((await volumes.highestUid()) + 1);
 
