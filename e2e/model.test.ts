@@ -317,7 +317,7 @@ describe("limits that the operator sets", () => {
 
   test("a run past its budget is ended, and its next run has a new one", async () => {
     await restart({ BERTH_RUN_BUDGET_USD: "1.5" });
-    const prompt = "demo: run sleep 30";
+    const prompt = "demo: run tail -f /dev/null";
     const { run, calls } = await runScripted(prompt, () => dear);
     expect(run).toMatchObject({ status: "failed", reason: "budget_reached", usage: { outputTokens: 200_000 } });
     expect(calls).toHaveLength(1);
@@ -341,7 +341,7 @@ describe("limits that the operator sets", () => {
 
   test("a run past its time is ended as timed_out", async () => {
     await restart({ BERTH_RUN_TIMEOUT_SECONDS: "2" });
-    const { run } = await runScripted("demo: run sleep 60", () => null);
+    const { run } = await runScripted("demo: run tail -f /dev/null", () => null);
     expect(run).toMatchObject({ status: "failed", reason: "timed_out" });
     expect(Date.parse(run.endedAt!) - Date.parse(run.startedAt!)).toBeGreaterThanOrEqual(2000);
     expect((await berth.processes(await userIdOf(alice))).filter(({ uid }) => uid >= 20_000)).toEqual([]);
