@@ -64,7 +64,7 @@ function HostCard({ host }: { host: Host }) {
       <h2>
         {host.name} <Badge told={told[host.status]} />
       </h2>
-      {(advice || host.reason) && <p class="muted">{advice || host.reason}</p>}
+      {(host.reason || advice) && <p class="muted">{host.reason || advice}</p>}
       <HostLoad host={host} />
       <p class="meta">
         <span>{plural(host.users, "user")}</span>
