@@ -1,7 +1,7 @@
 /** `npm test [-- FILTER...]`: with no filter types, lint, format and every suite; else the suites whose path has one of the filters in it. */
 import { spawn } from "node:child_process";
 import { startVitest, type Vitest } from "vitest/node";
-import { ensureBrowser } from "./browser.ts";
+import { ensureTestPrograms } from "./test-programs.ts";
 import { bundle } from "./bundle.ts";
 import { runWithSettings } from "./command.ts";
 import { prepareMachine } from "./machine.ts";
@@ -20,7 +20,7 @@ for (const name of Object.keys(process.env))
   if (name.startsWith("BERTH_") || name.startsWith("ANTHROPIC_")) delete process.env[name];
 await runWithSettings(async (settings, filters) => {
   await prepareMachine(settings);
-  await ensureBrowser();
+  await ensureTestPrograms();
   // Once for all suites: bundles, the dashboard, and what workerd serves of it.
   await bundle("gateway", "cli", "host");
   const count = { passed: 0, failed: 0 };
