@@ -1,6 +1,6 @@
 /** Debian's packages for set-up: what the machine runs, whether set-up may install here, and installing with visible progress. */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { startStep } from "./progress.mjs";
 
 /** A thing that set-up cannot do itself: `message` is one sentence for the operator, empty when it was told already; commands end with 2. */
@@ -27,6 +27,22 @@ export function isRoot(): boolean {
 export function mayInstall(): boolean {
   const { id, like } = readRelease();
   return isRoot() && [id, ...like.split(" ")].some((name) => name === "debian" || name === "ubuntu");
+}
+
+/** Installs the packages of programs that are missing; `programs` is each program's package. Throws a SetupError. */
+export async function ensurePrograms(programs: Record<string, string>): Promise<void> {
+  const dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+  const isThere = (name: string) => dirs.some((dir) => existsSync(`${dir}/${name}`));
+  const missing = [
+    ...new Set(
+      Object.entries(programs)
+        .filter(([name]) => !isThere(name))
+        .map(([, owner]) => owner),
+    ),
+  ];
+  if (missing.length === 0) return;
+  if (!mayInstall()) throw new SetupError(`The packages ${missing.join(" and ")} are missing: install them first.`);
+  await installDebianPackages(missing);
 }
 
 /** Installs Debian packages, refreshing the package lists first only where the lists do not know them. Throws a SetupError. */

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import Docker from "dockerode";
-import { installDebianPackages, isRoot, mayInstall, runCommand, SetupError } from "./debian.ts";
+import { ensurePrograms, installDebianPackages, isRoot, mayInstall, runCommand, SetupError } from "./debian.ts";
 import { startStep } from "./progress.mjs";
 
 const defaultSocket = "/var/run/docker.sock";
@@ -35,21 +35,6 @@ export async function ensureEngine(dockerHost: string | undefined): Promise<Dock
   }
   await checkEngine(docker);
   return docker;
-}
-
-async function ensurePrograms(programs: Record<string, string>): Promise<void> {
-  const dirs = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-  const isThere = (name: string) => dirs.some((dir) => existsSync(`${dir}/${name}`));
-  const missing = [
-    ...new Set(
-      Object.entries(programs)
-        .filter(([name]) => !isThere(name))
-        .map(([, owner]) => owner),
-    ),
-  ];
-  if (missing.length === 0) return;
-  if (!mayInstall()) throw new SetupError(`The packages ${missing.join(" and ")} are missing: install them first.`);
-  await installDebianPackages(missing);
 }
 
 /** The error code of a call to the engine; null when it answers. */
