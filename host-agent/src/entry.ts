@@ -50,7 +50,7 @@ export async function enter(deps: EntryDeps, userId: string, agentId: string): P
     return agent;
   };
   own();
-  const container = await workspaces.ensure(userId);
+  const container = await workspaces.ensureReady(userId);
   const agent = own();
   await workspaces.admitAgent(agent);
   await makeAgentDirectory(container.volume, agentId, agent.uid);

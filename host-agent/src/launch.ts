@@ -30,7 +30,7 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
     const run = store.getRun(runId)!;
     if (readExit(volume, runId).hasBegun) return containerOf(workspaces, run) ?? "lost";
     if (run.intent) return "ended_before_start";
-    const container = await workspaces.ensure(run.userId);
+    const container = await workspaces.ensureReady(run.userId);
     if (run.execId && run.containerId === container.id) {
       const known = await engine.inspectExec(run.execId);
       if (known && (known.running || known.exitCode !== null)) return container;

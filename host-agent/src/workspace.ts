@@ -93,6 +93,13 @@ export class Workspaces {
     });
   }
 
+  /** As `ensure`, with its forwarder listening: nothing of an agent may start before, for it could take the port. */
+  async ensureReady(userId: string): Promise<RunningContainer> {
+    const container = await this.ensure(userId);
+    await waitForForwarder(container.init.pid, forwarderPort);
+    return container;
+  }
+
   /** Removes the container once `cancelRuns` has ended what runs in it; a run that came meanwhile is ended too. */
   async stop(userId: string, cancelRuns: () => Promise<void>): Promise<void> {
     const place = this.#placeOf(userId);
@@ -308,7 +315,6 @@ export class Workspaces {
     await engine.startContainer(containerId);
     const state = await engine.inspectContainer(containerId);
     if (!state?.running) throw new Error("the container ended just after its start");
-    await waitForForwarder(state.pid, forwarderPort);
     context.log.info("workspace.started", { userId, containerId });
     return this.#enter(place, state);
   }
