@@ -298,12 +298,14 @@ export class Workspaces {
   async #create(place: Place): Promise<RunningContainer> {
     const { context, engine, store, volumes } = this.#deps;
     const { userId } = place;
-    this.#change(place, { status: "absent" });
+    place.status = "absent";
     if (this.count() >= context.settings.BERTH_MAX_WORKSPACES)
       throw new AppError("no_host", "This host runs as many workspaces as it may; try again when one was closed.", {
         retryAfter: 10,
       });
-    this.#change(place, { status: "starting", reason: null, sample: null });
+    Object.assign(place, { status: "starting", reason: null, sample: null });
+    // Told to the user alone: a report now would only compete with the engine for the processor.
+    context.bus.emit(`user:${userId}`);
     const volume = await volumes.ensure(userId);
     const [found] = await Promise.all([
       engine.inspectContainer(this.#nameOf(userId)),
