@@ -71,7 +71,7 @@ export async function endStarted({ engine, context }: EntryDeps, started: Starte
       await delay(20);
     }
   } catch (error) {
-    context.log.warn("exec_end_failed", { agentId: agent.id, error: messageOf(error) });
+    context.log.warn("exec.end_failed", { agentId: agent.id, error: messageOf(error) });
   }
 }
 
