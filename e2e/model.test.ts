@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -224,12 +224,37 @@ describe("a full disk", () => {
       expect((await full.call("GET", path)).status).toBe(200);
     const onFull = await full.runToEnd(claude.id, "demo: say on a full disk");
     expect(["disk_full", "completed"]).toContain(onFull.run.reason);
+    expect((await full.runToEnd(shell.id, "echo words; exit 3")).run).toMatchObject({
+      reason: "disk_full",
+      exitCode: 3,
+      result: "words\n",
+    });
     expect((await full.runToEnd(shell.id, "rm big && echo room")).run).toMatchObject({
       status: "completed",
       result: "room\n",
     });
     const after = await full.runToEnd(claude.id, "demo: say works again");
     expect([after.run.status, after.run.result]).toEqual(["completed", "works again"]);
+  });
+});
+
+describe("a disk that is full to its last block", () => {
+  test("ends a run before it starts, says why, and nothing waits for it", async () => {
+    const stuck = await berth.client("stuck");
+    const shell = await stuck.createAgent("shell", { runtime: "shell" });
+    await stuck.runToEnd(shell.id, "echo first");
+    // Root's own part too, which no agent can take.
+    const ballast = join(berth.hostDir, "mnt", await userIdOf(stuck), "trash/ballast");
+    mkdirSync(ballast);
+    const fill = "cat /dev/zero >big; at=0; while head -c 1024 /dev/zero >$at; do at=$((at + 1)); done";
+    spawnSync("sh", ["-c", fill], { cwd: ballast });
+    expect((await stuck.runToEnd(shell.id, "echo second")).run).toMatchObject({
+      status: "failed",
+      reason: "disk_full",
+      exitCode: null,
+    });
+    rmSync(ballast, { recursive: true });
+    expect((await stuck.runToEnd(shell.id, "echo third")).run).toMatchObject({ result: "third\n" });
   });
 });
 

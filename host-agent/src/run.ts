@@ -17,6 +17,7 @@ import { reasonOf, statusOf } from "./settle.ts";
 import type { AgentRow, Intent, RunRow } from "./store-rows.ts";
 import {
   diskUse,
+  isOutOfSpace,
   logSizes,
   ownerOf,
   removeRunFiles,
@@ -45,8 +46,6 @@ interface Lived {
 const graceMs = 2000;
 /** The same for what a run left behind when it ended by itself. */
 const leftoverGraceMs = 200;
-/** A volume with less than this is full. */
-const fullBytes = 2 ** 20;
 const resultBytes = 64 * 1024;
 const shellResultBytes = 4096;
 const stderrTailBytes = 4096;
@@ -235,7 +234,10 @@ export class Runs {
     await this.#settle({ run, agent, volume, container: launched }, seen);
   }
 
-  /** Tries to start while the engine fails; a run that could not be started in a minute has lost its container. */
+  /**
+   * Tries to start while the engine fails; a run that could not be started in a minute has lost its container. On a disk
+   * that is full to its last block nothing is tried again.
+   */
   async #launch(run: RunRow, agent: AgentRow, volume: Volume): Promise<Launched> {
     const deadline = performance.now() + launchPatienceMs;
     for (;;) {
@@ -244,6 +246,7 @@ export class Runs {
       } catch (error) {
         if (this.#closing.signal.aborted) throw error;
         this.#deps.context.log.warn("run.start_retry", { runId: run.id, error: messageOf(error) });
+        if (isOutOfSpace(error)) return "ended_before_start";
         if (performance.now() > deadline) return "lost";
         await createLatch().next(500, this.#closing.signal);
       }
@@ -263,7 +266,7 @@ export class Runs {
     if (runtimes[agent.runtime].answersSoon) await readRest(volume, runId, agent, told, out);
     if (told.hasStarted && runtimes[agent.runtime].hasSession) store.useSession(agent.id);
     const { intent, oomKills, modelStatus, userId } = store.getRun(runId)!;
-    const isDiskFull = (diskUse(volume.root)?.availableBytes ?? Infinity) < fullBytes;
+    const isDiskFull = diskUse(volume.root)?.isFull ?? false;
     const resultIsError = told.result?.isError ?? null;
     const reason = reasonOf({
       intent,

@@ -20,7 +20,6 @@ import {
 import { chmod, lchown, lstat, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { AppError } from "@berth/shared/errors";
 import { hasFailed, hasRoom, repairVolume } from "./volume-failure.ts";
 
 const exec = promisify(execFile);
@@ -164,11 +163,14 @@ export class Volumes {
   }
 }
 
-/** Used and available bytes of the volume, as the agents see them; null where it is not mounted. */
-export function diskUse(root: string): { usedBytes: number; availableBytes: number } | null {
+/** A volume with less than this is full. */
+const fullBytes = 2 ** 20;
+
+/** Bytes of the volume, as the agents see them; null where it is not mounted. */
+export function diskUse(root: string): { usedBytes: number; isFull: boolean } | null {
   if (!isMounted(root)) return null;
   const fs = statfsSync(root);
-  return { usedBytes: (fs.blocks - fs.bfree) * fs.bsize, availableBytes: fs.bavail * fs.bsize };
+  return { usedBytes: (fs.blocks - fs.bfree) * fs.bsize, isFull: fs.bavail * fs.bsize < fullBytes };
 }
 
 export const agentDirectory = (volume: Volume, agentId: string) => join(volume.workspace, `agent-${agentId}`);
@@ -214,36 +216,37 @@ export const runDirectory = (volume: Volume, runId: string) => join(volume.runs,
 
 /**
  * Makes the files of a run, before its exec is created. What an interrupted attempt left is replaced: no process can
- * have used it yet. `exit` starts with one byte, so that its block exists and the code can be written on a full disk.
+ * have used it yet. On a disk that is full meanwhile the run can still say its first words and its exit code: `out` has
+ * room beyond its end, and `exit` starts with one byte, so that its block exists.
  */
 export async function makeRunFiles(volume: Volume, runId: string, uid: number, files: RunFiles): Promise<void> {
   const dir = runDirectory(volume, runId);
   await removeRunFiles(volume, runId);
+  mkdirSync(dir, { mode: 0o711 });
+  chmodSync(dir, 0o711);
+  for (const [name, text] of [
+    ["out", ""],
+    ["err", ""],
+    ["exit", "\n"],
+  ] as const)
+    writeNew(join(dir, name), text, 0o600, uid);
+  const appendOnly = exec("sh", ["-c", makeRoom, "sh", dir]);
+  const given = Object.entries(files).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
   try {
-    mkdirSync(dir, { mode: 0o711 });
-    chmodSync(dir, 0o711);
-    for (const [name, text] of [
-      ["out", ""],
-      ["err", ""],
-      ["exit", "\n"],
-    ] as const)
-      writeNew(join(dir, name), text, 0o600, uid);
-    const appendOnly = exec("chattr", ["+a", join(dir, "out"), join(dir, "err"), join(dir, "exit")]);
-    const given = Object.entries(files).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
-    try {
-      for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
-    } finally {
-      await appendOnly;
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOSPC")
-      throw new AppError(
-        "conflict",
-        "The workspace's disk is full: delete files of an agent, then send the message again.",
-      );
-    throw error;
+    for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
+  } finally {
+    await appendOnly;
   }
 }
+
+/** Whether files could not be made because the volume is full to its last block. */
+export const isOutOfSpace = (error: unknown) => {
+  const { code, stderr = "" } = error as { code?: unknown; stderr?: string };
+  return code === "ENOSPC" || stderr.includes("No space left on device");
+};
+
+/** Node has neither call. Blocks beyond a file's end are its own: appending to it takes no other. */
+const makeRoom = 'cd "$1" && fallocate -n -l 8192 out && exec chattr +a out err exit';
 
 /** What the wrapper has said in `exit`: whether it began, and the exit code once it is over. */
 export function readExit(volume: Volume, runId: string): { hasBegun: boolean; code: number | null } {
