@@ -64,20 +64,15 @@ export class Runs {
 
   /** Admits and starts a run, or answers the one that this id started before. Throws `run_limit`, `agent_busy`, …. */
   async start(userId: string, { run, agent: spec }: StartRunBody): Promise<RunRow> {
-    const { store, context, workspaces } = this.#deps;
-    const { run: admitted, isNew } = store.getRun(run.id)
-      ? { run: store.getRun(run.id)!, isNew: false }
+    const { store, context } = this.#deps;
+    const known = store.getRun(run.id);
+    const { run: admitted, isNew } = known
+      ? { run: known, isNew: false }
       : this.#admit(await this.learn(userId, spec), run);
     if (admitted.userId !== userId || admitted.agentId !== spec.id || admitted.prompt !== run.prompt)
       throw new AppError("conflict", "The Idempotency-Key was used with another prompt: use a new one.");
     if (!isNew && (admitted.endedAt || admitted.rev > 0)) return admitted;
-    try {
-      await workspaces.ensure(userId);
-    } catch (error) {
-      if (isNew) store.withdraw(run.id);
-      throw error;
-    }
-    const promised = store.updateRun(run.id, {}) ?? store.getRun(run.id)!;
+    const promised = admitted.rev > 0 ? admitted : await this.#promise(admitted, isNew);
     context.log.info("run.accepted", { runId: run.id, userId, agentId: spec.id });
     this.#tell(promised);
     this.#begin(run.id);
@@ -173,8 +168,10 @@ export class Runs {
   }
 
   #admit(agent: AgentRow, run: StartRunBody["run"]): { run: RunRow; isNew: boolean } {
-    const { BERTH_MAX_RUNS: limit } = this.#deps.context.settings;
-    const admission = this.#deps.store.admit({ ...run, agentId: agent.id, userId: agent.userId }, limit);
+    const { store, context, workspaces } = this.#deps;
+    const { BERTH_MAX_RUNS: limit } = context.settings;
+    const isPromised = workspaces.current(agent.userId) !== null;
+    const admission = store.admit({ ...run, agentId: agent.id, userId: agent.userId }, limit, isPromised);
     if (admission === "run_limit")
       throw new AppError("run_limit", `${limit} runs are in progress already: wait for one to end.`, {
         limit,
@@ -185,6 +182,18 @@ export class Runs {
         runId: admission.busy,
       });
     return admission;
+  }
+
+  /** Makes sure of the workspace for an admitted run; withdraws a new one that cannot have any. */
+  async #promise({ id, userId }: RunRow, isNew: boolean): Promise<RunRow> {
+    const { store, workspaces } = this.#deps;
+    try {
+      await workspaces.ensure(userId);
+    } catch (error) {
+      if (isNew) store.withdraw(id);
+      throw error;
+    }
+    return store.updateRun(id, {}) ?? store.getRun(id)!;
   }
 
   #tell(run: RunRow): void {

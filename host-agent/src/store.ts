@@ -186,9 +186,10 @@ export class Store {
 
   /**
    * Admits a run in one transaction: the run of that id if there is one already; else a new one, unless its agent
-   * is busy or `limit` runs of the user are in progress. A new run is not reported before its first `updateRun`.
+   * is busy or `limit` runs of the user are in progress. A new run that is not promised yet is not reported before its
+   * first `updateRun`.
    */
-  admit(run: NewRun, limit: number): Admission {
+  admit(run: NewRun, limit: number, isPromised = false): Admission {
     return this.#atomic(() => {
       const known = this.getRun(run.id);
       if (known) return { run: known, isNew: false };
@@ -198,11 +199,12 @@ export class Store {
       if (active.length >= limit) return "run_limit";
       this.#sql(
         `INSERT INTO runs (id, agent_id, user_id, rev, status, trigger_kind, trigger_id, prompt, payload, token, created_at)
-         VALUES (?, ?, ?, ${unpromised}, 'starting', ?, ?, ?, ?, ?, ?)`,
+         VALUES (?, ?, ?, ?, 'starting', ?, ?, ?, ?, ?, ?)`,
       ).run(
         run.id,
         run.agentId,
         run.userId,
+        isPromised ? ++this.#rev : unpromised,
         run.trigger.kind,
         run.trigger.triggerId,
         run.prompt,
