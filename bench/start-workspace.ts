@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { connectEngine, type ContainerSpec } from "../host-agent/src/docker.ts";
 import { Volumes } from "../host-agent/src/volume.ts";
-import { paths } from "../host-agent/src/workspace.ts";
+import { paths } from "../host-agent/src/container.ts";
 import type { Client } from "../e2e/client.ts";
 import { engine, startBerth } from "../e2e/harness.ts";
 import { interleave, median, printFigures, timed } from "./lib/figures.ts";
@@ -56,7 +56,7 @@ async function prepareBare(): Promise<() => Promise<number>> {
   return async () => {
     let id = "";
     const took = await timed(async () => {
-      id = await calls.createContainer(spec);
+      id = (await calls.createContainer(spec))!;
       await calls.startContainer(id);
     });
     await engine.getContainer(id).remove({ force: true });

@@ -74,11 +74,12 @@ export class Engine {
     this.#docker = docker;
   }
 
-  async createContainer(spec: ContainerSpec): Promise<string> {
+  /** Answers the new container's id; null if the name is taken. */
+  async createContainer(spec: ContainerSpec): Promise<string | null> {
     const created = await within(60_000, "create", (abortSignal) =>
       this.#docker.createContainer({ ...toCreate(spec), abortSignal }),
-    );
-    return created.id;
+    ).catch(unless(409));
+    return created?.id ?? null;
   }
 
   /** Starting a running container is fine. */
@@ -196,7 +197,7 @@ export class Engine {
 
   /** Calls `onEvent` for events of containers with the label until the signal ends it; rejects when the stream breaks. */
   async watchEvents(label: string, signal: AbortSignal, onEvent: (event: EngineEvent) => void): Promise<void> {
-    const filters = { type: ["container"], label: [label], event: ["die", "destroy", "oom", "start"] };
+    const filters = { type: ["container"], label: [label], event: ["die", "destroy", "oom"] };
     const stream = await this.#docker.getEvents({
       filters: JSON.stringify(filters) as unknown as object,
       abortSignal: signal,

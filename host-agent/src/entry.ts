@@ -12,7 +12,8 @@ import type { Runs } from "./run.ts";
 import type { AgentRow } from "./store-rows.ts";
 import type { Store } from "./store.ts";
 import { makeAgentDirectory, runGid, sessionGid, transferGid } from "./volume.ts";
-import type { RunningContainer, Workspaces } from "./workspace.ts";
+import type { RunningContainer } from "./container.ts";
+import type { Workspaces } from "./workspace.ts";
 
 export interface EntryDeps {
   context: HostContext;

@@ -2,7 +2,7 @@
 import type { Settings } from "@berth/shared/settings";
 import { modelSocket } from "./sockets.ts";
 import type { AgentRow } from "./store-rows.ts";
-import { forwarderPort, paths } from "./workspace.ts";
+import { forwarderPort, paths } from "./container.ts";
 
 /** The agent's directory in the container. */
 export const homeOf = (agent: Pick<AgentRow, "id">) => `${paths.workspace}/agent-${agent.id}`;

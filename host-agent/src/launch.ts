@@ -11,7 +11,8 @@ import { runtimes } from "./runtimes.ts";
 import type { AgentRow, RunRow } from "./store-rows.ts";
 import type { Store } from "./store.ts";
 import { makeAgentDirectory, makeRunFiles, readExit, runGid, type Volume } from "./volume.ts";
-import { paths, type RunningContainer, type Workspaces } from "./workspace.ts";
+import { paths, type RunningContainer } from "./container.ts";
+import type { Workspaces } from "./workspace.ts";
 
 export interface LaunchDeps {
   context: HostContext;

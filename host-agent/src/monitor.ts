@@ -11,7 +11,7 @@ import { runtimes } from "./runtimes.ts";
 import type { AgentRow, Intent, RunRow } from "./store-rows.ts";
 import type { Store } from "./store.ts";
 import { logSizes, readExit, runDirectory, runGid, type Volume } from "./volume.ts";
-import type { RunningContainer } from "./workspace.ts";
+import type { RunningContainer } from "./container.ts";
 
 /** What the lines of a run have told so far. */
 export interface Told {

@@ -45,8 +45,10 @@ export function openSockets(dataDir: string, servers: SocketServers) {
     async openUser(userId: string, agents: AgentRow[]): Promise<void> {
       await mkdir(directoryOf(userId), { recursive: true });
       await chmod(directoryOf(userId), 0o711);
-      await listenOnce(userId, egressSocket, forwarderUid, () => servers.egressFor(userId));
-      for (const agent of agents) await this.openAgent(agent);
+      await Promise.all([
+        listenOnce(userId, egressSocket, forwarderUid, () => servers.egressFor(userId)),
+        ...agents.map((agent) => this.openAgent(agent)),
+      ]);
     },
     /** Whether the agent's socket is there or on its way. */
     isOpen: (agent: AgentRow) => listening.get(agent.userId)?.has(modelSocket(agent.id)) ?? false,

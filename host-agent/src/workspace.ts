@@ -2,28 +2,20 @@
  * Workspaces: makes, finds, samples and removes the one container of a user. Works under a lock per user, so that two
  * calls never make two containers and a removal never races a new run. Knows runs only as "is there one in progress".
  */
-import { join } from "node:path";
 import { AppError } from "@berth/shared/errors";
 import type { ReportedWorkspace } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { id, type Workspace } from "@berth/shared/resources";
-import { type Cgroup, findCgroup, identify, isAlive, isSameDirectory, type ProcessId, readUsage } from "./cgroup.ts";
-import type { ContainerSpec, ContainerState, Engine } from "./docker.ts";
+import { findCgroup, identify, isAlive, readUsage } from "./cgroup.ts";
+import { forwarderPort, nameOf, passwdOf, type RunningContainer, seesVolume, specOf } from "./container.ts";
+import type { ContainerState, Engine } from "./docker.ts";
 import { createLocks, type HostContext } from "./host.ts";
 import { waitForForwarder } from "./forwarder.ts";
 import { writePasswd } from "./passwd.ts";
 import type { Sockets } from "./sockets.ts";
 import type { AgentRow } from "./store-rows.ts";
 import type { Store } from "./store.ts";
-import { diskUse, type Volume, type Volumes } from "./volume.ts";
-
-/** A container that runs, and how to look into it. */
-export interface RunningContainer {
-  id: string;
-  init: ProcessId;
-  cgroup: Cgroup;
-  volume: Volume;
-}
+import { diskUse, type Volumes } from "./volume.ts";
 
 interface Place {
   userId: string;
@@ -44,11 +36,9 @@ interface Place {
   warning: boolean;
 }
 
-export const forwarderPort = 3128;
 /** A container younger than this is never judged an orphan. */
 const youngMs = 60_000;
-/** Where a workspace finds the host agent's sockets, the runs' files and the user's volume. */
-export const paths = { sockets: "/run/berth", runs: "/run/berth-runs", workspace: "/workspace" };
+
 export interface WorkspaceDeps {
   context: HostContext;
   engine: Engine;
@@ -281,22 +271,14 @@ export class Workspaces {
     );
   }
 
-  #nameOf(userId: string): string {
-    return `berth-${this.#deps.context.hostId}-${userId}`;
-  }
-
-  #passwdOf(userId: string): string {
-    return join(this.#deps.context.dataDir, "passwd", userId);
-  }
-
   /** The agents' lines in /etc/passwd, then their sockets: who has a socket has a line. */
   async #admit(userId: string, agents: AgentRow[]): Promise<void> {
-    await writePasswd(this.#passwdOf(userId), agents);
+    await writePasswd(passwdOf(this.#deps.context.dataDir, userId), agents);
     await this.#deps.sockets.openUser(userId, agents);
   }
 
   async #create(place: Place): Promise<RunningContainer> {
-    const { context, engine, store, volumes } = this.#deps;
+    const { context, engine, store, volumes, sockets } = this.#deps;
     const { userId } = place;
     place.status = "absent";
     if (this.count() >= context.settings.BERTH_MAX_WORKSPACES)
@@ -306,38 +288,22 @@ export class Workspaces {
     Object.assign(place, { status: "starting", reason: null, sample: null });
     // Told to the user alone: a report now would only compete with the engine for the processor.
     context.bus.emit(`user:${userId}`);
-    const volume = await volumes.ensure(userId);
-    const [found] = await Promise.all([
-      engine.inspectContainer(this.#nameOf(userId)),
-      this.#admit(userId, store.agentsOf(userId)),
-    ]);
-    if (found?.running && seesVolume(found, volume)) return this.#enter(place, found);
-    if (found) await engine.removeContainer(found.id);
-    const containerId = await engine.createContainer(this.#specOf(userId, volume));
+    const [volume] = await Promise.all([volumes.ensure(userId), this.#admit(userId, store.agentsOf(userId))]);
+    const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
+    let containerId = await engine.createContainer(spec);
+    if (containerId === null) {
+      // An earlier process left one of this name: it is used as it is, or makes room.
+      const found = await engine.inspectContainer(spec.name);
+      if (found?.running && seesVolume(found, volume)) return this.#enter(place, found);
+      if (found) await engine.removeContainer(found.id);
+      containerId = await engine.createContainer(spec);
+    }
+    if (containerId === null) throw new Error("the engine still holds the name of the earlier container");
     await engine.startContainer(containerId);
     const state = await engine.inspectContainer(containerId);
     if (!state?.running) throw new Error("the container ended just after its start");
     context.log.info("workspace.started", { userId, containerId });
     return this.#enter(place, state);
-  }
-
-  #specOf(userId: string, volume: Volume): ContainerSpec {
-    const { context, sockets } = this.#deps;
-    const { settings, hostId } = context;
-    return {
-      name: this.#nameOf(userId),
-      image: settings.BERTH_IMAGE,
-      labels: { "berth.host": hostId, "berth.user": userId },
-      memoryBytes: settings.BERTH_MEMORY_BYTES,
-      cpus: settings.BERTH_CPUS,
-      pids: settings.BERTH_PIDS,
-      mounts: [
-        { source: volume.workspace, target: paths.workspace, readOnly: false },
-        { source: volume.runs, target: paths.runs, readOnly: false },
-        { source: sockets.directoryOf(userId), target: paths.sockets, readOnly: true },
-        { source: this.#passwdOf(userId), target: "/etc/passwd", readOnly: true },
-      ],
-    };
   }
 
   /** Takes a running container as the user's own: its processes, its cgroup, its sockets. */
@@ -378,7 +344,7 @@ export class Workspaces {
   async #remove(place: Place, why: string): Promise<void> {
     const { engine, sockets, context } = this.#deps;
     this.#change(place, { status: "stopping" });
-    const found = place.container?.id ?? (await engine.inspectContainer(this.#nameOf(place.userId)))?.id;
+    const found = place.container?.id ?? (await engine.inspectContainer(nameOf(context.hostId, place.userId)))?.id;
     if (found) await engine.removeContainer(found);
     await sockets.closeUser(place.userId);
     this.#change(place, {
@@ -394,7 +360,3 @@ export class Workspaces {
 }
 
 const isRunning = (place: Place) => place.container !== null && isAlive(place.container.init);
-
-/** Whether the container has this very volume mounted, and not what lies under its mount point. */
-const seesVolume = ({ pid }: ContainerState, volume: Volume) =>
-  isSameDirectory(pid, paths.workspace, volume.workspace) && isSameDirectory(pid, paths.runs, volume.runs);
