@@ -118,6 +118,19 @@ describe("bearer tokens", () => {
     gateway.clock.skewMs -= 60_000;
   });
 
+  test.each([
+    [1, 201],
+    [366 * 86_400, 201],
+    [0, 400],
+    [366 * 86_400 + 1, 400],
+    [1.5, 400],
+    ["60", 400],
+  ])("a token that lives for %j seconds answers %i", async (expiresInSeconds, status) => {
+    const { token } = await gateway.addUser(crypto.randomUUID());
+    const answer = await gateway.call("POST", "/v1/tokens", { token, body: { name: "x", expiresInSeconds } });
+    expect(answer.status).toBe(status);
+  });
+
   test("the use of a token is noted at most once a minute", async () => {
     const user = await gateway.addUser("noted");
     const lastUsed = async () =>

@@ -27,7 +27,7 @@ export const createTokenBody = z.strictObject({
   name: plainText.pipe(z.string().trim().min(1).max(64)),
   expiresInSeconds: z
     .int()
-    .min(60)
+    .min(1)
     .max(366 * day)
     .default(30 * day),
 });
