@@ -108,11 +108,11 @@ async function verify({ clientId }: Provider, known: Known, jwt: string, now: nu
       algorithms: known.algorithms,
       issuer: known.metadata.issuer,
       audience: clientId,
-      requiredClaims: ["sub", "exp", "iat"],
+      requiredClaims: ["sub", "exp"],
       clockTolerance: skewSeconds,
       currentDate: new Date(now),
     });
-    if (payload.iat! > now / 1000 + skewSeconds || !isForClient(payload, clientId)) throw unauthenticated();
+    if ((payload.iat ?? 0) > now / 1000 + skewSeconds || !isForClient(payload, clientId)) throw unauthenticated();
     return { profile: toProfile(known.metadata.issuer, payload), expiresAt: payload.exp! };
   } catch {
     throw unauthenticated();
