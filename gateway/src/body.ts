@@ -1,19 +1,34 @@
 /** Reads bodies with a bound, whoever sends them. */
 import { AppError } from "@berth/shared/errors";
 
-/** The JSON of a request. Throws `invalid_request` for another content type, bad UTF-8 or broken JSON, `payload_too_large` over the bound. */
-export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
-  if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
-    throw new AppError("invalid_request", "The body must be JSON, with content-type application/json.");
-  const bytes = await readBytes(request, maxBytes).catch((error: unknown) => {
-    throw new AppError("invalid_request", "The body did not come whole.", {}, { cause: error });
-  });
-  if (!bytes) throw new AppError("payload_too_large", `The body is over ${maxBytes} bytes.`);
+/**
+ * The JSON of a request. Throws `invalid_request` for another content type, bad UTF-8 or broken JSON, and as `readBody`.
+ * Where a body is optional, one of no bytes is `{}`, whatever its type is said to be.
+ */
+export async function readJson(request: Request, maxBytes: number, isOptional = false): Promise<unknown> {
+  if (!isOptional) refuseOtherTypes(request);
+  const bytes = await readBody(request, maxBytes);
+  if (isOptional && bytes.length === 0) return {};
+  refuseOtherTypes(request);
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
     throw new AppError("invalid_request", "The body is not well-formed JSON in UTF-8.");
   }
+}
+
+function refuseOtherTypes(request: Request): void {
+  if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? ""))
+    throw new AppError("invalid_request", "The body must be JSON, with content-type application/json.");
+}
+
+/** The bytes of a request. Throws `payload_too_large` over the bound, `invalid_request` when its sender broke off. */
+export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
+  const bytes = await readBytes(request, maxBytes).catch((error: unknown) => {
+    throw new AppError("invalid_request", "The body did not come whole.", {}, { cause: error });
+  });
+  if (!bytes) throw new AppError("payload_too_large", `The body is over ${maxBytes} bytes.`);
+  return bytes;
 }
 
 /** The whole body, or null when it is over the bound; what is over is never read. */

@@ -139,6 +139,12 @@ describe("triggers", () => {
     await call("POST", `/v1/triggers/${trigger.id}/rotate`, {});
     expect((await deliver("x", withNext)).status).toBe(401);
   });
+
+  test("rotation needs no body, whatever type an empty one is said to be", async () => {
+    const { call, trigger } = await userWithTrigger();
+    expect((await call("POST", `/v1/triggers/${trigger.id}/rotate`, "")).json().secret).toBeDefined();
+    expect((await call("POST", `/v1/triggers/${trigger.id}/rotate`, "{")).json().code).toBe("invalid_request");
+  });
 });
 
 describe("a delivery", () => {

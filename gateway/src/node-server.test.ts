@@ -1,9 +1,10 @@
 import { once } from "node:events";
-import { get } from "node:http";
+import { get, request } from "node:http";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { createTestApp, type TestApp } from "../test/app.ts";
 import { joinTestHost, type HostRequest, type TestHost } from "../test/host.ts";
+import { until } from "../test/wait.ts";
 
 let gateway: TestApp;
 let host: TestHost;
@@ -40,19 +41,37 @@ describe("the server on Node", () => {
     sockets.close();
   });
 
+  test.each(["/v1/agents", "/hooks/trg_any"])(
+    "takes a body to %s that breaks off for no defect of its own",
+    async (path) => {
+      const length = { expect: "100-continue", "content-length": "100" };
+      const options = { method: "POST", headers: { ...headers(), ...length, "content-type": "application/json" } };
+      const sending = request(`${server.url}${path}`, options).on("error", () => {});
+      sending.write('{"na');
+      await once(sending, "continue");
+      sending.destroy();
+      await until("the call is over", () =>
+        gateway.lines.some(
+          (line) => line.includes('"method":"POST"') && !line.includes("/internal") && !line.includes("join-tokens"),
+        ),
+      );
+      expect(gateway.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
+    },
+  );
+
   test("gives up asking a host for a stream when the reader leaves before the answer", async () => {
     const agent = (await gateway.call("POST", "/v1/agents", { token: user.token, body: { name: "a" } })).json();
     const run = (
       await gateway.call("POST", `/v1/agents/${agent.id}/runs`, { token: user.token, body: { prompt: "x" } })
     ).json();
     const asked = new Promise<HostRequest>((resolve) => {
-      host.handle = (request) => resolve(request);
+      host.handle = (asked) => resolve(asked);
     });
-    const request = get(`${server.url}/v1/runs/${run.id}/events`, { headers: headers() });
-    request.on("error", () => {});
+    const reading = get(`${server.url}/v1/runs/${run.id}/events`, { headers: headers() });
+    reading.on("error", () => {});
     const { incoming } = await asked;
     const closed = once(incoming.socket, "close");
-    request.destroy();
+    reading.destroy();
     await closed;
   });
 });

@@ -35,7 +35,7 @@ export interface RouteSpec<A extends Auth, P extends Schema, Q extends Schema, B
   params?: P;
   query?: Q;
   body?: B;
-  /** A call without a body counts as `{}`. */
+  /** A body of no bytes counts as `{}`. */
   isBodyOptional?: boolean;
   /** How often it may be called: by one credential, or without one from one address. */
   limit?: LimitName;
@@ -109,14 +109,17 @@ async function admit(
 
 async function parseInput(declared: Route, c: Context<AppEnv>) {
   const { params, query, body } = declared;
-  const isAbsent = declared.isBodyOptional === true && c.req.header("content-type") === undefined;
   const given = declared.path.endsWith("{path}") ? { ...c.req.param(), path: tailOf(c, declared.path) } : c.req.param();
   return {
     params: params && parseOr400(params, given, "path"),
     query: query && parseOr400(query, c.req.query(), "query"),
     body:
       body &&
-      parseOr400(body, isAbsent ? {} : await readJson(c.req.raw, declared.bodyMaxBytes ?? bodyMaxBytes), "body"),
+      parseOr400(
+        body,
+        await readJson(c.req.raw, declared.bodyMaxBytes ?? bodyMaxBytes, declared.isBodyOptional),
+        "body",
+      ),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { networkOf } from "../address.ts";
 import { runAfterAnswer } from "../background.ts";
-import { readBytes } from "../body.ts";
+import { readBody } from "../body.ts";
 import {
   acceptDelivery,
   acceptedSchema,
@@ -171,8 +171,7 @@ async function takeWebhook(
   triggerId: string,
   noteFailure: () => Promise<void>,
 ): Promise<Response> {
-  const body = await readBytes(c.req.raw, payloadMaxBytes);
-  if (!body) throw new AppError("payload_too_large", "The payload is over 256 KiB.");
+  const body = await readBody(c.req.raw, payloadMaxBytes);
   const trigger = await openTrigger(deps, triggerId);
   const headers = c.req.raw.headers;
   const genuine = await verifyWebhook(trigger.scheme, trigger.secrets, { headers, body }, deps.now());
