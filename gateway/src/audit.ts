@@ -28,6 +28,7 @@ export const auditAction = z.enum([
   "agent.deleted",
   "agent.environment_set",
   "trigger.created",
+  "trigger.updated",
   "trigger.deleted",
   "trigger.rotated",
   "delivery.replayed",

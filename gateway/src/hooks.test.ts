@@ -84,6 +84,16 @@ describe("triggers", () => {
       errors: [{ path: "template" }],
     });
     expect((await call("PATCH", path, { scheme: "github" })).status).toBe(400);
+    const admin = await gateway.addUser(crypto.randomUUID(), "admin");
+    const audit = await gateway.call("GET", `/v1/admin/audit?target=${trigger.id}`, { token: admin.token });
+    expect(audit.json().items).toContainEqual(
+      expect.objectContaining({
+        action: "trigger.updated",
+        target: { id: trigger.id, name: "other" },
+        detail: { agentId: trigger.agentId, changed: "name, template" },
+      }),
+    );
+    expect(audit.text).not.toContain("payload.a");
   });
 
   test.each([

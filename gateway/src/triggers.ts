@@ -110,11 +110,20 @@ export async function updateTrigger(
   userId: string,
   triggerId: string,
   change: z.infer<typeof updateTriggerBody>,
+  source: AuditSource,
 ): Promise<Trigger> {
   if (change.template !== undefined) checkTemplate(change.template);
-  await getTrigger(deps, userId, triggerId);
+  const { name, agentId } = await getTrigger(deps, userId, triggerId);
   const set = { ...change, updatedAt: isoTime(deps.now()) };
-  await deps.db.update(triggers).set(set).where(eq(triggers.id, triggerId)).returning({ id: triggers.id });
+  await deps.atomic([
+    deps.db.update(triggers).set(set).where(eq(triggers.id, triggerId)).returning({ id: triggers.id }).getSQL(),
+    auditChange(deps.now(), {
+      ...source,
+      action: "trigger.updated",
+      target: { id: triggerId, name: change.name ?? name },
+      detail: { agentId, changed: Object.keys(change).join(", ") },
+    }),
+  ]);
   return getTrigger(deps, userId, triggerId);
 }
 

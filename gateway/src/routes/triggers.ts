@@ -86,7 +86,7 @@ const triggerOwnRoutes = [
     status: 200,
     answer: triggerSchema,
     errors: ["not_found"],
-    run: async ({ deps, caller, params, body }) => updateTrigger(deps, caller.user.id, params.id, body),
+    run: async ({ deps, source, caller, params, body }) => updateTrigger(deps, caller.user.id, params.id, body, source),
   }),
   route({
     method: "DELETE",

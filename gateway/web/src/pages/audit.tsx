@@ -20,6 +20,7 @@ const actions = [
   "agent.deleted",
   "agent.environment_set",
   "trigger.created",
+  "trigger.updated",
   "trigger.deleted",
   "trigger.rotated",
   "delivery.replayed",
