@@ -6,7 +6,7 @@ import type { Agent, createAgentBody, updateAgentBody } from "@berth/shared/reso
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import type { z } from "zod";
 import { auditChange, type AuditSource } from "./audit.ts";
-import { cancelUnsent } from "./cancel-waiting.ts";
+import { cancelWaiting } from "./cancel-waiting.ts";
 import { isoTime, isUniqueViolation, type Database } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "./page.ts";
@@ -127,7 +127,7 @@ export async function deleteAgent(
   const [deleted] = await atomic([
     change.returning({ id: agents.id }).getSQL(),
     auditChange(now(), { ...source, action: "agent.deleted", target: { id: agentId, name } }),
-    ...cancelUnsent(deletedAt, sql`d.agent_id = ${agentId} and d.user_id = ${userId}`),
+    ...cancelWaiting(deletedAt, sql`d.agent_id = ${agentId} and d.user_id = ${userId}`),
   ]);
   found(deleted?.[0]);
 }

@@ -4,11 +4,15 @@ import { sql, type SQL } from "drizzle-orm";
 /** Of a delivery `d`: its run waits, and no host can have it. */
 export const isUnsent = sql`(d.due_at is not null and not d.maybe_sent and d.lease_until is null)`;
 
-/** Ends the runs of those deliveries `d` that `which` picks, as far as no host can have them; `time` is when. */
-export function cancelUnsent(time: string, which: SQL): SQL[] {
+/**
+ * Ends the runs that wait of those deliveries `d` that `which` picks; `time` is when. What a host may have is marked, and
+ * ended there as soon as it answers, rather than started.
+ */
+export function cancelWaiting(time: string, which: SQL): SQL[] {
   return [
     cancelledStatement(time, sql`id in (select d.run_id from deliveries d where ${which} and ${isUnsent})`),
     sql`update deliveries as d set due_at = null where ${which} and ${isUnsent}`,
+    sql`update deliveries as d set outcome = 'cancelled' where ${which} and d.due_at is not null`,
   ];
 }
 

@@ -1,7 +1,7 @@
 /** Ending what a disabled user has running: pending runs here, the others on their host. */
 import { AppError } from "@berth/shared/errors";
 import { sql } from "drizzle-orm";
-import { cancelUnsent } from "./cancel-waiting.ts";
+import { cancelWaiting } from "./cancel-waiting.ts";
 import { isoTime } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { callHost, longDeadlineMs } from "./host-call.ts";
@@ -14,7 +14,7 @@ import { findHostOfUser } from "./hosts.ts";
 export async function cancelRunsOf(deps: Deps, userId: string): Promise<void> {
   const time = isoTime(deps.now());
   const ofUser = sql`d.user_id = ${userId} and exists (select 1 from users u where u.id = ${userId} and u.disabled)`;
-  await deps.atomic(cancelUnsent(time, ofUser));
+  await deps.atomic(cancelWaiting(time, ofUser));
   const host = await findHostOfUser(deps.db, userId);
   if (!host) return;
   const caller = { user: { id: userId }, token: { id: null, expiresAt: Math.floor(deps.now() / 1000) + 60 } };

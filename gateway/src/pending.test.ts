@@ -343,6 +343,30 @@ describe("ending what waits", () => {
     await host.report({ runs: [strict.end(first)], rev: host.rev });
     expect(prompts()).toEqual(["1"]);
   });
+
+  describe.each(["deleting its agent", "deleting its trigger", "disabling its user"])(
+    "%s while no host answers",
+    (what) => {
+      test.each([true, false])("cancels it once its host is back (which has it: %s)", async (hasIt) => {
+        const { agent, call, id, run } = await userWithAgents();
+        const admin = await gateway.addUser(crypto.randomUUID(), "admin");
+        const patch = (body: object) => gateway.call("PATCH", `/v1/admin/users/${id}`, { token: admin.token, body });
+        strict.answer = (_request, response) => Boolean(response.destroy());
+        const runId = await agent.runId("x");
+        await until("the attempt is over", () => isRefused(runId));
+        if (what === "deleting its agent") await call("DELETE", `/v1/agents/${agent.id}`);
+        if (what === "deleting its trigger") await call("DELETE", `/v1/triggers/${agent.trigger.id}`);
+        if (what === "disabling its user") await patch({ disabled: true, cancelRuns: true });
+        await patch({ disabled: false });
+        strict.answer = null;
+        if (hasIt) strict.runs.set(runId, makeRun({ id: runId, userId: id, agentId: agent.id, rev: ++host.rev }));
+        await later(30_000);
+        await tick(gateway.deps);
+        expect(await run(runId)).toMatchObject({ status: "cancelled", reason: "cancelled" });
+        expect(strict.began).toEqual([]);
+      });
+    },
+  );
 });
 
 describe("reading what waits", () => {

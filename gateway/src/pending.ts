@@ -108,19 +108,19 @@ async function claimNext({ db, now }: Deps, userId: string): Promise<Claimed | u
 
 const isFree = (time: string) => sql`(d.lease_until is null or d.lease_until <= ${time})`;
 
-/** The user is not disabled, and the host is live, or none is chosen yet. */
+/** The user is not disabled, or the run of `d` is to be ended; and the host is live, or none is chosen yet. */
 function canStart(now: number, userId: SQL): SQL {
   return sql`exists (
     select 1 from users u left join hosts h on h.id = u.host_id
-    where u.id = ${userId} and not u.disabled and (u.host_id is null or h.last_report_at > ${isoTime(now - liveMs)}))`;
+    where u.id = ${userId} and (not u.disabled or d.outcome is not null) and (u.host_id is null or h.last_report_at > ${isoTime(now - liveMs)}))`;
 }
 
 /** Brings one claimed delivery forward; whether more of this user may be tried now. */
 async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
   const row = await loadClaimed(deps, claimed.seq);
   if (!row || row.status !== "pending") return settle(deps, claimed);
-  if (row.isDeleted && !claimed.wasSent) return giveUp(deps, claimed, row.runId);
   try {
+    if (row.isUnwanted) return await endUnwanted(deps, claimed, row);
     const host = row.host ?? (await placeUser(deps, row.userId));
     const trigger = { kind: "webhook", triggerId: row.triggerId } as const;
     const body: StartRunBody = {
@@ -148,7 +148,7 @@ async function loadClaimed({ db }: Deps, seq: number) {
       status: runs.status,
       prompt: runs.prompt,
       agent: specColumns,
-      isDeleted: sql<number>`${agents.deletedAt} is not null`,
+      isUnwanted: sql<number>`${agents.deletedAt} is not null or ${deliveries.outcome} is not null`,
       host: { id: hosts.id, url: hosts.url },
     })
     .from(deliveries)
@@ -158,6 +158,12 @@ async function loadClaimed({ db }: Deps, seq: number) {
     .leftJoin(hosts, eq(hosts.id, users.hostId))
     .where(eq(deliveries.seq, seq));
   return row;
+}
+
+/** What nobody wants any more ends where it is: on the host, if that has it. */
+async function endUnwanted(deps: Deps, claimed: Claimed, run: { runId: string; userId: string }): Promise<true> {
+  const there = claimed.wasSent ? await cancelThere(deps, gatewayFor(deps, run.userId), run.runId) : null;
+  return there ? settle(deps, claimed) : giveUp(deps, claimed, run.runId);
 }
 
 /** The run is the host's now, or over: nothing is left to start. */
@@ -170,7 +176,7 @@ function settledStatement({ seq }: Claimed): SQL {
   return sql`update deliveries set due_at = null, lease_until = null where seq = ${seq}`;
 }
 
-/** The agent is gone, and the host does not have the run: it never will. */
+/** Nobody wants the run, and the host does not have it: it never will. */
 async function giveUp({ atomic, now }: Deps, claimed: Claimed, runId: string): Promise<true> {
   await atomic([cancelledStatement(isoTime(now()), sql`id = ${runId}`), settledStatement(claimed)]);
   return true;

@@ -272,7 +272,8 @@ export const deliveries = sqliteTable(
     bytes: integer().notNull(),
     /** Null where no run came of it; `detail` says why. */
     runId: text("run_id").unique(),
-    outcome: text().$type<"skipped" | "rejected">(),
+    /** `cancelled`: its run is to be ended where it is, not started. */
+    outcome: text().$type<"skipped" | "rejected" | "cancelled">(),
     detail: text(),
     dueAt: text("due_at"),
     leaseUntil: text("lease_until"),

@@ -6,7 +6,7 @@ import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { z } from "zod";
 import { getAgent } from "./agents.ts";
 import { auditChange, auditStatement, type AuditSource } from "./audit.ts";
-import { cancelUnsent } from "./cancel-waiting.ts";
+import { cancelWaiting } from "./cancel-waiting.ts";
 import { isoTime } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "./page.ts";
@@ -131,7 +131,7 @@ export async function updateTrigger(
 export async function deleteTrigger(deps: Deps, userId: string, triggerId: string, source: AuditSource): Promise<void> {
   const { name, agentId } = await getTrigger(deps, userId, triggerId);
   await deps.atomic([
-    ...cancelUnsent(isoTime(deps.now()), sql`d.trigger_id = ${triggerId}`),
+    ...cancelWaiting(isoTime(deps.now()), sql`d.trigger_id = ${triggerId}`),
     // What the host may have stays until that is certain: the row is what remembers it.
     sql`delete from deliveries as d where d.trigger_id = ${triggerId} and d.due_at is null`,
     sql`delete from triggers where id = ${triggerId}`,
