@@ -181,6 +181,17 @@ describe("who somebody is here", () => {
     expect((await me(await provider.forge({ sub: "sub-of-an-admin" }))).json().role).toBe("admin");
   });
 
+  test("the last admin stays, also one whom the settings name", async () => {
+    gateway = await fresh();
+    const { user, session } = await signIn("boss");
+    const headers = { cookie: session!, origin: publicUrl };
+    const patch = (id: string, body: object) => gateway.call("PATCH", `/v1/admin/users/${id}`, { headers, body });
+    expect((await patch(chief.id, { role: "user" })).status).toBe(200);
+    for (const change of [{ role: "user" }, { disabled: true }, { role: "user", disabled: true }])
+      expect((await patch(user.id, change)).json().code).toBe("conflict");
+    expect((await gateway.call("GET", "/v1/admin/users", { headers })).status).toBe(200);
+  });
+
   test("first sights that race make one user", async () => {
     gateway = await fresh();
     const token = await provider.forge({ sub: "racer", preferred_username: "racer" });

@@ -125,10 +125,22 @@ describe("disabling a user", () => {
 });
 
 describe("the last active admin", () => {
-  test.each([{ role: "user" }, { disabled: true }])("stays when all admins race to %j each other", async (change) => {
+  test.each([
+    [[{ role: "user" }]],
+    [[{ disabled: true }]],
+    [[{ role: "user" }, { disabled: true }]],
+    [
+      [
+        { role: "user", disabled: true },
+        { disabled: true, cancelRuns: true },
+      ],
+    ],
+  ])("stays when all admins race to change each other by %j", async (changes) => {
     const app = await createTestApp();
     const admins = await Promise.all(Array.from({ length: 8 }, (_, at) => app.addUser(`admin ${at}`, "admin")));
-    const answers = await Promise.all(admins.map(({ id }, at) => patch(id, change, admins[(at + 1) % 8]!.token, app)));
+    const answers = await Promise.all(
+      admins.map(({ id }, at) => patch(id, changes[at % changes.length]!, admins[(at + 1) % 8]!.token, app)),
+    );
     expect(answers.filter((answer) => answer.status === 200).length).toBeLessThan(8);
     const left = [];
     for (const { token } of admins) {
