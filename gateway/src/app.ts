@@ -5,7 +5,7 @@ import { Hono, type Context } from "hono";
 import { createAuthenticator } from "./authenticate.ts";
 import { serveDashboard } from "./dashboard.ts";
 import type { AppEnv, Deps } from "./deps.ts";
-import { createLimits } from "./limits.ts";
+import { createLimits, type Limits } from "./limits.ts";
 import { createProvider } from "./provider.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { fileRoutes } from "./routes/files.ts";
@@ -24,7 +24,7 @@ import { triggerRoutes } from "./routes/triggers.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { workspaceRoutes } from "./routes/workspace.ts";
 
-export function createApp(deps: Deps): Hono<AppEnv> {
+export function createApp(deps: Deps, limits: Limits = createLimits()): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   const provider = createProvider(deps);
   const contract: Route[] = [
@@ -51,12 +51,13 @@ export function createApp(deps: Deps): Hono<AppEnv> {
   });
   registerRoutes(app, [...contract, ...documentRoutes(contract), ...hostRoutes, ...firstPageRoutes], deps, {
     authenticator: createAuthenticator(deps, provider),
-    limits: createLimits(),
+    limits,
   });
-  app.notFound(
-    async (c) =>
-      (await serveDashboard(deps, c)) ?? problem(c, new AppError("not_found", "There is nothing at this address.")),
-  );
+  app.notFound(async (c) => {
+    const isHook = c.req.path.startsWith("/hooks/");
+    const detail = isHook ? "Webhooks are delivered here, by POST alone." : "There is nothing at this address.";
+    return (await serveDashboard(deps, c)) ?? problem(c, new AppError("not_found", detail));
+  });
   app.onError((error, c) => {
     if (!(error instanceof AppError))
       deps.log.error("http.defect", { requestId: c.get("requestId"), error: messageOf(error) });

@@ -218,6 +218,14 @@ describe("a delivery", () => {
     expect(await counted()).toEqual(before);
   });
 
+  test("that is no POST is told so, whether there is such a trigger or not", async () => {
+    const { trigger } = await userWithTrigger();
+    for (const id of [trigger.id, "trg_unknown"]) {
+      const answer = await gateway.call("GET", `/hooks/${id}`, { headers: { accept: "text/html" } });
+      expect(answer.json()).toMatchObject({ code: "not_found", detail: "Webhooks are delivered here, by POST alone." });
+    }
+  });
+
   test("of 256 KiB is taken and a byte more is not, with and without a declared length", async () => {
     const user = await userWithTrigger({ template: "fixed" });
     const whole = new Uint8Array(262_144).fill(255);

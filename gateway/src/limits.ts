@@ -7,9 +7,9 @@ import RateLimiterMemory from "rate-limiter-flexible/lib/RateLimiterMemory.js";
 import { networkOf } from "./address.ts";
 import type { Caller } from "./authenticate.ts";
 
-/** Calls a minute, by one credential or (without one) one network; all credentials of a network together have five times as many. */
-const perMinute = { sign_in: 300, tokens: 300, tickets: 3000, runs: 6000, hooks: 6000 };
-export type LimitName = keyof typeof perMinute;
+/** Calls a minute, by one credential (at a hook: one trigger's) or one network; all tokens of a network together have five times as many. */
+const callsPerMinute = { sign_in: 300, tokens: 300, tickets: 3000, runs: 6000, hooks: 6000 };
+export type LimitName = keyof typeof callsPerMinute;
 
 /** Failed credentials a minute: of one network at sign-in, of one network at one trigger. */
 export const failuresPerMinute = { sign_in: 60, hooks: 100 };
@@ -23,7 +23,7 @@ const maxKeys = 20_000;
 export interface Limits {
   /** Counts a call by this caller, or by the network of a caller who is not known. Throws `rate_limited`. */
   spend(name: LimitName, caller: Pick<Caller, "user" | "token"> | null, address: string | null): Promise<void>;
-  /** Counts a call under any key, for example a trigger's id. Throws `rate_limited`. */
+  /** Counts a call under any key, such as a trigger's id. Throws `rate_limited`. */
   spendKey(name: LimitName, key: string): Promise<void>;
   /** Throws `rate_limited` while this key pauses for its failures: before the credential is even looked at. */
   refusePaused(name: FailureName, key: string): Promise<void>;
@@ -31,7 +31,7 @@ export interface Limits {
   noteFailure(name: FailureName, key: string): Promise<void>;
 }
 
-export function createLimits(): Limits {
+export function createLimits(perMinute: Record<LimitName, number> = callsPerMinute): Limits {
   const names = Object.keys(perMinute) as LimitName[];
   const byKey = new Map(names.map((name) => [name, createCounter(perMinute[name], 60)]));
   const byNetwork = new Map(names.map((name) => [name, createCounter(perMinute[name] * 5, 60)]));

@@ -15,6 +15,7 @@ import {
   templateHeaders,
 } from "../deliveries.ts";
 import type { AppEnv, Deps } from "../deps.ts";
+import type { Limits } from "../limits.ts";
 import { pageQuery, pageSchema } from "../page.ts";
 import { startPending } from "../pending.ts";
 import { route } from "../route.ts";
@@ -156,29 +157,28 @@ const hookRoute = route({
   okWhen: "The same delivery id came before: the first run",
   answer: acceptedSchema,
   errors: ["unauthenticated", "not_found", "payload_too_large", "rate_limited"],
-  run: async ({ deps, c, limits, source, params }) => {
-    const network = networkOf(source.address ?? "unknown");
-    return takeWebhook(deps, c, params.id, () => limits.noteFailure("hooks", `${params.id} ${network}`));
-  },
+  run: async ({ deps, c, limits, source, params }) => takeWebhook(deps, c, limits, source.address, params.id),
 });
 
 export const triggerRoutes = [...agentTriggerRoutes, ...triggerOwnRoutes, ...deliveryRoutes, hookRoute];
 
-/** `noteFailure` counts a wrong signature and throws when they are too many: a right one is taken all the same. */
+/** Wrong signatures are limited for each trigger and network, and never stop a right one; right ones are for each trigger. */
 async function takeWebhook(
   deps: Deps,
   c: Context<AppEnv>,
+  limits: Limits,
+  address: string | null,
   triggerId: string,
-  noteFailure: () => Promise<void>,
 ): Promise<Response> {
   const body = await readBody(c.req.raw, payloadMaxBytes);
   const trigger = await openTrigger(deps, triggerId);
   const headers = c.req.raw.headers;
   const genuine = await verifyWebhook(trigger.scheme, trigger.secrets, { headers, body }, deps.now());
   if (!genuine) {
-    await noteFailure();
+    await limits.noteFailure("hooks", `${triggerId} ${networkOf(address ?? "unknown")}`);
     throw new AppError("unauthenticated", "The signature or secret does not fit this trigger, or is too old.");
   }
+  await limits.spendKey("hooks", triggerId);
   const contentType = headers.get("content-type");
   const incoming = {
     externalId: genuine.externalId,
