@@ -3,13 +3,13 @@ import { AppError } from "@berth/shared/errors";
 import type { agentAnswer, AgentSpec } from "@berth/shared/host-api";
 import { newId } from "@berth/shared/ids";
 import type { Agent, createAgentBody, updateAgentBody } from "@berth/shared/resources";
-import { and, asc, eq, isNull, sql } from "drizzle-orm";
+import { and, asc, eq, isNull, sql, type Placeholder } from "drizzle-orm";
 import type { z } from "zod";
 import { auditChange, type AuditSource } from "./audit.ts";
 import { cancelWaiting } from "./cancel-waiting.ts";
-import { isoTime, isUniqueViolation, type Database } from "./database.ts";
+import { isoTime, isUniqueViolation, prepareOnce, type Database } from "./database.ts";
 import type { Deps } from "./deps.ts";
-import { afterCursor, toPage, type Page, type PageQuery } from "./page.ts";
+import { startOf, toPage, type Page, type PageQuery } from "./page.ts";
 import { agents } from "./schema.ts";
 
 /** Written out with the table's name, for they are correlated sub-queries. */
@@ -71,25 +71,18 @@ export async function createAgent(
 }
 
 export async function listAgents(db: Database, userId: string, query: PageQuery): Promise<Page<Agent>> {
-  const rows = await db
-    .select(shown)
-    .from(agents)
-    .where(and(ownedBy(userId), afterCursor(query, agents.createdAt, agents.id, "oldest first")))
-    .orderBy(asc(agents.createdAt), asc(agents.id))
-    .limit(query.limit + 1);
+  const rows = await selectPage(db).all({ userId, ...startOf(query), limit: query.limit + 1 });
   return toPage(rows, query.limit, present);
 }
 
 /** The user's agent. Throws `not_found`. */
 export async function getAgent(db: Database, userId: string, agentId: string): Promise<Agent> {
-  const [row] = await db.select(shown).from(agents).where(owned(userId, agentId));
-  return present(found(row));
+  return present(found(await selectOne(db).get({ userId, agentId })));
 }
 
 /** What a host must know of the user's agent. Throws `not_found`. */
 export async function getAgentSpec(db: Database, userId: string, agentId: string): Promise<AgentSpec> {
-  const [row] = await db.select(specColumns).from(agents).where(owned(userId, agentId));
-  return found(row);
+  return found(await selectSpec(db).get({ userId, agentId }));
 }
 
 /** Changes an agent; its version grows, so that hosts can tell old from new. Throws `not_found`, `conflict`. */
@@ -156,8 +149,31 @@ export async function applyAgentAnswer(
 
 type AgentRow = Omit<Agent, "status"> & { isRunning: number };
 
-const ownedBy = (userId: string) => and(eq(agents.userId, userId), isNull(agents.deletedAt));
-const owned = (userId: string, agentId: string) => and(eq(agents.id, agentId), ownedBy(userId));
+const ownedBy = (userId: string | Placeholder) => and(eq(agents.userId, userId), isNull(agents.deletedAt));
+const owned = (userId: string | Placeholder, agentId: string | Placeholder) =>
+  and(eq(agents.id, agentId), ownedBy(userId));
+const given = { userId: sql.placeholder("userId"), agentId: sql.placeholder("agentId") };
+
+const selectPage = prepareOnce((db) =>
+  db
+    .select(shown)
+    .from(agents)
+    .where(
+      and(
+        ownedBy(given.userId),
+        sql`(${agents.createdAt}, ${agents.id}) > (${sql.placeholder("createdAt")}, ${sql.placeholder("id")})`,
+      ),
+    )
+    .orderBy(asc(agents.createdAt), asc(agents.id))
+    .limit(sql.placeholder("limit"))
+    .prepare(),
+);
+const selectOne = prepareOnce((db) =>
+  db.select(shown).from(agents).where(owned(given.userId, given.agentId)).prepare(),
+);
+const selectSpec = prepareOnce((db) =>
+  db.select(specColumns).from(agents).where(owned(given.userId, given.agentId)).prepare(),
+);
 
 function present({ isRunning: running, ...row }: AgentRow): Agent {
   return { ...row, status: running ? "running" : "idle" };

@@ -34,7 +34,7 @@ export function createApp(deps: Deps, limits: Limits = createLimits()): Hono<App
     ...tokenRoutes,
     ...workspaceRoutes,
     ...agentRoutes,
-    ...runRoutes(deps),
+    ...runRoutes,
     ...triggerRoutes,
     ...fileRoutes,
     ...connectRoutes,

@@ -1,7 +1,7 @@
 /** Who is calling: bearer token, session cookie or socket ticket, held against the database on every call. */
 import { AppError } from "@berth/shared/errors";
 import { and, eq, isNull, lt, or, sql } from "drizzle-orm";
-import { isoTime } from "./database.ts";
+import { isoTime, prepareOnce } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { createTokenVerifier, signToken, unauthenticated, verifyTicket, type TokenClaims } from "./jwt.ts";
 import { isOwnOrigin } from "./origin.ts";
@@ -33,10 +33,9 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
   const issuer = deps.settings.BERTH_PUBLIC_URL;
   const verifyToken = createTokenVerifier(deps.keyring, issuer);
   const verifyForeign = provider && createProviderVerifier(provider);
-  const load = prepareCallerQuery(deps);
 
   const fromClaims = async ({ userId, tokenId, expiresAt }: TokenClaims): Promise<Caller> => {
-    const row = await load.get({ tokenId, userId });
+    const row = await selectCaller(deps.db).get({ tokenId, userId });
     if (!row || row.disabled || row.revokedAt !== null) throw unauthenticated();
     noteUse(deps, tokenId, row.lastUsedAt);
     return { user: toUser(row), token: { id: tokenId, kind: row.kind, expiresAt }, renewal: null };
@@ -79,8 +78,8 @@ const toUser = ({ id, name, role, hostId, createdAt }: UserRow): Caller["user"] 
 const isSafe = (request: Request) => request.method === "GET" || request.method === "HEAD";
 
 /** One query a call: the user, and whether the credential still stands. */
-function prepareCallerQuery({ db }: Deps) {
-  return db
+const selectCaller = prepareOnce((db) =>
+  db
     .select({
       ...userColumns,
       kind: tokens.kind,
@@ -90,8 +89,8 @@ function prepareCallerQuery({ db }: Deps) {
     .from(tokens)
     .innerJoin(users, eq(users.id, tokens.userId))
     .where(and(eq(tokens.id, sql.placeholder("tokenId")), eq(users.id, sql.placeholder("userId"))))
-    .prepare();
-}
+    .prepare(),
+);
 
 /** Notes the use at most once a minute; the call does not wait for it. */
 function noteUse({ db, now, log, background }: Deps, tokenId: string, lastUsedAt: string | null): void {

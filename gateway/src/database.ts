@@ -9,6 +9,18 @@ export type Database = BaseSQLiteDatabase<"sync" | "async", unknown, typeof sche
 /** Applies all statements or none, in order, and answers the rows that each returned. There are no interactive transactions: D1 has none. */
 export type Atomic = (statements: SQL[]) => Promise<Record<string, unknown>[][]>;
 
+/** A query of hot paths, built and prepared once for each database: building one costs ten times what running it does. */
+export function prepareOnce<Query extends object>(build: (db: Database) => Query): (db: Database) => Query {
+  const prepared = new WeakMap<Database, Query>();
+  return (db) => {
+    const known = prepared.get(db);
+    if (known) return known;
+    const query = build(db);
+    prepared.set(db, query);
+    return query;
+  };
+}
+
 /** Whether the database refused the statement because a unique value is taken already. */
 export function isUniqueViolation(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause)

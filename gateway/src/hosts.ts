@@ -1,7 +1,7 @@
 /** Hosts: which are live, and on which a user's workspace is placed. */
 import { AppError } from "@berth/shared/errors";
 import { and, eq, gt, isNull, sql, type SQL } from "drizzle-orm";
-import { isoTime, type Database } from "./database.ts";
+import { isoTime, prepareOnce, type Database } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { hosts, users } from "./schema.ts";
 
@@ -68,13 +68,17 @@ async function waitForHosts({ db, now, startedAt = 0 }: Placement, userId: strin
 
 /** The host that has the user's workspace, down or not. */
 export async function findHostOfUser(db: Database, userId: string): Promise<HostTarget | undefined> {
-  const [host] = await db
+  return selectHostOfUser(db).get({ userId });
+}
+
+const selectHostOfUser = prepareOnce((db) =>
+  db
     .select({ id: hosts.id, url: hosts.url })
     .from(users)
     .innerJoin(hosts, eq(hosts.id, users.hostId))
-    .where(eq(users.id, userId));
-  return host;
-}
+    .where(eq(users.id, sql.placeholder("userId")))
+    .prepare(),
+);
 
 /** Whether any host has reported lately, and whether the built-in demo model answers on the user's host (or on any live one). */
 export async function findLiveHosts(db: Database, now: number, hostId: string | null) {

@@ -33,6 +33,11 @@ export function afterCursor(
     : sql`(${createdAt}, ${rowId}) > (${at.createdAt}, ${at.id})`;
 }
 
+/** Where a page begins that is read oldest first by a prepared query: behind the cursor, or before all that there is. */
+export function startOf({ cursor }: PageQuery): { createdAt: string; id: string } {
+  return cursor === undefined ? { createdAt: "", id: "" } : decodeCursor(cursor);
+}
+
 /** Makes a page of rows that were read with a limit one higher than asked for. */
 export function toPage<R extends { id: string; createdAt: string }, T>(
   rows: R[],

@@ -4,7 +4,7 @@ import type { ReportedRun } from "@berth/shared/host-api";
 import { id, runStatus, type Run } from "@berth/shared/resources";
 import { and, desc, eq, inArray, sql, type SQL } from "drizzle-orm";
 import type { z } from "zod";
-import type { Database } from "./database.ts";
+import { prepareOnce, type Database } from "./database.ts";
 import { jsonRowsWithText } from "./json-rows.ts";
 import { afterCursor, pageQuery, toPage, type Page } from "./page.ts";
 import { agents, hosts, runs, users } from "./schema.ts";
@@ -47,13 +47,18 @@ export async function listRuns(db: Database, userId: string, query: z.infer<type
 
 /** The user's run. Throws `not_found`. */
 export async function getRun(db: Database, userId: string, runId: string): Promise<Run> {
-  const [row] = await db
-    .select(stored)
-    .from(runs)
-    .where(and(eq(runs.id, runId), eq(runs.userId, userId)));
+  const row = await selectRun(db).get({ runId, userId });
   if (!row) throw new AppError("not_found", "There is no such run.");
   return toRun(row);
 }
+
+const selectRun = prepareOnce((db) =>
+  db
+    .select(stored)
+    .from(runs)
+    .where(and(eq(runs.id, sql.placeholder("runId")), eq(runs.userId, sql.placeholder("userId"))))
+    .prepare(),
+);
 
 /** A run as it is stored; its columns, and the contract's object of them. */
 export const stored = { data: runs.data, prompt: runs.prompt };
@@ -70,9 +75,9 @@ export async function isOnHost(db: Database, run: Run): Promise<boolean> {
   return row?.hostId != null;
 }
 
-/** Prepares the one query before a run starts: the agent, the user's host, and the run of that id if there is one already. */
-export function prepareRunTarget(db: Database) {
-  return db
+/** The one query before a run starts: the agent, the user's host, and the run of that id if there is one already. */
+export const selectRunTarget = prepareOnce((db) =>
+  db
     .select({ agent: specColumns, host: { id: hosts.id, url: hosts.url }, run: stored })
     .from(agents)
     .innerJoin(users, eq(users.id, agents.userId))
@@ -85,8 +90,8 @@ export function prepareRunTarget(db: Database) {
         sql`${agents.deletedAt} is null`,
       ),
     )
-    .prepare();
-}
+    .prepare(),
+);
 
 /**
  * The statements that apply runs of a host to the copy, any number at once: one, for what hosts report. A run is taken when

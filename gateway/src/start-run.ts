@@ -8,7 +8,7 @@ import type { Caller } from "./authenticate.ts";
 import type { Deps } from "./deps.ts";
 import { callHostJson, hostUnavailable } from "./host-call.ts";
 import { placeUser, type HostTarget } from "./hosts.ts";
-import { toRun, upsertRuns, type prepareRunTarget } from "./runs.ts";
+import { selectRunTarget, toRun, upsertRuns } from "./runs.ts";
 
 export interface NewRun {
   agentId: string;
@@ -17,15 +17,10 @@ export interface NewRun {
 }
 
 /** Starts a run, or finds the one that the same key started. Throws `not_found`, `conflict`, and what the host refuses with. */
-export async function startRun(
-  deps: Deps,
-  loadTarget: ReturnType<typeof prepareRunTarget>,
-  caller: Caller,
-  { agentId, prompt, idempotencyKey }: NewRun,
-): Promise<Run> {
+export async function startRun(deps: Deps, caller: Caller, { agentId, prompt, idempotencyKey }: NewRun): Promise<Run> {
   const userId = caller.user.id;
   const runId = idempotencyKey === null ? newId("run") : await runIdOf(userId, agentId, idempotencyKey);
-  const target = await loadTarget.get({ runId, agentId, userId });
+  const target = await selectRunTarget(deps.db).get({ runId, agentId, userId });
   if (!target) throw new AppError("not_found", "There is no such agent.");
   if (target.run) return samePrompt(toRun(target.run), prompt);
   const host = target.host ?? (await placeUser(deps, userId));

@@ -12,8 +12,8 @@ import { pageSchema } from "../page.ts";
 import { passThrough } from "../pass-through.ts";
 import { endedEvents, streamPending } from "../pending-events.ts";
 import { cancelPending } from "../pending.ts";
-import { route, type Route } from "../route.ts";
-import { getRun, isOnHost, listRuns, prepareRunTarget, runsQuery } from "../runs.ts";
+import { route } from "../route.ts";
+import { getRun, isOnHost, listRuns, runsQuery } from "../runs.ts";
 import { applyRunAnswer, startRun } from "../start-run.ts";
 
 const params = z.object({ id });
@@ -21,35 +21,28 @@ const params = z.object({ id });
 const silenceMs = 30_000;
 const offset = z.coerce.number().int().nonnegative();
 
-export function runRoutes({ db }: Deps): Route[] {
-  const loadTarget = prepareRunTarget(db);
-  return [
-    route({
-      method: "POST",
-      path: "/v1/agents/{id}/runs",
-      summary:
-        "Send a message: starts a run, and the workspace if need be; the header Idempotency-Key makes a retry return the first run",
-      auth: "user",
-      params,
-      body: createRunBody,
-      status: 202,
-      answer: runSchema,
-      limit: "runs",
-      errors: ["not_found", "conflict", "agent_busy", "run_limit", "host_unavailable", "no_host"],
-      run: async ({ deps, c, caller, params, body }) => {
-        const key = c.req.header("idempotency-key") ?? null;
-        if (key !== null)
-          parseOr400(z.object({ "Idempotency-Key": idempotencyKey }), { "Idempotency-Key": key }, "header");
-        if (new TextEncoder().encode(body.prompt).length > promptMaxBytes)
-          throw new AppError("payload_too_large", "The prompt is over 1 MiB of UTF-8.");
-        return startRun(deps, loadTarget, caller, { agentId: params.id, prompt: body.prompt, idempotencyKey: key });
-      },
-    }),
-    ...readRoutes,
-  ];
-}
-
-const readRoutes = [
+export const runRoutes = [
+  route({
+    method: "POST",
+    path: "/v1/agents/{id}/runs",
+    summary:
+      "Send a message: starts a run, and the workspace if need be; the header Idempotency-Key makes a retry return the first run",
+    auth: "user",
+    params,
+    body: createRunBody,
+    status: 202,
+    answer: runSchema,
+    limit: "runs",
+    errors: ["not_found", "conflict", "agent_busy", "run_limit", "host_unavailable", "no_host"],
+    run: async ({ deps, c, caller, params, body }) => {
+      const key = c.req.header("idempotency-key") ?? null;
+      if (key !== null)
+        parseOr400(z.object({ "Idempotency-Key": idempotencyKey }), { "Idempotency-Key": key }, "header");
+      if (new TextEncoder().encode(body.prompt).length > promptMaxBytes)
+        throw new AppError("payload_too_large", "The prompt is over 1 MiB of UTF-8.");
+      return startRun(deps, caller, { agentId: params.id, prompt: body.prompt, idempotencyKey: key });
+    },
+  }),
   route({
     method: "GET",
     path: "/v1/runs",
@@ -110,7 +103,7 @@ const readRoutes = [
         await authenticator.fromRequest(c.req.raw, source.address);
         return getRun(deps.db, caller.user.id, params.id);
       };
-      const run = await load();
+      const run = await getRun(deps.db, caller.user.id, params.id);
       if (await isOnHost(deps.db, run)) return readThrough(deps, c, caller, path);
       if (isEnded(run.status)) return new Response(endedEvents(run), { headers: eventHeaders });
       const openHost = async () => {
