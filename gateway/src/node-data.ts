@@ -33,6 +33,8 @@ export interface Data {
   close(): void;
 }
 
+const keptStatements = 200;
+
 /** Makes the directory (0700) where it is missing. Throws a SettingsError where it cannot be had. */
 export function makeDataDir(settings: Settings): string {
   const dir = settings.BERTH_DATA_DIR;
@@ -63,17 +65,23 @@ export function openDatabase(path: string): Omit<Data, "keyring"> {
   file.pragma("foreign_keys = ON");
   const db = drizzle(file, { schema });
   applyMigrations(path, () => migrate(db, { migrationsFolder: migrationsDir() }));
-  const atomic: Atomic = async (statements) =>
-    file.transaction(() => statements.map((one) => runStatement(file, one))).immediate();
+  const run = createRunner(file);
+  const atomic: Atomic = async (statements) => file.transaction(() => statements.map(run)).immediate();
   return { db, atomic, close: () => file.close() };
 }
 
-function runStatement(file: Sqlite.Database, statement: SQL): Record<string, unknown>[] {
-  const { sql, params } = new SQLiteSyncDialect().sqlToQuery(statement);
-  const prepared = file.prepare<unknown[], Record<string, unknown>>(sql);
-  if (prepared.reader) return prepared.all(...params);
-  prepared.run(...params);
-  return [];
+/** Runs statements, and keeps them prepared by their text: there are some dozens. */
+function createRunner(file: Sqlite.Database): (statement: SQL) => Record<string, unknown>[] {
+  const dialect = new SQLiteSyncDialect();
+  const known = new Map<string, Sqlite.Statement<unknown[], Record<string, unknown>>>();
+  return (statement) => {
+    const { sql, params } = dialect.sqlToQuery(statement);
+    const prepared = known.get(sql) ?? file.prepare<unknown[], Record<string, unknown>>(sql);
+    if (known.size < keptStatements) known.set(sql, prepared);
+    if (prepared.reader) return prepared.all(...params);
+    prepared.run(...params);
+    return [];
+  };
 }
 
 /** One process at a time: two that start together would apply the same migration twice. */
