@@ -9,19 +9,35 @@ import { upsertRuns } from "./runs.ts";
 const revocationMs = 2 * 3_600_000;
 
 /**
- * Applies a report. It may come twice, late or out of order: runs and agents go by their own revision, workspaces by
- * the report's number, and absence is never taken for deletion. Users without a placement are taken to be where a
- * workspace of theirs is, so that a restored database finds them again.
+ * Applies a report, and answers what is held then and what the host must know: all in one batch. It may come twice, late
+ * or out of order: runs and agents go by their own revision, workspaces by the report's number, and absence is never taken
+ * for deletion. Users without a placement are taken to be where a workspace of theirs is, so that a restored database
+ * finds them again.
  */
-export async function applyReport({ atomic, now }: Deps, hostId: string, report: ReportBody): Promise<void> {
-  await atomic([
+export async function applyReport({ atomic, now }: Deps, hostId: string, report: ReportBody): Promise<ReportAnswer> {
+  const time = isoTime(now());
+  const changes = [
     adoptUsers(hostId, report),
     upsertWorkspaces(hostId, report),
     ...upsertRuns(hostId, report.epoch, report.runs),
-    updateAgents(hostId, report, isoTime(now())),
-    updateHost(hostId, report, isoTime(now())),
-    endForgottenRuns(hostId, report, isoTime(now())),
-  ]);
+    updateAgents(hostId, report, time),
+    updateHost(hostId, report, time),
+    endForgottenRuns(hostId, report, time),
+  ];
+  const results = await atomic([...changes, ...selectNews(hostId, now())]);
+  const [held, ...news] = results.slice(changes.length);
+  const [revokedTokens, disabledUsers, stoppedUsers, deletedAgents] = news.map((rows) =>
+    rows.map(({ id }) => id as string),
+  );
+  return {
+    protocol: protocolVersion,
+    time,
+    ack: held![0] as ReportAnswer["ack"],
+    revokedTokens: revokedTokens!,
+    disabledUsers: disabledUsers!,
+    stoppedUsers: stoppedUsers!,
+    deletedAgents: deletedAgents!,
+  };
 }
 
 /** Notes why a host's reports are refused; what was copied from it stays. */
@@ -36,33 +52,19 @@ export async function noteRefusal(
     where id = ${hostId} and (refusal is not ${refusal} or protocol is not ${protocol}) returning id`);
 }
 
-/** What is held now, and what the host must know: revocations of its users and agents it should drop. */
-export async function answerReport({ db, now }: Deps, hostId: string): Promise<ReportAnswer> {
-  const time = isoTime(now());
-  const revokedAfter = isoTime(now() - revocationMs);
-  const [held] = await db.all<{ epoch: string; rev: number }>(sql`select epoch, rev from hosts where id = ${hostId}`);
-  const [revokedTokens, disabledUsers, stoppedUsers, deletedAgents] = [
-    await ids(
-      db,
-      sql`
-      select t.id from tokens t join users u on u.id = t.user_id
-      where t.revoked_at > ${revokedAfter} and t.expires_at > ${time} and u.host_id = ${hostId}`,
-    ),
-    await ids(db, sql`select id from users where host_id = ${hostId} and disabled`),
-    await ids(db, sql`select id from users where host_id = ${hostId} and disabled and cancel_runs`),
-    await ids(
-      db,
-      sql`
-      select a.id from agents a join users u on u.id = a.user_id
+/** What is held now; the revoked tokens, disabled and stopped users of the host; and the agents that it should drop. */
+function selectNews(hostId: string, now: number): SQL[] {
+  const revokedAfter = isoTime(now - revocationMs);
+  return [
+    sql`select epoch, rev from hosts where id = ${hostId}`,
+    sql`select t.id from tokens t join users u on u.id = t.user_id
+      where t.revoked_at > ${revokedAfter} and t.expires_at > ${isoTime(now)} and u.host_id = ${hostId}`,
+    sql`select id from users where host_id = ${hostId} and disabled`,
+    sql`select id from users where host_id = ${hostId} and disabled and cancel_runs`,
+    sql`select a.id from agents a join users u on u.id = a.user_id
       where a.deleted_at is not null and a.dropped_at is null and u.host_id = ${hostId}
       order by a.deleted_at limit 200`,
-    ),
   ];
-  return { protocol: protocolVersion, time, ack: held!, revokedTokens, disabledUsers, stoppedUsers, deletedAgents };
-}
-
-async function ids(db: Database, query: SQL): Promise<string[]> {
-  return (await db.all<{ id: string }>(query)).map((row) => row.id);
 }
 
 function adoptUsers(hostId: string, report: ReportBody): SQL {

@@ -18,7 +18,7 @@ import type { AppEnv, Deps } from "../deps.ts";
 import { joinHost, refusalOf } from "../join-host.ts";
 import { claimedHostId, unauthenticated, verifyHostJwt } from "../jwt.ts";
 import { startPending, wakePending } from "../pending.ts";
-import { answerReport, applyReport, noteRefusal } from "../reports.ts";
+import { applyReport, noteRefusal } from "../reports.ts";
 import { route } from "../route.ts";
 import { readJson } from "../body.ts";
 import { hosts } from "../schema.ts";
@@ -73,9 +73,9 @@ export const hostRoutes = [
         throw new AppError("invalid_request", refusal);
       }
       const report = parseOr400(reportBody, body, "body");
-      await applyReport(deps, host.id, report);
+      const answer = await applyReport(deps, host.id, report);
       wakeWaiting(deps, c, report);
-      return answerReport(deps, host.id);
+      return answer;
     },
   }),
 ];
