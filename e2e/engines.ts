@@ -107,6 +107,9 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
   ip("-n", namespace, "link", "set", "lo", "up");
   ip("-n", namespace, "addr", "add", `${subnet}.${10 + at}/24`, "dev", "eth0");
   ip("-n", namespace, "link", "set", "eth0", "up");
+  // Flags alone say how it is: one that the machine's configuration names too would be refused.
+  const configFile = join(own, "daemon.json");
+  writeFileSync(configFile, "{}");
   const socketPath = join(own, "docker.sock");
   const docker = new Docker({ socketPath });
   // nsenter, for `ip netns exec` mounts /sys anew and hides the cgroups.
@@ -128,6 +131,8 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
     async startEngine(liveRestore = true) {
       const log = openSync(join(own, "dockerd.log"), "a");
       const flags = [
+        "--config-file",
+        configFile,
         "--data-root",
         join(own, "data"),
         "--exec-root",

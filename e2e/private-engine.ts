@@ -23,6 +23,9 @@ export interface PrivateEngine {
 export async function startPrivateEngine(image: string, ...flags: string[]): Promise<PrivateEngine> {
   const dir = mkdtempSync(join(tmpdir(), "berth-engine-"));
   writeFileSync(join(dir, "owner"), String(process.pid));
+  // Flags alone say how it is: one that the machine's configuration names too would be refused.
+  const configFile = join(dir, "daemon.json");
+  writeFileSync(configFile, "{}");
   const socketPath = join(dir, "docker.sock");
   const docker = new Docker({ socketPath });
   let daemon: ChildProcess | null = null;
@@ -34,6 +37,8 @@ export async function startPrivateEngine(image: string, ...flags: string[]): Pro
       [
         "--net",
         "dockerd",
+        "--config-file",
+        configFile,
         "--data-root",
         join(dir, "data"),
         "--exec-root",
