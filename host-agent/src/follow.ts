@@ -10,7 +10,7 @@ import { runDirectory, type Volumes } from "./volume.ts";
 export type Told = { kind: "run"; run: RunRow } | { kind: "lines"; lines: OutputLine[] } | { kind: "idle" };
 export interface FollowDeps {
   store: Store;
-  volumes: Volumes;
+  volumes: Pick<Volumes, "exists" | "ensure">;
   bus: Bus;
   /** `BERTH_LOG_BYTES`. */
   logBytes: number;
@@ -44,12 +44,17 @@ export async function* follow(
         { path, runtime, sealedBytes: () => (run.endedAt ? run.logBytes : null), limitBytes: logBytes },
         at,
       );
-      let batch = await batches.next();
-      for (; !batch.done; batch = await batches.next()) {
-        if (signal.aborted) return;
-        yield { kind: "lines", lines: batch.value };
+      try {
+        let batch = await batches.next();
+        for (; !batch.done; batch = await batches.next()) {
+          if (signal.aborted) return;
+          yield { kind: "lines", lines: batch.value };
+        }
+        at = batch.value;
+      } finally {
+        // A reader that leaves in the midst keeps no file open.
+        await batches.return(at);
       }
-      at = batch.value;
       if (run.endedAt) {
         await delivered(run.rev);
         yield { kind: "run", run };

@@ -17,7 +17,7 @@ import { reported, reportedAgent, type RunRow } from "./store-rows.ts";
 import type { Streams } from "./streams.ts";
 import { logSizes, runDirectory } from "./volume.ts";
 
-export interface ServerDeps extends AgentDeps, FollowDeps {
+export interface ServerDeps extends AgentDeps, Omit<FollowDeps, "volumes"> {
   verify: VerifyGateway;
   streams: Streams;
   files: Files;
