@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
+import { bundle } from "../scripts/bundle.ts";
 import { type Client, textOf } from "./client.ts";
 import { type Fleet, type FleetHost, startFleet } from "./fleet.ts";
 import { startBerth, until } from "./harness.ts";
@@ -35,6 +36,16 @@ const hostOfAlice = async () => {
 };
 const numbers = (count: number) => Array.from({ length: count }, (_, at) => String(at + 1));
 const other = join(import.meta.dirname, "other-host.ts");
+/** The host agent as it would be with the next protocol: a file beside the real one. */
+async function makeNextProtocol(): Promise<string> {
+  const { host: file } = await bundle("host");
+  const text = readFileSync(file, "utf8");
+  const next = text.replace(/\bprotocolVersion = 1\b/, "protocolVersion = 2");
+  expect(next).not.toBe(text);
+  const path = file.replace(/\.mjs$/, ".next.mjs");
+  writeFileSync(path, next);
+  return path;
+}
 
 describe("hosts", () => {
   test("serve a first message each, on the one with the fewest users", async () => {
@@ -61,6 +72,34 @@ describe("hosts", () => {
       expect(lines.map(textOf)).toEqual(numbers(500));
       expect(ended).toMatchObject({ reason: "nonzero_exit", exitCode: 3 });
       await until(async () => (await itemOf(host))?.version === "9.9.9", "the admin sees the version");
+    },
+  );
+
+  test(
+    "of another protocol are down, and refuse calls and sockets, with who must be upgraded; a run live loses nothing",
+    { timeout: 90_000 },
+    async () => {
+      const host = await hostOfAlice();
+      const run = await alice.send(agent.id, "for i in $(seq 1 1000); do echo $i; sleep 0.01; done; exit 3");
+      const finished = alice.finish(run.id);
+      await until(async () => (await alice.run(run.id)).status === "running", "it runs");
+      const sentence = expect.stringContaining("protocol 2 and the gateway 1: upgrade the gateway");
+      await host.agent.kill("SIGTERM");
+      const next = await makeNextProtocol();
+      await host.agent.start({}, next);
+      await until(async () => (await itemOf(host))?.status === "down", "the admin sees it down");
+      expect((await itemOf(host))?.reason).toEqual(sentence);
+      const refused = await alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: "echo no" });
+      expect(refused).toMatchObject({ status: 503, body: { code: "host_unavailable", detail: sentence } });
+      await expect(alice.connect()).rejects.toThrow("503");
+      expect((await alice.run(run.id)).status).toBe("running");
+      await host.agent.kill("SIGTERM");
+      rmSync(next);
+      await host.agent.start();
+      const { lines, run: ended } = await finished;
+      expect(lines.map(textOf)).toEqual(numbers(1000));
+      expect(ended).toMatchObject({ reason: "nonzero_exit", exitCode: 3 });
+      expect((await itemOf(host))?.status).toBe("live");
     },
   );
 

@@ -1,6 +1,6 @@
 /** How a host joins: the token an admin makes, the key it registers, and what of a host is refused. */
 import { AppError } from "@berth/shared/errors";
-import { protocolVersion, type JoinBody } from "@berth/shared/host-api";
+import { protocolVersion, tellMismatch, type JoinBody } from "@berth/shared/host-api";
 import { newId, randomText, sha256Hex } from "@berth/shared/ids";
 import { time } from "@berth/shared/resources";
 import { isLoopback, type Settings } from "@berth/shared/settings";
@@ -58,10 +58,8 @@ export async function joinHost(db: Database, settings: Settings, now: number, bo
 
 /** Why a host that says this of itself cannot be used, in one sentence; null where it can. */
 export function refusalOf(settings: Settings, { protocol, url }: { protocol: number; url?: string }): string | null {
-  if (protocol !== protocolVersion) {
-    const [older, newer] = protocol < protocolVersion ? ["host agent", "gateway"] : ["gateway", "host agent"];
-    return `The host speaks protocol ${protocol} and the gateway ${protocolVersion}: upgrade the ${older} to the ${newer}'s version.`;
-  }
+  const mismatch = tellMismatch(protocol, protocolVersion);
+  if (mismatch !== null) return mismatch;
   if (url === undefined || settings.BERTH_ALLOW_HTTP_HOSTS || !isOpenWire(url)) return null;
   return "The host is called by plain http beyond this machine: give it a certificate (BERTH_HOST_TLS_CERT) and an https BERTH_HOST_URL, or set BERTH_ALLOW_HTTP_HOSTS=1 at the gateway.";
 }

@@ -4,7 +4,7 @@
  */
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from "jose";
 import { AppError } from "@berth/shared/errors";
-import { type HostClaims, hostClaims } from "@berth/shared/host-api";
+import { type HostClaims, hostClaims, protocolVersion, tellMismatch } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import type { HostContext } from "./host.ts";
 import type { Identity } from "./identity.ts";
@@ -62,6 +62,12 @@ export function createGatewayVerifier(
       throw unauthenticated(error);
     }
   };
+}
+
+/** Throws `host_unavailable` for a call of a gateway that speaks another protocol than this host; `spoken` is its header. */
+export function checkProtocol(spoken: string | string[] | undefined): void {
+  const mismatch = tellMismatch(protocolVersion, Number(spoken ?? 0));
+  if (mismatch !== null) throw new AppError("host_unavailable", mismatch, { retryAfter: 60 });
 }
 
 const unauthenticated = (cause?: unknown) =>

@@ -3,14 +3,14 @@ import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { Hono } from "hono";
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
-import { type HostClaims, protocolHeader, protocolVersion, setEnvBody, startRunBody } from "@berth/shared/host-api";
+import { type HostClaims, protocolHeader, setEnvBody, startRunBody } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { id } from "@berth/shared/resources";
 import { type AgentDeps, deleteAgent, setEnv } from "./agents.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import type { Files } from "./files.ts";
 import { follow, type FollowDeps } from "./follow.ts";
-import type { VerifyGateway } from "./gateway-keys.ts";
+import { checkProtocol, type VerifyGateway } from "./gateway-keys.ts";
 import { readTail } from "./runlog.ts";
 import { toBody, toEventStream } from "./sse.ts";
 import { reported, reportedAgent, type RunRow } from "./store-rows.ts";
@@ -47,13 +47,7 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.use("/v1/*", async (c, next) => {
     c.set("claims", await deps.verify(c.req.header("authorization")));
-    const protocol = c.req.header(protocolHeader);
-    if (protocol !== String(protocolVersion))
-      throw new AppError(
-        "host_unavailable",
-        `The gateway speaks protocol ${protocol ?? "0"} and this host ${protocolVersion}: upgrade the older one.`,
-        { retryAfter: 60 },
-      );
+    checkProtocol(c.req.header(protocolHeader));
     await next();
   });
   addWorkspaceRoutes(app, deps);

@@ -2,9 +2,9 @@
 import type { Server } from "node:http";
 import { type WebSocket, WebSocketServer } from "ws";
 import { toProblem } from "@berth/shared/errors";
-import type { HostClaims } from "@berth/shared/host-api";
+import { type HostClaims, protocolHeader } from "@berth/shared/host-api";
 import { type Log, messageOf } from "@berth/shared/log";
-import type { VerifyGateway } from "./gateway-keys.ts";
+import { checkProtocol, type VerifyGateway } from "./gateway-keys.ts";
 
 type Upgrade = Parameters<WebSocketServer["handleUpgrade"]>;
 /** A kind of socket: its path, the longest message it takes in bytes, and who serves it. */
@@ -36,7 +36,12 @@ export function acceptSockets(server: Server, verify: VerifyGateway, kinds: Sock
         });
       });
     };
-    verify(request.headers.authorization).then(accept, (error: unknown) => refuse(socket, error));
+    verify(request.headers.authorization)
+      .then((claims) => {
+        checkProtocol(request.headers[protocolHeader]);
+        accept(claims);
+      })
+      .catch((error: unknown) => refuse(socket, error));
   });
 }
 

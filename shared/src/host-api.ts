@@ -9,6 +9,13 @@ import { id, runSchema, runtimeName, time, triggerSchema, workspaceSchema } from
 export const protocolVersion = 1;
 export const protocolHeader = "berth-protocol";
 
+/** Who must be upgraded where host and gateway speak different protocols, in one sentence; null where they do not. */
+export function tellMismatch(host: number, gateway: number): string | null {
+  if (host === gateway) return null;
+  const [older, newer] = host < gateway ? ["host agent", "gateway"] : ["gateway", "host agent"];
+  return `The host speaks protocol ${host} and the gateway ${gateway}: upgrade the ${older} to the ${newer}'s version.`;
+}
+
 /** Audience of the JWT that a host signs for the gateway. */
 export const gatewayAudience = "berth:gateway";
 
