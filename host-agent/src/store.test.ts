@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -62,5 +62,17 @@ test("what does not fit one report comes with the next, and nothing is left out"
     held = report.rev;
   }
   expect(seen).toEqual(ids);
+  store.close();
+});
+
+test("environments and prompts are shown to no other user of the machine", () => {
+  const store = open();
+  store.learnAgent("usr_u", spec, null);
+  const modes = readdirSync(dir).map((name) => [name, statSync(join(dir, name)).mode & 0o077]);
+  expect(modes).toEqual([
+    ["host.db", 0],
+    ["host.db-shm", 0],
+    ["host.db-wal", 0],
+  ]);
   store.close();
 });

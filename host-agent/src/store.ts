@@ -2,6 +2,7 @@
  * The host's database: the agents it knows (uid, environment, session), the runs it accepted and their revisions.
  * Truth for both; knows nothing of containers or of HTTP. Every change of a row the gateway copies takes a new revision.
  */
+import { chmodSync } from "node:fs";
 import Database from "better-sqlite3";
 import type { AgentSpec, ReportedAgent, ReportedRun } from "@berth/shared/host-api";
 import type { Usage } from "@berth/shared/resources";
@@ -64,6 +65,8 @@ export class Store {
 
   constructor(file: string, now: () => number) {
     this.#db = new Database(file);
+    // Values of environments are in it; the files beside it take its mode.
+    chmodSync(file, 0o600);
     this.#now = now;
     this.#db.pragma("journal_mode = WAL");
     this.#db.pragma("synchronous = FULL");
