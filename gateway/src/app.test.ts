@@ -109,6 +109,8 @@ describe("the contract", () => {
     expect(start.security).toEqual([{ bearer: [] }, { session: [] }]);
     expect(document.components.schemas.Agent.required).toContain("envKeys");
     expect(document.paths["/internal/hosts/report"]).toBeUndefined();
+    const { name } = document.paths["/v1/agents"].post.requestBody.content["application/json"].schema.properties;
+    expect(name).toEqual({ type: "string", minLength: 1, maxLength: 64 });
   });
 
   test("can be read as a page that loads nothing from elsewhere", async () => {

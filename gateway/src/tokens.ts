@@ -24,7 +24,7 @@ export const createdTokenSchema = tokenSchema.extend({ token: z.string() });
 
 const day = 24 * 3600;
 export const createTokenBody = z.strictObject({
-  name: plainText.pipe(z.string().trim().min(1).max(64)),
+  name: plainText.trim().min(1).max(64),
   expiresInSeconds: z
     .int()
     .min(1)

@@ -15,7 +15,7 @@ export const userSchema = z.object({ id, name: z.string(), role: userRole, disab
 export type User = z.infer<typeof userSchema>;
 type Role = User["role"];
 
-export const userName = plainText.pipe(z.string().trim().min(1).max(64));
+export const userName = plainText.trim().min(1).max(64);
 export const createUserBody = z.strictObject({ name: userName, role: userRole.default("user") });
 export const updateUserBody = z
   .strictObject({

@@ -32,8 +32,8 @@ export type Workspace = z.infer<typeof workspaceSchema>;
 export const runtimeName = z.enum(["claude", "shell"]);
 export type RuntimeName = z.infer<typeof runtimeName>;
 
-export const agentName = plainText.pipe(z.string().trim().min(1).max(64));
-export const instructions = plainText.pipe(z.string().max(65_536));
+export const agentName = plainText.trim().min(1).max(64);
+export const instructions = plainText.max(65_536);
 export const modelName = z.string().regex(/^[A-Za-z0-9._:@/[\]-]{1,100}$/, "must be the name of a model");
 
 export const agentSchema = z.object({
@@ -70,7 +70,7 @@ export const envKey = z
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be a name of letters, digits and _")
   .refine((key) => !reservedEnv.test(key), "is a name that Berth sets itself");
 export const envBody = z
-  .record(envKey, plainText.pipe(z.string().max(32_768)))
+  .record(envKey, plainText.max(32_768))
   .refine((env) => Object.keys(env).length <= 100, "must have at most 100 variables")
   .refine((env) => JSON.stringify(env).length <= 131_072, "must be at most 128 KiB in all");
 export type AgentEnv = z.infer<typeof envBody>;
@@ -128,7 +128,7 @@ export const runSchema = z.object({
 export type Run = z.infer<typeof runSchema>;
 
 export const promptMaxBytes = 1_048_576;
-export const createRunBody = z.strictObject({ prompt: plainText.pipe(z.string().min(1)) });
+export const createRunBody = z.strictObject({ prompt: plainText.min(1) });
 export const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, "must be 1 to 255 visible ASCII characters");
 
 /** Whether a run in this status is over. */
