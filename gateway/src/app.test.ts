@@ -71,7 +71,25 @@ describe("bodies", () => {
     ["a content type that only begins so", '{"name":"x"}', { "content-type": "application/jsonp" }],
   ])("%s is refused", async (_what, body, headers) => {
     const answer = await post(body, headers);
-    expect(answer.json()).toMatchObject({ status: 400, code: "invalid_request" });
+    const message = expect.stringMatching(/^The body [^\n]+\.$/);
+    expect(answer.json()).toMatchObject({ status: 400, code: "invalid_request", errors: [{ path: "", message }] });
+  });
+
+  test.each([
+    [{ name: "x", nmae: 1, "<b>": 2 }, ["nmae", "?"], "is not a known field"],
+    [{ name: "x", instructions: 1 }, ["instructions"], "Invalid input: expected string, received number"],
+  ])("%j is refused by the names of its fields, and no value is told", async (body, paths, message) => {
+    const { errors, detail } = (await post(body)).json();
+    expect(errors).toEqual(paths.map((path) => ({ path, message })));
+    expect(detail).toBe(`The body does not fit: ${paths[0]}: ${message}.`);
+  });
+
+  test.each([
+    ["1A", "must be a name of letters, digits and _"],
+    ["HOME", "is a name that Berth sets itself"],
+  ])("a variable cannot be named %s, and the reason is told", async (path, message) => {
+    const answer = await gateway.call("PUT", "/v1/agents/agt_x/env", { token, body: { [path]: "v" } });
+    expect(answer.json()).toMatchObject({ code: "invalid_request", errors: [{ path, message }] });
   });
 
   test("bytes that are no UTF-8 are refused, never replaced", async () => {

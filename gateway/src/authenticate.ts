@@ -59,7 +59,7 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
     },
     async fromRequest(request, address) {
       const header = request.headers.get("authorization");
-      if (header !== null) return fromToken(/^Bearer ([\w.-]+)$/i.exec(header)?.[1] ?? "", address);
+      if (header !== null) return fromToken(/^Bearer +([\w.-]+)$/i.exec(header)?.[1] ?? "", address);
       const caller = await fromToken(readSessionCookie(request) ?? "", address);
       if (!isSafe(request) && !isOwnOrigin(deps.settings, request))
         throw new AppError("forbidden", "A call with the session cookie must come from the dashboard's own origin.");

@@ -81,6 +81,7 @@ export function toProblem(
       ? error
       : new AppError("internal", "Something went wrong here; the log has it under this request id.");
   const { retryAfter, ...fields } = known.fields;
+  if (known.code === "invalid_request") fields.errors ??= [{ path: "", message: known.message }];
   const status = statusOf[known.code];
   const headers: Record<string, string> = { "content-type": "application/problem+json" };
   if (retryAfter !== undefined) headers["retry-after"] = String(retryAfter);
@@ -104,18 +105,21 @@ export function toProblem(
 export function parseOr400<T extends z.ZodType>(schema: T, value: unknown, what: string): z.infer<T> {
   const parsed = schema.safeParse(value, { reportInput: false });
   if (parsed.success) return parsed.data;
-  const errors = parsed.error.issues
-    .slice(0, 20)
-    .flatMap((issue) =>
-      issue.code === "unrecognized_keys"
-        ? [{ path: issue.path.join("."), message: "has a field that is not known" }]
-        : [{ path: issue.path.join("."), message: issue.message }],
-    );
-  throw new AppError(
-    "invalid_request",
-    `The ${what} does not fit: ${errors[0]?.path || "it"}: ${errors[0]?.message}.`,
-    {
-      errors,
-    },
-  );
+  const errors = parsed.error.issues.flatMap(explain).slice(0, 20);
+  const [{ path, message } = { path: "", message: "is wrong" }] = errors;
+  throw new AppError("invalid_request", `The ${what} does not fit: ${path ? `${path}: ` : ""}${message}.`, { errors });
+}
+
+/** What a person can act on, where the schema's own words say too little. */
+function explain(issue: z.core.$ZodIssue): { path: string; message: string }[] {
+  const { path, code } = issue;
+  if (code === "unrecognized_keys")
+    return issue.keys.map((key) => ({ path: [...path, key].map(nameOf).join("."), message: "is not a known field" }));
+  const message = code === "invalid_key" ? issue.issues[0]?.message : undefined;
+  return [{ path: path.map(nameOf).join("."), message: message ?? issue.message }];
+}
+
+/** A field's name; one that no field could have is input, and not echoed. */
+function nameOf(key: PropertyKey): string {
+  return /^[\w-]{1,64}$/.test(String(key)) ? String(key) : "?";
 }

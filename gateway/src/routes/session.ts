@@ -15,10 +15,10 @@ import { revokeToken } from "../tokens.ts";
 import { findUser, userRole } from "../users.ts";
 import { dismissNotice, findNotice, findWorkspace } from "../workspaces.ts";
 
-const sessionBody = z.union([
-  z.strictObject({ code: z.string().min(1).max(200) }),
-  z.strictObject({ token: z.string().min(1).max(8192) }),
-]);
+const sessionBody = z.union(
+  [z.strictObject({ code: z.string().min(1).max(200) }), z.strictObject({ token: z.string().min(1).max(8192) })],
+  "must have a code or a token, as text, and nothing else",
+);
 
 const meSchema = z.object({
   user: z.object({ id, name: z.string(), role: userRole, createdAt: time }),
