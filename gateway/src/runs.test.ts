@@ -150,7 +150,7 @@ describe("starting a run", () => {
 });
 
 describe("reading runs", () => {
-  test("the list has the newest first, in pages, by agent and by status", async () => {
+  test("the list has the newest first, in pages, by agent, by status and by what started them", async () => {
     const user = await userWithAgent();
     const reported = Array.from({ length: 7 }, (_, at) =>
       makeRun({
@@ -159,6 +159,7 @@ describe("reading runs", () => {
         agentId: at % 2 ? "agt_other" : user.agentId,
         rev: ++host.rev,
         status: at < 3 ? "completed" : "running",
+        ...(at === 1 && { trigger: { kind: "webhook", triggerId: "trg_one" } }),
         createdAt: `2026-01-0${Math.min(at, 5) + 1}T00:00:00.000Z`,
       }),
     );
@@ -175,6 +176,10 @@ describe("reading runs", () => {
     const completed = (await user.get("/v1/runs?status=completed")).json().items;
     expect(completed.map((run: { id: string }) => run.id)).toEqual([2, 1, 0].map((at) => reported[at]!.id));
     expect((await user.get("/v1/runs?agentId=agt_other")).json().items).toHaveLength(3);
+    const hooked = (await user.get("/v1/runs?triggerKind=webhook")).json().items;
+    expect(hooked).toMatchObject([{ id: reported[1]!.id }]);
+    expect((await user.get("/v1/runs?triggerId=trg_one")).json().items).toEqual(hooked);
+    expect((await user.get("/v1/runs?triggerKind=api")).json().items).toHaveLength(7);
   });
 
   test("a page of very long runs ends early and loses none", async () => {
@@ -188,13 +193,19 @@ describe("reading runs", () => {
     expect(second.items).toHaveLength(3);
   });
 
-  test.each(["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=e30", "status=done", "agentId=a%20b"])(
-    "?%s is refused",
-    async (query) => {
-      const user = await userWithAgent();
-      expect((await user.get(`/v1/runs?${query}`)).json().code).toBe("invalid_request");
-    },
-  );
+  test.each([
+    "limit=0",
+    "limit=201",
+    "limit=x",
+    "cursor=x",
+    "cursor=e30",
+    "status=done",
+    "triggerKind=x",
+    "agentId=a%20b",
+  ])("?%s is refused", async (query) => {
+    const user = await userWithAgent();
+    expect((await user.get(`/v1/runs?${query}`)).json().code).toBe("invalid_request");
+  });
 
   test.each(["/v1/runs/ID", "/v1/runs/ID/events", "/v1/runs/ID/stderr"])(
     "GET %s answers another user as if it were absent",

@@ -1,7 +1,7 @@
 /** Runs as the gateway knows them: a copy of what hosts report, applied by revision, whoever brings it. */
 import { AppError } from "@berth/shared/errors";
 import type { ReportedRun } from "@berth/shared/host-api";
-import { id, runStatus, type Run } from "@berth/shared/resources";
+import { id, runStatus, triggerSchema, type Run } from "@berth/shared/resources";
 import { and, desc, eq, inArray, sql, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import { prepareOnce, type Database } from "./database.ts";
@@ -17,6 +17,7 @@ export const runsQuery = pageQuery.extend({
   agentId: id.optional(),
   status: runStatus.optional(),
   triggerId: id.optional(),
+  triggerKind: triggerSchema.shape.kind.optional(),
 });
 
 /** The user's runs, newest first. A page ends early rather than grow without bound. */
@@ -26,6 +27,7 @@ export async function listRuns(db: Database, userId: string, query: z.infer<type
     query.agentId && eq(runs.agentId, query.agentId),
     query.status && eq(runs.status, query.status),
     query.triggerId && eq(runs.triggerId, query.triggerId),
+    query.triggerKind && sql`json_extract(${runs.data}, '$.trigger.kind') = ${query.triggerKind}`,
     afterCursor(query, runs.createdAt, runs.id, "newest first"),
   ];
   const rows = await db
