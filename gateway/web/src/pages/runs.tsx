@@ -1,5 +1,5 @@
 /** All runs, newest first, live; by agent, state and what started them. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
 import { agentById, agents } from "../agents.ts";
 import { explain } from "../api.ts";
@@ -19,13 +19,15 @@ const states = {
   failed: "Failed",
   cancelled: "Stopped",
 };
-const triggers = { api: "Message", socket: "Socket", webhook: "Webhook" };
+const triggers = { api: "Message", webhook: "Webhook" };
 
 export function RunsPage() {
   const [agentId, setAgentId] = useState("");
   const [status, setStatus] = useState("");
   const [kind, setKind] = useState("");
-  const query = `${agentId && `agentId=${agentId}&`}${status && `status=${status}`}`;
+  const query = new URLSearchParams(
+    Object.entries({ agentId, status, triggerKind: kind }).filter(([, value]) => value),
+  ).toString();
   const pages = useRunPages(query);
   const shown = [...runs.value.values()]
     .filter(
@@ -60,7 +62,7 @@ export function RunsPage() {
       {shown.length > 0 && <RunTable runs={shown} />}
       {shown.length === 0 && !pages.isLoading && (
         <p class="muted">
-          {query || kind ? "No run fits these filters." : "No runs yet. Send an agent a message and it shows up here."}
+          {query ? "No run fits these filters." : "No runs yet. Send an agent a message and it shows up here."}
         </p>
       )}
       {pages.cursor !== null && (
@@ -122,8 +124,8 @@ function RunTable({ runs: shown }: { runs: Run[] }) {
               <Link href={`/runs/${run.id}`}>{inOneLine(run.prompt) || "Empty message"}</Link>
               {run.trigger.kind === "webhook" && <span class="tag">webhook</span>}
             </td>
-            <td>{agentById(run.agentId)?.name ?? <span class="muted">deleted</span>}</td>
-            <td class="number">
+            <td data-label="by">{agentById(run.agentId)?.name ?? <span class="muted">deleted</span>}</td>
+            <td class="number" data-label="took">
               {run.startedAt && run.endedAt ? formatDuration(Date.parse(run.endedAt) - Date.parse(run.startedAt)) : "–"}
             </td>
             <td class="number">{formatCost(run.usage.costUsd)}</td>
@@ -142,11 +144,15 @@ function useRunPages(query: string) {
   const [oldest, setOldest] = useState<string | null>(null);
   const [isLoading, setLoading] = useState(true);
   const [failure, setFailure] = useState<string | null>(null);
+  const asked = useRef("");
   const load = async (wanted: string) => {
+    asked.current = wanted;
     setLoading(true);
     setFailure(null);
     try {
       const page = await loadRuns(wanted);
+      // The filters have changed meanwhile.
+      if (asked.current !== wanted) return;
       setCursor(page.nextCursor);
       // What is older than the last page would show with gaps.
       setOldest(page.nextCursor === null ? null : (page.items.at(-1)?.createdAt ?? null));
