@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { get, request } from "node:http";
+import { Agent, get, type IncomingMessage, request } from "node:http";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { createTestApp, type TestApp } from "../test/app.ts";
@@ -39,6 +39,15 @@ describe("the server on Node", () => {
     await server.close(2000);
     expect((await closed)[0]).toBe(1012);
     sockets.close();
+  });
+
+  test("keeps an idle connection for longer than clients and proxies do", async () => {
+    const [answer] = (await once(
+      get(`${server.url}/healthz`, { agent: new Agent({ keepAlive: true }) }),
+      "response",
+    )) as [IncomingMessage];
+    expect(Number(/timeout=(\d+)/.exec(String(answer.headers["keep-alive"]))?.[1])).toBeGreaterThan(60);
+    answer.destroy();
   });
 
   test.each(["/v1/agents", "/hooks/trg_any"])(

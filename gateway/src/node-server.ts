@@ -15,11 +15,14 @@ export interface RunningServer {
   close(graceMs: number): Promise<void>;
 }
 
+/** Milliseconds. Longer than clients and proxies keep an idle connection (mostly 60 s), so that it is not closed under a call that just sets out. */
+const keepAliveTimeout = 75_000;
+
 /** Listens and serves. Rejects when the address cannot be had. */
 export async function startServer(app: Hono<AppEnv>, host: string, port: number): Promise<RunningServer> {
   const left = new Set<Promise<unknown>>();
   // A missing host is refused as every bad request is, not by Node with an empty body.
-  const serverOptions = { shouldUpgradeCallback: isWebSocket, requireHostHeader: false };
+  const serverOptions = { shouldUpgradeCallback: isWebSocket, requireHostHeader: false, keepAliveTimeout };
   const fetch = (request: Request, { incoming, outgoing }: HttpBindings | Http2Bindings) =>
     app.fetch(request, {
       address: incoming.socket.remoteAddress,
