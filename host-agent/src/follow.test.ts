@@ -28,7 +28,7 @@ const openBelow = (path: string) =>
   });
 
 test("a reader that leaves in the midst of a long log leaves no file open", async () => {
-  const volume: Volume = { root: dir, workspace: dir, runs: join(dir, "runs"), trash: dir };
+  const volume: Volume = { limitBytes: 0, root: dir, workspace: dir, runs: join(dir, "runs"), trash: dir };
   const trigger = { kind: "api", triggerId: null } as const;
   const run = { id: "run_1", agentId: "agt_1", userId: "usr_1", trigger, prompt: "", payload: null };
   store.admit(run, 3);

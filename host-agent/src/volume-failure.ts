@@ -35,7 +35,12 @@ export async function repairVolume(root: string, image: string): Promise<void> {
     if (performance.now() > deadline) throw new Error("the volume is still in use");
     await delay(20);
   }
-  await exec("e2fsck", ["-p", image]).catch((error: { code?: number }) => {
+  await checkImage(image);
+}
+
+/** Checks a file system that is not mounted, and mends it; throws when that needs a person. */
+export async function checkImage(image: string, flags: string[] = []): Promise<void> {
+  await exec("e2fsck", ["-p", ...flags, image]).catch((error: { code?: number }) => {
     // 1: errors were corrected.
     if (error.code !== 1) throw error;
   });

@@ -20,7 +20,7 @@ import {
 import { chmod, lchown, lstat, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { hasFailed, hasRoom, repairVolume } from "./volume-failure.ts";
+import { checkImage, hasFailed, hasRoom, repairVolume } from "./volume-failure.ts";
 
 const exec = promisify(execFile);
 
@@ -30,6 +30,8 @@ export const sessionGid = 19_002;
 export const transferGid = 19_003;
 
 export interface Volume {
+  /** Size of the image: what fits into it is a little less. */
+  limitBytes: number;
   root: string;
   workspace: string;
   runs: string;
@@ -46,7 +48,7 @@ export interface RunFiles {
 
 /** The users' volumes below a data directory, each mounted when it is asked for. */
 export class Volumes {
-  /** Size of a new volume. */
+  /** Size of a new volume; a smaller one grows to it the next time it is mounted, a larger one stays. */
   readonly limitBytes: number;
   readonly #dataDir: string;
   readonly #opened = new Map<string, Promise<Volume>>();
@@ -140,13 +142,19 @@ export class Volumes {
   async #mount(userId: string): Promise<Volume> {
     const root = this.#mountPoint(userId);
     const image = this.#imageOf(userId);
-    const volume = { root, workspace: join(root, "workspace"), runs: join(root, "runs"), trash: join(root, "trash") };
     if (!isMounted(root)) {
       await mkdir(root, { recursive: true, mode: 0o700 });
       // An unmounted mount point that cannot be written to: a mistake fails instead of filling the machine's own disk.
       await Promise.all([exec("chattr", ["+i", root]), makeImage(image, this.limitBytes)]);
       await exec("mount", ["-o", "loop,nosuid,nodev,noatime,discard", image, root]);
     }
+    const volume = {
+      limitBytes: statSync(image).size,
+      root,
+      workspace: join(root, "workspace"),
+      runs: join(root, "runs"),
+      trash: join(root, "trash"),
+    };
     await chmod(root, 0o711);
     for (const [path, mode] of [
       [volume.workspace, 0o711],
@@ -313,9 +321,12 @@ function writeNew(path: string, text: string | Uint8Array, mode: number, uid: nu
   }
 }
 
-/** A sparse image with a file system; made beside its place and renamed, so that a half-made one is never mounted. */
+/**
+ * A sparse image with a file system; made beside its place and renamed, so that a half-made one is never mounted. One that
+ * is there is made as large as asked, whatever step of that an earlier process left undone.
+ */
 async function makeImage(image: string, bytes: number): Promise<void> {
-  if (existsSync(image)) return;
+  if (existsSync(image)) return growImage(image, bytes);
   await mkdir(join(image, ".."), { recursive: true, mode: 0o700 });
   const fresh = `${image}.${process.pid}.new`;
   await rm(fresh, { force: true });
@@ -325,6 +336,29 @@ async function makeImage(image: string, bytes: number): Promise<void> {
   await exec("mkfs.ext4", ["-q", "-F", "-m", "1", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", fresh]);
   await rename(fresh, image);
 }
+
+/** A file system grows only while it is not mounted. */
+async function growImage(image: string, bytes: number): Promise<void> {
+  if (fileSystemBytes(image) >= bytes - blockBytes) return;
+  if (statSync(image).size < bytes) await truncate(image, bytes);
+  await checkImage(image, ["-f"]);
+  await exec("resize2fs", [image]);
+}
+
+/** The size that an ext4 file system says it has, in its superblock at byte 1024. */
+function fileSystemBytes(image: string): number {
+  const superblock = Buffer.alloc(1024);
+  const file = openSync(image, constants.O_RDONLY);
+  try {
+    readSync(file, superblock, 0, superblock.length, 1024);
+  } finally {
+    closeSync(file);
+  }
+  const blocks = superblock.readUInt32LE(0x4) + superblock.readUInt32LE(0x150) * 2 ** 32;
+  return blocks * (1024 << superblock.readUInt32LE(0x18));
+}
+/** The largest block of ext4 here: what is less than one is never used. */
+const blockBytes = 65_536;
 
 /** Whether something is mounted there: its device differs from its parent's. */
 function isMounted(path: string): boolean {

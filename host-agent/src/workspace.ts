@@ -216,7 +216,7 @@ export class Workspaces {
       },
       cpu: { percent: Math.round((sample?.cpuPercent ?? 0) * 10) / 10, cores: settings.BERTH_CPUS },
       pids: { current: sample?.pids ?? 0, limit: settings.BERTH_PIDS },
-      disk: { usedBytes: sample?.diskBytes ?? 0, limitBytes: volumes.limitBytes },
+      disk: { usedBytes: sample?.diskBytes ?? 0, limitBytes: container?.volume.limitBytes ?? volumes.limitBytes },
       connections,
       activeRuns: store.countActive(userId),
       startedAt,
