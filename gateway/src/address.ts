@@ -29,7 +29,7 @@ export function networkOf(client: string): string {
   return `${groups.map((group) => group.toLowerCase().replace(/^0+(?=.)/, "")).join(":")}::/64`;
 }
 
-/** An IPv4 address that arrived on an IPv6 socket is written as IPv4. */
+/** An IPv4 address that arrived on an IPv6 socket is written as IPv4; the port that some proxies add is left out. */
 function plainAddress(text: string): string {
-  return text.replace(/^::ffff:(?=\d+\.)/i, "");
+  return text.replace(/^::ffff:(?=\d+\.)/i, "").replace(/^([\d.]+):\d+$/, "$1");
 }

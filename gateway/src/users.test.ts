@@ -202,6 +202,7 @@ describe("what is written down", () => {
     expect(await addressWith("0", "192.0.2.9")).toBe("127.0.0.1");
     expect(await addressWith("1", "203.0.113.66, 192.0.2.9")).toBe("192.0.2.9");
     expect(await addressWith("2", "203.0.113.66, 192.0.2.9, 198.51.100.7")).toBe("192.0.2.9");
+    expect(await addressWith("1", "192.0.2.9:50123")).toBe("192.0.2.9");
     expect(await addressWith("1", "<script>")).toBe("127.0.0.1");
     expect(await addressWith("1", "")).toBe("127.0.0.1");
   });
