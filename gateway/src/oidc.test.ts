@@ -139,6 +139,33 @@ describe("signing in at the provider", () => {
     expect(cookieIn(answer.headers, "berth_session")).toBeUndefined();
   });
 
+  test("a page elsewhere that sends browsers here keeps nobody from signing in", async () => {
+    gateway = await fresh();
+    for (let count = 0; count < 70; count++)
+      expect((await comeBack(`${publicUrl}/session/oidc/callback?code=x`)).status).toBe(401);
+    expect((await signIn("ada")).back.status).toBe(302);
+    const failed = await gateway.call("GET", "/v1/admin/audit?action=sign_in.failed", { token: chief.token });
+    expect(failed.json().items).toEqual([]);
+  });
+
+  test("works for a client without a secret, at a provider that signs with EdDSA", async () => {
+    const other = await startProvider({
+      redirectUri: `${publicUrl}/session/oidc/callback`,
+      accounts,
+      algorithm: "EdDSA",
+    });
+    const ours = [provider, gateway] as const;
+    try {
+      provider = other;
+      gateway = await createTestApp({ BERTH_OIDC_ISSUER: other.issuer, BERTH_OIDC_CLIENT_ID: "public" });
+      expect((await signIn("ada")).user.name).toBe("ada");
+    } finally {
+      await gateway.close();
+      await other.close();
+      [provider, gateway] = ours;
+    }
+  });
+
   test("a code is used once", async () => {
     const { location, cookie } = await begin();
     const at = await provider.signIn(location, "ada");

@@ -27,7 +27,7 @@ export async function startProvider({ redirectUri, algorithm = "RS256", accounts
     const path = fileURLToPath(new URL("provider-process.ts", import.meta.url));
     child = spawn(process.execPath, [path], {
       env: { PATH: process.env["PATH"], PROVIDER_CONFIG: JSON.stringify(config), NODE_NO_WARNINGS: "1" },
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["pipe", "pipe", "inherit"],
     });
     await Promise.race([
       once(child.stdout!, "data"),

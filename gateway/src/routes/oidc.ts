@@ -49,6 +49,8 @@ export function oidcRoutes(provider: Provider | null): Route[] {
       run: ({ deps, c, limits, source }) =>
         orPage(deps, c, async () => {
           const back = { search: new URL(c.req.url).search, attempt: readAttemptCookie(c.req.raw) };
+          // Any page can send a browser here, but not with the cookie: without it nothing is tried, nor counted as failed.
+          if (back.attempt === null) throw unauthenticated();
           const cookie = await attemptSignIn(deps, limits, source, "oidc", async () => {
             const user = await ensureIdentity(deps, await finishSignIn(deps, provider, verifier, back), source.address);
             if (user.disabled) throw unauthenticated();
