@@ -1,13 +1,14 @@
 /** The suites: pure ones side by side, those on the real engine one file at a time. */
-import { globSync, readFileSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 
 const engineTimes = { testTimeout: 120_000, hookTimeout: 180_000 };
 
-/** The gateway's tests that go through its front door: the same files run on Node with SQLite and in workerd with D1. */
-const throughTheApp = globSync("gateway/src/**/*.test.ts").filter(
-  (file) => !/\/node[^/]*$/.test(file) && readFileSync(file, "utf8").includes("/test/app.ts"),
-);
+/** What only Node has: its process, its server. */
+const onNodeAlone = ["gateway/src/node*.test.ts"];
+/** What only Workers have: bindings. */
+const onWorkersAlone = ["gateway/src/worker*.test.ts"];
+/** Pure functions, which know no runtime. All other tests of the gateway run on Node with SQLite and in workerd with D1. */
+const pure = ["gateway/src/template.test.ts", "gateway/src/webhook-schemes.test.ts"];
 
 export default defineConfig({
   test: {
@@ -17,6 +18,7 @@ export default defineConfig({
         test: {
           name: "gateway",
           include: ["gateway/src/**/*.test.ts"],
+          exclude: onWorkersAlone,
           setupFiles: ["gateway/test/query-plans.ts"],
           testTimeout: 20_000,
         },
@@ -24,7 +26,8 @@ export default defineConfig({
       {
         test: {
           name: "gateway-workerd",
-          include: throughTheApp,
+          include: ["gateway/src/**/*.test.ts"],
+          exclude: [...onNodeAlone, ...pure],
           globalSetup: ["gateway/test/workerd.ts"],
           testTimeout: 20_000,
           hookTimeout: 20_000,

@@ -130,17 +130,15 @@ describe("a report", () => {
   });
 
   test("of a thousand runs is applied in as many statements as one of a single run", async () => {
-    let count = 0;
-    const { atomic } = gateway.deps;
-    gateway.deps.atomic = (statements) => {
-      count = statements.length;
-      return atomic(statements);
-    };
-    await host.report({ runs: [run({})], rev: 1 });
-    const single = count;
     const many = Array.from({ length: 1000 }, (_, at) => run({ id: `run_${at}`, rev: at + 2 }));
-    expect((await host.report({ runs: many, rev: 1001 })).json().ack.rev).toBe(1001);
-    expect(count).toBe(single);
+    const count = async (report: () => Promise<unknown>) => {
+      const before = gateway.statements();
+      await report();
+      return gateway.statements() - before;
+    };
+    const single = await count(() => host.report({ runs: [run({})], rev: 1 }));
+    expect(single).toBeGreaterThan(0);
+    expect(await count(() => host.report({ runs: many, rev: 1001 }))).toBe(single);
   });
 
   test("tells revoked tokens and disabled users of that host", async () => {

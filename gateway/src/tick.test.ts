@@ -79,7 +79,7 @@ describe("with time", () => {
     gateway.clock.skewMs = 0;
     const countAudit = async () => (await gateway.deps.db.all(sql`select 1 from audit`)).length;
     const before = await countAudit();
-    await tick(gateway.deps);
+    await gateway.tick();
     expect(await countAudit()).toBe(before - 1);
     const ids = async (table: string) =>
       (await gateway.deps.db.all<{ id: string }>(sql`select id from ${sql.raw(table)}`)).map(({ id }) => id);

@@ -23,6 +23,10 @@ export interface Runtime {
   deps: Deps;
   lines: string[];
   request(path: string, init?: RequestInit): Promise<Response>;
+  /** Does what is due: as Node's timer does, or by the Worker's cron event. */
+  tick(): Promise<void>;
+  /** How many statements of the app its database has run for the calls of the test so far. */
+  statements(): number;
   /** Serves the app to clients of its own. */
   listen(): Promise<{ url: string; port: number; close(graceMs: number): Promise<void> }>;
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 /** For tests: an app on Node, on a database in a directory of its own. */
 import { createLog } from "@berth/shared/log";
 import { parseSettings, type Environment } from "@berth/shared/settings";
+import Sqlite from "better-sqlite3";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +10,20 @@ import type { Deps } from "../src/deps.ts";
 import { openData } from "../src/node-data.ts";
 import { startServer } from "../src/node-server.ts";
 import { createNodeTransport } from "../src/node-transport.ts";
+import { tick } from "../src/tick.ts";
 import type { Runtime, TestClock } from "./app.ts";
+
+/** Of all databases in this process. */
+let statementsRun = 0;
+type Statement = Record<"all" | "get" | "run", (...values: unknown[]) => unknown>;
+const prototype = Object.getPrototypeOf(new Sqlite(":memory:").prepare("select 1")) as Statement;
+for (const name of ["all", "get", "run"] as const) {
+  const original = prototype[name];
+  prototype[name] = function count(this: unknown, ...values: unknown[]) {
+    statementsRun++;
+    return original.apply(this, values);
+  };
+}
 
 /** Opens an app with these settings on the test's clock. */
 export async function openOnNode(environment: Environment, clock: TestClock): Promise<Runtime> {
@@ -27,6 +41,8 @@ export async function openOnNode(environment: Environment, clock: TestClock): Pr
     deps,
     lines,
     request: async (path, init) => app.request(path, init),
+    tick: () => tick(deps),
+    statements: () => statementsRun,
     async listen() {
       const server = await startServer(app, "127.0.0.1", 0);
       closing.push(() => server.close(100));

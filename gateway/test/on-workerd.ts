@@ -23,6 +23,7 @@ export async function openOnWorkerd(workerd: string, environment: Environment, c
   const d1 = openRemoteD1(url);
   await migrate(d1);
   const lines: string[] = [];
+  let statements = 0;
   let isOpen = true;
   return {
     dir: "",
@@ -45,8 +46,14 @@ export async function openOnWorkerd(workerd: string, environment: Environment, c
       headers.set("berth-test", JSON.stringify(told));
       const response = await fetch(url + path, { ...init, headers, redirect: "manual" });
       lines.push(...(JSON.parse(decodeURIComponent(response.headers.get("berth-test-lines") ?? "%5B%5D")) as string[]));
+      statements += Number(response.headers.get("berth-test-statements") ?? 0);
       return response;
     },
+    async tick() {
+      const ticked = await fetch(`${url}.${clock.skewMs}/~cron`, { method: "POST" });
+      if (!ticked.ok) throw new Error(await ticked.text());
+    },
+    statements: () => statements,
     async listen() {
       return {
         get url() {

@@ -1,18 +1,21 @@
 /**
  * For tests: the Worker, with many apps in it. Each has a D1, settings, key and clock of its own and answers below
  * `/~NAME` or, with the clock that many milliseconds ahead, `/~NAME.MS`;
- * `/~NAME/~sql` gives the test the same database.
+ * `/~NAME/~sql` gives the test the same database, `/~NAME/~cron` is the cron event.
  */
 import { createLog } from "@berth/shared/log";
 import { bindingsFor, type WaitUntil } from "../src/worker-bindings.ts";
 import type { D1, D1Statement } from "../src/worker-data.ts";
 import { openGateway, type Env } from "../src/worker-gateway.ts";
+import worker from "../src/worker.ts";
 import { databases } from "./worker-databases.ts";
 
 interface OpenApp {
   env: Env;
   skewMs: number;
   lines: string[];
+  /** How many statements ran since the last call of the test began. */
+  statements: number;
 }
 interface FullD1 extends D1 {
   prepare(sql: string): FullStatement;
@@ -21,6 +24,8 @@ interface FullStatement extends D1Statement {
   bind(...values: unknown[]): FullStatement;
   all(): Promise<unknown>;
   raw(): Promise<unknown>;
+  run(): Promise<unknown>;
+  first(): Promise<unknown>;
 }
 
 /** What a call of the test says of itself, in the header `berth-test`; the clock stays so for calls that say nothing. */
@@ -45,6 +50,7 @@ export default {
     if (!app) return new Response("no such app", { status: 500 });
     if (skewMs !== undefined) app.skewMs = Number(skewMs);
     if (path === "/~sql") return runSql(env[name]!, await request.json());
+    if (path === "/~cron") return runCron(app);
     if (path === "/~close") return Response.json(apps.delete(name));
     return serve(app, new Request(new URL(path + url.search, url.origin), request), context);
   },
@@ -53,9 +59,43 @@ export default {
 function open(env: Record<string, FullD1>, settings: Record<string, string>): Response {
   const name = databases.find((free) => !apps.has(free));
   if (!name) return new Response(`more than ${databases.length} apps are open`, { status: 500 });
-  apps.set(name, { env: { ...settings, DB: env[name]! }, skewMs: 0, lines: [] });
+  const app: OpenApp = { env: { ...settings, DB: env[name]! }, skewMs: 0, lines: [], statements: 0 };
+  app.env.DB = countStatements(env[name]!, app);
+  apps.set(name, app);
   return Response.json(name);
 }
+
+/** The same D1, with all that it runs counted. */
+function countStatements(d1: FullD1, app: OpenApp): D1 {
+  const watch = (statement: FullStatement): FullStatement => {
+    const bind = statement.bind.bind(statement);
+    statement.bind = (...values) => watch(bind(...values));
+    for (const name of ["all", "raw", "run", "first"] as const) {
+      const original = statement[name].bind(statement);
+      statement[name] = (...values: []) => {
+        app.statements++;
+        return original(...values);
+      };
+    }
+    return statement;
+  };
+  return {
+    prepare: (sql) => watch(d1.prepare(sql)),
+    batch(statements) {
+      app.statements += statements.length;
+      return d1.batch(statements);
+    },
+  };
+}
+
+async function runCron(app: OpenApp): Promise<Response> {
+  await openApp(app);
+  await worker.scheduled(null, app.env);
+  return new Response();
+}
+
+const openApp = (app: OpenApp) =>
+  openGateway(app.env, { now: () => Date.now() + app.skewMs, log: createLog((line) => app.lines.push(line)) });
 
 async function serve(app: OpenApp, given: Request, context: WaitUntil): Promise<Response> {
   const told = JSON.parse(given.headers.get("berth-test") ?? "null") as Told | null;
@@ -67,15 +107,19 @@ async function serve(app: OpenApp, given: Request, context: WaitUntil): Promise<
   }
   for (const [header, value] of Object.entries(told?.headers ?? {})) headers.set(header, value);
   const request = new Request(given, { headers });
-  const own = { now: () => Date.now() + app.skewMs, log: createLog((line) => app.lines.push(line)) };
-  const { app: gateway } = await openGateway(app.env, own);
-  const response = await gateway.fetch(request, bindingsFor(request, context));
-  return told ? withLines(response, app.lines.splice(0)) : response;
+  const opened = await openApp(app).catch(() => null);
+  // Where the settings do not fit, the answer is the Worker's own.
+  if (!opened) return worker.fetch(request, app.env, context);
+  if (told) app.statements = 0;
+  const response = await opened.app.fetch(request, bindingsFor(request, context));
+  return told ? withNotes(response, app) : response;
 }
 
-/** What was logged since the last call of the test goes with the answer, the latest that a header holds. */
-function withLines(response: Response, lines: string[]): Response {
+/** What was logged since the last call of the test goes with the answer, the latest that a header holds; and the statements of this one. */
+function withNotes(response: Response, { lines: logged, statements }: OpenApp): Response {
+  const lines = logged.splice(0);
   const told = new Response(response.body, response);
+  told.headers.set("berth-test-statements", String(statements));
   const encode = () => encodeURIComponent(JSON.stringify(lines));
   while (encode().length > 12_000) lines.shift();
   told.headers.set("berth-test-lines", encode());
