@@ -21,10 +21,14 @@ const isPage = (source: string, detail: string) =>
 const isSetUp = (source: string) =>
   /`|^\s*(pragma|begin|commit|rollback|savepoint|release)/i.test(source) || source.includes("__drizzle");
 
+/** Whether a test asks by itself: the first file of ours in the stack, beside the one that opens the database, is a test. */
+const isOfTest = (stack = "") => /\/gateway\/src\/(?!node-data)(\S+?)\.ts/.exec(stack)?.[1]?.endsWith(".test") ?? false;
+
 const prepared = new Set<string>();
+Error.stackTraceLimit = 30;
 const { prepare } = Sqlite.prototype;
 Sqlite.prototype.prepare = function note(this: Sqlite.Database, source: string) {
-  if (!new Error().stack?.includes(".test.ts")) prepared.add(source);
+  if (!isOfTest(new Error().stack)) prepared.add(source);
   return prepare.call(this, source);
 } as typeof prepare;
 
