@@ -40,7 +40,7 @@ export async function startWorkerGateway(dir: string, port: number): Promise<Wor
       env: { ...process.env, ...offline },
       stdio: "pipe",
     });
-  const signingKey = /^printf %s '(.*)' \| npx wrangler secret put BERTH_SIGNING_KEY$/m.exec(said)![1]!;
+  const signingKey = /^ printf %s '(.*)' \| npx wrangler secret put BERTH_SIGNING_KEY$/m.exec(said)![1]!;
   Object.assign(process.env, offline);
   const before = workerds();
   const worker = await startWorker({

@@ -38,7 +38,8 @@ async function describeDeployment(args: string[]): Promise<string> {
     `# The code and the dashboard. BERTH_PUBLIC_URL in wrangler.toml must be ${url}.`,
     "npx wrangler deploy",
     "# The signing key, made just now and kept nowhere. With another, all tokens end and triggers need new secrets.",
-    `printf %s ${quote(jwk)} | npx wrangler secret put BERTH_SIGNING_KEY`,
+    "# The space before the command keeps it out of the history of most shells.",
+    ` printf %s ${quote(jwk)} | npx wrangler secret put BERTH_SIGNING_KEY`,
     ...link,
   ].join("\n");
 }
