@@ -18,8 +18,9 @@ export default {
       return response;
     } catch (error) {
       // Settings or secrets that do not fit: the log says which, the caller only that it is a defect.
-      workerLog.error("gateway.unusable", { error: messageOf(error) });
-      const { status, headers, body } = toProblem(error, crypto.randomUUID());
+      const requestId = crypto.randomUUID();
+      workerLog.error("gateway.unusable", { requestId, error: messageOf(error) });
+      const { status, headers, body } = toProblem(error, requestId);
       return new Response(JSON.stringify(body), { status, headers });
     }
   },
