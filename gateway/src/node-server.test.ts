@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { Agent, get, type IncomingMessage, request } from "node:http";
+import { connect as openTcp } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { createTestApp, type TestApp } from "../test/app.ts";
@@ -38,6 +39,29 @@ describe("the server on Node", () => {
     const closed = once(socket, "close");
     await server.close(2000);
     expect((await closed)[0]).toBe(1012);
+    sockets.close();
+  });
+
+  test("ends though a client whose host is gone has not closed its end of a socket", async () => {
+    const sockets = new WebSocketServer({ server: host.server });
+    const accepted = once(sockets, "connection") as Promise<[WebSocket]>;
+    const raw = openTcp({ port: server.port, host: "127.0.0.1", allowHalfOpen: true }).resume();
+    const handshake = [
+      "GET /v1/connect HTTP/1.1",
+      "host: localhost",
+      "connection: upgrade",
+      "upgrade: websocket",
+      "sec-websocket-version: 13",
+      `sec-websocket-key: ${btoa("x".repeat(16))}`,
+      "sec-websocket-protocol: berth.v1",
+      `authorization: Bearer ${user.token}`,
+    ];
+    raw.write(`${handshake.join("\r\n")}\r\n\r\n`);
+    const ended = once(raw, "end");
+    (await accepted)[0].terminate();
+    await ended;
+    await server.close(200);
+    raw.destroy();
     sockets.close();
   });
 

@@ -2,7 +2,6 @@
  * WebSockets on Node: the app decides with an ordinary answer, then the client's and the host's raw connections are
  * joined, so that frames pass unread and with real backpressure. Knows no tokens and no database.
  */
-import { once } from "node:events";
 import { request as httpRequest, STATUS_CODES, type IncomingMessage, type Server } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
@@ -182,9 +181,10 @@ function joinSockets(joined: Set<Joined>, { socket: client, head }: Client, upst
 
 /** A close frame with 1012 (service restart) between two frames of the host; in the middle of one the connection just ends. */
 async function tellRestart(client: Duplex, host: Duplex, atBoundary: () => boolean): Promise<void> {
-  const closed = client.destroyed ? Promise.resolve() : once(client, "close").then(() => undefined);
+  // However it closes: an error of the client's connection is no failure of ours.
+  const closed = client.destroyed ? null : new Promise<void>((resolve) => client.once("close", () => resolve()));
   host.unpipe(client);
-  if (atBoundary()) client.write(Buffer.from([0x88, 0x02, 0x03, 0xf4]));
+  if (atBoundary() && !client.writableEnded) client.write(Buffer.from([0x88, 0x02, 0x03, 0xf4]));
   client.end();
   client.resume();
   host.destroy();
