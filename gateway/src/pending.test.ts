@@ -165,8 +165,9 @@ describe("what waits", () => {
     const first = await agent.runId("1");
     await until("it has begun", () => strict.began.length === 1);
     const asked = () => host.requests.filter(({ path, body }) => path === "/v1/runs" && body.includes(agent.id)).length;
-    await agent.runId("2");
-    await until("the second was refused", () => asked() === 2);
+    const second = await agent.runId("2");
+    await until("the second was refused", () => isRefused(second));
+    expect(asked()).toBe(2);
     for (let at = 0; at < 5; at++) await tick(gateway.deps);
     expect(asked()).toBe(2);
     await later(3000);
