@@ -193,9 +193,18 @@ describe("removing a host", () => {
     expect(other.requests.map(({ path }) => path)).toContain("/v1/runs");
   });
 
-  test("takes nothing from it any more, not even what was under way", async () => {
+  test("takes no report from it any more", async () => {
     const { host, user, agent } = await withUser();
     const report = host.makeReport({ runs: [makeRun({ id: "run_3", userId: user.id, agentId: agent.id, rev: 9 })] });
+    await admin("DELETE", `/${host.id}?confirm=testing`);
+    const late = await gateway.call("POST", "/internal/hosts/report", { token: await host.sign(), body: report });
+    expect(late.status).toBe(410);
+    expect((await get(user, "/v1/runs")).items.map(({ id }: { id: string }) => id).sort()).toEqual(["run_1", "run_2"]);
+  });
+
+  test("ends a run that it just took as host_lost: a repeated call meets it, and nothing starts elsewhere", async () => {
+    const { host, user, agent } = await withUser();
+    const other = await join();
     let answer = () => {};
     host.handle = (request, response) => {
       answer = () => {
@@ -207,14 +216,17 @@ describe("removing a host", () => {
       };
     };
     const before = host.requests.length;
-    const sent = gateway.call("POST", `/v1/agents/${agent.id}/runs`, { token: user.token, body: { prompt: "hi" } });
+    const message = { token: user.token, body: { prompt: "hi" }, headers: { "idempotency-key": "once" } };
+    const sent = gateway.call("POST", `/v1/agents/${agent.id}/runs`, message);
     await expect.poll(() => host.requests.length).toBeGreaterThan(before);
     await admin("DELETE", `/${host.id}?confirm=testing`);
     answer();
-    expect((await sent).json()).toMatchObject({ code: "host_unavailable" });
-    const late = await gateway.call("POST", "/internal/hosts/report", { token: await host.sign(), body: report });
-    expect(late.status).toBe(410);
-    expect((await get(user, "/v1/runs")).items.map(({ id }: { id: string }) => id).sort()).toEqual(["run_1", "run_2"]);
+    const taken = (await sent).json();
+    expect(taken).toMatchObject({ status: "failed", reason: "host_lost", endedAt: expect.any(String), prompt: "hi" });
+    const again = await gateway.call("POST", `/v1/agents/${agent.id}/runs`, message);
+    expect(again.json()).toEqual(taken);
+    expect(other.requests.map(({ path }) => path)).not.toContain("/v1/runs");
+    expect(await get(user, `/v1/runs/${taken.id}`)).toEqual(taken);
   });
 
   test("is written down with who did it", async () => {

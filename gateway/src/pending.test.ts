@@ -177,6 +177,26 @@ describe("what waits", () => {
     await until("the second has begun", () => strict.began.length === 2);
   });
 
+  test("ends as host_lost when its host is removed while it takes it, and waits for nobody then", async () => {
+    const { id: userId, agent, run, waiting } = await userWithAgents();
+    const boss = await gateway.addUser("boss", "admin");
+    strict.answer = (request, response) => {
+      if (request.path !== "/v1/runs") return false;
+      const path = `/v1/admin/hosts/${host.id}?confirm=testing`;
+      void gateway.call("DELETE", path, { token: boss.token }).then(() => {
+        const { id, prompt, trigger } = (JSON.parse(request.body) as StartRunBody).run;
+        const taken = makeRun({ id, userId, agentId: agent.id, rev: 1, prompt, trigger });
+        answerJson(response, 202, { epoch: host.epoch, run: taken });
+      });
+      return true;
+    };
+    const runId = await agent.runId("1");
+    await until("it has ended", async () => (await run(runId)).endedAt !== null);
+    expect(await run(runId)).toMatchObject({ status: "failed", reason: "host_lost", trigger: { kind: "webhook" } });
+    expect(await waiting()).toEqual([]);
+    expect(await isDelivery(sql`due_at is not null`)).toBe(false);
+  });
+
   test("waits without a call while its host is down, and starts when it is back", async () => {
     const { agent, run } = await userWithAgents();
     const first = await agent.runId("1");

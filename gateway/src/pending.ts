@@ -13,7 +13,7 @@ import { isoTime } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { callHostJson, longDeadlineMs, type HostCaller } from "./host-call.ts";
 import { findHostOfUser, liveMs, placeUser } from "./hosts.ts";
-import { getRun, upsertRuns } from "./runs.ts";
+import { endWithRemovedHost, getRun, upsertRuns } from "./runs.ts";
 import { agents, deliveries, hosts, runs, users } from "./schema.ts";
 
 /** A call that starts a run is given up before its lease ends: nobody else asks meanwhile. */
@@ -129,7 +129,12 @@ async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
     };
     const call = { method: "POST", path: "/v1/runs", body, deadlineMs: startDeadlineMs } as const;
     const answer = await callHostJson(deps, host, gatewayFor(deps, row.userId), call, runAnswer);
-    await deps.atomic([...upsertRuns(host.id, answer.epoch, [answer.run]), settledStatement(claimed)]);
+    const lost = { ...answer.run, id: row.runId, userId: row.userId, agentId: row.agent.id, prompt: row.prompt };
+    await deps.atomic([
+      ...upsertRuns(host.id, answer.epoch, [answer.run]),
+      endWithRemovedHost(host.id, answer.epoch, lost, isoTime(deps.now())),
+      settledStatement(claimed),
+    ]);
     return true;
   } catch (error) {
     if (!(error instanceof AppError)) throw error;

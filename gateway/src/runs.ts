@@ -1,7 +1,7 @@
 /** Runs as the gateway knows them: a copy of what hosts report, applied by revision, whoever brings it. */
 import { AppError } from "@berth/shared/errors";
 import type { ReportedRun } from "@berth/shared/host-api";
-import { id, runStatus, triggerSchema, type Run } from "@berth/shared/resources";
+import { id, isEnded, runStatus, triggerSchema, type Run } from "@berth/shared/resources";
 import { and, desc, eq, inArray, sql, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import { prepareOnce, type Database } from "./database.ts";
@@ -118,6 +118,23 @@ export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[
       and (runs.status not in ('completed', 'failed', 'cancelled')
         or excluded.status in ('completed', 'failed', 'cancelled'))`,
   );
+}
+
+/**
+ * The statement for a run that a host took while it was being removed: it ends as lost with that host, so that whoever
+ * repeats the call meets it and nothing starts twice. Takes nothing for a host that was not removed.
+ */
+export function endWithRemovedHost(hostId: string, epoch: string, run: ReportedRun, now: string): SQL {
+  const { userId, rev, prompt, ...told } = run;
+  const data = isEnded(run.status) ? told : { ...told, status: "failed", reason: "host_lost", endedAt: now };
+  return sql`
+    insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, trigger_id, created_at, data, prompt)
+    select ${run.id}, ${userId}, ${run.agentId}, h.id, ${epoch}, ${rev}, ${data.status}, ${run.trigger.triggerId},
+      ${run.createdAt}, ${JSON.stringify(data)}, ${prompt}
+    from hosts h where h.id = ${hostId} and h.removed_at is not null
+    on conflict (id) do update set host_id = excluded.host_id, epoch = excluded.epoch, rev = excluded.rev,
+      status = excluded.status, data = json_set(excluded.data, '$.createdAt', runs.created_at)
+    where runs.host_id is null and runs.status = 'pending' and runs.user_id = excluded.user_id`;
 }
 
 async function loadRuns(db: Database, ids: string[]): Promise<Map<string, Run>> {

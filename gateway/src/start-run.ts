@@ -6,9 +6,10 @@ import { runSchema, type Run } from "@berth/shared/resources";
 import { sql } from "drizzle-orm";
 import type { Caller } from "./authenticate.ts";
 import type { Deps } from "./deps.ts";
-import { callHostJson, hostUnavailable } from "./host-call.ts";
+import { isoTime } from "./database.ts";
+import { callHostJson } from "./host-call.ts";
 import { placeUser, type HostTarget } from "./hosts.ts";
-import { selectRunTarget, toRun, upsertRuns } from "./runs.ts";
+import { endWithRemovedHost, getRun, selectRunTarget, toRun, upsertRuns } from "./runs.ts";
 
 export interface NewRun {
   agentId: string;
@@ -27,20 +28,24 @@ export async function startRun(deps: Deps, caller: Caller, { agentId, prompt, id
   const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt, payload: null } as const;
   const body: StartRunBody = { run, agent: target.agent };
   const answer = await callHostJson(deps, host, caller, { method: "POST", path: "/v1/runs", body }, runAnswer);
-  return samePrompt(await applyRunAnswer(deps, host, answer), prompt);
+  const applied = await applyRunAnswer(deps, host, answer);
+  if (applied) return samePrompt(applied, prompt);
+  const lost = { ...answer.run, ...run, agentId, userId };
+  await deps.atomic([endWithRemovedHost(host.id, answer.epoch, lost, isoTime(deps.now()))]);
+  return samePrompt(await getRun(deps.db, userId, runId), prompt);
 }
 
-/**
- * Applies a host's answer to the copy as a report would be; the contract's run of it. A host that was removed meanwhile
- * has answered for nobody: `host_unavailable`.
- */
-export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch, run }: RunAnswer): Promise<Run> {
+/** Applies a host's answer to the copy as a report would be; the contract's run of it, or null where the host was removed meanwhile. */
+export async function applyRunAnswer(
+  { atomic }: Deps,
+  host: HostTarget,
+  { epoch, run }: RunAnswer,
+): Promise<Run | null> {
   const [placed] = await atomic([
     sql`select id from users where id = ${run.userId} and host_id = ${host.id}`,
     ...upsertRuns(host.id, epoch, [run satisfies ReportedRun]),
   ]);
-  if (placed!.length === 0) throw hostUnavailable(new Error("the user is on this host no more"));
-  return runSchema.parse(run);
+  return placed!.length === 0 ? null : runSchema.parse(run);
 }
 
 function samePrompt(run: Run, prompt: string): Run {

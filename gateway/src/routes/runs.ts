@@ -79,7 +79,8 @@ export const runRoutes = [
       if (run.status === "pending") return cancelPending(deps, caller, run.id);
       const host = await hostOfRun(deps, caller);
       const call = { method: "POST", path: `/v1/runs/${run.id}/cancel`, deadlineMs: longDeadlineMs } as const;
-      return applyRunAnswer(deps, host, await callHostJson(deps, host, caller, call, runAnswer));
+      const answer = await callHostJson(deps, host, caller, call, runAnswer);
+      return (await applyRunAnswer(deps, host, answer)) ?? getRun(deps.db, caller.user.id, run.id);
     },
   }),
   route({
