@@ -193,6 +193,19 @@ describe("removing a host", () => {
     expect(other.requests.map(({ path }) => path)).toContain("/v1/runs");
   });
 
+  test("tells of its runs that had ended without their output, which is gone with it", async () => {
+    const { host, user } = await withUser();
+    await admin("DELETE", `/${host.id}?confirm=testing`);
+    const told = async (what: string) =>
+      (await gateway.call("GET", `/v1/runs/run_2/${what}`, { token: user.token })).text;
+    expect((await told("events")).match(/"status":"completed"/g)).toHaveLength(2);
+    expect(await told("stderr")).toBe("");
+    const other = await join();
+    await gateway.call("POST", "/v1/workspace/start", { token: user.token });
+    expect((await told("events")).match(/"status":"completed"/g)).toHaveLength(2);
+    expect(other.requests.map(({ path }) => path)).not.toContain("/v1/runs/run_2/events?after=0");
+  });
+
   test("takes no report from it any more", async () => {
     const { host, user, agent } = await withUser();
     const report = host.makeReport({ runs: [makeRun({ id: "run_3", userId: user.id, agentId: agent.id, rev: 9 })] });

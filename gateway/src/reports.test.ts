@@ -211,6 +211,16 @@ describe("a host with a new database", () => {
     expect(events.text.match(/"reason":"host_lost"/g)).toHaveLength(2);
   });
 
+  test("has lost the output of the runs that had ended, and says no more than their end", async () => {
+    await host.report({
+      runs: [run({ status: "completed", reason: "completed", startedAt: "2026-01-01T00:00:01.000Z" })],
+      rev: 1,
+    });
+    const events = await gateway.call("GET", "/v1/runs/run_1/events", { token: user.token });
+    expect(host.requests.at(-1)?.path).toBe("/v1/runs/run_1/events?after=0");
+    expect(events.text.match(/"status":"completed"/g)).toHaveLength(2);
+  });
+
   test("loses nothing by reports in the same database", async () => {
     await host.report({ runs: [run({ rev: 1 })], rev: 1, complete: true });
     await host.report({ since: 1, rev: 1, complete: true });

@@ -68,13 +68,16 @@ export function toRun({ data, prompt }: { data: Omit<Run, "prompt">; prompt: str
   return { ...data, prompt };
 }
 
-/** Whether a host has the run; not so while it is pending, nor when it ended before any host took it. */
+/** Whether the user's host has the run; not so while it is pending, when it ended before any host took it, or when it went with a host that was removed. */
 export async function isOnHost(db: Database, run: Run): Promise<boolean> {
   // Its output is gone with its host.
   if (run.reason === "host_lost") return false;
-  if (run.startedAt !== null) return true;
-  const [row] = await db.select({ hostId: runs.hostId }).from(runs).where(eq(runs.id, run.id));
-  return row?.hostId != null;
+  const [row] = await db
+    .select({ id: runs.id })
+    .from(runs)
+    .innerJoin(users, and(eq(users.id, runs.userId), eq(users.hostId, runs.hostId)))
+    .where(eq(runs.id, run.id));
+  return row !== undefined;
 }
 
 /** The one query before a run starts: the agent, the user's host, and the run of that id if there is one already. */

@@ -105,7 +105,8 @@ export const runRoutes = [
         return getRun(deps.db, caller.user.id, params.id);
       };
       const run = await getRun(deps.db, caller.user.id, params.id);
-      if (await isOnHost(deps.db, run)) return readThrough(deps, c, caller, path);
+      const told = (await isOnHost(deps.db, run)) ? await readThrough(deps, c, caller, path) : null;
+      if (told) return told;
       if (isEnded(run.status)) return new Response(endedEvents(run), { headers: eventHeaders });
       const openHost = async () => {
         const call = { method: "GET", path: `/v1/runs/${path}` } as const;
@@ -127,19 +128,21 @@ export const runRoutes = [
     errors: ["not_found", "host_unavailable"],
     run: async ({ deps, c, caller, params }) => {
       const run = await getRun(deps.db, caller.user.id, params.id);
-      if (!(await isOnHost(deps.db, run))) return c.text("");
-      return readThrough(deps, c, caller, `${params.id}/stderr`);
+      const text = (await isOnHost(deps.db, run)) ? await readThrough(deps, c, caller, `${params.id}/stderr`) : null;
+      return text ?? c.text("");
     },
   }),
 ];
 
 const eventHeaders = { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" };
 
-/** What the host has at `/v1/runs/` + `path`, byte by byte as it comes. */
-async function readThrough(deps: Deps, c: Context<AppEnv>, caller: Caller, path: string): Promise<Response> {
+/** What the host has at `/v1/runs/` + `path`, byte by byte as it comes; null where it does not know the run any more. */
+async function readThrough(deps: Deps, c: Context<AppEnv>, caller: Caller, path: string): Promise<Response | null> {
   const host = await hostOfRun(deps, caller);
   const call = { method: "GET", path: `/v1/runs/${path}`, signal: c.req.raw.signal } as const;
-  const { status, headers, body } = await callHost(deps, host, caller, call);
+  const answer = await callHost(deps, host, caller, call).catch(nullIfUnknown);
+  if (!answer) return null;
+  const { status, headers, body } = answer;
   const kept = {
     "content-type": headers.get("content-type") ?? "application/octet-stream",
     "cache-control": "no-store",
@@ -150,6 +153,11 @@ async function readThrough(deps: Deps, c: Context<AppEnv>, caller: Caller, path:
     status,
     headers: kept,
   });
+}
+
+function nullIfUnknown(error: unknown): null {
+  if (error instanceof AppError && error.code === "not_found") return null;
+  throw error;
 }
 
 async function hostOfRun({ db }: Deps, caller: Caller): Promise<HostTarget> {
