@@ -23,6 +23,9 @@ export interface ModelCall {
   /** How many calls with this prompt came before. */
   nth: number;
   messages: number;
+  model: string;
+  /** The system prompt, as JSON. */
+  system: string;
 }
 /** What to answer: an error's status, or a reply; `cut` ends the connection in the middle of a stream. */
 export type Scripted =
@@ -44,11 +47,23 @@ export async function startModel(script: (call: ModelCall) => Scripted | null = 
       others.push(`${req.method} ${req.url}`);
       return void res.writeHead(200).end("{}");
     }
-    const request = JSON.parse(Buffer.concat(chunks).toString()) as MessagesRequest;
+    const request = JSON.parse(Buffer.concat(chunks).toString()) as MessagesRequest & {
+      model: string;
+      system?: unknown;
+    };
     const { prompt } = readConversation(request.messages);
     const nth = calls.filter((other) => other.prompt === prompt).length;
     const key = req.headers["x-api-key"] as string | undefined;
-    const call = { key, prompt, stream: request.stream === true, nth, messages: request.messages.length };
+    const { messages, stream, system } = request;
+    const call = {
+      key,
+      prompt,
+      stream: stream === true,
+      nth,
+      messages: messages.length,
+      model: request.model,
+      system: JSON.stringify(system ?? null),
+    };
     calls.push(call);
     const scripted = script(call) ?? {};
     if ("status" in scripted) {
