@@ -203,11 +203,11 @@ describe("cancel", () => {
     const counting = await alice.send(other.id, "for i in $(seq 1 300); do echo $i; sleep 0.01; done");
     const stubborn = await alice.send(
       shell.id,
-      "trap '' TERM INT HUP; nohup sleep 1001 & setsid sleep 1002 & (setsid sh -c 'trap \"\" TERM; sleep 1003' &) ; echo up; while :; do sleep 1; done",
+      "echo unwilling >&2; trap '' TERM INT HUP; nohup sleep 1001 & setsid sleep 1002 & (setsid sh -c 'trap \"\" TERM; sleep 1003' &) ; echo up; while :; do sleep 1; done",
     );
     await until(async () => (await ofAgents()).some((line) => line.includes("sleep 1003")), "the run has forked");
     const cancelled = await alice.ok<Run>("POST", `/v1/runs/${stubborn.id}/cancel`);
-    expect(cancelled).toMatchObject({ status: "cancelled", reason: "cancelled" });
+    expect(cancelled).toMatchObject({ status: "cancelled", reason: "cancelled", stderrTail: null });
     expect((await ofAgents()).filter((line) => /sleep 100\d/.test(line))).toEqual([]);
     const { lines, run } = await alice.finish(counting.id);
     expect(lines.map(textOf)).toEqual(Array.from({ length: 300 }, (_, at) => String(at + 1)));

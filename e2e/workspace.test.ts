@@ -53,9 +53,9 @@ describe("a workspace", () => {
 
   test("has the shape that keeps agents in", async () => {
     await alice.ok("POST", "/v1/workspace/start");
-    const { HostConfig, Config, NetworkSettings } = await engine
-      .getContainer((await alice.workspace()).containerId!)
-      .inspect();
+    const { containerId, startedAt } = await alice.workspace();
+    const { HostConfig, Config, NetworkSettings, State } = await engine.getContainer(containerId!).inspect();
+    expect(startedAt).toBe(new Date(State.StartedAt).toISOString());
     expect(HostConfig).toMatchObject({
       NetworkMode: "none",
       Init: true,

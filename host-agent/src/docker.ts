@@ -99,7 +99,8 @@ export class Engine {
       id: found.Id,
       running: found.State.Running && !found.State.Dead,
       pid: found.State.Running ? found.State.Pid : 0,
-      startedAt: found.State.StartedAt,
+      // The engine tells nanoseconds.
+      startedAt: new Date(found.State.StartedAt).toISOString(),
       labels: found.Config.Labels ?? {},
     };
   }

@@ -297,7 +297,7 @@ export class Runs {
       result: text === null ? null : clip(text, resultBytes),
       exitCode,
       logBytes: out,
-      stderrTail: reason === "completed" ? null : await readTail(join(directory, "err"), stderrTailBytes, err),
+      stderrTail: statusOf(reason) === "failed" ? await readTail(join(directory, "err"), stderrTailBytes, err) : null,
       endedAt: context.clock.iso(),
     });
     if (!ended) return;
