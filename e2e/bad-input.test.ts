@@ -255,6 +255,19 @@ describe("a bad setting", () => {
     expect(wrong).toEqual([]);
   });
 
+  test("that names a directory or an address that cannot be had stops the host agent the same way", async () => {
+    const { host } = await bundle("host");
+    for (const dir of ["/dev/null/host", "/proc/berth/host"]) {
+      const { code, said } = await run(host, { BERTH_HOST_DATA_DIR: dir });
+      expect([code, said]).toEqual([2, expect.stringMatching(/^The data directory \S+ cannot be used [^\n]+\.\n$/)]);
+    }
+    await berth.host.kill("SIGTERM");
+    const elsewhere = berth.host.start({ BERTH_HOST_LISTEN: "203.0.113.1" });
+    await expect(elsewhere).rejects.toThrow(
+      /^host ended with 2: [^]*\nThe host agent cannot listen on 203\.0\.113\.1 /,
+    );
+  });
+
   function run(file: string, env: Environment): Promise<{ code: number | null; said: string }> {
     const dirs = { BERTH_DATA_DIR: join(berth.dir, "unused"), BERTH_HOST_DATA_DIR: join(berth.dir, "unused-host") };
     const child = spawn(process.execPath, [...nodeFlags, file], {

@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { Settings } from "@berth/shared/settings";
+import { makeDataDir } from "../gateway/src/node-directory.ts";
 import { bundle } from "./bundle.ts";
 import { Child } from "./child.ts";
 import { SetupError } from "./debian.ts";
@@ -37,6 +38,8 @@ export interface ClusterOptions {
  */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { settings, env, signal } = options;
+  // The logs are in there too.
+  makeDataDir(settings);
   const files = await bundle("gateway", "cli", "host");
   const url = localUrl(settings);
   const children: Child[] = [];

@@ -12,7 +12,7 @@ import { tryRun } from "./try-run.ts";
 await runWithSettings(examine);
 
 async function examine(settings: Settings): Promise<number> {
-  if (!isRoot()) return tell("this needs root, as the host agent does: run it as root");
+  if (!isRoot()) return tell("The doctor needs root, as the host agent does: run it as root.");
   let own: Cluster | null = null;
   const words: string[] = [];
   try {

@@ -1,6 +1,5 @@
 /** The data directory on Node: signing key, database, migrations. The command line opens it too, while a gateway runs on it. */
-import { messageOf } from "@berth/shared/log";
-import { SettingsError, type Settings } from "@berth/shared/settings";
+import type { Settings } from "@berth/shared/settings";
 import Sqlite from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { migrate } from "drizzle-orm/better-sqlite3/migrator";
@@ -8,21 +7,12 @@ import type { SQL } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import type { JWK } from "jose";
 import { randomUUID } from "node:crypto";
-import {
-  accessSync,
-  chmodSync,
-  constants,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Atomic, Database } from "./database.ts";
 import { createSigningJwk, importKeyring, type Keyring } from "./keys.ts";
+import { makeDataDir } from "./node-directory.ts";
 import { takeLock } from "./node-lock.ts";
 import * as schema from "./schema.ts";
 
@@ -34,19 +24,6 @@ export interface Data {
 }
 
 const keptStatements = 200;
-
-/** Makes the directory (0700) where it is missing. Throws a SettingsError where it cannot be had. */
-export function makeDataDir(settings: Settings): string {
-  const dir = settings.BERTH_DATA_DIR;
-  try {
-    mkdirSync(join(dir, "keys"), { recursive: true, mode: 0o700 });
-    chmodSync(dir, 0o700);
-    accessSync(dir, constants.W_OK);
-    return dir;
-  } catch (error) {
-    throw new SettingsError(`The data directory ${dir} cannot be used (${messageOf(error)}); see BERTH_DATA_DIR.`);
-  }
-}
 
 /** Opens everything in the data directory, and makes what is missing. */
 export async function openData(settings: Settings): Promise<Data> {

@@ -112,6 +112,7 @@ describe("the gateway process", { timeout: 30_000 }, () => {
     [{ BERTH_COLOUR: "red" }, /^BERTH_COLOUR is not a setting of Berth; .*\.\n$/],
     [{ BERTH_LISTEN: "203.0.113.1" }, /^The gateway cannot listen on 203\.0\.113\.1 .*\.\n$/],
     [{ BERTH_DATA_DIR: "/dev/null/data" }, /^The data directory \/dev\/null\/data cannot be used .*\.\n$/],
+    [{ BERTH_DATA_DIR: "/proc/berth/data" }, /^The data directory \/proc\/berth\/data cannot be used .*\.\n$/],
   ])("refuses the settings %j with one sentence", async (env, sentence) => {
     const refused = await finish(start("node.ts", [], env));
     expect(refused.code).toBe(2);

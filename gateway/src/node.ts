@@ -9,6 +9,7 @@ import { createApp } from "./app.ts";
 import type { Deps } from "./deps.ts";
 import { startServer } from "./node-server.ts";
 import { loadAssets } from "./node-assets.ts";
+import { makeDataDir } from "./node-directory.ts";
 import { releaseLeases } from "./pending.ts";
 import { tick } from "./tick.ts";
 
@@ -28,7 +29,7 @@ export async function main(): Promise<void> {
 /** Opens everything, serves until a signal, closes everything. */
 async function run(settings: Settings): Promise<void> {
   // Loaded only after the guard above: the SQLite binding crashes an older Node.
-  const { makeDataDir, openData } = await import("./node-data.ts");
+  const { openData } = await import("./node-data.ts");
   const { takeLock } = await import("./node-lock.ts");
   const { createNodeTransport } = await import("./node-transport.ts");
   // A supervisor that is gone must not take the gateway with it.

@@ -154,7 +154,8 @@ async function listen(server: Server, { BERTH_HOST_PORT: port, BERTH_HOST_LISTEN
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       const isTaken = error.code === "EADDRINUSE";
-      reject(isTaken ? new SettingsError(`Port ${port} is in use: set BERTH_HOST_PORT to a free one.`) : error);
+      const other = `The host agent cannot listen on ${address} port ${port} (${messageOf(error)}); see BERTH_HOST_LISTEN and BERTH_HOST_PORT.`;
+      reject(new SettingsError(isTaken ? `Port ${port} is in use: set BERTH_HOST_PORT to a free one.` : other));
     });
     server.listen(port, address, resolve);
   });

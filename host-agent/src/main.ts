@@ -1,12 +1,29 @@
 /** The host agent's process: settings, one instance a data directory, signals, exit codes. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import Database from "better-sqlite3";
 import { createLog, messageOf } from "@berth/shared/log";
 import { parseSettings, SettingsError } from "@berth/shared/settings";
 import { startHostAgent } from "./host-agent.ts";
 
 const log = createLog((line) => process.stdout.write(`${line}\n`));
+
+/** Makes the directory where it is missing; containers must pass through it to their sockets. */
+function makeDataDir(dir: string): void {
+  try {
+    makeDirectory(dir);
+    accessSync(join(dir, "."), constants.W_OK);
+  } catch (error) {
+    throw new SettingsError(`The data directory ${dir} cannot be used (${messageOf(error)}); see BERTH_HOST_DATA_DIR.`);
+  }
+}
+
+/** Step by step: Node's own recursion never ends where the system denies that a parent exists, as below /proc. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectory(dirname(path));
+  mkdirSync(path, { mode: 0o711 });
+}
 
 /** Holds the data directory for the life of this process; the kernel lets go of it however the process ends. */
 function lockDirectory(dataDir: string): void {
@@ -40,7 +57,7 @@ for (const event of ["SIGTERM", "SIGINT", "disconnect"] as const) {
 try {
   const settings = parseSettings(process.env);
   const dataDir = resolve(settings.BERTH_HOST_DATA_DIR);
-  mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+  makeDataDir(dataDir);
   lockDirectory(dataDir);
   pidFile = join(dataDir, "host.pid");
   writeFileSync(pidFile, `${process.pid}\n`);
