@@ -127,6 +127,11 @@ describe("the contract", () => {
     expect(start.security).toEqual([{ bearer: [] }, { session: [] }]);
     expect(document.components.schemas.Agent.required).toContain("envKeys");
     expect(document.paths["/internal/hosts/report"]).toBeUndefined();
+    const headersOf = ({ parameters }: { parameters: { name: string; in: string }[] }) =>
+      parameters.filter((one) => one.in === "header").map(({ name }) => name);
+    expect(headersOf(start)).toEqual(["Idempotency-Key"]);
+    expect(headersOf(document.paths["/v1/runs/{id}/events"].get)).toEqual(["Last-Event-ID"]);
+    expect(Object.keys(document.paths["/readyz"].get.responses)).toEqual(["200", "503"]);
     const { name } = document.paths["/v1/agents"].post.requestBody.content["application/json"].schema.properties;
     expect(name).toEqual({ type: "string", minLength: 1, maxLength: 64 });
   });

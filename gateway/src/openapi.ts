@@ -49,7 +49,7 @@ export function describeRoutes(routes: Route[], serverUrl: string): OpenApi {
 /** The codes that a route can answer: its own, and those that follow from what it takes. */
 export function errorsOf(route: Route): ErrorCode[] {
   const codes = new Set<ErrorCode>(route.errors);
-  if (route.params || route.query || route.body) codes.add("invalid_request");
+  if (route.params || route.query || route.headers || route.body) codes.add("invalid_request");
   if (route.body) codes.add("payload_too_large");
   if (route.auth !== "none") codes.add("unauthenticated");
   if (route.auth === "admin") codes.add("forbidden");
@@ -90,6 +90,7 @@ function describeRoute(route: Route, toSchema: SchemaWriter): Operation {
   const parameters = [
     ...describeParameters(route.params, "path", toSchema),
     ...describeParameters(route.query, "query", toSchema),
+    ...describeParameters(route.headers, "header", toSchema),
   ];
   return {
     operationId: operationId(route),
@@ -109,7 +110,11 @@ function operationId({ method, path }: Route): string {
   return method.toLowerCase() + path.replace(/[^A-Za-z0-9]+(\w?)/g, (_all, next: string) => next.toUpperCase());
 }
 
-function describeParameters(schema: z.ZodType | undefined, place: "path" | "query", toSchema: SchemaWriter): Json[] {
+function describeParameters(
+  schema: z.ZodType | undefined,
+  place: "path" | "query" | "header",
+  toSchema: SchemaWriter,
+): Json[] {
   if (!schema) return [];
   const written = toSchema(schema, "input") as { properties: Record<string, Json>; required?: string[] };
   return Object.entries(written.properties).map(([name, property]) => ({
@@ -128,7 +133,7 @@ function describeResponses(route: Route, toSchema: SchemaWriter): Json {
   const responses: Json = {
     [route.status]: { description: route.summary, ...(Object.keys(content).length > 0 && { content }) },
   };
-  if (route.okWhen) responses[200] = { description: route.okWhen, content };
+  if (route.otherwise) responses[route.otherwise.status] = { description: route.otherwise.when, content };
   const problem = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };
   for (const code of errorsOf(route)) {
     const status = statusOf[code];

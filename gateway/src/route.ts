@@ -11,9 +11,16 @@ import type { LimitName, Limits } from "./limits.ts";
 
 type Auth = "none" | "user" | "admin";
 type Schema = z.ZodType | undefined;
+type HeaderSchema = z.ZodObject | undefined;
 type Parsed<S extends Schema> = S extends z.ZodType ? z.infer<S> : undefined;
 
-export interface Input<A extends Auth, P extends Schema, Q extends Schema, B extends Schema> {
+export interface Input<
+  A extends Auth,
+  P extends Schema,
+  Q extends Schema,
+  B extends Schema,
+  H extends HeaderSchema = undefined,
+> {
   deps: Deps;
   c: Context<AppEnv>;
   authenticator: Authenticator;
@@ -23,10 +30,18 @@ export interface Input<A extends Auth, P extends Schema, Q extends Schema, B ext
   limits: Limits;
   params: Parsed<P>;
   query: Parsed<Q>;
+  headers: Parsed<H>;
   body: Parsed<B>;
 }
 
-export interface RouteSpec<A extends Auth, P extends Schema, Q extends Schema, B extends Schema, R extends Schema> {
+export interface RouteSpec<
+  A extends Auth,
+  P extends Schema,
+  Q extends Schema,
+  B extends Schema,
+  R extends Schema,
+  H extends HeaderSchema = undefined,
+> {
   method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** With parameters in braces, as OpenAPI writes them; a last one named `path` takes all that follows, slashes and all. */
   path: string;
@@ -34,6 +49,8 @@ export interface RouteSpec<A extends Auth, P extends Schema, Q extends Schema, B
   auth: A;
   params?: P;
   query?: Q;
+  /** By their names as the contract writes them. */
+  headers?: H;
   body?: B;
   /** A body of no bytes counts as `{}`. */
   isBodyOptional?: boolean;
@@ -45,18 +62,18 @@ export interface RouteSpec<A extends Auth, P extends Schema, Q extends Schema, B
   upload?: string;
   /** The status of success. */
   status: 101 | 200 | 201 | 202 | 204 | 302;
-  /** When success is told by 200 instead, with the same JSON. */
-  okWhen?: string;
+  /** Another status with the same JSON, and when it is answered. */
+  otherwise?: { status: 200 | 503; when: string };
   /** The JSON of success; without it there is no body, or one of `media`, and `run` answers itself. */
   answer?: R;
   media?: string;
   /** Codes beyond those that follow from the declaration. */
   errors?: ErrorCode[];
-  run(input: Input<A, P, Q, B>): Promise<Response | (R extends z.ZodType ? z.infer<R> : void)>;
+  run(input: Input<A, P, Q, B, H>): Promise<Response | (R extends z.ZodType ? z.infer<R> : void)>;
 }
 
 /** A declared route, whatever its schemas: what registration and the documents read. */
-export type Route = Omit<RouteSpec<Auth, Schema, Schema, Schema, Schema>, "run"> & {
+export type Route = Omit<RouteSpec<Auth, Schema, Schema, Schema, Schema, HeaderSchema>, "run"> & {
   // oxlint-disable-next-line no-explicit-any -- each route is checked where it is declared
   run(input: any): Promise<unknown>;
 };
@@ -67,7 +84,8 @@ export function route<
   Q extends Schema = undefined,
   B extends Schema = undefined,
   R extends Schema = undefined,
->(spec: RouteSpec<A, P, Q, B, R>): Route {
+  H extends HeaderSchema = undefined,
+>(spec: RouteSpec<A, P, Q, B, R, H>): Route {
   return spec;
 }
 
@@ -108,11 +126,12 @@ async function admit(
 }
 
 async function parseInput(declared: Route, c: Context<AppEnv>) {
-  const { params, query, body } = declared;
+  const { params, query, headers, body } = declared;
   const given = declared.path.endsWith("{path}") ? { ...c.req.param(), path: tailOf(c, declared.path) } : c.req.param();
   return {
     params: params && parseOr400(params, given, "path"),
     query: query && parseOr400(query, c.req.query(), "query"),
+    headers: headers && parseOr400(headers, namedHeaders(headers, c), "header"),
     body:
       body &&
       parseOr400(
@@ -121,6 +140,10 @@ async function parseInput(declared: Route, c: Context<AppEnv>) {
         "body",
       ),
   };
+}
+
+function namedHeaders(schema: z.ZodObject, c: Context<AppEnv>): Record<string, string | undefined> {
+  return Object.fromEntries(Object.keys(schema.shape).map((name) => [name, c.req.header(name)]));
 }
 
 /** What the address has in place of the `{path}` that a route ends with, as it was written. */

@@ -20,9 +20,10 @@ export const healthRoutes = [
   route({
     method: "GET",
     path: "/readyz",
-    summary: "Ready: the database answers and at least one host is live; 503 with the reason otherwise",
+    summary: "Ready: the database answers and at least one host is live",
     auth: "none",
     status: 200,
+    otherwise: { status: 503, when: "Not ready, and the reason" },
     answer: readiness,
     run: async ({ deps, c }) => {
       const reason = await unreadyReason(deps);

@@ -1,5 +1,5 @@
 /** Runs: started and cancelled on the host, listed from the copy, streamed through. */
-import { AppError, parseOr400 } from "@berth/shared/errors";
+import { AppError } from "@berth/shared/errors";
 import { runAnswer } from "@berth/shared/host-api";
 import { createRunBody, id, idempotencyKey, isEnded, promptMaxBytes, runSchema } from "@berth/shared/resources";
 import type { Context } from "hono";
@@ -29,15 +29,14 @@ export const runRoutes = [
       "Send a message: starts a run, and the workspace if need be; the header Idempotency-Key makes a retry return the first run",
     auth: "user",
     params,
+    headers: z.object({ "Idempotency-Key": idempotencyKey.optional() }),
     body: createRunBody,
     status: 202,
     answer: runSchema,
     limit: "runs",
     errors: ["not_found", "conflict", "agent_busy", "run_limit", "host_unavailable", "no_host"],
-    run: async ({ deps, c, caller, params, body }) => {
-      const key = c.req.header("idempotency-key") ?? null;
-      if (key !== null)
-        parseOr400(z.object({ "Idempotency-Key": idempotencyKey }), { "Idempotency-Key": key }, "header");
+    run: async ({ deps, caller, params, headers, body }) => {
+      const key = headers["Idempotency-Key"] ?? null;
       if (new TextEncoder().encode(body.prompt).length > promptMaxBytes)
         throw new AppError("payload_too_large", "The prompt is over 1 MiB of UTF-8.");
       return startRun(deps, caller, { agentId: params.id, prompt: body.prompt, idempotencyKey: key });
@@ -90,15 +89,14 @@ export const runRoutes = [
     auth: "user",
     params,
     query: z.object({ after: offset.optional() }),
+    // A client that has seen no event yet may send an empty one.
+    headers: z.object({ "Last-Event-ID": z.literal("").or(offset).optional() }),
     status: 200,
     media: "text/event-stream",
     errors: ["not_found", "host_unavailable"],
-    run: async ({ deps, c, authenticator, source, caller, params, query }) => {
-      const last = c.req.header("last-event-id");
-      const resumed = last
-        ? parseOr400(z.object({ "Last-Event-ID": offset }), { "Last-Event-ID": last }, "header")
-        : null;
-      const after = resumed?.["Last-Event-ID"] ?? query.after ?? 0;
+    run: async ({ deps, c, authenticator, source, caller, params, query, headers }) => {
+      const last = headers["Last-Event-ID"];
+      const after = (last === "" ? undefined : last) ?? query.after ?? 0;
       const path = `${params.id}/events?after=${after}`;
       const load = async () => {
         await authenticator.fromRequest(c.req.raw, source.address);

@@ -154,7 +154,7 @@ const hookRoute = route({
   params,
   upload: "*/*",
   status: 202,
-  okWhen: "The same delivery id came before: the first run",
+  otherwise: { status: 200, when: "The same delivery id came before: the first run" },
   answer: acceptedSchema,
   errors: ["unauthenticated", "not_found", "payload_too_large", "rate_limited"],
   run: async ({ deps, c, limits, source, params }) => takeWebhook(deps, c, limits, source.address, params.id),
