@@ -29,6 +29,7 @@ async function examine(settings: Settings): Promise<number> {
       expectOk(`${url}/healthz`, "The gateway does not answer: see logs/gateway.log in BERTH_DATA_DIR."),
     );
     await check("host", () => expectOk(`${url}/readyz`, "No host is live: see logs/host.log in BERTH_DATA_DIR."));
+    await check("model", () => expectModel(settings));
     await check(`run with ${modelName(settings)}`, () => tryRun(url, token));
     process.stdout.write("All is well.\n");
     return 0;
@@ -89,6 +90,17 @@ async function expectOk(url: string, sentence: string): Promise<void> {
     if (Date.now() > deadline) throw new Error(sentence);
     await sleep(250);
   }
+}
+
+/** Any answer will do: whether it takes the key is for the run to show. A CLI that hears nothing tries for minutes. */
+async function expectModel({ ANTHROPIC_API_KEY: key, BERTH_MODEL_URL: url }: Settings): Promise<void> {
+  const address = url ?? (key && "https://api.anthropic.com");
+  if (!address) return;
+  const answer = await fetch(address, { method: "HEAD", signal: AbortSignal.timeout(10_000) }).catch(() => null);
+  if (!answer)
+    throw new Error(
+      `Nothing answers at the model's address ${address}: check BERTH_MODEL_URL and this machine's network.`,
+    );
 }
 
 function modelName({ ANTHROPIC_API_KEY: key, BERTH_MODEL_URL: url }: Settings): string {
