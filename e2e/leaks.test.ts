@@ -2,7 +2,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
 import type { Client } from "./client.ts";
-import { type Berth, startBerth, until, userIdOf } from "./harness.ts";
+import { type Berth, engine, startBerth, until, userIdOf } from "./harness.ts";
 import { makeUsers } from "./users.ts";
 
 const runs = 1000;
@@ -49,7 +49,13 @@ describe("a thousand runs", () => {
     await until(() => grown().length === 0, `descriptors as before: ${JSON.stringify([before, count()])}`, 60_000);
     for (const [client] of agents)
       expect((await berth.processes(await userIdOf(client))).filter(({ uid }) => uid >= 20_000)).toEqual([]);
-    expect(await berth.containers()).toHaveLength(users);
+    const containers = await berth.containers();
+    expect(containers).toHaveLength(users);
+    const execs = async ({ Id }: { Id: string }) => (await engine.getContainer(Id).inspect()).ExecIDs ?? [];
+    await until(
+      async () => (await Promise.all(containers.map(execs))).flat().length === 0,
+      "the engine holds no exec of a run",
+    );
     expect(berth.gateway.memoryBytes()).toBeLessThan(150 * mebibyte);
     expect(berth.host.memoryBytes()).toBeLessThan(150 * mebibyte);
   });
