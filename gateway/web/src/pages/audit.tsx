@@ -88,6 +88,17 @@ const wordsOf = (action: string) => {
   return words[0]!.toUpperCase() + words.slice(1);
 };
 
+/** What was written down beside who, what and on what: names in words, times as everywhere. */
+function factsOf({ actor, detail }: AuditEntry): string {
+  const facts = Object.entries(detail).filter(([, value]) => value !== null && value !== actor.id);
+  return facts
+    .map(([name, value]) => `${name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)} ${told(value)}`)
+    .join(", ");
+}
+
+const told = (value: AuditEntry["detail"][string]) =>
+  typeof value === "string" && /^\d{4}-\d\d-\d\dT/.test(value) ? formatTime(value) : String(value);
+
 function AuditTable({ items }: { items: AuditEntry[] }) {
   return (
     <div class="scroll-x" tabIndex={0} role="region" aria-label="Entries">
@@ -98,7 +109,7 @@ function AuditTable({ items }: { items: AuditEntry[] }) {
             <th>Who</th>
             <th>What</th>
             <th>On what</th>
-            <th>From where</th>
+            <th>From</th>
             <th>Facts</th>
           </tr>
         </thead>
@@ -116,13 +127,9 @@ function AuditTable({ items }: { items: AuditEntry[] }) {
                 {wordsOf(entry.action)}
                 {entry.outcome === "refused" && ", refused"}
               </td>
-              <td>{entry.target?.name ?? entry.target?.id ?? "–"}</td>
-              <td>{entry.address ?? "–"}</td>
-              <td class="facts muted">
-                {Object.entries(entry.detail)
-                  .map(([key, value]) => `${key} ${value}`)
-                  .join(", ")}
-              </td>
+              <td data-label="on">{entry.target?.name ?? entry.target?.id ?? "–"}</td>
+              <td data-label="from">{entry.address ?? "–"}</td>
+              <td class="facts muted">{factsOf(entry)}</td>
             </tr>
           ))}
         </tbody>

@@ -64,11 +64,11 @@ function TokenTable({ tokens, revoke }: { tokens: Token[]; revoke: (token: Token
         {tokens.map((token) => (
           <tr key={token.id}>
             <td>{token.name}</td>
-            <td>
+            <td data-label="made">
               <Ago time={token.createdAt} />
             </td>
-            <td>{token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : "never"}</td>
-            <td>
+            <td data-label="used">{token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : "never"}</td>
+            <td data-label="expires">
               <Until time={token.expiresAt} />
             </td>
             <td class="number">

@@ -93,7 +93,7 @@ function UserRow({ user, isMe, change, ask }: UserRowProps) {
           <option value="admin">Admin</option>
         </select>
       </td>
-      <td>
+      <td data-label="since">
         <Ago time={user.createdAt} />
       </td>
       <td class="number">

@@ -71,11 +71,13 @@ function DeliveryRow({ item, reload }: { item: Delivery; reload: () => Promise<v
         <Badge told={tellDelivery(item)} />
         {item.detail && <p class="muted">{item.detail}</p>}
       </td>
-      <td>
+      <td data-label="came in">
         <Ago time={item.receivedAt} />
         {item.replayOf && <span class="tag">once more</span>}
       </td>
-      <td class="muted">{item.externalId?.slice(0, 40) ?? "none"}</td>
+      <td class="muted" data-label="sender's id">
+        {item.externalId?.slice(0, 40) ?? "none"}
+      </td>
       <td class="number">{formatBytes(item.bytes)}</td>
       <td class="number">
         {item.runId && <Link href={`/runs/${item.runId}`}>Run</Link>}{" "}
