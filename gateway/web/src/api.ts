@@ -32,14 +32,18 @@ export function onSignedOut(act: () => void): void {
   whenSignedOut = act;
 }
 
+/** Longer than the gateway waits for a host. */
+const callMs = 90_000;
+
 /** One call; answers the JSON body, or undefined without one. Throws an ApiError. */
 export async function call<T = void>(
   method: string,
   path: string,
   body?: unknown,
   headers: Record<string, string> = {},
+  deadlineMs = callMs,
 ): Promise<T> {
-  const answer = await send(method, path, body, headers);
+  const answer = await send(method, path, body, headers, AbortSignal.timeout(deadlineMs));
   if (answer.ok) return (answer.status === 204 ? undefined : await answer.json()) as T;
   const problem = (await answer.json().catch(() => ({}))) as Partial<Problem>;
   if (answer.status === 401 && path !== "/session") whenSignedOut();
@@ -53,9 +57,9 @@ export async function call<T = void>(
   );
 }
 
-export const get = <T>(path: string) => call<T>("GET", path);
-export const post = <T = void>(path: string, body?: unknown, headers?: Record<string, string>) =>
-  call<T>("POST", path, body, headers);
+export const get = <T>(path: string, deadlineMs?: number) => call<T>("GET", path, undefined, {}, deadlineMs);
+export const post = <T = void>(path: string, body?: unknown, headers?: Record<string, string>, deadlineMs?: number) =>
+  call<T>("POST", path, body, headers, deadlineMs);
 
 /**
  * A POST that may be repeated, for it carries an Idempotency-Key: tried again up to `tries` times while nothing answers or
@@ -94,10 +98,17 @@ export function explain(error: unknown): string {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function send(method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Response> {
+async function send(
+  method: string,
+  path: string,
+  body: unknown,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+): Promise<Response> {
   try {
     return await fetch(path, {
       method,
+      signal,
       headers: body === undefined ? headers : { "content-type": "application/json", ...headers },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });

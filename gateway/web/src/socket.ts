@@ -1,6 +1,7 @@
 /**
  * The socket `berth.v1`, kept open: a ticket for each attempt, jittered pauses between them, at once again when the machine
- * is back online or the page in view. Knows nothing of what the frames mean.
+ * is back online or the page in view. A network that swallows everything is noticed by the silence, for the samples of a
+ * workspace come every few seconds. Knows nothing of what the frames mean.
  */
 import type { ServerFrame } from "@berth/shared/resources";
 import { ApiError, get, post } from "./api.ts";
@@ -18,44 +19,48 @@ export interface LiveSocket {
 
 const firstPauseMs = 400;
 const longestPauseMs = 15_000;
-/** The gateway pings each 10 s, but a browser does not show pings: a socket that is silent is only noticed by its close. */
+/** Until the first frame: the workspace may have to start. */
 const openDeadlineMs = 90_000;
+/** Between frames. The gateway pings each 10 s, but a browser shows no pings to the page. */
+const silenceMs = 45_000;
+/** What is asked while nothing else works. */
+const shortCallMs = 5000;
 
 /** Opens the socket and keeps it so until `close`. `onFrame` gets every frame in order, `onState` every change. */
 export function openSocket(onFrame: (frame: ServerFrame) => void, onState: (state: SocketState) => void): LiveSocket {
   let ws: WebSocket | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
+  let isAsking = false;
   let isClosed = false;
 
   const connect = async () => {
     clearTimeout(timer);
-    onState({ kind: "connecting" });
-    try {
-      const { ticket } = await post<{ ticket: string }>("/v1/tickets");
-      if (isClosed) return;
-      ws = new WebSocket(`${location.origin.replace("http", "ws")}/v1/connect`, ["berth.v1", `ticket.${ticket}`]);
-    } catch (error) {
-      return void lose(error instanceof ApiError ? error : null);
-    }
-    const socket = ws;
-    const deadline = setTimeout(() => socket.close(), openDeadlineMs);
-    socket.addEventListener("message", ({ data }: MessageEvent<string>) => {
-      const frame = JSON.parse(data) as ServerFrame;
-      if (frame.type === "hello") {
-        clearTimeout(deadline);
-        failures = 0;
-        onState({ kind: "open" });
-      }
-      onFrame(frame);
-    });
-    socket.addEventListener("close", () => {
-      clearTimeout(deadline);
-      if (ws === socket) ws = null;
+    // What is lost stays so until it is open again, for a person should not see it come and go.
+    if (failures === 0) onState({ kind: "connecting" });
+    isAsking = true;
+    const ticket = await askTicket();
+    isAsking = false;
+    if (isClosed) return;
+    if (ticket instanceof ApiError) return void lose(ticket);
+    const socket = new WebSocket(`${location.origin.replace("http", "ws")}/v1/connect`, [
+      "berth.v1",
+      `ticket.${ticket}`,
+    ]);
+    ws = socket;
+    listen(socket, take, () => {
+      if (ws !== socket) return;
+      ws = null;
       void lose(null);
     });
   };
-
+  const take = (frame: ServerFrame) => {
+    if (frame.type === "hello") {
+      failures = 0;
+      onState({ kind: "open" });
+    }
+    onFrame(frame);
+  };
   const lose = async (error: ApiError | null) => {
     if (isClosed || error?.code === "unauthenticated") return;
     failures++;
@@ -65,12 +70,12 @@ export function openSocket(onFrame: (frame: ServerFrame) => void, onState: (stat
     const why = await findCause(error);
     if (!isClosed && !ws) onState({ kind: "lost", why, retryAt });
   };
-
   const hurry = () => {
-    if (isClosed || ws || document.visibilityState === "hidden") return;
-    failures = 0;
+    if (isClosed || isAsking || ws || document.visibilityState === "hidden") return;
+    failures = Math.min(failures, 1);
     void connect();
   };
+
   addEventListener("online", hurry);
   document.addEventListener("visibilitychange", hurry);
   void connect();
@@ -86,16 +91,47 @@ export function openSocket(onFrame: (frame: ServerFrame) => void, onState: (stat
   };
 }
 
+async function askTicket(): Promise<string | ApiError> {
+  try {
+    return (await post<{ ticket: string }>("/v1/tickets", undefined, {}, shortCallMs)).ticket;
+  } catch (error) {
+    return error instanceof ApiError ? error : new ApiError("offline", String(error));
+  }
+}
+
+/** Passes frames on until the socket closes or has been silent for too long; `onEnd` comes once, nothing after it. */
+function listen(socket: WebSocket, onFrame: (frame: ServerFrame) => void, onEnd: () => void): void {
+  let lastAt = Date.now();
+  let mostMs = openDeadlineMs;
+  let isOver = false;
+  const end = () => {
+    if (isOver) return;
+    isOver = true;
+    clearInterval(watch);
+    // A network that is gone carries no close either: nothing waits for its answer.
+    socket.close();
+    onEnd();
+  };
+  const watch = setInterval(() => Date.now() - lastAt > mostMs && end(), 5000);
+  socket.addEventListener("close", end);
+  socket.addEventListener("message", ({ data }: MessageEvent<string>) => {
+    if (isOver) return;
+    lastAt = Date.now();
+    mostMs = silenceMs;
+    onFrame(JSON.parse(data) as ServerFrame);
+  });
+}
+
 /** A browser is not told why a handshake fails, so the gateway is asked. */
 async function findCause(error: ApiError | null): Promise<string> {
   if (error && error.code !== "offline") return error.message;
   try {
     // A session that is over answers 401 here, and the page goes to the sign-in.
-    await get("/v1/me");
+    await get("/v1/me", shortCallMs);
   } catch (failure) {
     return failure instanceof ApiError && failure.code === "offline" ? "The gateway does not answer." : String(failure);
   }
-  const ready = await fetch("/readyz").then(
+  const ready = await fetch("/readyz", { signal: AbortSignal.timeout(shortCallMs) }).then(
     (answer) => answer.ok,
     () => true,
   );
