@@ -6,7 +6,7 @@ import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import type { TerminalServerFrame } from "@berth/shared/files";
-import { explain, post } from "../api.ts";
+import { ApiError, explain, post } from "../api.ts";
 import { createStyleKeeper } from "./policy.ts";
 import { darkWish, themeNow } from "./theme.ts";
 
@@ -19,6 +19,9 @@ export interface TerminalSession {
 }
 
 const retryMs = 3000;
+/** A shell that opens within this time needs no word about it. */
+const patienceMs = 500;
+const dim = (words: string) => `\u001b[2m${words}\u001b[0m`;
 
 /** Opens a terminal of the agent. `onLeave` when the keys say that the focus goes elsewhere. */
 export function openTerminal(agentId: string, onLeave: () => void): TerminalSession {
@@ -86,23 +89,27 @@ function connectShell(agentId: string, term: Terminal) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isClosed = false;
   let waitsForEnter = false;
+  /** Since a connection was lost until the next shell shows something: said once, however often it is tried again. */
+  let isLost = false;
 
   const start = async () => {
     clearTimeout(timer);
     waitsForEnter = false;
     try {
       const { ticket } = await post<{ ticket: string }>("/v1/tickets");
-      if (!isClosed) ws = openShellSocket(agentId, ticket, term, tellEnd);
+      if (!isClosed) ws = openShellSocket(agentId, ticket, term, { onOutput: () => (isLost = false), onEnd });
     } catch (error) {
-      tellEnd({ type: "error", code: "offline", detail: explain(error) });
+      const isOffline = error instanceof ApiError && error.code === "offline";
+      onEnd(isOffline ? null : { type: "error", code: "internal", detail: explain(error) });
     }
   };
-  const tellEnd = (last: TerminalServerFrame | null) => {
+  const onEnd = (last: TerminalServerFrame | null) => {
     ws = null;
     if (isClosed) return;
     waitsForEnter = true;
-    term.write(`\r\n\u001b[2m— ${wordsOfEnd(last)} —\u001b[0m\r\n`);
-    if (last === null) timer = setTimeout(() => void start(), retryMs);
+    if (last !== null || !isLost) term.write(`\r\n${dim(`— ${wordsOfEnd(last)} —`)}\r\n`);
+    isLost = last === null;
+    if (isLost) timer = setTimeout(() => void start(), retryMs);
   };
   const send = (bytes: Uint8Array<ArrayBuffer>) => {
     if (ws?.readyState === WebSocket.OPEN) ws.send(bytes);
@@ -121,20 +128,36 @@ function connectShell(agentId: string, term: Terminal) {
   };
 }
 
-type OnEnd = (last: TerminalServerFrame | null) => void;
+interface ShellEvents {
+  onOutput: () => void;
+  /** With the last thing that the host said, null when the connection broke. */
+  onEnd: (last: TerminalServerFrame | null) => void;
+}
 
-/** Opens the socket of a new shell; `onEnd` gets the last thing it said, null when the connection broke. */
-function openShellSocket(agentId: string, ticket: string, term: Terminal, onEnd: OnEnd): WebSocket {
+/** Opens the socket of a new shell. Where that takes long, for the workspace has to start, it says so meanwhile. */
+function openShellSocket(agentId: string, ticket: string, term: Terminal, { onOutput, onEnd }: ShellEvents): WebSocket {
   const address = `${location.origin.replace("http", "ws")}/v1/agents/${agentId}/terminal?cols=${term.cols}&rows=${term.rows}`;
   const socket = new WebSocket(address, ["berth.v1", `ticket.${ticket}`]);
   let last: TerminalServerFrame | null = null;
+  let isSilent = true;
+  const patience = setTimeout(() => term.write(dim("A shell opens …")), patienceMs);
+  const endSilence = () => {
+    clearTimeout(patience);
+    if (isSilent) term.write("\r\u001b[2K");
+    isSilent = false;
+  };
   socket.binaryType = "arraybuffer";
   socket.addEventListener("open", () => sendSize(socket, term));
   socket.addEventListener("message", ({ data }: MessageEvent<ArrayBuffer | string>) => {
-    if (typeof data === "string") last = JSON.parse(data) as TerminalServerFrame;
-    else term.write(new Uint8Array(data));
+    endSilence();
+    if (typeof data === "string") return void (last = JSON.parse(data) as TerminalServerFrame);
+    onOutput();
+    term.write(new Uint8Array(data));
   });
-  socket.addEventListener("close", () => onEnd(last));
+  socket.addEventListener("close", () => {
+    endSilence();
+    onEnd(last);
+  });
   return socket;
 }
 
@@ -143,7 +166,7 @@ function sendSize(ws: WebSocket, { cols, rows }: Terminal): void {
 }
 
 function wordsOfEnd(last: TerminalServerFrame | null): string {
-  if (last === null) return "The connection was lost, and the shell ended with it. A new one opens by itself";
+  if (last === null) return "The connection was lost, and a shell ends with it. A new one opens by itself";
   if (last.type === "error") return `${last.detail} Press Enter to try again`;
   return `The shell has ended${last.code ? ` with code ${last.code}` : ""}. Press Enter for a new one`;
 }
