@@ -105,7 +105,9 @@ function Directory({ agent, directory, listing, open, reload }: DirectoryProps) 
   const onDrop = (event: DragEvent) => {
     event.preventDefault();
     setOver(false);
-    uploads.add([...(event.dataTransfer?.files ?? [])]);
+    const entries = [...(event.dataTransfer?.items ?? [])].map((item) => item.webkitGetAsEntry());
+    const folders = new Set(entries.filter((entry) => entry?.isDirectory).map((entry) => entry!.name));
+    uploads.add([...(event.dataTransfer?.files ?? [])], folders);
   };
   return (
     <div

@@ -38,26 +38,29 @@ export function useUploads(agentId: string, directory: string, listing: Director
       change(id, { state: "failed", failure: explain(error) });
     }
   };
-  const start = (files: File[]) => {
+  const start = (files: File[], folders: ReadonlySet<string> = new Set()) => {
     for (const file of files) {
+      const failure = whyNot(file, folders);
       const upload: Upload = {
         id: ++count.current,
         file,
         sentBytes: 0,
-        state: "waiting",
-        failure: null,
+        state: failure === null ? "waiting" : "failed",
+        failure,
         stop: new AbortController(),
       };
-      if (file.size > mostBytes)
-        Object.assign(upload, { state: "failed", failure: `It is larger than ${formatBytes(mostBytes)}.` });
-      else last.current = last.current.then(() => send(upload));
+      if (failure === null) last.current = last.current.then(() => send(upload));
       setUploads((all) => [...all, upload]);
     }
   };
-  const add = (files: File[]) => {
+  /** `folders`: the names of those that are none. */
+  const add = (files: File[], folders?: ReadonlySet<string>) => {
     const names = new Set(listing.entries.map(({ name }) => name));
-    const there = files.filter((file) => names.has(file.name));
-    start(files.filter((file) => !names.has(file.name)));
+    const there = files.filter(({ name }) => names.has(name) && !folders?.has(name));
+    start(
+      files.filter((file) => !there.includes(file)),
+      folders,
+    );
     if (there.length > 0) setReplacing(there);
   };
   return {
@@ -68,6 +71,11 @@ export function useUploads(agentId: string, directory: string, listing: Director
     closeReplacing: () => setReplacing([]),
     clear: () => setUploads((all) => all.filter(({ state }) => state === "waiting" || state === "sending")),
   };
+}
+
+function whyNot(file: File, folders: ReadonlySet<string>): string | null {
+  if (folders.has(file.name)) return "It is a folder. Drop the files in it, or pack it and unpack it in a terminal.";
+  return file.size > mostBytes ? `It is larger than ${formatBytes(mostBytes)}.` : null;
 }
 
 export function UploadList({ uploads: { uploads, replacing, replace, closeReplacing, clear } }: { uploads: Uploads }) {
