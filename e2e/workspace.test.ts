@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run, ServerFrame, Workspace } from "@berth/shared/resources";
-import type { Client } from "./client.ts";
+import type { Client, Socket } from "./client.ts";
 import { type Berth, engine, startBerth, until, userIdOf } from "./harness.ts";
 
 let berth: Berth;
@@ -210,6 +210,34 @@ describe("the socket", () => {
     expect((await alice.finish(run.id)).run.status).toBe("completed");
     expect(["ended", "output"]).toContain(await stream.catch(() => "ended"));
     expect((await other.call("GET", "/v1/me")).status).toBe(401);
+  });
+
+  test("closes a client that takes nothing for 20 s with 4008, and drops nothing", { timeout: 120_000 }, async () => {
+    const slow = await alice.connect();
+    await until(() => slow.frames.length > 0, "it says hello");
+    const run = await alice.send(
+      agent.id,
+      "for i in $(seq 1200); do head -c 100000 /dev/zero | tr '\\0' x; echo $i; done",
+    );
+    const outputs = (socket: Socket) => socket.frames.filter((frame) => frame.type === "output");
+    await until(() => outputs(slow).length > 0, "output comes");
+    slow.ws.pause();
+    const stalledAt = performance.now();
+    await until(() => performance.now() - stalledAt > 25_000, "the client takes nothing for 25 s");
+    slow.ws.resume();
+    expect(await slow.closed).toBe(4008);
+    const next = await alice.connect();
+    const { offset: after } = outputs(slow).at(-1)!;
+    next.ws.send(JSON.stringify({ type: "subscribe", runId: run.id, after }));
+    await until(
+      () =>
+        next.frames.some((frame) => frame.type === "run" && frame.run.endedAt) &&
+        outputs(slow).length + outputs(next).length >= 1200,
+      "all of it came",
+    );
+    const texts = [slow, next].flatMap(outputs).map(({ data }) => (data as { text: string }).text.replaceAll("x", ""));
+    expect(texts).toEqual(Array.from({ length: 1200 }, (_, at) => String(at + 1)));
+    await next.close();
   });
 
   test("closes with 1012 when the host agent ends, which leaves the run going", async () => {

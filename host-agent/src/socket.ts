@@ -102,8 +102,8 @@ function createSender(ws: WebSocket) {
     new Promise<void>((resolve) => {
       if (!isOpen()) return resolve();
       const timer = setTimeout(() => {
+        // The code waits behind what the client has not taken; `close` gives up on it after 30 s more.
         ws.close(closeCodes.tooSlow, "too slow");
-        setTimeout(() => ws.terminate(), 1000).unref();
         resolve();
       }, slowMs);
       ws.send(text, { fin }, () => {
@@ -182,6 +182,7 @@ function keepAlive(ws: WebSocket): () => void {
   ws.on("pong", hear);
   ws.on("message", hear);
   const beat = setInterval(() => {
+    if (ws.readyState !== ws.OPEN) return;
     // Whom we do not read at present we do not hear.
     if (ws.isPaused) hear();
     if (performance.now() - heardAt > silenceMs) ws.terminate();
