@@ -73,17 +73,17 @@ const agentDirectory = async (client: Client, agent: Agent) =>
   join(berth.hostDir, "mnt", await userIdOf(client), "workspace", `agent-${agent.id}`);
 
 describe("an agent's model and instructions", () => {
-  test("reach the model, quotes and flags as they are, and a change holds from the next run on", async () => {
+  test("reach the model, quotes and flags as they are, and another model holds from the next run on", async () => {
     const instructions = `--model other; 'single' "double" $HOME\nÄnd a line 🙂`;
-    const agent = await alice.createAgent("instructed", { model: "claude-opus-4-1", instructions });
+    const agent = await alice.createAgent("instructed", { model: "first-model", instructions });
     await alice.runToEnd(agent.id, "demo: say instructed");
-    await alice.ok("PATCH", `/v1/agents/${agent.id}`, { model: "claude-haiku-4-5", instructions: null });
+    await alice.ok("PATCH", `/v1/agents/${agent.id}`, { model: "second-model" });
     await alice.runToEnd(agent.id, "demo: say changed");
     const [first] = model.callsOf("demo: say instructed");
     const [second] = model.callsOf("demo: say changed");
-    expect([first?.model, second?.model]).toEqual(["claude-opus-4-1", "claude-haiku-4-5"]);
+    expect([first?.model, second?.model]).toEqual(["first-model", "second-model"]);
     const written = JSON.stringify(instructions).slice(1, -1);
-    expect([first?.system.includes(written), second?.system.includes(written)]).toEqual([true, false]);
+    expect(first?.system).toContain(written);
     await alice.ok("DELETE", `/v1/agents/${agent.id}`);
   });
 });
