@@ -61,6 +61,15 @@ function answerStream(...parts: string[]): http.RequestListener {
   };
 }
 
+test("an answer comes through when what is told of it cannot be stored", async () => {
+  const fail = () => {
+    throw new Error("database or disk is full");
+  };
+  const { call, told } = await startProxy(answerStream(start, delta(5)), { onStatus: fail, onUsage: fail });
+  expect(await (await call()).text()).toBe(start + delta(5));
+  expect(told.log.filter((line) => line.includes("model.unstored")).length).toBeGreaterThan(1);
+});
+
 test("a streamed answer comes through unchanged and its tokens are counted once", async () => {
   const text = start + event({ type: "content_block_delta", delta: { text: 'the "usage" ✓' } }) + delta(5) + delta(20);
   const bytes = Buffer.from(text);

@@ -5,7 +5,7 @@
 import http from "node:http";
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import https from "node:https";
-import type { Log } from "@berth/shared/log";
+import { type Log, messageOf } from "@berth/shared/log";
 import type { Usage } from "@berth/shared/resources";
 import { sendModelError } from "./model-error.ts";
 import { readJsonUsage, readStreamUsage } from "./model-usage.ts";
@@ -50,7 +50,8 @@ interface Call {
 }
 
 /** The proxy for all agents of this host. */
-export function createModelProxy(deps: ModelProxyDeps): ModelProxy {
+export function createModelProxy(given: ModelProxyDeps): ModelProxy {
+  const deps = sparing(given);
   const limits = { ...defaultLimits, ...deps.limits };
   const upstream = openUpstream(deps.upstream, limits.silenceMs);
   const open = new Map<string, Set<ServerResponse>>();
@@ -87,6 +88,22 @@ export function createModelProxy(deps: ModelProxyDeps): ModelProxy {
       for (const runId of open.keys()) closeRun(runId);
       upstream.agent.destroy();
     },
+  };
+}
+
+/** What is told in the midst of a stream may fail to be stored, on a full disk for one: then it is lost, and the stream goes on. */
+function sparing(deps: ModelProxyDeps): ModelProxyDeps {
+  const attempt = (runId: string, tell: () => void) => {
+    try {
+      tell();
+    } catch (error) {
+      deps.log.warn("model.unstored", { runId, error: messageOf(error) });
+    }
+  };
+  return {
+    ...deps,
+    onUsage: (runId, delta) => attempt(runId, () => deps.onUsage(runId, delta)),
+    onStatus: (runId, status) => attempt(runId, () => deps.onStatus(runId, status)),
   };
 }
 
