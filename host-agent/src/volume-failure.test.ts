@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -25,6 +25,8 @@ afterEach(() => {
 test("a volume under which the machine's disk was full is mended once there is room, and keeps its files", async () => {
   const { workspace } = await volumes.ensure("usr_1");
   writeFileSync(join(workspace, "kept"), "kept");
+  mkdirSync(join(workspace, "agent-1"));
+  chownSync(join(workspace, "agent-1"), 20_007, 0);
   execFileSync("sync");
   execFileSync("sh", ["-c", `cat /dev/zero > ${dir}/ballast || true`], { stdio: "ignore" });
   const write = () => {
@@ -42,6 +44,8 @@ test("a volume under which the machine's disk was full is mended once there is r
     })
     .toBeTruthy();
   expect(volumes.isMendable("usr_1")).toBe(false);
+  // A host that starts now with a new database still learns the uids in use.
+  expect(await new Volumes(dir, 256 * 2 ** 20).highestUid()).toBe(20_007);
   rmSync(join(dir, "ballast"));
   expect(volumes.isMendable("usr_1")).toBe(true);
   await volumes.mend("usr_1");

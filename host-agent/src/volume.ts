@@ -123,7 +123,12 @@ export class Volumes {
     let highest = 0;
     const images = await readdir(join(this.#dataDir, "volumes")).catch(() => []);
     for (const image of images.filter((name) => name.endsWith(".img"))) {
-      const { workspace } = await this.ensure(image.slice(0, -4));
+      const userId = image.slice(0, -".img".length);
+      const workspace = join(this.#mountPoint(userId), "workspace");
+      // One that has failed cannot be made ready, and is mounted all the same: it can be read.
+      await this.ensure(userId).catch((error: unknown) => {
+        if (!hasFailed(this.#mountPoint(userId))) throw error;
+      });
       for (const name of await readdir(workspace)) {
         if (name.startsWith("agent-")) highest = Math.max(highest, (await lstat(join(workspace, name))).uid);
       }
