@@ -11,10 +11,12 @@ const smallEdit = 30;
 export function ToolCall({ item, isLive }: { item: ToolItem; isLive: boolean }) {
   const edit = useMemo(() => editOf(item), [item.input]);
   const isSmallEdit = edit !== null && edit.lines.length <= smallEdit;
-  const [isUnfolded, setUnfolded] = useState(item.isUnfolded ?? isSmallEdit);
+  // Until a person chooses: the edit is not known yet while the call is being written.
+  const [chosen, setChosen] = useState(item.isUnfolded);
+  const isUnfolded = chosen ?? isSmallEdit;
   const toggle = (event: { currentTarget: HTMLDetailsElement }) => {
     item.isUnfolded = event.currentTarget.open;
-    setUnfolded(item.isUnfolded);
+    setChosen(item.isUnfolded);
   };
   const isRunning = isLive && item.output === null;
   return (
