@@ -1,56 +1,18 @@
 /** The dashboard as a person uses it: a real browser before a real Berth. */
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { findBarriers, linkOf, noteTasks, openBrowser, openWindow, type Person, signIn } from "./browser.ts";
-import { type Berth, startBerth, until } from "./harness.ts";
+import type { Browser } from "playwright-core";
+import { beforeAll, describe, expect, test } from "vitest";
+import { findBarriers, linkOf, noteTasks } from "./browser.ts";
+import { counting, eventually, lastEnd, linesOf, send, serveDashboard, upTo } from "./dashboard.ts";
+import { type Berth, until } from "./harness.ts";
 
+const { world, meet, stranger } = serveDashboard();
 let berth: Berth;
 let browser: Browser;
-const people: Person[] = [];
-let count = 0;
-
-beforeAll(async () => {
-  [berth, browser] = await Promise.all([startBerth({ BERTH_IDLE_SECONDS: "5" }), openBrowser()]);
+beforeAll(() => {
+  ({ berth, browser } = world);
 });
-afterEach(async () => {
-  const mishaps = people.flatMap((person) => person.mishaps);
-  await Promise.all(people.splice(0).map((person) => person.close()));
-  if (mishaps.length > 0) throw new Error(`The page had mishaps: ${mishaps.join("\n")}`);
-});
-afterAll(async () => {
-  await browser?.close();
-  await berth?.close();
-});
-
-/** A new user in a window of their own, with a client of the API. */
-async function meet(options?: Parameters<typeof signIn>[3]) {
-  const name = `user${++count}`;
-  const person = await signIn(browser, berth, name, options);
-  people.push(person);
-  return { name, page: person.page, client: await berth.client(name) };
-}
-async function stranger() {
-  const person = await openWindow(browser, berth);
-  people.push(person);
-  return person.page;
-}
-const send = async (page: Page, text: string) => {
-  await page.getByLabel(/^Message to/).fill(text);
-  await page.keyboard.press("Enter");
-};
-/** As `expect`, once it holds. */
-// oxlint-disable-next-line vitest/require-awaited-expect-poll -- whoever calls it does
-const eventually = (read: () => unknown) => expect.poll(read, { timeout: 20_000 });
-const lastEnd = (page: Page) => page.locator(".run").last().locator(".end:not(.going)");
-/** The numbered lines that a shell agent's run shows, in order. */
-const linesOf = async (page: Page) => {
-  const texts = await page.locator(".run").last().locator(".output").allTextContents();
-  return texts.flatMap((text) => [...text.matchAll(/^line (\d+)$/gm)].map((found) => Number(found[1])));
-};
-const upTo = (last: number) => Array.from({ length: last }, (_, at) => at + 1);
-const counting = (last: number, pause: number) => `for i in $(seq ${last}); do echo "line $i"; sleep ${pause}; done`;
 
 describe("sign-in", () => {
   test("by the printed link works once, and the code leaves the address", async () => {

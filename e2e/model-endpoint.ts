@@ -8,6 +8,8 @@ import { readConversation, type MessagesRequest } from "../host-agent/src/demo-c
 import { replyTo } from "../host-agent/src/demo-model.ts";
 
 type Block = Exclude<ReturnType<typeof replyTo>, { failStatus: number }>[number];
+/** As of the demo model, but for any tool. */
+type ScriptedBlock = Extract<Block, { type: "text" }> | { type: "tool_use"; id: string; name: string; input: object };
 export interface Tokens {
   input_tokens: number;
   output_tokens: number;
@@ -27,10 +29,10 @@ export interface ModelCall {
   /** The system prompt, as JSON. */
   system: string;
 }
-/** What to answer: an error's status, or a reply; `cut` ends the connection in the middle of a stream. */
+/** What to answer: an error's status, or a reply; `cut` ends the connection in the middle of a stream, `hold` halts it there. */
 export type Scripted =
   | { status: number; headers?: Record<string, string>; message?: string }
-  | { model?: string; tokens?: Partial<Tokens>; cut?: boolean; blocks?: Block[] };
+  | { model?: string; tokens?: Partial<Tokens>; cut?: boolean; hold?: Promise<void>; blocks?: ScriptedBlock[] };
 export type ModelEndpoint = Awaited<ReturnType<typeof startModel>>;
 
 /** Starts it on loopback; `script` may answer null for the demo model's reply. */
@@ -71,7 +73,7 @@ export async function startModel(script: (call: ModelCall) => Scripted | null = 
       res.writeHead(scripted.status, { "content-type": "application/json", ...scripted.headers });
       return void res.end(JSON.stringify(body));
     }
-    const { model = "claude-sonnet-5", tokens = {}, cut = false, blocks = blocksFor(request) } = scripted;
+    const { model = "claude-sonnet-5", tokens = {}, cut = false, hold, blocks = blocksFor(request) } = scripted;
     const usage = {
       input_tokens: 10,
       output_tokens: 20,
@@ -84,6 +86,7 @@ export async function startModel(script: (call: ModelCall) => Scripted | null = 
     res.writeHead(200, { "content-type": "text/event-stream" });
     for (const event of eventsOf(model, blocks, usage)) {
       if (cut && event.type === "content_block_stop") return void setTimeout(() => res.destroy(), 50);
+      if (event.type === "content_block_stop") await hold;
       res.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
     }
     res.end();
@@ -109,16 +112,21 @@ function blocksFor(request: MessagesRequest): Block[] {
   return "failStatus" in reply ? [{ type: "text", text: "The script decides what fails here." }] : reply;
 }
 
-const stopReason = (blocks: Block[]) => (blocks.some(({ type }) => type === "tool_use") ? "tool_use" : "end_turn");
+const stopReason = (blocks: ScriptedBlock[]) =>
+  blocks.some(({ type }) => type === "tool_use") ? "tool_use" : "end_turn";
 const head = (model: string) => ({ id: `msg_${crypto.randomUUID()}`, type: "message", role: "assistant", model });
 
-function sendWhole(res: ServerResponse, model: string, content: Block[], usage: Tokens): void {
+function sendWhole(res: ServerResponse, model: string, content: ScriptedBlock[], usage: Tokens): void {
   res.writeHead(200, { "content-type": "application/json" });
   res.end(JSON.stringify({ ...head(model), content, stop_reason: stopReason(content), stop_sequence: null, usage }));
 }
 
 /** The events of a streamed answer; the first tells one output token, the last all of them. */
-function eventsOf(model: string, blocks: Block[], usage: Tokens): ({ type: string } & Record<string, unknown>)[] {
+function eventsOf(
+  model: string,
+  blocks: ScriptedBlock[],
+  usage: Tokens,
+): ({ type: string } & Record<string, unknown>)[] {
   const message = { ...head(model), content: [], stop_reason: null, usage: { ...usage, output_tokens: 1 } };
   const parts = blocks.flatMap((block, index) => {
     const isText = block.type === "text";

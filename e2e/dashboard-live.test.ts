@@ -1,0 +1,208 @@
+/** What the dashboard shows while it happens: answers as they are written, connections that go, and what comes back. */
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { afterAll, describe, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import type { Run } from "@berth/shared/resources";
+import { counting, eventually, lastEnd, linesOf, send, serveDashboard, upTo } from "./dashboard.ts";
+import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./model-endpoint.ts";
+
+const scripts = new Map<string, (call: ModelCall) => Scripted | null>();
+let model: ModelEndpoint;
+const { world, meet } = serveDashboard(async () => {
+  model = await startModel((call) => scripts.get(call.prompt.trim())?.(call) ?? null);
+  return { BERTH_MODEL_URL: model.url, ANTHROPIC_API_KEY: "sk-upstream" };
+});
+afterAll(() => model?.close());
+
+const text = (words: string) => ({ type: "text" as const, text: words });
+const use = (name: string, input: object) => ({
+  type: "tool_use" as const,
+  id: `toolu_${randomBytes(8).toString("hex")}`,
+  name,
+  input,
+});
+
+describe("an answer", () => {
+  test("shows while it is written, then once, with what it took and cost", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("writer");
+    const { promise: hold, resolve: release } = Promise.withResolvers<void>();
+    scripts.set("Write.", () => ({ hold, blocks: [text("Half of it is here")], tokens: { input_tokens: 100_000 } }));
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "Write.");
+    await page.locator(".item.open").getByText("Half of it is here").waitFor();
+    expect(await page.locator(".end.going").textContent()).toContain("Running");
+    release();
+    await lastEnd(page).getByText("Finished").waitFor();
+    expect(await page.locator(".item.text").allTextContents()).toEqual(["Half of it is here"]);
+    expect(await page.locator(".item.open").count()).toBe(0);
+    const { items } = await client.ok<{ items: Run[] }>("GET", "/v1/runs");
+    const { costUsd, inputTokens, outputTokens } = items[0]!.usage;
+    expect(costUsd).toBeGreaterThan(0.01);
+    expect(await lastEnd(page).textContent()).toMatch(/^Finished[\d.]+ (s|min)/);
+    const tokens = (inputTokens + outputTokens).toLocaleString("en");
+    expect(await lastEnd(page).textContent()).toContain(`$${costUsd.toFixed(2)} · ${tokens} tokens`);
+    await page.goto("/");
+    const card = page.locator(".card").filter({ hasText: "writer" });
+    expect(await card.textContent()).toMatch(/writerIdleHalf of it is here.*\$\d+\.\d\d in 1 run/);
+  });
+
+  test("has its tool calls folded, with input and output inside, and edits of files as diffs", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("editor");
+    const file_path = `/workspace/agent-${agent.id}/greet.txt`;
+    scripts.set("Edit.", ({ nth }) => ({
+      blocks: [
+        [use("Write", { file_path, content: "one\nold words\nthree\n" })],
+        [use("Edit", { file_path, old_string: "old words", new_string: "new words" })],
+        [use("Bash", { command: "cat greet.txt; echo 4$((1+1))", description: "Show it" })],
+      ][nth] ?? [text("Done.")],
+    }));
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "Edit.");
+    await lastEnd(page).getByText("Finished").waitFor();
+    const [write, edit, bash] = [0, 1, 2].map((at) => page.locator(".tool").nth(at));
+    expect(await write!.locator(".diff .added").allTextContents()).toEqual(["+one", "+old words", "+three"]);
+    expect(await edit!.locator("summary").textContent()).toContain("greet.txt");
+    expect(await edit!.locator(".diff .removed").allTextContents()).toEqual(["-old words"]);
+    expect(await edit!.locator(".diff .added").allTextContents()).toEqual(["+new words"]);
+    expect(await bash!.locator(".tool-body").count()).toBe(0);
+    await bash!.locator("summary").click();
+    await eventually(() => bash!.locator("pre").last().textContent()).toContain("new words\nthree\n42");
+    expect(await bash!.locator(".input").textContent()).toBe("cat greet.txt; echo 4$((1+1))");
+  });
+
+  test("that the model refuses ends with the reason, and says who can do something about it", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("locked");
+    scripts.set("Try.", () => ({ status: 401 }));
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "Try.");
+    await lastEnd(page).getByText("Failed: the model refused the key").waitFor();
+    await lastEnd(page).getByText("An admin must check ANTHROPIC_API_KEY").waitFor();
+  });
+});
+
+describe("a run", () => {
+  test("goes on while its tab is closed, and is there on return with each line once", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("left", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, counting(60, 0.05));
+    await page.getByText("line 5", { exact: false }).first().waitFor();
+    const context = page.context();
+    await page.close();
+    await eventually(async () => (await client.ok<{ items: object[] }>("GET", "/v1/runs")).items[0]).toMatchObject({
+      reason: "completed",
+    });
+    const back = await context.newPage();
+    await back.goto(`/agents/${agent.id}`);
+    await lastEnd(back).getByText("Finished").waitFor();
+    expect(await linesOf(back)).toEqual(upTo(60));
+  });
+
+  test("is followed again after a network that swallowed everything, with each line once", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("silence", { runtime: "shell" });
+    await page.clock.install();
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, counting(200, 0.05));
+    await page.getByText("line 10", { exact: false }).first().waitFor();
+    process.kill(world.berth.gateway.pid, "SIGSTOP");
+    try {
+      await page.clock.fastForward(60_000);
+      await page.getByText("Not connected.").waitFor();
+    } finally {
+      process.kill(world.berth.gateway.pid, "SIGCONT");
+    }
+    await lastEnd(page).getByText("Finished").waitFor({ timeout: 60_000 });
+    expect(await linesOf(page)).toEqual(upTo(200));
+    expect(await page.getByText("Not connected.").count()).toBe(0);
+  });
+});
+
+describe("a terminal", () => {
+  const screenOf = (page: Page) => page.locator(".xterm-rows").textContent();
+  const paste = (page: Page, words: string) =>
+    page.locator(".xterm-helper-textarea").evaluate((field, data) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.setData("text/plain", data);
+      field.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+    }, words);
+
+  test("comes back by itself after the host agent was killed, and says once what happened", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("shell", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}/terminal`);
+    await eventually(() => screenOf(page)).toContain("$");
+    let attempts = 0;
+    page.on("websocket", (socket) => (attempts += socket.url().includes("/terminal") ? 1 : 0));
+    await world.berth.host.kill();
+    await eventually(() => attempts).toBeGreaterThan(1);
+    await world.berth.host.start();
+    await eventually(() => screenOf(page)).toMatch(/opens by itself.*\$/);
+    await page.locator(".xterm-helper-textarea").focus();
+    await page.keyboard.type("echo ba''ck\n");
+    await eventually(() => screenOf(page)).toContain("back");
+    expect((await screenOf(page))!.match(/The connection was lost/g)).toHaveLength(1);
+  });
+
+  test("takes a paste of 20 kB with everything in it, and shows vim", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("shell", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}/terminal`);
+    await eventually(() => screenOf(page)).toContain("$");
+    // Only then is the terminal in the mode in which `cat` reads.
+    await page.keyboard.type("echo rea''dy; cat >pasted; wc -c pasted\n");
+    await eventually(() => screenOf(page)).toContain("ready");
+    const pasted = "größe 日本 🙂 and some words\n".repeat(500);
+    await paste(page, pasted);
+    await page.keyboard.press("Control+d");
+    await eventually(() => screenOf(page)).toContain(`${Buffer.byteLength(pasted)} pasted`);
+    const there = await client.call<string>("GET", `/v1/agents/${agent.id}/files/pasted`);
+    expect(there.body).toBe(pasted);
+    await page.keyboard.type("vim.tiny -u NONE -N pasted\n");
+    await eventually(() => screenOf(page)).toMatch(/größe 日本.*"pasted"/);
+    await page.keyboard.type("ggOby hand");
+    await page.keyboard.press("Escape");
+    await page.keyboard.type(":wq\n");
+    await eventually(async () => (await client.call<string>("GET", `/v1/agents/${agent.id}/files/pasted`)).body).toBe(
+      `by hand\n${pasted}`,
+    );
+  });
+});
+
+describe("files", () => {
+  test("go up by drag, and a folder comes down as zip and tar", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("files", { runtime: "shell" });
+    await client.runToEnd(agent.id, "mkdir -p keep/deep && echo leaf >keep/deep/leaf");
+    await page.goto(`/agents/${agent.id}/files?dir=keep`);
+    await page.getByRole("button", { name: "deep/" }).waitFor();
+    const dataTransfer = await page.evaluateHandle(() => {
+      const made = new DataTransfer();
+      made.items.add(new File([Uint8Array.from({ length: 256 }, (_, at) => at)], "every byte.bin"));
+      return made;
+    });
+    await page.locator(".drop").dispatchEvent("drop", { dataTransfer });
+    await page.getByText("Uploaded, 256 B").waitFor();
+    const answer = await fetch(`${client.url}/v1/agents/${agent.id}/files/keep/every%20byte.bin`, {
+      headers: { authorization: `Bearer ${client.token}` },
+    });
+    expect([...new Uint8Array(await answer.arrayBuffer())]).toEqual(Array.from({ length: 256 }, (_, at) => at));
+    for (const [link, list] of [
+      ["Download all as zip", ["python3", "-m", "zipfile", "-l"]],
+      ["as tar", ["tar", "tf"]],
+    ] as const) {
+      const [download] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("link", { name: link, exact: true }).click(),
+      ]);
+      const [program, ...args] = list;
+      const names = execFileSync(program, [...args, await download.path()], { encoding: "utf8" });
+      expect(names).toContain("keep/deep/leaf");
+      expect(names).toContain("keep/every byte.bin");
+    }
+  });
+});

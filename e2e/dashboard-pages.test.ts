@@ -1,0 +1,256 @@
+/** The dashboard's pages beside the conversation, at every width, and who may see which. */
+import { beforeAll, describe, expect, test } from "vitest";
+import { startProvider } from "../gateway/test/provider.ts";
+import { findBarriers, openWindow } from "./browser.ts";
+import { eventually, lastEnd, serveDashboard } from "./dashboard.ts";
+import type { Berth } from "./harness.ts";
+
+const { world, meet, stranger } = serveDashboard();
+let berth: Berth;
+beforeAll(() => {
+  ({ berth } = world);
+});
+
+describe("the workspace bar", () => {
+  test("shows every fact at every width, and moves", async () => {
+    const { page, client } = await meet({ admin: true });
+    const agent = await client.createAgent("busy", { runtime: "shell" });
+    await client.runToEnd(agent.id, "head -c 20000000 /dev/zero >file");
+    const bar = page.getByRole("region", { name: "Workspace" });
+    await bar.getByText("Running").waitFor();
+    const facts = [
+      bar.getByText("Running"),
+      bar.locator(".host"),
+      bar.getByRole("meter", { name: "Memory" }),
+      bar.locator(".cpu .value"),
+      bar.locator(".disk .value"),
+      bar.getByText("0 of 3"),
+      bar.locator(".connections"),
+    ];
+    for (const width of [380, 768, 1024, 1440, 2560]) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const fact of facts) {
+        const box = await fact.boundingBox();
+        expect({
+          width,
+          fact: await fact.textContent(),
+          isIn: box && box.width > 20 && box.x + box.width <= width,
+        }).toMatchObject({ isIn: true });
+      }
+    }
+    const memory = async () => Number(await bar.getByRole("meter", { name: "Memory" }).getAttribute("aria-valuenow"));
+    await eventually(memory).toBeLessThan(300e6);
+    await client.send(agent.id, "(head -c 300000000 /dev/zero; sleep 4) | tail -c 300000000 >/dev/null");
+    await eventually(memory).toBeGreaterThan(300e6);
+    expect(await bar.getByRole("meter", { name: "Memory" }).getAttribute("aria-valuemax")).toBe(String(2 ** 30));
+    expect(await bar.locator(".memory").getAttribute("title")).toContain("The mark is at 800 MB.");
+    await eventually(() => bar.locator(".disk .value").textContent()).toMatch(/2\d MB/);
+    await page
+      .context()
+      .newPage()
+      .then((other) => other.goto("/"));
+    await eventually(() => bar.locator(".connections").textContent()).toContain("2");
+  });
+});
+
+describe("every page", () => {
+  test.each([
+    { colorScheme: "light", width: 380 },
+    { colorScheme: "dark", width: 768 },
+    { colorScheme: "light", width: 2560 },
+  ] as const)("has all of it in view, $colorScheme at $width px", async ({ colorScheme, width }) => {
+    const { page, client } = await meet({ colorScheme, viewport: { width, height: 900 }, admin: true });
+    const agent = await client.createAgent("a-rather-long-name-of-an-agent-that-does-many-things");
+    const { run } = await client.runToEnd(agent.id, `demo: say ${"| a long column of words |".repeat(2)}`);
+    await client.ok("POST", "/v1/tokens", { name: "a token with a name of some length", expiresInSeconds: 86_400 });
+    await client.ok("POST", `/v1/agents/${agent.id}/triggers`, { name: "hook", scheme: "github", template: "x" });
+    for (let at = 0; at < 12; at++) await client.ok("POST", "/v1/tokens", { name: `t${at}`, expiresInSeconds: 60 });
+    const tabs = ["", "/terminal", "/files", "/triggers", "/settings"].map((tab) => `/agents/${agent.id}${tab}`);
+    for (const path of ["/", ...tabs, "/runs", `/runs/${run.id}`, "/tokens", "/users", "/hosts", "/audit"]) {
+      await page.goto(path);
+      await page.locator("main h1").first().waitFor();
+      await page.waitForLoadState("networkidle");
+      const outside = await page.evaluate(() =>
+        [...document.querySelectorAll("main :is(button, a, input, select, td, h1, h2, p)")]
+          .filter((element) => !element.closest(".diff, .xterm, .sr-only, pre"))
+          .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+          .map((element) => element.outerHTML.slice(0, 120)),
+      );
+      const heads = await page
+        .locator(".page-head")
+        .evaluateAll((all) =>
+          all.filter((head) => head.scrollHeight > head.clientHeight + 1).map((head) => head.textContent),
+        );
+      expect({ path, outside, heads }).toEqual({ path, outside: [], heads: [] });
+    }
+  });
+
+  test("stands still for who wishes so", async () => {
+    const moving = async (reducedMotion: "reduce" | "no-preference") => {
+      const { page, client } = await meet({ reducedMotion });
+      const agent = await client.createAgent("busy", { runtime: "shell" });
+      await client.send(agent.id, "sleep 30");
+      await page.goto("/");
+      await page.locator(".badge.busy").first().waitFor();
+      return page.evaluate(() => document.getAnimations().length);
+    };
+    expect(await moving("no-preference")).toBeGreaterThan(0);
+    expect(await moving("reduce")).toBe(0);
+  });
+
+  test.each(["light", "dark"] as const)(
+    "before sign-in and with the menu open has no barrier either, %s",
+    async (colorScheme) => {
+      const outside = await stranger({ colorScheme });
+      await outside.goto("/");
+      await outside.getByLabel("Sign in with an API token").waitFor();
+      expect(await findBarriers(outside)).toEqual([]);
+      const { page, client } = await meet({ colorScheme, viewport: { width: 380, height: 760 } });
+      const agent = await client.createAgent("one", { runtime: "shell" });
+      await client.runToEnd(agent.id, "echo oops >&2; exit 3");
+      await page.goto(`/agents/${agent.id}`);
+      await lastEnd(page).getByText("Failed: exit code 3").waitFor();
+      expect(await findBarriers(page)).toEqual([]);
+      await page.getByRole("button", { name: "Menu" }).click();
+      await page.getByRole("link", { name: "Tokens" }).waitFor();
+      expect(await findBarriers(page)).toEqual([]);
+      await page.keyboard.press("Escape");
+      await eventually(() => page.getByRole("link", { name: "Tokens" }).count()).toBe(0);
+    },
+  );
+});
+
+test("runs are found by agent, state and trigger", async () => {
+  const { page, client } = await meet();
+  const [one, two] = [
+    await client.createAgent("one", { runtime: "shell" }),
+    await client.createAgent("two", { runtime: "shell" }),
+  ];
+  await client.runToEnd(one.id, "echo fine");
+  await client.runToEnd(two.id, "exit 1");
+  const hook = await client.ok<{ url: string; secret: string }>("POST", `/v1/agents/${two.id}/triggers`, {
+    name: "hook",
+    scheme: "token",
+    template: "echo hooked",
+  });
+  await fetch(berth.url + new URL(hook.url).pathname, {
+    method: "POST",
+    headers: { authorization: `Bearer ${hook.secret}` },
+    body: "x",
+  });
+  await page.goto("/runs");
+  const messages = page.locator(".runs .message");
+  await eventually(() => messages.allTextContents()).toEqual(["echo hookedwebhook", "exit 1", "echo fine"]);
+  await page.getByLabel("Agent", { exact: true }).selectOption("two");
+  await eventually(() => messages.allTextContents()).toEqual(["echo hookedwebhook", "exit 1"]);
+  await page.getByLabel("State", { exact: true }).selectOption("Failed");
+  await eventually(() => messages.allTextContents()).toEqual(["exit 1"]);
+  await page.getByLabel("State", { exact: true }).selectOption("All states");
+  const asked = page.waitForRequest(/triggerKind=webhook/);
+  await page.getByLabel("Started by").selectOption("Webhook");
+  await asked;
+  await eventually(() => messages.allTextContents()).toEqual(["echo hookedwebhook"]);
+  await page.getByLabel("Agent", { exact: true }).selectOption("one");
+  await page.getByText("No run fits these filters.").waitFor();
+});
+
+test("a token is made, shown once, used, and revoked", async () => {
+  const { page, name } = await meet();
+  await page.goto("/tokens");
+  await page.getByLabel("Name of the token").fill("ci");
+  await page.getByRole("button", { name: "Make a token" }).click();
+  const token = (await page.locator(".shown-once pre").textContent())!;
+  const ask = () => fetch(`${berth.url}/v1/me`, { headers: { authorization: `Bearer ${token}` } });
+  expect(await (await ask()).json()).toMatchObject({ user: { name } });
+  await page.reload();
+  await page.getByRole("button", { name: "Revoke ci" }).click();
+  expect(await page.content()).not.toContain(token);
+  await page.getByRole("button", { name: "Revoke", exact: true }).click();
+  await eventually(() => page.getByRole("cell", { name: "ci", exact: true }).count()).toBe(0);
+  expect((await ask()).status).toBe(401);
+});
+
+describe("an admin", () => {
+  test("adds a user, who signs in with the token, and is out at once when disabled", async () => {
+    const { page } = await meet({ admin: true });
+    await page.goto("/users");
+    await page.getByLabel("Name of a new user").fill("newcomer");
+    await page.getByRole("button", { name: "Add" }).click();
+    const row = page.getByRole("row", { name: /^newcomer/ });
+    await row.getByRole("button", { name: "Make a token" }).click();
+    await page.getByLabel("Name of the token").fill("first");
+    await page.getByRole("dialog").getByRole("button", { name: "Make a token" }).click();
+    const token = (await page.locator(".shown-once pre").textContent())!;
+    await page.getByRole("button", { name: "Done" }).click();
+    const theirs = await stranger();
+    await theirs.goto("/users");
+    await theirs.getByLabel("Sign in with an API token").fill(token);
+    await theirs.keyboard.press("Enter");
+    await theirs.getByText("newcomer").waitFor();
+    await theirs.getByRole("heading", { name: "There is nothing here" }).waitFor();
+    await row.getByRole("button", { name: "Disable" }).click();
+    await page.getByRole("button", { name: "Disable", exact: true }).click();
+    await row.getByText("disabled").waitFor();
+    await theirs.getByText("Your session has ended").waitFor();
+    await page.goto("/audit");
+    await page.getByLabel("Action").selectOption("User disabled");
+    await page.getByRole("row", { name: /User disabled.*newcomer/ }).waitFor();
+  });
+
+  test("sees a host's load, drains it and takes it back, and copies a command for another one", async () => {
+    const { page, client } = await meet({ admin: true });
+    const agent = await client.createAgent("load", { runtime: "shell" });
+    await client.send(agent.id, "sleep 60");
+    await page.goto("/hosts");
+    const card = page.locator(".card.host");
+    await eventually(() => card.locator(".load").textContent()).toMatch(/Runs[1-9]\d* on \d+ core/);
+    expect(await card.getByRole("meter").count()).toBe(2);
+    await card.getByRole("button", { name: "Drain" }).click();
+    await card.getByText("Draining", { exact: true }).waitFor();
+    await card.getByText("It is draining").waitFor();
+    await card.getByRole("button", { name: "Take new users again" }).click();
+    await card.getByText("Live", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Make a join command" }).click();
+    expect(await page.locator(".shown-once pre").textContent()).toMatch(
+      /BERTH_GATEWAY_URL=\S+ BERTH_JOIN_TOKEN=\S+ .*npm run host/,
+    );
+    await page.getByRole("button", { name: "Copy", exact: true }).click();
+    await page.getByRole("button", { name: /^(Copied|Select it)/ }).waitFor();
+  });
+});
+
+test("sign-in with an OpenID provider leads there and back, and a refusal is said", { timeout: 90_000 }, async () => {
+  const provider = await startProvider({
+    redirectUri: `${berth.url}/session/oidc/callback`,
+    accounts: { ada: { preferred_username: "ada-at-provider" } },
+  });
+  const restart = async (env: Record<string, string>) => {
+    await berth.gateway.kill("SIGTERM");
+    await berth.gateway.start(env);
+  };
+  const person = await openWindow(world.browser, berth);
+  try {
+    await restart({
+      BERTH_PUBLIC_URL: berth.url,
+      BERTH_OIDC_ISSUER: provider.issuer,
+      BERTH_OIDC_CLIENT_ID: "berth",
+      BERTH_OIDC_CLIENT_SECRET: "secret of berth, which is long enough",
+    });
+    const { page } = person;
+    const signInAs = async (subject: string) => {
+      await fetch(`${provider.issuer}/control/who?sub=${subject}`);
+      await page.goto("/");
+      await page.getByRole("link", { name: "Sign in" }).click();
+    };
+    await signInAs("nobody");
+    await page.getByRole("heading", { name: "Sign-in did not succeed" }).waitFor();
+    await signInAs("ada");
+    await page.getByRole("heading", { name: "Make your first agent" }).waitFor();
+    await page.getByText("ada-at-provider").waitFor();
+    expect(person.mishaps.filter((mishap) => !mishap.includes(provider.issuer))).toEqual([]);
+  } finally {
+    await person.close();
+    await provider.close();
+    await restart({});
+  }
+});
