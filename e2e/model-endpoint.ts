@@ -26,8 +26,8 @@ export interface ModelCall {
   nth: number;
   messages: number;
   model: string;
-  /** The system prompt, as JSON. */
-  system: string;
+  /** All that the model is told, as JSON. */
+  told: string;
 }
 /** What to answer: an error's status, or a reply; `cut` ends the connection in the middle of a stream, `hold` halts it there. */
 export type Scripted =
@@ -64,7 +64,7 @@ export async function startModel(script: (call: ModelCall) => Scripted | null = 
       nth,
       messages: messages.length,
       model: request.model,
-      system: JSON.stringify(system ?? null),
+      told: JSON.stringify([system ?? null, messages]),
     };
     calls.push(call);
     const scripted = script(call) ?? {};

@@ -73,17 +73,34 @@ const agentDirectory = async (client: Client, agent: Agent) =>
   join(berth.hostDir, "mnt", await userIdOf(client), "workspace", `agent-${agent.id}`);
 
 describe("an agent's model and instructions", () => {
-  test("reach the model, quotes and flags as they are, and another model holds from the next run on", async () => {
+  const asJson = (text: string) => JSON.stringify(text).slice(1, -1);
+
+  test("reach the model, quotes and flags as they are, and others hold from the next run on", async () => {
     const instructions = `--model other; 'single' "double" $HOME\nÄnd a line 🙂`;
     const agent = await alice.createAgent("instructed", { model: "first-model", instructions });
-    await alice.runToEnd(agent.id, "demo: say instructed");
-    await alice.ok("PATCH", `/v1/agents/${agent.id}`, { model: "second-model" });
-    await alice.runToEnd(agent.id, "demo: say changed");
-    const [first] = model.callsOf("demo: say instructed");
-    const [second] = model.callsOf("demo: say changed");
-    expect([first?.model, second?.model]).toEqual(["first-model", "second-model"]);
-    const written = JSON.stringify(instructions).slice(1, -1);
-    expect(first?.system).toContain(written);
+    const send = async (word: string) => {
+      await alice.runToEnd(agent.id, `demo: say ${word}`);
+      return model.callsOf(`demo: say ${word}`)[0]!;
+    };
+    const first = await send("instructed");
+    expect([first.model, first.told]).toEqual(["first-model", expect.stringContaining(asJson(instructions))]);
+
+    await alice.ok("PATCH", `/v1/agents/${agent.id}`, { model: "second-model", instructions: "Other words." });
+    const second = await send("changed");
+    expect([second.model, second.told]).toEqual(["second-model", expect.stringContaining("Other words.")]);
+    // The conversation went on: what was said first is in it, and what replaced it comes later.
+    expect(second.told.indexOf("Other words.")).toBeGreaterThan(second.told.indexOf(asJson(instructions)));
+
+    await alice.ok("PATCH", `/v1/agents/${agent.id}`, { instructions: null });
+    expect((await send("freed")).told).toMatch(/no longer present: [^"]*\/rules\/berth\.md/);
+    await alice.ok("DELETE", `/v1/agents/${agent.id}`);
+  });
+
+  test("of 64 KiB arrive whole", async () => {
+    const instructions = `${"x".repeat(65_530)} END`;
+    const agent = await alice.createAgent("long", { instructions });
+    await alice.runToEnd(agent.id, "demo: say long");
+    expect(model.callsOf("demo: say long")[0]?.told).toContain(instructions);
     await alice.ok("DELETE", `/v1/agents/${agent.id}`);
   });
 });

@@ -77,14 +77,8 @@ function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow) {
     BERTH_SESSION: agent.sessionUsed ? "known" : "new",
     ...(run.payload !== null && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
   };
-  const instructions = agent.instructions === null ? null : `${files}/instructions`;
   return {
-    command: [
-      "/opt/berth/bin/berth-run",
-      files,
-      agent.runtime,
-      ...runtimes[agent.runtime].args(agent, { instructions }),
-    ],
+    command: ["/opt/berth/bin/berth-run", files, agent.runtime, ...runtimes[agent.runtime].args(agent)],
     env: toLines(env),
     uid: agent.uid,
     gid: runGid,

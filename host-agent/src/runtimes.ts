@@ -14,7 +14,7 @@ export interface LineFacts {
 }
 export interface Runtime {
   /** Arguments for the wrapper after the runtime's name. */
-  args(agent: AgentRow, files: { instructions: string | null }): string[];
+  args(agent: AgentRow): string[];
   /** Facts in one line, or null. */
   readLine(line: string): LineFacts | null;
   /** Whether a first line must come within a minute. */
@@ -24,7 +24,7 @@ export interface Runtime {
 }
 
 const claude: Runtime = {
-  args: (agent, { instructions }) => [
+  args: (agent) => [
     "--print",
     "--dangerously-skip-permissions",
     "--output-format",
@@ -32,7 +32,6 @@ const claude: Runtime = {
     "--include-partial-messages",
     "--verbose",
     ...(agent.model ? ["--model", agent.model] : []),
-    ...(instructions ? ["--append-system-prompt-file", instructions] : []),
   ],
   readLine(line) {
     if (!line.startsWith("{")) return null;
