@@ -34,8 +34,14 @@ export interface Machine {
   startEngine(liveRestore?: boolean): Promise<void>;
   /** Ends the daemon; its containers go on when it was started with live-restore. */
   endEngine(signal: NodeJS.Signals): Promise<void>;
+  /** Stops the daemon where it stands (SIGSTOP), or lets it go on (SIGCONT). */
+  signalEngine(signal: "SIGSTOP" | "SIGCONT"): void;
   /** The power goes: daemon and containers are gone at once. */
   kill(): Promise<void>;
+  /** Resets every connection of the machine; answers how many there were. */
+  resetConnections(): number;
+  /** What runs in its containers now. */
+  processes(): { uid: number; command: string }[];
 }
 export interface Machines {
   dir: string;
@@ -169,11 +175,20 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
       );
       forget();
     },
+    signalEngine: (signal) => void process.kill(readPid(pidFile), signal),
     async kill() {
       await end([readPid(pidFile), containerd()], "SIGKILL");
       await killContainers(own, namespace);
       forget();
     },
+    resetConnections: () =>
+      spawnSync(inside[0]!, [inside[1]!, "ss", "-HKtn", "state", "established"], { encoding: "utf8" })
+        .stdout.split("\n")
+        .filter(Boolean).length,
+    processes: () =>
+      pidsIn(namespace)
+        .filter(isAlive)
+        .map((pid) => ({ uid: uidOf(pid), command: commandOf(pid) })),
   };
 }
 
@@ -188,15 +203,19 @@ async function giveImage([first, ...others]: Machine[], image: string): Promise<
 
 /** Shims, and all that runs in the machine's containers. */
 async function killContainers(dir: string, namespace: string): Promise<void> {
-  const inside = () =>
-    groupsOf(namespace).flatMap((group) =>
-      spawnSync("find", [group, "-name", "cgroup.procs", "-exec", "cat", "{}", "+"], { encoding: "utf8" })
-        .stdout.split("\n")
-        .filter(Boolean)
-        .map(Number),
-    );
-  await end([...processesWith(`-address ${dir}/`), ...inside()], "SIGKILL");
-  await until(() => !inside().some(isAlive), "the containers are gone");
+  await end([...processesWith(`-address ${dir}/`), ...pidsIn(namespace)], "SIGKILL");
+  await until(() => !pidsIn(namespace).some(isAlive), "the containers are gone");
+}
+
+/** All processes in the control groups of a machine's containers, each once. */
+function pidsIn(namespace: string): number[] {
+  const found = groupsOf(namespace).flatMap((group) =>
+    spawnSync("find", [group, "-name", "cgroup.procs", "-exec", "cat", "{}", "+"], { encoding: "utf8" })
+      .stdout.split("\n")
+      .filter(Boolean)
+      .map(Number),
+  );
+  return [...new Set(found)];
 }
 
 /** The control groups of a machine's containers, under cgroup v1 one for each controller. */
@@ -262,6 +281,14 @@ function statOf(pid: number): string[] {
     return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   } catch {
     return [];
+  }
+}
+
+function uidOf(pid: number): number {
+  try {
+    return Number(/^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? -1);
+  } catch {
+    return -1;
   }
 }
 

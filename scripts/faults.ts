@@ -24,13 +24,20 @@ await runWithSettings(async (settings, args) => {
     hosts: Number(values.hosts),
     tell,
   };
-  const { faults, runs, lines, reasons, wrong } = await runCampaign({
+  const { faults, runs, lines, reasons, checked, wrong } = await runCampaign({
     ...campaign,
     ...(values.only && { only: values.only }),
   });
-  tell(`${faults} faults, ${runs} runs, ${lines} lines; ends: ${JSON.stringify(reasons)}`);
-  tell("checked: the API, the gateway's and the hosts' databases, the engines, processes, run directories");
+  const total = Object.values(faults).reduce((sum, count) => sum + count, 0);
+  tell(`${total} faults: ${inWords(faults)}`);
+  tell(`${runs} runs with ${lines} lines; ends: ${inWords(reasons)}`);
+  tell(`checked: ${checked.join("; ")}`);
   for (const sentence of wrong) tell(`WRONG: ${sentence}`);
   tell(wrong.length === 0 ? "all holds" : `${wrong.length} things do not hold`);
   return wrong.length === 0 ? 0 : 1;
 });
+
+function inWords(counts: Record<string, number>): string {
+  const sorted = Object.entries(counts).toSorted(([, one], [, other]) => other - one);
+  return sorted.map(([name, count]) => `${count} ${name}`).join(", ");
+}

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import type { Client } from "../client.ts";
 import type { Fleet, FleetHost } from "../fleet.ts";
-import { until } from "../harness.ts";
+import { type Daemon, until } from "../harness.ts";
 import { pause, type Random } from "./random.ts";
 import type { Relay } from "./relay.ts";
 
@@ -14,6 +14,8 @@ export interface Scene {
   relay: Relay;
   admin: Client;
   random: Random;
+  /** What should not have happened on the way, in sentences. */
+  wrong: string[];
 }
 /** What may happen to runs of the host meanwhile. */
 export type Harm = "container_lost" | "host_lost" | "disk_full";
@@ -21,11 +23,17 @@ export interface Fault {
   name: string;
   weight: number;
   harm: Harm | null;
+  /** What it breaks: two faults at once are of two places. */
+  of: "host" | "gateway";
+  /** Asks for things that another fault at the same time would prevent. */
+  isAlone?: boolean;
   /** Ends when all is mended again; says what it did. */
   act(scene: Scene, host: FleetHost): Promise<string>;
 }
 
 const otherHost = join(import.meta.dirname, "../other-host.ts");
+/** SIGTERM ends each process within this. */
+const endMs = 10_000;
 const restart = async (host: FleetHost) => {
   await host.agent.kill();
   await host.agent.start();
@@ -36,6 +44,7 @@ export const faults: Fault[] = [
     name: "link",
     weight: 4,
     harm: null,
+    of: "host",
     async act({ random }, host) {
       const ms = random.pick([300, 1500, 4000, 12_000, 12_000, 33_000]);
       host.cut();
@@ -45,21 +54,44 @@ export const faults: Fault[] = [
     },
   },
   {
+    name: "connections reset",
+    weight: 3,
+    harm: null,
+    of: "host",
+    async act({ random }, host) {
+      let count = 0;
+      for (let left = random.whole(1, 5); left > 0; left--) {
+        count += host.resetConnections();
+        await pause(random.whole(50, 700));
+      }
+      return `${count} of them`;
+    },
+  },
+  {
     name: "host agent killed",
     weight: 4,
     harm: null,
+    of: "host",
+    act: (scene, host) => endAndStart(scene, host.agent, [0, 0, 2000, 7000]),
+  },
+  {
+    name: "host agent stands still",
+    weight: 1,
+    harm: null,
+    of: "host",
     async act({ random }, host) {
-      await host.agent.kill();
-      const ms = random.pick([0, 0, 2000, 7000]);
+      const ms = random.pick([2000, 12_000, 33_000]);
+      process.kill(host.agent.pid, "SIGSTOP");
       await pause(ms);
-      await host.agent.start();
-      return `away for ${ms} ms`;
+      process.kill(host.agent.pid, "SIGCONT");
+      return `for ${ms} ms`;
     },
   },
   {
     name: "engine killed with live-restore",
     weight: 3,
     harm: null,
+    of: "host",
     async act({ random }, host) {
       await host.endEngine("SIGKILL");
       const ms = random.pick([0, 1000, 5000]);
@@ -69,9 +101,23 @@ export const faults: Fault[] = [
     },
   },
   {
+    name: "engine stands still",
+    weight: 1,
+    harm: null,
+    of: "host",
+    async act({ random }, host) {
+      const ms = random.pick([1000, 5000, 20_000]);
+      host.signalEngine("SIGSTOP");
+      await pause(ms);
+      host.signalEngine("SIGCONT");
+      return `for ${ms} ms`;
+    },
+  },
+  {
     name: "engine without live-restore",
     weight: 2,
     harm: "container_lost",
+    of: "host",
     async act({ random }, host) {
       // Only containers started under such an engine end with it.
       const signal = random.pick(["SIGTERM", "SIGKILL"] as const);
@@ -87,6 +133,7 @@ export const faults: Fault[] = [
     name: "machine killed",
     weight: 2,
     harm: "container_lost",
+    of: "host",
     async act({ random }, host) {
       host.cut();
       await host.agent.kill();
@@ -102,18 +149,14 @@ export const faults: Fault[] = [
     name: "gateway killed",
     weight: 4,
     harm: null,
-    async act({ fleet, random }) {
-      await fleet.gateway.kill();
-      const ms = random.pick([0, 1000, 11_000]);
-      await pause(ms);
-      await fleet.gateway.start();
-      return `away for ${ms} ms`;
-    },
+    of: "gateway",
+    act: (scene) => endAndStart(scene, scene.fleet.gateway, [0, 1000, 11_000]),
   },
   {
     name: "gateway restored",
     weight: 2,
     harm: null,
+    of: "gateway",
     async act({ fleet }) {
       await fleet.gateway.kill();
       const file = join(fleet.gatewayDir, "gateway.sqlite");
@@ -127,6 +170,7 @@ export const faults: Fault[] = [
     name: "wrong clock",
     weight: 2,
     harm: null,
+    of: "host",
     async act({ random }, host) {
       const ms = random.pick([120_000, -120_000]);
       await host.agent.kill();
@@ -140,6 +184,7 @@ export const faults: Fault[] = [
     name: "reports repeated",
     weight: 3,
     harm: null,
+    of: "gateway",
     async act({ relay, random }) {
       relay.mode = random.pick(["twice", "late"]);
       const told = relay.mode;
@@ -152,6 +197,7 @@ export const faults: Fault[] = [
     name: "gateway's disk full",
     weight: 1,
     harm: null,
+    of: "gateway",
     async act({ fleet, random }) {
       return fillDisk(fleet.gatewayDir, random.whole(2000, 6000));
     },
@@ -160,12 +206,15 @@ export const faults: Fault[] = [
     name: "host's disk full",
     weight: 1,
     harm: "disk_full",
+    of: "host",
     act: (scene, host) => fillDisk(host.dataDir, scene.random.whole(2000, 6000)),
   },
   {
     name: "new host database",
     weight: 1,
     harm: "host_lost",
+    of: "host",
+    isAlone: true,
     async act({ fleet }, host) {
       await host.agent.kill();
       const file = join(host.dataDir, "host.db");
@@ -182,22 +231,36 @@ export const faults: Fault[] = [
     name: "host removed, comes back, joins anew",
     weight: 1,
     harm: "host_lost",
-    async act({ fleet, admin, random }, host) {
-      const wasAway = random.isTrue(0.5);
+    of: "host",
+    isAlone: true,
+    async act(scene, host) {
+      const wasAway = scene.random.isTrue(0.5);
       if (wasAway) await host.agent.kill();
-      const removed = await admin.call("DELETE", `/v1/admin/hosts/${host.id()}?confirm=${host.name}`);
-      if (removed.status !== 204)
-        throw new Error(`removing answered ${removed.status}: ${JSON.stringify(removed.body)}`);
+      await remove(scene, host);
       if (wasAway) await host.agent.start().catch(() => undefined);
-      const code = await Promise.race([host.agent.ended(), pause(60_000).then(() => "still there")]);
-      if (code !== 2) throw new Error(`a removed host ended with ${code}`);
-      const left = await host.docker.listContainers({ all: true });
-      if (left.length > 0) throw new Error(`a removed host left ${left.length} containers`);
-      renameSync(join(host.dataDir, "host.json"), join(host.dataDir, `host.json.former-${Date.now()}`));
-      await host.join();
-      await pause(1000);
-      await keepCopy(fleet);
+      await joinAnew(scene, host);
       return wasAway ? "while it was away" : "while it was there";
+    },
+  },
+  {
+    name: "host gone for good",
+    weight: 1,
+    harm: "host_lost",
+    of: "host",
+    isAlone: true,
+    async act(scene, host) {
+      host.cut();
+      await host.agent.kill();
+      await host.kill();
+      await remove(scene, host);
+      // Its users live elsewhere meanwhile.
+      const ms = scene.random.whole(8000, 25_000);
+      await pause(ms);
+      host.heal();
+      await host.startEngine();
+      await host.agent.start().catch(() => undefined);
+      await joinAnew(scene, host);
+      return `then found again after ${ms} ms`;
     },
   },
 ];
@@ -213,6 +276,37 @@ export async function keepCopy(fleet: Fleet): Promise<void> {
   } finally {
     db.close();
   }
+}
+
+/** Killed, or asked to end, which it does within its time. */
+async function endAndStart({ random, wrong }: Scene, daemon: Daemon, pauses: number[]): Promise<string> {
+  const signal = random.pick(["SIGKILL", "SIGKILL", "SIGTERM"] as const);
+  const startedAt = performance.now();
+  const code = await daemon.kill(signal);
+  const tookMs = Math.round(performance.now() - startedAt);
+  if (signal === "SIGTERM" && (code !== 0 || tookMs > endMs))
+    wrong.push(`a process ended with ${code} ${tookMs} ms after SIGTERM`);
+  const ms = random.pick(pauses);
+  await pause(ms);
+  await daemon.start();
+  return `by ${signal}, away for ${ms} ms`;
+}
+
+async function remove({ admin }: Scene, host: FleetHost): Promise<void> {
+  const { status, body } = await admin.call("DELETE", `/v1/admin/hosts/${host.id()}?confirm=${host.name}`);
+  if (status !== 204) throw new Error(`removing answered ${status}: ${JSON.stringify(body)}`);
+}
+
+/** Waits until the removed host has ended all that was its own, then joins its machine as a new one. */
+async function joinAnew({ fleet, wrong }: Scene, host: FleetHost): Promise<void> {
+  const code = await Promise.race([host.agent.ended(), pause(60_000).then(() => "still there")]);
+  if (code !== 2) wrong.push(`a removed host ended with ${code}`);
+  const left = await host.docker.listContainers({ all: true });
+  if (left.length > 0) wrong.push(`a removed host left ${left.length} containers`);
+  renameSync(join(host.dataDir, "host.json"), join(host.dataDir, `host.json.former-${Date.now()}`));
+  await host.join();
+  await pause(1000);
+  await keepCopy(fleet);
 }
 
 async function fillDisk(path: string, ms: number): Promise<string> {

@@ -1,10 +1,11 @@
 /** Faults at random moments under load, then the checks. The same seed chooses the same faults; moments are the machine's. */
-import { startFleet } from "../fleet.ts";
+import { type FleetHost, startFleet } from "../fleet.ts";
 import { until, userIdOf } from "../harness.ts";
 import { type Fault, faults, keepCopy, type Scene } from "./actions.ts";
-import { check, type Done } from "./checks.ts";
+import { check } from "./checks.ts";
+import type { Done } from "./findings.ts";
 import { startLoad, type Worker } from "./load.ts";
-import { createRandom, pause, type Random } from "./random.ts";
+import { createRandom, pause } from "./random.ts";
 import { openRelay, type Relay } from "./relay.ts";
 
 export interface Campaign {
@@ -17,10 +18,14 @@ export interface Campaign {
   only?: string[];
 }
 export interface Outcome {
-  faults: number;
+  /** How often each was done, by name. */
+  faults: Record<string, number>;
   runs: number;
   lines: number;
+  /** Ends of runs by reason. */
   reasons: Record<string, number>;
+  /** What was compared, in sentences. */
+  checked: string[];
   wrong: string[];
 }
 
@@ -43,27 +48,42 @@ export async function runCampaign({ seed, ms, hosts, tell, only }: Campaign): Pr
     },
   });
   try {
-    const scene: Scene = { fleet, relay: relays[0]!, admin: await fleet.client("boss", { admin: true }), random };
+    const scene: Scene = {
+      fleet,
+      relay: relays[0]!,
+      admin: await fleet.client("boss", { admin: true }),
+      random,
+      wrong: [],
+    };
     const workers = await makeWorkers(scene);
     await keepCopy(fleet);
     const load = startLoad(workers, createRandom(seed + 2));
     const done: Done[] = [];
-    const until_ = performance.now() + ms;
-    while (performance.now() < until_) {
+    const end = performance.now() + ms;
+    while (performance.now() < end) {
       await pause(random.whole(300, 4000));
-      await doOne(scene, choose(random, only), done, tell);
+      await Promise.all(choose(scene, only).map(async ({ fault, host }) => doOne(scene, fault, host, done, tell)));
+      await reviveAll(scene);
       if (random.isTrue(0.2)) await keepCopy(fleet).catch(() => undefined);
     }
     tell("all is mended; waiting for the ends of what was asked");
     await load.stop();
     await until(async () => (await allLive(scene)) === hosts, "all hosts are live", 60_000);
     await settle(scene);
-    const wrong = [...load.wrong, ...(await check(scene, workers, load.asked, done))];
-    const reasons: Record<string, number> = {};
-    for (const { final } of load.asked) reasons[final?.reason ?? "none"] = (reasons[final?.reason ?? "none"] ?? 0) + 1;
-    const lines = load.asked.reduce((sum, { received }) => sum + received.length, 0);
+    const { checked, wrong } = await check(scene, workers, load.asked, done);
+    wrong.unshift(...scene.wrong, ...load.wrong);
     if (wrong.length > 0) keepLogs(fleet, tell);
-    return { faults: done.length, runs: load.asked.length, lines, reasons, wrong };
+    return {
+      faults: countBy(done, ({ name }) => name),
+      runs: load.asked.length,
+      lines: load.asked.reduce((sum, { received }) => sum + received.length, 0),
+      reasons: countBy(load.asked, ({ final }) => final?.reason ?? "none"),
+      checked: [...checked, `${scene.relay.repeated} reports came again or late`],
+      wrong,
+    };
+  } catch (error) {
+    keepLogs(fleet, tell);
+    throw error;
   } finally {
     relays.forEach((relay) => relay.close());
     await fleet.close();
@@ -86,20 +106,55 @@ async function makeWorkers({ fleet }: Scene): Promise<Worker[]> {
   return workers;
 }
 
-function choose(random: Random, only: string[] | undefined): Fault {
+/** A fault and the host it breaks; now and then a second one elsewhere at the same time. */
+function choose({ random, fleet }: Scene, only: string[] | undefined): { fault: Fault; host: FleetHost }[] {
   const open = faults.filter(({ name }) => !only || only.some((part) => name.includes(part)));
-  return random.pick(open.flatMap((fault) => Array.from({ length: fault.weight }, () => fault)));
+  const pick = () => ({
+    fault: random.pick(open.flatMap((fault) => Array.from({ length: fault.weight }, () => fault))),
+    host: random.pick(fleet.hosts),
+  });
+  const [first, second] = [pick(), pick()];
+  const isApart =
+    !first.fault.isAlone &&
+    !second.fault.isAlone &&
+    (first.fault.of !== second.fault.of || (first.fault.of === "host" && first.host !== second.host));
+  return random.isTrue(0.4) && isApart ? [first, second] : [first];
 }
 
-async function doOne(scene: Scene, fault: Fault, done: Done[], tell: (line: string) => void): Promise<void> {
-  const host = scene.random.pick(scene.fleet.hosts);
-  const one: Done = { harm: fault.harm, host: host.name, from: Date.now(), to: Infinity };
+async function doOne(
+  scene: Scene,
+  fault: Fault,
+  host: FleetHost,
+  done: Done[],
+  tell: (line: string) => void,
+): Promise<void> {
+  const { name, harm, of } = fault;
+  const one: Done = { name, harm, host: host.name, from: Date.now(), to: Infinity };
   done.push(one);
-  const said = await fault.act(scene, host);
+  const said = await fault.act(scene, host).catch((error: Error) => {
+    scene.wrong.push(`${name}, ${host.name}: ${error.message}`);
+    return "not as it should";
+  });
   one.to = Date.now();
-  tell(
-    `${new Date(one.from).toISOString().slice(11, 23)} ${fault.name}, ${host.name}: ${said} (${one.to - one.from} ms)`,
-  );
+  const at = new Date(one.from).toISOString().slice(11, 23);
+  tell(`${at} ${name}${of === "host" ? `, ${host.name}` : ""}: ${said} (${one.to - one.from} ms)`);
+}
+
+/** As a supervisor would; but none of them should have ended by itself. */
+async function reviveAll({ fleet, wrong }: Scene): Promise<void> {
+  const all = { gateway: fleet.gateway, ...Object.fromEntries(fleet.hosts.map(({ name, agent }) => [name, agent])) };
+  for (const [name, daemon] of Object.entries(all)) {
+    const code = await Promise.race([daemon.ended(), "alive"]);
+    if (code === "alive") continue;
+    wrong.push(`${name} ended by itself with ${code}`);
+    await daemon.start();
+  }
+}
+
+function countBy<T>(items: T[], keyOf: (item: T) => string): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const item of items) counts[keyOf(item)] = (counts[keyOf(item)] ?? 0) + 1;
+  return counts;
 }
 
 async function allLive({ admin }: Scene): Promise<number> {

@@ -1,5 +1,10 @@
-/** What users do while things break: they send messages with a key, repeat the call until it is accepted, and read to the end. */
-import type { Run } from "@berth/shared/resources";
+/**
+ * What users do while things break: they send messages with a key, repeat the call until it is accepted, and read to the end,
+ * by event stream or socket as it comes.
+ */
+import { once, on } from "node:events";
+import type { Run, ServerFrame } from "@berth/shared/resources";
+import { WebSocket } from "ws";
 import { type Client, textOf } from "../client.ts";
 import { pause, type Random } from "./random.ts";
 
@@ -16,8 +21,12 @@ export interface Asked {
   runId: string | null;
   /** Milliseconds since 1970. */
   sentAt: number;
+  acceptedAt: number;
   endedAt: number;
+  /** Lines; of the real CLI as JSON. */
   received: string[];
+  /** The byte offset just after the last of them. */
+  offset: number;
   final: Run | null;
 }
 export interface Load {
@@ -55,8 +64,9 @@ export function startLoad(workers: Worker[], random: Random): Load {
       for (let count = 1; !stopping.signal.aborted; count++) {
         const asked = compose(worker, `k${at}-${count}`, random);
         load.asked.push(asked);
-        const problem = (await send(worker.client, asked)) ?? (await follow(worker.client, asked, random));
+        let problem = (await send(worker.client, asked)) ?? (await follow(worker.client, asked, random));
         asked.endedAt = Date.now();
+        if (random.isTrue(0.1)) problem ??= await sendAgain(worker.client, asked);
         if (problem) load.wrong.push(`${asked.user} ${asked.key} ${asked.runId ?? ""}: ${problem}`);
         await pause(random.whole(50, 800));
       }
@@ -69,7 +79,9 @@ function compose({ user, userId, agentId, isShell }: Worker, key: string, random
   const lines = random.whole(3, 250);
   const exitCode = random.isTrue(0.3) ? random.whole(1, 100) : 0;
   const seconds = random.pick(["0.01", "0.03", "0.05"]);
-  const script = `echo ${key} >> ran; for i in $(seq 1 ${lines}); do echo $i; sleep ${seconds}; done; exit ${exitCode}`;
+  // Some leave a process behind that would like to stay.
+  const left = random.isTrue(0.2) ? "setsid sleep 7777 > /dev/null 2>&1 & " : "";
+  const script = `${left}echo ${key} >> ran; for i in $(seq 1 ${lines}); do echo $i; sleep ${seconds}; done; exit ${exitCode}`;
   return {
     user,
     userId,
@@ -80,8 +92,10 @@ function compose({ user, userId, agentId, isShell }: Worker, key: string, random
     isCancelAsked: false,
     runId: null,
     sentAt: Date.now(),
+    acceptedAt: 0,
     endedAt: 0,
     received: [],
+    offset: 0,
     final: null,
   };
 }
@@ -96,6 +110,7 @@ async function send(client: Client, asked: Asked): Promise<string | null> {
       .catch((error: unknown) => ({ status: 0, body: { id: String(error) } }) as never);
     if (answer.status === 202) {
       asked.runId = answer.body.id;
+      asked.acceptedAt ||= Date.now();
       return null;
     }
     last = `${answer.status} ${JSON.stringify(answer.body).slice(0, 200)}`;
@@ -106,33 +121,33 @@ async function send(client: Client, asked: Asked): Promise<string | null> {
   return `the message was not accepted within ${acceptMs / 1000} s: ${last}`;
 }
 
+/** The same message once more, after its end: it is the same run, and nothing starts. */
+async function sendAgain(client: Client, asked: Asked): Promise<string | null> {
+  const first = asked.runId;
+  const problem = await send(client, asked);
+  return problem ?? (asked.runId === first ? null : `the same key started another run: ${asked.runId}`);
+}
+
 /** Reads the run like a patient client, and cancels one in a while. */
 async function follow(client: Client, asked: Asked, random: Random): Promise<string | null> {
   const runId = asked.runId!;
   const deadline = Date.now() + endMs;
   if (random.isTrue(0.08)) void cancelLater(client, asked, random.whole(0, 3000));
-  let at = 0;
   while (Date.now() < deadline) {
     const silence = new AbortController();
     let timer = setTimeout(() => silence.abort(), quietMs);
+    const read = random.isTrue(0.3) ? readSocket : readStream;
     try {
-      let isFirst = true;
-      for await (const event of client.events(runId, at, silence.signal)) {
+      for await (const told of read(client, asked, silence.signal)) {
         clearTimeout(timer);
         timer = setTimeout(() => silence.abort(), quietMs);
-        if (event.event === "output") {
-          const next = Number(event.id);
-          if (next <= at) return `a line came again: offset ${next} after ${at}`;
-          at = next;
-          asked.received.push(asked.expected ? textOf(event.data) : event.data);
-        } else {
-          const run = JSON.parse(event.data) as Run;
-          if (!isFirst && run.endedAt) {
-            asked.final = run;
-            return null;
-          }
+        if ("end" in told) asked.final = told.end;
+        else if (told.offset <= asked.offset) return `a line came again: offset ${told.offset} after ${asked.offset}`;
+        else {
+          asked.offset = told.offset;
+          asked.received.push(lineOf(asked, told.data));
         }
-        isFirst = false;
+        if (asked.final) return null;
       }
     } catch {
       // The connection was lost, or the gateway has not been told of the run again yet.
@@ -145,6 +160,48 @@ async function follow(client: Client, asked: Asked, random: Random): Promise<str
     .call<Run>("GET", `/v1/runs/${runId}`)
     .catch((error: unknown) => ({ status: 0, body: String(error) }));
   return `its end was not told within ${endMs / 1000} s; the API says ${JSON.stringify(answer.body).slice(0, 300)}`;
+}
+
+/** What is compared of an output event: the text of a shell's line, the JSON of the real CLI's however it was written. */
+export const lineOf = (asked: Asked, data: string): string =>
+  asked.expected ? textOf(data) : JSON.stringify(JSON.parse(data));
+
+type Told = { offset: number; data: string } | { end: Run };
+
+/** By the event stream, from where the reader is. Its first event says how the run is, ended or not. */
+async function* readStream(client: Client, { runId, offset }: Asked, signal: AbortSignal): AsyncGenerator<Told> {
+  let isFirst = true;
+  for await (const { event, id, data } of client.events(runId!, offset, signal)) {
+    if (event === "output") yield { offset: Number(id), data };
+    else if (!isFirst && (JSON.parse(data) as Run).endedAt) yield { end: JSON.parse(data) as Run };
+    isFirst = false;
+  }
+}
+
+/** By the socket, which tells of an end before the rest of the lines to whom has not subscribed yet. */
+async function* readSocket({ url, token }: Client, asked: Asked, signal: AbortSignal): AsyncGenerator<Told> {
+  const { runId, offset: after } = asked;
+  const headers = { authorization: `Bearer ${token}` };
+  const ws = new WebSocket(`${url.replace("http", "ws")}/v1/connect`, ["berth.v1"], { headers });
+  const end = () => ws.terminate();
+  signal.addEventListener("abort", end);
+  try {
+    const messages = on(ws, "message", { close: ["close"] });
+    await once(ws, "open");
+    ws.send(JSON.stringify({ type: "subscribe", runId, after }));
+    for await (const [bytes] of messages as AsyncIterable<[Buffer]>) {
+      const frame = JSON.parse(bytes.toString()) as ServerFrame;
+      // The run is not on the user's host any more: the API knows the rest.
+      if (frame.type === "error") return;
+      if (frame.type === "output" && frame.runId === runId)
+        yield { offset: frame.offset, data: JSON.stringify(frame.data) };
+      if (frame.type === "run" && frame.run.id === runId && frame.run.endedAt && frame.run.logBytes === asked.offset)
+        yield { end: frame.run };
+    }
+  } finally {
+    signal.removeEventListener("abort", end);
+    ws.terminate();
+  }
 }
 
 async function cancelLater(client: Client, asked: Asked, ms: number): Promise<void> {
