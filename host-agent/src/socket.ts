@@ -6,6 +6,7 @@ import type { WebSocket } from "ws";
 import type { HostClaims } from "@berth/shared/host-api";
 import { clientFrame, type ServerFrame } from "@berth/shared/resources";
 import { AppError } from "@berth/shared/errors";
+import { messageOf } from "@berth/shared/log";
 import { follow, type FollowDeps } from "./follow.ts";
 import { createLatch, type HostContext } from "./host.ts";
 import type { OutputLine } from "./runlog.ts";
@@ -155,9 +156,14 @@ function createFollower(deps: SocketDeps, userId: string, sender: Sender, gone: 
     }
     const stop = new AbortController();
     following.set(runId, stop);
-    void pump(runId, after, AbortSignal.any([gone, stop.signal])).finally(() => {
-      if (following.get(runId) === stop) following.delete(runId);
-    });
+    pump(runId, after, AbortSignal.any([gone, stop.signal]))
+      .catch((error: unknown) => {
+        deps.context.log.warn("follow.failed", { runId, error: messageOf(error) });
+        return sender.send({ type: "error", code: "host_unavailable", detail: "The run's output cannot be read now." });
+      })
+      .finally(() => {
+        if (following.get(runId) === stop) following.delete(runId);
+      });
   }
   return {
     begin,
