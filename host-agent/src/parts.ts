@@ -50,6 +50,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const store = new Store(join(dataDir, "host.db"), clock.now);
   kept = Number(store.getMeta("clock_offset") ?? 0);
   const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES);
+  volumes.start();
   if (store.isNew) store.reserveUids((await volumes.highestUid()) + 1);
 
   const upstream = await openUpstream(settings);

@@ -1,5 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statfsSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -35,6 +45,23 @@ test("a volume grows with its setting when it is mounted next, keeps its files, 
   expect((await remount(64 * mib)).limitBytes).toBe(256 * mib);
   expect(sizeOf()).toBeGreaterThan(200 * mib);
   expect(readFileSync(join(workspace, "kept"), "utf8")).toBe("kept");
+});
+
+test("a volume takes the image made ahead, users who come at once have one each, and what was left half-made goes", async () => {
+  const images = join(dir, "volumes");
+  mkdirSync(images);
+  writeFileSync(join(images, "left.new"), "");
+  const volumes = new Volumes(dir, 64 * mib);
+  volumes.start();
+  await expect.poll(() => readdirSync(images)).toEqual([expect.stringMatching(/^(?!left).*\.new$/)]);
+  const ahead = statSync(join(images, readdirSync(images)[0]!)).ino;
+  const users = ["usr_1", "usr_2", "usr_3"];
+  await Promise.all(users.map((userId) => volumes.ensure(userId)));
+  for (const userId of users.slice(1)) execFileSync("umount", [join(dir, "mnt", userId)]);
+  for (const userId of users.slice(1)) execFileSync("chattr", ["-i", join(dir, "mnt", userId)]);
+  const inodes = users.map((userId) => statSync(join(images, `${userId}.img`)).ino);
+  expect(new Set(inodes).size).toBe(3);
+  expect(inodes[0]).toBe(ahead);
 });
 
 test("a volume whose growing was broken off grows at the next try", async () => {

@@ -4,6 +4,7 @@
  * followed here can lead where an agent wants. Knows nothing of containers.
  */
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import {
   chmodSync,
   closeSync,
@@ -12,7 +13,9 @@ import {
   fchownSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readSync,
+  rmSync,
   statSync,
   statfsSync,
   writeFileSync,
@@ -23,6 +26,7 @@ import { promisify } from "node:util";
 import { checkImage, hasFailed, hasRoom, repairVolume } from "./volume-failure.ts";
 
 const exec = promisify(execFile);
+const blankPauseMs = 2000;
 
 /** Groups by what a process belongs to: ending a run spares terminals, ending a terminal spares file transfers. */
 export const runGid = 19_001;
@@ -55,10 +59,20 @@ export class Volumes {
   readonly #unmounting = new Map<string, Promise<unknown>>();
   readonly #askedAt = new Map<string, number>();
   readonly #startedAt = performance.now();
+  /** An image for the next new user, made ahead, so that a first connection does not wait for a file system. */
+  #blank: Promise<string> | null = null;
 
   constructor(dataDir: string, limitBytes: number) {
     this.#dataDir = dataDir;
     this.limitBytes = limitBytes;
+  }
+
+  /** Removes what an earlier process was making, and begins to make ahead. */
+  start(): void {
+    const images = join(this.#dataDir, "volumes");
+    mkdirSync(images, { recursive: true, mode: 0o700 });
+    for (const name of readdirSync(images)) if (name.endsWith(".new")) rmSync(join(images, name));
+    this.#prepareBlank();
   }
 
   /** The user's volume, made and mounted if need be. Ask again rather than keep the answer while nothing of the user goes on. */
@@ -144,13 +158,44 @@ export class Volumes {
     return join(this.#dataDir, "volumes", `${userId}.img`);
   }
 
+  #prepareBlank(): void {
+    this.#blank ??= this.#makeBlank();
+    this.#blank.catch(() => (this.#blank = null));
+  }
+
+  /** The user's image: there already, and made as large as asked whatever step of that was left undone; or a blank one. */
+  async #ensureImage(image: string): Promise<void> {
+    if (existsSync(image)) return growImage(image, this.limitBytes);
+    const blank = this.#blank ?? this.#makeBlank();
+    this.#blank = null;
+    await rename(await blank, image);
+    // The next one is made when this start no longer needs the processor.
+    setTimeout(() => this.#prepareBlank(), blankPauseMs).unref();
+  }
+
+  /** A sparse image with a file system, under a name of its own until it is whole and taken. */
+  async #makeBlank(): Promise<string> {
+    const fresh = join(this.#dataDir, "volumes", `${randomUUID()}.new`);
+    await mkdir(join(fresh, ".."), { recursive: true, mode: 0o700 });
+    try {
+      await (await open(fresh, "wx", 0o600)).close();
+      await truncate(fresh, this.limitBytes);
+      // 1 % stays root's: on a full disk a run's files can still be made, so that the next run can clean up.
+      await exec("mkfs.ext4", ["-q", "-F", "-m", "1", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", fresh]);
+      return fresh;
+    } catch (error) {
+      await rm(fresh, { force: true });
+      throw error;
+    }
+  }
+
   async #mount(userId: string): Promise<Volume> {
     const root = this.#mountPoint(userId);
     const image = this.#imageOf(userId);
     if (!isMounted(root)) {
       await mkdir(root, { recursive: true, mode: 0o700 });
       // An unmounted mount point that cannot be written to: a mistake fails instead of filling the machine's own disk.
-      await Promise.all([exec("chattr", ["+i", root]), makeImage(image, this.limitBytes)]);
+      await Promise.all([exec("chattr", ["+i", root]), this.#ensureImage(image)]);
       await exec("mount", ["-o", "loop,nosuid,nodev,noatime,discard", image, root]);
     }
     const volume = {
@@ -324,22 +369,6 @@ function writeNew(path: string, text: string | Uint8Array, mode: number, uid: nu
   } finally {
     closeSync(file);
   }
-}
-
-/**
- * A sparse image with a file system; made beside its place and renamed, so that a half-made one is never mounted. One that
- * is there is made as large as asked, whatever step of that an earlier process left undone.
- */
-async function makeImage(image: string, bytes: number): Promise<void> {
-  if (existsSync(image)) return growImage(image, bytes);
-  await mkdir(join(image, ".."), { recursive: true, mode: 0o700 });
-  const fresh = `${image}.${process.pid}.new`;
-  await rm(fresh, { force: true });
-  await (await open(fresh, "wx", 0o600)).close();
-  await truncate(fresh, bytes);
-  // 1 % stays root's: on a full disk a run's files can still be made, so that the next run can clean up.
-  await exec("mkfs.ext4", ["-q", "-F", "-m", "1", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", fresh]);
-  await rename(fresh, image);
 }
 
 /** A file system grows only while it is not mounted. */
