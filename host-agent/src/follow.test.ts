@@ -5,7 +5,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { follow } from "./follow.ts";
 import { createBus } from "./host.ts";
 import { Store } from "./store.ts";
-import { runDirectory, type Volume } from "./volume.ts";
+import { runDirectory } from "./run-files.ts";
+import { type Volume } from "./volume.ts";
 
 let dir: string;
 let store: Store;

@@ -5,7 +5,8 @@ import { createLatch } from "./host.ts";
 import { type OutputLine, readLines } from "./runlog.ts";
 import type { RunRow } from "./store-rows.ts";
 import type { Store } from "./store.ts";
-import { runDirectory, type Volumes } from "./volume.ts";
+import { runDirectory } from "./run-files.ts";
+import { type Volumes } from "./volume.ts";
 
 export type Told = { kind: "run"; run: RunRow } | { kind: "lines"; lines: OutputLine[] } | { kind: "idle" };
 export interface FollowDeps {

@@ -10,7 +10,8 @@ import type { HostContext } from "./host.ts";
 import { runtimes } from "./runtimes.ts";
 import type { AgentRow, RunRow } from "./store-rows.ts";
 import type { Store } from "./store.ts";
-import { makeAgentDirectory, makeRunFiles, readExit, runGid, type Volume } from "./volume.ts";
+import { makeRunFiles, readExit } from "./run-files.ts";
+import { makeAgentDirectory, runGid, type Volume } from "./volume.ts";
 import { paths, type RunningContainer } from "./container.ts";
 import type { Workspaces } from "./workspace.ts";
 

@@ -10,7 +10,8 @@ import { type LogSource, readLines } from "./runlog.ts";
 import { runtimes } from "./runtimes.ts";
 import type { AgentRow, Intent, RunRow } from "./store-rows.ts";
 import type { Store } from "./store.ts";
-import { logSizes, readExit, runDirectory, runGid, type Volume } from "./volume.ts";
+import { logSizes, readExit, runDirectory } from "./run-files.ts";
+import { runGid, type Volume } from "./volume.ts";
 import type { RunningContainer } from "./container.ts";
 
 /** What the lines of a run have told so far. */

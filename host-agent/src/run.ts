@@ -15,18 +15,8 @@ import { readTail } from "./runlog.ts";
 import { runtimes } from "./runtimes.ts";
 import { reasonOf, statusOf } from "./settle.ts";
 import type { AgentRow, Intent, RunRow } from "./store-rows.ts";
-import {
-  diskUse,
-  isOutOfSpace,
-  logSizes,
-  ownerOf,
-  removeRunFiles,
-  runDirectory,
-  runGid,
-  sealRunFiles,
-  type Volume,
-  type Volumes,
-} from "./volume.ts";
+import { isOutOfSpace, logSizes, removeRunFiles, runDirectory, sealRunFiles } from "./run-files.ts";
+import { diskUse, ownerOf, runGid, type Volume, type Volumes } from "./volume.ts";
 
 export interface RunDeps extends LaunchDeps {
   volumes: Volumes;

@@ -15,7 +15,7 @@ import { readTail } from "./runlog.ts";
 import { toBody, toEventStream } from "./sse.ts";
 import { reported, reportedAgent, type RunRow } from "./store-rows.ts";
 import type { Streams } from "./streams.ts";
-import { logSizes, runDirectory } from "./volume.ts";
+import { logSizes, runDirectory } from "./run-files.ts";
 
 export interface ServerDeps extends AgentDeps, Omit<FollowDeps, "volumes"> {
   verify: VerifyGateway;
