@@ -206,6 +206,20 @@ describe("removing a host", () => {
     expect(other.requests.map(({ path }) => path)).not.toContain("/v1/runs/run_2/events?after=0");
   });
 
+  test("has the other hosts tell all again, so that a user whom an older database took to be here is found there", async () => {
+    const { host, user, agent } = await withUser();
+    const other = await join();
+    const runs = [makeRun({ id: "run_3", userId: user.id, agentId: agent.id, rev: 1, ...running })];
+    const workspaces = [{ ...absentWorkspace(gateway.deps.settings, other.id), userId: user.id }];
+    await other.report({ runs, workspaces, rev: 1 });
+    expect(await get(user, "/v1/runs/run_3")).toMatchObject({ code: "not_found" });
+    await admin("DELETE", `/${host.id}?confirm=testing`);
+    const { ack } = (await other.report({ since: 1, workspaces, rev: 1 })).json();
+    expect(ack).toEqual({ epoch: "epoch1", rev: 0 });
+    await other.report({ since: ack.rev, runs, workspaces, rev: 1 });
+    expect(await get(user, "/v1/runs/run_3")).toMatchObject({ status: "running" });
+  });
+
   test("takes no report from it any more", async () => {
     const { host, user, agent } = await withUser();
     const report = host.makeReport({ runs: [makeRun({ id: "run_3", userId: user.id, agentId: agent.id, rev: 9 })] });
