@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
@@ -50,6 +52,23 @@ describe("a run whose keepers are killed", () => {
     await until(async () => !(await hasProcesses(userId)), "the run's processes are gone");
     await berth.host.start();
     expect((await alice.finish(run.id)).run).toMatchObject({ status: "failed", exitCode: 4, result: "done\n" });
+  });
+
+  test("never starts again, though its volume has lost the traces of its start", async () => {
+    const userId = await userIdOf(alice);
+    const run = await alice.send(agent.id, "echo run >> starts; echo up; exec sleep 1000");
+    for await (const { event } of alice.events(run.id)) if (event === "output") break;
+    await until(async () => (await alice.run(run.id)).status === "running", "the run is running");
+    await berth.host.kill();
+    const [container] = (await berth.containers()).filter(({ Labels }) => Labels["berth.user"] === userId);
+    await engine.getContainer(container!.Id).remove({ force: true });
+    // As when a volume is mended whose last writes a full disk did not take.
+    const files = join(berth.hostDir, "mnt", userId, "runs", run.id);
+    execFileSync("chattr", ["-R", "-a", files]);
+    rmSync(files, { recursive: true });
+    await berth.host.start();
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "failed", reason: "container_lost" });
+    expect((await alice.runToEnd(agent.id, "wc -l < starts")).run.result).toBe("1\n");
   });
 
   test("is cancelled after a restart as before it", async () => {

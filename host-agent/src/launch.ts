@@ -30,8 +30,11 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
   const { store, workspaces, engine } = deps;
   for (let attempt = 0; attempt < 5; attempt++) {
     const run = store.getRun(runId)!;
-    if (readExit(volume, runId).hasBegun) return containerOf(workspaces, run) ?? "lost";
+    const earlier = containerOf(workspaces, run);
+    if (readExit(volume, runId).hasBegun || run.startedAt !== null) return earlier ?? "lost";
     if (run.intent) return "ended_before_start";
+    // Its files would tell of a begin, but a volume that failed may have lost what was written last.
+    if (run.execId !== null && !earlier) return "lost";
     const container = await workspaces.ensureReady(run.userId);
     if (run.execId && run.containerId === container.id) {
       const known = await engine.inspectExec(run.execId);
@@ -62,6 +65,7 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
   throw new Error("the container vanished at each attempt to start the run");
 }
 
+/** The container that the run's exec was made in, as long as it is the user's. */
 function containerOf(workspaces: Workspaces, run: RunRow): RunningContainer | null {
   const container = workspaces.current(run.userId);
   return container?.id === run.containerId ? container : null;
