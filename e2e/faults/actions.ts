@@ -234,6 +234,7 @@ export const faults: Fault[] = [
     of: "host",
     isAlone: true,
     async act(scene, host) {
+      await untilTold(scene, host);
       const wasAway = scene.random.isTrue(0.5);
       if (wasAway) await host.agent.kill();
       await remove(scene, host);
@@ -249,6 +250,7 @@ export const faults: Fault[] = [
     of: "host",
     isAlone: true,
     async act(scene, host) {
+      await untilTold(scene, host);
       host.cut();
       await host.agent.kill();
       await host.kill();
@@ -290,6 +292,25 @@ async function endAndStart({ random, wrong }: Scene, daemon: Daemon, pauses: num
   await pause(ms);
   await daemon.start();
   return `by ${signal}, away for ${ms} ms`;
+}
+
+/**
+ * The gateway knows what the host knows: a restored one asks for it by its answer to the first report and has it with the next.
+ * Whoever removes a host before loses what nobody else has.
+ */
+async function untilTold({ admin }: Scene, host: FleetHost): Promise<void> {
+  for (let count = 0; count < 2; count++) {
+    const since = new Date().toISOString();
+    const isTold = async () => {
+      const { items } = (await admin.call<{ items?: HostTimes[] }>("GET", "/v1/admin/hosts")).body;
+      return items?.some(({ id, lastReportAt }) => id === host.id() && (lastReportAt ?? "") > since);
+    };
+    await until(() => isTold().catch(() => false), `${host.name} has reported`, 90_000);
+  }
+}
+interface HostTimes {
+  id: string;
+  lastReportAt: string | null;
 }
 
 async function remove({ admin }: Scene, host: FleetHost): Promise<void> {

@@ -34,8 +34,8 @@ export function isExcused({ done, places }: Findings, one: Asked, harm: Harm): b
       (one.endedAt || Infinity) >= fault.from - (harm === "disk_full" ? unwrittenMs : 0),
   );
 }
-/** What was written so shortly before may still be lost when the machine's disk is full. */
-const unwrittenMs = 60_000;
+/** What was written so shortly before may still be lost when the machine's disk is full: the kernel holds it for 30 s above the image and 30 s below, and longer on a busy machine. */
+const unwrittenMs = 120_000;
 
 export const tell = ({ user, key, runId }: Asked) => `run ${key} of ${user} (${runId})`;
 
