@@ -197,7 +197,8 @@ describe("a run in progress", () => {
     const agent = await client.createAgent("memory", { runtime: "shell" });
     await page.goto(`/agents/${agent.id}`);
     await send(page, "(head -c 850000000 /dev/zero; sleep 4) | tail -c 850000000 >/dev/null");
-    await page.getByText("Memory is nearly full:").waitFor();
+    // Taking so much takes a busy machine a while.
+    await page.getByText("Memory is nearly full:").waitFor({ timeout: 60_000 });
     await lastEnd(page).getByText("Finished").waitFor();
     await eventually(() => page.getByText("Memory is nearly full:").count()).toBe(0);
     await send(page, "head -c 3000000000 /dev/zero | tail -c 3000000000 >/dev/null");
@@ -327,9 +328,9 @@ describe("terminal and files", () => {
     await page.getByRole("button", { name: "note.txt", exact: true }).click();
     await page.getByLabel("Content of note.txt").fill("one\nthree\n");
     await page.keyboard.press("Control+s");
-    await expect
-      .poll(async () => (await client.call<string>("GET", `/v1/agents/${agent.id}/files/note.txt`)).body)
-      .toBe("one\nthree\n");
+    await eventually(async () => (await client.call<string>("GET", `/v1/agents/${agent.id}/files/note.txt`)).body).toBe(
+      "one\nthree\n",
+    );
     await page.goBack();
     await page.getByLabel("Delete note.txt").click();
     await page.getByRole("button", { name: "Delete", exact: true }).click();
