@@ -218,7 +218,10 @@ export const faults: Fault[] = [
     async act({ fleet }, host) {
       await host.agent.kill();
       const file = join(host.dataDir, "host.db");
-      new Database(file).close();
+      // Opening alone would leave in the journal what is then removed with it.
+      const former = new Database(file);
+      former.pragma("wal_checkpoint(TRUNCATE)");
+      former.close();
       renameSync(file, `${file}.former-${Date.now()}`);
       for (const suffix of ["-wal", "-shm"]) rmSync(file + suffix, { force: true });
       await host.agent.start();
