@@ -18,9 +18,9 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
   const idleMs = settings.BERTH_IDLE_SECONDS * 1000;
   const lookAgain = async () => {
     await workspaces.reconcile();
-    for (const userId of await volumes.mounted()) {
-      const isMendable = () => volumes.isMendable(userId);
-      if (isMendable()) await workspaces.evict(userId, volumeFailed, isMendable, () => volumes.mend(userId));
+    for (const userId of volumes.mendable()) {
+      const isMendable = () => volumes.mendable().includes(userId);
+      await workspaces.evict(userId, volumeFailed, isMendable, () => volumes.mend(userId));
     }
     runs.wakeAll();
   };
@@ -29,15 +29,16 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
     streams.closeExpired();
     if (reports.silentMs() > unvouchedMs) streams.closeAll("unvouched");
   };
+  /** However many events come during one look, they are followed by one more. */
+  const engineChanged = createLatch();
   const watchEngine = () =>
-    engine.watchEvents(`berth.host=${hostId}`, signal, ({ action }) => {
-      if (action === "oom") return countKills();
-      lookAgain().catch((error: unknown) => log.warn("look.failed", { error: messageOf(error) }));
-    });
+    engine.watchEvents(`berth.host=${hostId}`, signal, ({ action }) =>
+      action === "oom" ? countKills() : engineChanged.set(),
+    );
 
-  /** A failure is logged once until it heals. */
-  async function every(ms: number, name: string, job: () => Promise<void>): Promise<void> {
-    for (let isWell = true; !signal.aborted; await createLatch().next(ms, signal)) {
+  /** Also at once when `wake` is set. A failure is logged once until it heals. */
+  async function every(ms: number, name: string, job: () => Promise<void>, wake = createLatch()): Promise<void> {
+    for (let isWell = true; !signal.aborted; await wake.next(ms, signal)) {
       try {
         await job();
         isWell = true;
@@ -51,7 +52,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
   await Promise.all([
     every(settings.BERTH_POLL_SECONDS * 1000, "sample", async () => workspaces.sample()),
     every(Math.min(1000, idleMs / 4), "idle", clearAway),
-    every(reconcileMs, "reconcile", lookAgain),
+    every(reconcileMs, "reconcile", lookAgain, engineChanged),
     every(Math.min(60_000, idleMs), "unmount", () => workspaces.unmountUnused()),
     every(hourMs, "retention", () => runs.removeExpired()),
     every(1000, "engine events", watchEngine),

@@ -2,7 +2,6 @@
  * The files of one run, in a directory of root's that its agent cannot write to: what it is given, what it says, how it
  * ended. Every open here is of a name that no agent can have made.
  */
-import { execFile } from "node:child_process";
 import {
   chmodSync,
   closeSync,
@@ -17,10 +16,8 @@ import {
 } from "node:fs";
 import { readdir, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { ProgramError, runProgram } from "./programs.ts";
 import { runGid, type Volume } from "./volume.ts";
-
-const exec = promisify(execFile);
 
 /** Files of one run under `runs/<id>`. */
 export interface RunFiles {
@@ -49,7 +46,7 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
     ["exit", "\n"],
   ] as const)
     writeNew(join(dir, name), text, 0o600, uid);
-  const appendOnly = exec("sh", ["-c", makeRoom, "sh", dir]);
+  const appendOnly = runProgram("sh", "-c", makeRoom, "sh", dir);
   const given = Object.entries(files).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
   try {
     for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
@@ -59,10 +56,9 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
 }
 
 /** Whether files could not be made because the volume is full to its last block. */
-export const isOutOfSpace = (error: unknown) => {
-  const { code, stderr = "" } = error as { code?: unknown; stderr?: string };
-  return code === "ENOSPC" || stderr.includes("No space left on device");
-};
+export const isOutOfSpace = (error: unknown) =>
+  (error as NodeJS.ErrnoException).code === "ENOSPC" ||
+  (error instanceof ProgramError && error.message.includes("No space left on device"));
 
 /** Node has neither call. Blocks beyond a file's end are its own: appending to it takes no other. */
 const makeRoom = 'cd "$1" && fallocate -n -l 8192 out && exec chattr +a out err exit';
@@ -105,10 +101,10 @@ export async function sealRunFiles(volume: Volume, runId: string, limitBytes: nu
   const there = all.filter((path) => existsSync(path));
   const long = there.filter((path) => statSync(path).size > limitBytes);
   if (long.length > 0) {
-    await exec("chattr", ["-i", "-a", ...long]);
+    await runProgram("chattr", "-i", "-a", ...long);
     for (const path of long) await truncate(path, limitBytes);
   }
-  if (there.length > 0) await exec("chattr", ["+i", ...there]);
+  if (there.length > 0) await runProgram("chattr", "+i", ...there);
 }
 
 /** Removes a run's files; none is fine. */
@@ -116,7 +112,7 @@ export async function removeRunFiles(volume: Volume, runId: string): Promise<voi
   const dir = runDirectory(volume, runId);
   if (!existsSync(dir)) return;
   const names = (await readdir(dir)).map((name) => join(dir, name));
-  if (names.length > 0) await exec("chattr", ["-i", "-a", ...names]);
+  if (names.length > 0) await runProgram("chattr", "-i", "-a", ...names);
   await rm(dir, { recursive: true, force: true });
 }
 

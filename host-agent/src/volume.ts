@@ -3,7 +3,6 @@
  * and files of each run) and `trash/`. Every directory this file writes into is root's and closed to agents, so no path
  * followed here can lead where an agent wants. Knows nothing of containers.
  */
-import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import {
   closeSync,
@@ -18,12 +17,13 @@ import {
   statfsSync,
 } from "node:fs";
 import { chmod, lchown, lstat, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promises";
-import { join } from "node:path";
-import { promisify } from "node:util";
-import { checkImage, hasFailed, hasRoom, repairVolume } from "./volume-failure.ts";
+import { basename, dirname, join } from "node:path";
+import { runProgram } from "./programs.ts";
+import { checkImage, failedMounts, hasRoom, repairVolume } from "./volume-failure.ts";
 
-const exec = promisify(execFile);
 const blankPauseMs = 2000;
+/** A new image is all zeros: its inode tables need no writing in the background. */
+const mountOptions = "loop,nosuid,nodev,noatime,discard,noinit_itable";
 
 /** Groups by what a process belongs to: ending a run spares terminals, ending a terminal spares file transfers. */
 export const runGid = 19_001;
@@ -94,15 +94,18 @@ export class Volumes {
     if (performance.now() - (this.#askedAt.get(userId) ?? this.#startedAt) < ms) return;
     this.#opened.delete(userId);
     this.#askedAt.delete(userId);
-    const ended = exec("umount", [this.#mountPoint(userId)]).catch(() => undefined);
+    const ended = runProgram("umount", this.#mountPoint(userId)).catch(() => undefined);
     this.#unmounting.set(userId, ended);
     await ended;
     this.#unmounting.delete(userId);
   }
 
-  /** Whether the user's volume has failed and there is room to mend it. */
-  isMendable(userId: string): boolean {
-    return hasFailed(this.#mountPoint(userId)) && hasRoom(this.#dataDir);
+  /** Users whose volume has failed, if there is room to mend it. */
+  mendable(): string[] {
+    const failed = failedMounts();
+    const points = join(this.#dataDir, "mnt");
+    const users = [...failed].filter((root) => dirname(root) === points).map((root) => basename(root));
+    return users.length > 0 && hasRoom(this.#dataDir) ? users : [];
   }
 
   /** Mends a volume that has failed; no container may have it. Throws where that is not possible now. */
@@ -129,7 +132,7 @@ export class Volumes {
       const workspace = join(this.#mountPoint(userId), "workspace");
       // One that has failed cannot be made ready, and is mounted all the same: it can be read.
       await this.ensure(userId).catch((error: unknown) => {
-        if (!hasFailed(this.#mountPoint(userId))) throw error;
+        if (!failedMounts().has(this.#mountPoint(userId))) throw error;
       });
       for (const name of await readdir(workspace)) {
         if (name.startsWith("agent-")) highest = Math.max(highest, (await lstat(join(workspace, name))).uid);
@@ -169,7 +172,16 @@ export class Volumes {
       await (await open(fresh, "wx", 0o600)).close();
       await truncate(fresh, this.limitBytes);
       // 1 % stays root's: on a full disk a run's files can still be made, so that the next run can clean up.
-      await exec("mkfs.ext4", ["-q", "-F", "-m", "1", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", fresh]);
+      await runProgram(
+        "mkfs.ext4",
+        "-q",
+        "-F",
+        "-m",
+        "1",
+        "-E",
+        "nodiscard,lazy_itable_init=1,lazy_journal_init=1",
+        fresh,
+      );
       return fresh;
     } catch (error) {
       await rm(fresh, { force: true });
@@ -183,8 +195,8 @@ export class Volumes {
     if (!isMounted(root)) {
       await mkdir(root, { recursive: true, mode: 0o700 });
       // An unmounted mount point that cannot be written to: a mistake fails instead of filling the machine's own disk.
-      await Promise.all([exec("chattr", ["+i", root]), this.#ensureImage(image)]);
-      await exec("mount", ["-o", "loop,nosuid,nodev,noatime,discard", image, root]);
+      await Promise.all([runProgram("chattr", "+i", root), this.#ensureImage(image)]);
+      await runProgram("mount", "-o", mountOptions, image, root);
     }
     const volume = {
       limitBytes: statSync(image).size,
@@ -255,7 +267,7 @@ export async function removeAgentDirectory(volume: Volume, agentId: string): Pro
 /** Removes what lies in the trash, also what an earlier process left there. */
 export async function emptyTrash(volume: Volume): Promise<void> {
   const left = (await readdir(volume.trash)).map((name) => join(volume.trash, name));
-  if (left.length > 0) await exec("rm", ["-rf", "--one-file-system", "--", ...left]);
+  if (left.length > 0) await runProgram("rm", "-rf", "--one-file-system", "--", ...left);
 }
 
 /** A file system grows only while it is not mounted. */
@@ -263,7 +275,7 @@ async function growImage(image: string, bytes: number): Promise<void> {
   if (fileSystemBytes(image) >= bytes - blockBytes) return;
   if (statSync(image).size < bytes) await truncate(image, bytes);
   await checkImage(image, ["-f"]);
-  await exec("resize2fs", [image]);
+  await runProgram("resize2fs", image);
 }
 
 /** The size that an ext4 file system says it has, in its superblock at byte 1024. */

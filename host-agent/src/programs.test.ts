@@ -1,0 +1,33 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { ProgramError, runProgram } from "./programs.ts";
+
+test("a program gets its arguments as they are, and nothing to read", async () => {
+  const odd = ["", "two words", "a'b", "$HOME `x` \\", "line\nbreak", "*", "🙂"];
+  expect(JSON.parse(await runProgram("node", "-p", "JSON.stringify(process.argv.slice(1))", "--", ...odd))).toEqual(
+    odd,
+  );
+  expect(await runProgram("cat")).toBe("");
+});
+
+test("what a program says on its way to another exit code is told", async () => {
+  const failed = runProgram("sh", "-c", "echo first; echo second >&2; exit 3");
+  await expect(failed).rejects.toThrow("sh ended with 3: first second");
+  await expect(failed).rejects.toMatchObject({ exitCode: 3 });
+  await expect(runProgram("no-such-program")).rejects.toThrow(ProgramError);
+  await expect(runProgram("sh", "-c", "seq 100000; exit 1")).rejects.toThrow(/^.{1000,2100}$/);
+});
+
+test("many run at once, each with its own answer", async () => {
+  const numbers = Array.from({ length: 60 }, (_, at) => String(at));
+  expect(await Promise.all(numbers.map((number) => runProgram("echo", number)))).toEqual(numbers);
+});
+
+test("jobs of a shell that is killed fail, and the next one has a new shell", async () => {
+  const parentOf = (pid: string) => /^\d+ \(.*\) \w (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))![1]!;
+  const job = runProgram("sleep", "2");
+  const shell = parentOf(await runProgram("sh", "-c", "echo $PPID"));
+  process.kill(Number(shell), "SIGKILL");
+  await expect(job).rejects.toThrow("the shell for programs ended with SIGKILL");
+  expect(await runProgram("echo", "again")).toBe("again");
+});

@@ -1,0 +1,84 @@
+/**
+ * Runs the machine's own programs (chattr, mount, mkfs.ext4 …) through one small shell beside this process. Node forks
+ * itself for each, which copies its page tables and stalls everything in it for that long; the shell is small and waits.
+ */
+import { spawn } from "node:child_process";
+import type { Socket } from "node:net";
+import { createInterface } from "node:readline";
+
+/** A program that ended with another exit code than 0; the message is what it said. */
+export class ProgramError extends Error {
+  readonly exitCode: number;
+
+  constructor(program: string, exitCode: number, said: string) {
+    super(`${program} ended with ${exitCode}: ${said || "it said nothing"}`);
+    this.exitCode = exitCode;
+  }
+}
+
+interface Job {
+  program: string;
+  resolve(said: string): void;
+  reject(error: Error): void;
+}
+type Run = (program: string, args: string[]) => Promise<string>;
+
+let run: Run | null = null;
+
+/** What the program said, on one line, once it has ended with 0; several run beside each other. Throws a ProgramError. */
+export function runProgram(program: string, ...args: string[]): Promise<string> {
+  run ??= startShell(() => (run = null));
+  return run(program, args);
+}
+
+/** Each answer is one short line: the job's number, exit code, what was said. So two that end at once do not mix. */
+const script = `
+job() {
+  id=$1; shift
+  said=$("$@" 2>&1 < /dev/null); code=$?
+  [ -z "$said" ] || said=$(printf %s "$said" | tr '\\n' ' ' | head -c 2000)
+  printf '%s %s %s\\n' "$id" "$code" "$said"
+}
+`;
+
+/** It ends when this process does, for its input ends then; what it had begun goes on. */
+function startShell(onEnd: () => void): Run {
+  const jobs = new Map<number, Job>();
+  let count = 0;
+  // A session of its own: Ctrl-C at a terminal is for the host agent alone, which still needs it.
+  const shell = spawn("/bin/sh", ["-s"], {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: { PATH: process.env["PATH"], LC_ALL: "C" },
+    cwd: "/",
+    detached: true,
+  });
+  const output = shell.stdout as Socket;
+  const fail = (error: Error) => {
+    onEnd();
+    for (const { reject } of jobs.values()) reject(error);
+    jobs.clear();
+  };
+  shell.once("error", fail);
+  shell.once("exit", (code, signal) => fail(new Error(`the shell for programs ended with ${signal ?? code}`)));
+  shell.stdin.on("error", () => undefined);
+  shell.stdin.write(script);
+  // Only a job that is under way keeps this process alive.
+  for (const handle of [shell, shell.stdin as unknown as Socket, output]) handle.unref();
+  createInterface({ input: output }).on("line", (line) => {
+    const [, id, code, said = ""] = /^(\d+) (\d+) (.*)$/.exec(line) ?? [];
+    const job = jobs.get(Number(id));
+    jobs.delete(Number(id));
+    if (jobs.size === 0) output.unref();
+    if (code === "0") job?.resolve(said);
+    else job?.reject(new ProgramError(job.program, Number(code), said));
+  });
+  return (program, args) =>
+    new Promise((resolve, reject) => {
+      const id = ++count;
+      jobs.set(id, { program, resolve, reject });
+      output.ref();
+      shell.stdin.write(`job ${[String(id), program, ...args].map(quote).join(" ")} &\n`);
+    });
+}
+
+const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
