@@ -68,3 +68,19 @@ test("a run ends as container_lost when an engine without live-restore takes its
   expect(lines.map(textOf)).toEqual(Array.from({ length: lines.length }, (_, at) => String(at + 1)));
   expect((await alice.runToEnd(agent.id, "echo again")).run).toMatchObject({ status: "completed", result: "again\n" });
 });
+
+test("an engine killed while it starts a container leaves no process of it once the user's workspace was used and closed", async () => {
+  for (let round = 0; round < 2; round++) {
+    await alice.ok("POST", "/v1/workspace/stop");
+    const asked = alice.call("POST", "/v1/workspace/start");
+    await until(async () => (await engine.docker.listContainers({ all: true })).length > 0, "the container is made");
+    await until(() => engine.processes().length > 0, "its first process is there");
+    await engine.end("SIGKILL");
+    await asked;
+    await engine.start("--live-restore");
+    expect((await alice.runToEnd(agent.id, "echo here")).run).toMatchObject({ status: "completed", result: "here\n" });
+  }
+  await alice.ok("POST", "/v1/workspace/stop");
+  await until(() => engine.processes().length === 0, "no process is left").catch(() => undefined);
+  expect(engine.processes()).toEqual([]);
+});

@@ -42,6 +42,8 @@ export interface Machine {
   resetConnections(): number;
   /** What runs in its containers now. */
   processes(): { uid: number; command: string }[];
+  /** The engine's own processes beside its containers: one each. */
+  shims(): number[];
 }
 export interface Machines {
   dir: string;
@@ -185,6 +187,7 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
       spawnSync(inside[0]!, [inside[1]!, "ss", "-HKtn", "state", "established"], { encoding: "utf8" })
         .stdout.split("\n")
         .filter(Boolean).length,
+    shims: () => shimsOf(own),
     processes: () =>
       pidsIn(namespace)
         .filter(isAlive)
@@ -203,12 +206,15 @@ async function giveImage([first, ...others]: Machine[], image: string): Promise<
 
 /** Shims, and all that runs in the machine's containers. */
 async function killContainers(dir: string, namespace: string): Promise<void> {
-  await end([...processesWith(`-address ${dir}/`), ...pidsIn(namespace)], "SIGKILL");
+  await end([...shimsOf(dir), ...pidsIn(namespace)], "SIGKILL");
   await until(() => !pidsIn(namespace).some(isAlive), "the containers are gone");
 }
 
+/** The engine's own processes beside the containers of the engine that lives in `dir`. */
+export const shimsOf = (dir: string) => processesWith(`-address ${dir}/`).filter(isAlive);
+
 /** All processes in the control groups of a machine's containers, each once. */
-function pidsIn(namespace: string): number[] {
+export function pidsIn(namespace: string): number[] {
   const found = groupsOf(namespace).flatMap((group) =>
     spawnSync("find", [group, "-name", "cgroup.procs", "-exec", "cat", "{}", "+"], { encoding: "utf8" })
       .stdout.split("\n")
@@ -271,7 +277,7 @@ function ip(...args: string[]): void {
 const readPid = (file: string) => (existsSync(file) ? Number(readFileSync(file, "utf8")) : 0);
 
 /** A zombie is gone: whoever started it reaps it in time. */
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   return pid > 0 && !["", "Z", "X"].includes(statOf(pid)[0] ?? "");
 }
 
@@ -292,7 +298,7 @@ function uidOf(pid: number): number {
   }
 }
 
-function commandOf(pid: number): string {
+export function commandOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
   } catch {

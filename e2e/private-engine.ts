@@ -5,8 +5,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import Docker from "dockerode";
+import { commandOf, isAlive, pidsIn, shimsOf } from "./engines.ts";
 import { unmountBelow, until } from "./harness.ts";
 
 export interface PrivateEngine {
@@ -16,6 +17,8 @@ export interface PrivateEngine {
   start(...flags: string[]): Promise<void>;
   /** Ends the daemon with this signal and waits until it is gone. */
   end(signal: NodeJS.Signals): Promise<void>;
+  /** What its containers have of processes: those in them, and the engine's own beside each. */
+  processes(): string[];
   close(): Promise<void>;
 }
 
@@ -27,6 +30,7 @@ export async function startPrivateEngine(image: string, ...flags: string[]): Pro
   const configFile = join(dir, "daemon.json");
   writeFileSync(configFile, "{}");
   const socketPath = join(dir, "docker.sock");
+  const cgroup = basename(dir);
   const docker = new Docker({ socketPath });
   let daemon: ChildProcess | null = null;
   const start = async (...more: string[]) => {
@@ -50,7 +54,7 @@ export async function startPrivateEngine(image: string, ...flags: string[]): Pro
         "--iptables=false",
         "--ip6tables=false",
         "--cgroup-parent",
-        `/${dir.split("/").at(-1)}`,
+        `/${cgroup}`,
         ...more,
       ],
       { stdio: ["ignore", log, log] },
@@ -83,6 +87,7 @@ export async function startPrivateEngine(image: string, ...flags: string[]): Pro
     docker,
     start,
     end,
+    processes: () => [...shimsOf(dir), ...pidsIn(cgroup)].filter(isAlive).map((pid) => `${pid} ${commandOf(pid)}`),
     async close() {
       await Promise.all(
         (await docker.listContainers({ all: true })).map(({ Id }) => docker.getContainer(Id).remove({ force: true })),

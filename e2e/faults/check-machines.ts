@@ -52,10 +52,13 @@ export async function checkEngines({ scene, wrong, checked }: Findings, clients:
       wrong.push(`the workspace of ${user} cannot be stopped: ${stopped.status} ${JSON.stringify(stopped.body)}`);
   }
   for (const host of hosts) {
-    const isEmpty = async () =>
-      (await host.docker.listContainers({ all: true })).length === 0 && host.processes().length === 0;
-    await until(isEmpty, `${host.name} is empty`, 30_000).catch(() =>
-      wrong.push(`${host.name} has containers or processes left after all were stopped`),
+    const left = async () => [
+      ...(await host.docker.listContainers({ all: true })).map(({ Names, State }) => `${Names.join()} ${State}`),
+      ...host.processes().map(({ uid, command }) => `${command} of uid ${uid}`),
+      ...host.shims().map((pid) => `a shim, ${pid}`),
+    ];
+    await until(async () => (await left()).length === 0, `${host.name} is empty`, 30_000).catch(async () =>
+      wrong.push(`${host.name} has this left after all were stopped: ${(await left()).join(", ")}`),
     );
   }
 }

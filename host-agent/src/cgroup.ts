@@ -121,6 +121,22 @@ export async function endAll(find: () => number[], first: NodeJS.Signals, graceM
   }
 }
 
+/**
+ * Ends the processes of a container that no longer exists, by its id: its init, which may wait for a start that never comes,
+ * and the engine's own process beside it (`containerd-shim … -id ID …`).
+ */
+export function endForgotten(containerId: string): Promise<void> {
+  const isOf = (pid: string) =>
+    (read(`/proc/${pid}/cgroup`) ?? "").includes(containerId) ||
+    (read(`/proc/${pid}/cmdline`) ?? "").includes(`\0-id\0${containerId}\0`);
+  const find = () =>
+    readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name) && isOf(name))
+      .map(Number)
+      .filter((pid) => identify(pid) !== null);
+  return endAll(find, "SIGTERM", 2000);
+}
+
 /** Whether a process was started with this line in its environment, or descends from one that was and kept it. */
 export const hasVariable = (pid: number, line: string) =>
   (read(`/proc/${pid}/environ`) ?? "").split("\0").includes(line);

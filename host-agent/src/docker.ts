@@ -4,6 +4,7 @@
  */
 import type { Duplex } from "node:stream";
 import Docker from "dockerode";
+import { endForgotten } from "./cgroup.ts";
 
 export interface ContainerState {
   id: string;
@@ -105,11 +106,16 @@ export class Engine {
     };
   }
 
-  /** Ends and removes it at once; one that is gone already, or is being removed, is fine. */
+  /**
+   * Ends and removes it at once; one that is gone already, or is being removed, is fine. Of one that does not run the
+   * engine may have forgotten processes: it was killed while it started them.
+   */
   async removeContainer(id: string): Promise<void> {
+    const isRunning = (await this.inspectContainer(id))?.running ?? false;
     await within(60_000, "remove", (abortSignal) =>
       this.#docker.getContainer(id).remove({ force: true, v: true, abortSignal }),
     ).catch(unless(404, 409));
+    if (!isRunning) await endForgotten(id);
   }
 
   async listContainers(label: string): Promise<{ id: string; running: boolean; labels: Record<string, string> }[]> {
