@@ -119,7 +119,7 @@ function AuditTable({ items }: { items: AuditEntry[] }) {
               <td>
                 <time dateTime={entry.at}>{formatTime(entry.at)}</time>
               </td>
-              <td>
+              <td class="name">
                 {entry.actor.name ?? entry.actor.id ?? entry.actor.kind}
                 {entry.actor.kind === "token" && <span class="tag">by token</span>}
               </td>
@@ -127,7 +127,7 @@ function AuditTable({ items }: { items: AuditEntry[] }) {
                 {wordsOf(entry.action)}
                 {entry.outcome === "refused" && ", refused"}
               </td>
-              <td data-label="on">{entry.target?.name ?? entry.target?.id ?? "–"}</td>
+              <td class="name" data-label="on">{entry.target?.name ?? entry.target?.id ?? "–"}</td>
               <td data-label="from">{entry.address ?? "–"}</td>
               <td class="facts muted">{factsOf(entry)}</td>
             </tr>
