@@ -1,4 +1,5 @@
 /** The dashboard's pages beside the conversation, at every width, and who may see which. */
+import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { startProvider } from "../gateway/test/provider.ts";
 import { findBarriers, openWindow } from "./browser.ts";
@@ -53,36 +54,74 @@ describe("the workspace bar", () => {
   });
 });
 
+/** What lies beyond the window's right edge, or is cut off. */
+const outOfView = async (page: Page) => ({
+  outside: await page.evaluate(() =>
+    [...document.querySelectorAll("main :is(button, a, input, select, td, h1, h2, p)")]
+      .filter((element) => !element.closest(".diff, .xterm, .sr-only, pre"))
+      .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+      .map((element) => element.outerHTML.slice(0, 120)),
+  ),
+  heads: await page
+    .locator(".page-head")
+    .evaluateAll((all) =>
+      all.filter((head) => head.scrollHeight > head.clientHeight + 1).map((head) => head.textContent),
+    ),
+  isWide: await page.evaluate(() => document.documentElement.scrollWidth > innerWidth),
+});
+
 describe("every page", () => {
-  test.each([
-    { colorScheme: "light", width: 380 },
-    { colorScheme: "dark", width: 768 },
-    { colorScheme: "light", width: 2560 },
-  ] as const)("has all of it in view, $colorScheme at $width px", async ({ colorScheme, width }) => {
-    const { page, client } = await meet({ colorScheme, viewport: { width, height: 900 }, admin: true });
+  test("has no barrier, light and dark, and all of it in view at every width", async () => {
+    const { page, client } = await meet({ admin: true });
     const agent = await client.createAgent("a-rather-long-name-of-an-agent-that-does-many-things");
-    const { run } = await client.runToEnd(agent.id, `demo: say ${"| a long column of words |".repeat(2)}`);
+    const { run } = await client.runToEnd(
+      agent.id,
+      "demo: say # One\n\n| a | b |\n|---|---|\n| 1 | a long column of words that goes on for a while |\n\n```ts\nconst x = 1;\n```\n\n> quote [link](https://a.example/)",
+    );
+    await client.runToEnd(agent.id, "demo: run echo hello; exit 3");
     await client.ok("POST", "/v1/tokens", { name: "a token with a name of some length", expiresInSeconds: 86_400 });
-    await client.ok("POST", `/v1/agents/${agent.id}/triggers`, { name: "hook", scheme: "github", template: "x" });
-    for (let at = 0; at < 12; at++) await client.ok("POST", "/v1/tokens", { name: `t${at}`, expiresInSeconds: 60 });
+    await client.ok("POST", `/v1/agents/${agent.id}/triggers`, {
+      name: "hook",
+      scheme: "github",
+      template: "{{payload}}",
+    });
+    for (let at = 0; at < 12; at++) await client.ok("POST", "/v1/tokens", { name: `t${at}`, expiresInSeconds: 3600 });
     const tabs = ["", "/terminal", "/files", "/triggers", "/settings"].map((tab) => `/agents/${agent.id}${tab}`);
-    for (const path of ["/", ...tabs, "/runs", `/runs/${run.id}`, "/tokens", "/users", "/hosts", "/audit"]) {
+    for (const path of [
+      "/",
+      ...tabs,
+      "/runs",
+      `/runs/${run.id}`,
+      "/tokens",
+      "/users",
+      "/hosts",
+      "/audit",
+      "/nowhere",
+    ]) {
       await page.goto(path);
       await page.locator("main h1").first().waitFor();
       await page.waitForLoadState("networkidle");
-      const outside = await page.evaluate(() =>
-        [...document.querySelectorAll("main :is(button, a, input, select, td, h1, h2, p)")]
-          .filter((element) => !element.closest(".diff, .xterm, .sr-only, pre"))
-          .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
-          .map((element) => element.outerHTML.slice(0, 120)),
-      );
-      const heads = await page
-        .locator(".page-head")
-        .evaluateAll((all) =>
-          all.filter((head) => head.scrollHeight > head.clientHeight + 1).map((head) => head.textContent),
-        );
-      expect({ path, outside, heads }).toEqual({ path, outside: [], heads: [] });
+      for (const { width, look } of [
+        { width: 380, look: "dark" },
+        { width: 768, look: null },
+        { width: 1280, look: "light" },
+        { width: 2560, look: null },
+      ] as const) {
+        await page.setViewportSize({ width, height: 800 });
+        if (look) await page.emulateMedia({ colorScheme: look });
+        expect({ path, width, ...(await outOfView(page)) }).toEqual({
+          path,
+          width,
+          outside: [],
+          heads: [],
+          isWide: false,
+        });
+        if (look) expect({ path, look, barriers: await findBarriers(page) }).toEqual({ path, look, barriers: [] });
+      }
     }
+    await page.goto("/tokens");
+    await page.getByRole("button", { name: "Revoke t1", exact: true }).click();
+    expect(await findBarriers(page)).toEqual([]);
   });
 
   test("stands still for who wishes so", async () => {

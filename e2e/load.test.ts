@@ -1,70 +1,117 @@
+/** What only many of a thing show: a thousand deliveries with a run each, and a hundred workspaces at once. */
 import { readFileSync, readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
-import type { Client } from "./client.ts";
+import { type Client, textOf } from "./client.ts";
 import { type Berth, engine, startBerth, until, userIdOf } from "./harness.ts";
+import { type Accepted, createTrigger, headersOf, type Scheme, type Trigger } from "./sender.ts";
 import { makeUsers } from "./users.ts";
 
-const runs = 1000;
-const users = 4;
-const agentsEach = 2;
+const deliveries = 1000;
+const users = 5;
+const agentsEach = 4;
 const workspaces = 100;
 const mebibyte = 2 ** 20;
 
 const enginePid = Number(readFileSync("/var/run/docker.pid", "utf8"));
 const descriptorsOf = (pid: number) => readdirSync(`/proc/${pid}/fd`).length;
 
-describe("a thousand runs", () => {
+interface Target {
+  client: Client;
+  agent: Agent;
+  scheme: Scheme;
+  trigger: Trigger;
+}
+
+describe("a storm of a thousand deliveries, 300 of them twice, 50 at once, over a gateway killed twice", () => {
   let berth: Berth;
   beforeAll(async () => {
     berth = await startBerth({ BERTH_IDLE_SECONDS: "600" });
   });
   afterAll(() => berth?.close());
 
-  const count = () => ({
+  const descriptors = () => ({
     gateway: berth.gateway.descriptors(),
     host: berth.host.descriptors(),
     engine: descriptorsOf(enginePid),
   });
 
-  test("leave no descriptor, process or memory behind", { timeout: 600_000 }, async () => {
-    const agents = await makeAgents(berth);
-    await Promise.all(agents.map(([client, agent]) => client.runToEnd(agent.id, "echo warm")));
-    const before = count();
-    let started = 0;
-    let completed = 0;
-    await Promise.all(
-      agents.map(async ([client, agent]) => {
-        while (started++ < runs) {
-          // Every third one is read to its end; nobody ever reads the others.
-          const { status } = await (started % 3 === 0 ? readToEnd(client, agent) : endUnread(client, agent));
-          if (status === "completed") completed++;
+  test(
+    "runs each exactly once, and leaves no descriptor, process or memory behind",
+    { timeout: 1_200_000 },
+    async () => {
+      const targets = await makeTargets(berth);
+      const clients = [...new Set(targets.map(({ client }) => client))];
+      await Promise.all(clients.map((client, at) => client.runToEnd(targets[at * agentsEach]!.agent.id, "echo warm")));
+      const before = descriptors();
+
+      const runIds = new Map<number, Set<string>>();
+      const numbers = [
+        ...Array.from({ length: deliveries }, (_, n) => n),
+        ...Array.from({ length: 300 }, (_, n) => n * 3),
+      ].sort((a, b) => ((a * 7919) % 1013) - ((b * 7919) % 1013));
+      const total = numbers.length;
+      const killing = (async () => {
+        for (const left of [total * 0.75, total * 0.35]) {
+          await until(() => numbers.length <= left, "a part is sent", 300_000);
+          await berth.gateway.kill();
+          await berth.gateway.start();
         }
-      }),
-    );
-    expect(completed).toBe(runs);
-    // Connections that are kept for a next call close within some seconds.
-    const grown = () =>
-      Object.entries(count()).filter(([name, now]) => now >= before[name as keyof typeof before] + 20);
-    await until(() => grown().length === 0, `descriptors as before: ${JSON.stringify([before, count()])}`, 60_000);
-    for (const [client] of agents)
-      expect((await berth.processes(await userIdOf(client))).filter(({ uid }) => uid >= 20_000)).toEqual([]);
-    const containers = await berth.containers();
-    expect(containers).toHaveLength(users);
-    const execs = async ({ Id }: { Id: string }) => (await engine.getContainer(Id).inspect()).ExecIDs ?? [];
-    await until(
-      async () => (await Promise.all(containers.map(execs))).flat().length === 0,
-      "the engine holds no exec of a run",
-    );
-    expect(berth.gateway.memoryBytes()).toBeLessThan(150 * mebibyte);
-    expect(berth.host.memoryBytes()).toBeLessThan(150 * mebibyte);
-  });
+      })();
+      const readings: Promise<Run>[] = [];
+      const senders = Array.from({ length: 50 }, async () => {
+        for (let n = numbers.shift(); n !== undefined; n = numbers.shift()) {
+          const target = targets[n % targets.length]!;
+          const runId = await send(berth, target, n);
+          runIds.set(n, (runIds.get(n) ?? new Set()).add(runId));
+          // Every tenth one is read to its end; nobody ever reads the others.
+          if (n % 10 === 0) readings.push(target.client.finish(runId).then(({ run }) => run));
+        }
+      });
+      await Promise.all([...senders, killing]);
+      expect(runIds.size).toBe(deliveries);
+      expect([...runIds.values()].filter((ids) => ids.size !== 1)).toEqual([]);
+
+      for (const client of clients) await until(() => isQuiet(client), "every run has ended", 1_000_000);
+      expect(new Set((await Promise.all(readings)).map(({ status }) => status))).toEqual(new Set(["completed"]));
+      for (const client of clients) {
+        const runs = (await allRuns(client)).filter(({ trigger }) => trigger.kind === "webhook");
+        expect(runs).toHaveLength(deliveries / users);
+        expect(runs.filter(({ status }) => status !== "completed")).toEqual([]);
+        expect(mostAtOnce(runs)).toBeLessThanOrEqual(3);
+      }
+      for (const [at, { client, agent }] of targets.entries()) {
+        const seen = (await client.runToEnd(agent.id, "sort -n seen")).lines.map((line) => Number(textOf(line)));
+        expect(seen).toEqual(Array.from({ length: 50 }, (_, row) => row * targets.length + at));
+      }
+
+      // Connections that are kept for a next call close within some seconds.
+      const grown = () =>
+        Object.entries(descriptors()).filter(([name, now]) => now >= before[name as keyof typeof before] + 20);
+      await until(
+        () => grown().length === 0,
+        `descriptors as before: ${JSON.stringify([before, descriptors()])}`,
+        60_000,
+      );
+      for (const client of clients)
+        expect((await berth.processes(await userIdOf(client))).filter(({ uid }) => uid >= 20_000)).toEqual([]);
+      const containers = await berth.containers();
+      expect(containers).toHaveLength(users);
+      const execs = async ({ Id }: { Id: string }) => (await engine.getContainer(Id).inspect()).ExecIDs ?? [];
+      await until(
+        async () => (await Promise.all(containers.map(execs))).flat().length === 0,
+        "the engine holds no exec of a run",
+      );
+      expect(berth.gateway.memoryBytes()).toBeLessThan(150 * mebibyte);
+      expect(berth.host.memoryBytes()).toBeLessThan(150 * mebibyte);
+    },
+  );
 });
 
 describe("a hundred workspaces", () => {
   let berth: Berth;
   beforeAll(async () => {
-    berth = await startBerth({ BERTH_IDLE_SECONDS: "2", BERTH_MAX_WORKSPACES: String(workspaces) });
+    berth = await startBerth({ BERTH_IDLE_SECONDS: "1", BERTH_MAX_WORKSPACES: String(workspaces) });
   });
   afterAll(() => berth?.close());
 
@@ -94,31 +141,61 @@ describe("a hundred workspaces", () => {
   );
 });
 
-async function makeAgents(berth: Berth): Promise<[Client, Agent][]> {
-  const clients = await makeUsers(berth, "leak", users);
-  const made = await Promise.all(
-    clients.map((client) =>
-      Promise.all(
-        Array.from(
-          { length: agentsEach },
-          async (_, at) => [client, await client.createAgent(`shell ${at}`, { runtime: "shell" })] as [Client, Agent],
-        ),
-      ),
+/** Agents of all users, each with a trigger; the schemes in turn. */
+async function makeTargets(berth: Berth): Promise<Target[]> {
+  const schemes: Scheme[] = ["token", "github", "standard"];
+  const clients = await makeUsers(berth, "storm", users);
+  const perUser = clients.map((client, at) =>
+    Promise.all(
+      Array.from({ length: agentsEach }, async (_, number) => {
+        const agent = await client.createAgent(`shell${number}`, { runtime: "shell" });
+        const scheme = schemes[(at + number) % 3]!;
+        const template = "echo {{payload.n}} >> seen; echo out; echo err >&2";
+        return { client, agent, scheme, trigger: await createTrigger(client, agent, template, scheme) };
+      }),
     ),
   );
-  return made.flat();
+  return (await Promise.all(perUser)).flat();
 }
 
-const prompt = "echo out; echo err >&2";
-const readToEnd = async (client: Client, agent: Agent) => (await client.runToEnd(agent.id, prompt)).run;
+/** As a sender does: again until somebody says that it was taken. Answers the run. */
+async function send(berth: Berth, { trigger, scheme }: Target, n: number): Promise<string> {
+  const body = JSON.stringify({ n });
+  for (;;) {
+    const headers = await headersOf(scheme, trigger.secret, `delivery-${n}`, body);
+    const answer = await fetch(`${berth.url}/hooks/${trigger.id}`, { method: "POST", body, headers }).catch(() => null);
+    const said = await answer?.json().catch(() => null);
+    if (answer?.ok && said) return (said as Accepted).runId;
+    if (answer && answer.status < 500 && answer.status !== 429 && !answer.ok)
+      throw new Error(`refused with ${answer.status}: ${JSON.stringify(said)}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
 
-/** A run that is only asked after, never read. */
-async function endUnread(client: Client, agent: Agent): Promise<Run> {
-  const { id } = await client.send(agent.id, prompt);
-  return until(async () => {
-    const run = await client.run(id);
-    return run.endedAt ? run : null;
-  }, "the run has ended");
+async function isQuiet(client: Client): Promise<boolean> {
+  const of = (status: string) => client.ok<{ items: Run[] }>("GET", `/v1/runs?limit=1&status=${status}`);
+  return (await Promise.all(["pending", "starting", "running"].map(of))).every(({ items }) => items.length === 0);
+}
+
+async function allRuns(client: Client): Promise<Run[]> {
+  const runs: Run[] = [];
+  for (let cursor: string | null = ""; cursor !== null;) {
+    const page: { items: Run[]; nextCursor: string | null } = await client.ok(
+      "GET",
+      `/v1/runs?limit=200${cursor && `&cursor=${cursor}`}`,
+    );
+    runs.push(...page.items);
+    cursor = page.nextCursor;
+  }
+  return runs;
+}
+
+/** How many of these runs were going on at the same time, by the host's own clock. */
+function mostAtOnce(runs: Run[]): number {
+  const edges = runs.flatMap(({ startedAt, endedAt }) => [[startedAt!, 1] as const, [endedAt!, -1] as const]);
+  edges.sort(([a, up], [b, down]) => (a < b ? -1 : a > b ? 1 : up - down));
+  let now = 0;
+  return Math.max(...edges.map(([, step]) => (now += step)));
 }
 
 /** The work for each item, at most `atOnce` of them at a time; answers in the items' order. */

@@ -1,49 +1,15 @@
 import { createHash } from "node:crypto";
-import { sign } from "@octokit/webhooks-methods";
-import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Agent, Run } from "@berth/shared/resources";
+import type { Run } from "@berth/shared/resources";
 import { type Client, textOf } from "./client.ts";
 import { type Berth, startBerth, until } from "./harness.ts";
+import { type Accepted, createTrigger, type Trigger } from "./sender.ts";
 
 let berth: Berth;
 beforeAll(async () => {
   berth = await startBerth({ BERTH_IDLE_SECONDS: "600" });
 });
 afterAll(() => berth?.close());
-
-interface Trigger {
-  id: string;
-  url: string;
-  secret: string;
-}
-interface Accepted {
-  status: number;
-  deliveryId: string;
-  runId: string;
-}
-type Scheme = "standard" | "github" | "token";
-
-async function createTrigger(
-  client: Client,
-  agent: Agent,
-  template: string,
-  scheme: Scheme = "token",
-): Promise<Trigger> {
-  return client.ok<Trigger>("POST", `/v1/agents/${agent.id}/triggers`, { name: "t", scheme, template });
-}
-
-/** What a sender of this scheme puts into its headers. */
-async function headersOf(scheme: Scheme, secret: string, id: string, body: string): Promise<Record<string, string>> {
-  const at = new Date();
-  if (scheme === "token") return { authorization: `Bearer ${secret}`, "idempotency-key": id };
-  if (scheme === "github") return { "x-github-delivery": id, "x-hub-signature-256": await sign(secret, body) };
-  return {
-    "webhook-id": id,
-    "webhook-timestamp": String(Math.floor(at.getTime() / 1000)),
-    "webhook-signature": new Webhook(secret).sign(id, at, body),
-  };
-}
 
 async function deliver({ id, secret }: Trigger, body: BodyInit, more: Record<string, string> = {}): Promise<Accepted> {
   const answer = await fetch(`${berth.url}/hooks/${id}`, {
@@ -187,123 +153,3 @@ describe("webhooks that wait", () => {
     expect((await client.runToEnd(agent.id, "ls")).run.result).toBe("");
   });
 });
-
-describe("a storm", () => {
-  test(
-    "of 1,000 deliveries, 300 of them twice, 50 at once, over a gateway killed twice, runs each exactly once",
-    { timeout: 1_200_000 },
-    async () => {
-      const schemes: Scheme[] = ["token", "github", "standard"];
-      const targets = await Promise.all(
-        Array.from({ length: 5 }, async (_, at) => {
-          const client = await berth.client(`storm${at}`);
-          return Promise.all(
-            Array.from({ length: 4 }, async (_, number) => {
-              const agent = await client.createAgent(`shell${number}`, { runtime: "shell" });
-              const scheme = schemes[(at + number) % 3]!;
-              return {
-                client,
-                agent,
-                scheme,
-                trigger: await createTrigger(client, agent, "echo {{payload.n}} >> seen", scheme),
-              };
-            }),
-          );
-        }),
-      ).then((users) => users.flat());
-
-      const accepted = new Map<number, Set<string>>();
-      const counts = { first: 0, repeated: 0, retried: 0 };
-      /** As a sender does: again until somebody says that it was taken. */
-      const send = async (n: number) => {
-        const { trigger, scheme } = targets[n % targets.length]!;
-        const body = JSON.stringify({ n });
-        for (;;) {
-          try {
-            const headers = await headersOf(scheme, trigger.secret, `delivery-${n}`, body);
-            const answer = await fetch(`${berth.url}/hooks/${trigger.id}`, { method: "POST", body, headers });
-            if (answer.ok) {
-              counts[answer.status === 202 ? "first" : "repeated"]++;
-              const { runId } = (await answer.json()) as Accepted;
-              accepted.set(n, (accepted.get(n) ?? new Set()).add(runId));
-              return;
-            }
-            if (answer.status < 500 && answer.status !== 429)
-              throw new Error(`refused with ${answer.status}: ${await answer.text()}`);
-          } catch (error) {
-            if (error instanceof Error && error.message.startsWith("refused")) throw error;
-          }
-          counts.retried++;
-          await new Promise((resolve) => setTimeout(resolve, 100));
-        }
-      };
-      const numbers = [
-        ...Array.from({ length: 1000 }, (_, n) => n),
-        ...Array.from({ length: 300 }, (_, n) => n * 3),
-      ].sort((a, b) => ((a * 7919) % 1013) - ((b * 7919) % 1013));
-      const started = performance.now();
-      const total = numbers.length;
-      const killing = (async () => {
-        for (const left of [total * 0.75, total * 0.35]) {
-          await until(() => numbers.length <= left, "a part is sent", 300_000);
-          await berth.gateway.kill();
-          await berth.gateway.start();
-        }
-      })();
-      const senders = Array.from({ length: 50 }, async () => {
-        for (let n = numbers.shift(); n !== undefined; n = numbers.shift()) await send(n);
-      });
-      await Promise.all([...senders, killing]);
-      const sentMs = performance.now() - started;
-      expect(accepted.size).toBe(1000);
-      expect([...accepted.values()].filter((runIds) => runIds.size !== 1)).toEqual([]);
-
-      const clients = [...new Set(targets.map(({ client }) => client))];
-      const left = async (client: Client) =>
-        (
-          await Promise.all(
-            ["pending", "starting", "running"].map((status) =>
-              client.ok<{ items: Run[] }>("GET", `/v1/runs?limit=1&status=${status}`),
-            ),
-          )
-        ).some(({ items }) => items.length > 0);
-      for (const client of clients) await until(async () => !(await left(client)), "every run has ended", 1_000_000);
-      const ranMs = performance.now() - started;
-
-      for (const client of clients) {
-        const runs = await allRuns(client);
-        expect(runs).toHaveLength(200);
-        expect(runs.filter(({ status }) => status !== "completed")).toEqual([]);
-        expect(mostAtOnce(runs)).toBeLessThanOrEqual(3);
-      }
-      for (const [at, { client, agent }] of targets.entries()) {
-        const seen = (await client.runToEnd(agent.id, "sort -n seen")).lines.map((line) => Number(textOf(line)));
-        expect(seen).toEqual(Array.from({ length: 50 }, (_, row) => row * targets.length + at));
-      }
-      process.stdout.write(
-        `storm: ${JSON.stringify({ ...counts, sentMs: Math.round(sentMs), ranMs: Math.round(ranMs) })}\n`,
-      );
-    },
-  );
-});
-
-async function allRuns(client: Client): Promise<Run[]> {
-  const runs: Run[] = [];
-  for (let cursor: string | null = ""; cursor !== null;) {
-    const page: { items: Run[]; nextCursor: string | null } = await client.ok(
-      "GET",
-      `/v1/runs?limit=200${cursor && `&cursor=${cursor}`}`,
-    );
-    runs.push(...page.items);
-    cursor = page.nextCursor;
-  }
-  return runs;
-}
-
-/** How many of these runs were going on at the same time, by the host's own clock. */
-function mostAtOnce(runs: Run[]): number {
-  const edges = runs.flatMap(({ startedAt, endedAt }) => [[startedAt!, 1] as const, [endedAt!, -1] as const]);
-  edges.sort(([a, up], [b, down]) => (a < b ? -1 : a > b ? 1 : up - down));
-  let now = 0;
-  return Math.max(...edges.map(([, step]) => (now += step)));
-}

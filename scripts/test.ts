@@ -1,6 +1,6 @@
 /** `npm test [-- FILTER...]`: with no filter types, lint, format and every suite; else the suites whose path has one of the filters in it. */
 import { spawn } from "node:child_process";
-import { startVitest, type Vitest } from "vitest/node";
+import { startVitest, type TestModule, type Vitest } from "vitest/node";
 import { ensureTestPrograms } from "./test-programs.ts";
 import { bundle } from "./bundle.ts";
 import { runWithSettings } from "./command.ts";
@@ -23,14 +23,22 @@ await runWithSettings(async (settings, filters) => {
   await ensureTestPrograms();
   // Once for all suites: bundles, the dashboard, and what workerd serves of it.
   await bundle("gateway", "cli", "host");
-  const count = { passed: 0, failed: 0 };
-  for (const check of filters.length ? [] : checks) count[(await runCheck(check)) ? "passed" : "failed"]++;
+  const failed: string[] = [];
+  let passed = 0;
+  for (const check of filters.length ? [] : checks) {
+    if (await runCheck(check)) passed++;
+    else failed.push(check.join(" "));
+  }
   const vitest = await startVitest("test", filters, { watch: false });
-  countTests(vitest, count);
+  passed += countPassed(vitest);
+  failed.push(...namesOfFailed(vitest));
   await vitest.close();
-  process.stdout.write(`${count.passed} passed, ${count.failed} failed\n`);
+  // Last, and each in a line: the end is what is kept of a long output.
+  process.stdout.write(
+    [...failed.map((name) => `failed: ${name}`), `${passed} passed, ${failed.length} failed\n`].join("\n"),
+  );
   // Vitest has an opinion too: an error outside of any test, or no test at all.
-  process.exit(count.failed > 0 || process.exitCode ? 1 : 0);
+  process.exit(failed.length > 0 || process.exitCode ? 1 : 0);
 });
 
 function runCheck([program = "", ...args]: string[]): Promise<boolean> {
@@ -42,14 +50,17 @@ function runCheck([program = "", ...args]: string[]): Promise<boolean> {
   });
 }
 
-function countTests(vitest: Vitest, count: { passed: number; failed: number }): void {
-  for (const file of vitest.state.getTestModules()) {
-    if (file.errors().length > 0) count.failed++;
-    for (const test of file.children.allTests()) {
-      const { state } = test.result();
-      if (state === "passed") count.passed++;
-      else if (state === "failed") count.failed++;
-    }
-  }
-  count.failed += vitest.state.getUnhandledErrors().length;
+function countPassed(vitest: Vitest): number {
+  const tests = vitest.state.getTestModules().flatMap((file) => [...file.children.allTests("passed")]);
+  return tests.length;
+}
+
+/** Tests, files that could not be read, and errors outside of any test. */
+function namesOfFailed(vitest: Vitest): string[] {
+  const ofFile = (file: TestModule) => [
+    ...(file.errors().length > 0 ? [file.relativeModuleId] : []),
+    ...[...file.children.allTests("failed")].map((test) => `${file.relativeModuleId} > ${test.fullName}`),
+  ];
+  const outside = vitest.state.getUnhandledErrors().map((error) => (error as Error).message);
+  return [...vitest.state.getTestModules().flatMap(ofFile), ...outside.map((message) => message.split("\n")[0]!)];
 }
