@@ -127,7 +127,9 @@ function AuditTable({ items }: { items: AuditEntry[] }) {
                 {wordsOf(entry.action)}
                 {entry.outcome === "refused" && ", refused"}
               </td>
-              <td class="name" data-label="on">{entry.target?.name ?? entry.target?.id ?? "–"}</td>
+              <td class="name" data-label="on">
+                {entry.target?.name ?? entry.target?.id ?? "–"}
+              </td>
               <td data-label="from">{entry.address ?? "–"}</td>
               <td class="facts muted">{factsOf(entry)}</td>
             </tr>
