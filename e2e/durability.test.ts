@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
 import { type Client, textOf } from "./client.ts";
 import { openWire } from "./wire.ts";
-import { type Berth, engine, startBerth, until, userIdOf } from "./harness.ts";
+import { type Berth, engine, startBerth, unmountBelow, until, userIdOf } from "./harness.ts";
 
 let berth: Berth;
 let alice: Client;
@@ -198,6 +198,38 @@ describe("a container that goes away", () => {
     );
     process.kill(forwarder!.pid, "SIGKILL");
     expect((await alice.finish(run.id)).run.reason).toBe("container_lost");
+  });
+});
+
+describe("a volume that cannot be mounted", () => {
+  test("is said to its user, ends nothing of anybody else's, and is read to its end once it is back", async () => {
+    const userId = await userIdOf(alice);
+    const { run } = await alice.runToEnd(agent.id, "seq 5");
+    const image = join(berth.hostDir, "volumes", `${userId}.img`);
+    await alice.ok("POST", "/v1/workspace/stop");
+    await berth.host.kill();
+    unmountBelow(join(berth.hostDir, "mnt"));
+    renameSync(image, `${image}.kept`);
+    writeFileSync(image, "no file system");
+    truncateSync(image, statSync(`${image}.kept`).size);
+    await berth.host.start();
+    const socket = await alice.connect();
+    socket.ws.send(JSON.stringify({ type: "subscribe", runId: run.id, after: 0 }));
+    const errors = () => socket.frames.filter((frame) => frame.type === "error");
+    await until(() => errors().length >= 2, "workspace and run are refused");
+    expect(errors().map(({ code }) => code)).toEqual(["host_unavailable", "host_unavailable"]);
+    const refused = await alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: "echo" });
+    expect(refused).toMatchObject({ status: 503, body: { code: "host_unavailable" } });
+    const bob = await berth.client("bob");
+    const his = await bob.createAgent("shell", { runtime: "shell" });
+    expect((await bob.runToEnd(his.id, "echo here")).run.result).toBe("here\n");
+    await socket.close();
+
+    await berth.host.kill();
+    renameSync(`${image}.kept`, image);
+    await berth.host.start();
+    expect((await alice.finish(run.id)).lines.map(textOf)).toEqual(numbers(5));
+    expect((await alice.runToEnd(agent.id, "echo again")).run.result).toBe("again\n");
   });
 });
 

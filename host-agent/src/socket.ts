@@ -113,8 +113,9 @@ function createSender(ws: WebSocket) {
       });
     });
   const inOrder = (job: () => Promise<void>): Promise<void> => {
-    last = last.then(() => (isOpen() ? job() : undefined));
-    return last;
+    const done = last.then(() => (isOpen() ? job() : undefined));
+    last = done.catch(() => undefined);
+    return done;
   };
   return {
     send: (frame: ServerFrame): Promise<void> => inOrder(() => put(JSON.stringify(frame), true)),
@@ -123,7 +124,13 @@ function createSender(ws: WebSocket) {
       await inOrder(async () => {
         if (typeof line.data === "string") return put(`${head}${line.data}}`, true);
         await put(head, false);
-        for await (const chunk of line.data) await put(chunk, false);
+        try {
+          for await (const chunk of line.data) await put(chunk, false);
+        } catch (error) {
+          // Nothing else can be sent after half a frame.
+          ws.terminate();
+          throw error;
+        }
         await put("}", true);
       });
     },
