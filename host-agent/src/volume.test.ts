@@ -61,7 +61,7 @@ test("a volume takes the image made ahead, users who come at once have one each,
   for (const userId of users.slice(1)) execFileSync("chattr", ["-i", join(dir, "mnt", userId)]);
   const inodes = users.map((userId) => statSync(join(images, `${userId}.img`)).ino);
   expect(new Set(inodes).size).toBe(3);
-  expect(inodes[0]).toBe(ahead);
+  expect(inodes).toContain(ahead);
 });
 
 test("a volume whose growing was broken off grows at the next try", async () => {
