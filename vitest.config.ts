@@ -1,4 +1,4 @@
-/** The suites: pure ones side by side, those on the real engine one file at a time. */
+/** The suites: pure ones side by side; those on the machine's engine one file at a time, and beside them those that start engines of their own. */
 import { defineConfig } from "vitest/config";
 
 const engineTimes = { testTimeout: 120_000, hookTimeout: 180_000 };
@@ -9,6 +9,9 @@ const onNodeAlone = ["gateway/src/node*.test.ts"];
 const onWorkersAlone = ["gateway/src/worker*.test.ts"];
 /** Pure functions, which know no runtime. All other tests of the gateway run on Node with SQLite and in workerd with D1. */
 const pure = ["gateway/src/template.test.ts", "gateway/src/webhook-schemes.test.ts"];
+
+/** They wait for their engines and hosts most of the time. */
+const onEnginesOfTheirOwn = ["e2e/engine.test.ts", "e2e/faults.test.ts", "e2e/hosts.test.ts"];
 
 export default defineConfig({
   test: {
@@ -48,6 +51,17 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
+          exclude: onEnginesOfTheirOwn,
+          globalSetup: ["e2e/global-setup.ts"],
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+          ...engineTimes,
+        },
+      },
+      {
+        test: {
+          name: "engines",
+          include: onEnginesOfTheirOwn,
           globalSetup: ["e2e/global-setup.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 2 },

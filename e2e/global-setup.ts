@@ -1,8 +1,11 @@
-/** Before the suites on the real engine: clears away what killed test runs left. */
+/** Before the suites on real engines: clears away what killed test runs left. */
+import { withLock } from "../scripts/lock.mjs";
 import { sweepMachines } from "./engines.ts";
 import { sweep } from "./harness.ts";
 
-export default async function clear(): Promise<void> {
-  await sweep();
-  await sweepMachines();
+export default function clear(): Promise<void> {
+  return withLock("sweep of test machines", async () => {
+    await sweep();
+    await sweepMachines();
+  });
 }

@@ -1,6 +1,6 @@
 /**
  * Which process the kernel killed for want of memory: reads /dev/kmsg, where each kill names the container's cgroup and
- * the victim's uid. The uid is unique on the host, so a kill belongs to one agent for certain.
+ * the victim's uid. Both together are one agent's for certain.
  */
 import { closeSync, constants, openSync, readSync } from "node:fs";
 

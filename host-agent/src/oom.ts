@@ -14,7 +14,7 @@ export function createOomWatch({ log, bus }: HostContext, store: Store) {
     for (const kill of readOomKillsSince(sequence)) {
       sequence = kill.sequence;
       store.setMeta("kmsg", `${boot} ${sequence}`);
-      const run = store.countOomKill(kill.uid);
+      const run = store.countOomKill(kill.uid, kill.cgroup);
       if (!run) continue;
       log.warn("oom.kill", { runId: run.id, userId: run.userId, uid: kill.uid });
       bus.emit(`run:${run.id}`, `user:${run.userId}`, "host");

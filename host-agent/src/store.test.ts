@@ -76,3 +76,18 @@ test("environments and prompts are shown to no other user of the machine", () =>
   ]);
   store.close();
 });
+
+test("a kill counts for the victim's run in the container where it was, and for no other of that uid", () => {
+  const store = open();
+  const agent = store.learnAgent("usr_u", spec, null) as { uid: number };
+  store.admit(run("run_1"), 3);
+  expect(store.countOomKill(agent.uid, "/docker/c0ffee")).toBeNull();
+  store.updateRun("run_1", { containerId: "c0ffee" });
+  expect(store.countOomKill(agent.uid, "/docker/another")).toBeNull();
+  expect(store.countOomKill(agent.uid + 1, "/docker/c0ffee")).toBeNull();
+  expect(store.countOomKill(agent.uid, "/system.slice/docker-c0ffee.scope")).toMatchObject({
+    id: "run_1",
+    oomKills: 1,
+  });
+  store.close();
+});

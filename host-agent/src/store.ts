@@ -238,14 +238,18 @@ export class Store {
     return runFrom(this.#change(statement, intent, id));
   }
 
-  /** Counts one OOM kill for the run in progress of the agent with this uid; null if there is none. */
-  countOomKill(uid: number): RunRow | null {
+  /**
+   * Counts one OOM kill for the run in progress of the agent with this uid in the container whose cgroup this is; null if
+   * there is none.
+   */
+  countOomKill(uid: number, cgroup: string): RunRow | null {
     return runFrom(
       this.#change(
         `UPDATE runs SET oom_kills = oom_kills + 1, rev = ? WHERE ended_at IS NULL
-         AND agent_id = (SELECT id FROM agents WHERE uid = ?) RETURNING *`,
+         AND agent_id = (SELECT id FROM agents WHERE uid = ?) AND instr(?, container_id) > 0 RETURNING *`,
         ++this.#rev,
         uid,
+        cgroup,
       ),
     );
   }
