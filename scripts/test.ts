@@ -15,6 +15,9 @@ const checks = [
   ["oxfmt", "--check"],
 ];
 
+/** Projects that run beside each other: suites with engines of their own mostly wait for them. */
+const lanes = [["engines"], ["!engines"]];
+
 // A test must not depend on what the operator has set.
 for (const name of Object.keys(process.env))
   if (name.startsWith("BERTH_") || name.startsWith("ANTHROPIC_")) delete process.env[name];
@@ -29,10 +32,12 @@ await runWithSettings(async (settings, filters) => {
     if (await runCheck(check)) passed++;
     else failed.push(check.join(" "));
   }
-  const vitest = await startVitest("test", filters, { watch: false });
-  passed += countPassed(vitest);
-  failed.push(...namesOfFailed(vitest));
-  await vitest.close();
+  const run = (project: string[]) => startVitest("test", filters, { watch: false, project });
+  for (const vitest of await Promise.all((filters.length ? [[]] : lanes).map(run))) {
+    passed += countPassed(vitest);
+    failed.push(...namesOfFailed(vitest));
+    await vitest.close();
+  }
   // Last, and each in a line: the end is what is kept of a long output.
   process.stdout.write(
     [...failed.map((name) => `failed: ${name}`), `${passed} passed, ${failed.length} failed\n`].join("\n"),
