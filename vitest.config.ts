@@ -1,4 +1,4 @@
-/** The suites: pure ones side by side; those on the machine's engine one file at a time, and beside them those that start engines of their own. */
+/** The suites: pure ones side by side; those on real engines one file at a time, in two lanes beside each other (scripts/test.ts). */
 import { defineConfig } from "vitest/config";
 
 const engineTimes = { testTimeout: 120_000, hookTimeout: 180_000 };
@@ -10,8 +10,19 @@ const onWorkersAlone = ["gateway/src/worker*.test.ts"];
 /** Pure functions, which know no runtime. All other tests of the gateway run on Node with SQLite and in workerd with D1. */
 const pure = ["gateway/src/template.test.ts", "gateway/src/webhook-schemes.test.ts"];
 
-/** They wait for their engines and hosts most of the time. */
-const onEnginesOfTheirOwn = ["e2e/engine.test.ts", "e2e/faults.test.ts", "e2e/hosts.test.ts"];
+/** Suites that wait more than they work: for engines and hosts of their own, for deadlines, for what others do. */
+const waiting = [
+  "access",
+  "commands",
+  "durability",
+  "egress",
+  "engine",
+  "faults",
+  "hosts",
+  "webhooks",
+  "workers",
+  "workspace",
+].map((name) => `e2e/${name}.test.ts`);
 
 export default defineConfig({
   test: {
@@ -51,7 +62,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          exclude: onEnginesOfTheirOwn,
+          exclude: waiting,
           globalSetup: ["e2e/global-setup.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
@@ -60,8 +71,8 @@ export default defineConfig({
       },
       {
         test: {
-          name: "engines",
-          include: onEnginesOfTheirOwn,
+          name: "waiting",
+          include: waiting,
           globalSetup: ["e2e/global-setup.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 2 },

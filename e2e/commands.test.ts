@@ -153,6 +153,38 @@ describe("the commands of the operator", { timeout: 180_000 }, () => {
     const ada = connectClient(url, (await finish("token", ["ada"])).out.trim());
     const { lines, run: ended } = await ada.finish(run.id);
     expect([lines, ended.status]).toEqual([['{"type":"line","text":"went on"}'], "completed"]);
+  });
+
+  test("npm run host joins by the command that an admin copies, starts anew without its token, and ends once removed", async () => {
+    const admin = connectClient(url, (await finish("token", ["boss", "--admin"])).out.trim());
+    const { command } = await admin.ok<{ command: string }>("POST", "/v1/admin/hosts/join-tokens");
+    const copied = /^BERTH_GATEWAY_URL=(\S+) BERTH_JOIN_TOKEN=(\S+) BERTH_HOST_URL=.* npm run host$/.exec(command);
+    const [, gatewayUrl = "", joinToken = ""] = copied ?? [];
+    const port = String(await freePort());
+    const more = {
+      BERTH_GATEWAY_URL: gatewayUrl,
+      BERTH_HOST_URL: `http://127.0.0.1:${port}`,
+      BERTH_HOST_PORT: port,
+      BERTH_HOST_NAME: "second",
+      BERTH_HOST_DATA_DIR: join(dir, "second"),
+    };
+    const isLive = async () => {
+      const { items } = await admin.ok<{ items: { name: string; status: string; id: string }[] }>(
+        "GET",
+        "/v1/admin/hosts",
+      );
+      return items.find(({ name, status }) => name === "second" && status === "live");
+    };
+    const first = begin("host", [], { ...more, BERTH_JOIN_TOKEN: joinToken });
+    await until(isLive, "the second host is live", 60_000);
+    first.process.kill("SIGTERM");
+    expect(await first.ended).toBe(0);
+    const again = begin("host", [], more);
+    await until(() => again.said.out.includes('"host.ready"'), "it is ready", 60_000);
+    const { id } = await until(isLive, "it is live again", 60_000);
+    await admin.ok("DELETE", `/v1/admin/hosts/${id}`);
+    expect(await again.ended).toBe(2);
+    expect(again.said.err).toMatch(/^[^\n]*removed[^\n]*\.$/m);
     start.process.kill("SIGTERM");
     expect(await start.ended).toBe(0);
   });

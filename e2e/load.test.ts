@@ -13,6 +13,9 @@ const agentsEach = 4;
 const workspaces = 100;
 const mebibyte = 2 ** 20;
 
+/** Other suites use the engine meanwhile. What every run left would be a thousand. */
+const allowed = (name: string) => (name === "engine" ? 250 : 20);
+
 const enginePid = Number(readFileSync("/var/run/docker.pid", "utf8"));
 const descriptorsOf = (pid: number) => readdirSync(`/proc/${pid}/fd`).length;
 
@@ -87,7 +90,9 @@ describe("a storm of a thousand deliveries, 300 of them twice, 50 at once, over 
 
       // Connections that are kept for a next call close within some seconds.
       const grown = () =>
-        Object.entries(descriptors()).filter(([name, now]) => now >= before[name as keyof typeof before] + 20);
+        Object.entries(descriptors()).filter(
+          ([name, now]) => now >= before[name as keyof typeof before] + allowed(name),
+        );
       await until(
         () => grown().length === 0,
         `descriptors as before: ${JSON.stringify([before, descriptors()])}`,
