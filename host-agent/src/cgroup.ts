@@ -125,7 +125,9 @@ export async function endAll(find: () => number[], first: NodeJS.Signals, graceM
  * Ends the processes of a container that no longer exists, by its id: its init, which may wait for a start that never comes,
  * and the engine's own process beside it (`containerd-shim … -id ID …`).
  */
-export function endForgotten(containerId: string): Promise<void> {
+export async function endForgotten(containerId: string): Promise<void> {
+  // A part of an id is a part of others, and nothing is a part of all.
+  if (!/^[0-9a-f]{64}$/.test(containerId)) return;
   const isOf = (pid: string) =>
     (read(`/proc/${pid}/cgroup`) ?? "").includes(containerId) ||
     (read(`/proc/${pid}/cmdline`) ?? "").includes(`\0-id\0${containerId}\0`);
@@ -134,7 +136,7 @@ export function endForgotten(containerId: string): Promise<void> {
       .filter((name) => /^\d+$/.test(name) && isOf(name))
       .map(Number)
       .filter((pid) => identify(pid) !== null);
-  return endAll(find, "SIGTERM", 2000);
+  await endAll(find, "SIGTERM", 2000);
 }
 
 /** Whether a process was started with this line in its environment, or descends from one that was and kept it. */
