@@ -1,5 +1,5 @@
 /** The host agent's process: settings, one instance a data directory, signals, exit codes. */
-import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import Database from "better-sqlite3";
 import { createLog, messageOf } from "@berth/shared/log";
@@ -8,11 +8,15 @@ import { startHostAgent } from "./host-agent.ts";
 
 const log = createLog((line) => process.stdout.write(`${line}\n`));
 
-/** Makes the directory where it is missing; containers must pass through it to their sockets. */
-function makeDataDir(dir: string): void {
+/**
+ * Makes the directory where it is missing; containers must pass through it to their sockets. Answers its real path: that
+ * is what the kernel calls what is mounted below.
+ */
+function makeDataDir(dir: string): string {
   try {
     makeDirectory(dir);
     accessSync(join(dir, "."), constants.W_OK);
+    return realpathSync(dir);
   } catch (error) {
     throw new SettingsError(`The data directory ${dir} cannot be used (${messageOf(error)}); see BERTH_HOST_DATA_DIR.`);
   }
@@ -56,8 +60,7 @@ for (const event of ["SIGTERM", "SIGINT", "disconnect"] as const) {
 }
 try {
   const settings = parseSettings(process.env);
-  const dataDir = resolve(settings.BERTH_HOST_DATA_DIR);
-  makeDataDir(dataDir);
+  const dataDir = makeDataDir(resolve(settings.BERTH_HOST_DATA_DIR));
   lockDirectory(dataDir);
   pidFile = join(dataDir, "host.pid");
   writeFileSync(pidFile, `${process.pid}\n`);
