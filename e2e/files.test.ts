@@ -323,13 +323,13 @@ for _ in range(3000): os.mkdir('deep'); os.chdir('deep')"`);
 });
 
 test(
-  "200 calls leave no descriptor at the host agent and no process in the container",
+  "80 calls leave no descriptor at the host agent and no process in the container",
   { timeout: 120_000 },
   async () => {
     const userId = await userIdOf(alice);
     await list("");
     const before = berth.host.descriptors();
-    for (let at = 0; at < 200; at++) {
+    for (let at = 0; at < 80; at++) {
       const answer = await raw("GET", at % 2 ? "" : "script.sh");
       expect(answer.status).toBe(200);
       await answer.arrayBuffer();

@@ -4,13 +4,17 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { bundle } from "../../scripts/bundle.ts";
 import { until } from "../test/wait.ts";
 
+let files: Record<"gateway" | "cli", string>;
 let dir: string;
 let port: number;
 const started: ChildProcess[] = [];
+beforeAll(async () => {
+  files = await bundle("gateway", "cli");
+});
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "berth-node-"));
   port = await freePort();
@@ -29,10 +33,9 @@ async function freePort(): Promise<number> {
   return free;
 }
 
-function start(file: string, args: string[] = [], env: Record<string, string> = {}): ChildProcess {
-  const path = fileURLToPath(new URL(file, import.meta.url));
+function start(file: keyof typeof files, args: string[] = [], env: Record<string, string> = {}): ChildProcess {
   const own = { PATH: process.env["PATH"], BERTH_DATA_DIR: join(dir, "data"), BERTH_PORT: String(port), ...env };
-  const child = spawn(process.execPath, [path, ...args], { env: own, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [files[file], ...args], { env: own, stdio: ["ignore", "pipe", "pipe"] });
   started.push(child);
   return child;
 }
@@ -45,11 +48,11 @@ async function finish(child: ChildProcess): Promise<{ code: number | null; out: 
   return { code, out, err };
 }
 
-const command = (...args: string[]) => finish(start("cli.ts", args));
+const command = (...args: string[]) => finish(start("cli", args));
 const url = () => `http://127.0.0.1:${port}`;
 
 async function startGateway(): Promise<ChildProcess> {
-  const child = start("node.ts");
+  const child = start("gateway");
   child.stdout!.resume();
   await until("the gateway answers", () =>
     fetch(`${url()}/healthz`).then(
@@ -96,14 +99,14 @@ describe("the gateway process", { timeout: 30_000 }, () => {
 
   test("is alone on its data directory, and says so", async () => {
     await startGateway();
-    const second = await finish(start("node.ts", [], { BERTH_PORT: String(await freePort()) }));
+    const second = await finish(start("gateway", [], { BERTH_PORT: String(await freePort()) }));
     expect(second).toMatchObject({ code: 2, out: "" });
     expect(second.err).toMatch(/^Another gateway runs on .*\.\n$/);
   });
 
   test("says which port is in use", async () => {
     await startGateway();
-    const second = await finish(start("node.ts", [], { BERTH_DATA_DIR: join(dir, "other") }));
+    const second = await finish(start("gateway", [], { BERTH_DATA_DIR: join(dir, "other") }));
     expect(second).toMatchObject({ code: 2, err: `Port ${port} is in use already; set BERTH_PORT to a free one.\n` });
   });
 
@@ -114,7 +117,7 @@ describe("the gateway process", { timeout: 30_000 }, () => {
     [{ BERTH_DATA_DIR: "/dev/null/data" }, /^The data directory \/dev\/null\/data cannot be used .*\.\n$/],
     [{ BERTH_DATA_DIR: "/proc/berth/data" }, /^The data directory \/proc\/berth\/data cannot be used .*\.\n$/],
   ])("refuses the settings %j with one sentence", async (env, sentence) => {
-    const refused = await finish(start("node.ts", [], env));
+    const refused = await finish(start("gateway", [], env));
     expect(refused.code).toBe(2);
     expect(refused.err).toMatch(sentence);
   });
