@@ -28,8 +28,8 @@ export function runsOnHosts(hosts: FleetHost[]): Map<string, string[]> {
   return found;
 }
 
-/** No process of a run is left; one container a user at most; and nothing at all once all are stopped. */
-export async function checkEngines({ scene, wrong, checked }: Findings, clients: Map<string, Client>): Promise<void> {
+/** No process of a run is left, in containers that still stand; one container a user at most. */
+export async function checkProcesses({ scene, wrong, checked }: Findings): Promise<void> {
   const { hosts } = scene.fleet;
   const owners = new Set<string>();
   let processes = 0;
@@ -45,13 +45,17 @@ export async function checkEngines({ scene, wrong, checked }: Findings, clients:
     for (const { uid, command } of found)
       if (uid >= firstUid) wrong.push(`${host.name} has a process of an ended run: ${command}`);
   }
-  checked.push(`${owners.size} containers with ${processes} processes, then none`);
+  checked.push(`${owners.size} containers with ${processes} processes`);
+}
+
+/** Nothing at all is left once all workspaces are stopped. */
+export async function checkStopped({ scene, wrong }: Findings, clients: Map<string, Client>): Promise<void> {
   for (const [user, client] of clients) {
     const stopped = await client.call("POST", "/v1/workspace/stop");
     if (stopped.status !== 200)
       wrong.push(`the workspace of ${user} cannot be stopped: ${stopped.status} ${JSON.stringify(stopped.body)}`);
   }
-  for (const host of hosts) {
+  for (const host of scene.fleet.hosts) {
     const left = async () => [
       ...(await host.docker.listContainers({ all: true })).map(({ Names, State }) => `${Names.join()} ${State}`),
       ...host.processes().map(({ uid, command }) => `${command} of uid ${uid}`),

@@ -2,7 +2,14 @@
 import type { Run } from "@berth/shared/resources";
 import type { Client } from "../client.ts";
 import type { Scene } from "./actions.ts";
-import { checkDaemons, checkDatabases, checkEngines, checkVolumes, runsOnHosts } from "./check-machines.ts";
+import {
+  checkDaemons,
+  checkDatabases,
+  checkProcesses,
+  checkStopped,
+  checkVolumes,
+  runsOnHosts,
+} from "./check-machines.ts";
 import { type Done, type Findings, isExcused, isForgotten, tell, wasUnderWay } from "./findings.ts";
 import { type Asked, lineOf, type Worker } from "./load.ts";
 
@@ -11,10 +18,12 @@ export async function check(scene: Scene, workers: Worker[], asked: Asked[], don
   const known = new Map(asked.flatMap((one) => (one.runId === null ? [] : [[one.runId, one] as const])));
   const places = runsOnHosts(scene.fleet.hosts);
   const findings: Findings = { scene, known, done, places, wrong: [], checked: [] };
+  // First, before idle workspaces are removed with what is in them.
+  await checkProcesses(findings);
   const clients = new Map(workers.map(({ user, client }) => [user, client]));
   for (const [user, client] of clients) await checkApi(findings, user, client, workers);
   await Promise.all([...clients].map(([user, client]) => readAgain(findings, user, client)));
-  await checkEngines(findings, clients);
+  await checkStopped(findings, clients);
   await checkDaemons(findings);
   checkDatabases(findings);
   await checkVolumes(findings);
