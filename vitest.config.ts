@@ -1,7 +1,8 @@
 /** The suites: pure ones side by side; those on real engines one file at a time, in two lanes beside each other (scripts/test.ts). */
 import { defineConfig } from "vitest/config";
 
-const engineTimes = { testTimeout: 120_000, hookTimeout: 180_000 };
+/** No test is of speed: these are for machines that are slow and busy. */
+const engineTimes = { testTimeout: 240_000, hookTimeout: 240_000 };
 
 /** What only Node has: its process, its server. */
 const onNodeAlone = ["gateway/src/node*.test.ts"];

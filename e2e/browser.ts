@@ -23,7 +23,7 @@ export function openBrowser(): Promise<Browser> {
 export async function openWindow(browser: Browser, berth: Berth, options: BrowserContextOptions = {}): Promise<Person> {
   const context = await browser.newContext({ baseURL: berth.url, viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(40_000);
   return { page, mishaps: noteMishaps(page, berth.url), close: () => context.close() };
 }
 

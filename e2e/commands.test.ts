@@ -58,7 +58,7 @@ async function finish(name: string, args: string[] = [], more: Record<string, st
 
 const pidIn = (file: string) => Number(readFileSync(join(dir, file), "utf8"));
 
-describe("the commands of the operator", { timeout: 180_000 }, () => {
+describe("the commands of the operator", () => {
   let start: Command;
   let run: Run;
 

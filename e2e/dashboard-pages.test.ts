@@ -258,7 +258,7 @@ describe("an admin", () => {
   });
 });
 
-test("sign-in with an OpenID provider leads there and back, and a refusal is said", { timeout: 90_000 }, async () => {
+test("sign-in with an OpenID provider leads there and back, and a refusal is said", async () => {
   const provider = await startProvider({
     redirectUri: `${berth.url}/session/oidc/callback`,
     accounts: { ada: { preferred_username: "ada-at-provider" } },

@@ -47,7 +47,7 @@ export async function send(page: Page, text: string): Promise<void> {
 
 /** As `expect`, once it holds. */
 // oxlint-disable-next-line vitest/require-awaited-expect-poll -- whoever calls it does
-export const eventually = (read: () => unknown) => expect.poll(read, { timeout: 20_000 });
+export const eventually = (read: () => unknown) => expect.poll(read, { timeout: 40_000 });
 
 /** The last line of the newest run, once it has ended. */
 export const lastEnd = (page: Page) => page.locator(".run").last().locator(".end:not(.going)");

@@ -21,28 +21,24 @@ const numbers = (count: number) => Array.from({ length: count }, (_, at) => Stri
 const hasProcesses = async (userId: string) => (await berth.processes(userId)).some(({ uid }) => uid >= 20_000);
 
 describe("a run whose keepers are killed", () => {
-  test(
-    "goes on while host agent and gateway are killed, and its reader has every line exactly once",
-    { timeout: 60_000 },
-    async () => {
-      const run = await alice.send(agent.id, "for i in $(seq 1 2000); do echo $i; sleep 0.003; done; exit 5");
-      const finished = alice.finish(run.id);
-      for (const daemon of [berth.host, berth.gateway, berth.host, berth.gateway]) {
-        const before = (
-          await until(
-            async () => (await alice.call<Run>("GET", `/v1/runs/${run.id}`).catch(() => null))?.body,
-            "the gateway answers",
-          )
-        ).status;
-        expect(["starting", "running"]).toContain(before);
-        await daemon.kill();
-        await daemon.start();
-      }
-      const { lines, run: ended } = await finished;
-      expect(lines.map(textOf)).toEqual(numbers(2000));
-      expect(ended).toMatchObject({ status: "failed", reason: "nonzero_exit", exitCode: 5 });
-    },
-  );
+  test("goes on while host agent and gateway are killed, and its reader has every line exactly once", async () => {
+    const run = await alice.send(agent.id, "for i in $(seq 1 2000); do echo $i; sleep 0.003; done; exit 5");
+    const finished = alice.finish(run.id);
+    for (const daemon of [berth.host, berth.gateway, berth.host, berth.gateway]) {
+      const before = (
+        await until(
+          async () => (await alice.call<Run>("GET", `/v1/runs/${run.id}`).catch(() => null))?.body,
+          "the gateway answers",
+        )
+      ).status;
+      expect(["starting", "running"]).toContain(before);
+      await daemon.kill();
+      await daemon.start();
+    }
+    const { lines, run: ended } = await finished;
+    expect(lines.map(textOf)).toEqual(numbers(2000));
+    expect(ended).toMatchObject({ status: "failed", reason: "nonzero_exit", exitCode: 5 });
+  });
 
   test("ends while the host agent is down, and the true end is told after its start", async () => {
     const userId = await userIdOf(alice);
@@ -83,47 +79,43 @@ describe("a run whose keepers are killed", () => {
     expect((await alice.run(run.id)).status).toBe("cancelled");
   });
 
-  test(
-    "resolves to the same run, which ran once, for a caller who repeats the key after each crash of the host agent",
-    { timeout: 120_000 },
-    async () => {
-      const steps = [
-        "createContainer:before",
-        "createContainer:after",
-        "startContainer:after",
-        "createExec:before",
-        "createExec:after",
-        "startExec:before",
-        "startExec:after",
-      ];
-      for (const step of steps) {
-        const user = await berth.client(`crash-${step.replace(":", "-")}`);
-        const mine = await user.createAgent("once", { runtime: "shell" });
-        await berth.host.kill();
-        await berth.host.start({ CRASH_AT: step }, join(import.meta.dirname, "crashing-host.ts"));
-        const send = () =>
-          user.call<Run>(
-            "POST",
-            `/v1/agents/${mine.id}/runs`,
-            { prompt: "echo run >> times; wc -l < times" },
-            { "idempotency-key": step },
-          );
-        const first = send();
-        await berth.host.ended();
-        await first;
-        await berth.host.start();
-        const again = await until(async () => {
-          const answer = await send();
-          return answer.status === 202 ? answer.body : null;
-        }, `the repeated call is accepted after ${step}`);
-        const { lines, run } = await user.finish(again.id);
-        expect([step, lines.map(textOf), run.status]).toEqual([step, ["1"], "completed"]);
-        expect((await send()).body.id).toBe(again.id);
-        const counted = await user.runToEnd(mine.id, "wc -l < times");
-        expect([step, counted.run.result]).toEqual([step, "1\n"]);
-      }
-    },
-  );
+  test("resolves to the same run, which ran once, for a caller who repeats the key after each crash of the host agent", async () => {
+    const steps = [
+      "createContainer:before",
+      "createContainer:after",
+      "startContainer:after",
+      "createExec:before",
+      "createExec:after",
+      "startExec:before",
+      "startExec:after",
+    ];
+    for (const step of steps) {
+      const user = await berth.client(`crash-${step.replace(":", "-")}`);
+      const mine = await user.createAgent("once", { runtime: "shell" });
+      await berth.host.kill();
+      await berth.host.start({ CRASH_AT: step }, join(import.meta.dirname, "crashing-host.ts"));
+      const send = () =>
+        user.call<Run>(
+          "POST",
+          `/v1/agents/${mine.id}/runs`,
+          { prompt: "echo run >> times; wc -l < times" },
+          { "idempotency-key": step },
+        );
+      const first = send();
+      await berth.host.ended();
+      await first;
+      await berth.host.start();
+      const again = await until(async () => {
+        const answer = await send();
+        return answer.status === 202 ? answer.body : null;
+      }, `the repeated call is accepted after ${step}`);
+      const { lines, run } = await user.finish(again.id);
+      expect([step, lines.map(textOf), run.status]).toEqual([step, ["1"], "completed"]);
+      expect((await send()).body.id).toBe(again.id);
+      const counted = await user.runToEnd(mine.id, "wc -l < times");
+      expect([step, counted.run.result]).toEqual([step, "1\n"]);
+    }
+  });
 });
 
 describe("a gateway that dies in the middle of a call", () => {
@@ -234,55 +226,51 @@ describe("a volume that cannot be mounted", () => {
 });
 
 describe("a long log", () => {
-  test(
-    "of 100,000 lines and one of 8 MB arrives whole at five readers while the host agent is killed twice, in little memory",
-    { timeout: 180_000 },
-    async () => {
-      const run = await alice.send(
-        agent.id,
-        "seq 1 50000; sleep 1; head -c 8000000 /dev/zero | tr '\\0' x; echo; sleep 1; seq 50001 100000; sleep 1; echo end",
-      );
-      const stalled = new AbortController();
-      // Takes the head of the answer and none of its body.
-      const stall = () =>
-        fetch(`${berth.url}/v1/runs/${run.id}/events`, {
-          headers: { authorization: `Bearer ${alice.token}` },
-          signal: stalled.signal,
-        }).catch(() => undefined);
-      const stalls = [stall()];
-      const readers = Array.from({ length: 5 }, () => alice.finish(run.id));
-      let position = 0;
-      const scout = (async () => {
-        for await (const event of alice.followRun(run.id)) position = Number(event.id ?? position);
-      })();
-      let peak = 0;
-      const watch = setInterval(() => {
-        for (const daemon of [berth.host, berth.gateway]) {
-          try {
-            peak = Math.max(peak, daemon.memoryBytes());
-          } catch {
-            // it is being restarted
-          }
+  test("of 100,000 lines and one of 8 MB arrives whole at five readers while the host agent is killed twice, in little memory", async () => {
+    const run = await alice.send(
+      agent.id,
+      "seq 1 50000; sleep 1; head -c 8000000 /dev/zero | tr '\\0' x; echo; sleep 1; seq 50001 100000; sleep 1; echo end",
+    );
+    const stalled = new AbortController();
+    // Takes the head of the answer and none of its body.
+    const stall = () =>
+      fetch(`${berth.url}/v1/runs/${run.id}/events`, {
+        headers: { authorization: `Bearer ${alice.token}` },
+        signal: stalled.signal,
+      }).catch(() => undefined);
+    const stalls = [stall()];
+    const readers = Array.from({ length: 5 }, () => alice.finish(run.id));
+    let position = 0;
+    const scout = (async () => {
+      for await (const event of alice.followRun(run.id)) position = Number(event.id ?? position);
+    })();
+    let peak = 0;
+    const watch = setInterval(() => {
+      for (const daemon of [berth.host, berth.gateway]) {
+        try {
+          peak = Math.max(peak, daemon.memoryBytes());
+        } catch {
+          // it is being restarted
         }
-      }, 50);
-      for (const moment of [100_000, 8_300_000]) {
-        await until(() => position > moment, `${moment} bytes have come`);
-        await berth.host.kill();
-        await berth.host.start();
-        stalls.push(stall());
       }
-      const expected = [...numbers(50_000), "x".repeat(8_000_000), ...numbers(100_000).slice(50_000), "end"];
-      for (const { lines } of await Promise.all(readers)) {
-        expect(lines.length).toBe(expected.length);
-        expect(lines.every((line, at) => textOf(line) === expected[at])).toBe(true);
-      }
-      await scout;
-      clearInterval(watch);
-      // The last one is still open: the log that it does not take has gone past it.
-      expect((await stalls.at(-1))?.status).toBe(200);
-      stalled.abort();
-      await Promise.all(stalls);
-      expect(peak).toBeLessThan(150 * 2 ** 20);
-    },
-  );
+    }, 50);
+    for (const moment of [100_000, 8_300_000]) {
+      await until(() => position > moment, `${moment} bytes have come`);
+      await berth.host.kill();
+      await berth.host.start();
+      stalls.push(stall());
+    }
+    const expected = [...numbers(50_000), "x".repeat(8_000_000), ...numbers(100_000).slice(50_000), "end"];
+    for (const { lines } of await Promise.all(readers)) {
+      expect(lines.length).toBe(expected.length);
+      expect(lines.every((line, at) => textOf(line) === expected[at])).toBe(true);
+    }
+    await scout;
+    clearInterval(watch);
+    // The last one is still open: the log that it does not take has gone past it.
+    expect((await stalls.at(-1))?.status).toBe(200);
+    stalled.abort();
+    await Promise.all(stalls);
+    expect(peak).toBeLessThan(150 * 2 ** 20);
+  });
 });

@@ -119,7 +119,7 @@ export async function startBerth(
 }
 
 /** Waits until `check` answers something true, which it answers; throws after `ms` with what was waited for. */
-export async function until<T>(check: () => Promise<T> | T, what: string, ms = 30_000): Promise<NonNullable<T>> {
+export async function until<T>(check: () => Promise<T> | T, what: string, ms = 60_000): Promise<NonNullable<T>> {
   const deadline = performance.now() + ms;
   for (;;) {
     const value = await check();

@@ -56,183 +56,155 @@ describe("hosts", () => {
     expect((await bob.workspace()).hostId).not.toBe((await alice.workspace()).hostId);
   });
 
-  test(
-    "are replaced by another version, and the gateway too, with a run live that loses nothing",
-    { timeout: 60_000 },
-    async () => {
-      const host = await hostOfAlice();
-      const run = await alice.send(agent.id, "for i in $(seq 1 500); do echo $i; sleep 0.01; done; exit 3");
-      const finished = alice.finish(run.id);
-      await until(async () => (await alice.run(run.id)).status === "running", "it runs");
-      expect(await host.agent.kill("SIGTERM")).toBe(0);
-      await host.agent.start({ OTHER_VERSION: "9.9.9" }, other);
-      expect(await fleet.gateway.kill("SIGTERM")).toBe(0);
-      await fleet.gateway.start();
-      const { lines, run: ended } = await finished;
-      expect(lines.map(textOf)).toEqual(numbers(500));
-      expect(ended).toMatchObject({ reason: "nonzero_exit", exitCode: 3 });
-      await until(async () => (await itemOf(host))?.version === "9.9.9", "the admin sees the version");
-    },
-  );
+  test("are replaced by another version, and the gateway too, with a run live that loses nothing", async () => {
+    const host = await hostOfAlice();
+    const run = await alice.send(agent.id, "for i in $(seq 1 500); do echo $i; sleep 0.01; done; exit 3");
+    const finished = alice.finish(run.id);
+    await until(async () => (await alice.run(run.id)).status === "running", "it runs");
+    expect(await host.agent.kill("SIGTERM")).toBe(0);
+    await host.agent.start({ OTHER_VERSION: "9.9.9" }, other);
+    expect(await fleet.gateway.kill("SIGTERM")).toBe(0);
+    await fleet.gateway.start();
+    const { lines, run: ended } = await finished;
+    expect(lines.map(textOf)).toEqual(numbers(500));
+    expect(ended).toMatchObject({ reason: "nonzero_exit", exitCode: 3 });
+    await until(async () => (await itemOf(host))?.version === "9.9.9", "the admin sees the version");
+  });
 
-  test(
-    "of another protocol are down, and refuse calls and sockets, with who must be upgraded; a run live loses nothing",
-    { timeout: 90_000 },
-    async () => {
-      const host = await hostOfAlice();
-      const run = await alice.send(agent.id, "for i in $(seq 1 1000); do echo $i; sleep 0.01; done; exit 3");
-      const finished = alice.finish(run.id);
-      await until(async () => (await alice.run(run.id)).status === "running", "it runs");
-      const sentence = expect.stringContaining("protocol 2 and the gateway 1: upgrade the gateway");
-      await host.agent.kill("SIGTERM");
-      const next = await makeNextProtocol();
-      await host.agent.start({}, next);
-      await until(async () => (await itemOf(host))?.status === "down", "the admin sees it down");
-      expect((await itemOf(host))?.reason).toEqual(sentence);
-      const refused = await alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: "echo no" });
-      expect(refused).toMatchObject({ status: 503, body: { code: "host_unavailable", detail: sentence } });
-      await expect(alice.connect()).rejects.toThrow("503");
-      expect((await alice.run(run.id)).status).toBe("running");
-      await host.agent.kill("SIGTERM");
-      rmSync(next);
-      await host.agent.start();
-      const { lines, run: ended } = await finished;
-      expect(lines.map(textOf)).toEqual(numbers(1000));
-      expect(ended).toMatchObject({ reason: "nonzero_exit", exitCode: 3 });
-      expect((await itemOf(host))?.status).toBe("live");
-    },
-  );
+  test("of another protocol are down, and refuse calls and sockets, with who must be upgraded; a run live loses nothing", async () => {
+    const host = await hostOfAlice();
+    const run = await alice.send(agent.id, "for i in $(seq 1 1000); do echo $i; sleep 0.01; done; exit 3");
+    const finished = alice.finish(run.id);
+    await until(async () => (await alice.run(run.id)).status === "running", "it runs");
+    const sentence = expect.stringContaining("protocol 2 and the gateway 1: upgrade the gateway");
+    await host.agent.kill("SIGTERM");
+    const next = await makeNextProtocol();
+    await host.agent.start({}, next);
+    await until(async () => (await itemOf(host))?.status === "down", "the admin sees it down");
+    expect((await itemOf(host))?.reason).toEqual(sentence);
+    const refused = await alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: "echo no" });
+    expect(refused).toMatchObject({ status: 503, body: { code: "host_unavailable", detail: sentence } });
+    await expect(alice.connect()).rejects.toThrow("503");
+    expect((await alice.run(run.id)).status).toBe("running");
+    await host.agent.kill("SIGTERM");
+    rmSync(next);
+    await host.agent.start();
+    const { lines, run: ended } = await finished;
+    expect(lines.map(textOf)).toEqual(numbers(1000));
+    expect(ended).toMatchObject({ reason: "nonzero_exit", exitCode: 3 });
+    expect((await itemOf(host))?.status).toBe("live");
+  });
 
-  test(
-    "follow the gateway's time from their first moment, however wrong their own clock is",
-    { timeout: 60_000 },
-    async () => {
-      const host = await hostOfAlice();
-      for (const offset of [120_000, -120_000]) {
-        const run = await alice.send(agent.id, "for i in $(seq 1 100); do echo $i; sleep 0.02; done");
-        await host.agent.kill();
-        await host.agent.start({ CLOCK_OFFSET: String(offset) }, other);
-        const { lines, run: ended } = await alice.finish(run.id);
-        expect(lines.map(textOf)).toEqual(numbers(100));
-        expect(ended.reason).toBe("completed");
-        const next = (await alice.runToEnd(agent.id, "echo hi")).run;
-        for (const time of [next.createdAt, next.startedAt, next.endedAt])
-          expect(Math.abs(Date.parse(time!) - Date.now())).toBeLessThan(10_000);
-      }
+  test("follow the gateway's time from their first moment, however wrong their own clock is", async () => {
+    const host = await hostOfAlice();
+    for (const offset of [120_000, -120_000]) {
+      const run = await alice.send(agent.id, "for i in $(seq 1 100); do echo $i; sleep 0.02; done");
       await host.agent.kill();
-      await host.agent.start();
-    },
-  );
+      await host.agent.start({ CLOCK_OFFSET: String(offset) }, other);
+      const { lines, run: ended } = await alice.finish(run.id);
+      expect(lines.map(textOf)).toEqual(numbers(100));
+      expect(ended.reason).toBe("completed");
+      const next = (await alice.runToEnd(agent.id, "echo hi")).run;
+      for (const time of [next.createdAt, next.startedAt, next.endedAt])
+        expect(Math.abs(Date.parse(time!) - Date.now())).toBeLessThan(10_000);
+    }
+    await host.agent.kill();
+    await host.agent.start();
+  });
 
-  test(
-    "behind a cut link are unavailable with a time to try again, and then are told all",
-    { timeout: 60_000 },
-    async () => {
-      const host = await hostOfAlice();
-      const run = await alice.send(agent.id, "for i in $(seq 1 300); do echo $i; sleep 0.01; done");
-      host.cut();
-      const refused = await alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: "echo no" });
-      expect(refused).toMatchObject({ status: 503, body: { code: "host_unavailable" } });
-      expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
-      host.heal();
-      const { lines } = await alice.finish(run.id);
-      expect(lines.map(textOf)).toEqual(numbers(300));
-    },
-  );
+  test("behind a cut link are unavailable with a time to try again, and then are told all", async () => {
+    const host = await hostOfAlice();
+    const run = await alice.send(agent.id, "for i in $(seq 1 300); do echo $i; sleep 0.01; done");
+    host.cut();
+    const refused = await alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: "echo no" });
+    expect(refused).toMatchObject({ status: 503, body: { code: "host_unavailable" } });
+    expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
+    host.heal();
+    const { lines } = await alice.finish(run.id);
+    expect(lines.map(textOf)).toEqual(numbers(300));
+  });
 
-  test(
-    "that go silent close their users' sockets with 1012, so that these come back",
-    { timeout: 90_000 },
-    async () => {
-      const host = await hostOfAlice();
-      const socket = await alice.connect();
-      await until(() => socket.frames.length > 0, "hello comes");
-      host.cut();
-      expect(await Promise.race([socket.closed, until(() => null, "it closes", 45_000)])).toBe(1012);
-      await until(async () => (await itemOf(host))?.status === "down", "the admin sees it down", 45_000);
-      expect((await itemOf(host))?.reason).toMatch(/silent since/);
-      host.heal();
-      const again = await until(() => alice.connect().catch(() => null), "the socket opens again");
-      await again.close();
-    },
-  );
+  test("that go silent close their users' sockets with 1012, so that these come back", async () => {
+    const host = await hostOfAlice();
+    const socket = await alice.connect();
+    await until(() => socket.frames.length > 0, "hello comes");
+    host.cut();
+    expect(await Promise.race([socket.closed, until(() => null, "it closes", 45_000)])).toBe(1012);
+    await until(async () => (await itemOf(host))?.status === "down", "the admin sees it down", 45_000);
+    expect((await itemOf(host))?.reason).toMatch(/silent since/);
+    host.heal();
+    const again = await until(() => alice.connect().catch(() => null), "the socket opens again");
+    await again.close();
+  });
 
-  test(
-    "that were removed end what they run, keep the files, say so, and stay away; their users start anew",
-    { timeout: 90_000 },
-    async () => {
-      const host = await hostOfAlice();
-      const run = await alice.send(agent.id, "echo up; sleep 1000");
-      await until(async () => (await alice.run(run.id)).status === "running", "it runs");
-      expect((await admin.call("DELETE", `/v1/admin/hosts/${host.id()}`)).status).toBe(409);
-      expect((await admin.call("DELETE", `/v1/admin/hosts/${host.id()}?confirm=${host.name}`)).status).toBe(204);
-      expect(await alice.run(run.id)).toMatchObject({ status: "failed", reason: "host_lost" });
-      expect(await host.agent.ended()).toBe(2);
-      expect(host.agent.log()).toMatch(/The gateway has removed this host: .* are kept in /);
-      expect(await host.docker.listContainers({ all: true })).toEqual([]);
-      expect(existsSync(join(host.dataDir, "volumes"))).toBe(true);
-      // It may serve for a moment, until the gateway has told it again.
-      await host.agent.start().catch(() => undefined);
-      expect(await host.agent.ended()).toBe(2);
-      expect((await alice.ok<{ notice: string }>("GET", "/v1/me")).notice).toContain(`${host.name} was removed`);
-      expect((await alice.runToEnd(agent.id, "ls")).run).toMatchObject({ status: "completed", result: "" });
-      expect((await alice.ok<{ items: Run[] }>("GET", "/v1/runs")).items.find(({ id }) => id === run.id)?.reason).toBe(
-        "host_lost",
-      );
-      expect((await alice.finish(run.id)).run.reason).toBe("host_lost");
-    },
-  );
+  test("that were removed end what they run, keep the files, say so, and stay away; their users start anew", async () => {
+    const host = await hostOfAlice();
+    const run = await alice.send(agent.id, "echo up; sleep 1000");
+    await until(async () => (await alice.run(run.id)).status === "running", "it runs");
+    expect((await admin.call("DELETE", `/v1/admin/hosts/${host.id()}`)).status).toBe(409);
+    expect((await admin.call("DELETE", `/v1/admin/hosts/${host.id()}?confirm=${host.name}`)).status).toBe(204);
+    expect(await alice.run(run.id)).toMatchObject({ status: "failed", reason: "host_lost" });
+    expect(await host.agent.ended()).toBe(2);
+    expect(host.agent.log()).toMatch(/The gateway has removed this host: .* are kept in /);
+    expect(await host.docker.listContainers({ all: true })).toEqual([]);
+    expect(existsSync(join(host.dataDir, "volumes"))).toBe(true);
+    // It may serve for a moment, until the gateway has told it again.
+    await host.agent.start().catch(() => undefined);
+    expect(await host.agent.ended()).toBe(2);
+    expect((await alice.ok<{ notice: string }>("GET", "/v1/me")).notice).toContain(`${host.name} was removed`);
+    expect((await alice.runToEnd(agent.id, "ls")).run).toMatchObject({ status: "completed", result: "" });
+    expect((await alice.ok<{ items: Run[] }>("GET", "/v1/runs")).items.find(({ id }) => id === run.id)?.reason).toBe(
+      "host_lost",
+    );
+    expect((await alice.finish(run.id)).run.reason).toBe("host_lost");
+  });
 });
 
-test(
-  "a host serves https with its certificate, which the gateway trusts by its authority",
-  { timeout: 60_000 },
-  async () => {
-    const berth = await startBerth({}, (settings) => {
-      const dir = settings["BERTH_DATA_DIR"]!;
-      const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")];
-      execFileSync(
-        "openssl",
-        [
-          "req",
-          "-x509",
-          "-newkey",
-          "ec",
-          "-pkeyopt",
-          "ec_paramgen_curve:prime256v1",
-          "-nodes",
-          "-days",
-          "1",
-          "-subj",
-          "/CN=localhost",
-          "-addext",
-          "subjectAltName=DNS:localhost",
-          "-keyout",
-          key,
-          "-out",
-          cert,
-        ],
-        { stdio: "ignore" },
-      );
-      Object.assign(settings, {
-        BERTH_HOST_TLS_CERT: cert,
-        BERTH_HOST_TLS_KEY: key,
-        BERTH_HOST_URL: `https://localhost:${settings["BERTH_HOST_PORT"]}`,
-        NODE_EXTRA_CA_CERTS: cert,
-        BERTH_HOST_LISTEN: "127.0.0.1",
-      });
+test("a host serves https with its certificate, which the gateway trusts by its authority", async () => {
+  const berth = await startBerth({}, (settings) => {
+    const dir = settings["BERTH_DATA_DIR"]!;
+    const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")];
+    execFileSync(
+      "openssl",
+      [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-keyout",
+        key,
+        "-out",
+        cert,
+      ],
+      { stdio: "ignore" },
+    );
+    Object.assign(settings, {
+      BERTH_HOST_TLS_CERT: cert,
+      BERTH_HOST_TLS_KEY: key,
+      BERTH_HOST_URL: `https://localhost:${settings["BERTH_HOST_PORT"]}`,
+      NODE_EXTRA_CA_CERTS: cert,
+      BERTH_HOST_LISTEN: "127.0.0.1",
     });
-    try {
-      const client = await berth.client("tess");
-      const mine = await client.createAgent("a", { runtime: "shell" });
-      const socket = await client.connect();
-      await until(() => socket.frames.length > 0, "hello comes");
-      expect((await client.runToEnd(mine.id, "echo safe")).run.result).toBe("safe\n");
-      await until(() => socket.frames.some(({ type }) => type === "output"), "the socket tells output");
-      await socket.close();
-      expect(readFileSync(join(berth.dir, "host.log"), "utf8")).toContain("https://localhost");
-    } finally {
-      await berth.close();
-    }
-  },
-);
+  });
+  try {
+    const client = await berth.client("tess");
+    const mine = await client.createAgent("a", { runtime: "shell" });
+    const socket = await client.connect();
+    await until(() => socket.frames.length > 0, "hello comes");
+    expect((await client.runToEnd(mine.id, "echo safe")).run.result).toBe("safe\n");
+    await until(() => socket.frames.some(({ type }) => type === "output"), "the socket tells output");
+    await socket.close();
+    expect(readFileSync(join(berth.dir, "host.log"), "utf8")).toContain("https://localhost");
+  } finally {
+    await berth.close();
+  }
+});

@@ -92,7 +92,7 @@ describe("a terminal", () => {
     expect(said).toContain("hi there-none-xterm-256color");
   });
 
-  test("follows its window, also in the midst of vim and less", { timeout: 60_000 }, async () => {
+  test("follows its window, also in the midst of vim and less", async () => {
     const shell = await openShell();
     shell.resize(120, 40);
     await until(
@@ -144,7 +144,7 @@ describe("a terminal", () => {
     expect(shell.frames).toEqual([{ type: "exit", code: 7 }]);
   });
 
-  test("that nobody reads stands still, and costs no memory", { timeout: 60_000 }, async () => {
+  test("that nobody reads stands still, and costs no memory", async () => {
     const shell = await openShell();
     await shell.type("yes | tee /dev/null | cat & sleep 0.2; echo\n", "y\r\ny");
     shell.ws.pause();
@@ -155,7 +155,7 @@ describe("a terminal", () => {
     expect(Math.max(berth.host.memoryBytes(), berth.gateway.memoryBytes())).toBeLessThan(memoryLimit);
   });
 
-  test("whose program does not read holds the client back, and ends with it", { timeout: 90_000 }, async () => {
+  test("whose program does not read holds the client back, and ends with it", async () => {
     const shell = await openShell();
     await shell.type("stty raw -echo; echo wai''ting; sleep 1000\n", "waiting");
     for (let at = 0; at < 64; at++) shell.ws.send(Buffer.alloc(2 ** 20 - 1, "x"));
@@ -210,7 +210,7 @@ describe("the end of a terminal", () => {
     expect(await shell.closed).toBe(1000);
   });
 
-  test("comes with the host agent's, however that ends, and a new one opens after", { timeout: 90_000 }, async () => {
+  test("comes with the host agent's, however that ends, and a new one opens after", async () => {
     const first = await openShell();
     await first.type("setsid sleep 4001 & echo be''gun\n", "begun");
     await berth.host.kill();
@@ -263,7 +263,7 @@ describe("whoever opens a terminal", () => {
   });
 });
 
-test("30 terminals leave no descriptor at the host agent", { timeout: 60_000 }, async () => {
+test("30 terminals leave no descriptor at the host agent", async () => {
   await openShell();
   const before = berth.host.descriptors();
   for (let at = 0; at < 30; at++) {
