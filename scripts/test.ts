@@ -66,6 +66,8 @@ function namesOfFailed(vitest: Vitest): string[] {
     ...(file.errors().length > 0 ? [file.relativeModuleId] : []),
     ...[...file.children.allTests("failed")].map((test) => `${file.relativeModuleId} > ${test.fullName}`),
   ];
-  const outside = vitest.state.getUnhandledErrors().map((error) => (error as Error).message);
+  const outside = vitest.state
+    .getUnhandledErrors()
+    .map((error) => (error as Partial<Error>).message ?? "an error outside of any test");
   return [...vitest.state.getTestModules().flatMap(ofFile), ...outside.map((message) => message.split("\n")[0]!)];
 }

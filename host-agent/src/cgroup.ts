@@ -131,12 +131,11 @@ export async function endForgotten(containerId: string): Promise<void> {
   const isOf = (pid: string) =>
     (read(`/proc/${pid}/cgroup`) ?? "").includes(containerId) ||
     (read(`/proc/${pid}/cmdline`) ?? "").includes(`\0-id\0${containerId}\0`);
-  const find = () =>
-    readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name) && isOf(name))
-      .map(Number)
-      .filter((pid) => identify(pid) !== null);
-  await endAll(find, "SIGTERM", 2000);
+  // Looked for once: reading all of /proc again and again would hold up everything else here.
+  const forgotten = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && isOf(name))
+    .flatMap((pid) => identify(Number(pid)) ?? []);
+  await endAll(() => forgotten.filter(isAlive).map(({ pid }) => pid), "SIGTERM", 2000);
 }
 
 /** Whether a process was started with this line in its environment, or descends from one that was and kept it. */
