@@ -24,26 +24,34 @@ function refuseOtherTypes(request: Request): void {
 
 /** The bytes of a request. Throws `payload_too_large` over the bound, `invalid_request` when its sender broke off. */
 export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
-  const bytes = await readBytes(request, maxBytes).catch((error: unknown) => {
+  const bytes = await readBytes(request, maxBytes, maxBytes).catch((error: unknown) => {
     throw new AppError("invalid_request", "The body did not come whole.", {}, { cause: error });
   });
   if (!bytes) throw new AppError("payload_too_large", `The body is over ${maxBytes} bytes.`);
   return bytes;
 }
 
-/** The whole body, or null when it is over the bound; what is over is never read. */
-export async function readBytes(message: Request | Response, maxBytes: number): Promise<Uint8Array | null> {
+/**
+ * The whole body, or null when it is over the bound. What is over is not kept, and read only as far as `lingerBytes` more: a
+ * connection that closes on a sender in the midst of its body takes the answer with it.
+ */
+export async function readBytes(
+  message: Request | Response,
+  maxBytes: number,
+  lingerBytes = 0,
+): Promise<Uint8Array | null> {
   const declared = message.headers.get("content-length");
-  if (declared !== null) return Number(declared) <= maxBytes ? new Uint8Array(await message.arrayBuffer()) : null;
+  if (declared !== null && Number(declared) <= maxBytes) return new Uint8Array(await message.arrayBuffer());
+  if (Number(declared) > maxBytes + lingerBytes) return null;
   if (!message.body) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of streamOf(message.body)) {
     length += chunk.length;
-    if (length > maxBytes) return null;
-    chunks.push(chunk);
+    if (length > maxBytes + lingerBytes) return null;
+    if (length <= maxBytes) chunks.push(chunk);
   }
-  return joinBytes(chunks);
+  return length > maxBytes ? null : joinBytes(chunks);
 }
 
 async function* streamOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
