@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Page } from "playwright-core";
 import type { Run } from "@berth/shared/resources";
-import { counting, eventually, lastEnd, linesOf, send, serveDashboard, upTo } from "./dashboard.ts";
+import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./dashboard.ts";
 import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./model-endpoint.ts";
 
 const scripts = new Map<string, (call: ModelCall) => Scripted | null>();
@@ -99,7 +99,7 @@ describe("a run", () => {
     const back = await context.newPage();
     await back.goto(`/agents/${agent.id}`);
     await lastEnd(back).getByText("Finished").waitFor();
-    expect(await linesOf(back)).toEqual(upTo(60));
+    await seeLines(back, 60);
   });
 
   test("is followed again after a network that swallowed everything, with each line once", async () => {
@@ -117,7 +117,7 @@ describe("a run", () => {
       process.kill(world.berth.gateway.pid, "SIGCONT");
     }
     await lastEnd(page).getByText("Finished").waitFor({ timeout: 60_000 });
-    expect(await linesOf(page)).toEqual(upTo(200));
+    await seeLines(page, 200);
     expect(await page.getByText("Not connected.").count()).toBe(0);
   });
 });

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import type { Browser } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { linkOf, noteTasks } from "./browser.ts";
-import { counting, eventually, lastEnd, linesOf, send, serveDashboard, upTo } from "./dashboard.ts";
+import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./dashboard.ts";
 import { type Berth, until } from "./harness.ts";
 
 const { world, meet, stranger } = serveDashboard();
@@ -141,7 +141,7 @@ describe("a run in progress", () => {
     await page.getByText("line 10", { exact: false }).first().waitFor();
     await page.reload();
     await lastEnd(page).getByText("Finished").waitFor();
-    expect(await linesOf(page)).toEqual(upTo(60));
+    await seeLines(page, 60);
   });
 
   test("goes on while the host agent is killed, and nothing is lost or doubled", async () => {
@@ -154,7 +154,7 @@ describe("a run in progress", () => {
     await page.getByText("Not connected.").waitFor();
     await berth.host.start();
     await lastEnd(page).getByText("Finished").waitFor();
-    expect(await linesOf(page)).toEqual(upTo(100));
+    await seeLines(page, 100);
     expect(await page.getByText("Not connected.").count()).toBe(0);
   });
 

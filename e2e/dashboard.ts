@@ -52,11 +52,12 @@ export const eventually = (read: () => unknown) => expect.poll(read, { timeout: 
 /** The last line of the newest run, once it has ended. */
 export const lastEnd = (page: Page) => page.locator(".run").last().locator(".end:not(.going)");
 
-/** A script of numbered lines, and what of them the newest run shows, in order. */
+/** A script of numbered lines, and that the newest run shows all of them once, in order. */
 export const counting = (last: number, pause: number) =>
   `for i in $(seq ${last}); do echo "line $i"; sleep ${pause}; done`;
-export async function linesOf(page: Page): Promise<number[]> {
+export const seeLines = (page: Page, last: number) =>
+  eventually(() => linesOf(page)).toEqual(Array.from({ length: last }, (_, at) => at + 1));
+async function linesOf(page: Page): Promise<number[]> {
   const texts = await page.locator(".run").last().locator(".output").allTextContents();
   return texts.flatMap((text) => [...text.matchAll(/^line (\d+)$/gm)].map((found) => Number(found[1])));
 }
-export const upTo = (last: number) => Array.from({ length: last }, (_, at) => at + 1);

@@ -45,6 +45,12 @@ export function inOneLine(text: string, most = 200): string {
 
 /** A carriage return goes back to the start of its line, as progress bars do: what was written last is what shows. */
 function overwriteLines(text: string): string {
-  const shownOf = (line: string) => line.slice(line.replace(/\r+$/, "").lastIndexOf("\r") + 1).replace(/\r+$/, "");
   return text.split("\n").map(shownOf).join("\n");
+}
+
+/** Without a pattern: one that looks for the last returns begins anew at each of them. */
+function shownOf(line: string): string {
+  let end = line.length;
+  while (line[end - 1] === "\r") end--;
+  return line.slice(line.lastIndexOf("\r", end - 1) + 1, end);
 }

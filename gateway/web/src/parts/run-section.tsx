@@ -71,6 +71,7 @@ function RunBody({ run, log }: { run: Run; log: RunLog | null }) {
           <Markdown text={run.result} />
         </div>
       )}
+      {state === "loading" && !run.result && <p class="item note quiet">Loading what it did…</p>}
       {state === "gone" && (
         <p class="item note quiet">The host has no transcript of this run any more; only its result is left.</p>
       )}
