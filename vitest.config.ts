@@ -11,15 +11,20 @@ const onWorkersAlone = ["gateway/src/worker*.test.ts"];
 /** Pure functions, which know no runtime. All other tests of the gateway run on Node with SQLite and in workerd with D1. */
 const pure = ["gateway/src/template.test.ts", "gateway/src/webhook-schemes.test.ts"];
 
-/** Suites that wait more than they work: for engines and hosts of their own, for deadlines, for what others do. */
-const waiting = [
+/** The suites of the second lane: chosen so that both lanes take about as long. */
+const beside = [
   "access",
+  "bad-input",
   "commands",
+  "dashboard-live",
   "durability",
   "egress",
   "engine",
   "faults",
   "hosts",
+  "isolation",
+  "runs",
+  "terminal",
   "webhooks",
   "workers",
   "workspace",
@@ -63,7 +68,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          exclude: waiting,
+          exclude: beside,
           globalSetup: ["e2e/global-setup.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
@@ -72,8 +77,8 @@ export default defineConfig({
       },
       {
         test: {
-          name: "waiting",
-          include: waiting,
+          name: "beside",
+          include: beside,
           globalSetup: ["e2e/global-setup.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 2 },

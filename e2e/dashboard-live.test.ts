@@ -32,11 +32,11 @@ describe("an answer", () => {
     await page.goto(`/agents/${agent.id}`);
     await send(page, "Write.");
     await page.locator(".item.open").getByText("Half of it is here").waitFor();
-    expect(await page.locator(".end.going").textContent()).toContain("Running");
+    await eventually(() => page.locator(".end.going").textContent()).toContain("Running");
     release();
     await lastEnd(page).getByText("Finished").waitFor();
-    expect(await page.locator(".item.text").allTextContents()).toEqual(["Half of it is here"]);
-    expect(await page.locator(".item.open").count()).toBe(0);
+    await eventually(() => page.locator(".item.text").allTextContents()).toEqual(["Half of it is here"]);
+    await eventually(() => page.locator(".item.open").count()).toBe(0);
     const { items } = await client.ok<{ items: Run[] }>("GET", "/v1/runs");
     const { costUsd, inputTokens, outputTokens } = items[0]!.usage;
     expect(costUsd).toBeGreaterThan(0.01);
@@ -45,7 +45,7 @@ describe("an answer", () => {
     expect(await lastEnd(page).textContent()).toContain(`$${costUsd.toFixed(2)} · ${tokens} tokens`);
     await page.goto("/");
     const card = page.locator(".card").filter({ hasText: "writer" });
-    expect(await card.textContent()).toMatch(/writerIdleHalf of it is here.*\$\d+\.\d\d in 1 run/);
+    await eventually(() => card.textContent()).toMatch(/writerIdleHalf of it is here.*\$\d+\.\d\d in 1 run/);
   });
 
   test("has its tool calls folded, with input and output inside, and edits of files as diffs", async () => {
@@ -63,10 +63,10 @@ describe("an answer", () => {
     await send(page, "Edit.");
     await lastEnd(page).getByText("Finished").waitFor();
     const [write, edit, bash] = [0, 1, 2].map((at) => page.locator(".tool").nth(at));
-    expect(await write!.locator(".diff .added").allTextContents()).toEqual(["+one", "+old words", "+three"]);
-    expect(await edit!.locator("summary").textContent()).toContain("greet.txt");
-    expect(await edit!.locator(".diff .removed").allTextContents()).toEqual(["-old words"]);
-    expect(await edit!.locator(".diff .added").allTextContents()).toEqual(["+new words"]);
+    await eventually(() => write!.locator(".diff .added").allTextContents()).toEqual(["+one", "+old words", "+three"]);
+    await eventually(() => edit!.locator("summary").textContent()).toContain("greet.txt");
+    await eventually(() => edit!.locator(".diff .removed").allTextContents()).toEqual(["-old words"]);
+    await eventually(() => edit!.locator(".diff .added").allTextContents()).toEqual(["+new words"]);
     expect(await bash!.locator(".tool-body").count()).toBe(0);
     await bash!.locator("summary").click();
     await eventually(() => bash!.locator("pre").last().textContent()).toContain("new words\nthree\n42");

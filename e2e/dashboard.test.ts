@@ -75,7 +75,7 @@ describe("agents", () => {
     await eventually(() => page.locator(".run").count()).toBe(2);
     await lastEnd(page).getByText("Finished").waitFor();
     const call = page.locator(".tool");
-    expect(await call.locator("summary").textContent()).toContain("hello.md");
+    await eventually(() => call.locator("summary").textContent()).toContain("hello.md");
     await call.locator("summary").click();
     await call.getByText("You wrote: Make a file, please.").last().waitFor();
     await page.reload();

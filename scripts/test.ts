@@ -15,8 +15,8 @@ const checks = [
   ["oxfmt", "--check"],
 ];
 
-/** Projects that run beside each other: some suites mostly wait. */
-const lanes = [["waiting"], ["!waiting"]];
+/** Projects that run beside each other, for suites mostly wait: for engines, deadlines, what others do. */
+const lanes = [["beside"], ["!beside"]];
 
 // A test must not depend on what the operator has set.
 for (const name of Object.keys(process.env))
