@@ -3,8 +3,12 @@ import { AppError } from "@berth/shared/errors";
 import { sql, type AnyColumn, type SQL } from "drizzle-orm";
 import { z } from "zod";
 
+/** A number in a query or a header: digits alone, where JavaScript would also read `1e1`, `0x1` and nothing at all. */
+export const digits = <T extends z.ZodType>(number: T) =>
+  z.preprocess((text) => (typeof text === "string" && /^\d{1,15}$/.test(text) ? Number(text) : text), number);
+
 export const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
+  limit: digits(z.number().int().min(1).max(200).default(50)),
   cursor: z.string().max(500).optional(),
 });
 export type PageQuery = z.infer<typeof pageQuery>;

@@ -1,5 +1,5 @@
 /** An agent's files and terminals: who may, and the pass-through to the user's host. Bytes stream; nothing is held here. */
-import { archiveFormat, directoryListing, filePath, fileSchema } from "@berth/shared/files";
+import { archiveFormat, directoryListing, filePath, fileSchema, terminalSize } from "@berth/shared/files";
 import { id } from "@berth/shared/resources";
 import type { Context } from "hono";
 import { z } from "zod";
@@ -8,10 +8,12 @@ import type { Caller } from "../authenticate.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { callHost, longDeadlineMs, type HostCall } from "../host-call.ts";
 import { placeUser } from "../hosts.ts";
+import { digits } from "../page.ts";
 import { route, tailOf } from "../route.ts";
 import { openSocket } from "./connect.ts";
 
 const params = z.object({ id, path: filePath });
+const { cols, rows } = terminalSize.shape;
 const path = "/v1/agents/{id}/files/{path}";
 const errors = ["forbidden", "not_found", "conflict", "rate_limited", "host_unavailable", "no_host"] as const;
 const binary = "application/octet-stream";
@@ -90,7 +92,7 @@ export const fileRoutes = [
       'WebSocket berth.v1: a login shell in the agent\'s directory. Binary frames are its bytes; text frames {"type":"resize","cols","rows"} to it, {"type":"exit","code"} or {"type":"error","code","detail"} from it, then it closes. At most 5 an agent',
     auth: "none",
     params: z.object({ id }),
-    query: z.object({ cols: z.coerce.number().optional(), rows: z.coerce.number().optional() }),
+    query: z.object({ cols: digits(cols).optional(), rows: digits(rows).optional() }),
     status: 101,
     errors: ["unauthenticated", "not_found", "host_unavailable", "no_host"],
     run: async ({ deps, c, authenticator, params }) =>

@@ -8,7 +8,7 @@ import type { Caller } from "../authenticate.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { callHost, callHostJson, longDeadlineMs } from "../host-call.ts";
 import { findHostOfUser, type HostTarget } from "../hosts.ts";
-import { pageSchema } from "../page.ts";
+import { digits, pageSchema } from "../page.ts";
 import { passThrough } from "../pass-through.ts";
 import { endedEvents, streamPending } from "../pending-events.ts";
 import { cancelPending } from "../pending.ts";
@@ -19,7 +19,7 @@ import { applyRunAnswer, startRun } from "../start-run.ts";
 const params = z.object({ id });
 /** A host that lives says something on every stream each 10 s. */
 const silenceMs = 30_000;
-const offset = z.coerce.number().int().nonnegative();
+const offset = digits(z.number().int().nonnegative());
 
 export const runRoutes = [
   route({
