@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
 import { type Client, textOf } from "./client.ts";
@@ -193,17 +194,23 @@ describe("a container that goes away", () => {
   });
 });
 
+/** Puts something else in the place of a stopped host's volume; the answer puts it back. */
+function spoilVolume(userId: string): () => void {
+  const image = join(berth.hostDir, "volumes", `${userId}.img`);
+  unmountBelow(join(berth.hostDir, "mnt"), userId);
+  renameSync(image, `${image}.kept`);
+  writeFileSync(image, "no file system");
+  truncateSync(image, statSync(`${image}.kept`).size);
+  return () => renameSync(`${image}.kept`, image);
+}
+
 describe("a volume that cannot be mounted", () => {
   test("is said to its user, ends nothing of anybody else's, and is read to its end once it is back", async () => {
     const userId = await userIdOf(alice);
     const { run } = await alice.runToEnd(agent.id, "seq 5");
-    const image = join(berth.hostDir, "volumes", `${userId}.img`);
     await alice.ok("POST", "/v1/workspace/stop");
     await berth.host.kill();
-    unmountBelow(join(berth.hostDir, "mnt"));
-    renameSync(image, `${image}.kept`);
-    writeFileSync(image, "no file system");
-    truncateSync(image, statSync(`${image}.kept`).size);
+    const restore = spoilVolume(userId);
     await berth.host.start();
     const socket = await alice.connect();
     socket.ws.send(JSON.stringify({ type: "subscribe", runId: run.id, after: 0 }));
@@ -218,9 +225,43 @@ describe("a volume that cannot be mounted", () => {
     await socket.close();
 
     await berth.host.kill();
-    renameSync(`${image}.kept`, image);
+    restore();
     await berth.host.start();
     expect((await alice.finish(run.id)).lines.map(textOf)).toEqual(numbers(5));
+    expect((await alice.runToEnd(agent.id, "echo again")).run.result).toBe("again\n");
+  });
+});
+
+describe("a run that is older than the retention", () => {
+  test("goes with its files, also where only an earlier database knew it; a volume that cannot be mounted holds nothing up", async () => {
+    const carol = await berth.client("carol");
+    const hers = await carol.createAgent("shell", { runtime: "shell" });
+    const runOf = async (client: Client, { id }: Agent) => (await client.runToEnd(id, "seq 5")).run.id;
+    const stuck = await runOf(alice, agent);
+    const [old, unknown, young] = [await runOf(carol, hers), await runOf(carol, hers), await runOf(carol, hers)];
+    await alice.ok("POST", "/v1/workspace/stop");
+    await berth.host.kill();
+    const restore = spoilVolume(await userIdOf(alice));
+    const longAgo = new Date(Date.now() - 31 * 86_400_000);
+    const filesOf = async (runId: string) => join(berth.hostDir, "mnt", await userIdOf(carol), "runs", runId);
+    utimesSync(await filesOf(unknown), longAgo, longAgo);
+    const database = new Database(join(berth.hostDir, "host.db"));
+    const known = () => database.prepare("SELECT id FROM runs").pluck().all();
+    database.prepare("UPDATE runs SET ended_at = ? WHERE id IN (?, ?)").run(longAgo.toISOString(), old, stuck);
+    database.prepare("DELETE FROM runs WHERE id = ?").run(unknown);
+    await berth.host.start();
+    for (const id of [old, unknown]) {
+      const files = await filesOf(id);
+      await until(() => !existsSync(files), "the old run's files are gone");
+    }
+    expect(known()).not.toContain(old);
+    expect(known()).toContain(stuck);
+    expect((await carol.finish(young)).lines.map(textOf)).toEqual(numbers(5));
+    await berth.host.kill();
+    restore();
+    await berth.host.start();
+    await until(() => !known().includes(stuck), "what was held back goes too");
+    database.close();
     expect((await alice.runToEnd(agent.id, "echo again")).run.result).toBe("again\n");
   });
 });

@@ -256,12 +256,12 @@ export async function removeTraces(dir: string): Promise<void> {
   rmSync(dir, { recursive: true, force: true });
 }
 
-/** Unmounts whatever is mounted below a directory. */
-export function unmountBelow(dir: string): void {
+/** Unmounts whatever is mounted below a directory, or what has this name there. */
+export function unmountBelow(dir: string, name = ""): void {
   const mounts = readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
     .map((line) => line.split(" ")[4]!);
-  for (const path of mounts.filter((mount) => mount?.startsWith(`${dir}/`)).toReversed())
+  for (const path of mounts.filter((mount) => mount?.startsWith(`${dir}/${name}`)).toReversed())
     execFileSync("umount", ["-l", path]);
 }
 

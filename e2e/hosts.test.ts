@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
@@ -157,6 +157,43 @@ describe("hosts", () => {
       "host_lost",
     );
     expect((await alice.finish(run.id)).run.reason).toBe("host_lost");
+  });
+
+  test("that a restored gateway never met say so, and joined anew have ended what ran, and the files", async () => {
+    const usual = await hostOfAlice();
+    const host = fleet.hosts.find((one) => one !== usual)!;
+    const dora = await fleet.client("dora");
+    const hers = await dora.createAgent("shell", { runtime: "shell" });
+    const joinAnew = async () => {
+      await host.agent.kill();
+      rmSync(join(host.dataDir, "host.json"));
+      await host.join();
+    };
+    const database = join(fleet.gatewayDir, "gateway.sqlite");
+    await fleet.gateway.kill("SIGTERM");
+    copyFileSync(database, `${database}.copy`);
+    await fleet.gateway.start();
+    await joinAnew();
+    await dora.runToEnd(hers.id, "echo hers > file");
+    expect((await dora.workspace()).hostId).toBe(host.id());
+    const run = await dora.send(hers.id, "sleep 1000");
+
+    await fleet.gateway.kill();
+    for (const suffix of ["-wal", "-shm"]) rmSync(database + suffix, { force: true });
+    copyFileSync(`${database}.copy`, database);
+    await fleet.gateway.start();
+    await until(() => host.agent.log().includes("does not know this host"), "the host says so");
+    const [earlier] = await host.docker.listContainers();
+    await joinAnew();
+    const again = await until(async () => {
+      const answer = await dora.call<Run>("POST", `/v1/agents/${hers.id}/runs`, { prompt: "cat file" });
+      return answer.status === 202 ? answer.body : null;
+    }, "what ran is ended, and she may send");
+    expect((await dora.finish(again.id)).run.result).toBe("hers\n");
+    const containers = await host.docker.listContainers({ all: true });
+    expect(containers).toHaveLength(1);
+    expect(containers[0]!.Id).not.toBe(earlier!.Id);
+    await until(async () => (await dora.run(run.id)).reason === "container_lost", "the run's end is told");
   });
 });
 

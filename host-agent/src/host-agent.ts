@@ -120,9 +120,11 @@ async function serve(parts: Parts, reports: Reports): Promise<Server> {
 }
 
 /** The engine may not be there yet: nothing is taken up before it has said what runs. */
-async function reconcilePatiently({ workspaces, context }: Parts, signal: AbortSignal): Promise<void> {
+async function reconcilePatiently(parts: Parts, signal: AbortSignal): Promise<void> {
+  const { workspaces, context } = parts;
   for (;;) {
     try {
+      await endEarlierName(parts);
       return await workspaces.reconcile();
     } catch (error) {
       context.log.warn("reconcile.retry", { error: messageOf(error) });
@@ -130,6 +132,14 @@ async function reconcilePatiently({ workspaces, context }: Parts, signal: AbortS
       signal.throwIfAborted();
     }
   }
+}
+
+/** Ends what ran before this host joined anew: containers have the name that it had then, and nobody would find them. */
+async function endEarlierName({ context, store, engine }: Parts): Promise<void> {
+  const earlier = store.getMeta("host_id") ?? context.hostId;
+  if (earlier !== context.hostId)
+    for (const { id } of await engine.listContainers(`berth.host=${earlier}`)) await engine.removeContainer(id);
+  store.setMeta("host_id", context.hostId);
 }
 
 /** Milliseconds: longer than gateways and proxies keep an idle connection, so that it is not closed under a call that just sets out. */

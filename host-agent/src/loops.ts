@@ -3,6 +3,7 @@ import { messageOf } from "@berth/shared/log";
 import { createLatch } from "./host.ts";
 import type { Parts } from "./parts.ts";
 import type { Reports } from "./report.ts";
+import { removeExpired } from "./retention.ts";
 
 const reconcileMs = 15_000;
 /** A gateway that was silent for so long no longer vouches for the streams that came through it. */
@@ -54,7 +55,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
     every(Math.min(1000, idleMs / 4), "idle", clearAway),
     every(reconcileMs, "reconcile", lookAgain, engineChanged),
     every(Math.min(60_000, idleMs), "unmount", () => workspaces.unmountUnused()),
-    every(hourMs, "retention", () => runs.removeExpired()),
+    every(hourMs, "retention", () => removeExpired(parts)),
     every(1000, "engine events", watchEngine),
   ]);
 }

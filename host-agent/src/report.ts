@@ -38,6 +38,8 @@ const everyMs = 5000;
 /** How long the end of a run waits for the gateway to know of it. */
 const deliveryMs = 1000;
 const maxRunBytes = 1_000_000;
+const unknownAdvice =
+  "If that goes on, the gateway does not know this host, as after its database was restored from before the join: move host.json away and join again.";
 
 /** The gateway's view of this host, kept up to date while `run` goes on. */
 export class Reports {
@@ -112,7 +114,8 @@ export class Reports {
     }
     if (!answer.ok) {
       this.#takeTime(answer);
-      throw new Error(`the gateway answered ${answer.status}: ${sentenceIn(await answer.text())}`);
+      const advice = answer.status === 401 ? ` ${unknownAdvice}` : "";
+      throw new Error(`the gateway answered ${answer.status}: ${sentenceIn(await answer.text())}${advice}`);
     }
     const said = reportAnswer.parse(await answer.json());
     context.clock.follow(Date.parse(said.time));

@@ -15,7 +15,7 @@ import { readTail } from "./runlog.ts";
 import { runtimes } from "./runtimes.ts";
 import { reasonOf, statusOf } from "./settle.ts";
 import type { AgentRow, Intent, RunRow } from "./store-rows.ts";
-import { isOutOfSpace, logSizes, removeRunFiles, runDirectory, sealRunFiles } from "./run-files.ts";
+import { isOutOfSpace, logSizes, runDirectory, sealRunFiles } from "./run-files.ts";
 import { diskUse, ownerOf, runGid, type Volume, type Volumes } from "./volume.ts";
 
 export interface RunDeps extends LaunchDeps {
@@ -139,16 +139,6 @@ export class Runs {
       (perRun !== undefined && run.usage.costUsd >= perRun) ||
       (perDay !== undefined && store.spentToday(run.userId) >= perDay)
     );
-  }
-
-  /** Removes ended runs past `BERTH_RETENTION_DAYS`, with their logs. */
-  async removeExpired(): Promise<void> {
-    const { context, store, volumes } = this.#deps;
-    const before = new Date(context.clock.now() - context.settings.BERTH_RETENTION_DAYS * 86_400_000).toISOString();
-    for (const run of store.expiredRuns(before)) {
-      if (volumes.exists(run.userId)) await removeRunFiles(await volumes.ensure(run.userId), run.id);
-      store.removeRun(run.id);
-    }
   }
 
   /** Lets go of every run; their processes go on. */

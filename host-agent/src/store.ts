@@ -315,9 +315,11 @@ export class Store {
     return rows.map((row) => runFrom(row)!);
   }
 
-  /** Ended runs older than `before` (ISO), at most 200, to be removed with their files. */
-  expiredRuns(before: string): RunRow[] {
-    const rows = this.#sql("SELECT * FROM runs WHERE ended_at < ? ORDER BY ended_at LIMIT 200").all(before);
+  /** Ended runs older than `before` (ISO), at most 200, to be removed with their files; none of these users. */
+  expiredRuns(before: string, exceptUserIds: string[]): RunRow[] {
+    const rows = this.#sql(
+      "SELECT * FROM runs WHERE ended_at < ? AND user_id NOT IN (SELECT value FROM json_each(?)) ORDER BY ended_at LIMIT 200",
+    ).all(before, JSON.stringify(exceptUserIds));
     return rows.map((row) => runFrom(row)!);
   }
 
