@@ -50,8 +50,8 @@ export class Reports {
   #held = { epoch: "", rev: 0 };
   #seq = 0;
   #answeredAt = performance.now();
-  /** Null until the first attempt. */
-  #isReaching: boolean | null = null;
+  /** Why the last attempt failed; empty where it did not, null before the first one. */
+  #failure: string | null = null;
 
   constructor(deps: ReportDeps) {
     this.#deps = deps;
@@ -68,14 +68,15 @@ export class Reports {
     for (let failures = 0; !signal.aborted;) {
       try {
         await this.#report(signal);
-        if (!this.#isReaching) log.info("gateway.reached", {});
-        this.#isReaching = true;
+        if (this.#failure !== "") log.info("gateway.reached", {});
+        this.#failure = "";
         failures = 0;
         if (await this.#changed.next(everyMs, signal)) await this.#hurry.next(gatherMs, signal);
       } catch (error) {
         if (signal.aborted) break;
-        if (this.#isReaching !== false) log.warn("report.failed", { error: messageOf(error) });
-        this.#isReaching = false;
+        const failure = messageOf(error);
+        if (this.#failure !== failure) log.warn("report.failed", { error: failure });
+        this.#failure = failure;
         await createLatch().next(Math.min(5000, 250 * 2 ** failures++) * (0.75 + Math.random() / 2), signal);
       }
     }
@@ -85,7 +86,7 @@ export class Reports {
   /** Resolves once the gateway holds this revision, so that whoever is told then finds it in the API; after 1 s anyhow. */
   delivered(rev: number): Promise<void> {
     const isHeld = () => this.#held.epoch === this.#deps.store.epoch && this.#held.rev >= rev;
-    if (isHeld() || this.#isReaching === false) return Promise.resolve();
+    if (isHeld() || this.#failure) return Promise.resolve();
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
