@@ -18,6 +18,8 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import Docker from "dockerode";
 import { unmountBelow, until } from "./harness.ts";
+import { copyImageStore } from "./private-engine.ts";
+import { commandOf, groupsOf, isAlive, pidsIn, processesWith, shimsOf, uidOf } from "./processes.ts";
 
 export interface Machine {
   /** For names and directories: `h1`, `h2`, … */
@@ -67,7 +69,7 @@ export async function startMachines(count: number, image: string, diskBytes?: nu
     ip("addr", "add", `${subnet}.1/24`, "dev", `${tag}-br`);
     ip("link", "set", `${tag}-br`, "up");
     const all = Array.from({ length: count }, (_, at) => addMachine(dir, tag, subnet, at + 1, diskBytes));
-    await giveImage(all, image);
+    for (const { dataDir } of all) await copyImageStore(image, join(dataDir, "..", "data"));
     await Promise.all(all.map((machine) => machine.startEngine()));
     return { dir, gatewayAddress: `${subnet}.1`, all, close: () => removeMachines(dir) };
   } catch (error) {
@@ -91,14 +93,6 @@ export function mountDisk(path: string, bytes: number): void {
   execFileSync("truncate", ["-s", String(bytes), `${path}.disk`]);
   execFileSync("mkfs.ext4", ["-q", "-F", "-m", "0", `${path}.disk`]);
   execFileSync("mount", ["-o", "loop", `${path}.disk`, path]);
-}
-
-/** The pids of processes whose command line has this text in it. */
-export function processesWith(text: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => pid !== process.pid && commandOf(pid).includes(text));
 }
 
 function addMachine(dir: string, tag: string, subnet: string, at: number, diskBytes: number | undefined): Machine {
@@ -195,41 +189,10 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
   };
 }
 
-/** Loaded once, then copied as files: that is several times cheaper. */
-async function giveImage([first, ...others]: Machine[], image: string): Promise<void> {
-  await first!.startEngine();
-  await first!.docker.loadImage(await new Docker().getImage(image).get());
-  await first!.endEngine("SIGTERM");
-  const data = (machine: Machine) => join(machine.dataDir, "..", "data");
-  for (const other of others) execFileSync("cp", ["-a", data(first!), data(other)]);
-}
-
 /** Shims, and all that runs in the machine's containers. */
 async function killContainers(dir: string, namespace: string): Promise<void> {
   await end([...shimsOf(dir), ...pidsIn(namespace)], "SIGKILL");
   await until(() => !pidsIn(namespace).some(isAlive), "the containers are gone");
-}
-
-/** The engine's own processes beside the containers of the engine that lives in `dir`. */
-export const shimsOf = (dir: string) => processesWith(`-address ${dir}/`).filter(isAlive);
-
-/** All processes in the control groups of a machine's containers, each once. */
-export function pidsIn(namespace: string): number[] {
-  const found = groupsOf(namespace).flatMap((group) =>
-    spawnSync("find", [group, "-name", "cgroup.procs", "-exec", "cat", "{}", "+"], { encoding: "utf8" })
-      .stdout.split("\n")
-      .filter(Boolean)
-      .map(Number),
-  );
-  return [...new Set(found)];
-}
-
-/** The control groups of a machine's containers, under cgroup v1 one for each controller. */
-function groupsOf(namespace: string): string[] {
-  const root = "/sys/fs/cgroup";
-  return [join(root, namespace), ...readdirSync(root).map((controller) => join(root, controller, namespace))].filter(
-    (group) => existsSync(group),
-  );
 }
 
 async function removeMachines(dir: string): Promise<void> {
@@ -275,33 +238,3 @@ function ip(...args: string[]): void {
 }
 
 const readPid = (file: string) => (existsSync(file) ? Number(readFileSync(file, "utf8")) : 0);
-
-/** A zombie is gone: whoever started it reaps it in time. */
-export function isAlive(pid: number): boolean {
-  return pid > 0 && !["", "Z", "X"].includes(statOf(pid)[0] ?? "");
-}
-
-function statOf(pid: number): string[] {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  } catch {
-    return [];
-  }
-}
-
-function uidOf(pid: number): number {
-  try {
-    return Number(/^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? -1);
-  } catch {
-    return -1;
-  }
-}
-
-export function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-  } catch {
-    return "";
-  }
-}

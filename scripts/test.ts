@@ -26,12 +26,10 @@ await runWithSettings(async (settings, filters) => {
   await ensureTestPrograms();
   // Once for all suites: bundles, the dashboard, and what workerd serves of it.
   await bundle("gateway", "cli", "host");
-  const failed: string[] = [];
-  let passed = 0;
-  for (const check of filters.length ? [] : checks) {
-    if (await runCheck(check)) passed++;
-    else failed.push(check.join(" "));
-  }
+  const due = filters.length ? [] : checks;
+  const isGood = await Promise.all(due.map(runCheck));
+  const failed = due.filter((_, at) => !isGood[at]).map((check) => check.join(" "));
+  let passed = due.length - failed.length;
   const run = (project: string[]) => startVitest("test", filters, { watch: false, project });
   for (const vitest of await Promise.all((filters.length ? [[]] : lanes).map(run))) {
     passed += countPassed(vitest);
