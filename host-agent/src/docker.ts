@@ -205,10 +205,16 @@ export class Engine {
   /** Calls `onEvent` for events of containers with the label until the signal ends it; rejects when the stream breaks. */
   async watchEvents(label: string, signal: AbortSignal, onEvent: (event: EngineEvent) => void): Promise<void> {
     const filters = { type: ["container"], label: [label], event: ["die", "destroy", "oom"] };
-    const stream = await this.#docker.getEvents({
-      filters: JSON.stringify(filters) as unknown as object,
-      abortSignal: signal,
-    } as object);
+    const opening = new AbortController();
+    const stream = await within(30_000, "events", () =>
+      this.#docker.getEvents({
+        filters: JSON.stringify(filters) as unknown as object,
+        abortSignal: AbortSignal.any([signal, opening.signal]),
+      } as object),
+    ).catch((error: unknown) => {
+      opening.abort();
+      throw error;
+    });
     stream.setEncoding("utf8");
     let rest = "";
     for await (const chunk of stream) {

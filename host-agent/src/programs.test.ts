@@ -23,11 +23,14 @@ test("many run at once, each with its own answer", async () => {
   expect(await Promise.all(numbers.map((number) => runProgram("echo", number)))).toEqual(numbers);
 });
 
-test("jobs of a shell that is killed fail, and the next one has a new shell", async () => {
+test("a job of a shell that is killed is finished, one that it had not read fails, and the next one has a new shell", async () => {
   const parentOf = (pid: string) => /^\d+ \(.*\) \w (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))![1]!;
-  const job = runProgram("sleep", "2");
+  const job = runProgram("sh", "-c", "sleep 1; echo done");
   const shell = parentOf(await runProgram("sh", "-c", "echo $PPID"));
+  process.kill(Number(shell), "SIGSTOP");
+  const unread = runProgram("echo", "lost");
   process.kill(Number(shell), "SIGKILL");
-  await expect(job).rejects.toThrow("the shell for programs ended with SIGKILL");
+  await expect(unread).rejects.toThrow("the shell for programs ended with SIGKILL");
+  expect(await job).toBe("done");
   expect(await runProgram("echo", "again")).toBe("again");
 });

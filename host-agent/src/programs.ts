@@ -54,12 +54,12 @@ function startShell(onEnd: () => void): Run {
   });
   const output = shell.stdout as Socket;
   const fail = (error: Error) => {
-    onEnd();
     for (const { reject } of jobs.values()) reject(error);
     jobs.clear();
   };
-  shell.once("error", fail);
-  shell.once("exit", (code, signal) => fail(new Error(`the shell for programs ended with ${signal ?? code}`)));
+  shell.once("error", fail).once("error", onEnd).once("exit", onEnd);
+  // What had begun goes on when the shell is killed, and answers: only then is the output closed.
+  shell.once("close", (code, signal) => fail(new Error(`the shell for programs ended with ${signal ?? code}`)));
   shell.stdin.on("error", () => undefined);
   shell.stdin.write(script);
   // Only a job that is under way keeps this process alive.
