@@ -24,6 +24,7 @@ const beside = [
   "hosts",
   "isolation",
   "runs",
+  "scarce",
   "terminal",
   "webhooks",
   "workers",

@@ -22,8 +22,8 @@ export interface LaunchDeps {
   workspaces: Workspaces;
 }
 
-/** Where a begun run is: in a container, or "lost" with the one it was in. */
-export type Launched = RunningContainer | "lost" | "ended_before_start";
+/** Where a begun run is: in a container, or "lost" with the one it was in; or why it never began. */
+export type Launched = RunningContainer | "lost" | "ended_before_start" | "not_startable";
 
 /** Starts the run, or finds it started; throws where the engine cannot say (the caller tries again). */
 export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, volume: Volume): Promise<Launched> {
@@ -38,8 +38,9 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
     const container = await workspaces.ensureReady(run.userId);
     if (run.execId && run.containerId === container.id) {
       const known = await engine.inspectExec(run.execId);
-      if (known && (known.running || known.exitCode !== null)) return container;
-      if (known && (await engine.startExec(run.execId)) !== "gone") return container;
+      if (known?.running) return container;
+      if (known?.exitCode === null && (await engine.startExec(run.execId)) !== "gone") return container;
+      // It has ended: an exec that the engine could not start does that too, and leaves no trace.
       if (processesOf(container.cgroup, agent.uid, runGid).length > 0) return container;
       if (readExit(volume, runId).hasBegun) continue;
     }
@@ -63,6 +64,13 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
     if ((await engine.startExec(execId)) !== "gone") return container;
   }
   throw new Error("the container vanished at each attempt to start the run");
+}
+
+/** Whether the engine has tried to start the run's process, and could not: want of processes or memory in the container. */
+export async function isNotStartable({ store, engine, workspaces }: LaunchDeps, runId: string): Promise<boolean> {
+  const { execId, userId, containerId } = store.getRun(runId)!;
+  if (execId === null || workspaces.current(userId)?.id !== containerId) return false;
+  return ((await engine.inspectExec(execId).catch(() => null))?.exitCode ?? null) !== null;
 }
 
 /** The container that the run's exec was made in, as long as it is the user's. */

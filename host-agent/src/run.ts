@@ -9,7 +9,7 @@ import { messageOf } from "@berth/shared/log";
 import type { Usage } from "@berth/shared/resources";
 import { endProcesses } from "./cgroup.ts";
 import { createLatch, type Latch } from "./host.ts";
-import { type Launched, launch, type LaunchDeps } from "./launch.ts";
+import { isNotStartable, type Launched, launch, type LaunchDeps } from "./launch.ts";
 import { monitor, readRest, type Seen } from "./monitor.ts";
 import { readTail } from "./runlog.ts";
 import { runtimes } from "./runtimes.ts";
@@ -32,6 +32,8 @@ interface Lived {
   container: Exclude<Launched, string> | null;
 }
 
+/** The exit code of a command that was found and could not be run, as shells tell it. */
+const notInvoked = 126;
 /** How long a run's processes have to end by themselves once they are told to. */
 const graceMs = 2000;
 /** The same for what a run left behind when it ended by itself. */
@@ -210,8 +212,9 @@ export class Runs {
     const { BERTH_DAILY_BUDGET_USD: perDay } = context.settings;
     if (perDay !== undefined && store.spentToday(run.userId) >= perDay) store.intend(run.id, "budget_reached");
     const launched = await this.#launch(run, agent, volume);
-    if (launched === "lost" || launched === "ended_before_start") {
-      const nothing = { exitCode: null, hasLingered: false, told: { hasStarted: false, result: null } };
+    if (typeof launched === "string") {
+      const exitCode = launched === "not_startable" ? notInvoked : null;
+      const nothing = { exitCode, hasLingered: false, told: { hasStarted: false, result: null } };
       await this.#settle({ run, agent, volume, container: null }, { ...nothing, isContainerLost: launched === "lost" });
       return;
     }
@@ -224,8 +227,8 @@ export class Runs {
   }
 
   /**
-   * Tries to start while the engine fails; a run that could not be started in a minute has lost its container. On a disk
-   * that is full to its last block nothing is tried again.
+   * Tries to start while the engine fails; a run that could not be started in a minute has lost its container, unless
+   * the engine tried in there. On a disk that is full to its last block nothing is tried again.
    */
   async #launch(run: RunRow, agent: AgentRow, volume: Volume): Promise<Launched> {
     const deadline = performance.now() + launchPatienceMs;
@@ -236,7 +239,7 @@ export class Runs {
         if (this.#closing.signal.aborted) throw error;
         this.#deps.context.log.warn("run.start_retry", { runId: run.id, error: messageOf(error) });
         if (isOutOfSpace(error)) return "ended_before_start";
-        if (performance.now() > deadline) return "lost";
+        if (performance.now() > deadline) return (await isNotStartable(this.#deps, run.id)) ? "not_startable" : "lost";
         await createLatch().next(500, this.#closing.signal);
       }
     }
