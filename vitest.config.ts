@@ -2,7 +2,7 @@
 import { defineConfig } from "vitest/config";
 
 /** No test is of speed: these are for machines that are slow and busy. */
-const engineTimes = { testTimeout: 240_000, hookTimeout: 240_000 };
+const engineTimes = { testTimeout: 600_000, hookTimeout: 600_000 };
 
 /** What only Node has: its process, its server. */
 const onNodeAlone = ["gateway/src/node*.test.ts"];
@@ -41,7 +41,7 @@ export default defineConfig({
           include: ["gateway/src/**/*.test.ts"],
           exclude: onWorkersAlone,
           setupFiles: ["gateway/test/query-plans.ts"],
-          testTimeout: 20_000,
+          testTimeout: 120_000,
         },
       },
       {
@@ -50,12 +50,12 @@ export default defineConfig({
           include: ["gateway/src/**/*.test.ts"],
           exclude: [...onNodeAlone, ...pure],
           globalSetup: ["gateway/test/workerd.ts"],
-          testTimeout: 20_000,
-          hookTimeout: 20_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"] } },
-      { test: { name: "scripts", include: ["scripts/**/*.test.ts"], testTimeout: 20_000 } },
+      { test: { name: "scripts", include: ["scripts/**/*.test.ts"], testTimeout: 120_000 } },
       {
         test: {
           name: "host-agent",

@@ -9,7 +9,7 @@ import { type Environment, variables } from "@berth/shared/settings";
 import { bundle, nodeFlags } from "../scripts/bundle.ts";
 import { badCalls, marker, type OpenApiDocument } from "./bad-input.ts";
 import type { Client } from "./client.ts";
-import { type Berth, startBerth, until } from "./harness.ts";
+import { type Berth, patienceMs, startBerth, until } from "./harness.ts";
 
 let berth: Berth;
 let admin: Client;
@@ -53,7 +53,7 @@ function sendRaw(bytes: string, { half = false } = {}): Promise<string> {
 }
 
 describe("bad input", () => {
-  test("of every kind to every operation of the contract gets the contract's error", { timeout: 300_000 }, async () => {
+  test("of every kind to every operation of the contract gets the contract's error", async () => {
     const document = await alice.ok<OpenApiDocument>("GET", "/openapi.json");
     const calls = badCalls(document);
     expect(calls.length).toBeGreaterThan(400);
@@ -237,7 +237,7 @@ describe("a bad setting", () => {
     ["BERTH_MEMORY_WARN_BYTES", "9000000000"],
   ];
 
-  test("stops each process with one sentence that names it, and exit code 2", { timeout: 300_000 }, async () => {
+  test("stops each process with one sentence that names it, and exit code 2", async () => {
     // The others are names and paths, where any text will do.
     expect(bad.filter(({ values }) => values.length > 0).length).toBeGreaterThan(25);
     const files = await bundle("gateway", "host");
@@ -276,7 +276,7 @@ describe("a bad setting", () => {
     });
     let said = "";
     child.stderr.on("data", (chunk: Buffer) => (said += String(chunk)));
-    const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
+    const late = setTimeout(() => child.kill("SIGKILL"), patienceMs);
     return new Promise((resolve) => child.once("close", (code) => (clearTimeout(late), resolve({ code, said }))));
   }
 });

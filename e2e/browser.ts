@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { browserPath } from "../scripts/test-programs.ts";
-import type { Berth } from "./harness.ts";
+import { type Berth, patienceMs } from "./harness.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -23,7 +23,7 @@ export function openBrowser(): Promise<Browser> {
 export async function openWindow(browser: Browser, berth: Berth, options: BrowserContextOptions = {}): Promise<Person> {
   const context = await browser.newContext({ baseURL: berth.url, viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(40_000);
+  page.setDefaultTimeout(patienceMs);
   return { page, mishaps: noteMishaps(page, berth.url), close: () => context.close() };
 }
 

@@ -116,7 +116,7 @@ describe("a run", () => {
     } finally {
       process.kill(world.berth.gateway.pid, "SIGCONT");
     }
-    await lastEnd(page).getByText("Finished").waitFor({ timeout: 60_000 });
+    await lastEnd(page).getByText("Finished").waitFor();
     await seeLines(page, 200);
     expect(await page.getByText("Not connected.").count()).toBe(0);
   });

@@ -2,7 +2,7 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { openBrowser, openWindow, type Person, signIn } from "./browser.ts";
-import { type Berth, startBerth } from "./harness.ts";
+import { type Berth, patienceMs, startBerth } from "./harness.ts";
 
 /** Serves a Berth with these settings to this file's tests; whatever goes wrong in a window fails the test that opened it. */
 export function serveDashboard(settings: () => Promise<Record<string, string>> = async () => ({})) {
@@ -47,7 +47,7 @@ export async function send(page: Page, text: string): Promise<void> {
 
 /** As `expect`, once it holds. */
 // oxlint-disable-next-line vitest/require-awaited-expect-poll -- whoever calls it does
-export const eventually = (read: () => unknown) => expect.poll(read, { timeout: 40_000 });
+export const eventually = (read: () => unknown) => expect.poll(read, { timeout: patienceMs });
 
 /** The last line of the newest run, once it has ended. */
 export const lastEnd = (page: Page) => page.locator(".run").last().locator(".end:not(.going)");

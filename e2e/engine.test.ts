@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Agent } from "@berth/shared/resources";
-import { type Client, textOf } from "./client.ts";
+import type { Agent, Workspace } from "@berth/shared/resources";
+import { type Client, connectClient, textOf } from "./client.ts";
 import { type Berth, startBerth, until } from "./harness.ts";
 import { type PrivateEngine, startPrivateEngine } from "./private-engine.ts";
 
@@ -54,6 +54,30 @@ test("a message works again after an engine was away, and is refused with a sent
   expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
   await engine.start("--live-restore");
   expect((await alice.runToEnd(agent.id, "echo hi")).run).toMatchObject({ status: "completed", result: "hi\n" });
+});
+
+test("a hanging engine lengthens no token's life, and a workspace that it did not remove goes on", async () => {
+  const idle = await startBerth({ DOCKER_HOST: engine.host, BERTH_IDLE_SECONDS: "1" });
+  try {
+    const [bob, carol] = [await idle.client("bob"), idle.cli("token", "carol", "--ttl", "10s")];
+    const workspace = () => bob.ok<Workspace>("GET", "/v1/workspace");
+    const socket = await connectClient(idle.url, carol).connect();
+    await until(() => socket.frames.length > 0, "hello comes");
+    const { containerId } = await bob.ok<Workspace>("POST", "/v1/workspace/start");
+    engine.signal("SIGSTOP");
+    await until(async () => (await workspace()).status === "stopping", "the host asks the engine to remove it");
+    expect(await socket.closed).toBe(4001);
+    expect(idle.host.log()).not.toContain("workspace.remove_failed");
+    const back = await bob.connect();
+    await until(() => idle.host.log().includes("workspace.remove_failed"), "the host gives up");
+    engine.signal("SIGCONT");
+    await until(async () => (await workspace()).status === "running", "it runs still");
+    expect((await workspace()).containerId).toBe(containerId);
+    await back.close();
+  } finally {
+    engine.signal("SIGCONT");
+    await idle.close();
+  }
 });
 
 test("a run ends as container_lost when an engine without live-restore takes its container along, and the next message works", async () => {

@@ -21,6 +21,8 @@ import { bundle, nodeFlags } from "../scripts/bundle.ts";
 import { connectClient, type Client } from "./client.ts";
 
 export const engine = new Docker();
+/** For what must come: a machine may be slow, and full of other suites. */
+export const patienceMs = 180_000;
 /** Directories of test runs; private engines have one of their own. */
 const prefix = "berth-e2e-";
 const enginePrefix = "berth-engine-";
@@ -119,7 +121,7 @@ export async function startBerth(
 }
 
 /** Waits until `check` answers something true, which it answers; throws after `ms` with what was waited for. */
-export async function until<T>(check: () => Promise<T> | T, what: string, ms = 60_000): Promise<NonNullable<T>> {
+export async function until<T>(check: () => Promise<T> | T, what: string, ms = patienceMs): Promise<NonNullable<T>> {
   const deadline = performance.now() + ms;
   for (;;) {
     const value = await check();
@@ -173,7 +175,6 @@ export async function freePort(): Promise<number> {
 }
 
 /** A busy machine takes its time. */
-const startMs = 90_000;
 
 /** A process of Berth whose output goes to `dir/NAME.log`; `before` is a program that becomes it. */
 export function createDaemon(
@@ -207,7 +208,7 @@ export function createDaemon(
           return isServing();
         },
         `${name} serves`,
-        startMs,
+        patienceMs,
       );
     },
     async kill(signal = "SIGKILL") {

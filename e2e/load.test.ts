@@ -93,7 +93,7 @@ describe("a storm of a thousand deliveries, 300 of them twice, 50 at once, over 
         Object.entries(descriptors()).filter(
           ([name, now]) => now >= before[name as keyof typeof before] + allowed(name),
         );
-      await until(() => grown().length === 0, "descriptors are as before", 120_000).catch(() => undefined);
+      await until(() => grown().length === 0, "descriptors are as before").catch(() => undefined);
       expect({ before, grown: grown() }).toEqual({ before, grown: [] });
       for (const client of clients)
         expect((await berth.processes(await userIdOf(client))).filter(({ uid }) => uid >= 20_000)).toEqual([]);
@@ -136,8 +136,8 @@ describe("a hundred workspaces", () => {
       expect(results).toEqual(Array.from({ length: workspaces }, () => "here\n"));
       expect(berth.host.memoryBytes()).toBeLessThan(150 * mebibyte);
       await Promise.all(sockets.map((socket) => socket.close()));
-      await until(async () => (await berth.containers()).length === 0, "every container is removed", 120_000);
-      await until(() => mountsBelow(berth.hostDir) === 0, "every volume is unmounted", 60_000);
+      await until(async () => (await berth.containers()).length === 0, "every container is removed");
+      await until(() => mountsBelow(berth.hostDir) === 0, "every volume is unmounted");
       expect((await clients[0]!.call("GET", "/v1/runs")).status).toBe(200);
     },
   );

@@ -28,6 +28,8 @@ export interface PrivateEngine {
   start(...flags: string[]): Promise<void>;
   /** Ends the daemon with this signal and waits until it is gone. */
   end(signal: NodeJS.Signals): Promise<void>;
+  /** Lets it hang, or go on: it takes connections and answers none. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void;
   /** What its containers have of processes: those in them, and the engine's own beside each. */
   processes(): string[];
   close(): Promise<void>;
@@ -134,6 +136,7 @@ function openEngine(dir: string): PrivateEngine {
     docker,
     start,
     end,
+    signal: (signal) => void daemon?.kill(signal),
     processes: () => [...shimsOf(dir), ...pidsIn(cgroup)].filter(isAlive).map((pid) => `${pid} ${commandOf(pid)}`),
     async close() {
       const left = isUp() ? await docker.listContainers({ all: true }) : [];

@@ -162,7 +162,7 @@ describe("a terminal", () => {
     await until(() => shell.ws.bufferedAmount > 2 ** 20, "the client waits");
     expect(Math.max(berth.host.memoryBytes(), berth.gateway.memoryBytes())).toBeLessThan(memoryLimit);
     shell.ws.terminate();
-    await until(async () => (await sessions()).length === 0, "the terminal has ended", 15_000);
+    await until(async () => (await sessions()).length === 0, "the terminal has ended");
   });
 });
 

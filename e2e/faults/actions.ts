@@ -33,7 +33,7 @@ export interface Fault {
 
 const otherHost = join(import.meta.dirname, "../other-host.ts");
 /** SIGTERM ends each process within this. */
-const endMs = 10_000;
+const endMs = 30_000;
 const restart = async (host: FleetHost) => {
   await host.agent.kill();
   await host.agent.start();
@@ -308,7 +308,7 @@ async function untilTold({ admin }: Scene, host: FleetHost): Promise<void> {
       const { items } = (await admin.call<{ items?: HostTimes[] }>("GET", "/v1/admin/hosts")).body;
       return items?.some(({ id, lastReportAt }) => id === host.id() && (lastReportAt ?? "") > since);
     };
-    await until(() => isTold().catch(() => false), `${host.name} has reported`, 90_000);
+    await until(() => isTold().catch(() => false), `${host.name} has reported`);
   }
 }
 interface HostTimes {
@@ -323,7 +323,7 @@ async function remove({ admin }: Scene, host: FleetHost): Promise<void> {
 
 /** Waits until the removed host has ended all that was its own, then joins its machine as a new one. */
 async function joinAnew({ fleet, wrong }: Scene, host: FleetHost): Promise<void> {
-  const code = await Promise.race([host.agent.ended(), pause(60_000).then(() => "still there")]);
+  const code = await Promise.race([host.agent.ended(), pause(120_000).then(() => "still there")]);
   if (code !== 2) wrong.push(`a removed host ended with ${code}`);
   const left = await host.docker.listContainers({ all: true });
   if (left.length > 0) wrong.push(`a removed host left ${left.length} containers`);

@@ -68,7 +68,7 @@ export async function runCampaign({ seed, ms, hosts, tell, only }: Campaign): Pr
     }
     tell("all is mended; waiting for the ends of what was asked");
     await load.stop();
-    await until(async () => (await allLive(scene)) === hosts, "all hosts are live", 60_000);
+    await until(async () => (await allLive(scene)) === hosts, "all hosts are live");
     await settle(scene);
     const { checked, wrong } = await check(scene, workers, load.asked, done);
     wrong.unshift(...scene.wrong, ...load.wrong);

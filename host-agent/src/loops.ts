@@ -25,8 +25,8 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
     }
     runs.wakeAll();
   };
-  const clearAway = async () => {
-    await workspaces.removeIdle();
+  /** Asks nobody: an engine that hangs must not lengthen the life of a token. */
+  const closeStreams = async () => {
     streams.closeExpired();
     if (reports.silentMs() > unvouchedMs) streams.closeAll("unvouched");
   };
@@ -52,7 +52,8 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
   }
   await Promise.all([
     every(settings.BERTH_POLL_SECONDS * 1000, "sample", async () => workspaces.sample()),
-    every(Math.min(1000, idleMs / 4), "idle", clearAway),
+    every(1000, "streams", closeStreams),
+    every(Math.min(1000, idleMs / 4), "idle", () => workspaces.removeIdle()),
     every(reconcileMs, "reconcile", lookAgain, engineChanged),
     every(Math.min(60_000, idleMs), "unmount", () => workspaces.unmountUnused()),
     every(hourMs, "retention", () => removeExpired(parts)),

@@ -343,9 +343,15 @@ export class Workspaces {
 
   async #remove(place: Place, why: string): Promise<void> {
     const { engine, sockets, context } = this.#deps;
+    const { status } = place;
     this.#change(place, { status: "stopping" });
-    const found = place.container?.id ?? (await engine.inspectContainer(nameOf(context.hostId, place.userId)))?.id;
-    if (found) await engine.removeContainer(found);
+    try {
+      const found = place.container?.id ?? (await engine.inspectContainer(nameOf(context.hostId, place.userId)))?.id;
+      if (found) await engine.removeContainer(found);
+    } catch (error) {
+      this.#change(place, { status });
+      throw error;
+    }
     await sockets.closeUser(place.userId);
     this.#change(place, {
       status: "absent",

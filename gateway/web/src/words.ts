@@ -10,12 +10,20 @@ export interface Told {
   advice: string;
 }
 
+/** The exit code of a command that could not be run, as shells tell it. */
+const notInvoked = 126;
+
 /** A run's state, or the honest reason of its end. */
 export function tellRun(run: Run): Told {
   if (run.reason === null) return tellGoing(run.status);
   if (run.reason === "completed") return { tone: "good", short: "Finished", advice: tellOomKills(run) };
   if (run.reason === "cancelled")
     return { tone: "idle", short: "Stopped", advice: "It was stopped on request. What it wrote so far is kept." };
+  if (run.reason === "nonzero_exit" && run.exitCode === notInvoked && !run.stderrTail)
+    return bad(
+      "Failed: it could not be started",
+      "The workspace was full of processes, or has no such program. Stop what else runs in it, or stop the workspace, then send the message again.",
+    );
   if (run.reason === "nonzero_exit")
     return bad(
       `Failed: exit code ${run.exitCode ?? "unknown"}`,
