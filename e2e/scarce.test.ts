@@ -51,7 +51,7 @@ test("a run that cannot be started for want of processes starts once there are s
   expect((await alice.finish(run.id)).run).toMatchObject({ reason: "completed", result: "run\n" });
 });
 
-test("a run that could not be started for a minute says so with the exit code of a command that was not run", async () => {
+test("a run that could not be started at all says so with the exit code of a command that was not run", async () => {
   await allow(full);
   const run = await alice.send(late.id, "echo never");
   expect((await alice.finish(run.id)).run).toMatchObject({ reason: "nonzero_exit", exitCode: 126, result: "" });
