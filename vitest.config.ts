@@ -1,5 +1,6 @@
 /** The suites: pure ones side by side; those on real engines one file at a time, in two lanes beside each other (scripts/test.ts). */
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** No test is of speed: these are for machines that are slow and busy. */
 const engineTimes = { testTimeout: 600_000, hookTimeout: 600_000 };
@@ -11,28 +12,43 @@ const onWorkersAlone = ["gateway/src/worker*.test.ts"];
 /** Pure functions, which know no runtime. All other tests of the gateway run on Node with SQLite and in workerd with D1. */
 const pure = ["gateway/src/template.test.ts", "gateway/src/webhook-schemes.test.ts"];
 
-/** The suites of the second lane: chosen so that both lanes take about as long. */
-const beside = [
-  "access",
-  "bad-input",
-  "commands",
-  "dashboard-live",
-  "durability",
-  "egress",
-  "engine",
-  "faults",
-  "hosts",
+/**
+ * The suites on real engines, in the order they run. Lanes take about as long, and those that people's patience is part of
+ * (a browser, the CLI) are over in one when the storm of `load` begins in the other.
+ */
+const inOrder = (...names: string[]) => names.map((name) => `e2e/${name}.test.ts`);
+const first = inOrder("dashboard", "model", "files", "dashboard-pages", "load");
+const beside = inOrder(
+  "workspace",
   "isolation",
+  "durability",
+  "bad-input",
   "runs",
-  "scarce",
+  "dashboard-live",
   "terminal",
+  "hosts",
+  "commands",
+  "egress",
   "webhooks",
   "workers",
-  "workspace",
-].map((name) => `e2e/${name}.test.ts`);
+  "access",
+  "engine",
+  "scarce",
+  "faults",
+);
+
+/** As listed above; a new suite that is not is the first. */
+class Sequencer extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const order = [...first, ...beside];
+    const place = ({ moduleId }: TestSpecification) => order.findIndex((name) => moduleId.endsWith(`/${name}`));
+    return (await super.sort(files)).toSorted((one, other) => place(one) - place(other));
+  }
+}
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: Sequencer },
     projects: [
       { test: { name: "shared", include: ["shared/src/**/*.test.ts"] } },
       {

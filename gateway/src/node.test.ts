@@ -89,8 +89,10 @@ describe("the gateway process", { timeout: 30_000 }, () => {
       body: new ReadableStream(),
       duplex: "half",
     } as RequestInit).catch(() => {});
+    const began = Date.now();
     gateway.kill("SIGTERM");
     expect(await once(gateway, "exit")).toEqual([0, null]);
+    expect(Date.now() - began).toBeLessThan(10_000);
     await endless;
     expect(existsSync(pidFile)).toBe(false);
   });
