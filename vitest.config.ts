@@ -3,7 +3,9 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** No test is of speed: these are for machines that are slow and busy. */
-const engineTimes = { testTimeout: 600_000, hookTimeout: 600_000 };
+const expectTimes = { expect: { poll: { timeout: 100_000 } } };
+const times = { testTimeout: 120_000, hookTimeout: 120_000, ...expectTimes };
+const engineTimes = { testTimeout: 600_000, hookTimeout: 600_000, ...expectTimes };
 
 /** What only Node has: its process, its server. */
 const onNodeAlone = ["gateway/src/node*.test.ts"];
@@ -57,7 +59,7 @@ export default defineConfig({
           include: ["gateway/src/**/*.test.ts"],
           exclude: onWorkersAlone,
           setupFiles: ["gateway/test/query-plans.ts"],
-          testTimeout: 120_000,
+          ...times,
         },
       },
       {
@@ -66,12 +68,11 @@ export default defineConfig({
           include: ["gateway/src/**/*.test.ts"],
           exclude: [...onNodeAlone, ...pure],
           globalSetup: ["gateway/test/workerd.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          ...times,
         },
       },
-      { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"] } },
-      { test: { name: "scripts", include: ["scripts/**/*.test.ts"], testTimeout: 120_000 } },
+      { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"], ...times } },
+      { test: { name: "scripts", include: ["scripts/**/*.test.ts"], ...times } },
       {
         test: {
           name: "host-agent",

@@ -58,7 +58,7 @@ describe("a user who is disabled", () => {
     await change(userId, { disabled: true, cancelRuns: true });
     expect(await runsNow(userId)).toEqual([]);
     await change(userId, { disabled: false });
-    expect(await user.run(run.id)).toMatchObject({ status: "cancelled", reason: "cancelled" });
+    await until(async () => (await user.run(run.id)).reason === "cancelled", "the gateway knows it");
     expect((await user.runToEnd(run.agentId, "echo again")).run.result).toBe("again\n");
   });
 

@@ -22,8 +22,8 @@ export function openBrowser(): Promise<Browser> {
 /** A browser window of nobody yet. */
 export async function openWindow(browser: Browser, berth: Berth, options: BrowserContextOptions = {}): Promise<Person> {
   const context = await browser.newContext({ baseURL: berth.url, viewport: { width: 1280, height: 800 }, ...options });
+  context.setDefaultTimeout(patienceMs);
   const page = await context.newPage();
-  page.setDefaultTimeout(patienceMs);
   return { page, mishaps: noteMishaps(page, berth.url), close: () => context.close() };
 }
 

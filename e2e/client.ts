@@ -84,6 +84,10 @@ export function connectClient(url: string, token: string) {
     createAgent: (name: string, more: object = {}) => ok<Agent>("POST", "/v1/agents", { name, ...more }),
     send: (agentId: string, prompt: string, key?: string) =>
       ok<Run>("POST", `/v1/agents/${agentId}/runs`, { prompt }, key ? { "idempotency-key": key } : {}),
+    /** Resolves when the run has printed a line. */
+    async firstLine(runId: string): Promise<void> {
+      for await (const { event } of followRun(runId)) if (event === "output") return;
+    },
     run: (runId: string) => ok<Run>("GET", `/v1/runs/${runId}`),
     workspace: () => ok<Workspace>("GET", "/v1/workspace"),
     /** The run's lines and its final state. */

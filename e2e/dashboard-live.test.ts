@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import type { Page } from "playwright-core";
 import type { Run } from "@berth/shared/resources";
 import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./dashboard.ts";
+import { until } from "./harness.ts";
 import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./model-endpoint.ts";
 
 const scripts = new Map<string, (call: ModelCall) => Scripted | null>();
@@ -37,8 +38,10 @@ describe("an answer", () => {
     await lastEnd(page).getByText("Finished").waitFor();
     await eventually(() => page.locator(".item.text").allTextContents()).toEqual(["Half of it is here"]);
     await eventually(() => page.locator(".item.open").count()).toBe(0);
-    const { items } = await client.ok<{ items: Run[] }>("GET", "/v1/runs");
-    const { costUsd, inputTokens, outputTokens } = items[0]!.usage;
+    const { costUsd, inputTokens, outputTokens } = await until(async () => {
+      const { items } = await client.ok<{ items: Run[] }>("GET", "/v1/runs");
+      return items[0]?.endedAt ? items[0].usage : null;
+    }, "the gateway knows its end");
     expect(costUsd).toBeGreaterThan(0.01);
     expect(await lastEnd(page).textContent()).toMatch(/^Finished[\d.]+ (s|min)/);
     const tokens = (inputTokens + outputTokens).toLocaleString("en");

@@ -20,8 +20,8 @@ afterAll(async () => {
 });
 
 const counting = "for i in $(seq 1 400); do echo $i; sleep 0.01; done; exit 6";
-const start = async () => {
-  const run = await alice.send(agent.id, counting);
+const start = async (script = counting) => {
+  const run = await alice.send(agent.id, script);
   await until(async () => (await alice.run(run.id)).status === "running", "the run is running");
   return run;
 };
@@ -59,12 +59,14 @@ test("a message works again after an engine was away, and is refused with a sent
 test("a hanging engine lengthens no token's life, and a workspace that it did not remove goes on", async () => {
   const idle = await startBerth({ DOCKER_HOST: engine.host, BERTH_IDLE_SECONDS: "1" });
   try {
-    const [bob, carol] = [await idle.client("bob"), idle.cli("token", "carol", "--ttl", "10s")];
+    const [bob, carol] = [await idle.client("bob"), await idle.client("carol")];
     const workspace = () => bob.ok<Workspace>("GET", "/v1/workspace");
-    const socket = await connectClient(idle.url, carol).connect();
-    await until(() => socket.frames.length > 0, "hello comes");
+    const [his, hers] = await Promise.all([bob.connect(), carol.connect()]);
     const { containerId } = await bob.ok<Workspace>("POST", "/v1/workspace/start");
+    await carol.ok("POST", "/v1/workspace/start");
+    const socket = await connectClient(idle.url, idle.cli("token", "carol", "--ttl", "10s")).connect();
     engine.signal("SIGSTOP");
+    await his.close();
     await until(async () => (await workspace()).status === "stopping", "the host asks the engine to remove it");
     expect(await socket.closed).toBe(4001);
     expect(idle.host.log()).not.toContain("workspace.remove_failed");
@@ -73,7 +75,7 @@ test("a hanging engine lengthens no token's life, and a workspace that it did no
     engine.signal("SIGCONT");
     await until(async () => (await workspace()).status === "running", "it runs still");
     expect((await workspace()).containerId).toBe(containerId);
-    await back.close();
+    await Promise.all([back.close(), hers.close()]);
   } finally {
     engine.signal("SIGCONT");
     await idle.close();
@@ -84,7 +86,7 @@ test("a run ends as container_lost when an engine without live-restore takes its
   await alice.ok("POST", "/v1/workspace/stop");
   await engine.end("SIGTERM");
   await engine.start();
-  const run = await start();
+  const run = await start("for ((i = 1; ; i++)); do echo $i; sleep 0.01; done");
   await engine.end("SIGTERM");
   await engine.start();
   const { lines, run: ended } = await alice.finish(run.id);

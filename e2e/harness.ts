@@ -6,6 +6,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import {
   closeSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -17,6 +18,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
+import { Store } from "../host-agent/src/store.ts";
 import { bundle, nodeFlags } from "../scripts/bundle.ts";
 import { connectClient, type Client } from "./client.ts";
 
@@ -95,6 +97,11 @@ export async function startBerth(
   };
   try {
     await gateway.start();
+    // The kernel counts a uid's processes over all containers of the machine: other suites have others.
+    mkdirSync(hostDir);
+    const store = new Store(join(hostDir, "host.db"), Date.now);
+    store.reserveUids(20_000 + 200 * (process.pid % 100));
+    store.close();
     await host.start({ BERTH_JOIN_TOKEN: cli("join-token") });
     await until(() => answers(`${url}/readyz`), "the gateway is ready");
   } catch (error) {
@@ -153,10 +160,9 @@ export async function userIdOf(client: Client): Promise<string> {
 async function processesOf(hostId: string, userId: string) {
   const [found] = await engine.listContainers({ filters: { label: [`berth.host=${hostId}`, `berth.user=${userId}`] } });
   if (!found) return [];
-  const { Titles, Processes } = (await engine.getContainer(found.Id).top({ ps_args: "-eo pid,uid,gid,args" })) as {
-    Titles: string[];
-    Processes: string[][];
-  };
+  const top = await topOf(found.Id);
+  if (!top) return [];
+  const { Titles, Processes } = top;
   if (Titles.length !== 4) throw new Error(`the engine's top shows ${Titles.join()}`);
   return Processes.map(([pid, uid, gid, command]) => ({
     pid: Number(pid),
@@ -166,15 +172,31 @@ async function processesOf(hostId: string, userId: string) {
   }));
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+/** Null where the container goes away meanwhile. */
+async function topOf(containerId: string): Promise<{ Titles: string[]; Processes: string[][] } | null> {
+  const container = engine.getContainer(containerId);
+  try {
+    return (await container.top({ ps_args: "-eo pid,uid,gid,args" })) as { Titles: string[]; Processes: string[][] };
+  } catch (error) {
+    if ((await container.inspect().catch(() => null))?.State.Running) throw error;
+    return null;
+  }
 }
 
-/** A busy machine takes its time. */
+/** Below those that the kernel gives to whoever asks for any: a daemon finds its own free when it starts again. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+}
 
 /** A process of Berth whose output goes to `dir/NAME.log`; `before` is a program that becomes it. */
 export function createDaemon(

@@ -80,8 +80,8 @@ describe("hosts", () => {
     await host.agent.kill("SIGTERM");
     const next = await makeNextProtocol();
     await host.agent.start({}, next);
-    await until(async () => (await itemOf(host))?.status === "down", "the admin sees it down");
-    expect((await itemOf(host))?.reason).toEqual(sentence);
+    await until(async () => (await itemOf(host))?.reason?.includes("protocol 2"), "the admin sees why");
+    expect(await itemOf(host)).toMatchObject({ status: "down", reason: sentence });
     const refused = await alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: "echo no" });
     expect(refused).toMatchObject({ status: 503, body: { code: "host_unavailable", detail: sentence } });
     await expect(alice.connect()).rejects.toThrow("503");
@@ -92,7 +92,7 @@ describe("hosts", () => {
     const { lines, run: ended } = await finished;
     expect(lines.map(textOf)).toEqual(numbers(1000));
     expect(ended).toMatchObject({ reason: "nonzero_exit", exitCode: 3 });
-    expect((await itemOf(host))?.status).toBe("live");
+    await until(async () => (await itemOf(host))?.status === "live", "it is live again");
   });
 
   test("follow the gateway's time from their first moment, however wrong their own clock is", async () => {
@@ -106,7 +106,7 @@ describe("hosts", () => {
       expect(ended.reason).toBe("completed");
       const next = (await alice.runToEnd(agent.id, "echo hi")).run;
       for (const time of [next.createdAt, next.startedAt, next.endedAt])
-        expect(Math.abs(Date.parse(time!) - Date.now())).toBeLessThan(10_000);
+        expect(Math.abs(Date.parse(time!) - Date.now())).toBeLessThan(60_000);
     }
     await host.agent.kill();
     await host.agent.start();
@@ -168,6 +168,7 @@ describe("hosts", () => {
       await host.agent.kill();
       rmSync(join(host.dataDir, "host.json"));
       await host.join();
+      await until(async () => (await itemOf(host))?.status === "live", "it has reported");
     };
     const database = join(fleet.gatewayDir, "gateway.sqlite");
     await fleet.gateway.kill("SIGTERM");

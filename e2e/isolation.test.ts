@@ -254,7 +254,7 @@ for _ in range(600): os.mkdir("d" * 200); os.chdir("d" * 200)'; chmod 000 link/*
   test("as a process that outlives its run cannot change the sealed log", async () => {
     const { lines, run } = await alice.runToEnd(
       a.id,
-      "setsid sh -c 'trap \"\" TERM HUP; while :; do echo late; sleep 0.01; done' & echo own; sleep 0.2",
+      "setsid sh -c 'trap \"\" TERM HUP; while :; do echo late; sleep 0.01; done' & echo own; until grep -q late /run/berth-runs/$BERTH_RUN_ID/out; do sleep 0.05; done",
     );
     expect(lines.map(textOf)).toContain("late");
     expect((await commandsOf(alice)).filter((command) => command.includes("late"))).toEqual([]);

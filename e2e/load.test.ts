@@ -119,13 +119,14 @@ describe("a hundred workspaces", () => {
 
   test(
     "stand and answer a run each at once, and idle removal takes them all away with their volumes' mounts",
-    { timeout: 600_000 },
+    { timeout: 1_200_000 },
     async () => {
       const clients = await makeUsers(berth, "many", workspaces + 1);
       const late = clients.pop()!;
       const sockets = await inTurns(clients, 4, async (client) => {
-        await client.ok("POST", "/v1/workspace/start");
-        return client.connect();
+        const socket = await client.connect();
+        await until(() => socket.frames.length > 0, "hello comes");
+        return socket;
       });
       expect((await berth.containers()).filter(({ State }) => State === "running")).toHaveLength(workspaces);
       expect(await late.call("POST", "/v1/workspace/start")).toMatchObject({ status: 503, body: { code: "no_host" } });
@@ -136,7 +137,7 @@ describe("a hundred workspaces", () => {
       expect(results).toEqual(Array.from({ length: workspaces }, () => "here\n"));
       expect(berth.host.memoryBytes()).toBeLessThan(150 * mebibyte);
       await Promise.all(sockets.map((socket) => socket.close()));
-      await until(async () => (await berth.containers()).length === 0, "every container is removed");
+      await until(async () => (await berth.containers()).length === 0, "every container is removed", 500_000);
       await until(() => mountsBelow(berth.hostDir) === 0, "every volume is unmounted");
       expect((await clients[0]!.call("GET", "/v1/runs")).status).toBe(200);
     },

@@ -130,6 +130,8 @@ function openEngine(dir: string): PrivateEngine {
       await until(() => !isRunning(join(dir, "exec/containerd/containerd.pid")), "its containerd is gone").catch(
         () => undefined,
       );
+    // Another process may have such a pid by the time it starts again.
+    for (const file of ["pid", "exec/containerd/containerd.pid"]) rmSync(join(dir, file), { force: true });
   };
   return {
     host: `unix://${socketPath}`,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
 import { type Client, textOf } from "./client.ts";
-import { type Berth, startBerth, until, userIdOf } from "./harness.ts";
+import { type Berth, patienceMs, startBerth, until, userIdOf } from "./harness.ts";
 
 let berth: Berth;
 let alice: Client;
@@ -32,7 +32,7 @@ describe("a shell run", () => {
       logBytes: 8,
     });
     expect((await alice.call("GET", `/v1/runs/${run.id}/stderr`)).body).toBe("bad\n");
-    expect(await alice.run(run.id)).toEqual(run);
+    await expect.poll(() => alice.run(run.id), { timeout: patienceMs }).toEqual(run);
   });
 
   test("executes in the agent's own directory as an unprivileged uid of its own", async () => {
@@ -101,10 +101,8 @@ describe("a claude run", () => {
       lines.map((line) => (JSON.parse(line) as { session_id?: string }).session_id).find(Boolean);
     expect(session(second.lines)).toBe(session(first.lines));
     expect(second.run.result).toMatch(/\b[2-9]\d* messages/);
-    expect(await alice.ok<Agent>("GET", `/v1/agents/${agent.id}`)).toMatchObject({
-      status: "idle",
-      lastRunId: second.run.id,
-    });
+    const told = () => alice.ok<Agent>("GET", `/v1/agents/${agent.id}`);
+    await expect.poll(told, { timeout: patienceMs }).toMatchObject({ status: "idle", lastRunId: second.run.id });
   });
 
   test.each([

@@ -33,7 +33,7 @@ while True:
 async function startHog(name: string): Promise<string> {
   const agent = await alice.createAgent(name, { runtime: "shell" });
   const run = await alice.send(agent.id, hog);
-  for await (const { event } of alice.events(run.id)) if (event === "output") break;
+  await alice.firstLine(run.id);
   return run.id;
 }
 

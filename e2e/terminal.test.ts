@@ -228,7 +228,7 @@ describe("the end of a terminal", () => {
 describe("whoever opens a terminal", () => {
   test("keeps the workspace up by it", async () => {
     const shell = await openShell();
-    expect((await alice.workspace()).connections).toBe(1);
+    await until(async () => (await alice.workspace()).connections === 1, "it counts");
     const { containerId } = await alice.workspace();
     await shell.type("sleep 4; echo aw''ake\n", "awake");
     expect((await alice.workspace()).containerId).toBe(containerId);

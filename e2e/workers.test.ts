@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { bundle } from "../scripts/bundle.ts";
 import { connectClient, openSocket, textOf, type Client } from "./client.ts";
-import { createDaemon, freePort, removeTraces, until, type Daemon } from "./harness.ts";
+import { createDaemon, freePort, patienceMs, removeTraces, until, type Daemon } from "./harness.ts";
 import { startWorkerGateway, type WorkerGateway } from "./worker-gateway.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "berth-e2e-"));
@@ -59,20 +59,20 @@ describe("a gateway on Workers with D1", () => {
     const { lines, run } = await alice.runToEnd(claude.id, "Say hello.");
     expect(run).toMatchObject({ status: "completed", reason: "completed", exitCode: 0 });
     expect(lines.map((line) => (JSON.parse(line) as { type: string }).type)).toContain("result");
-    expect(await alice.run(run.id)).toEqual(run);
+    await expect.poll(() => alice.run(run.id), { timeout: patienceMs }).toEqual(run);
   });
 
   test("gives each line once and in order, also to a reader that comes back in the middle", async () => {
     const run = await alice.send(agent.id, "for i in $(seq 1 300); do echo $i; sleep 0.003; done");
     const seen: string[] = [];
     let at = 0;
-    for await (const event of alice.events(run.id)) {
+    for await (const event of alice.followRun(run.id)) {
       if (event.event !== "output") continue;
       seen.push(textOf(event.data));
       at = Number(event.id);
       if (seen.length === 50) break;
     }
-    for await (const event of alice.events(run.id, at)) if (event.event === "output") seen.push(textOf(event.data));
+    for await (const event of alice.followRun(run.id, at)) if (event.event === "output") seen.push(textOf(event.data));
     expect(seen).toEqual(numbers(300));
   });
 
@@ -94,6 +94,7 @@ describe("a socket through Workers", () => {
   test("shows the workspace and its runs, and ends with 4001 when its token is revoked", async () => {
     const made = await alice.ok<{ id: string; token: string }>("POST", "/v1/tokens", { name: "short" });
     const socket = await connectClient(gateway.url, made.token).connect();
+    await until(() => socket.frames.length > 0, "hello comes");
     const run = await alice.send(agent.id, "echo over the socket");
     await until(
       () => socket.frames.find((frame) => frame.type === "output" && frame.runId === run.id),

@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run, ServerFrame, Workspace } from "@berth/shared/resources";
 import type { Client, Socket } from "./client.ts";
@@ -22,6 +24,11 @@ const containersOf = async (userId: string) =>
   (await berth.containers()).filter(({ Labels }) => Labels["berth.user"] === userId);
 const isGone = async (client: Client) =>
   (await client.workspace()).status === "absent" && (await containersOf(await userIdOf(client))).length === 0;
+/** While nothing happens, for longer than a workspace may be idle. */
+async function idleTimeTwice(): Promise<void> {
+  const began = performance.now();
+  await until(() => performance.now() - began > 2000, "the idle time passes twice");
+}
 const workspacesIn = (frames: ServerFrame[]) =>
   frames.flatMap((frame) => (frame.type === "workspace" || frame.type === "hello" ? [frame.workspace] : []));
 
@@ -52,6 +59,7 @@ describe("a workspace", () => {
   });
 
   test("has the shape that keeps agents in", async () => {
+    const socket = await alice.connect();
     await alice.ok("POST", "/v1/workspace/start");
     const { containerId, startedAt } = await alice.workspace();
     const { HostConfig, Config, NetworkSettings, State } = await engine.getContainer(containerId!).inspect();
@@ -70,14 +78,18 @@ describe("a workspace", () => {
     });
     expect(Config.Labels).toMatchObject({ "berth.host": berth.hostId, "berth.user": await userIdOf(alice) });
     expect(Object.keys(NetworkSettings.Networks)).toEqual(["none"]);
+    await socket.close();
   });
 
   test("stays while a quiet run goes on, is removed after it, and keeps the files", async () => {
-    const run = await alice.send(agent.id, "echo kept > file; sleep 3; echo done");
-    await until(async () => (await alice.run(run.id)).status === "running", "it runs");
+    const run = await alice.send(agent.id, "echo kept > file; echo up; until [ -e over ]; do sleep 0.1; done");
+    await alice.firstLine(run.id);
     const { containerId } = await alice.workspace();
-    expect((await alice.finish(run.id)).run.status).toBe("completed");
+    await idleTimeTwice();
     expect((await alice.workspace()).containerId).toBe(containerId);
+    const home = join(berth.hostDir, "mnt", await userIdOf(alice), "workspace", `agent-${agent.id}`);
+    writeFileSync(join(home, "over"), "");
+    expect((await alice.finish(run.id)).run.status).toBe("completed");
     await until(() => isGone(alice), "it is removed when idle");
     expect((await alice.runToEnd(agent.id, "cat file")).run.result).toBe("kept\n");
     expect((await alice.workspace()).containerId).not.toBe(containerId);
@@ -102,7 +114,8 @@ describe("a workspace", () => {
     await berth.host.kill();
     await socket.closed;
     await berth.host.start();
-    await until(async () => (await alice.workspace()).containerId === containerId, "it is the same container");
+    const adopted = new RegExp(`"workspace.adopted".*"${containerId}"`);
+    await until(() => adopted.test(berth.host.log()), "it is the same container");
     await until(() => isGone(alice), "it is removed when idle");
   });
 
@@ -113,7 +126,7 @@ describe("a workspace", () => {
       containerId: null,
       activeRuns: 0,
     });
-    expect(await alice.run(run.id)).toMatchObject({ status: "cancelled" });
+    await until(async () => (await alice.run(run.id)).status === "cancelled", "the run's end is told");
     expect((await alice.ok<Workspace>("POST", "/v1/workspace/start")).status).toBe("running");
   });
 });
@@ -138,8 +151,7 @@ describe("the socket", () => {
     await until(() => workspacesIn(socket.frames).filter(({ sampledAt }) => sampledAt).length > 3, "samples come");
     const { containerId } = await alice.workspace();
     await until(() => workspacesIn(socket.frames).at(-1)!.memory.usedBytes > 0, "memory is told");
-    const opened = performance.now();
-    await until(() => performance.now() - opened > 2000, "the idle time passes twice");
+    await idleTimeTwice();
     expect((await alice.workspace()).containerId).toBe(containerId);
     await socket.close();
     await until(() => isGone(alice), "it is removed when the last socket is gone");
@@ -153,7 +165,11 @@ describe("the socket", () => {
       const socket = await alice.connect();
       await until(() => socket.frames.length > 0, "hello comes");
       socket.ws.send(JSON.stringify({ type: "subscribe", runId: run.id, after }));
-      const isOver = () => socket.frames.some((frame) => frame.type === "run" && frame.run.endedAt !== null);
+      // The end may be told before the lines that were asked for.
+      const hasAll = ({ logBytes }: Run) =>
+        logBytes === (socket.frames.findLast((frame) => frame.type === "output")?.offset ?? after);
+      const isOver = () =>
+        socket.frames.some((frame) => frame.type === "run" && frame.run.endedAt !== null && hasAll(frame.run));
       await until(
         () => socket.frames.filter(({ type }) => type === "output").length > 30 || isOver(),
         "some output comes",
@@ -259,12 +275,12 @@ describe("the socket", () => {
 
 describe("memory", () => {
   test("above the mark is a warning, told once per crossing", async () => {
-    const hold = "python3 -c 'import time; x = bytearray(170_000_000); time.sleep(2)'";
+    const hold = "python3 -c 'import time; x = bytearray(170_000_000); time.sleep(600)'";
     const socket = await alice.connect();
     for (let crossing = 1; crossing <= 2; crossing++) {
       const run = await alice.send(agent.id, hold);
       await until(async () => (await alice.workspace()).memory.warning, "the warning is on");
-      await alice.finish(run.id);
+      await alice.ok("POST", `/v1/runs/${run.id}/cancel`);
       await until(async () => !(await alice.workspace()).memory.warning, "the warning is off");
       const warnings = berth.host
         .log()

@@ -7,7 +7,8 @@ const firstPauseMs = 500;
 const longestPauseMs = 30_000;
 /** Who ran for so long is healthy again: the next pause is the first one. */
 const healthyMs = 60_000;
-const stopDeadlineMs = 10_000;
+/** Longer than a process takes that ends by itself. */
+const stopDeadlineMs = 20_000;
 /** The exit code of a process that cannot work with its settings: a new start would not help. */
 export const settingsExitCode = 2;
 

@@ -12,7 +12,7 @@ import { SetupError } from "./debian.ts";
 import { openLogFile } from "./log-file.ts";
 
 const exec = promisify(execFile);
-const startDeadlineMs = 60_000;
+const startDeadlineMs = 120_000;
 
 export interface Cluster {
   /** Where the gateway answers on this machine. */

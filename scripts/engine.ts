@@ -10,8 +10,8 @@ const defaultSocket = "/var/run/docker.sock";
 const daemonConfig = "/etc/docker/daemon.json";
 const daemonLog = "/var/log/berth-dockerd.log";
 const lowestApi = 41;
-const answerDeadlineMs = 5000;
-const startDeadlineMs = 30_000;
+const answerDeadlineMs = 30_000;
+const startDeadlineMs = 60_000;
 /** Programs that the host agent runs, and the Debian package of each. */
 const hostPrograms = { "mkfs.ext4": "e2fsprogs", chattr: "e2fsprogs", mount: "mount", losetup: "mount" };
 

@@ -61,7 +61,7 @@ export async function checkStopped({ scene, wrong }: Findings, clients: Map<stri
       ...host.processes().map(({ uid, command }) => `${command} of uid ${uid}`),
       ...host.shims().map((pid) => `a shim, ${pid}`),
     ];
-    await until(async () => (await left()).length === 0, `${host.name} is empty`, 30_000).catch(async () =>
+    await until(async () => (await left()).length === 0, `${host.name} is empty`).catch(async () =>
       wrong.push(`${host.name} has this left after all were stopped: ${(await left()).join(", ")}`),
     );
   }

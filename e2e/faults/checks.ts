@@ -65,7 +65,7 @@ async function readAgain(findings: Findings, user: string, client: Client): Prom
     if (one.user !== user || !one.final || isForgotten(findings, one)) continue;
     const again: string[] = [];
     try {
-      for await (const { event, data } of client.events(one.runId!, 0, AbortSignal.timeout(30_000)))
+      for await (const { event, data } of client.events(one.runId!, 0, AbortSignal.timeout(120_000)))
         if (event === "output") again.push(lineOf(one, data));
     } catch (error) {
       wrong.push(`${tell(one)} cannot be read again: ${String(error)}`);

@@ -38,8 +38,8 @@ async function place(users: { id: string }[]): Promise<Record<string, number>> {
 
 describe("placement", () => {
   test("spreads 100 racing users evenly over 5 hosts", async () => {
-    const hosts = await Promise.all([1, 2, 3, 4, 5].map(() => join({ maxWorkspaces: 50 })));
     const users = await addUsers(100);
+    const hosts = await Promise.all([1, 2, 3, 4, 5].map(() => join({ maxWorkspaces: 50 })));
     expect(await place(users)).toEqual(Object.fromEntries(hosts.map(({ id }) => [id, 20])));
     expect(await place(users)).toEqual(Object.fromEntries(hosts.map(({ id }) => [id, 20])));
   });

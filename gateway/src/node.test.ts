@@ -68,7 +68,7 @@ async function whoIs(token: string) {
   return answer.ok ? ((await answer.json()) as { user: { name: string; role: string } }).user : answer.status;
 }
 
-describe("the gateway process", { timeout: 30_000 }, () => {
+describe("the gateway process", () => {
   test("keeps its data, frees its lock and can be started again after SIGKILL", async () => {
     const first = await startGateway();
     const token = (await command("token", "ada", "--admin")).out.trim();
@@ -131,12 +131,12 @@ describe("the gateway process", { timeout: 30_000 }, () => {
   });
 });
 
-describe("the commands", { timeout: 30_000 }, () => {
+describe("the commands", () => {
   test("token prints a JWT alone, on a new directory and raced, and all of them are good", async () => {
     const made = await Promise.all([
       command("token", "ada"),
       command("token", "bob", "--admin"),
-      command("token", "ada", "--ttl", "30s"),
+      command("token", "ada", "--ttl", "10m"),
     ]);
     for (const one of made)
       expect(one).toMatchObject({ code: 0, err: "", out: expect.stringMatching(/^eyJ[\w-]+\.[\w-]+\.[\w-]+\n$/) });
@@ -147,7 +147,7 @@ describe("the commands", { timeout: 30_000 }, () => {
       { name: "ada" },
     ]);
     const { exp, iat } = JSON.parse(atob(made[2].out.split(".")[1]!));
-    expect(exp - iat).toBe(30);
+    expect(exp - iat).toBe(600);
   });
 
   test("link prints a link whose code signs in once", async () => {

@@ -102,7 +102,9 @@ async function userWithAgents(count = 1) {
 const isDelivery = async (condition: SQL) =>
   (await gateway.deps.db.all(sql`select 1 from deliveries where ${condition}`)).length > 0;
 const isRefused = (runId: string) =>
-  isDelivery(sql`run_id = ${runId} and attempts = 1 and lease_until is null and due_at is not null`);
+  isDelivery(sql`run_id = ${runId} and attempts >= 1 and lease_until is null and due_at is not null`);
+const nobodyAsks = () =>
+  until("nobody is asking", async () => !(await isDelivery(sql`due_at is not null and lease_until is not null`)));
 /** Lets each attempt to start fail as if the connection broke. */
 const breakStarts = () =>
   (strict.answer = (request, response) => request.path === "/v1/runs" && Boolean(response.destroy()));
@@ -121,6 +123,7 @@ describe("what waits", () => {
     for (const at of [0, 1, 2]) {
       await until("the copy knows", async () => (await run(ids[at]!)).status === "running");
       expect(await waiting()).toEqual(ids.slice(at + 1).toReversed());
+      await nobodyAsks();
       await host.report({ runs: [strict.end(ids[at]!)], rev: host.rev });
       await until("the next has begun", () => strict.began.length === at + 2);
     }
@@ -135,10 +138,7 @@ describe("what waits", () => {
     await tick(gateway.deps);
     expect(strict.began).toHaveLength(3);
     while (strict.began.length < 6) {
-      await until(
-        "nobody is asking",
-        async () => !(await isDelivery(sql`due_at is not null and lease_until is not null`)),
-      );
+      await nobodyAsks();
       const before = strict.began.length;
       const [active] = [...strict.runs.values()].filter((run) => run.endedAt === null);
       await host.report({ runs: [strict.end(active!.id)], rev: host.rev });

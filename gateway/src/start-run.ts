@@ -11,6 +11,9 @@ import { callHostJson } from "./host-call.ts";
 import { placeUser, type HostTarget } from "./hosts.ts";
 import { endWithRemovedHost, getRun, selectRunTarget, toRun, upsertRuns } from "./runs.ts";
 
+/** A new user's container is made meanwhile; and whoever asks may wait for no more than half a minute. */
+const deadlineMs = 25_000;
+
 export interface NewRun {
   agentId: string;
   prompt: string;
@@ -27,7 +30,13 @@ export async function startRun(deps: Deps, caller: Caller, { agentId, prompt, id
   const host = target.host ?? (await placeUser(deps, userId));
   const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt, payload: null } as const;
   const body: StartRunBody = { run, agent: target.agent };
-  const answer = await callHostJson(deps, host, caller, { method: "POST", path: "/v1/runs", body }, runAnswer);
+  const answer = await callHostJson(
+    deps,
+    host,
+    caller,
+    { method: "POST", path: "/v1/runs", body, deadlineMs },
+    runAnswer,
+  );
   const applied = await applyRunAnswer(deps, host, answer);
   if (applied) return samePrompt(applied, prompt);
   const lost = { ...answer.run, ...run, agentId, userId };

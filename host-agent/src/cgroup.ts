@@ -5,6 +5,9 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 
+/** PF_EXITING of the kernel's sched.h, in the flags of a process. */
+const exitingFlag = 4;
+
 /** Directories of a container's cgroup by what is read there; under v2 all are the same. */
 export interface Cgroup {
   version: 1 | 2;
@@ -144,19 +147,24 @@ export const hasVariable = (pid: number, line: string) =>
 
 /** The session of a process (setsid(2)); null if it is gone. */
 export function sessionOf(pid: number): number | null {
-  const stat = read(`/proc/${pid}/stat`);
-  return stat === null ? null : Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3]);
+  const fields = statOf(pid);
+  return fields && Number(fields[3]);
 }
 
 /** The process now behind a pid; null if there is none. */
 export function identify(pid: number): ProcessId | null {
-  const stat = pid > 0 ? read(`/proc/${pid}/stat`) : null;
-  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const fields = statOf(pid);
   return fields && fields[0] !== "Z" && fields[0] !== "X" ? { pid, start: fields[19]! } : null;
 }
 
 /** Whether that very process still lives. */
 export const isAlive = (process: ProcessId) => identify(process.pid)?.start === process.start;
+
+/** Whether it is gone or goes: the init of a container that ends is there until all of its container has been reaped. */
+export function isEnding(process: ProcessId): boolean {
+  const flags = Number(statOf(process.pid)?.[6]);
+  return !isAlive(process) || (flags & exitingFlag) !== 0;
+}
 
 /** Whether a process of `uid` in the network namespace of `initPid` listens on 127.0.0.1:`port`. */
 export function isListening(initPid: number, port: number, uid: number): boolean {
@@ -187,6 +195,12 @@ function send(pid: number, signal: NodeJS.Signals): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
+}
+
+/** What follows the name in proc(5)'s stat: state, parent, group, session, …; null if there is no such process. */
+function statOf(pid: number): string[] | null {
+  const stat = pid > 0 ? read(`/proc/${pid}/stat`) : null;
+  return stat === null ? null : stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 const field = (text: string, name: string) => Number(new RegExp(`^${name} (\\d+)`, "m").exec(text)?.[1] ?? 0);

@@ -118,7 +118,7 @@ describe("the demo model over HTTP", () => {
   });
 });
 
-describe("with the real CLI", { timeout: 60_000 }, () => {
+describe("with the real CLI", () => {
   let dir = "";
   const servers: Server[] = [];
   beforeAll(async () => {

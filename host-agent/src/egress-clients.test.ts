@@ -14,7 +14,7 @@ import { createEgressProxy } from "./egress.ts";
 const run = promisify(execFile);
 const quiet = { info() {}, warn() {}, error() {} };
 
-describe("through the egress proxy", { timeout: 30_000 }, () => {
+describe("through the egress proxy", () => {
   let servers: TlsServers;
   let proxy: Server;
   let dir = "";

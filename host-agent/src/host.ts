@@ -8,8 +8,10 @@ export interface Clock {
   /** Milliseconds since 1970, by the gateway's time. */
   now(): number;
   iso(): string;
-  /** Takes the gateway's time, in milliseconds since 1970. */
-  follow(gatewayNow: number): void;
+  /** Takes the gateway's time, in milliseconds since 1970, told in answer to what was asked when this machine's clock said `askedAt`. */
+  follow(gatewayNow: number, askedAt: number): void;
+  /** This machine's own clock, uncorrected. */
+  machine(): number;
   /** Whether the gateway has told its time to this process, or has had its chance: before that no time limit is judged. */
   isSure(): boolean;
 }
@@ -23,22 +25,24 @@ export function createClock(
   kept: () => number = () => 0,
   keep: (offsetMs: number) => void = () => {},
 ): Clock {
-  let known: number | null = null;
-  const offset = () => known ?? kept();
+  let told: number | null = null;
+  const offset = () => told ?? kept();
   const startedAt = performance.now();
   const now = () => machine() + offset();
   return {
     now,
     iso: () => new Date(now()).toISOString(),
-    follow: (gatewayNow) => {
-      // A difference below a second is the answer's way here, not the clock's.
-      const difference = gatewayNow - machine();
-      const next = Math.abs(difference) < 1000 ? 0 : difference;
+    machine,
+    follow: (gatewayNow, askedAt) => {
+      // The gateway looked at its clock some time between question and answer, and may tell whole seconds alone.
+      const [least, most] = [gatewayNow - machine() - 1000, gatewayNow - askedAt + 1000];
+      const known = [0, offset()].find((one) => least <= one && one <= most);
+      const next = known ?? (least + most) / 2;
       // A clock that merely drifts is not kept anew each time.
       if (Math.abs(next - offset()) > 500) keep(next);
-      known = next;
+      told = next;
     },
-    isSure: () => known !== null || performance.now() - startedAt > unsureMs,
+    isSure: () => told !== null || performance.now() - startedAt > unsureMs,
   };
 }
 

@@ -288,7 +288,7 @@ test("a client that goes away ends the upstream call", async () => {
   const gone = new AbortController();
   await call(undefined, { signal: gone.signal });
   gone.abort();
-  await vi.waitFor(() => expect(ended).toHaveBeenCalled());
+  await vi.waitFor(() => expect(ended).toHaveBeenCalled(), 100_000);
 });
 
 test("closeRun cuts the calls of that run", async () => {
@@ -302,7 +302,7 @@ test("closeRun cuts the calls of that run", async () => {
   proxy.closeRun("another");
   proxy.closeRun("run1");
   await expect(answer.text()).rejects.toThrow();
-  await vi.waitFor(() => expect(ended).toHaveBeenCalled());
+  await vi.waitFor(() => expect(ended).toHaveBeenCalled(), 100_000);
 });
 
 test("a client that reads slowly holds the upstream back", async () => {
@@ -328,7 +328,7 @@ test("a client that reads slowly holds the upstream back", async () => {
       last = written;
       expect(still).toBe(true);
     },
-    { interval: 100 },
+    { interval: 100, timeout: 100_000 },
   );
   expect(written).toBeLessThan(512);
   let size = 0;

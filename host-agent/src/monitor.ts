@@ -4,7 +4,7 @@
  */
 import { watch } from "node:fs";
 import { join } from "node:path";
-import { isAlive, processesOf, readOomKills } from "./cgroup.ts";
+import { isAlive, isEnding, processesOf, readOomKills } from "./cgroup.ts";
 import { createLatch, type HostContext, type Latch } from "./host.ts";
 import { type LogSource, readLines } from "./runlog.ts";
 import { runtimes } from "./runtimes.ts";
@@ -69,6 +69,8 @@ export async function monitor(
   try {
     for (;;) {
       const exit = readExit(volume, run.id);
+      // Also of one that is over: its log will be cut, and that must be said.
+      if (bytesOf(volume, run.id) > context.settings.BERTH_LOG_BYTES) intend("log_limit");
       if (exit.code !== null) {
         // The container's end kills the run first and ends itself a moment later: 128 and above may mean that.
         return seen({ exitCode: exit.code, isContainerLost: exit.code >= 128 && (await hasContainerEnded(container)) });
@@ -85,12 +87,10 @@ export async function monitor(
       const now = context.clock.now();
       if (runtime.answersSoon) await reader.read();
       resultAt ??= told.result ? performance.now() : null;
-      const sizes = logSizes(volume, run.id);
       const killsNow = readOomKills(container.cgroup) ?? kills;
       if (killsNow !== kills) countKills();
       kills = killsNow;
-      if (sizes.out + sizes.err > context.settings.BERTH_LOG_BYTES) intend("log_limit");
-      else if (resultAt !== null && performance.now() - resultAt > lingerMs) return seen({ hasLingered: true });
+      if (resultAt !== null && performance.now() - resultAt > lingerMs) return seen({ hasLingered: true });
       else if (context.clock.isSure() && now - startedAt > timeoutMs) intend("timed_out");
       else if (context.clock.isSure() && runtime.answersSoon && !told.hasStarted && now - startedAt > startTimeoutMs)
         intend("start_timeout");
@@ -99,6 +99,11 @@ export async function monitor(
   } finally {
     watcher.close();
   }
+}
+
+function bytesOf(volume: Volume, runId: string): number {
+  const { out, err } = logSizes(volume, runId);
+  return out + err;
 }
 
 /** Reads the rest of the lines; for when the log is sealed. */
@@ -152,7 +157,7 @@ async function collect(chunks: AsyncIterable<string>): Promise<string> {
 /** Whether the container is gone or goes now: its init is the last to end, within a moment of the others. */
 async function hasContainerEnded(container: RunningContainer): Promise<boolean> {
   for (let look = 0; look < 20; look++) {
-    if (!isAlive(container.init)) return true;
+    if (isEnding(container.init)) return true;
     await createLatch().next(10);
   }
   return false;

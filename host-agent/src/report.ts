@@ -107,6 +107,7 @@ export class Reports {
   async #report(signal: AbortSignal): Promise<void> {
     const { context, store, onAnswer, onRemoved } = this.#deps;
     const body = this.#body();
+    const askedAt = context.clock.machine();
     const answer = await this.#post(body, signal);
     if (answer.status === 410) {
       await answer.body?.cancel();
@@ -114,12 +115,12 @@ export class Reports {
       return onRemoved();
     }
     if (!answer.ok) {
-      this.#takeTime(answer);
+      this.#takeTime(answer, askedAt);
       const advice = answer.status === 401 ? ` ${unknownAdvice}` : "";
       throw new Error(`the gateway answered ${answer.status}: ${sentenceIn(await answer.text())}${advice}`);
     }
     const said = reportAnswer.parse(await answer.json());
-    context.clock.follow(Date.parse(said.time));
+    context.clock.follow(Date.parse(said.time), askedAt);
     this.#held = said.ack;
     this.#waiting.forEach((check) => check());
     this.#answeredAt = performance.now();
@@ -160,10 +161,10 @@ export class Reports {
   }
 
   /** A gateway that refuses our JWT may do so for our clock: its own is in every answer. */
-  #takeTime(answer: Response): void {
+  #takeTime(answer: Response, askedAt: number): void {
     const { clock } = this.#deps.context;
     const date = Date.parse(answer.headers.get("date") ?? "");
-    if (answer.status === 401 && Math.abs(date - clock.now()) > 20_000) clock.follow(date);
+    if (answer.status === 401 && Math.abs(date - clock.now()) > 20_000) clock.follow(date, askedAt);
   }
 }
 

@@ -196,8 +196,8 @@ function keepAlive(ws: WebSocket): () => void {
   ws.on("message", hear);
   const beat = setInterval(() => {
     if (ws.readyState !== ws.OPEN) return;
-    // Whom we do not read at present we do not hear.
-    if (ws.isPaused) hear();
+    // Whom we do not read at present we do not hear; whoever has not taken all has our pings before it, and `slowMs`.
+    if (ws.isPaused || ws.bufferedAmount > 0) hear();
     if (performance.now() - heardAt > silenceMs) ws.terminate();
     else ws.ping();
   }, pingMs);

@@ -3,6 +3,7 @@
  * ways, each side as fast as the other takes them. A terminal lives as long as its socket: nothing of it goes on.
  */
 import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import type { WebSocket } from "ws";
 import { AppError } from "@berth/shared/errors";
 import { terminalFrame, type TerminalServerFrame, terminalSize, type TerminalSize } from "@berth/shared/files";
@@ -10,6 +11,7 @@ import type { HostClaims } from "@berth/shared/host-api";
 import { randomText } from "@berth/shared/ids";
 import { messageOf } from "@berth/shared/log";
 import { endProcesses } from "./cgroup.ts";
+import type { Engine } from "./docker.ts";
 import { endStarted, enter, type EntryDeps, type Started } from "./entry.ts";
 import { environmentOf, homeOf, toLines } from "./environment.ts";
 import { createLocks } from "./host.ts";
@@ -33,6 +35,8 @@ const notStartedCode = 1011;
 /** How long programs have after SIGHUP: an editor saves what it can. */
 const graceMs = 1000;
 const probeMs = 1000;
+/** How long the engine may take to note the exit code of a shell that has ended. */
+const exitCodeMs = 5000;
 /** What may lie in wait for a slow client, and for a program that does not read. */
 const outputBytes = 256 * 1024;
 const inputBytes = 512 * 1024;
@@ -135,14 +139,23 @@ async function join(deps: TerminalDeps, { shell, stream }: Shell, ws: WebSocket,
     ws.resume();
     await joinOutput(stream, ws, gone);
     if (!gone.aborted) {
-      const state = await engine.inspectExec(shell.execId);
-      say(ws, { type: "exit", code: state?.running === false ? state.exitCode : null });
+      say(ws, { type: "exit", code: await exitCodeOf(engine, shell.execId) });
       ws.close(endCode);
     }
   } finally {
     stream.destroy();
     await endStarted(deps, shell, graceMs);
     context.log.info("terminal.ended", { userId, agentId });
+  }
+}
+
+/** The engine may tell the end of a shell's output before it has noted its exit code; null if it never does. */
+async function exitCodeOf(engine: Engine, execId: string): Promise<number | null> {
+  const deadline = performance.now() + exitCodeMs;
+  for (;;) {
+    const state = await engine.inspectExec(execId);
+    if (!state?.running || performance.now() > deadline) return state?.exitCode ?? null;
+    await delay(20);
   }
 }
 

@@ -40,7 +40,7 @@ test("a volume under which the machine's disk was full is mended once there is r
   };
   await expect
     .poll(() => (write(), readFileSync("/proc/self/mountinfo", "utf8").match(/usr_1.*(emergency_ro|[ ,]ro\b)/)), {
-      timeout: 60_000,
+      timeout: 100_000,
     })
     .toBeTruthy();
   expect(volumes.mendable()).toEqual([]);

@@ -33,17 +33,17 @@ export function hasRoom(dataDir: string): boolean {
 /** Unmounts and checks it; throws while something in it is open, or when it cannot be mended without a person. */
 export async function repairVolume(root: string, image: string): Promise<void> {
   await runProgram("umount", root);
-  // A container that starts just now holds a copy of every mount for a moment: mounted meanwhile, it is the failed one again.
+  await checkImage(image);
+}
+
+/** Checks a file system that is not mounted, and mends it; throws when that needs a person, or while it is mounted somewhere. */
+export async function checkImage(image: string, flags: string[] = []): Promise<void> {
+  // A container that starts just now holds a copy of every mount for a moment, also of one that was unmounted since.
   const deadline = performance.now() + letGoMs;
   while ((await runProgram("losetup", "-j", image)) !== "") {
     if (performance.now() > deadline) throw new Error("the volume is still in use");
     await delay(20);
   }
-  await checkImage(image);
-}
-
-/** Checks a file system that is not mounted, and mends it; throws when that needs a person. */
-export async function checkImage(image: string, flags: string[] = []): Promise<void> {
   await runProgram("e2fsck", "-p", ...flags, image).catch((error: unknown) => {
     // 1: errors were corrected.
     if (!(error instanceof ProgramError) || error.exitCode !== 1) throw error;

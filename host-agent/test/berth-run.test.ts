@@ -68,7 +68,7 @@ function makeRun({ prompt = "", env }: { prompt?: string; env?: string }): strin
 /** Starts the script on a run as the agent; answers once its exit code is written. */
 async function execute(dir: string, args: string[], extraEnv: string[] = []): Promise<string> {
   await start(dir, args, extraEnv);
-  await vi.waitFor(() => expect(read(dir, "exit")).toMatch(/^\n(begun\n)?\d+\n$/), { timeout: 10_000, interval: 20 });
+  await vi.waitFor(() => expect(read(dir, "exit")).toMatch(/^\n(begun\n)?\d+\n$/), { timeout: 100_000, interval: 20 });
   return read(dir, "exit").trim().split("\n").at(-1)!;
 }
 
@@ -140,9 +140,9 @@ describe("berth-run", () => {
   test("outlives a TERM to its whole group and writes the code of the child that did not", async () => {
     const dir = makeRun({ prompt: "echo up; sleep 60" });
     const exec = await start(dir, ["shell"]);
-    await vi.waitFor(() => expect(read(dir, "out")).toBe("up\n"), 10_000);
+    await vi.waitFor(() => expect(read(dir, "out")).toBe("up\n"), 100_000);
     process.kill(-(await exec.inspect()).Pid, "SIGTERM");
-    await vi.waitFor(() => expect(read(dir, "exit")).toBe("\nbegun\n143\n"), 5000);
+    await vi.waitFor(() => expect(read(dir, "exit")).toBe("\nbegun\n143\n"), 100_000);
     expect(read(dir, "err")).toBe("");
   });
 
@@ -150,11 +150,11 @@ describe("berth-run", () => {
     const dir = makeRun({ prompt: "echo up; read -r _ <go; exit 5" });
     execFileSync("mkfifo", ["-m", "666", inHome("go")]);
     const exec = await start(dir, ["shell"]);
-    await vi.waitFor(() => expect(read(dir, "out")).toBe("up\n"), 10_000);
+    await vi.waitFor(() => expect(read(dir, "out")).toBe("up\n"), 100_000);
     const { Pid } = await exec.inspect();
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const) process.kill(Pid, signal);
     writeFileSync(inHome("go"), "go\n");
-    await vi.waitFor(() => expect(read(dir, "exit")).toBe("\nbegun\n5\n"), 5000);
+    await vi.waitFor(() => expect(read(dir, "exit")).toBe("\nbegun\n5\n"), 100_000);
   });
 
   test("writes 137 when the child was killed, and nothing of its own into the run's errors", async () => {

@@ -65,7 +65,7 @@ export async function runCli({
   const child = spawn(command, rest, {
     cwd: dir,
     stdio: ["pipe", "pipe", "pipe", binary.fd],
-    timeout: 60_000,
+    timeout: 300_000,
     killSignal: "SIGKILL",
     env: {
       PATH: "/usr/local/bin:/usr/bin:/bin",
