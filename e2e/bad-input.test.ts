@@ -43,7 +43,6 @@ function sendRaw(bytes: string, { half = false } = {}): Promise<string> {
   return new Promise((resolve) => {
     let text = "";
     const socket = connect(Number(new URL(berth.url).port), "127.0.0.1");
-    // Who says no more is not waited for in vain: most of these are answered and closed.
     socket.setTimeout(5000, () => socket.destroy());
     socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
     socket.on("error", () => undefined);
