@@ -1,0 +1,20 @@
+/** What a run's end means to a person. */
+import { expect, test } from "vitest";
+import { type Run, runReasons } from "@berth/shared/resources";
+import { tellRun } from "./words.ts";
+
+const ended = (fields: Partial<Run>) =>
+  tellRun({ status: "failed", exitCode: null, oomKills: 0, stderrTail: null, ...fields } as Run);
+
+test("each reason has words of its own, and a bad one says what to do", () => {
+  const told = runReasons.map((reason) => ended({ reason }));
+  expect(new Set(told.map(({ short }) => short)).size).toBe(runReasons.length);
+  expect(told.filter(({ tone, advice }) => tone === "bad" && !/\w{3,}.*\.$/.test(advice))).toEqual([]);
+});
+
+test("a program that could not be run is told from one that failed", () => {
+  const run = { reason: "nonzero_exit", exitCode: 126 } as const;
+  expect(ended(run).short).toBe("Failed: it could not be started");
+  expect(ended({ ...run, stderrTail: "bash: ./x: Permission denied\n" }).short).toBe("Failed: exit code 126");
+  expect(ended({ ...run, exitCode: 1 }).short).toBe("Failed: exit code 1");
+});
