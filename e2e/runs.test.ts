@@ -237,6 +237,11 @@ describe("the log limit", () => {
     expect(run.logBytes).toBe(2 ** 20);
     expect(lines).toHaveLength(2 ** 19);
   });
+
+  test("is told of a run too that has written more and ended by itself at once", async () => {
+    const { run } = await alice.runToEnd(shell.id, "head -c 2000000 /dev/zero | tr '\\0' x");
+    expect(run).toMatchObject({ status: "failed", reason: "log_limit", logBytes: 2 ** 20 });
+  });
 });
 
 describe("deleting an agent", () => {
