@@ -100,7 +100,7 @@ export async function startBerth(
     // The kernel counts a uid's processes over all containers of the machine: other suites have others.
     mkdirSync(hostDir);
     const store = new Store(join(hostDir, "host.db"), Date.now);
-    store.reserveUids(20_000 + 200 * (process.pid % 100));
+    store.reserveUids(20_000 + 100 * (process.pid % 98));
     store.close();
     await host.start({ BERTH_JOIN_TOKEN: cli("join-token") });
     await until(() => answers(`${url}/readyz`), "the gateway is ready");
@@ -164,7 +164,7 @@ async function processesOf(hostId: string, userId: string) {
   if (!top) return [];
   const { Titles, Processes } = top;
   if (Titles.length !== 4) throw new Error(`the engine's top shows ${Titles.join()}`);
-  return Processes.map(([pid, uid, gid, command]) => ({
+  return (Processes ?? []).map(([pid, uid, gid, command]) => ({
     pid: Number(pid),
     uid: Number(uid),
     gid: Number(gid),
@@ -172,11 +172,14 @@ async function processesOf(hostId: string, userId: string) {
   }));
 }
 
-/** Null where the container goes away meanwhile. */
-async function topOf(containerId: string): Promise<{ Titles: string[]; Processes: string[][] } | null> {
+/** Null where the container goes away meanwhile; it may have no processes for a moment before. */
+async function topOf(containerId: string): Promise<{ Titles: string[]; Processes: string[][] | null } | null> {
   const container = engine.getContainer(containerId);
   try {
-    return (await container.top({ ps_args: "-eo pid,uid,gid,args" })) as { Titles: string[]; Processes: string[][] };
+    return (await container.top({ ps_args: "-eo pid,uid,gid,args" })) as {
+      Titles: string[];
+      Processes: string[][] | null;
+    };
   } catch (error) {
     if ((await container.inspect().catch(() => null))?.State.Running) throw error;
     return null;
