@@ -28,4 +28,6 @@ test("an answer that takes long moves no clock that may be right, and one that i
   expect(answerAfter(4000, machine - 120_000 + 2000)).toBe(-120_000);
   expect(answerAfter(8000, machine - 120_000 + 8000)).toBe(-120_000);
   expect(answerAfter(0, machine)).toBe(0);
+  expect(answerAfter(0, machine + 5000)).toBe(5000);
+  expect(answerAfter(12_000, machine + 5000)).toBe(5000);
 });

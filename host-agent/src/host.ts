@@ -36,7 +36,7 @@ export function createClock(
     follow: (gatewayNow, askedAt) => {
       // The gateway looked at its clock some time between question and answer, and may tell whole seconds alone.
       const [least, most] = [gatewayNow - machine() - 1000, gatewayNow - askedAt + 1000];
-      const known = [0, offset()].find((one) => least <= one && one <= most);
+      const known = [offset(), 0].find((one) => least <= one && one <= most);
       const next = known ?? (least + most) / 2;
       // A clock that merely drifts is not kept anew each time.
       if (Math.abs(next - offset()) > 500) keep(next);
