@@ -1,2 +1,2 @@
 /** Where `drizzle-kit generate` reads the tables and writes the migrations that Node and D1 both apply. */
-export default { dialect: "sqlite", schema: "./gateway/src/schema.ts", out: "./migrations" };
+export default { dialect: "sqlite", schema: "./gateway/src/data/schema.ts", out: "./migrations" };

@@ -8,11 +8,11 @@ const times = { testTimeout: 120_000, hookTimeout: 120_000, ...expectTimes };
 const engineTimes = { testTimeout: 600_000, hookTimeout: 600_000, ...expectTimes };
 
 /** What only Node has: its process, its server. */
-const onNodeAlone = ["gateway/src/node*.test.ts"];
+const onNodeAlone = ["gateway/src/node/**/*.test.ts"];
 /** What only Workers have: bindings. */
-const onWorkersAlone = ["gateway/src/worker*.test.ts"];
+const onWorkersAlone = ["gateway/src/worker/**/*.test.ts"];
 /** Pure functions, which know no runtime. All other tests of the gateway run on Node with SQLite and in workerd with D1. */
-const pure = ["gateway/src/template.test.ts", "gateway/src/webhook-schemes.test.ts"];
+const pure = ["gateway/src/webhooks/template.test.ts", "gateway/src/webhooks/schemes.test.ts"];
 
 /**
  * The suites on real engines, in the order they run. Lanes take about as long, and those that people's patience is part of

@@ -7,8 +7,8 @@ import { withLock } from "./lock.mjs";
 import { buildWeb } from "./web.ts";
 
 const entries = {
-  gateway: "gateway/src/node.ts",
-  cli: "gateway/src/cli.ts",
+  gateway: "gateway/src/node/main.ts",
+  cli: "gateway/src/node/cli.ts",
   host: "host-agent/src/main.ts",
 };
 export type Bundle = keyof typeof entries;

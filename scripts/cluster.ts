@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { Settings } from "@berth/shared/settings";
-import { makeDataDir } from "../gateway/src/node-directory.ts";
+import { makeDataDir } from "../gateway/src/node/directory.ts";
 import { bundle } from "./bundle.ts";
 import { Child } from "./child.ts";
 import { SetupError } from "./debian.ts";

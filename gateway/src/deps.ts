@@ -1,8 +1,8 @@
 /** What the app is built from. Only here stand interfaces with more than one implementation: Node, Workers, tests. */
 import type { Log } from "@berth/shared/log";
 import type { Settings } from "@berth/shared/settings";
-import type { Atomic, Database } from "./database.ts";
-import type { Keyring } from "./keys.ts";
+import type { Atomic, Database } from "./data/database.ts";
+import type { Keyring } from "./keys/keyring.ts";
 
 /** The one way to a host. Rejects when the host cannot be reached or `request.signal` aborts before the headers came. */
 export interface HostTransport {

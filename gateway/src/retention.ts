@@ -1,6 +1,6 @@
 /** What is deleted with time: ended runs, credentials that nobody can use, tombstones that nobody needs. */
 import { sql } from "drizzle-orm";
-import { isoTime } from "./database.ts";
+import { isoTime } from "./data/database.ts";
 import type { Deps } from "./deps.ts";
 
 const dayMs = 24 * 3_600_000;

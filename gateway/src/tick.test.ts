@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../test/app.ts";
 import { answerJson, joinTestHost, makeRun, type TestHost } from "../test/host.ts";
 import { until } from "../test/wait.ts";
-import { audit, systemActor } from "./audit.ts";
+import { audit, systemActor } from "./access/audit.ts";
 import { tick } from "./tick.ts";
 
 let gateway: TestApp;

@@ -1,8 +1,8 @@
 /** What time brings about: pending runs start, what is old goes. The Node timer and the Worker's cron call the same `tick`. */
 import { sql } from "drizzle-orm";
-import { isoTime } from "./database.ts";
+import { isoTime } from "./data/database.ts";
 import type { Deps } from "./deps.ts";
-import { startPending, usersWithPending } from "./pending.ts";
+import { startPending, usersWithPending } from "./agents/pending.ts";
 import { deleteOld } from "./retention.ts";
 
 const usersAtOnce = 8;

@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createApp } from "../src/app.ts";
 import type { Deps } from "../src/deps.ts";
-import { openData } from "../src/node-data.ts";
-import { startServer } from "../src/node-server.ts";
-import { createNodeTransport } from "../src/node-transport.ts";
+import { openData } from "../src/node/data.ts";
+import { startServer } from "../src/node/server.ts";
+import { createNodeTransport } from "../src/node/transport.ts";
 import { tick } from "../src/tick.ts";
 import type { Runtime, TestClock } from "./app.ts";
 

@@ -2,8 +2,8 @@
 import { createLog } from "@berth/shared/log";
 import { parseSettings, type Environment } from "@berth/shared/settings";
 import { readdirSync, readFileSync } from "node:fs";
-import { createSigningJwk, importKeyring } from "../src/keys.ts";
-import { openD1, type D1 } from "../src/worker-data.ts";
+import { createSigningJwk, importKeyring } from "../src/keys/keyring.ts";
+import { openD1, type D1 } from "../src/worker/data.ts";
 import type { Runtime, TestClock } from "./app.ts";
 import { openRemoteD1 } from "./remote-d1.ts";
 import type { Told } from "./worker.ts";

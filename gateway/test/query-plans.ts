@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
-import { openDatabase } from "../src/node-data.ts";
+import { openDatabase } from "../src/node/data.ts";
 
 /** Hosts, providers and chores are as many as a team has machines. */
 const growing = "agents|audit|deliveries|identities|join_tokens|runs|sign_in_codes|tokens|triggers|users|workspaces";

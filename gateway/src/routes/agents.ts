@@ -12,14 +12,14 @@ import {
   listAgents,
   noteAgentDropped,
   updateAgent,
-} from "../agents.ts";
-import { audit } from "../audit.ts";
-import type { Caller } from "../authenticate.ts";
+} from "../agents/agents.ts";
+import { audit } from "../access/audit.ts";
+import type { Caller } from "../access/authenticate.ts";
 import type { Deps } from "../deps.ts";
-import { callHost, callHostJson } from "../host-call.ts";
-import { findHostOfUser, placeUser } from "../hosts.ts";
-import { pageQuery, pageSchema } from "../page.ts";
-import { route } from "../route.ts";
+import { callHost, callHostJson } from "../hosts/call.ts";
+import { findHostOfUser, placeUser } from "../hosts/placement.ts";
+import { pageQuery, pageSchema } from "../http/paging.ts";
+import { route } from "../http/route.ts";
 
 const params = z.object({ id });
 

@@ -1,9 +1,9 @@
 /** The contract as OpenAPI and as a page to read, both from the declared routes. */
 import { statusOf } from "@berth/shared/errors";
 import { z } from "zod";
-import { describeRoutes, errorsOf, type OpenApi } from "../openapi.ts";
-import { escapeHtml, htmlPage } from "../page-html.ts";
-import { route, type Route } from "../route.ts";
+import { describeRoutes, errorsOf, type OpenApi } from "../http/openapi.ts";
+import { escapeHtml, htmlPage } from "../http/html.ts";
+import { route, type Route } from "../http/route.ts";
 
 export function documentRoutes(contract: Route[]): Route[] {
   let described: OpenApi | undefined;

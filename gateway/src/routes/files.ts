@@ -3,13 +3,13 @@ import { archiveFormat, directoryListing, filePath, fileSchema, terminalSize } f
 import { id } from "@berth/shared/resources";
 import type { Context } from "hono";
 import { z } from "zod";
-import { getAgentSpec } from "../agents.ts";
-import type { Caller } from "../authenticate.ts";
+import { getAgentSpec } from "../agents/agents.ts";
+import type { Caller } from "../access/authenticate.ts";
 import type { AppEnv, Deps } from "../deps.ts";
-import { callHost, longDeadlineMs, type HostCall } from "../host-call.ts";
-import { placeUser } from "../hosts.ts";
-import { digits } from "../page.ts";
-import { route, tailOf } from "../route.ts";
+import { callHost, longDeadlineMs, type HostCall } from "../hosts/call.ts";
+import { placeUser } from "../hosts/placement.ts";
+import { digits } from "../http/paging.ts";
+import { route, tailOf } from "../http/route.ts";
 import { openSocket } from "./connect.ts";
 
 const params = z.object({ id, path: filePath });

@@ -2,8 +2,8 @@
 import { sql } from "drizzle-orm";
 import { z } from "zod";
 import type { Deps } from "../deps.ts";
-import { findLiveHosts } from "../hosts.ts";
-import { route } from "../route.ts";
+import { findLiveHosts } from "../hosts/placement.ts";
+import { route } from "../http/route.ts";
 
 const readiness = z.object({ status: z.enum(["ready", "unready"]), reason: z.string().nullable() });
 

@@ -12,16 +12,16 @@ import { isEnded } from "@berth/shared/resources";
 import { eq } from "drizzle-orm";
 import type { Context } from "hono";
 import { z } from "zod";
-import { audit, sourceOf } from "../audit.ts";
-import { runAfterAnswer } from "../background.ts";
+import { audit, sourceOf } from "../access/audit.ts";
+import { runAfterAnswer } from "../http/background.ts";
 import type { AppEnv, Deps } from "../deps.ts";
-import { joinHost, refusalOf } from "../join-host.ts";
-import { claimedHostId, unauthenticated, verifyHostJwt } from "../jwt.ts";
-import { startPending, wakePending } from "../pending.ts";
-import { applyReport, noteRefusal } from "../reports.ts";
-import { route } from "../route.ts";
-import { readJson } from "../body.ts";
-import { hosts } from "../schema.ts";
+import { joinHost, refusalOf } from "../fleet/join.ts";
+import { claimedHostId, unauthenticated, verifyHostJwt } from "../keys/jwt.ts";
+import { startPending, wakePending } from "../agents/pending.ts";
+import { applyReport, noteRefusal } from "../fleet/reports.ts";
+import { route } from "../http/route.ts";
+import { readJson } from "../http/body.ts";
+import { hosts } from "../data/schema.ts";
 
 const reportHead = z.looseObject({
   protocol: z.int(),

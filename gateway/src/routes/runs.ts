@@ -4,17 +4,17 @@ import { runAnswer } from "@berth/shared/host-api";
 import { createRunBody, id, idempotencyKey, isEnded, promptMaxBytes, runSchema } from "@berth/shared/resources";
 import type { Context } from "hono";
 import { z } from "zod";
-import type { Caller } from "../authenticate.ts";
+import type { Caller } from "../access/authenticate.ts";
 import type { AppEnv, Deps } from "../deps.ts";
-import { callHost, callHostJson, longDeadlineMs } from "../host-call.ts";
-import { findHostOfUser, type HostTarget } from "../hosts.ts";
-import { digits, pageSchema } from "../page.ts";
-import { passThrough } from "../pass-through.ts";
-import { endedEvents, streamPending } from "../pending-events.ts";
-import { cancelPending } from "../pending.ts";
-import { route } from "../route.ts";
-import { getRun, isOnHost, listRuns, runsQuery } from "../runs.ts";
-import { applyRunAnswer, startRun } from "../start-run.ts";
+import { callHost, callHostJson, longDeadlineMs } from "../hosts/call.ts";
+import { findHostOfUser, type HostTarget } from "../hosts/placement.ts";
+import { digits, pageSchema } from "../http/paging.ts";
+import { passThrough } from "../http/pass-through.ts";
+import { endedEvents, streamPending } from "../agents/pending-events.ts";
+import { cancelPending } from "../agents/pending.ts";
+import { route } from "../http/route.ts";
+import { getRun, isOnHost, listRuns, runsQuery } from "../agents/runs.ts";
+import { applyRunAnswer, startRun } from "../agents/start-run.ts";
 
 const params = z.object({ id });
 /** A host that lives says something on every stream each 10 s. */

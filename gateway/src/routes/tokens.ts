@@ -1,9 +1,16 @@
 /** The user's own API tokens. */
 import { id } from "@berth/shared/resources";
 import { z } from "zod";
-import { pageQuery, pageSchema } from "../page.ts";
-import { route } from "../route.ts";
-import { createdTokenSchema, createTokenBody, issueToken, listTokens, revokeToken, tokenSchema } from "../tokens.ts";
+import { pageQuery, pageSchema } from "../http/paging.ts";
+import { route } from "../http/route.ts";
+import {
+  createdTokenSchema,
+  createTokenBody,
+  issueToken,
+  listTokens,
+  revokeToken,
+  tokenSchema,
+} from "../access/tokens.ts";
 
 export const tokenRoutes = [
   route({

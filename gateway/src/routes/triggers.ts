@@ -3,9 +3,9 @@ import { AppError } from "@berth/shared/errors";
 import { id } from "@berth/shared/resources";
 import type { Context } from "hono";
 import { z } from "zod";
-import { networkOf } from "../address.ts";
-import { runAfterAnswer } from "../background.ts";
-import { readBody } from "../body.ts";
+import { networkOf } from "../http/address.ts";
+import { runAfterAnswer } from "../http/background.ts";
+import { readBody } from "../http/body.ts";
 import {
   acceptDelivery,
   acceptedSchema,
@@ -13,12 +13,12 @@ import {
   listDeliveries,
   replayDelivery,
   templateHeaders,
-} from "../deliveries.ts";
+} from "../webhooks/deliveries.ts";
 import type { AppEnv, Deps } from "../deps.ts";
-import type { Limits } from "../limits.ts";
-import { pageQuery, pageSchema } from "../page.ts";
-import { startPending } from "../pending.ts";
-import { route } from "../route.ts";
+import type { Limits } from "../http/limits.ts";
+import { pageQuery, pageSchema } from "../http/paging.ts";
+import { startPending } from "../agents/pending.ts";
+import { route } from "../http/route.ts";
 import {
   createTrigger,
   createTriggerBody,
@@ -32,8 +32,8 @@ import {
   triggerWithSecretSchema,
   updateTrigger,
   updateTriggerBody,
-} from "../triggers.ts";
-import { verifyWebhook } from "../webhook-schemes.ts";
+} from "../webhooks/triggers.ts";
+import { verifyWebhook } from "../webhooks/schemes.ts";
 
 const params = z.object({ id });
 const payloadMaxBytes = 262_144;

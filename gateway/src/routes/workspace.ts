@@ -1,10 +1,10 @@
 /** The user's workspace: asked of its host, or as the host told it last. */
 import { AppError } from "@berth/shared/errors";
 import { workspaceSchema } from "@berth/shared/resources";
-import { callHostJson, longDeadlineMs } from "../host-call.ts";
-import { findHostOfUser, placeUser } from "../hosts.ts";
-import { route } from "../route.ts";
-import { absentWorkspace, findWorkspace, withNotice } from "../workspaces.ts";
+import { callHostJson, longDeadlineMs } from "../hosts/call.ts";
+import { findHostOfUser, placeUser } from "../hosts/placement.ts";
+import { route } from "../http/route.ts";
+import { absentWorkspace, findWorkspace, withNotice } from "../hosts/workspaces.ts";
 
 const askMs = 2000;
 

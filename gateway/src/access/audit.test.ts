@@ -1,0 +1,86 @@
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestApp, type TestApp } from "../../test/app.ts";
+import { audit, auditChange, systemActor } from "./audit.ts";
+import { isoTime } from "../data/database.ts";
+import { deleteOld } from "../retention.ts";
+
+let gateway: TestApp;
+let boss: Awaited<ReturnType<TestApp["addUser"]>>;
+beforeAll(async () => {
+  gateway = await createTestApp();
+  boss = await gateway.addUser("boss", "admin");
+});
+afterAll(() => gateway.close());
+
+const list = async (query = "") => (await gateway.call("GET", `/v1/admin/audit${query}`, { token: boss.token })).json();
+const source = { actor: systemActor, address: "192.0.2.1" };
+
+describe("the audit", () => {
+  test("shows entries newest first, filtered and in pages", async () => {
+    const { deps } = gateway;
+    for (const at of [1, 2, 3]) {
+      gateway.clock.skewMs = at * 1000;
+      await audit(deps, { ...source, action: "host.joined", target: { id: `hst_${at}`, name: `host ${at}` } });
+    }
+    gateway.clock.skewMs = 0;
+    const first = await list("?action=host.joined&limit=2");
+    expect(first.items.map((entry: { target: unknown }) => entry.target)).toEqual([
+      { id: "hst_3", name: "host 3" },
+      { id: "hst_2", name: "host 2" },
+    ]);
+    const rest = await list(`?action=host.joined&limit=2&cursor=${first.nextCursor}`);
+    expect(rest).toMatchObject({ items: [{ target: { id: "hst_1" } }], nextCursor: null });
+    expect((await list("?target=hst_2")).items).toMatchObject([{ address: "192.0.2.1", outcome: "succeeded" }]);
+    const { at } = first.items[1];
+    expect((await list(`?action=host.joined&since=${at}`)).items).toHaveLength(2);
+    expect((await list(`?action=host.joined&until=${at}`)).items).toHaveLength(1);
+    expect((await list("?action=host.joined&outcome=refused")).items).toEqual([]);
+  });
+
+  test.each(["action=dance", "outcome=maybe", "since=yesterday", "limit=0", "cursor=x"])(
+    "refuses the query %s",
+    async (query) => {
+      expect((await list(`?${query}`)).code).toBe("invalid_request");
+    },
+  );
+
+  test("is for admins alone", async () => {
+    const user = await gateway.addUser("curious");
+    expect((await gateway.call("GET", "/v1/admin/audit", { token: user.token })).status).toBe(403);
+    expect((await gateway.call("GET", "/v1/admin/audit")).status).toBe(401);
+  });
+
+  test("can be neither changed nor, within a year, deleted", async () => {
+    const { atomic } = gateway.deps;
+    await audit(gateway.deps, { ...source, action: "host.removed", target: { id: "hst_kept" } });
+    await expect(atomic([sql`update audit set outcome = 'refused'`])).rejects.toThrow(/appended only/);
+    await expect(atomic([sql`delete from audit where target_id = 'hst_kept'`])).rejects.toThrow(/kept for a year/);
+    expect((await list("?target=hst_kept")).items).toHaveLength(1);
+  });
+
+  test("lets go of entries after a year", async () => {
+    const old = { ...gateway.deps, now: () => Date.now() - 400 * 24 * 3_600_000 };
+    await audit(old, { ...source, action: "host.removed", target: { id: "hst_old" } });
+    expect((await list("?target=hst_old")).items).toHaveLength(1);
+    await deleteOld(gateway.deps);
+    expect((await list("?target=hst_old")).items).toEqual([]);
+  });
+
+  test("has an entry exactly when the change in its batch touched a row", async () => {
+    const { atomic, now } = gateway.deps;
+    const rename = (id: string, name: string) =>
+      atomic([
+        sql`update users set name = ${name} where id = ${id} returning id`,
+        auditChange(now(), { ...source, action: "user.promoted", target: { id } }),
+      ]);
+    expect((await rename("usr_absent", "x"))[0]).toEqual([]);
+    expect((await rename(boss.id, "chief"))[0]).toEqual([{ id: boss.id }]);
+    await gateway.addUser("taken");
+    await expect(rename(boss.id, "taken")).rejects.toThrow(/UNIQUE/);
+    expect(
+      (await list("?action=user.promoted")).items.map((entry: { target: { id: string } }) => entry.target.id),
+    ).toEqual([boss.id]);
+    expect((await list()).items.every((entry: { at: string }) => entry.at <= isoTime(Date.now() + 5000))).toBe(true);
+  });
+});

@@ -1,0 +1,122 @@
+/** Who is calling: bearer token, session cookie or socket ticket, held against the database on every call. */
+import { AppError } from "@berth/shared/errors";
+import { and, eq, isNull, lt, or, sql } from "drizzle-orm";
+import { isoTime, prepareOnce } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
+import { createTokenVerifier, signToken, unauthenticated, verifyTicket, type TokenClaims } from "../keys/jwt.ts";
+import { isOwnOrigin } from "../http/origin.ts";
+import { ensureIdentity } from "./identities.ts";
+import { createProviderVerifier } from "./provider/token.ts";
+import type { Provider } from "./provider/discovery.ts";
+import { tokens, users } from "../data/schema.ts";
+import { readSessionCookie, sessionCookie, sessionSeconds } from "../http/cookies.ts";
+import { findUserRow, userColumns, type UserRow } from "./users.ts";
+
+export interface Caller {
+  user: { id: string; name: string; role: "user" | "admin"; hostId: string | null; createdAt: string };
+  /** The credential itself: `provider` is a token of the OpenID provider, which has no id here. `expiresAt` in seconds since 1970. */
+  token: { id: string; kind: "api" | "session"; expiresAt: number } | { id: null; kind: "provider"; expiresAt: number };
+  /** A `set-cookie` line that renews the session, when it is due. */
+  renewal: string | null;
+}
+
+export interface Authenticator {
+  /** The caller of a request, by bearer token or cookie. Throws `unauthenticated`, or `forbidden` for a cookie from elsewhere. */
+  fromRequest(request: Request, address?: string | null): Promise<Caller>;
+  /** The caller of a socket, by its ticket. */
+  fromTicket(ticket: string): Promise<Caller>;
+  /** The caller of a bare API token, as `POST /session` gets it. */
+  fromToken(jwt: string): Promise<Caller>;
+}
+
+export function createAuthenticator(deps: Deps, provider: Provider | null): Authenticator {
+  const issuer = deps.settings.BERTH_PUBLIC_URL;
+  const verifyToken = createTokenVerifier(deps.keyring, issuer);
+  const verifyForeign = provider && createProviderVerifier(provider);
+
+  const fromClaims = async ({ userId, tokenId, expiresAt }: TokenClaims): Promise<Caller> => {
+    const row = await selectCaller(deps.db).get({ tokenId, userId });
+    if (!row || row.disabled || row.revokedAt !== null) throw unauthenticated();
+    noteUse(deps, tokenId, row.lastUsedAt);
+    return { user: toUser(row), token: { id: tokenId, kind: row.kind, expiresAt }, renewal: null };
+  };
+  const fromProvider = async (user: UserRow | undefined, expiresAt: number): Promise<Caller> => {
+    if (!user || user.disabled) throw unauthenticated();
+    return { user: toUser(user), token: { id: null, kind: "provider", expiresAt }, renewal: null };
+  };
+  const fromToken = async (jwt: string, address: string | null = null) => {
+    if (!verifyForeign || !verifyForeign.isClaimed(jwt)) return fromClaims(await verifyToken(jwt, deps.now()));
+    const { profile, expiresAt } = await verifyForeign.verify(jwt, deps.now());
+    return fromProvider(await ensureIdentity(deps, profile, address), expiresAt);
+  };
+
+  return {
+    fromToken,
+    async fromTicket(ticket) {
+      const { userId, tokenId, expiresAt } = await verifyTicket(deps.keyring, issuer, ticket, deps.now());
+      if (tokenId !== null) return fromClaims({ userId, tokenId, expiresAt });
+      return fromProvider(await findUserRow(deps.db, userId), expiresAt);
+    },
+    async fromRequest(request, address) {
+      const header = request.headers.get("authorization");
+      if (header !== null) return fromToken(/^Bearer +([\w.-]+)$/i.exec(header)?.[1] ?? "", address);
+      const caller = await fromToken(readSessionCookie(request) ?? "", address);
+      if (!isSafe(request) && !isOwnOrigin(deps.settings, request))
+        throw new AppError("forbidden", "A call with the session cookie must come from the dashboard's own origin.");
+      return { ...caller, renewal: await renewSession(deps, caller) };
+    },
+  };
+}
+
+const toUser = ({ id, name, role, hostId, createdAt }: UserRow): Caller["user"] => ({
+  id,
+  name,
+  role,
+  hostId,
+  createdAt,
+});
+const isSafe = (request: Request) => request.method === "GET" || request.method === "HEAD";
+
+/** One query a call: the user, and whether the credential still stands. */
+const selectCaller = prepareOnce((db) =>
+  db
+    .select({
+      ...userColumns,
+      kind: tokens.kind,
+      revokedAt: tokens.revokedAt,
+      lastUsedAt: tokens.lastUsedAt,
+    })
+    .from(tokens)
+    .innerJoin(users, eq(users.id, tokens.userId))
+    .where(and(eq(tokens.id, sql.placeholder("tokenId")), eq(users.id, sql.placeholder("userId"))))
+    .prepare(),
+);
+
+/** Notes the use at most once a minute; the call does not wait for it. */
+function noteUse({ db, now, log, background }: Deps, tokenId: string, lastUsedAt: string | null): void {
+  const minuteAgo = isoTime(now() - 60_000);
+  if (lastUsedAt !== null && lastUsedAt > minuteAgo) return;
+  const unnoted = or(isNull(tokens.lastUsedAt), lt(tokens.lastUsedAt, minuteAgo));
+  const noted = db
+    .update(tokens)
+    .set({ lastUsedAt: isoTime(now()) })
+    .where(and(eq(tokens.id, tokenId), unnoted));
+  const done = Promise.resolve(noted).catch(() => log.warn("token.use_not_noted"));
+  background?.(done);
+}
+
+/** A session that is more than half gone lives its whole time again: same token id, so that one revocation ends all of it. */
+async function renewSession({ db, settings, keyring, now }: Deps, { token, user }: Caller): Promise<string | null> {
+  const seconds = Math.floor(now() / 1000);
+  if (token.kind !== "session" || token.expiresAt - seconds > sessionSeconds / 2) return null;
+  const expiresAt = seconds + sessionSeconds;
+  const [renewed] = await db
+    .update(tokens)
+    .set({ expiresAt: isoTime(expiresAt * 1000) })
+    .where(and(eq(tokens.id, token.id), isNull(tokens.revokedAt)))
+    .returning({ id: tokens.id });
+  if (!renewed) return null;
+  const issuer = settings.BERTH_PUBLIC_URL;
+  const jwt = await signToken(keyring, issuer, { userId: user.id, tokenId: token.id, expiresAt }, now());
+  return sessionCookie(issuer, jwt, sessionSeconds);
+}

@@ -1,0 +1,62 @@
+/** Signing a browser in: the session that is opened, attempts that fail, and the one-time codes of printed links. */
+import { AppError } from "@berth/shared/errors";
+import { randomText, sha256Hex } from "@berth/shared/ids";
+import { and, eq, gt, isNull } from "drizzle-orm";
+import { networkOf } from "../http/address.ts";
+import { audit, personOf, type AuditSource } from "./audit.ts";
+import { isoTime, type Database } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
+import type { Limits } from "../http/limits.ts";
+import { signInCodes } from "../data/schema.ts";
+import { sessionCookie, sessionSeconds } from "../http/cookies.ts";
+import { issueToken } from "./tokens.ts";
+import type { User } from "./users.ts";
+
+type Method = "link" | "token" | "oidc";
+
+const codeMs = 10 * 60_000;
+
+/** Opens a session of the user; the `set-cookie` line of it. */
+export async function openSession(deps: Deps, address: string | null, user: User, method: Method): Promise<string> {
+  const wanted = { userId: user.id, kind: "session", name: "browser", seconds: sessionSeconds } as const;
+  const entry = { actor: personOf(user), address, action: "sign_in.succeeded", detail: { method } } as const;
+  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, (await issueToken(deps, wanted, entry)).token, sessionSeconds);
+}
+
+/** Runs an attempt to sign in. One that fails is written down and counted against its network, which pauses after too many. */
+export async function attemptSignIn<T>(
+  deps: Deps,
+  limits: Limits,
+  source: AuditSource,
+  method: Method,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  const network = networkOf(source.address ?? "unknown");
+  await limits.refusePaused("sign_in", network);
+  try {
+    return await attempt();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== "unauthenticated") throw error;
+    await limits.noteFailure("sign_in", network);
+    await audit(deps, { ...source, action: "sign_in.failed", outcome: "refused", detail: { method } });
+    throw error;
+  }
+}
+
+/** Makes a code for the user. */
+export async function createSignInCode(db: Database, now: number, userId: string): Promise<string> {
+  const code = randomText(32);
+  await db.insert(signInCodes).values({ hash: await sha256Hex(code), userId, expiresAt: isoTime(now + codeMs) });
+  return code;
+}
+
+/** Uses a code up: its user's id, or null when it is unknown, old or used. */
+export async function useSignInCode(db: Database, now: number, code: string): Promise<string | null> {
+  const isUsable = and(isNull(signInCodes.usedAt), gt(signInCodes.expiresAt, isoTime(now)));
+  const [used] = await db
+    .update(signInCodes)
+    .set({ usedAt: isoTime(now) })
+    .where(and(eq(signInCodes.hash, await sha256Hex(code)), isUsable))
+    .returning({ userId: signInCodes.userId });
+  return used?.userId ?? null;
+}

@@ -1,0 +1,106 @@
+/** API tokens and browser sessions: a row for each, so that each can be revoked; the JWT itself is shown once and kept nowhere. */
+import { AppError } from "@berth/shared/errors";
+import { newId } from "@berth/shared/ids";
+import { id, plainText, time } from "@berth/shared/resources";
+import { and, asc, eq, gt, isNull, sql } from "drizzle-orm";
+import { z } from "zod";
+import { auditChange, type AuditSource, type NewAuditEntry } from "./audit.ts";
+import { isoTime, type Database } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
+import { signToken } from "../keys/jwt.ts";
+import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
+import { tokens } from "../data/schema.ts";
+
+export const tokenSchema = z.object({
+  id,
+  name: z.string(),
+  createdAt: time,
+  expiresAt: time,
+  lastUsedAt: time.nullable(),
+});
+export type Token = z.infer<typeof tokenSchema>;
+/** A new token with its JWT, which no later answer shows. */
+export const createdTokenSchema = tokenSchema.extend({ token: z.string() });
+
+const day = 24 * 3600;
+export const createTokenBody = z.strictObject({
+  name: plainText.trim().min(1).max(64),
+  expiresInSeconds: z
+    .int()
+    .min(1)
+    .max(366 * day)
+    .default(30 * day),
+});
+
+const shown = {
+  id: tokens.id,
+  name: tokens.name,
+  createdAt: tokens.createdAt,
+  expiresAt: tokens.expiresAt,
+  lastUsedAt: tokens.lastUsedAt,
+};
+
+/** What issuing a token needs of the app; the command line has it too. */
+export type Issuer = Pick<Deps, "atomic" | "keyring" | "settings" | "now">;
+
+export interface NewToken {
+  userId: string;
+  kind: "api" | "session";
+  name: string;
+  seconds: number;
+}
+
+/** Stores a token and signs its JWT; `entry` says how it came about. Throws `conflict` when the user is disabled. */
+export async function issueToken(
+  issuer: Issuer,
+  wanted: NewToken,
+  entry: AuditSource & Pick<NewAuditEntry, "action" | "detail">,
+): Promise<z.infer<typeof createdTokenSchema>> {
+  const now = issuer.now();
+  const expiresAt = Math.floor(now / 1000) + wanted.seconds;
+  const row = {
+    id: newId("tok"),
+    name: wanted.name,
+    createdAt: isoTime(now),
+    expiresAt: isoTime(expiresAt * 1000),
+    lastUsedAt: null,
+  };
+  const target = { id: row.id, name: row.name };
+  const detail = { userId: wanted.userId, expiresAt: row.expiresAt, ...entry.detail };
+  const [stored] = await issuer.atomic([
+    sql`insert into tokens (id, user_id, kind, name, created_at, expires_at)
+      select ${row.id}, id, ${wanted.kind}, ${row.name}, ${row.createdAt}, ${row.expiresAt}
+      from users where id = ${wanted.userId} and not disabled returning id`,
+    auditChange(now, { ...entry, target, detail }),
+  ]);
+  if (stored?.length !== 1) throw new AppError("conflict", "This user is disabled.");
+  const claims = { userId: wanted.userId, tokenId: row.id, expiresAt };
+  return { ...row, token: await signToken(issuer.keyring, issuer.settings.BERTH_PUBLIC_URL, claims, now) };
+}
+
+/** The user's API tokens that can still be used. */
+export async function listTokens(db: Database, now: number, userId: string, query: PageQuery): Promise<Page<Token>> {
+  const usable = and(eq(tokens.kind, "api"), isNull(tokens.revokedAt), gt(tokens.expiresAt, isoTime(now)));
+  const rows = await db
+    .select(shown)
+    .from(tokens)
+    .where(and(eq(tokens.userId, userId), usable, afterCursor(query, tokens.createdAt, tokens.id, "oldest first")))
+    .orderBy(asc(tokens.createdAt), asc(tokens.id))
+    .limit(query.limit + 1);
+  return toPage(rows, query.limit, (row) => row);
+}
+
+/** Revokes one token of the user, at once and for ever. Throws `not_found`. */
+export async function revokeToken(
+  { atomic, now }: Pick<Deps, "atomic" | "now">,
+  userId: string,
+  tokenId: string,
+  entry: AuditSource & Pick<NewAuditEntry, "action">,
+): Promise<void> {
+  const [revoked] = await atomic([
+    sql`update tokens set revoked_at = ${isoTime(now())}
+      where id = ${tokenId} and user_id = ${userId} and revoked_at is null returning name`,
+    auditChange(now(), { ...entry, target: { id: tokenId }, detail: { userId } }),
+  ]);
+  if (revoked?.length !== 1) throw new AppError("not_found", "There is no such token.");
+}

@@ -1,0 +1,187 @@
+/** Users: who there is, what role they have, whether they may call. */
+import { AppError } from "@berth/shared/errors";
+import { newId } from "@berth/shared/ids";
+import { id, plainText, time } from "@berth/shared/resources";
+import { and, asc, eq, not, or, sql, type SQL } from "drizzle-orm";
+import { z } from "zod";
+import { auditChange, auditStatement, type AuditEntry, type AuditSource, type NewAuditEntry } from "./audit.ts";
+import { isoTime, isUniqueViolation, type Database } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
+import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
+import { users } from "../data/schema.ts";
+
+export const userRole = z.enum(["user", "admin"]);
+export const userSchema = z.object({ id, name: z.string(), role: userRole, disabled: z.boolean(), createdAt: time });
+export type User = z.infer<typeof userSchema>;
+type Role = User["role"];
+
+export const userName = plainText.trim().min(1).max(64);
+export const createUserBody = z.strictObject({ name: userName, role: userRole.default("user") });
+export const updateUserBody = z
+  .strictObject({
+    disabled: z.boolean().optional(),
+    role: userRole.optional(),
+    /** With `disabled: true`: their runs are cancelled and their workspace stops, on a host that is away as soon as it is back. */
+    cancelRuns: z.boolean().optional(),
+  })
+  .refine((change) => !change.cancelRuns || change.disabled === true, {
+    path: ["cancelRuns"],
+    message: "goes with disabled: true alone",
+  });
+export type UserChange = z.infer<typeof updateUserBody>;
+
+const shown = {
+  id: users.id,
+  name: users.name,
+  role: users.role,
+  disabled: users.disabled,
+  createdAt: users.createdAt,
+};
+/** What every call must know of its user, as columns. */
+export const userColumns = { ...shown, hostId: users.hostId };
+export type UserRow = User & { hostId: string | null };
+
+/** Adds a user. Throws `conflict` when the name is taken. */
+export async function createUser(
+  { atomic, now }: Pick<Deps, "atomic" | "now">,
+  source: AuditSource,
+  name: string,
+  role: Role,
+): Promise<User> {
+  const row = { id: newId("usr"), name, role, disabled: false, createdAt: isoTime(now()) };
+  try {
+    await atomic(insertUser(now(), source, row));
+    return row;
+  } catch (error) {
+    if (isUniqueViolation(error)) throw new AppError("conflict", "A user of this name exists already.");
+    throw error;
+  }
+}
+
+/** The statements that add a user, for an atomic batch. */
+export function insertUser(
+  now: number,
+  source: AuditSource,
+  { id, name, role, createdAt }: Omit<User, "disabled">,
+): SQL[] {
+  return [
+    sql`insert into users (id, name, role, disabled, created_at) values (${id}, ${name}, ${role}, 0, ${createdAt})`,
+    auditChange(now, { ...source, action: "user.created", target: { id, name }, detail: { role } }),
+  ];
+}
+
+/** The user of this name, made if new; made an admin when `admin` is set. */
+export async function ensureUser(
+  { db, atomic, now }: Pick<Deps, "db" | "atomic" | "now">,
+  source: AuditSource,
+  name: string,
+  admin: boolean,
+): Promise<User> {
+  const row = {
+    id: newId("usr"),
+    name,
+    role: admin ? ("admin" as const) : ("user" as const),
+    createdAt: isoTime(now()),
+  };
+  const { id, role } = row;
+  await atomic([
+    sql`insert into users (id, name, role, disabled, created_at) values (${id}, ${name}, ${role}, 0, ${row.createdAt})
+      on conflict (name) do nothing`,
+    auditChange(now(), { ...source, action: "user.created", target: { id, name }, detail: { role } }),
+  ]);
+  const [user] = await db.select(shown).from(users).where(eq(users.name, name));
+  if (!user) throw new Error("the user was not stored");
+  return admin && user.role !== "admin" ? promote({ atomic, now }, source, user) : user;
+}
+
+/** Makes the user an admin. */
+export async function promote(
+  { atomic, now }: Pick<Deps, "atomic" | "now">,
+  source: AuditSource,
+  user: User,
+  detail: AuditEntry["detail"] = {},
+): Promise<User> {
+  const target = { id: user.id, name: user.name };
+  await atomic([
+    sql`update users set role = 'admin' where id = ${user.id} and role <> 'admin'`,
+    auditChange(now(), { ...source, action: "user.promoted", target, detail }),
+  ]);
+  return { ...user, role: "admin" };
+}
+
+export async function listUsers(db: Database, query: PageQuery): Promise<Page<User>> {
+  const rows = await db
+    .select(shown)
+    .from(users)
+    .where(afterCursor(query, users.createdAt, users.id, "oldest first"))
+    .orderBy(asc(users.createdAt), asc(users.id))
+    .limit(query.limit + 1);
+  return toPage(rows, query.limit, (row) => row);
+}
+
+export async function findUser(db: Database, userId: string): Promise<User | undefined> {
+  const [user] = await db.select(shown).from(users).where(eq(users.id, userId));
+  return user;
+}
+
+/** The user with the placement; also a disabled one. */
+export async function findUserRow(db: Database, userId: string): Promise<UserRow | undefined> {
+  const [user] = await db.select(userColumns).from(users).where(eq(users.id, userId));
+  return user;
+}
+
+/**
+ * Changes role or access, by one statement that never takes the last active admin away (`conflict`). Who is disabled
+ * loses all sessions and unused sign-in links for good; API tokens rest, and count again once the user is enabled.
+ */
+export async function updateUser(
+  { db, atomic, now }: Deps,
+  source: AuditSource,
+  userId: string,
+  { role, disabled, cancelRuns = false }: UserChange,
+): Promise<User> {
+  const current = await findUser(db, userId);
+  if (!current) throw new AppError("not_found", "There is no such user.");
+  const actions = actionsOf(current, { role, disabled });
+  if (actions.length === 0 && disabled !== true) return current;
+  const staysAdmin = role !== "user" && disabled !== true;
+  const anotherAdmin = sql`exists (select 1 from users o where o.id <> ${userId} and o.role = 'admin' and not o.disabled)`;
+  const isActiveAdmin = and(eq(users.role, "admin"), eq(users.disabled, false));
+  const change = db
+    .update(users)
+    .set({ role, disabled, ...(disabled !== undefined && { cancelRuns }) })
+    .where(and(eq(users.id, userId), staysAdmin ? undefined : or(not(isActiveAdmin!), anotherAdmin)));
+  const target = { id: userId, name: current.name };
+  const entries = actions.map((action) => ({
+    ...source,
+    action,
+    target,
+    ...(action === "user.disabled" && { detail: { cancelRuns } }),
+  }));
+  const [changed] = await atomic([
+    change.returning({ id: users.id }).getSQL(),
+    ...entries.map((entry) => auditChange(now(), entry)),
+    ...(disabled ? endSessions(userId, isoTime(now())) : []),
+  ]);
+  if (changed?.length === 1) return (await findUser(db, userId))!;
+  await atomic(entries.map((entry) => auditStatement(now(), { ...entry, outcome: "refused" })));
+  throw new AppError("conflict", "The last active admin cannot be disabled or demoted.");
+}
+
+function actionsOf(current: User, { role, disabled }: UserChange): NewAuditEntry["action"][] {
+  const actions: NewAuditEntry["action"][] = [];
+  if (role !== undefined && role !== current.role) actions.push(role === "admin" ? "user.promoted" : "user.demoted");
+  if (disabled !== undefined && disabled !== current.disabled)
+    actions.push(disabled ? "user.disabled" : "user.enabled");
+  return actions;
+}
+
+/** Holds only for a user who is disabled by then: the change before it in the batch may have been refused. */
+function endSessions(userId: string, time: string): SQL[] {
+  const isDisabled = sql`exists (select 1 from users where id = ${userId} and disabled)`;
+  return [
+    sql`update tokens set revoked_at = ${time}
+      where user_id = ${userId} and kind = 'session' and revoked_at is null and ${isDisabled}`,
+    sql`update sign_in_codes set used_at = ${time} where user_id = ${userId} and used_at is null and ${isDisabled}`,
+  ];
+}

@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestApp, type TestApp } from "../../test/app.ts";
+import { joinTestHost, type TestHost } from "../../test/host.ts";
+
+let gateway: TestApp;
+let host: TestHost;
+beforeAll(async () => {
+  gateway = await createTestApp();
+  host = await joinTestHost(gateway);
+});
+afterAll(async () => {
+  await host.close();
+  await gateway.close();
+});
+
+const create = (token: string, name: string) => gateway.call("POST", "/v1/agents", { token, body: { name } });
+
+describe("agents", () => {
+  test("a new agent is idle, has the defaults, and is in the list", async () => {
+    const user = await gateway.addUser("fresh");
+    const made = await create(user.token, "  first  ");
+    expect(made.status).toBe(201);
+    expect(made.json()).toMatchObject({
+      name: "first",
+      runtime: "claude",
+      model: null,
+      instructions: null,
+      envKeys: [],
+      status: "idle",
+      lastRunId: null,
+    });
+    const listed = await gateway.call("GET", "/v1/agents", { token: user.token });
+    expect(listed.json()).toEqual({ items: [made.json()], nextCursor: null });
+    expect((await gateway.call("GET", `/v1/agents/${made.json().id}`, { token: user.token })).json()).toEqual(
+      made.json(),
+    );
+  });
+
+  test("fifty racing creations make exactly ten agents", async () => {
+    const user = await gateway.addUser("racer");
+    const answers = await Promise.all(Array.from({ length: 50 }, (_, at) => create(user.token, `agent ${at}`)));
+    expect(answers.filter((answer) => answer.status === 201)).toHaveLength(10);
+    const refused = answers.filter((answer) => answer.status === 409).map((answer) => answer.json());
+    expect(refused).toHaveLength(40);
+    for (const problem of refused) expect(problem).toMatchObject({ code: "agent_limit", limit: 10 });
+  });
+
+  test("a name is taken once per user, and free again after deletion", async () => {
+    const [user, other] = [await gateway.addUser("namer"), await gateway.addUser("other namer")];
+    const first = await create(user.token, "same");
+    expect((await create(user.token, "same")).json().code).toBe("conflict");
+    expect((await create(other.token, "same")).status).toBe(201);
+    expect((await gateway.call("DELETE", `/v1/agents/${first.json().id}`, { token: user.token })).status).toBe(204);
+    expect((await create(user.token, "same")).status).toBe(201);
+  });
+
+  test("a change of name to a taken one is a conflict, other changes hold", async () => {
+    const user = await gateway.addUser("patcher");
+    await create(user.token, "taken");
+    const path = `/v1/agents/${(await create(user.token, "mine")).json().id}`;
+    expect((await gateway.call("PATCH", path, { token: user.token, body: { name: "taken" } })).json().code).toBe(
+      "conflict",
+    );
+    const changed = await gateway.call("PATCH", path, {
+      token: user.token,
+      body: { model: "m-1", instructions: "be kind" },
+    });
+    expect(changed.json()).toMatchObject({ name: "mine", model: "m-1", instructions: "be kind" });
+    const cleared = await gateway.call("PATCH", path, { token: user.token, body: { model: null } });
+    expect(cleared.json()).toMatchObject({ model: null, instructions: "be kind" });
+  });
+
+  test("every change raises the version that a run carries to the host", async () => {
+    const user = await gateway.addUser("versions");
+    const { id } = (await create(user.token, "v")).json();
+    const versionSent = async () => {
+      await gateway.call("POST", `/v1/agents/${id}/runs`, { token: user.token, body: { prompt: "x" } });
+      return JSON.parse(host.requests.at(-1)!.body).agent.version as number;
+    };
+    expect(await versionSent()).toBe(1);
+    await gateway.call("PATCH", `/v1/agents/${id}`, { token: user.token, body: { name: "w" } });
+    expect(await versionSent()).toBe(2);
+  });
+
+  test("the environment goes to the host and only its names come back", async () => {
+    const user = await gateway.addUser("env");
+    const path = `/v1/agents/${(await create(user.token, "e")).json().id}`;
+    const set = await gateway.call("PUT", `${path}/env`, { token: user.token, body: { API_TOKEN: "s3cret-value" } });
+    expect(set.status).toBe(200);
+    expect(set.json().envKeys).toEqual(["API_TOKEN"]);
+    expect(JSON.parse(host.requests.at(-1)!.body).env).toEqual({ API_TOKEN: "s3cret-value" });
+    expect((await gateway.call("GET", path, { token: user.token })).text).not.toContain("s3cret-value");
+    expect(gateway.lines.join("\n")).not.toContain("s3cret-value");
+    const reserved = await gateway.call("PUT", `${path}/env`, { token: user.token, body: { ANTHROPIC_API_KEY: "x" } });
+    expect(reserved.json().code).toBe("invalid_request");
+  });
+
+  test("a deletion that the host did not hear is in the answer to its reports until it has dropped the agent", async () => {
+    const user = await gateway.addUser("deleter");
+    const { id } = (await create(user.token, "d")).json();
+    await gateway.call("PUT", `/v1/agents/${id}/env`, { token: user.token, body: { A: "1" } });
+    host.handle = (_request, response) => void response.destroy();
+    expect((await gateway.call("DELETE", `/v1/agents/${id}`, { token: user.token })).status).toBe(204);
+    host.handle = undefined;
+    expect((await gateway.call("GET", `/v1/agents/${id}`, { token: user.token })).status).toBe(404);
+    expect((await host.report()).json().deletedAgents).toEqual([id]);
+    expect((await host.report()).json().deletedAgents).toEqual([id]);
+    const dropped = { id, userId: user.id, envKeys: [], rev: ++host.rev, deleted: true };
+    expect((await host.report({ agents: [dropped], rev: host.rev })).json().deletedAgents).toEqual([]);
+  });
+
+  test.each([
+    [{}, "name"],
+    [{ name: "" }, "name"],
+    [{ name: "x".repeat(65) }, "name"],
+    [{ name: "a\0b" }, "name"],
+    [{ name: 7 }, "name"],
+    [{ name: "x", color: "crimson" }, "color"],
+    [{ name: "x", runtime: "python" }, "runtime"],
+    [{ name: "x", model: "two words" }, "model"],
+    [[], ""],
+    ["null", ""],
+  ])("the body %j is refused at path %j without an echo", async (body, path) => {
+    const user = await gateway.addUser(`bad ${crypto.randomUUID()}`);
+    const answer = await gateway.call("POST", "/v1/agents", { token: user.token, body });
+    expect(answer.status).toBe(400);
+    expect(answer.json()).toMatchObject({ code: "invalid_request", errors: [{ path }] });
+    expect(answer.text).not.toMatch(/two words|python|crimson/);
+  });
+});

@@ -1,0 +1,195 @@
+/** Agents: the gateway owns what they are; what they do is derived from the copy of their runs. */
+import { AppError } from "@berth/shared/errors";
+import type { agentAnswer, AgentSpec } from "@berth/shared/host-api";
+import { newId } from "@berth/shared/ids";
+import type { Agent, createAgentBody, updateAgentBody } from "@berth/shared/resources";
+import { and, asc, eq, isNull, sql, type Placeholder } from "drizzle-orm";
+import type { z } from "zod";
+import { auditChange, type AuditSource } from "../access/audit.ts";
+import { cancelWaiting } from "./cancel-waiting.ts";
+import { isoTime, isUniqueViolation, prepareOnce, type Database } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
+import { startOf, toPage, type Page, type PageQuery } from "../http/paging.ts";
+import { agents } from "../data/schema.ts";
+
+/** Written out with the table's name, for they are correlated sub-queries. */
+const isRunning = sql<number>`exists (select 1 from runs r where r.agent_id = agents.id and r.user_id = agents.user_id
+  and r.status in ('pending', 'starting', 'running') and r.status <> 'pending')`;
+const lastRunId = sql<
+  string | null
+>`(select r.id from runs r where r.agent_id = agents.id and r.user_id = agents.user_id
+  order by r.created_at desc, r.id desc limit 1)`;
+
+const shown = {
+  id: agents.id,
+  name: agents.name,
+  runtime: agents.runtime,
+  model: agents.model,
+  instructions: agents.instructions,
+  envKeys: agents.envKeys,
+  isRunning,
+  lastRunId,
+  createdAt: agents.createdAt,
+  updatedAt: agents.updatedAt,
+};
+
+/** What a host must know of an agent, as columns. */
+export const specColumns = {
+  id: agents.id,
+  version: agents.version,
+  name: agents.name,
+  runtime: agents.runtime,
+  model: agents.model,
+  instructions: agents.instructions,
+};
+
+/** Creates an agent unless the user has `limit` of them: one conditional statement, so that racing calls agree. Throws `agent_limit`, `conflict`. */
+export async function createAgent(
+  { atomic, now, settings }: Deps,
+  source: AuditSource,
+  userId: string,
+  body: z.infer<typeof createAgentBody>,
+): Promise<Agent> {
+  const limit = settings.BERTH_MAX_AGENTS;
+  const agentId = newId("agt");
+  const createdAt = isoTime(now());
+  const { name, runtime, model, instructions } = body;
+  const [inserted] = await refuseTakenName(() =>
+    atomic([
+      sql`
+        insert into agents (id, user_id, name, runtime, model, instructions, version, created_at, updated_at, env_keys)
+        select ${agentId}, ${userId}, ${name}, ${runtime}, ${model}, ${instructions}, 1, ${createdAt}, ${createdAt}, '[]'
+        where (select count(*) from agents where user_id = ${userId} and deleted_at is null) < ${limit}
+        returning id`,
+      auditChange(now(), { ...source, action: "agent.created", target: { id: agentId, name }, detail: { runtime } }),
+    ]),
+  );
+  if (inserted?.length !== 1)
+    throw new AppError("agent_limit", `The user has ${limit} agents already; delete one first.`, { limit });
+  const rest = { envKeys: [], status: "idle" as const, lastRunId: null, createdAt, updatedAt: createdAt };
+  return { id: agentId, ...body, ...rest };
+}
+
+export async function listAgents(db: Database, userId: string, query: PageQuery): Promise<Page<Agent>> {
+  const rows = await selectPage(db).all({ userId, ...startOf(query), limit: query.limit + 1 });
+  return toPage(rows, query.limit, present);
+}
+
+/** The user's agent. Throws `not_found`. */
+export async function getAgent(db: Database, userId: string, agentId: string): Promise<Agent> {
+  return present(found(await selectOne(db).get({ userId, agentId })));
+}
+
+/** What a host must know of the user's agent. Throws `not_found`. */
+export async function getAgentSpec(db: Database, userId: string, agentId: string): Promise<AgentSpec> {
+  return found(await selectSpec(db).get({ userId, agentId }));
+}
+
+/** Changes an agent; its version grows, so that hosts can tell old from new. Throws `not_found`, `conflict`. */
+export async function updateAgent(
+  { db, atomic, now }: Deps,
+  source: AuditSource,
+  userId: string,
+  agentId: string,
+  change: z.infer<typeof updateAgentBody>,
+): Promise<Agent> {
+  const set = { ...change, version: sql`${agents.version} + 1`, updatedAt: isoTime(now()) };
+  const target = { id: agentId, name: change.name ?? null };
+  const detail = { changed: Object.keys(change).join(", ") };
+  const [updated] = await refuseTakenName(() =>
+    atomic([
+      db.update(agents).set(set).where(owned(userId, agentId)).returning({ id: agents.id }).getSQL(),
+      auditChange(now(), { ...source, action: "agent.updated", target, detail }),
+    ]),
+  );
+  found(updated?.[0]);
+  return getAgent(db, userId, agentId);
+}
+
+/** Hides an agent at once and for ever; the row stays as a tombstone until its host has dropped it. Throws `not_found`. */
+export async function deleteAgent(
+  { db, atomic, now }: Deps,
+  source: AuditSource,
+  userId: string,
+  agentId: string,
+): Promise<void> {
+  const deletedAt = isoTime(now());
+  const droppedAt = sql`(select case when u.host_id is null then ${deletedAt} end from users u where u.id = ${userId})`;
+  const { name } = await getAgentSpec(db, userId, agentId);
+  const change = db.update(agents).set({ deletedAt, droppedAt, updatedAt: deletedAt }).where(owned(userId, agentId));
+  const [deleted] = await atomic([
+    change.returning({ id: agents.id }).getSQL(),
+    auditChange(now(), { ...source, action: "agent.deleted", target: { id: agentId, name } }),
+    ...cancelWaiting(deletedAt, sql`d.agent_id = ${agentId} and d.user_id = ${userId}`),
+  ]);
+  found(deleted?.[0]);
+}
+
+/** Notes that the host has dropped a deleted agent. */
+export async function noteAgentDropped(db: Database, now: number, agentId: string): Promise<void> {
+  await db
+    .update(agents)
+    .set({ droppedAt: isoTime(now) })
+    .where(and(eq(agents.id, agentId), isNull(agents.droppedAt)));
+}
+
+/** Applies what a host answered about an agent to the copy, unless the copy is newer. */
+export async function applyAgentAnswer(
+  db: Database,
+  userId: string,
+  answer: z.infer<typeof agentAnswer>,
+): Promise<void> {
+  const { epoch, agent } = answer;
+  const isNewer = sql`(${agents.envEpoch} is not ${epoch} or ${agents.envRev} < ${agent.rev})`;
+  await db
+    .update(agents)
+    .set({ envKeys: agent.envKeys, envEpoch: epoch, envRev: agent.rev })
+    .where(and(eq(agents.id, agent.id), eq(agents.userId, userId), isNewer));
+}
+
+type AgentRow = Omit<Agent, "status"> & { isRunning: number };
+
+const ownedBy = (userId: string | Placeholder) => and(eq(agents.userId, userId), isNull(agents.deletedAt));
+const owned = (userId: string | Placeholder, agentId: string | Placeholder) =>
+  and(eq(agents.id, agentId), ownedBy(userId));
+const given = { userId: sql.placeholder("userId"), agentId: sql.placeholder("agentId") };
+
+const selectPage = prepareOnce((db) =>
+  db
+    .select(shown)
+    .from(agents)
+    .where(
+      and(
+        ownedBy(given.userId),
+        sql`(${agents.createdAt}, ${agents.id}) > (${sql.placeholder("createdAt")}, ${sql.placeholder("id")})`,
+      ),
+    )
+    .orderBy(asc(agents.createdAt), asc(agents.id))
+    .limit(sql.placeholder("limit"))
+    .prepare(),
+);
+const selectOne = prepareOnce((db) =>
+  db.select(shown).from(agents).where(owned(given.userId, given.agentId)).prepare(),
+);
+const selectSpec = prepareOnce((db) =>
+  db.select(specColumns).from(agents).where(owned(given.userId, given.agentId)).prepare(),
+);
+
+function present({ isRunning: running, ...row }: AgentRow): Agent {
+  return { ...row, status: running ? "running" : "idle" };
+}
+
+/** The answer to a missing agent and to another user's: the same. */
+function found<T>(row: T | undefined): T {
+  if (!row) throw new AppError("not_found", "There is no such agent.");
+  return row;
+}
+
+async function refuseTakenName<T>(run: () => PromiseLike<T> | T): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (isUniqueViolation(error)) throw new AppError("conflict", "An agent of this name exists already.");
+    throw error;
+  }
+}

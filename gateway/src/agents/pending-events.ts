@@ -1,0 +1,95 @@
+/** The events of a run that still waits at the gateway: the run as it is, signs of life, and then what its host sends. */
+import { AppError } from "@berth/shared/errors";
+import { isEnded, type Run } from "@berth/shared/resources";
+import { joinBytes } from "../http/body.ts";
+
+/** How often the database is looked at; also how soon a revoked credential ends the stream. */
+const pollMs = 500;
+const silenceMs = 10_000;
+
+export interface PendingSource {
+  /** The run as it is now. Throws when the caller may not see it any more. */
+  load(): Promise<Run>;
+  /** The host's own stream from the beginning, opened once the run is no longer pending. */
+  openHost(): Promise<ReadableStream<Uint8Array>>;
+}
+
+/** A stream of server-sent events that outlives the wait: it goes over into the host's, whose first event it swallows where that tells an end. */
+export function streamPending(first: Run, source: PendingSource): ReadableStream<Uint8Array> {
+  const gone = new AbortController();
+  const chunks = tellPending(first, source, gone.signal);
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await chunks.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: () => gone.abort(),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** The events of a run that ended before any host had it. */
+export function endedEvents(run: Run): string {
+  return runEvent(run) + runEvent(run);
+}
+
+async function* tellPending(
+  first: Run,
+  { load, openHost }: PendingSource,
+  gone: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const encoder = new TextEncoder();
+  yield encoder.encode(runEvent(first));
+  let run = first;
+  for (let quietMs = 0; run.status === "pending"; quietMs += pollMs) {
+    if (quietMs >= silenceMs) {
+      yield encoder.encode(": still here\n\n");
+      quietMs = 0;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    const now = gone.aborted ? null : await load().catch(endIfRefused);
+    if (!now) return;
+    run = now;
+  }
+  if (isEnded(run.status) && run.startedAt === null) return void (yield encoder.encode(runEvent(run)));
+  const body = await openHost().catch(endIfRefused);
+  if (body) yield* withoutEndedFirst(body, gone);
+}
+
+const runEvent = (run: Run) => `event: run\ndata: ${JSON.stringify(run)}\n\n`;
+
+/** The client connects again and is told why, as after any stream that ends without a final event. */
+function endIfRefused(error: unknown): null {
+  if (error instanceof AppError) return null;
+  throw error;
+}
+
+/**
+ * The host begins with the run as it is. Where that says an end already, it is left out: output follows, and only the
+ * last `run` event of a stream may tell the end.
+ */
+async function* withoutEndedFirst(body: ReadableStream<Uint8Array>, gone: AbortSignal): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  gone.addEventListener("abort", () => void reader.cancel());
+  let head: Uint8Array | null = new Uint8Array();
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    if (head === null) {
+      yield read.value;
+      continue;
+    }
+    head = joinBytes([head, read.value]);
+    const end = head.findIndex((byte, at, all) => byte === 10 && all[at + 1] === 10);
+    if (end === -1) continue;
+    const block = new TextDecoder().decode(head.subarray(0, end));
+    yield tellsEnd(block) ? head.subarray(end + 2) : head;
+    head = null;
+  }
+}
+
+function tellsEnd(block: string): boolean {
+  const data = /^data: (.*)$/m.exec(block)?.[1];
+  return data !== undefined && block.startsWith("event: run") && (JSON.parse(data) as Run).endedAt !== null;
+}

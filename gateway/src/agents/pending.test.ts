@@ -1,0 +1,466 @@
+import type { ReportedRun, StartRunBody } from "@berth/shared/host-api";
+import { sql, type SQL } from "drizzle-orm";
+import type { ServerResponse } from "node:http";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createTestApp, type TestApp } from "../../test/app.ts";
+import { answerJson, joinTestHost, makeRun, type HostRequest, type TestHost } from "../../test/host.ts";
+import { until } from "../../test/wait.ts";
+import { tick } from "../tick.ts";
+
+let gateway: TestApp;
+let host: TestHost;
+let strict: ReturnType<typeof admitStrictly>;
+beforeEach(async () => {
+  gateway = await createTestApp();
+  host = await joinTestHost(gateway);
+  strict = admitStrictly(host);
+});
+afterEach(async () => {
+  await host.close();
+  await gateway.close();
+});
+
+/** A host that has room for three runs of a user and one of an agent, and counts how often each run began. */
+function admitStrictly(host: TestHost) {
+  const runs = new Map<string, ReportedRun>();
+  const began: { runId: string; agentId: string; prompt: string }[] = [];
+  const state = {
+    runs,
+    began,
+    answer: null as null | ((request: HostRequest, response: ServerResponse) => boolean),
+    end,
+  };
+  const refuse = (response: ServerResponse, status: number, code: string) =>
+    answerJson(response, status, { type: "about:blank", title: "-", status, detail: "-", code, requestId: "host" });
+  host.handle = (request, response) => {
+    if (state.answer?.(request, response)) return;
+    const userId = JSON.parse(atob(request.headers.authorization!.split(".")[1]!)).sub as string;
+    const cancelled = /^\/v1\/runs\/([\w-]+)\/cancel$/.exec(request.path)?.[1];
+    if (cancelled)
+      return runs.has(cancelled)
+        ? answerJson(response, 200, { epoch: host.epoch, run: end(cancelled, "cancelled") })
+        : refuse(response, 404, "not_found");
+    if (request.method === "DELETE") return void response.writeHead(204).end();
+    const { run, agent } = JSON.parse(request.body) as StartRunBody;
+    const active = [...runs.values()].filter((one) => one.userId === userId && one.endedAt === null);
+    if (!runs.has(run.id)) {
+      if (active.some((one) => one.agentId === agent.id)) return refuse(response, 409, "agent_busy");
+      if (active.length >= 3) return refuse(response, 429, "run_limit");
+      began.push({ runId: run.id, agentId: agent.id, prompt: run.prompt });
+      const { trigger, prompt } = run;
+      runs.set(
+        run.id,
+        makeRun({
+          id: run.id,
+          userId,
+          agentId: agent.id,
+          rev: ++host.rev,
+          trigger,
+          prompt,
+          createdAt: new Date().toISOString(),
+        }),
+      );
+    }
+    answerJson(response, 202, { epoch: host.epoch, run: runs.get(run.id) });
+  };
+  function end(runId: string, status: "completed" | "cancelled" = "completed"): ReportedRun {
+    const time = new Date().toISOString();
+    const ended = { ...runs.get(runId)!, status, reason: status, startedAt: time, endedAt: time, rev: ++host.rev };
+    runs.set(runId, ended);
+    return ended;
+  }
+  return state;
+}
+
+async function userWithAgents(count = 1) {
+  const user = await gateway.addUser(crypto.randomUUID());
+  const call = (method: string, path: string, body?: unknown) =>
+    gateway.call(method, path, { token: user.token, body });
+  const agents = await Promise.all(
+    Array.from({ length: count }, async (_, at) => {
+      const { id } = (await call("POST", "/v1/agents", { name: `a${at}` })).json();
+      const { secret, ...trigger } = (
+        await call("POST", `/v1/agents/${id}/triggers`, { name: "t", scheme: "token", template: "{{payload}}" })
+      ).json();
+      const deliver = async (text: string) => {
+        const headers = { authorization: `Bearer ${secret}` };
+        return gateway.call("POST", `/hooks/${trigger.id}`, { headers, body: JSON.stringify(text) });
+      };
+      return {
+        id: id as string,
+        trigger,
+        deliver,
+        runId: async (text: string) => (await deliver(text)).json().runId as string,
+      };
+    }),
+  );
+  const run = async (runId: string) => (await call("GET", `/v1/runs/${runId}`)).json();
+  const waiting = async () =>
+    (await call("GET", "/v1/runs?status=pending")).json().items.map(({ id }: { id: string }) => id);
+  return { ...user, call, agents, agent: agents[0]!, run, waiting };
+}
+const isDelivery = async (condition: SQL) =>
+  (await gateway.deps.db.all(sql`select 1 from deliveries where ${condition}`)).length > 0;
+const isRefused = (runId: string) =>
+  isDelivery(sql`run_id = ${runId} and attempts >= 1 and lease_until is null and due_at is not null`);
+const nobodyAsks = () =>
+  until("nobody is asking", async () => !(await isDelivery(sql`due_at is not null and lease_until is not null`)));
+/** Lets each attempt to start fail as if the connection broke. */
+const breakStarts = () =>
+  (strict.answer = (request, response) => request.path === "/v1/runs" && Boolean(response.destroy()));
+const prompts = () => strict.began.map(({ prompt }) => prompt);
+const later = async (ms: number) => {
+  gateway.clock.skewMs += ms;
+  await host.report();
+};
+
+describe("what waits", () => {
+  test("starts in order of arrival, one at a time for an agent, as each before ends", async () => {
+    const { agent, waiting, run } = await userWithAgents();
+    const ids: string[] = [];
+    for (const text of ["1", "2", "3", "4"]) ids.push(await agent.runId(text));
+    await until("the first has begun", () => strict.began.length === 1);
+    for (const at of [0, 1, 2]) {
+      await until("the copy knows", async () => (await run(ids[at]!)).status === "running");
+      expect(await waiting()).toEqual(ids.slice(at + 1).toReversed());
+      await nobodyAsks();
+      await host.report({ runs: [strict.end(ids[at]!)], rev: host.rev });
+      await until("the next has begun", () => strict.began.length === at + 2);
+    }
+    expect(prompts()).toEqual(["1", "2", "3", "4"]);
+    expect(strict.began.map(({ runId }) => runId)).toEqual(ids);
+  });
+
+  test("keeps to three runs of a user, and the rest follows as slots free", async () => {
+    const { agents } = await userWithAgents(6);
+    const ids = await Promise.all(agents.map((agent, at) => agent.runId(`agent ${at}`)));
+    await until("three have begun", () => strict.began.length === 3);
+    await tick(gateway.deps);
+    expect(strict.began).toHaveLength(3);
+    while (strict.began.length < 6) {
+      await nobodyAsks();
+      const before = strict.began.length;
+      const [active] = [...strict.runs.values()].filter((run) => run.endedAt === null);
+      await host.report({ runs: [strict.end(active!.id)], rev: host.rev });
+      await until("another has begun", () => strict.began.length === before + 1);
+    }
+    expect(new Set(strict.began.map(({ runId }) => runId))).toEqual(new Set(ids));
+  });
+
+  test("is no run in progress of its agent, and keeps the time of its arrival", async () => {
+    const { agent, call, run } = await userWithAgents();
+    breakStarts();
+    const runId = await agent.runId("x");
+    expect((await call("GET", `/v1/agents/${agent.id}`)).json()).toMatchObject({ status: "idle", lastRunId: runId });
+    const { createdAt } = await run(runId);
+    await until("the attempt is over", () => isRefused(runId));
+    strict.answer = null;
+    await later(30_000);
+    await tick(gateway.deps);
+    expect(await run(runId)).toMatchObject({ status: "running", createdAt });
+  });
+
+  test("is asked for at most every other second while the host says busy, and at once when a run ended", async () => {
+    const { agent } = await userWithAgents();
+    const first = await agent.runId("1");
+    await until("it has begun", () => strict.began.length === 1);
+    const asked = () => host.requests.filter(({ path, body }) => path === "/v1/runs" && body.includes(agent.id)).length;
+    const second = await agent.runId("2");
+    await until("the second was refused", () => isRefused(second));
+    expect(asked()).toBe(2);
+    for (let at = 0; at < 5; at++) await tick(gateway.deps);
+    expect(asked()).toBe(2);
+    await later(3000);
+    await tick(gateway.deps);
+    expect(asked()).toBe(3);
+    await host.report({ runs: [strict.end(first)], rev: host.rev });
+    await until("the second has begun", () => strict.began.length === 2);
+  });
+
+  test("ends as host_lost when its host is removed while it takes it, and waits for nobody then", async () => {
+    const { id: userId, agent, run, waiting } = await userWithAgents();
+    const boss = await gateway.addUser("boss", "admin");
+    strict.answer = (request, response) => {
+      if (request.path !== "/v1/runs") return false;
+      const path = `/v1/admin/hosts/${host.id}?confirm=testing`;
+      void gateway.call("DELETE", path, { token: boss.token }).then(() => {
+        const { id, prompt, trigger } = (JSON.parse(request.body) as StartRunBody).run;
+        const taken = makeRun({ id, userId, agentId: agent.id, rev: 1, prompt, trigger });
+        answerJson(response, 202, { epoch: host.epoch, run: taken });
+      });
+      return true;
+    };
+    const runId = await agent.runId("1");
+    await until("it has ended", async () => (await run(runId)).endedAt !== null);
+    expect(await run(runId)).toMatchObject({ status: "failed", reason: "host_lost", trigger: { kind: "webhook" } });
+    expect(await waiting()).toEqual([]);
+    expect(await isDelivery(sql`due_at is not null`)).toBe(false);
+  });
+
+  test("waits without a call while its host is down, and starts when it is back", async () => {
+    const { agent, run } = await userWithAgents();
+    const first = await agent.runId("1");
+    await until("it has begun", () => strict.began.length === 1);
+    await host.report({ runs: [strict.end(first)], rev: host.rev });
+    gateway.clock.skewMs += 1_800_000;
+    const calls = host.requests.length;
+    const second = await agent.runId("2");
+    await tick(gateway.deps);
+    expect(host.requests).toHaveLength(calls);
+    expect((await run(second)).status).toBe("pending");
+    await host.report();
+    await tick(gateway.deps);
+    expect(prompts()).toEqual(["1", "2"]);
+  });
+
+  test("of a disabled user starts when the user is enabled again", async () => {
+    const { agent, id } = await userWithAgents();
+    const admin = await gateway.addUser(crypto.randomUUID(), "admin");
+    const disable = (disabled: boolean) =>
+      gateway.call("PATCH", `/v1/admin/users/${id}`, { token: admin.token, body: { disabled } });
+    breakStarts();
+    const runId = await agent.runId("x");
+    await until("the attempt is over", () => isRefused(runId));
+    await disable(true);
+    strict.answer = null;
+    await later(30_000);
+    await tick(gateway.deps);
+    expect(strict.began).toEqual([]);
+    await disable(false);
+    await tick(gateway.deps);
+    expect(prompts()).toEqual(["x"]);
+  });
+
+  test("is at most 1,000 of a user: a sender is told to come again, and nothing is stored", async () => {
+    const { agent, id } = await userWithAgents();
+    await gateway.deps.atomic([
+      sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, due_at)
+        select 'fill' || j.value, 'trg_other', ${id}, 'agt_other', '2026', '{}', '', 0, '9' from json_each(${JSON.stringify(Array.from({ length: 1000 }, (_, at) => at))}) j`,
+    ]);
+    const refused = await agent.deliver("x");
+    expect([refused.status, refused.json().code, refused.headers.get("retry-after")]).toEqual([
+      429,
+      "rate_limited",
+      "30",
+    ]);
+    await gateway.deps.atomic([sql`delete from deliveries where id = 'fill7'`]);
+    expect((await agent.deliver("x")).status).toBe(202);
+  });
+});
+
+describe("starting exactly once", () => {
+  test("however many ticks there are at once", async () => {
+    const { agents } = await userWithAgents(3);
+    breakStarts();
+    const ids = await Promise.all(agents.map((agent) => agent.runId("x")));
+    for (const runId of ids) await until("the attempt is over", () => isRefused(runId));
+    strict.answer = null;
+    await later(30_000);
+    const asked = host.requests.length;
+    await Promise.all(Array.from({ length: 10 }, () => tick(gateway.deps)));
+    expect(strict.began).toHaveLength(3);
+    expect(host.requests.length - asked).toBe(3);
+  });
+
+  test.each(["refuses the connection", "begins the run and loses the answer"])("when the host %s", async (what) => {
+    const { agent, run } = await userWithAgents();
+    let failures = 2;
+    strict.answer = (request, response) => {
+      if (request.path !== "/v1/runs" || failures-- <= 0) return false;
+      if (what.startsWith("begins")) {
+        const { run, agent } = JSON.parse(request.body) as StartRunBody;
+        const userId = JSON.parse(atob(request.headers.authorization!.split(".")[1]!)).sub as string;
+        if (!strict.runs.has(run.id)) strict.began.push({ runId: run.id, agentId: agent.id, prompt: run.prompt });
+        strict.runs.set(
+          run.id,
+          makeRun({ id: run.id, userId, agentId: agent.id, rev: ++host.rev, prompt: run.prompt }),
+        );
+      }
+      response.destroy();
+      return true;
+    };
+    const runId = await agent.runId("x");
+    for (let at = 0; at < 3; at++) {
+      await later(20_000);
+      await tick(gateway.deps);
+    }
+    expect(prompts()).toEqual(["x"]);
+    expect((await run(runId)).status).toBe("running");
+  });
+
+  test("when a gateway took it and died: another takes it once the lease is over", async () => {
+    const { agent, run } = await userWithAgents();
+    breakStarts();
+    const runId = await agent.runId("x");
+    await until("the attempt is over", () => isRefused(runId));
+    strict.answer = null;
+    const lease = new Date(gateway.deps.now() + 10_000).toISOString();
+    await gateway.deps.atomic([
+      sql`update deliveries set lease_until = ${lease}, due_at = '2026' where run_id = ${runId}`,
+    ]);
+    await tick(gateway.deps);
+    expect(strict.began).toEqual([]);
+    await later(11_000);
+    await tick(gateway.deps);
+    expect((await run(runId)).status).toBe("running");
+  });
+});
+
+describe("ending what waits", () => {
+  test("cancelling it touches no host, and it never starts", async () => {
+    const { agent, call, run } = await userWithAgents();
+    const first = await agent.runId("1");
+    await until("it has begun", () => strict.began.length === 1);
+    const second = await agent.runId("2");
+    await until("it was refused", () => isRefused(second));
+    const calls = host.requests.length;
+    const cancelled = await call("POST", `/v1/runs/${second}/cancel`);
+    expect(cancelled.json()).toMatchObject({
+      id: second,
+      status: "cancelled",
+      reason: "cancelled",
+      endedAt: expect.any(String),
+      startedAt: null,
+    });
+    expect(host.requests).toHaveLength(calls);
+    expect((await call("POST", `/v1/runs/${second}/cancel`)).json().code).toBe("conflict");
+    await host.report({ runs: [strict.end(first)], rev: host.rev });
+    await later(5000);
+    await tick(gateway.deps);
+    expect(prompts()).toEqual(["1"]);
+    expect((await run(second)).status).toBe("cancelled");
+    expect((await call("GET", `/v1/triggers/${agent.trigger.id}/deliveries`)).json().items[0]).toMatchObject({
+      runId: second,
+      status: "cancelled",
+    });
+  });
+
+  test.each([true, false])("cancelling what the host may have asks the host (has it: %s)", async (hasIt) => {
+    const { agent, call, id } = await userWithAgents();
+    breakStarts();
+    const runId = await agent.runId("x");
+    await until("the attempt is over", () => isRefused(runId));
+    strict.answer = (request, response) => request.path.endsWith("/cancel") && Boolean(response.destroy());
+    expect((await call("POST", `/v1/runs/${runId}/cancel`)).json().code).toBe("host_unavailable");
+    strict.answer = null;
+    if (hasIt) strict.runs.set(runId, makeRun({ id: runId, userId: id, agentId: agent.id, rev: ++host.rev }));
+    expect((await call("POST", `/v1/runs/${runId}/cancel`)).json()).toMatchObject({ id: runId, status: "cancelled" });
+    await later(30_000);
+    await tick(gateway.deps);
+    expect(strict.began).toEqual([]);
+  });
+
+  test.each(["agent", "trigger"])("deleting its %s cancels it", async (what) => {
+    const { agent, call, run } = await userWithAgents();
+    const first = await agent.runId("1");
+    await until("it has begun", () => strict.began.length === 1);
+    const [second, third] = [await agent.runId("2"), await agent.runId("3")];
+    await until("it was refused", () => isRefused(second));
+    expect(
+      (await call("DELETE", what === "agent" ? `/v1/agents/${agent.id}` : `/v1/triggers/${agent.trigger.id}`)).status,
+    ).toBe(204);
+    for (const runId of [second, third])
+      expect(await run(runId)).toMatchObject({ status: "cancelled", reason: "cancelled" });
+    await host.report({ runs: [strict.end(first)], rev: host.rev });
+    expect(prompts()).toEqual(["1"]);
+  });
+
+  describe.each(["deleting its agent", "deleting its trigger", "disabling its user"])(
+    "%s while no host answers",
+    (what) => {
+      test.each([true, false])("cancels it once its host is back (which has it: %s)", async (hasIt) => {
+        const { agent, call, id, run } = await userWithAgents();
+        const admin = await gateway.addUser(crypto.randomUUID(), "admin");
+        const patch = (body: object) => gateway.call("PATCH", `/v1/admin/users/${id}`, { token: admin.token, body });
+        strict.answer = (_request, response) => Boolean(response.destroy());
+        const runId = await agent.runId("x");
+        await until("the attempt is over", () => isRefused(runId));
+        if (what === "deleting its agent") await call("DELETE", `/v1/agents/${agent.id}`);
+        if (what === "deleting its trigger") await call("DELETE", `/v1/triggers/${agent.trigger.id}`);
+        if (what === "disabling its user") await patch({ disabled: true, cancelRuns: true });
+        await patch({ disabled: false });
+        strict.answer = null;
+        if (hasIt) strict.runs.set(runId, makeRun({ id: runId, userId: id, agentId: agent.id, rev: ++host.rev }));
+        await later(30_000);
+        await tick(gateway.deps);
+        expect(await run(runId)).toMatchObject({ status: "cancelled", reason: "cancelled" });
+        expect(strict.began).toEqual([]);
+      });
+    },
+  );
+});
+
+describe("reading what waits", () => {
+  test("its events tell that it waits, then pass over to the host's", async () => {
+    const { agent, token, call } = await userWithAgents();
+    breakStarts();
+    const runId = await agent.runId("x");
+    const told = gateway.app.request(`/v1/runs/${runId}/events`, { headers: { authorization: `Bearer ${token}` } });
+    const reader = (await told).body!.pipeThrough(new TextDecoderStream()).getReader();
+    const first = (await reader.read()).value!;
+    expect(JSON.parse(first.split("data: ")[1]!)).toMatchObject({ id: runId, status: "pending" });
+    expect((await call("GET", `/v1/runs/${runId}/stderr`)).text).toBe("");
+    await until("the attempt is over", () => isRefused(runId));
+    strict.answer = (request, response) => {
+      if (!request.path.includes("/events")) return false;
+      const run = JSON.stringify(strict.end(runId));
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.end(`event: run\ndata: ${run}\n\nid: 2\nevent: output\ndata: "é"\n\nevent: run\ndata: ${run}\n\n`);
+      return true;
+    };
+    await later(30_000);
+    await tick(gateway.deps);
+    let rest = "";
+    for (let read = await reader.read(); !read.done; read = await reader.read()) rest += read.value;
+    expect(rest.match(/^event: \w+|^data: "é"/gm)).toEqual(["event: output", 'data: "é"', "event: run"]);
+  });
+
+  test("its events end with its cancellation, then and later", async () => {
+    const { agent, token, call } = await userWithAgents();
+    const first = await agent.runId("1");
+    await until("it has begun", () => strict.began.length === 1);
+    const runId = await agent.runId("2");
+    const open = () =>
+      gateway.app.request(`/v1/runs/${runId}/events`, { headers: { authorization: `Bearer ${token}` } });
+    const text = (await open()).text();
+    await until("it is cancelled", async () => (await call("POST", `/v1/runs/${runId}/cancel`)).status === 200);
+    expect((await text).match(/"status":"\w+"/g)).toEqual(['"status":"pending"', '"status":"cancelled"']);
+    expect((await (await open()).text()).match(/"status":"\w+"/g)).toEqual([
+      '"status":"cancelled"',
+      '"status":"cancelled"',
+    ]);
+    await call("POST", `/v1/runs/${first}/cancel`);
+  });
+
+  test("its events end when the credential is revoked", async () => {
+    const { agent, token, tokenId, call } = await userWithAgents();
+    breakStarts();
+    const runId = await agent.runId("x");
+    await until("the attempt is over", () => isRefused(runId));
+    const stream = await gateway.app.request(`/v1/runs/${runId}/events`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    const text = stream.text();
+    await call("DELETE", `/v1/tokens/${tokenId}`);
+    expect((await text).match(/event: run/g)).toHaveLength(1);
+  });
+});
+
+test("deliveries go after the retention with their runs, and what waits stays", async () => {
+  const { agent, call } = await userWithAgents();
+  const first = await agent.runId("1");
+  await until("it has begun", () => strict.began.length === 1);
+  await host.report({ runs: [strict.end(first)], rev: host.rev });
+  breakStarts();
+  const second = await agent.runId("2");
+  const listed = async () =>
+    (await gateway.deps.db.all<{ id: string }>(sql`select run_id as id from deliveries order by seq desc`)).map(
+      ({ id }) => id,
+    );
+  expect(await listed()).toEqual([second, first]);
+  expect((await call("GET", `/v1/triggers/${agent.trigger.id}/deliveries`)).json().items).toHaveLength(2);
+  gateway.clock.skewMs += 31 * 86_400_000;
+  await tick(gateway.deps);
+  expect(await listed()).toEqual([second]);
+  expect(await gateway.deps.db.all(sql`select id, status from runs`)).toEqual([{ id: second, status: "pending" }]);
+});

@@ -1,0 +1,233 @@
+/**
+ * Runs that wait at the gateway: each is started on its user's host as soon as that takes it, in the order of arrival for
+ * each agent. A delivery is claimed by one conditional statement with a lease; whoever loses the answer of a host asks
+ * again with the same run id, which the host knows. So any number of gateways may do this at once.
+ */
+import { AppError } from "@berth/shared/errors";
+import { runAnswer, type StartRunBody } from "@berth/shared/host-api";
+import { isEnded, type Run } from "@berth/shared/resources";
+import { eq, sql, type SQL } from "drizzle-orm";
+import { specColumns } from "./agents.ts";
+import { cancelledStatement, isUnsent } from "./cancel-waiting.ts";
+import { isoTime } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
+import { callHostJson, longDeadlineMs, type HostCaller } from "../hosts/call.ts";
+import { findHostOfUser, liveMs, placeUser } from "../hosts/placement.ts";
+import { endWithRemovedHost, getRun, upsertRuns } from "./runs.ts";
+import { agents, deliveries, hosts, runs, users } from "../data/schema.ts";
+
+/** A call that starts a run is given up before its lease ends: nobody else asks meanwhile. */
+const startDeadlineMs = 8000;
+const leaseMs = 10_000;
+/** The next attempt while the host says that the agent or the user is busy; the report of an ended run comes earlier. */
+const busyMs = 2000;
+const failedMaxMs = 15_000;
+const startsAtOnce = 100;
+const cancelPatienceMs = 15_000;
+
+/**
+ * Starts what waits for this user, until nothing is left that may start now. Not for disabled users, and not while the
+ * user's host is down: that costs no call.
+ */
+export async function startPending(deps: Deps, userId: string): Promise<void> {
+  for (let count = 0; count < startsAtOnce; count++) {
+    const claimed = await claimNext(deps, userId);
+    if (!claimed || !(await startClaimed(deps, claimed))) return;
+  }
+}
+
+/** Users of whom something may start now, at most 200, those who wait longest first. */
+export async function usersWithPending({ db, now }: Deps): Promise<string[]> {
+  const time = isoTime(now());
+  const rows = await db.all<{ id: string }>(sql`
+    select d.user_id as id from deliveries d
+    where d.due_at is not null and d.due_at <= ${time} and ${isFree(time)} and ${canStart(now(), sql`d.user_id`)}
+    group by d.user_id order by min(d.seq) limit 200`);
+  return rows.map((row) => row.id);
+}
+
+/** Takes back what an earlier process had claimed. For a gateway that knows to be the only one: it need not wait for leases. */
+export async function releaseLeases({ db }: Deps): Promise<void> {
+  await db.all(sql`
+    update deliveries set lease_until = null, maybe_sent = 1
+    where due_at is not null and lease_until is not null returning seq`);
+}
+
+/** Says that a run of these users ended: what was refused as busy may be tried again now. */
+export async function wakePending({ db, now }: Deps, userIds: string[]): Promise<void> {
+  const time = isoTime(now());
+  await db.all(sql`
+    update deliveries as d set due_at = ${time}
+    where d.user_id in (select value from json_each(${JSON.stringify(userIds)})) and d.due_at is not null
+      and d.due_at > ${time} and ${isFree(time)} returning seq`);
+}
+
+/**
+ * Cancels a run that the gateway holds as pending. What the host may have is cancelled there, or here once it says
+ * that it does not know it. Throws `conflict` when it ended meanwhile, `host_unavailable` when nobody can tell.
+ */
+export async function cancelPending(deps: Deps, caller: HostCaller, runId: string): Promise<Run> {
+  const userId = caller.user.id;
+  for (const end = performance.now() + cancelPatienceMs; performance.now() < end; await delay(100)) {
+    const time = isoTime(deps.now());
+    const isOurs = sql`id = ${runId} and user_id = ${userId} and not exists (
+      select 1 from deliveries d where d.run_id = ${runId} and d.due_at is not null and not ${isUnsent})`;
+    if (await cancelHere(deps, time, isOurs)) return getRun(deps.db, userId, runId);
+    const run = await getRun(deps.db, userId, runId);
+    if (isEnded(run.status)) throw new AppError("conflict", "The run has ended already.", { runId });
+    const there = await cancelThere(deps, caller, runId);
+    if (there) return there;
+    const isUnclaimed = sql`id = ${runId} and user_id = ${userId} and not exists (
+      select 1 from deliveries d where d.run_id = ${runId} and d.due_at is not null and not ${isFree(time)})`;
+    if (run.status === "pending" && (await cancelHere(deps, time, isUnclaimed))) return getRun(deps.db, userId, runId);
+  }
+  throw new AppError("host_unavailable", "The run is just being started; try again.", { retryAfter: 5 });
+}
+
+interface Claimed {
+  seq: number;
+  lease: string;
+  attempts: number;
+  /** Whether an earlier attempt may have reached the host. */
+  wasSent: boolean;
+}
+
+/** Takes the first delivery that may start now: the first of its agent, due, with nobody's lease on it. */
+async function claimNext({ db, now }: Deps, userId: string): Promise<Claimed | undefined> {
+  const [time, lease] = [isoTime(now()), isoTime(now() + leaseMs)];
+  const firsts = sql`(select min(seq) as seq from deliveries where user_id = ${userId} and due_at is not null group by agent_id)`;
+  const isReady = sql`d.due_at <= ${time} and ${isFree(time)}`;
+  const [row] = await db.all<{ seq: number; attempts: number; wasSent: number }>(sql`
+    update deliveries as d set lease_until = ${lease}, attempts = d.attempts + 1,
+      maybe_sent = d.maybe_sent or d.lease_until is not null
+    where d.seq = (select min(d.seq) from ${firsts} f join deliveries d on d.seq = f.seq where ${isReady})
+      and ${isReady} and ${canStart(now(), sql`${userId}`)}
+    returning seq, attempts, maybe_sent as "wasSent"`);
+  return row && { ...row, lease, wasSent: row.wasSent === 1 };
+}
+
+const isFree = (time: string) => sql`(d.lease_until is null or d.lease_until <= ${time})`;
+
+/** The user is not disabled, or the run of `d` is to be ended; and the host is live, or none is chosen yet. */
+function canStart(now: number, userId: SQL): SQL {
+  return sql`exists (
+    select 1 from users u left join hosts h on h.id = u.host_id
+    where u.id = ${userId} and (not u.disabled or d.outcome is not null) and (u.host_id is null or h.last_report_at > ${isoTime(now - liveMs)}))`;
+}
+
+/** Brings one claimed delivery forward; whether more of this user may be tried now. */
+async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
+  const row = await loadClaimed(deps, claimed.seq);
+  if (!row || row.status !== "pending") return settle(deps, claimed);
+  try {
+    if (row.isUnwanted) return await endUnwanted(deps, claimed, row);
+    const host = row.host ?? (await placeUser(deps, row.userId));
+    const trigger = { kind: "webhook", triggerId: row.triggerId } as const;
+    const body: StartRunBody = {
+      run: { id: row.runId, trigger, prompt: row.prompt, payload: row.payload },
+      agent: row.agent,
+    };
+    const call = { method: "POST", path: "/v1/runs", body, deadlineMs: startDeadlineMs } as const;
+    const answer = await callHostJson(deps, host, gatewayFor(deps, row.userId), call, runAnswer);
+    const lost = { ...answer.run, id: row.runId, userId: row.userId, agentId: row.agent.id, prompt: row.prompt };
+    await deps.atomic([
+      ...upsertRuns(host.id, answer.epoch, [answer.run]),
+      endWithRemovedHost(host.id, answer.epoch, lost, isoTime(deps.now())),
+      settledStatement(claimed),
+    ]);
+    return true;
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    if (error.code === "not_found") return giveUp(deps, claimed, row.runId);
+    return postpone(deps, claimed, error);
+  }
+}
+
+async function loadClaimed({ db }: Deps, seq: number) {
+  const [row] = await db
+    .select({
+      userId: deliveries.userId,
+      triggerId: deliveries.triggerId,
+      payload: deliveries.payload,
+      runId: runs.id,
+      status: runs.status,
+      prompt: runs.prompt,
+      agent: specColumns,
+      isUnwanted: sql<number>`${agents.deletedAt} is not null or ${deliveries.outcome} is not null`,
+      host: { id: hosts.id, url: hosts.url },
+    })
+    .from(deliveries)
+    .innerJoin(runs, eq(runs.id, deliveries.runId))
+    .innerJoin(agents, eq(agents.id, deliveries.agentId))
+    .innerJoin(users, eq(users.id, deliveries.userId))
+    .leftJoin(hosts, eq(hosts.id, users.hostId))
+    .where(eq(deliveries.seq, seq));
+  return row;
+}
+
+/** What nobody wants any more ends where it is: on the host, if that has it. */
+async function endUnwanted(deps: Deps, claimed: Claimed, run: { runId: string; userId: string }): Promise<true> {
+  const there = claimed.wasSent ? await cancelThere(deps, gatewayFor(deps, run.userId), run.runId) : null;
+  return there ? settle(deps, claimed) : giveUp(deps, claimed, run.runId);
+}
+
+/** The run is the host's now, or over: nothing is left to start. */
+async function settle({ atomic }: Deps, claimed: Claimed): Promise<true> {
+  await atomic([settledStatement(claimed)]);
+  return true;
+}
+
+function settledStatement({ seq }: Claimed): SQL {
+  return sql`update deliveries set due_at = null, lease_until = null where seq = ${seq}`;
+}
+
+/** Nobody wants the run, and the host does not have it: it never will. */
+async function giveUp({ atomic, now }: Deps, claimed: Claimed, runId: string): Promise<true> {
+  await atomic([cancelledStatement(isoTime(now()), sql`id = ${runId}`), settledStatement(claimed)]);
+  return true;
+}
+
+/** Puts it back. A host that said no does not have it, for it looks the id up first; one that said nothing may. */
+async function postpone({ db, log, now }: Deps, claimed: Claimed, error: AppError): Promise<boolean> {
+  const isBusy = error.code === "agent_busy" || error.code === "run_limit";
+  const isUncertain = error.code === "host_unavailable" || error.code === "internal";
+  const maybeSent = isUncertain || (claimed.wasSent && error.code === "no_host") ? 1 : 0;
+  const jitter = 0.75 + Math.random() / 2;
+  const afterMs = isBusy ? busyMs : Math.min(failedMaxMs, 500 * 2 ** Math.min(claimed.attempts, 10)) * jitter;
+  if (!isBusy) log.warn("pending.postponed", { seq: claimed.seq, code: error.code, attempts: claimed.attempts });
+  await db.all(sql`
+    update deliveries set lease_until = null, due_at = ${isoTime(now() + afterMs)}, maybe_sent = ${maybeSent}
+    where seq = ${claimed.seq} and lease_until = ${claimed.lease} and due_at is not null returning seq`);
+  return error.code === "agent_busy";
+}
+
+async function cancelHere({ atomic }: Deps, time: string, which: SQL): Promise<boolean> {
+  const [cancelled] = await atomic([
+    cancelledStatement(time, which),
+    sql`update deliveries set due_at = null, lease_until = null
+      where due_at is not null and run_id in (select id from runs where status = 'cancelled' and ${which})`,
+  ]);
+  return cancelled!.length > 0;
+}
+
+/** The cancelled run, or null when the host does not know it. */
+async function cancelThere(deps: Deps, caller: HostCaller, runId: string): Promise<Run | null> {
+  const host = await findHostOfUser(deps.db, caller.user.id);
+  if (!host) return null;
+  try {
+    const call = { method: "POST", path: `/v1/runs/${runId}/cancel`, deadlineMs: longDeadlineMs } as const;
+    const { epoch, run } = await callHostJson(deps, host, caller, call, runAnswer);
+    await deps.atomic(upsertRuns(host.id, epoch, [run]));
+    return await getRun(deps.db, caller.user.id, runId);
+  } catch (error) {
+    if (error instanceof AppError && error.code === "not_found") return null;
+    throw error;
+  }
+}
+
+/** The gateway itself speaks for the user: no credential of the user's stands behind a webhook. */
+function gatewayFor({ now }: Deps, userId: string): HostCaller {
+  return { user: { id: userId }, token: { id: null, expiresAt: Math.floor(now() / 1000) + 60 } };
+}
+
+const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

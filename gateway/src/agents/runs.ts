@@ -1,0 +1,150 @@
+/** Runs as the gateway knows them: a copy of what hosts report, applied by revision, whoever brings it. */
+import { AppError } from "@berth/shared/errors";
+import type { ReportedRun } from "@berth/shared/host-api";
+import { id, isEnded, runStatus, triggerSchema, type Run } from "@berth/shared/resources";
+import { and, desc, eq, inArray, sql, type SQL } from "drizzle-orm";
+import type { z } from "zod";
+import { prepareOnce, type Database } from "../data/database.ts";
+import { jsonRowsWithText } from "../data/json-rows.ts";
+import { afterCursor, pageQuery, toPage, type Page } from "../http/paging.ts";
+import { agents, hosts, runs, users } from "../data/schema.ts";
+import { specColumns } from "./agents.ts";
+
+/** A page holds at most this many characters of runs (prompts and results are long), and at least one run. */
+const pageLength = 1_000_000;
+
+export const runsQuery = pageQuery.extend({
+  agentId: id.optional(),
+  status: runStatus.optional(),
+  triggerId: id.optional(),
+  triggerKind: triggerSchema.shape.kind.optional(),
+});
+
+/** The user's runs, newest first. A page ends early rather than grow without bound. */
+export async function listRuns(db: Database, userId: string, query: z.infer<typeof runsQuery>): Promise<Page<Run>> {
+  const filters = [
+    eq(runs.userId, userId),
+    query.agentId && eq(runs.agentId, query.agentId),
+    query.status && eq(runs.status, query.status),
+    query.triggerId && eq(runs.triggerId, query.triggerId),
+    query.triggerKind && sql`json_extract(${runs.data}, '$.trigger.kind') = ${query.triggerKind}`,
+    afterCursor(query, runs.createdAt, runs.id, "newest first"),
+  ];
+  const rows = await db
+    .select({
+      id: runs.id,
+      createdAt: runs.createdAt,
+      length: sql<number>`length(${runs.data}) + length(${runs.prompt})`,
+    })
+    .from(runs)
+    .where(and(...filters.filter((filter) => filter !== undefined && filter !== "")))
+    .orderBy(desc(runs.createdAt), desc(runs.id))
+    .limit(query.limit + 1);
+  let length = 0;
+  const fitting = rows.findIndex((row, at) => (length += row.length) > pageLength && at > 0);
+  const page = toPage(rows, Math.min(query.limit, fitting === -1 ? query.limit : fitting), (row) => row.id);
+  const data = await loadRuns(db, page.items);
+  return { items: page.items.flatMap((runId) => data.get(runId) ?? []), nextCursor: page.nextCursor };
+}
+
+/** The user's run. Throws `not_found`. */
+export async function getRun(db: Database, userId: string, runId: string): Promise<Run> {
+  const row = await selectRun(db).get({ runId, userId });
+  if (!row) throw new AppError("not_found", "There is no such run.");
+  return toRun(row);
+}
+
+const selectRun = prepareOnce((db) =>
+  db
+    .select(stored)
+    .from(runs)
+    .where(and(eq(runs.id, sql.placeholder("runId")), eq(runs.userId, sql.placeholder("userId"))))
+    .prepare(),
+);
+
+/** A run as it is stored; its columns, and the contract's object of them. */
+export const stored = { data: runs.data, prompt: runs.prompt };
+export function toRun({ data, prompt }: { data: Omit<Run, "prompt">; prompt: string }): Run {
+  return { ...data, prompt };
+}
+
+/** Whether the user's host has the run; not so while it is pending, when it ended before any host took it, or when it went with a host that was removed. */
+export async function isOnHost(db: Database, run: Run): Promise<boolean> {
+  // Its output is gone with its host.
+  if (run.reason === "host_lost") return false;
+  const [row] = await db
+    .select({ id: runs.id })
+    .from(runs)
+    .innerJoin(users, and(eq(users.id, runs.userId), eq(users.hostId, runs.hostId)))
+    .where(eq(runs.id, run.id));
+  return row !== undefined;
+}
+
+/** The one query before a run starts: the agent, the user's host, and the run of that id if there is one already. */
+export const selectRunTarget = prepareOnce((db) =>
+  db
+    .select({ agent: specColumns, host: { id: hosts.id, url: hosts.url }, run: stored })
+    .from(agents)
+    .innerJoin(users, eq(users.id, agents.userId))
+    .leftJoin(hosts, eq(hosts.id, users.hostId))
+    .leftJoin(runs, and(eq(runs.id, sql.placeholder("runId")), eq(runs.userId, agents.userId)))
+    .where(
+      and(
+        eq(agents.id, sql.placeholder("agentId")),
+        eq(agents.userId, sql.placeholder("userId")),
+        sql`${agents.deletedAt} is null`,
+      ),
+    )
+    .prepare(),
+);
+
+/**
+ * The statements that apply runs of a host to the copy, any number at once: one, for what hosts report. A run is taken when
+ * its user is placed on that host and it is new, or newer by revision in the same epoch, or of another epoch; an ended
+ * run never goes back. A run that was pending here keeps the time of its arrival.
+ */
+export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[]): SQL[] {
+  return jsonRowsWithText(reported, "prompt").map(
+    (rows) => sql`
+    insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, trigger_id, created_at, data, prompt)
+    select json_extract(j.value, '$.id'), u.id, json_extract(j.value, '$.agentId'), ${hostId}, ${epoch},
+      json_extract(j.value, '$.rev'), json_extract(j.value, '$.status'), json_extract(j.value, '$.trigger.triggerId'),
+      json_extract(j.value, '$.createdAt'), json_remove(j.value, '$.userId', '$.rev'), j.text
+    from ${rows} j
+    join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
+    where true
+    on conflict (id) do update set host_id = excluded.host_id, epoch = excluded.epoch, rev = excluded.rev,
+      status = excluded.status, data = json_set(excluded.data, '$.createdAt', runs.created_at), prompt = excluded.prompt
+    where runs.user_id = excluded.user_id and runs.agent_id = excluded.agent_id
+      and (runs.host_id is null or runs.host_id = excluded.host_id)
+      and (runs.epoch is not excluded.epoch or runs.rev < excluded.rev)
+      and (runs.status not in ('completed', 'failed', 'cancelled')
+        or excluded.status in ('completed', 'failed', 'cancelled'))`,
+  );
+}
+
+/**
+ * The statement for a run that a host took while it was being removed: it ends as lost with that host, so that whoever
+ * repeats the call meets it and nothing starts twice. Takes nothing for a host that was not removed.
+ */
+export function endWithRemovedHost(hostId: string, epoch: string, run: ReportedRun, now: string): SQL {
+  const { userId, rev, prompt, ...told } = run;
+  const data = isEnded(run.status) ? told : { ...told, status: "failed", reason: "host_lost", endedAt: now };
+  return sql`
+    insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, trigger_id, created_at, data, prompt)
+    select ${run.id}, ${userId}, ${run.agentId}, h.id, ${epoch}, ${rev}, ${data.status}, ${run.trigger.triggerId},
+      ${run.createdAt}, ${JSON.stringify(data)}, ${prompt}
+    from hosts h where h.id = ${hostId} and h.removed_at is not null
+    on conflict (id) do update set host_id = excluded.host_id, epoch = excluded.epoch, rev = excluded.rev,
+      status = excluded.status, data = json_set(excluded.data, '$.createdAt', runs.created_at)
+    where runs.host_id is null and runs.status = 'pending' and runs.user_id = excluded.user_id`;
+}
+
+async function loadRuns(db: Database, ids: string[]): Promise<Map<string, Run>> {
+  const wanted = sql`(select value from json_each(${JSON.stringify(ids)}))`;
+  const rows = await db
+    .select({ id: runs.id, ...stored })
+    .from(runs)
+    .where(inArray(runs.id, wanted));
+  return new Map(rows.map((row) => [row.id, toRun(row)]));
+}

@@ -1,0 +1,63 @@
+/** Starting a run: the id is chosen here, so that a retry after any crash meets the same run; the host admits it. */
+import { AppError } from "@berth/shared/errors";
+import { runAnswer, type ReportedRun, type RunAnswer, type StartRunBody } from "@berth/shared/host-api";
+import { newId, runIdOf } from "@berth/shared/ids";
+import { runSchema, type Run } from "@berth/shared/resources";
+import { sql } from "drizzle-orm";
+import type { Caller } from "../access/authenticate.ts";
+import type { Deps } from "../deps.ts";
+import { isoTime } from "../data/database.ts";
+import { callHostJson } from "../hosts/call.ts";
+import { placeUser, type HostTarget } from "../hosts/placement.ts";
+import { endWithRemovedHost, getRun, selectRunTarget, toRun, upsertRuns } from "./runs.ts";
+
+/** A new user's container is made meanwhile; and whoever asks may wait for no more than half a minute. */
+const deadlineMs = 25_000;
+
+export interface NewRun {
+  agentId: string;
+  prompt: string;
+  idempotencyKey: string | null;
+}
+
+/** Starts a run, or finds the one that the same key started. Throws `not_found`, `conflict`, and what the host refuses with. */
+export async function startRun(deps: Deps, caller: Caller, { agentId, prompt, idempotencyKey }: NewRun): Promise<Run> {
+  const userId = caller.user.id;
+  const runId = idempotencyKey === null ? newId("run") : await runIdOf(userId, agentId, idempotencyKey);
+  const target = await selectRunTarget(deps.db).get({ runId, agentId, userId });
+  if (!target) throw new AppError("not_found", "There is no such agent.");
+  if (target.run) return samePrompt(toRun(target.run), prompt);
+  const host = target.host ?? (await placeUser(deps, userId));
+  const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt, payload: null } as const;
+  const body: StartRunBody = { run, agent: target.agent };
+  const answer = await callHostJson(
+    deps,
+    host,
+    caller,
+    { method: "POST", path: "/v1/runs", body, deadlineMs },
+    runAnswer,
+  );
+  const applied = await applyRunAnswer(deps, host, answer);
+  if (applied) return samePrompt(applied, prompt);
+  const lost = { ...answer.run, ...run, agentId, userId };
+  await deps.atomic([endWithRemovedHost(host.id, answer.epoch, lost, isoTime(deps.now()))]);
+  return samePrompt(await getRun(deps.db, userId, runId), prompt);
+}
+
+/** Applies a host's answer to the copy as a report would be; the contract's run of it, or null where the host was removed meanwhile. */
+export async function applyRunAnswer(
+  { atomic }: Deps,
+  host: HostTarget,
+  { epoch, run }: RunAnswer,
+): Promise<Run | null> {
+  const [placed] = await atomic([
+    sql`select id from users where id = ${run.userId} and host_id = ${host.id}`,
+    ...upsertRuns(host.id, epoch, [run satisfies ReportedRun]),
+  ]);
+  return placed!.length === 0 ? null : runSchema.parse(run);
+}
+
+function samePrompt(run: Run, prompt: string): Run {
+  if (run.prompt === prompt) return run;
+  throw new AppError("conflict", "This Idempotency-Key was used with another prompt.", { runId: run.id });
+}

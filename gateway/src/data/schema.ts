@@ -1,0 +1,295 @@
+/**
+ * The gateway's tables. Users, tokens, agents, placement are facts of the gateway; workspaces, runs and an agent's
+ * variable names are copies of what hosts report, so they carry (epoch, rev) and no foreign keys. Times are ISO 8601 UTC
+ * with milliseconds, so that text order is time order.
+ */
+import type { HostLoad, JoinBody } from "@berth/shared/host-api";
+import type { Run, RunStatus, RuntimeName, Workspace } from "@berth/shared/resources";
+import { sql } from "drizzle-orm";
+import type { JWK } from "jose";
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import type { WebhookScheme } from "../webhooks/schemes.ts";
+
+export const users = sqliteTable(
+  "users",
+  {
+    id: text().primaryKey(),
+    name: text().notNull().unique(),
+    role: text().$type<"user" | "admin">().notNull(),
+    disabled: integer({ mode: "boolean" }).notNull().default(false),
+    /** While disabled: the host ends their runs and stops their workspace. */
+    cancelRuns: integer("cancel_runs", { mode: "boolean" }).notNull().default(false),
+    /** Placement: the one host that has the user's workspace. */
+    hostId: text("host_id"),
+    placedAt: text("placed_at"),
+    /** What the user must be told until it is dismissed: one sentence. */
+    notice: text(),
+    createdAt: text("created_at").notNull(),
+  },
+  (table) => [
+    index("users_host").on(table.hostId),
+    index("users_created").on(table.createdAt, table.id),
+    index("users_admins")
+      .on(table.id)
+      .where(sql`role = 'admin' and not disabled`),
+  ],
+);
+
+export const tokens = sqliteTable(
+  "tokens",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    kind: text().$type<"api" | "session">().notNull(),
+    name: text().notNull(),
+    createdAt: text("created_at").notNull(),
+    expiresAt: text("expires_at").notNull(),
+    lastUsedAt: text("last_used_at"),
+    revokedAt: text("revoked_at"),
+  },
+  (table) => [
+    index("tokens_user").on(table.userId, table.createdAt),
+    index("tokens_revoked").on(table.revokedAt),
+    index("tokens_expires").on(table.expiresAt),
+  ],
+);
+
+/** One-time sign-in codes, by SHA-256. */
+export const signInCodes = sqliteTable(
+  "sign_in_codes",
+  {
+    hash: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    expiresAt: text("expires_at").notNull(),
+    usedAt: text("used_at"),
+  },
+  (table) => [index("sign_in_codes_user").on(table.userId), index("sign_in_codes_expires").on(table.expiresAt)],
+);
+
+/** One-time join tokens, by SHA-256; `hostId` and `publicKey` are of the host that used it. */
+export const joinTokens = sqliteTable(
+  "join_tokens",
+  {
+    hash: text().primaryKey(),
+    createdAt: text("created_at").notNull(),
+    expiresAt: text("expires_at").notNull(),
+    usedAt: text("used_at"),
+    hostId: text("host_id"),
+    publicKey: text("public_key"),
+  },
+  (table) => [index("join_tokens_expires").on(table.expiresAt)],
+);
+
+export const hosts = sqliteTable("hosts", {
+  id: text().primaryKey(),
+  name: text().notNull(),
+  url: text().notNull(),
+  publicKey: text("public_key", { mode: "json" }).$type<JoinBody["publicKey"]>().notNull(),
+  createdAt: text("created_at").notNull(),
+  draining: integer({ mode: "boolean" }).notNull().default(false),
+  removedAt: text("removed_at"),
+  lastReportAt: text("last_report_at"),
+  version: text(),
+  protocol: integer(),
+  /** Why its last report was refused: one sentence; null once one was applied. */
+  refusal: text(),
+  /** The host's database that the copy is of, the revision up to which it is complete, and the last report's number. */
+  epoch: text(),
+  rev: integer().notNull().default(0),
+  seq: integer().notNull().default(0),
+  load: text({ mode: "json" }).$type<HostLoad>(),
+});
+
+export const workspaces = sqliteTable(
+  "workspaces",
+  {
+    userId: text("user_id").primaryKey(),
+    hostId: text("host_id").notNull(),
+    data: text({ mode: "json" }).$type<Workspace>().notNull(),
+  },
+  (table) => [index("workspaces_host").on(table.hostId)],
+);
+
+export const agents = sqliteTable(
+  "agents",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    name: text().notNull(),
+    runtime: text().$type<RuntimeName>().notNull(),
+    model: text(),
+    instructions: text(),
+    version: integer().notNull(),
+    createdAt: text("created_at").notNull(),
+    updatedAt: text("updated_at").notNull(),
+    /** A tombstone: hidden, its name is free again; kept until the host has dropped the agent and its runs are gone. */
+    deletedAt: text("deleted_at"),
+    droppedAt: text("dropped_at"),
+    /** The copy of the variables' names, with the host's epoch and revision of it. */
+    envKeys: text("env_keys", { mode: "json" }).$type<string[]>().notNull(),
+    envEpoch: text("env_epoch"),
+    envRev: integer("env_rev"),
+  },
+  (table) => [
+    uniqueIndex("agents_name")
+      .on(table.userId, table.name)
+      .where(sql`deleted_at is null`),
+    index("agents_user").on(table.userId, table.createdAt, table.id),
+    index("agents_deleted")
+      .on(table.deletedAt)
+      .where(sql`deleted_at is not null`),
+    index("agents_dropped")
+      .on(table.droppedAt)
+      .where(sql`dropped_at is not null`),
+    index("agents_undropped")
+      .on(table.userId)
+      .where(sql`deleted_at is not null and dropped_at is null`),
+  ],
+);
+
+export const runs = sqliteTable(
+  "runs",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id").notNull(),
+    agentId: text("agent_id").notNull(),
+    /** Null while a run is pending at the gateway; then the host whose revision this is. */
+    hostId: text("host_id"),
+    epoch: text(),
+    rev: integer(),
+    status: text().$type<RunStatus>().notNull(),
+    triggerId: text("trigger_id"),
+    createdAt: text("created_at").notNull(),
+    /** The contract's run object but for the prompt: escaped in JSON, a long one would be more than a row of D1 holds. */
+    data: text({ mode: "json" }).$type<Omit<Run, "prompt">>().notNull(),
+    prompt: text().notNull().default(""),
+  },
+  (table) => [
+    index("runs_user").on(table.userId, table.createdAt, table.id),
+    index("runs_agent").on(table.agentId, table.createdAt, table.id),
+    index("runs_created").on(table.createdAt),
+    index("runs_unended")
+      .on(table.agentId)
+      .where(sql`status in ('pending', 'starting', 'running')`),
+  ],
+);
+
+/** Appended only: triggers of the database refuse changes, and deletions within a year. */
+export const audit = sqliteTable(
+  "audit",
+  {
+    id: text().primaryKey(),
+    createdAt: text("created_at").notNull(),
+    actorKind: text("actor_kind").$type<"user" | "token" | "host" | "system">().notNull(),
+    actorId: text("actor_id"),
+    actorName: text("actor_name"),
+    tokenId: text("token_id"),
+    action: text().notNull(),
+    targetId: text("target_id"),
+    targetName: text("target_name"),
+    address: text(),
+    outcome: text().$type<"succeeded" | "refused">().notNull(),
+    detail: text({ mode: "json" }).$type<Record<string, string | number | boolean | null>>().notNull(),
+  },
+  (table) => [
+    index("audit_created").on(table.createdAt, table.id),
+    index("audit_actor").on(table.actorId, table.createdAt, table.id),
+    index("audit_actor_name").on(table.actorName),
+    index("audit_action").on(table.action, table.createdAt, table.id),
+    index("audit_target").on(table.targetId, table.createdAt, table.id),
+  ],
+);
+
+/** Whom an OpenID provider vouches for: one user each, found by issuer and subject alone. */
+export const identities = sqliteTable(
+  "identities",
+  {
+    issuer: text().notNull(),
+    subject: text().notNull(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    createdAt: text("created_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.issuer, table.subject] }), index("identities_user").on(table.userId)],
+);
+
+/** The provider's description and keys as they were read last, so that a start while it is away still knows them. */
+export const providers = sqliteTable("providers", {
+  issuer: text().primaryKey(),
+  metadata: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
+  jwks: text({ mode: "json" }).$type<{ keys: JWK[] }>().notNull(),
+  readAt: text("read_at").notNull(),
+});
+
+/** Webhooks in. Secrets are sealed (sealing.ts); the previous one is good until its time. */
+export const triggers = sqliteTable(
+  "triggers",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id").notNull(),
+    agentId: text("agent_id").notNull(),
+    name: text().notNull(),
+    scheme: text().$type<WebhookScheme>().notNull(),
+    template: text().notNull(),
+    secret: text().notNull(),
+    previousSecret: text("previous_secret"),
+    previousUntil: text("previous_until"),
+    createdAt: text("created_at").notNull(),
+    updatedAt: text("updated_at").notNull(),
+  },
+  (table) => [index("triggers_agent").on(table.agentId, table.createdAt, table.id)],
+);
+
+/**
+ * What came in. A row whose `dueAt` is set is a run that the gateway still has to start: not before that time, not while
+ * somebody has the lease, and in the order of `seq` for each agent.
+ */
+export const deliveries = sqliteTable(
+  "deliveries",
+  {
+    seq: integer().primaryKey({ autoIncrement: true }),
+    id: text().notNull().unique(),
+    triggerId: text("trigger_id").notNull(),
+    userId: text("user_id").notNull(),
+    agentId: text("agent_id").notNull(),
+    /** The sender's own id of it. */
+    externalId: text("external_id"),
+    /** The delivery that this one repeats. */
+    replayOf: text("replay_of"),
+    receivedAt: text("received_at").notNull(),
+    contentType: text("content_type"),
+    /** The headers that a template may see. */
+    headers: text({ mode: "json" }).$type<Record<string, string>>().notNull(),
+    /** The body's bytes in base64url. */
+    payload: text().notNull(),
+    bytes: integer().notNull(),
+    /** Null where no run came of it; `detail` says why. */
+    runId: text("run_id").unique(),
+    /** `cancelled`: its run is to be ended where it is, not started. */
+    outcome: text().$type<"skipped" | "rejected" | "cancelled">(),
+    detail: text(),
+    dueAt: text("due_at"),
+    leaseUntil: text("lease_until"),
+    attempts: integer().notNull().default(0),
+    /** Whether the host may have the run: it was asked, and did not say no. */
+    maybeSent: integer("maybe_sent", { mode: "boolean" }).notNull().default(false),
+  },
+  (table) => [
+    uniqueIndex("deliveries_external").on(table.triggerId, table.externalId),
+    index("deliveries_trigger").on(table.triggerId, table.receivedAt, table.id),
+    index("deliveries_received").on(table.receivedAt),
+    index("deliveries_waiting")
+      .on(table.userId, table.agentId, table.seq, table.dueAt, table.leaseUntil)
+      .where(sql`due_at is not null`),
+  ],
+);
+
+/** What is done now and then, by whoever comes first after `dueAt`. */
+export const chores = sqliteTable("chores", { name: text().primaryKey(), dueAt: text("due_at").notNull() });

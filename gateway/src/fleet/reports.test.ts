@@ -1,0 +1,229 @@
+import { generateKeyPair } from "jose";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createTestApp, type TestApp } from "../../test/app.ts";
+import { joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
+import { absentWorkspace } from "../hosts/workspaces.ts";
+
+let gateway: TestApp;
+let host: TestHost;
+let user: Awaited<ReturnType<TestApp["addUser"]>>;
+beforeEach(async () => {
+  gateway = await createTestApp();
+  host = await joinTestHost(gateway);
+  user = await gateway.addUser("reported");
+});
+afterEach(async () => {
+  await host.close();
+  await gateway.close();
+});
+
+const run = (changes: object) => makeRun({ id: "run_1", userId: user.id, agentId: "agt_1", rev: 1, ...changes });
+const workspace = (connections: number) => ({
+  ...absentWorkspace(gateway.deps.settings, host.id),
+  userId: user.id,
+  connections,
+});
+const copied = async () => (await gateway.call("GET", "/v1/runs", { token: user.token })).json().items;
+
+describe("joining", () => {
+  test("a token is used once, though the same host may ask again", async () => {
+    const again = await gateway.call("POST", "/internal/hosts/join", { body: { ...host.join, token: host.joinToken } });
+    expect(again.json().hostId).toBe(host.id);
+    const otherKey = { ...host.join, publicKey: { ...host.join.publicKey, x: "A".repeat(43) } };
+    const other = await gateway.call("POST", "/internal/hosts/join", { body: { ...otherKey, token: host.joinToken } });
+    expect(other.json().code).toBe("unauthenticated");
+  });
+
+  test("a token is good for an hour", async () => {
+    const boss = await gateway.addUser("boss", "admin");
+    const { token } = (await gateway.call("POST", "/v1/admin/hosts/join-tokens", { token: boss.token })).json();
+    gateway.clock.skewMs = 3_600_001;
+    expect((await gateway.call("POST", "/internal/hosts/join", { body: { ...host.join, token } })).status).toBe(401);
+  });
+
+  test("the admin sees the host with its load and users", async () => {
+    const boss = await gateway.addUser("boss", "admin");
+    const { items } = (await gateway.call("GET", "/v1/admin/hosts", { token: boss.token })).json();
+    expect(items).toMatchObject([
+      { id: host.id, name: "testing", status: "live", draining: false, users: 0, load: { cpus: 2 } },
+    ]);
+    expect(JSON.stringify(items)).not.toContain(host.join.publicKey.x);
+  });
+});
+
+describe("a report", () => {
+  test("brings runs and workspaces, and is acknowledged up to its revision", async () => {
+    const answer = await host.report({ runs: [run({})], workspaces: [workspace(1)], rev: 1 });
+    expect(answer.json()).toMatchObject({ protocol: 1, ack: { epoch: "epoch1", rev: 1 } });
+    expect(await copied()).toMatchObject([{ id: "run_1", status: "running" }]);
+    expect((await gateway.call("GET", "/v1/me", { token: user.token })).json().workspace.connections).toBe(1);
+  });
+
+  test("that comes twice or late changes nothing", async () => {
+    await host.report({ runs: [run({})], rev: 1 });
+    const old = host.makeReport({
+      since: 1,
+      runs: [run({ rev: 2, status: "starting" })],
+      workspaces: [workspace(1)],
+      rev: 2,
+    });
+    const recent = host.makeReport({
+      since: 1,
+      runs: [run({ rev: 3, logBytes: 10 })],
+      workspaces: [workspace(2)],
+      rev: 3,
+    });
+    const send = async (body: unknown) =>
+      gateway.call("POST", "/internal/hosts/report", { token: await host.sign(), body });
+    for (const body of [recent, recent, old])
+      expect((await send(body)).json().ack).toEqual({ epoch: "epoch1", rev: 3 });
+    expect(await copied()).toMatchObject([{ status: "running", logBytes: 10 }]);
+    expect((await gateway.call("GET", "/v1/me", { token: user.token })).json().workspace.connections).toBe(2);
+  });
+
+  test("of another epoch is taken whatever its revision, but never un-ends a run", async () => {
+    const ended = run({ id: "run_2", rev: 9, status: "completed", reason: "completed" });
+    await host.report({ runs: [run({ rev: 8, logBytes: 8 }), ended], rev: 9 });
+    host.epoch = "epoch2";
+    const answer = await host.report({
+      runs: [run({ rev: 1, logBytes: 1 }), run({ id: "run_2", rev: 2 })],
+      rev: 2,
+      seq: 1,
+    });
+    expect(answer.json().ack).toEqual({ epoch: "epoch2", rev: 2 });
+    const byId = Object.fromEntries((await copied()).map((item: { id: string }) => [item.id, item]));
+    expect(byId).toMatchObject({ run_1: { logBytes: 1 }, run_2: { status: "completed" } });
+  });
+
+  test("that begins after what is held is applied, and the rest is asked for again", async () => {
+    const answer = await host.report({ since: 40, runs: [run({ rev: 41 })], rev: 41 });
+    expect(answer.json().ack).toEqual({ epoch: "epoch1", rev: 0 });
+    expect(await copied()).toHaveLength(1);
+    expect((await host.report({ since: 0, runs: [run({ rev: 41 })], rev: 41 })).json().ack.rev).toBe(41);
+  });
+
+  test("of a host process that started again counts anew", async () => {
+    await host.report({ runs: [run({})], workspaces: [workspace(1)], rev: 1, seq: 500 });
+    await host.report({ runs: [run({})], workspaces: [workspace(2)], rev: 1, seq: 1 });
+    await host.report({ since: 1, workspaces: [workspace(3)], rev: 1, seq: 2 });
+    expect((await gateway.call("GET", "/v1/me", { token: user.token })).json().workspace.connections).toBe(3);
+  });
+
+  test("without a workspace or run deletes none", async () => {
+    await host.report({ runs: [run({})], workspaces: [workspace(1)], rev: 1 });
+    await host.report({ since: 1, rev: 1 });
+    expect(await copied()).toHaveLength(1);
+    expect((await gateway.call("GET", "/v1/me", { token: user.token })).json().workspace.connections).toBe(1);
+  });
+
+  test("speaks for users of that host alone", async () => {
+    await host.report({ runs: [run({})], workspaces: [workspace(1)], rev: 1 });
+    const intruder = await joinTestHost(gateway);
+    await intruder.report({
+      runs: [run({ rev: 99, result: "forged" }), run({ id: "run_3" })],
+      workspaces: [workspace(9)],
+      rev: 99,
+    });
+    expect(await copied()).toMatchObject([{ id: "run_1", result: null }]);
+    expect((await gateway.call("GET", "/v1/me", { token: user.token })).json().workspace.connections).toBe(1);
+    await intruder.close();
+  });
+
+  test("of a thousand runs is applied in as many statements as one of a single run", async () => {
+    const many = Array.from({ length: 1000 }, (_, at) => run({ id: `run_${at}`, rev: at + 2 }));
+    const count = async (report: () => Promise<unknown>) => {
+      const before = gateway.statements();
+      await report();
+      return gateway.statements() - before;
+    };
+    const single = await count(() => host.report({ runs: [run({})], rev: 1 }));
+    expect(single).toBeGreaterThan(0);
+    expect(await count(() => host.report({ runs: many, rev: 1001 }))).toBe(single);
+  });
+
+  test("tells revoked tokens and disabled users of that host", async () => {
+    await host.report({ workspaces: [workspace(1)] });
+    const boss = await gateway.addUser("boss", "admin");
+    await gateway.call("DELETE", `/v1/tokens/${user.tokenId}`, { token: user.token });
+    await gateway.call("PATCH", `/v1/admin/users/${user.id}`, { token: boss.token, body: { disabled: true } });
+    expect((await host.report()).json()).toMatchObject({ revokedTokens: [user.tokenId], disabledUsers: [user.id] });
+  });
+
+  test.each([
+    ["another host's name", { iss: "hst_other", sub: "hst_other" }],
+    ["another subject", { sub: "hst_other" }],
+    ["another audience", { aud: "berth" }],
+    ["an expiry of an hour", { exp: Math.floor(Date.now() / 1000) + 3600 }],
+    ["an expiry in the past", { exp: Math.floor(Date.now() / 1000) - 1 }],
+  ])("with %s is refused", async (_what, claims) => {
+    const answer = await gateway.call("POST", "/internal/hosts/report", {
+      token: await host.sign(claims),
+      body: host.makeReport(),
+    });
+    expect(answer.status).toBe(401);
+  });
+
+  test("signed with another key is refused", async () => {
+    const { privateKey } = await generateKeyPair("EdDSA", { crv: "Ed25519" });
+    const token = await host.sign({}, privateKey);
+    expect((await gateway.call("POST", "/internal/hosts/report", { token, body: host.makeReport() })).status).toBe(401);
+  });
+
+  test("of a removed host is answered 410", async () => {
+    const { sql } = await import("drizzle-orm");
+    await gateway.deps.atomic([sql`update hosts set removed_at = ${new Date().toISOString()} where id = ${host.id}`]);
+    const answer = await host.report();
+    expect(answer.status).toBe(410);
+    expect(answer.json()).toMatchObject({ status: 410, code: "forbidden" });
+  });
+
+  test("of another protocol or with rubbish is refused", async () => {
+    expect((await host.report({ protocol: 2 })).status).toBe(400);
+    expect((await host.report({ runs: [{ id: 1 } as never] })).status).toBe(400);
+  });
+});
+
+describe("a host with a new database", () => {
+  test("has lost the runs that it does not tell of, once it has told all", async () => {
+    await host.report({
+      runs: [
+        run({ rev: 1 }),
+        run({ id: "run_2", rev: 2 }),
+        run({ id: "run_3", rev: 3, status: "completed", reason: "completed" }),
+      ],
+      rev: 3,
+    });
+    host.epoch = "epoch2";
+    await host.report({ runs: [run({ id: "run_2", rev: 1 })], rev: 1, seq: 1 });
+    expect((await copied()).map((item: { status: string }) => item.status).sort()).toEqual([
+      "completed",
+      "running",
+      "running",
+    ]);
+    await host.report({ since: 1, rev: 1, complete: true });
+    const byId = Object.fromEntries((await copied()).map((item: { id: string }) => [item.id, item]));
+    expect(byId).toMatchObject({
+      run_1: { status: "failed", reason: "host_lost" },
+      run_2: { status: "running" },
+      run_3: { reason: "completed" },
+    });
+    const events = await gateway.call("GET", "/v1/runs/run_1/events", { token: user.token });
+    expect(events.text.match(/"reason":"host_lost"/g)).toHaveLength(2);
+  });
+
+  test("has lost the output of the runs that had ended, and says no more than their end", async () => {
+    await host.report({
+      runs: [run({ status: "completed", reason: "completed", startedAt: "2026-01-01T00:00:01.000Z" })],
+      rev: 1,
+    });
+    const events = await gateway.call("GET", "/v1/runs/run_1/events", { token: user.token });
+    expect(host.requests.at(-1)?.path).toBe("/v1/runs/run_1/events?after=0");
+    expect(events.text.match(/"status":"completed"/g)).toHaveLength(2);
+  });
+
+  test("loses nothing by reports in the same database", async () => {
+    await host.report({ runs: [run({ rev: 1 })], rev: 1, complete: true });
+    await host.report({ since: 1, rev: 1, complete: true });
+    expect(await copied()).toMatchObject([{ status: "running" }]);
+  });
+});

@@ -1,0 +1,126 @@
+/** A host's report: applied to the copy in a constant number of statements, and what the host is told in answer. */
+import { protocolVersion, type ReportAnswer, type ReportBody } from "@berth/shared/host-api";
+import { sql, type SQL } from "drizzle-orm";
+import { isoTime, type Database } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
+import { jsonRows } from "../data/json-rows.ts";
+import { upsertRuns } from "../agents/runs.ts";
+
+const revocationMs = 2 * 3_600_000;
+
+/**
+ * Applies a report, and answers what is held then and what the host must know: all in one batch. It may come twice, late
+ * or out of order: runs and agents go by their own revision, workspaces by the report's number, and absence is never taken
+ * for deletion. Users without a placement are taken to be where a workspace of theirs is, so that a restored database
+ * finds them again.
+ */
+export async function applyReport({ atomic, now }: Deps, hostId: string, report: ReportBody): Promise<ReportAnswer> {
+  const time = isoTime(now());
+  const changes = [
+    adoptUsers(hostId, report),
+    upsertWorkspaces(hostId, report),
+    ...upsertRuns(hostId, report.epoch, report.runs),
+    updateAgents(hostId, report, time),
+    updateHost(hostId, report, time),
+    endForgottenRuns(hostId, report, time),
+  ];
+  const results = await atomic([...changes, ...selectNews(hostId, now())]);
+  const [held, ...news] = results.slice(changes.length);
+  const [revokedTokens, disabledUsers, stoppedUsers, deletedAgents] = news.map((rows) =>
+    rows.map(({ id }) => id as string),
+  );
+  return {
+    protocol: protocolVersion,
+    time,
+    ack: held![0] as ReportAnswer["ack"],
+    revokedTokens: revokedTokens!,
+    disabledUsers: disabledUsers!,
+    stoppedUsers: stoppedUsers!,
+    deletedAgents: deletedAgents!,
+  };
+}
+
+/** Notes why a host's reports are refused; what was copied from it stays. */
+export async function noteRefusal(
+  db: Database,
+  hostId: string,
+  { protocol, version }: { protocol: number; version?: string | undefined },
+  refusal: string,
+): Promise<void> {
+  await db.all(sql`
+    update hosts set refusal = ${refusal}, protocol = ${protocol}, version = coalesce(${version ?? null}, version)
+    where id = ${hostId} and (refusal is not ${refusal} or protocol is not ${protocol}) returning id`);
+}
+
+/** What is held now; the revoked tokens, disabled and stopped users of the host; and the agents that it should drop. */
+function selectNews(hostId: string, now: number): SQL[] {
+  const revokedAfter = isoTime(now - revocationMs);
+  return [
+    sql`select epoch, rev from hosts where id = ${hostId}`,
+    sql`select t.id from tokens t join users u on u.id = t.user_id
+      where t.revoked_at > ${revokedAfter} and t.expires_at > ${isoTime(now)} and u.host_id = ${hostId}`,
+    sql`select id from users where host_id = ${hostId} and disabled`,
+    sql`select id from users where host_id = ${hostId} and disabled and cancel_runs`,
+    sql`select a.id from agents a join users u on u.id = a.user_id
+      where a.deleted_at is not null and a.dropped_at is null and u.host_id = ${hostId}
+      order by a.deleted_at limit 200`,
+  ];
+}
+
+function adoptUsers(hostId: string, report: ReportBody): SQL {
+  const told = [...new Set([...report.workspaces, ...report.runs].map((row) => row.userId))];
+  return sql`update users set host_id = ${hostId}, notice = null
+    where host_id is null and id in (select value from ${jsonRows(told)})
+      and exists (select 1 from hosts where id = ${hostId} and removed_at is null)`;
+}
+
+function upsertWorkspaces(hostId: string, { workspaces, epoch, seq, since }: ReportBody): SQL {
+  return sql`
+    insert into workspaces (user_id, host_id, data)
+    select u.id, ${hostId}, json_remove(j.value, '$.userId')
+    from ${jsonRows(workspaces)} j
+    join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
+    join hosts h on h.id = ${hostId} and (h.epoch is not ${epoch} or h.seq < ${seq} or ${since} = 0)
+    where true
+    on conflict (user_id) do update set host_id = excluded.host_id, data = excluded.data`;
+}
+
+function updateAgents(hostId: string, { agents, epoch }: ReportBody, now: string): SQL {
+  return sql`
+    update agents set env_keys = json_extract(j.value, '$.envKeys'), env_epoch = ${epoch},
+      env_rev = json_extract(j.value, '$.rev'),
+      deleted_at = case when json_extract(j.value, '$.deleted') then coalesce(deleted_at, ${now}) else deleted_at end,
+      dropped_at = case when json_extract(j.value, '$.deleted') then coalesce(dropped_at, ${now}) else dropped_at end
+    from ${jsonRows(agents)} j
+    join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
+    where agents.id = json_extract(j.value, '$.id') and agents.user_id = u.id
+      and (agents.env_epoch is not ${epoch} or agents.env_rev < json_extract(j.value, '$.rev'))`;
+}
+
+/** A host with a new database that has told all it knows has lost the runs that the copy has of the former one. */
+function endForgottenRuns(hostId: string, { epoch, rev, complete }: ReportBody, now: string): SQL {
+  return sql`
+    update runs set status = 'failed', data = json_set(data, '$.status', 'failed', '$.reason', 'host_lost', '$.endedAt', ${now})
+    where ${Number(complete ?? false)} and host_id = ${hostId} and epoch is not ${epoch}
+      and status in ('pending', 'starting', 'running') and status <> 'pending'
+      and exists (select 1 from hosts h where h.id = ${hostId} and h.epoch = ${epoch} and h.rev >= ${rev})`;
+}
+
+/**
+ * The revision held grows only by a report that begins where the copy ends; a new epoch begins at 0. A report from the
+ * very beginning is a host process that has just started: it counts its reports anew.
+ */
+function updateHost(hostId: string, report: ReportBody, now: string): SQL {
+  const { epoch, seq, since, rev, version, url, load } = report;
+  const isLate = sql`epoch is ${epoch} and seq >= ${seq} and ${since} > 0`;
+  return sql`
+    update hosts set last_report_at = ${now}, refusal = null, protocol = ${report.protocol},
+      rev = case when epoch is ${epoch} then case when ${since} <= rev then max(rev, ${rev}) else rev end
+        when ${since} = 0 then ${rev} else 0 end,
+      version = case when ${isLate} then version else ${version} end,
+      url = case when ${isLate} then url else ${url} end,
+      load = case when ${isLate} then load else ${JSON.stringify(load)} end,
+      seq = case when ${isLate} then seq else ${seq} end,
+      epoch = ${epoch}
+    where id = ${hostId}`;
+}

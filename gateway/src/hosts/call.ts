@@ -1,0 +1,110 @@
+/** Calls to hosts: the credential, the deadline until the headers, and what a host's answer means for the client. */
+import { AppError, problemSchema } from "@berth/shared/errors";
+import { protocolHeader, protocolVersion } from "@berth/shared/host-api";
+import { messageOf } from "@berth/shared/log";
+import type { z } from "zod";
+import { readBytes } from "../http/body.ts";
+import type { Deps } from "../deps.ts";
+import type { HostTarget } from "./placement.ts";
+import { signHostCall } from "../keys/jwt.ts";
+
+const deadlineMs = 15_000;
+/** For calls that wait for a container or for processes to end. */
+export const longDeadlineMs = 60_000;
+const answerMaxBytes = 16 * 2 ** 20;
+
+export interface HostCall {
+  method: "GET" | "POST" | "PUT" | "DELETE";
+  /** Path and query on the host. */
+  path: string;
+  body?: unknown;
+  /** A body that flows through, with no deadline: the host ends what stalls. */
+  stream?: ReadableStream<Uint8Array>;
+  headers?: Headers;
+  /** Until the headers of the answer; 15 s without it. */
+  deadlineMs?: number;
+  /** Ends the call when the client goes away before the headers came. */
+  signal?: AbortSignal;
+}
+
+/** For whom the gateway calls: a `Caller`, or the gateway by itself (`token.id` null). `expiresAt` in seconds since 1970. */
+export interface HostCaller {
+  user: { id: string };
+  token: { id: string | null; expiresAt: number };
+}
+
+/** Calls the host and returns its answer once the headers are there. Throws the host's own problem, or `host_unavailable`. */
+export async function callHost(deps: Deps, host: HostTarget, caller: HostCaller, call: HostCall): Promise<Response> {
+  const headers = await hostHeaders(deps, host, caller);
+  call.headers?.forEach((value, name) => headers.set(name, value));
+  if (call.body !== undefined) headers.set("content-type", "application/json");
+  const abort = new AbortController();
+  const timer = call.stream ? undefined : setTimeout(() => abort.abort(), call.deadlineMs ?? deadlineMs);
+  const giveUp = () => abort.abort();
+  call.signal?.addEventListener("abort", giveUp);
+  try {
+    const body = call.stream ?? (call.body === undefined ? null : JSON.stringify(call.body));
+    const init = { method: call.method, headers, body, signal: abort.signal, ...(call.stream && { duplex: "half" }) };
+    const request = new Request(host.url + call.path, init);
+    const response = await deps.transport.fetch(request);
+    if (!response.ok) throw await hostProblem(response);
+    return response;
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    deps.log.warn("host.unreachable", { hostId: host.id, path: call.path, error: messageOf(error) });
+    throw hostUnavailable(error);
+  } finally {
+    clearTimeout(timer);
+    call.signal?.removeEventListener("abort", giveUp);
+  }
+}
+
+/** Calls the host and parses its JSON. Throws as `callHost`; an answer that does not fit counts as none. */
+export async function callHostJson<T extends z.ZodType>(
+  deps: Deps,
+  host: HostTarget,
+  caller: HostCaller,
+  call: HostCall,
+  schema: T,
+): Promise<z.infer<T>> {
+  const response = await callHost(deps, host, caller, call);
+  try {
+    return schema.parse(await boundedJson(response));
+  } catch (error) {
+    deps.log.error("host.answer_unreadable", { hostId: host.id, path: call.path });
+    throw hostUnavailable(error);
+  }
+}
+
+/** The headers of every call: the gateway's credential for this host, user and client credential. */
+export async function hostHeaders({ keyring, now }: Deps, host: HostTarget, caller: HostCaller): Promise<Headers> {
+  const claims = { sub: caller.user.id, tid: caller.token.id, texp: caller.token.expiresAt };
+  const jwt = await signHostCall(keyring, host.id, claims, now());
+  return new Headers({ authorization: `Bearer ${jwt}`, [protocolHeader]: String(protocolVersion) });
+}
+
+/** The problem that a host answered, to be passed on; what is between gateway and host alone becomes `host_unavailable`. */
+export async function hostProblem(response: Response): Promise<AppError> {
+  const parsed = problemSchema.safeParse(await boundedJson(response).catch(() => null));
+  if (!parsed.success || parsed.data.code === "unauthenticated")
+    return hostUnavailable(new Error(`the host answered ${response.status}`));
+  const { code, detail, errors, limit, runId } = parsed.data;
+  const retryAfter = Number(response.headers.get("retry-after") ?? Number.NaN);
+  return new AppError(code, detail, {
+    ...(errors && { errors }),
+    ...(limit !== undefined && { limit }),
+    ...(runId !== undefined && { runId }),
+    ...(Number.isFinite(retryAfter) && { retryAfter }),
+  });
+}
+
+export function hostUnavailable(cause: unknown): AppError {
+  const detail = "The user's host does not answer; a retry with the same Idempotency-Key starts nothing twice.";
+  return new AppError("host_unavailable", detail, { retryAfter: 2 }, { cause });
+}
+
+async function boundedJson(response: Response): Promise<unknown> {
+  const bytes = await readBytes(response, answerMaxBytes);
+  if (!bytes) throw new Error("the answer is too long");
+  return JSON.parse(new TextDecoder().decode(bytes));
+}

@@ -1,0 +1,91 @@
+/** Hosts: which are live, and on which a user's workspace is placed. */
+import { AppError } from "@berth/shared/errors";
+import { and, eq, gt, isNull, sql, type SQL } from "drizzle-orm";
+import { isoTime, prepareOnce, type Database } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
+import { hosts, users } from "../data/schema.ts";
+
+/** A host that was silent for longer is down. */
+export const liveMs = 30_000;
+/** How long a user who was placed counts as a workspace to come, unless the host tells of it sooner. */
+const comingMs = 60_000;
+/** How long placing waits after the start of this process for hosts to speak. */
+const settleMs = 10_000;
+
+/** Where a host is called. */
+export interface HostTarget {
+  id: string;
+  url: string;
+}
+
+type Placement = Pick<Deps, "db" | "now" | "settings" | "startedAt">;
+
+/**
+ * The user's host. A user without one is placed on the live, not draining host with the fewest users and room for one
+ * more, by one statement, so that racing calls agree. Throws `no_host`.
+ */
+export async function placeUser(deps: Placement, userId: string): Promise<HostTarget> {
+  const { db, now, settings } = deps;
+  const placed = (await findHostOfUser(db, userId)) ?? (await waitForHosts(deps, userId));
+  if (placed) return placed;
+  const best = sql`(
+    select h.id from hosts h
+    where h.last_report_at > ${isoTime(now() - liveMs)} and h.refusal is null and h.removed_at is null and not h.draining
+      and json_extract(h.load, '$.workspaces') + ${countComing(sql`h`, now())} < json_extract(h.load, '$.maxWorkspaces')
+      and json_extract(h.load, '$.memoryAvailableBytes') >= ${settings.BERTH_MEMORY_BYTES}
+    order by (select count(*) from users u where u.host_id = h.id), h.id limit 1)`;
+  await db
+    .update(users)
+    .set({ hostId: best, placedAt: isoTime(now()) })
+    .where(and(eq(users.id, userId), isNull(users.hostId)))
+    .returning({ id: users.id });
+  const host = await findHostOfUser(db, userId);
+  if (!host) throw new AppError("no_host", "No live host takes a new workspace now.", { retryAfter: 5 });
+  return host;
+}
+
+/** How many users were placed on the host `h` whose workspaces it has not told of yet: its own count lacks them. */
+export function countComing(h: SQL, now: number): SQL<number> {
+  return sql<number>`(select count(*) from users c
+    where c.host_id = ${h}.id and c.placed_at > ${isoTime(now - comingMs)} and not exists (select 1 from workspaces w
+      where w.user_id = c.id and w.host_id = c.host_id
+        and (json_extract(w.data, '$.containerId') is not null or json_extract(w.data, '$.status') = 'starting')))`;
+}
+
+/**
+ * A database may be an older copy that has forgotten where the user is: in its first seconds a gateway places nobody
+ * before each host has spoken to it. Answers the user's host when one of them has the user.
+ */
+async function waitForHosts({ db, now, startedAt = 0 }: Placement, userId: string): Promise<HostTarget | undefined> {
+  const isSilent = sql`removed_at is null and (last_report_at is null or last_report_at < ${isoTime(startedAt)})`;
+  while (now() - startedAt < settleMs) {
+    const [silent] = await db.all(sql`select id from hosts where ${isSilent} limit 1`);
+    if (!silent) break;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return findHostOfUser(db, userId);
+}
+
+/** The host that has the user's workspace, down or not. */
+export async function findHostOfUser(db: Database, userId: string): Promise<HostTarget | undefined> {
+  return selectHostOfUser(db).get({ userId });
+}
+
+const selectHostOfUser = prepareOnce((db) =>
+  db
+    .select({ id: hosts.id, url: hosts.url })
+    .from(users)
+    .innerJoin(hosts, eq(hosts.id, users.hostId))
+    .where(eq(users.id, sql.placeholder("userId")))
+    .prepare(),
+);
+
+/** Whether any host has reported lately, and whether the built-in demo model answers on the user's host (or on any live one). */
+export async function findLiveHosts(db: Database, now: number, hostId: string | null) {
+  const rows = await db
+    .select({ id: hosts.id, load: hosts.load })
+    .from(hosts)
+    .where(and(isNull(hosts.removedAt), isNull(hosts.refusal), gt(hosts.lastReportAt, isoTime(now - liveMs))));
+  const own = rows.filter((row) => row.id === hostId);
+  return { any: rows.length > 0, demoModel: (own.length > 0 ? own : rows).some((row) => row.load?.demoModel === true) };
+}

@@ -1,0 +1,153 @@
+/** One declaration a route: from it come the handler's parsed input, the answer, and the OpenAPI document. */
+import { AppError, parseOr400, type ErrorCode } from "@berth/shared/errors";
+import type { Context, Hono } from "hono";
+import type { z } from "zod";
+import { clientAddress } from "./address.ts";
+import { sourceOf, type AuditSource } from "../access/audit.ts";
+import type { Authenticator, Caller } from "../access/authenticate.ts";
+import { readJson } from "./body.ts";
+import type { AppEnv, Deps } from "../deps.ts";
+import type { LimitName, Limits } from "./limits.ts";
+
+type Auth = "none" | "user" | "admin";
+type Schema = z.ZodType | undefined;
+type HeaderSchema = z.ZodObject | undefined;
+type Parsed<S extends Schema> = S extends z.ZodType ? z.infer<S> : undefined;
+
+export interface Input<
+  A extends Auth,
+  P extends Schema,
+  Q extends Schema,
+  B extends Schema,
+  H extends HeaderSchema = undefined,
+> {
+  deps: Deps;
+  c: Context<AppEnv>;
+  authenticator: Authenticator;
+  caller: A extends "none" ? undefined : Caller;
+  /** Who calls and from where, for the audit. */
+  source: AuditSource;
+  limits: Limits;
+  params: Parsed<P>;
+  query: Parsed<Q>;
+  headers: Parsed<H>;
+  body: Parsed<B>;
+}
+
+export interface RouteSpec<
+  A extends Auth,
+  P extends Schema,
+  Q extends Schema,
+  B extends Schema,
+  R extends Schema,
+  H extends HeaderSchema = undefined,
+> {
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** With parameters in braces, as OpenAPI writes them; a last one named `path` takes all that follows, slashes and all. */
+  path: string;
+  summary: string;
+  auth: A;
+  params?: P;
+  query?: Q;
+  /** By their names as the contract writes them. */
+  headers?: H;
+  body?: B;
+  /** A body of no bytes counts as `{}`. */
+  isBodyOptional?: boolean;
+  /** How often it may be called: by one credential, or without one from one address. */
+  limit?: LimitName;
+  /** Bytes of the body, 2 MiB without it. */
+  bodyMaxBytes?: number;
+  /** The type of a body that `run` reads itself, as a stream. */
+  upload?: string;
+  /** The status of success. */
+  status: 101 | 200 | 201 | 202 | 204 | 302;
+  /** Another status with the same JSON, and when it is answered. */
+  otherwise?: { status: 200 | 503; when: string };
+  /** The JSON of success; without it there is no body, or one of `media`, and `run` answers itself. */
+  answer?: R;
+  media?: string;
+  /** Codes beyond those that follow from the declaration. */
+  errors?: ErrorCode[];
+  run(input: Input<A, P, Q, B, H>): Promise<Response | (R extends z.ZodType ? z.infer<R> : void)>;
+}
+
+/** A declared route, whatever its schemas: what registration and the documents read. */
+export type Route = Omit<RouteSpec<Auth, Schema, Schema, Schema, Schema, HeaderSchema>, "run"> & {
+  // oxlint-disable-next-line no-explicit-any -- each route is checked where it is declared
+  run(input: any): Promise<unknown>;
+};
+
+export function route<
+  A extends Auth,
+  P extends Schema = undefined,
+  Q extends Schema = undefined,
+  B extends Schema = undefined,
+  R extends Schema = undefined,
+  H extends HeaderSchema = undefined,
+>(spec: RouteSpec<A, P, Q, B, R, H>): Route {
+  return spec;
+}
+
+const bodyMaxBytes = 2 * 2 ** 20;
+
+/** Adds the routes to the app. */
+export function registerRoutes(
+  app: Hono<AppEnv>,
+  routes: Route[],
+  deps: Deps,
+  { authenticator, limits }: { authenticator: Authenticator; limits: Limits },
+): void {
+  for (const declared of routes)
+    app.on(declared.method, declared.path.replace(/\{path\}$/, "*").replace(/\{(\w+)\}/g, ":$1"), async (c) => {
+      c.set("route", declared.path);
+      const caller = await admit(declared.auth, c, authenticator, clientAddress(deps.settings, c));
+      const source = sourceOf(deps, c, caller ?? null);
+      if (declared.limit) await limits.spend(declared.limit, caller ?? null, source.address);
+      const given = { deps, c, authenticator, limits, caller, source };
+      const answer = await declared.run({ ...given, ...(await parseInput(declared, c)) });
+      if (answer instanceof Response) return answer;
+      return declared.answer ? c.json(answer as object, declared.status as 200) : c.body(null, 204);
+    });
+}
+
+async function admit(
+  auth: Auth,
+  c: Context<AppEnv>,
+  authenticator: Authenticator,
+  address: string | null,
+): Promise<Caller | undefined> {
+  if (auth === "none") return undefined;
+  const caller = await authenticator.fromRequest(c.req.raw, address);
+  c.set("userId", caller.user.id);
+  c.set("cookie", caller.renewal);
+  if (auth === "admin" && caller.user.role !== "admin") throw new AppError("forbidden", "Only an admin may do this.");
+  return caller;
+}
+
+async function parseInput(declared: Route, c: Context<AppEnv>) {
+  const { params, query, headers, body } = declared;
+  const given = declared.path.endsWith("{path}") ? { ...c.req.param(), path: tailOf(c, declared.path) } : c.req.param();
+  return {
+    params: params && parseOr400(params, given, "path"),
+    query: query && parseOr400(query, c.req.query(), "query"),
+    headers: headers && parseOr400(headers, namedHeaders(headers, c), "header"),
+    body:
+      body &&
+      parseOr400(
+        body,
+        await readJson(c.req.raw, declared.bodyMaxBytes ?? bodyMaxBytes, declared.isBodyOptional),
+        "body",
+      ),
+  };
+}
+
+function namedHeaders(schema: z.ZodObject, c: Context<AppEnv>): Record<string, string | undefined> {
+  return Object.fromEntries(Object.keys(schema.shape).map((name) => [name, c.req.header(name)]));
+}
+
+/** What the address has in place of the `{path}` that a route ends with, as it was written. */
+export function tailOf(c: Context<AppEnv>, path: string): string {
+  const before = path.split("/").length - 1;
+  return new URL(c.req.url).pathname.split("/").slice(before).join("/");
+}

@@ -1,0 +1,182 @@
+/** Every JWT that Berth signs or accepts: user tokens, socket tickets, calls to hosts, reports of hosts. Knows no database. */
+import { AppError } from "@berth/shared/errors";
+import { gatewayAudience, hostClaims, type HostClaims, type JoinBody } from "@berth/shared/host-api";
+import { id } from "@berth/shared/resources";
+import { decodeJwt, decodeProtectedHeader, importJWK, jwtVerify, SignJWT, type JWTPayload } from "jose";
+import { z } from "zod";
+import { algorithm, type Keyring } from "./keyring.ts";
+
+const skewSeconds = 30;
+const maxTokenLength = 8192;
+const rememberedTokens = 1000;
+
+/** A verified user token; `expiresAt` in seconds since 1970. */
+export interface TokenClaims {
+  userId: string;
+  tokenId: string;
+  expiresAt: number;
+}
+
+/** Signs an API or session token; times in milliseconds since 1970. */
+export function signToken(keyring: Keyring, issuer: string, claims: TokenClaims, now: number): Promise<string> {
+  return sign(
+    keyring,
+    "at+jwt",
+    { iss: issuer, aud: "berth", sub: claims.userId, jti: claims.tokenId },
+    now,
+    claims.expiresAt,
+  );
+}
+
+/** Makes a verifier that remembers the last verified tokens, each until it expires. Throws `unauthenticated`. */
+export function createTokenVerifier(
+  keyring: Keyring,
+  issuer: string,
+): (jwt: string, now: number) => Promise<TokenClaims> {
+  const known = new Map<string, TokenClaims>();
+  return async (jwt, now) => {
+    let claims = known.get(jwt);
+    if (claims) known.delete(jwt);
+    else claims = tokenClaims(await verifyOwn(keyring, jwt, { issuer, audience: "berth", typ: "at+jwt", now }));
+    if (claims.expiresAt * 1000 <= now) throw unauthenticated();
+    known.set(jwt, claims);
+    if (known.size > rememberedTokens) known.delete(known.keys().next().value!);
+    return claims;
+  };
+}
+
+/** Signs a socket ticket: 30 s, speaks for the credential that asked for it. */
+export function signTicket(keyring: Keyring, issuer: string, claims: HostClaims, now: number): Promise<string> {
+  const expiresAt = Math.floor(now / 1000) + 30;
+  return sign(keyring, "berth-ticket+jwt", { iss: issuer, aud: "berth:ticket", ...claims }, now, expiresAt);
+}
+
+/** The claims of a ticket; no token id where a credential of the OpenID provider asked for it. Throws `unauthenticated`. */
+export async function verifyTicket(
+  keyring: Keyring,
+  issuer: string,
+  jwt: string,
+  now: number,
+): Promise<Omit<TokenClaims, "tokenId"> & { tokenId: string | null }> {
+  const payload = await verifyOwn(keyring, jwt, { issuer, audience: "berth:ticket", typ: "berth-ticket+jwt", now });
+  const claims = hostClaims.safeParse(payload);
+  if (!claims.success || claims.data.texp * 1000 <= now) throw unauthenticated();
+  return { userId: claims.data.sub, tokenId: claims.data.tid, expiresAt: claims.data.texp };
+}
+
+/** Signs what a browser keeps while its person is at the OpenID provider: 10 minutes. */
+export function signAttempt(
+  keyring: Keyring,
+  issuer: string,
+  attempt: { state: string; nonce: string; verifier: string },
+  now: number,
+): Promise<string> {
+  const claims = { iss: issuer, aud: "berth:sign-in", sub: "sign-in", ...attempt };
+  return sign(keyring, "berth-sign-in+jwt", claims, now, Math.floor(now / 1000) + 600);
+}
+
+/** The claims of a sign-in attempt. Throws `unauthenticated`. */
+export function verifyAttempt(keyring: Keyring, issuer: string, jwt: string, now: number): Promise<JWTPayload> {
+  return verifyOwn(keyring, jwt, { issuer, audience: "berth:sign-in", typ: "berth-sign-in+jwt", now });
+}
+
+/** Signs the credential of one call to a host: 60 s. Its issuer is no address: a change of the public URL loses no host. */
+export function signHostCall(keyring: Keyring, hostId: string, claims: HostClaims, now: number): Promise<string> {
+  return sign(
+    keyring,
+    "berth-call+jwt",
+    { iss: gatewayAudience, aud: hostId, ...claims },
+    now,
+    Math.floor(now / 1000) + 60,
+  );
+}
+
+/** The host id that a report's JWT claims, before anything of it is verified; null where there is none. */
+export function claimedHostId(jwt: string): string | null {
+  try {
+    return id.parse(decodeJwt(jwt).iss);
+  } catch {
+    return null;
+  }
+}
+
+/** Holds a report's JWT against the key that the host registered: at most 60 s, `iss` = `sub` = the host. Throws `unauthenticated`. */
+export async function verifyHostJwt(
+  publicKey: JoinBody["publicKey"],
+  hostId: string,
+  jwt: string,
+  now: number,
+): Promise<void> {
+  const key = await importJWK(publicKey, algorithm);
+  const payload = await verify(jwt, key, { issuer: hostId, audience: gatewayAudience, typ: "berth-host+jwt", now });
+  if (payload.sub !== hostId || payload.exp! * 1000 > now + (60 + skewSeconds) * 1000) throw unauthenticated();
+}
+
+/** The one answer to every credential that is not accepted: it does not say which check failed. */
+export function unauthenticated(): AppError {
+  return new AppError("unauthenticated", "The credential is missing, wrong, expired or revoked.");
+}
+
+interface Expected {
+  issuer: string;
+  audience: string;
+  typ: string;
+  now: number;
+}
+
+const ownClaims = z.object({ sub: id, jti: id, exp: z.number() });
+
+function tokenClaims(payload: JWTPayload): TokenClaims {
+  const parsed = ownClaims.safeParse(payload);
+  if (!parsed.success) throw unauthenticated();
+  return { userId: parsed.data.sub, tokenId: parsed.data.jti, expiresAt: parsed.data.exp };
+}
+
+async function verifyOwn(keyring: Keyring, jwt: string, expected: Expected): Promise<JWTPayload> {
+  const key = keyring.publicKeys.get(headerOf(jwt).kid ?? "");
+  if (!key) throw unauthenticated();
+  return verify(jwt, key, expected);
+}
+
+/** Expiry has no grace: only `nbf` and `iat` may be ahead by the skew. */
+async function verify(
+  jwt: string,
+  key: CryptoKey | Uint8Array,
+  { issuer, audience, typ, now }: Expected,
+): Promise<JWTPayload> {
+  headerOf(jwt);
+  const seconds = now / 1000;
+  try {
+    const { payload } = await jwtVerify(jwt, key, {
+      algorithms: [algorithm],
+      issuer,
+      audience,
+      typ,
+      requiredClaims: ["sub", "exp"],
+      clockTolerance: skewSeconds,
+      currentDate: new Date(now),
+    });
+    if (payload.exp! <= seconds || (payload.iat ?? 0) > seconds + skewSeconds) throw unauthenticated();
+    return payload;
+  } catch {
+    throw unauthenticated();
+  }
+}
+
+/** The header, which may have `alg`, `typ` and `kid` alone: no `crit`, `jku`, `x5u`, `jwk` or `b64` is ever looked at. */
+function headerOf(jwt: string): { kid?: string | undefined } {
+  if (jwt.length > maxTokenLength) throw unauthenticated();
+  try {
+    const header = decodeProtectedHeader(jwt);
+    if (Object.keys(header).every((key) => key === "alg" || key === "typ" || key === "kid")) return { kid: header.kid };
+  } catch {
+    // What cannot be decoded is refused below like every other header.
+  }
+  throw unauthenticated();
+}
+
+function sign(keyring: Keyring, typ: string, payload: JWTPayload, now: number, expiresAt: number): Promise<string> {
+  return new SignJWT({ ...payload, iat: Math.floor(now / 1000), exp: expiresAt })
+    .setProtectedHeader({ alg: algorithm, typ, kid: keyring.kid })
+    .sign(keyring.privateKey);
+}

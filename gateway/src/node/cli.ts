@@ -1,0 +1,80 @@
+/** The gateway's commands: token, link, join-token. They open the data directory themselves, so they work whether the gateway runs or not. */
+import { messageOf } from "@berth/shared/log";
+import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
+import { parseArgs } from "node:util";
+import { createJoinToken } from "../fleet/join.ts";
+import type { Data } from "./data.ts";
+import { systemActor } from "../access/audit.ts";
+import { createSignInCode } from "../access/sign-in.ts";
+import { issueToken } from "../access/tokens.ts";
+import { ensureUser, userName, type User } from "../access/users.ts";
+
+const usage =
+  "Usage: token USER [--admin] [--ttl 12h] | link USER [--admin] | join-token (a time is a number with s, m, h or d).";
+const source = { actor: { ...systemActor, name: "command line" }, address: null };
+const maxSeconds = 366 * 24 * 3600;
+
+export async function main(): Promise<void> {
+  try {
+    if (Number(process.versions.node.split(".")[0]) < 22) throw new SettingsError("Berth needs Node 22 or later.");
+    process.stdout.write(`${await runCommand(process.argv.slice(2), parseSettings(process.env))}\n`);
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`);
+    process.exitCode = error instanceof SettingsError ? 2 : 1;
+  }
+}
+
+async function runCommand(args: string[], settings: Settings): Promise<string> {
+  const { command, user: name, admin, seconds } = readArguments(args);
+  const { openData } = await import("./data.ts");
+  const data = await openData(settings);
+  try {
+    if (command === "join-token") return (await createJoinToken(data.db, Date.now())).token;
+    const user = await ensureUser({ ...data, now: Date.now }, source, name, admin);
+    if (user.disabled) throw new SettingsError("This user is disabled; enable it first.");
+    return command === "token"
+      ? await printToken(data, settings, user, seconds)
+      : await printLink(data, settings, user);
+  } finally {
+    data.close();
+  }
+}
+
+function readArguments(args: string[]) {
+  const { values, positionals } = parseOrExplain(args);
+  const [command = "", user, ...rest] = positionals;
+  if (!["token", "link", "join-token"].includes(command) || rest.length > 0) throw new SettingsError(usage);
+  const name = userName.safeParse(user ?? "");
+  if (command === "join-token" ? user !== undefined : !name.success) throw new SettingsError(usage);
+  return { command, user: name.data ?? "", admin: values.admin ?? false, seconds: parseSeconds(values.ttl ?? "12h") };
+}
+
+function parseOrExplain(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: { admin: { type: "boolean" }, ttl: { type: "string" } },
+    });
+  } catch {
+    throw new SettingsError(usage);
+  }
+}
+
+function parseSeconds(ttl: string): number {
+  const [, count, unit] = /^(\d{1,9})([smhd])$/.exec(ttl) ?? [];
+  const seconds = Number(count) * { s: 1, m: 60, h: 3600, d: 86_400 }[unit as "s" | "m" | "h" | "d"];
+  if (seconds >= 1 && seconds <= maxSeconds) return seconds;
+  throw new SettingsError("--ttl must be like 30s, 15m, 12h or 7d, at most 366d.");
+}
+
+async function printToken(data: Data, settings: Settings, user: User, seconds: number): Promise<string> {
+  const wanted = { userId: user.id, kind: "api", name: "command line", seconds } as const;
+  return (await issueToken({ ...data, settings, now: Date.now }, wanted, { ...source, action: "token.created" })).token;
+}
+
+async function printLink({ db }: Data, settings: Settings, user: User): Promise<string> {
+  return `${settings.BERTH_PUBLIC_URL}/#code=${await createSignInCode(db, Date.now(), user.id)}`;
+}
+
+if (import.meta.main) await main();

@@ -1,0 +1,25 @@
+import { sql } from "drizzle-orm";
+import { expect, test } from "vitest";
+import { createTestApp } from "../../test/app.ts";
+
+test("a full database refuses what it cannot store, shows what it has, and takes more once there is room", async () => {
+  const gateway = await createTestApp({ BERTH_MAX_AGENTS: "1000" });
+  const { token } = await gateway.addUser("writer");
+  const [size] = await gateway.deps.db.all<{ page_count: number }>(sql`pragma page_count`);
+  const allow = (pages: number) => gateway.deps.db.all(sql.raw(`pragma max_page_count = ${pages}`));
+  const create = async (name: string) =>
+    gateway.call("POST", "/v1/agents", { token, body: { name, instructions: "x".repeat(60_000) } });
+  const list = async () => (await gateway.call("GET", "/v1/agents", { token })).json().items.length as number;
+  await allow(size!.page_count + 60);
+  let made = 0;
+  let last = await create("0");
+  while (last.status === 201) last = await create(String(++made));
+  expect(last.headers.get("content-type")).toBe("application/problem+json");
+  expect(last.json()).toMatchObject({ status: 500, code: "internal" });
+  expect(made).toBeGreaterThan(0);
+  expect(await list()).toBe(made);
+  await allow(1_000_000);
+  expect((await create("room")).status).toBe(201);
+  expect(await list()).toBe(made + 1);
+  await gateway.close();
+});

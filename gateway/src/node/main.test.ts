@@ -1,0 +1,187 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { bundle } from "../../../scripts/bundle.ts";
+import { until } from "../../test/wait.ts";
+
+let files: Record<"gateway" | "cli", string>;
+let dir: string;
+let port: number;
+const started: ChildProcess[] = [];
+beforeAll(async () => {
+  files = await bundle("gateway", "cli");
+});
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), "berth-node-"));
+  port = await freePort();
+});
+afterEach(async () => {
+  for (const child of started.splice(0))
+    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+  rmSync(dir, { recursive: true, force: true });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port: free } = server.address() as AddressInfo;
+  server.close();
+  return free;
+}
+
+function start(file: keyof typeof files, args: string[] = [], env: Record<string, string> = {}): ChildProcess {
+  const own = { PATH: process.env["PATH"], BERTH_DATA_DIR: join(dir, "data"), BERTH_PORT: String(port), ...env };
+  const child = spawn(process.execPath, [files[file], ...args], { env: own, stdio: ["ignore", "pipe", "pipe"] });
+  started.push(child);
+  return child;
+}
+
+async function finish(child: ChildProcess): Promise<{ code: number | null; out: string; err: string }> {
+  let [out, err] = ["", ""];
+  child.stdout!.on("data", (data) => (out += data));
+  child.stderr!.on("data", (data) => (err += data));
+  const [code] = await once(child, "close");
+  return { code, out, err };
+}
+
+const command = (...args: string[]) => finish(start("cli", args));
+const url = () => `http://127.0.0.1:${port}`;
+
+async function startGateway(): Promise<ChildProcess> {
+  const child = start("gateway");
+  child.stdout!.resume();
+  await until("the gateway answers", () =>
+    fetch(`${url()}/healthz`).then(
+      (answer) => answer.ok,
+      () => false,
+    ),
+  );
+  return child;
+}
+
+async function whoIs(token: string) {
+  const answer = await fetch(`${url()}/v1/me`, { headers: { authorization: `Bearer ${token}` } });
+  return answer.ok ? ((await answer.json()) as { user: { name: string; role: string } }).user : answer.status;
+}
+
+describe("the gateway process", () => {
+  test("keeps its data, frees its lock and can be started again after SIGKILL", async () => {
+    const first = await startGateway();
+    const token = (await command("token", "ada", "--admin")).out.trim();
+    expect(await whoIs(token)).toMatchObject({ name: "ada", role: "admin" });
+    first.kill("SIGKILL");
+    await once(first, "exit");
+    await startGateway();
+    expect(await whoIs(token)).toMatchObject({ name: "ada" });
+  });
+
+  test("ends on SIGTERM with 0, with a call in progress, and takes its pid file along", async () => {
+    const gateway = await startGateway();
+    const pidFile = join(dir, "data", "gateway.pid");
+    expect(Number(readFileSync(pidFile, "utf8"))).toBe(gateway.pid);
+    const endless = fetch(`${url()}/session`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: new ReadableStream(),
+      duplex: "half",
+    } as RequestInit).catch(() => {});
+    const began = Date.now();
+    gateway.kill("SIGTERM");
+    expect(await once(gateway, "exit")).toEqual([0, null]);
+    expect(Date.now() - began).toBeLessThan(10_000);
+    await endless;
+    expect(existsSync(pidFile)).toBe(false);
+  });
+
+  test("is alone on its data directory, and says so", async () => {
+    await startGateway();
+    const second = await finish(start("gateway", [], { BERTH_PORT: String(await freePort()) }));
+    expect(second).toMatchObject({ code: 2, out: "" });
+    expect(second.err).toMatch(/^Another gateway runs on .*\.\n$/);
+  });
+
+  test("says which port is in use", async () => {
+    await startGateway();
+    const second = await finish(start("gateway", [], { BERTH_DATA_DIR: join(dir, "other") }));
+    expect(second).toMatchObject({ code: 2, err: `Port ${port} is in use already; set BERTH_PORT to a free one.\n` });
+  });
+
+  test.each([
+    [{ BERTH_PORT: "http" }, /^BERTH_PORT must be a whole number; .*\.\n$/],
+    [{ BERTH_COLOUR: "red" }, /^BERTH_COLOUR is not a setting of Berth; .*\.\n$/],
+    [{ BERTH_LISTEN: "203.0.113.1" }, /^The gateway cannot listen on 203\.0\.113\.1 .*\.\n$/],
+    [{ BERTH_DATA_DIR: "/dev/null/data" }, /^The data directory \/dev\/null\/data cannot be used .*\.\n$/],
+    [{ BERTH_DATA_DIR: "/proc/berth/data" }, /^The data directory \/proc\/berth\/data cannot be used .*\.\n$/],
+  ])("refuses the settings %j with one sentence", async (env, sentence) => {
+    const refused = await finish(start("gateway", [], env));
+    expect(refused.code).toBe(2);
+    expect(refused.err).toMatch(sentence);
+  });
+
+  test("shows its keys and database to its own user alone", async () => {
+    await command("token", "ada");
+    const mode = (path: string) => statSync(join(dir, "data", path)).mode & 0o777;
+    expect([mode("."), mode("keys"), mode("keys/signing.jwk"), mode("gateway.sqlite")]).toEqual([
+      0o700, 0o700, 0o600, 0o600,
+    ]);
+  });
+});
+
+describe("the commands", () => {
+  test("token prints a JWT alone, on a new directory and raced, and all of them are good", async () => {
+    const made = await Promise.all([
+      command("token", "ada"),
+      command("token", "bob", "--admin"),
+      command("token", "ada", "--ttl", "10m"),
+    ]);
+    for (const one of made)
+      expect(one).toMatchObject({ code: 0, err: "", out: expect.stringMatching(/^eyJ[\w-]+\.[\w-]+\.[\w-]+\n$/) });
+    await startGateway();
+    expect(await Promise.all(made.map((one) => whoIs(one.out.trim())))).toMatchObject([
+      { name: "ada", role: "user" },
+      { name: "bob", role: "admin" },
+      { name: "ada" },
+    ]);
+    const { exp, iat } = JSON.parse(atob(made[2].out.split(".")[1]!));
+    expect(exp - iat).toBe(600);
+  });
+
+  test("link prints a link whose code signs in once", async () => {
+    await startGateway();
+    const link = new URL((await command("link", "ada")).out.trim());
+    expect(link.origin).toBe(`http://localhost:${port}`);
+    const code = new URLSearchParams(link.hash.slice(1)).get("code");
+    const signIn = () =>
+      fetch(`${url()}/session`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ code }),
+      });
+    expect((await signIn()).status).toBe(204);
+    expect((await signIn()).status).toBe(401);
+  });
+
+  test("join-token prints a token alone", async () => {
+    expect((await command("join-token")).out).toMatch(/^[a-z0-9]{40}\n$/);
+  });
+
+  test.each([
+    [["token"]],
+    [["token", ""]],
+    [["token", "a", "b"]],
+    [["token", "a", "--ttl", "soon"]],
+    [["token", "a", "--ttl", "0s"]],
+    [["token", "a", "--colour"]],
+    [["join-token", "a"]],
+    [["dance"]],
+    [[]],
+  ])("%j is refused with one sentence and code 2", async (args) => {
+    const refused = await command(...args);
+    expect(refused).toMatchObject({ code: 2, out: "" });
+    expect(refused.err).toMatch(/^[^\n]+\.\n$/);
+  });
+});

@@ -1,0 +1,101 @@
+/** The gateway on Node: settings, lock, database, HTTP server, signals. A bad start says one sentence and exits with 2. */
+import { createLog, messageOf } from "@berth/shared/log";
+import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
+import { once } from "node:events";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { createApp } from "../app.ts";
+import type { Deps } from "../deps.ts";
+import { startServer } from "./server.ts";
+import { loadAssets } from "./assets.ts";
+import { makeDataDir } from "./directory.ts";
+import { releaseLeases } from "../agents/pending.ts";
+import { tick } from "../tick.ts";
+
+const tickMs = 1000;
+const graceMs = 5000;
+
+export async function main(): Promise<void> {
+  try {
+    if (Number(process.versions.node.split(".")[0]) < 22) throw new SettingsError("Berth needs Node 22 or later.");
+    await run(parseSettings(process.env));
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`);
+    process.exit(error instanceof SettingsError ? 2 : 1);
+  }
+}
+
+/** Opens everything, serves until a signal, closes everything. */
+async function run(settings: Settings): Promise<void> {
+  // Loaded only after the guard above: the SQLite binding crashes an older Node.
+  const { openData } = await import("./data.ts");
+  const { takeLock } = await import("./lock.ts");
+  const { createNodeTransport } = await import("./transport.ts");
+  // A supervisor that is gone must not take the gateway with it.
+  process.stdout.on("error", () => {});
+  const log = createLog((line) => process.stdout.write(`${line}\n`));
+  // `disconnect`: the supervisor that started this process is gone.
+  const stopped = Promise.race(["SIGTERM", "SIGINT", "disconnect"].map((event) => once(process, event)));
+  const dir = makeDataDir(settings);
+  const lock = takeLock(join(dir, "gateway.lock"), 0);
+  if (!lock) throw new SettingsError(`Another gateway runs on ${dir} already; stop it or set BERTH_DATA_DIR.`);
+  const data = await openData(settings);
+  const transport = createNodeTransport();
+  const deps: Deps = { settings, ...data, transport, log, now: Date.now, startedAt: Date.now(), assets: loadAssets() };
+  await releaseLeases(deps);
+  const server = await startServer(createApp(deps), settings.BERTH_LISTEN, settings.BERTH_PORT).catch(
+    (error: unknown) => {
+      throw explainListen(error, settings);
+    },
+  );
+  writeFileSync(join(dir, "gateway.pid"), `${process.pid}\n`);
+  log.info("gateway.listening", { address: settings.BERTH_LISTEN, port: settings.BERTH_PORT, pid: process.pid });
+
+  const stopTicking = repeat(
+    tickMs,
+    () => tick(deps),
+    (error) => log.error("tick.failed", { error: messageOf(error) }),
+  );
+  await stopped;
+  log.info("gateway.stopping");
+  await Promise.all([stopTicking(graceMs), server.close(graceMs)]);
+  transport.close();
+  data.close();
+  rmSync(join(dir, "gateway.pid"), { force: true });
+  lock.close();
+  process.exit(0);
+}
+
+/** What the system says of an address that cannot be had, as a sentence. */
+function explainListen(error: unknown, { BERTH_PORT: port, BERTH_LISTEN: host }: Settings): SettingsError {
+  const code = error instanceof Error && "code" in error ? error.code : "";
+  if (code === "EADDRINUSE") return new SettingsError(`Port ${port} is in use already; set BERTH_PORT to a free one.`);
+  return new SettingsError(
+    `The gateway cannot listen on ${host} port ${port} (${messageOf(error)}); see BERTH_LISTEN and BERTH_PORT.`,
+  );
+}
+
+/**
+ * Runs the work now and then every `ms`, never twice at once; a failure is told and tried again. What comes back stops
+ * it, and waits for the turn in progress for `graceMs` at most.
+ */
+function repeat(
+  ms: number,
+  work: () => Promise<void>,
+  failed: (error: unknown) => void,
+): (graceMs: number) => Promise<void> {
+  const stop = new AbortController();
+  const turns = (async () => {
+    while (!stop.signal.aborted) {
+      await work().catch(failed);
+      await delay(ms, undefined, { signal: stop.signal }).catch(() => undefined);
+    }
+  })();
+  return async (graceMs) => {
+    stop.abort();
+    await Promise.race([turns, delay(graceMs)]);
+  };
+}
+
+if (import.meta.main) await main();

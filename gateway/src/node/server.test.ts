@@ -1,0 +1,110 @@
+import { once } from "node:events";
+import { Agent, get, type IncomingMessage, request } from "node:http";
+import { connect as openTcp } from "node:net";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
+import { createTestApp, type TestApp } from "../../test/app.ts";
+import { joinTestHost, type HostRequest, type TestHost } from "../../test/host.ts";
+import { until } from "../../test/wait.ts";
+
+let gateway: TestApp;
+let host: TestHost;
+let server: Awaited<ReturnType<TestApp["listen"]>>;
+let user: Awaited<ReturnType<TestApp["addUser"]>>;
+beforeEach(async () => {
+  gateway = await createTestApp();
+  host = await joinTestHost(gateway);
+  server = await gateway.listen();
+  user = await gateway.addUser("reader");
+});
+afterEach(async () => {
+  await gateway.close();
+  await host.close();
+});
+
+const headers = () => ({ authorization: `Bearer ${user.token}` });
+
+/** What a Node process has in its hand and a Worker has not: its own end, and clients that leave. */
+describe("the server on Node", () => {
+  test("tells each socket 1012 when it ends", async () => {
+    const sockets = new WebSocketServer({ server: host.server });
+    const accepted = once(sockets, "connection") as Promise<[WebSocket]>;
+    const socket = new WebSocket(`${server.url.replace("http", "ws")}/v1/connect`, ["berth.v1"], {
+      headers: headers(),
+    });
+    await once(socket, "open");
+    const [end] = await accepted;
+    end.send("before");
+    await once(socket, "message");
+    const closed = once(socket, "close");
+    await server.close(2000);
+    expect((await closed)[0]).toBe(1012);
+    sockets.close();
+  });
+
+  test("ends though a client whose host is gone has not closed its end of a socket", async () => {
+    const sockets = new WebSocketServer({ server: host.server });
+    const accepted = once(sockets, "connection") as Promise<[WebSocket]>;
+    const raw = openTcp({ port: server.port, host: "127.0.0.1", allowHalfOpen: true }).resume();
+    const handshake = [
+      "GET /v1/connect HTTP/1.1",
+      "host: localhost",
+      "connection: upgrade",
+      "upgrade: websocket",
+      "sec-websocket-version: 13",
+      `sec-websocket-key: ${btoa("x".repeat(16))}`,
+      "sec-websocket-protocol: berth.v1",
+      `authorization: Bearer ${user.token}`,
+    ];
+    raw.write(`${handshake.join("\r\n")}\r\n\r\n`);
+    const ended = once(raw, "end");
+    (await accepted)[0].terminate();
+    await ended;
+    await server.close(200);
+    raw.destroy();
+    sockets.close();
+  });
+
+  test("keeps an idle connection for longer than clients and proxies do", async () => {
+    const [answer] = (await once(
+      get(`${server.url}/healthz`, { agent: new Agent({ keepAlive: true }) }),
+      "response",
+    )) as [IncomingMessage];
+    expect(Number(/timeout=(\d+)/.exec(String(answer.headers["keep-alive"]))?.[1])).toBeGreaterThan(60);
+    answer.destroy();
+  });
+
+  test.each(["/v1/agents", "/hooks/trg_any"])(
+    "takes a body to %s that breaks off for no defect of its own",
+    async (path) => {
+      const length = { expect: "100-continue", "content-length": "100" };
+      const options = { method: "POST", headers: { ...headers(), ...length, "content-type": "application/json" } };
+      const sending = request(`${server.url}${path}`, options).on("error", () => {});
+      sending.write('{"na');
+      await once(sending, "continue");
+      sending.destroy();
+      await until("the call is over", () =>
+        gateway.lines.some(
+          (line) => line.includes('"method":"POST"') && !line.includes("/internal") && !line.includes("join-tokens"),
+        ),
+      );
+      expect(gateway.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
+    },
+  );
+
+  test("gives up asking a host for a stream when the reader leaves before the answer", async () => {
+    const agent = (await gateway.call("POST", "/v1/agents", { token: user.token, body: { name: "a" } })).json();
+    const run = (
+      await gateway.call("POST", `/v1/agents/${agent.id}/runs`, { token: user.token, body: { prompt: "x" } })
+    ).json();
+    const asked = new Promise<HostRequest>((resolve) => {
+      host.handle = (asked) => resolve(asked);
+    });
+    const reading = get(`${server.url}/v1/runs/${run.id}/events`, { headers: headers() });
+    reading.on("error", () => {});
+    const { incoming } = await asked;
+    const closed = once(incoming.socket, "close");
+    reading.destroy();
+    await closed;
+  });
+});

@@ -1,0 +1,57 @@
+/** The app behind node:http: requests through Hono's adapter, WebSocket upgrades through ours. */
+import { getRequestListener, type Http2Bindings, type HttpBindings } from "@hono/node-server";
+import type { Hono } from "hono";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import type { AppEnv } from "../deps.ts";
+import { refuseConnection, refuseRequest } from "./refusal.ts";
+import { serveUpgrades } from "./upgrade.ts";
+
+export interface RunningServer {
+  port: number;
+  /** Lets calls in progress end; what is still open after the grace is cut, and its reader resumes by offset. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Milliseconds. Longer than clients and proxies keep an idle connection (mostly 60 s), so that it is not closed under a call that just sets out. */
+const keepAliveTimeout = 75_000;
+
+/** Listens and serves. Rejects when the address cannot be had. */
+export async function startServer(app: Hono<AppEnv>, host: string, port: number): Promise<RunningServer> {
+  const left = new Set<Promise<unknown>>();
+  // A missing host is refused as every bad request is, not by Node with an empty body.
+  const serverOptions = { shouldUpgradeCallback: isWebSocket, requireHostHeader: false, keepAliveTimeout };
+  const fetch = (request: Request, { incoming, outgoing }: HttpBindings | Http2Bindings) =>
+    app.fetch(request, {
+      address: incoming.socket.remoteAddress,
+      breakOff: () => outgoing.destroy(),
+      waitUntil: (work) => {
+        left.add(work);
+        void work.finally(() => left.delete(work));
+      },
+    });
+  const server = createServer(serverOptions, getRequestListener(fetch, { errorHandler: refuseRequest }));
+  server.on("clientError", refuseConnection);
+  const sockets = serveUpgrades(server, app.fetch);
+  server.listen(port, host);
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    async close(graceMs) {
+      await Promise.all([closeServer(server, graceMs / 5), sockets.close(graceMs)]);
+      await Promise.race([Promise.all(left), delay(graceMs / 5)]);
+    },
+  };
+}
+
+const isWebSocket = (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === "websocket";
+
+async function closeServer(server: Server, graceMs: number): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearTimeout(timer);
+}

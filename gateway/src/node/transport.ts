@@ -1,0 +1,110 @@
+/** Calls to hosts over node:http(s) with connections that are kept. Bodies flow with backpressure and small buffers; one that is given up closes its connection. */
+import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { ReadableStream as WebStream } from "node:stream/web";
+import type { HostTransport } from "../deps.ts";
+
+/** How long nothing may move of a body that is sent; a host gives up on it sooner. */
+const idleMs = 150_000;
+
+/** A transport with its pool of connections. */
+export function createNodeTransport(): HostTransport & { close(): void } {
+  const http = new HttpAgent({ keepAlive: true, maxFreeSockets: 16 });
+  const https = new HttpsAgent({ keepAlive: true, maxFreeSockets: 16 });
+  return {
+    async fetch(request) {
+      if (request.body && request.headers.get("content-type") !== "application/json")
+        return toResponse(await sendStream(request, request.body));
+      const body = request.body ? Buffer.from(await request.arrayBuffer()) : null;
+      return toResponse(await send(request, body, { http, https }));
+    },
+    close() {
+      http.destroy();
+      https.destroy();
+    },
+  };
+}
+
+interface Pools {
+  http: HttpAgent;
+  https: HttpsAgent;
+}
+
+/** Resolves with the headers. A kept connection that the host had closed already is tried once more on a new one. */
+function send(request: Request, body: Buffer | null, pools: Pools): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => sent.destroy(new Error("no answer in time"));
+    const sent: ClientRequest = start(request, pools);
+    const settle = () => request.signal.removeEventListener("abort", giveUp);
+    sent.once("response", (message) => {
+      settle();
+      resolve(message);
+    });
+    sent.on("error", (error: NodeJS.ErrnoException) => {
+      settle();
+      const isStale = sent.reusedSocket && error.code === "ECONNRESET" && !request.signal.aborted;
+      if (isStale) send(request, body, pools).then(resolve, reject);
+      else reject(error);
+    });
+    request.signal.addEventListener("abort", giveUp);
+    if (request.signal.aborted) giveUp();
+    sent.end(body ?? undefined);
+  });
+}
+
+/** Resolves with the headers, which may come before all of the body went. It goes once, so on a connection of its own. */
+function sendStream(request: Request, body: ReadableStream<Uint8Array>): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const sent = start(request, { http: new HttpAgent(), https: new HttpsAgent() });
+    const giveUp = () => sent.destroy(new Error("the client has gone"));
+    sent.setTimeout(idleMs, giveUp);
+    request.signal.addEventListener("abort", giveUp);
+    if (request.signal.aborted) giveUp();
+    sent.once("response", (message) => {
+      sent.setTimeout(0);
+      request.signal.removeEventListener("abort", giveUp);
+      resolve(message);
+    });
+    // A host that has refused reads no more; its answer counts.
+    pipeline(Readable.fromWeb(body as WebStream), sent).catch(reject);
+    sent.on("error", reject);
+  });
+}
+
+function start(request: Request, { http, https }: Pools): ClientRequest {
+  const url = new URL(request.url);
+  const options = { method: request.method, headers: Object.fromEntries(request.headers) };
+  return url.protocol === "https:"
+    ? httpsRequest(url, { ...options, agent: https })
+    : httpRequest(url, { ...options, agent: http });
+}
+
+function toResponse(message: IncomingMessage): Response {
+  const status = message.statusCode ?? 502;
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(message.headers))
+    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(", ") : value);
+  if (status === 204 || status === 304) {
+    message.resume();
+    return new Response(null, { status, headers });
+  }
+  return new Response(toBody(message), { status, headers });
+}
+
+/** Chunk by chunk as it is pulled, and uncopied, unlike `Readable.toWeb`: a gigabyte leaves half the garbage behind. */
+function toBody(message: IncomingMessage): ReadableStream<Uint8Array> {
+  const chunks = message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await chunks.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: () => void message.destroy(),
+    },
+    { highWaterMark: 0 },
+  );
+}

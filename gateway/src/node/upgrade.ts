@@ -1,0 +1,206 @@
+/**
+ * WebSockets on Node: the app decides with an ordinary answer, then the client's and the host's raw connections are
+ * joined, so that frames pass unread and with real backpressure. Knows no tokens and no database.
+ */
+import { request as httpRequest, STATUS_CODES, type IncomingMessage, type Server } from "node:http";
+import { request as httpsRequest } from "node:https";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { WebSocketServer } from "ws";
+import type { Bindings } from "../deps.ts";
+import { watchFrames } from "./frame-boundary.ts";
+
+const handshakeMs = 15_000;
+/** How long a client may take no byte of what its host sent before closing. */
+const lastBytesMs = 30_000;
+/** A host pings every 10 s: one that says nothing for so long is gone, whatever the connection looks like. */
+const silenceMs = 30_000;
+
+type Serve = (request: Request, bindings: Bindings) => Response | Promise<Response>;
+
+/** The sockets that are joined now. */
+export interface JoinedSockets {
+  /** Tells each client 1012 where a frame boundary allows it, and lets go of all within `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Serves the WebSocket upgrades of the server through the app. */
+export function serveUpgrades(server: Server, serve: Serve): JoinedSockets {
+  const joined = new Set<Joined>();
+  const refuser = new WebSocketServer({ noServer: true, handleProtocols: (offered) => [...offered][0] ?? false });
+  server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", () => socket.destroy());
+    // A server of node:http has no other sockets than those of node:net and node:tls.
+    answerUpgrade(serve, refuser, joined, { incoming, socket: socket as Socket, head }).catch(() => socket.destroy());
+  });
+  return {
+    async close(graceMs) {
+      const ends = [...joined].map((pair) => pair.restart());
+      const timer = setTimeout(() => joined.forEach((pair) => pair.destroy()), graceMs);
+      await Promise.all(ends);
+      clearTimeout(timer);
+    },
+  };
+}
+
+interface Client {
+  incoming: IncomingMessage;
+  socket: Socket;
+  head: Buffer;
+}
+
+interface Joined {
+  restart(): Promise<void>;
+  destroy(): void;
+}
+
+interface Upstream {
+  message: IncomingMessage;
+  socket: Duplex;
+  head: Buffer;
+}
+
+async function answerUpgrade(
+  serve: Serve,
+  refuser: WebSocketServer,
+  joined: Set<Joined>,
+  client: Client,
+): Promise<void> {
+  const { incoming, socket, head } = client;
+  let upstream: Upstream | undefined;
+  let refused = false;
+  const bindings: Bindings = {
+    address: socket.remoteAddress,
+    async upgrade(target) {
+      const opened = await openUpstream(target, socket);
+      if (opened instanceof Response) return opened;
+      upstream = opened;
+      return new Response();
+    },
+    closeSocket(code, reason, protocol) {
+      refused = true;
+      incoming.headers["sec-websocket-protocol"] = protocol;
+      refuser.handleUpgrade(incoming, socket, head, (accepted) => accepted.close(code, reason));
+      return new Response();
+    },
+  };
+  const response = await serve(toRequest(incoming), bindings);
+  if (refused) return;
+  if (upstream) joinSockets(joined, client, upstream);
+  else await refuseUpgrade(socket, response);
+}
+
+function toRequest(incoming: IncomingMessage): Request {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(incoming.headers))
+    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(", ") : value);
+  return new Request(new URL(incoming.url ?? "/", `http://${incoming.headers.host ?? "localhost"}`), { headers });
+}
+
+/** The host's end of the socket, or its answer when it refuses. Given up when the client goes away. */
+function openUpstream(target: Request, client: Duplex): Promise<Upstream | Response> {
+  return new Promise((resolve, reject) => {
+    const url = new URL(target.url);
+    const headers = { ...Object.fromEntries(target.headers), connection: "Upgrade" };
+    const sent = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, { headers, agent: false });
+    const giveUp = () => sent.destroy(new Error("the socket was not opened in time"));
+    const timer = setTimeout(giveUp, handshakeMs);
+    client.once("close", giveUp);
+    const settle = () => {
+      clearTimeout(timer);
+      client.off("close", giveUp);
+    };
+    sent.on("error", (error) => {
+      settle();
+      reject(error);
+    });
+    sent.once("upgrade", (message, socket, head) => {
+      settle();
+      socket.on("error", () => socket.destroy());
+      resolve({ message, socket, head });
+    });
+    sent.once("response", (message) => {
+      settle();
+      readRefusal(message).then(resolve, reject);
+    });
+    sent.end();
+  });
+}
+
+async function readRefusal(message: IncomingMessage): Promise<Response> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of message as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > 65_536) throw new Error("the host's refusal is too long");
+    chunks.push(chunk);
+  }
+  const headers = new Headers();
+  if (message.headers["retry-after"]) headers.set("retry-after", message.headers["retry-after"]);
+  const status = message.statusCode ?? 502;
+  return new Response(Buffer.concat(chunks), { headers, status: status < 400 ? 502 : status });
+}
+
+function joinSockets(joined: Set<Joined>, { socket: client, head }: Client, upstream: Upstream): void {
+  const host = upstream.socket;
+  const destroy = () => {
+    client.destroy();
+    host.destroy();
+  };
+  if (client.destroyed || host.destroyed) return destroy();
+  const frames = watchFrames(upstream.head);
+  const pair: Joined = { destroy, restart: () => tellRestart(client, host, frames.atBoundary) };
+  joined.add(pair);
+  let heardAt = performance.now();
+  const watch = setInterval(() => {
+    // Whom a slow client holds back is not heard.
+    if (host.isPaused()) heardAt = performance.now();
+    else if (performance.now() - heardAt > silenceMs) {
+      clearInterval(watch);
+      void pair.restart();
+    }
+  }, silenceMs / 6);
+  host.on("data", () => void (heardAt = performance.now()));
+  client.once("close", () => {
+    clearInterval(watch);
+    joined.delete(pair);
+    host.destroy();
+  });
+  for (const end of [client, host]) end.on("error", destroy);
+  host.once("close", () => {
+    client.setTimeout(lastBytesMs, destroy);
+    client.end();
+  });
+  client.write(switchingHead(upstream.message));
+  if (upstream.head.length > 0) client.write(upstream.head);
+  if (head.length > 0) host.write(head);
+  host.on("data", frames.note);
+  host.pipe(client);
+  client.pipe(host);
+}
+
+/** A close frame with 1012 (service restart) between two frames of the host; in the middle of one the connection just ends. */
+async function tellRestart(client: Duplex, host: Duplex, atBoundary: () => boolean): Promise<void> {
+  // However it closes: an error of the client's connection is no failure of ours.
+  const closed = client.destroyed ? null : new Promise<void>((resolve) => client.once("close", () => resolve()));
+  host.unpipe(client);
+  if (atBoundary() && !client.writableEnded) client.write(Buffer.from([0x88, 0x02, 0x03, 0xf4]));
+  client.end();
+  client.resume();
+  host.destroy();
+  await closed;
+}
+
+function switchingHead({ rawHeaders }: IncomingMessage): string {
+  const lines = ["HTTP/1.1 101 Switching Protocols"];
+  for (let at = 0; at < rawHeaders.length; at += 2) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`);
+  return `${lines.join("\r\n")}\r\n\r\n`;
+}
+
+async function refuseUpgrade(socket: Duplex, response: Response): Promise<void> {
+  const body = Buffer.from(await response.arrayBuffer());
+  const lines = [`HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ""}`];
+  response.headers.forEach((value, name) => lines.push(`${name}: ${value}`));
+  lines.push("connection: close", `content-length: ${body.length}`);
+  socket.end(Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\n\r\n`), body]));
+}

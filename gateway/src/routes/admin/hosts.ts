@@ -1,0 +1,65 @@
+/** Admin: the hosts. */
+import { id } from "@berth/shared/resources";
+import { z } from "zod";
+import { audit, sourceOf } from "../../access/audit.ts";
+import { hostSchema, listHosts, removeHost, setDraining } from "../../fleet/admin.ts";
+import { createJoinToken, joinCommand, joinTokenSchema } from "../../fleet/join.ts";
+import { pageQuery, pageSchema } from "../../http/paging.ts";
+import { route } from "../../http/route.ts";
+
+const params = z.object({ id });
+
+export const adminHostRoutes = [
+  route({
+    method: "GET",
+    path: "/v1/admin/hosts",
+    summary: "All hosts with their load and why one takes no new users, oldest first",
+    auth: "admin",
+    query: pageQuery,
+    status: 200,
+    answer: pageSchema(hostSchema),
+    run: async ({ deps, query }) => listHosts(deps, query),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/hosts/join-tokens",
+    summary: "A token with which one host joins within an hour, and the command for the new machine",
+    auth: "admin",
+    status: 201,
+    answer: joinTokenSchema,
+    run: async ({ deps, c, caller }) => {
+      const made = await createJoinToken(deps.db, deps.now());
+      await audit(deps, { ...sourceOf(deps, c, caller), action: "join_token.created" });
+      return { ...made, command: joinCommand(deps.settings, made.token) };
+    },
+  }),
+  ...(["drain", "resume"] as const).map((what) =>
+    route({
+      method: "POST",
+      path: `/v1/admin/hosts/{id}/${what}`,
+      summary: what === "drain" ? "No new users for this host; those it has go on" : "The host takes new users again",
+      auth: "admin",
+      params,
+      status: 200,
+      answer: hostSchema,
+      errors: ["not_found"],
+      run: async ({ deps, c, caller, params }) =>
+        setDraining(deps, params.id, what === "drain", sourceOf(deps, c, caller)),
+    }),
+  ),
+  route({
+    method: "DELETE",
+    path: "/v1/admin/hosts/{id}",
+    summary:
+      "Remove a host for good: its runs end as host_lost, its users start anew elsewhere with an empty workspace; where there are any, ?confirm must be the host's name",
+    auth: "admin",
+    params,
+    query: z.object({ confirm: z.string().max(100).optional() }),
+    status: 204,
+    errors: ["not_found", "conflict"],
+    run: async ({ deps, c, caller, params, query }) => {
+      await removeHost(deps, params.id, query.confirm ?? null, sourceOf(deps, c, caller));
+      deps.log.warn("host.removed", { hostId: params.id });
+    },
+  }),
+];

@@ -1,0 +1,89 @@
+/** Admin: users, their tokens, the audit. */
+import { AppError } from "@berth/shared/errors";
+import { id } from "@berth/shared/resources";
+import { z } from "zod";
+import { auditQuery, auditSchema, listAudit } from "../../access/audit.ts";
+import { cancelRunsOf } from "../../agents/end-runs-of-user.ts";
+import { pageQuery, pageSchema } from "../../http/paging.ts";
+import { route } from "../../http/route.ts";
+import { createdTokenSchema, createTokenBody, issueToken } from "../../access/tokens.ts";
+import {
+  createUser,
+  createUserBody,
+  findUser,
+  listUsers,
+  updateUser,
+  updateUserBody,
+  userSchema,
+} from "../../access/users.ts";
+
+const params = z.object({ id });
+
+export const adminRoutes = [
+  route({
+    method: "GET",
+    path: "/v1/admin/users",
+    summary: "All users, oldest first",
+    auth: "admin",
+    query: pageQuery,
+    status: 200,
+    answer: pageSchema(userSchema),
+    run: async ({ deps, query }) => listUsers(deps.db, query),
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/users",
+    summary: "Add a user",
+    auth: "admin",
+    body: createUserBody,
+    status: 201,
+    answer: userSchema,
+    errors: ["conflict"],
+    run: async ({ deps, source, body }) => createUser(deps, source, body.name, body.role),
+  }),
+  route({
+    method: "PATCH",
+    path: "/v1/admin/users/{id}",
+    summary:
+      "Disable or enable a user, at once everywhere, or change the role; cancelRuns ends what they have running too",
+    auth: "admin",
+    params,
+    body: updateUserBody,
+    status: 200,
+    answer: userSchema,
+    errors: ["not_found", "conflict"],
+    run: async ({ deps, source, params, body }) => {
+      const user = await updateUser(deps, source, params.id, body);
+      if (body.cancelRuns) await cancelRunsOf(deps, user.id);
+      return user;
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/users/{id}/tokens",
+    summary: "Create an API token for a user; the token itself is shown once",
+    auth: "admin",
+    params,
+    body: createTokenBody,
+    status: 201,
+    answer: createdTokenSchema,
+    limit: "tokens",
+    errors: ["not_found", "conflict"],
+    run: async ({ deps, source, params, body }) => {
+      const user = await findUser(deps.db, params.id);
+      if (!user) throw new AppError("not_found", "There is no such user.");
+      const wanted = { userId: user.id, kind: "api", name: body.name, seconds: body.expiresInSeconds } as const;
+      return issueToken(deps, wanted, { ...source, action: "token.created", detail: { user: user.name } });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/admin/audit",
+    summary: "Who did what, on what, from where: newest first, kept for a year",
+    auth: "admin",
+    query: auditQuery,
+    status: 200,
+    answer: pageSchema(auditSchema),
+    run: async ({ deps, query }) => listAudit(deps.db, query),
+  }),
+];

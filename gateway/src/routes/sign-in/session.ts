@@ -1,0 +1,168 @@
+/** Browser sessions, socket tickets, and who is calling. */
+import { AppError } from "@berth/shared/errors";
+import { id, time, workspaceSchema } from "@berth/shared/resources";
+import { z } from "zod";
+import { audit, personOf, type AuditSource } from "../../access/audit.ts";
+import type { Authenticator } from "../../access/authenticate.ts";
+import type { Deps } from "../../deps.ts";
+import { findLiveHosts } from "../../hosts/placement.ts";
+import { signTicket, unauthenticated } from "../../keys/jwt.ts";
+import { isAllowedOrigin } from "../../http/origin.ts";
+import { route } from "../../http/route.ts";
+import { readSessionCookie, sessionCookie } from "../../http/cookies.ts";
+import { attemptSignIn, openSession, useSignInCode } from "../../access/sign-in.ts";
+import { revokeToken } from "../../access/tokens.ts";
+import { findUser, userRole } from "../../access/users.ts";
+import { dismissNotice, findNotice, findWorkspace } from "../../hosts/workspaces.ts";
+
+const sessionBody = z.union(
+  [z.strictObject({ code: z.string().min(1).max(200) }), z.strictObject({ token: z.string().min(1).max(8192) })],
+  "must have a code or a token, as text, and nothing else",
+);
+
+const meSchema = z.object({
+  user: z.object({ id, name: z.string(), role: userRole, createdAt: time }),
+  role: userRole,
+  limits: z.object({ agents: z.int(), concurrentRuns: z.int(), memoryBytes: z.int(), cpus: z.number() }),
+  workspace: workspaceSchema,
+  /** The built-in demo model answers instead of a real one. */
+  demoModel: z.boolean(),
+  /** What the user must be told until it is dismissed, such as that a host was removed with their files. */
+  notice: z.string().nullable(),
+});
+
+export const sessionRoutes = [
+  route({
+    method: "GET",
+    path: "/session",
+    summary:
+      "For the sign-in page: whether an OpenID provider is set up (GET /session/oidc signs in there), and whether this browser is signed in",
+    auth: "none",
+    status: 200,
+    answer: z.object({ oidc: z.boolean(), signedIn: z.boolean() }),
+    run: async ({ deps, c, authenticator }) => {
+      const caller = readSessionCookie(c.req.raw) && (await authenticator.fromRequest(c.req.raw).catch(refusedAsNull));
+      if (caller) c.set("cookie", caller.renewal);
+      return { oidc: deps.settings.BERTH_OIDC_ISSUER !== undefined, signedIn: Boolean(caller) };
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/session",
+    summary: "Sign a browser in: a one-time code or an API token becomes the session cookie",
+    auth: "none",
+    body: sessionBody,
+    status: 204,
+    limit: "sign_in",
+    errors: ["unauthenticated", "forbidden"],
+    run: async ({ deps, c, authenticator, limits, source, body }) => {
+      refuseForeignOrigin(deps, c.req.raw);
+      const cookie = await attemptSignIn(deps, limits, source, "code" in body ? "link" : "token", () =>
+        "code" in body ? useLink(deps, source, body.code) : keepToken(deps, authenticator, source, body.token),
+      );
+      c.set("cookie", cookie);
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: "/session",
+    summary: "Sign a browser out: the session ends and the cookie goes",
+    auth: "none",
+    status: 204,
+    errors: ["forbidden"],
+    run: async ({ deps, c, authenticator, source }) => {
+      refuseForeignOrigin(deps, c.req.raw);
+      await endSession(deps, authenticator, source.address, readSessionCookie(c.req.raw));
+      c.set("cookie", sessionCookie(deps.settings.BERTH_PUBLIC_URL, "", 0));
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/tickets",
+    summary: "A ticket that opens sockets for 30 seconds, sent as the second subprotocol",
+    auth: "user",
+    status: 201,
+    answer: z.object({ ticket: z.string() }),
+    limit: "tickets",
+    run: async ({ deps, caller }) => {
+      const claims = { sub: caller.user.id, tid: caller.token.id, texp: caller.token.expiresAt };
+      return { ticket: await signTicket(deps.keyring, deps.settings.BERTH_PUBLIC_URL, claims, deps.now()) };
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/me",
+    summary: "The caller: user, role, limits, workspace",
+    auth: "user",
+    status: 200,
+    answer: meSchema,
+    run: async ({ deps, caller }) => {
+      const { settings, db } = deps;
+      const { hostId, ...user } = caller.user;
+      const limits = {
+        agents: settings.BERTH_MAX_AGENTS,
+        concurrentRuns: settings.BERTH_MAX_RUNS,
+        memoryBytes: settings.BERTH_MEMORY_BYTES,
+        cpus: settings.BERTH_CPUS,
+      };
+      const workspace = await findWorkspace(db, settings, caller.user);
+      const { demoModel } = await findLiveHosts(db, deps.now(), hostId);
+      return { user, role: user.role, limits, workspace, demoModel, notice: await findNotice(db, user.id) };
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: "/v1/me/notice",
+    summary: "Dismiss the notice of /v1/me",
+    auth: "user",
+    status: 204,
+    run: async ({ deps, caller }) => dismissNotice(deps.db, caller.user.id),
+  }),
+];
+
+/** A page elsewhere may neither sign a browser in as somebody else nor sign it out. */
+function refuseForeignOrigin({ settings }: Deps, request: Request): void {
+  const origin = request.headers.get("origin");
+  if (origin !== null && !isAllowedOrigin(settings, request, origin))
+    throw new AppError("forbidden", "A browser signs in from the dashboard's own origin alone.");
+}
+
+/** The code of a printed link becomes a session. */
+async function useLink(deps: Deps, source: AuditSource, code: string): Promise<string> {
+  const userId = await useSignInCode(deps.db, deps.now(), code);
+  const user = userId === null ? undefined : await findUser(deps.db, userId);
+  if (!user || user.disabled) throw unauthenticated();
+  return openSession(deps, source.address, user, "link");
+}
+
+/** The API token itself is the cookie, so that revoking it ends the session too. */
+async function keepToken(deps: Deps, authenticator: Authenticator, source: AuditSource, jwt: string): Promise<string> {
+  const { user, token } = await authenticator.fromToken(jwt);
+  if (token.kind === "provider") throw unauthenticated();
+  const actor = { kind: "token", id: user.id, name: user.name, tokenId: token.id } as const;
+  await audit(deps, {
+    ...source,
+    actor,
+    action: "sign_in.succeeded",
+    target: { id: token.id },
+    detail: { method: "token" },
+  });
+  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, jwt, token.expiresAt - Math.floor(deps.now() / 1000));
+}
+
+async function endSession(
+  deps: Deps,
+  authenticator: Authenticator,
+  address: string | null,
+  jwt: string | null,
+): Promise<void> {
+  const caller = jwt === null ? null : await authenticator.fromToken(jwt).catch(refusedAsNull);
+  if (caller?.token.kind !== "session") return;
+  const actor = personOf(caller.user);
+  await revokeToken(deps, caller.user.id, caller.token.id, { actor, address, action: "sign_out.succeeded" });
+}
+
+function refusedAsNull(error: unknown): null {
+  if (error instanceof AppError) return null;
+  throw error;
+}

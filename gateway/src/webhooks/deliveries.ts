@@ -1,0 +1,223 @@
+/** Deliveries: what came in through a trigger, written down with its pending run before the sender hears that it was taken. */
+import { AppError } from "@berth/shared/errors";
+import { newId, runIdOf } from "@berth/shared/ids";
+import { id, runStatus, time, type Run } from "@berth/shared/resources";
+import { and, desc, eq, sql } from "drizzle-orm";
+import { base64url } from "jose";
+import { z } from "zod";
+import { auditStatement, type AuditSource } from "../access/audit.ts";
+import { isoTime } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
+import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
+import { deliveries, runs, triggers } from "../data/schema.ts";
+import { renderPrompt, type Rendered } from "./template.ts";
+import { getTrigger, openTrigger, type OpenTrigger } from "./triggers.ts";
+
+/** What a user may have waiting; senders are told to come again later. */
+const waitingPerUser = 1000;
+const retryAfterSeconds = 30;
+
+export const deliverySchema = z.object({
+  id,
+  triggerId: id,
+  /** The sender's own id of it, by which it was deduplicated. */
+  externalId: z.string().nullable(),
+  /** Null where none came of it: see `status` and `detail`. */
+  runId: id.nullable(),
+  /** The run's status; `skipped`: the template gave no prompt; `rejected`: it could not give one. */
+  status: z.enum([...runStatus.options, "skipped", "rejected"]),
+  detail: z.string().nullable(),
+  contentType: z.string().nullable(),
+  bytes: z.int(),
+  receivedAt: time,
+  /** The delivery that this one repeats. */
+  replayOf: id.nullable(),
+});
+export type Delivery = z.infer<typeof deliverySchema>;
+
+/** What a sender is answered. */
+export const acceptedSchema = z.object({ deliveryId: id, runId: id.nullable() });
+export interface Accepted {
+  deliveryId: string;
+  runId: string | null;
+  /** Whether this message had come before. */
+  isRepeated: boolean;
+}
+
+export interface Incoming {
+  externalId: string | null;
+  replayOf: string | null;
+  contentType: string | null;
+  /** Those that a template may see. */
+  headers: Record<string, string>;
+  body: Uint8Array;
+}
+
+/**
+ * Stores a delivery and its pending run, together and durably, unless the sender's id came before. Throws
+ * `rate_limited` when the user has 1,000 waiting, `not_found` when the trigger is gone meanwhile.
+ */
+export async function acceptDelivery(deps: Deps, trigger: OpenTrigger, incoming: Incoming): Promise<Accepted> {
+  const deliveryId = newId("dlv");
+  const receivedAt = isoTime(deps.now());
+  const runId = await runIdOf("trigger", trigger.id, incoming.externalId ?? deliveryId);
+  const result = resultOf(renderPrompt(trigger.template, viewOf(trigger, incoming)));
+  const prompt = "prompt" in result ? result.prompt : null;
+  const run = prompt === null ? null : pendingRun(runId, trigger, receivedAt);
+  const { outcome = null, detail = null } = "outcome" in result ? result : {};
+  const { externalId, replayOf, contentType, headers, body } = incoming;
+  const statements = [
+    sql`
+      insert into deliveries (id, trigger_id, user_id, agent_id, external_id, replay_of, received_at, content_type,
+        headers, payload, bytes, run_id, outcome, detail, due_at)
+      select ${deliveryId}, t.id, t.user_id, t.agent_id, ${externalId}, ${replayOf}, ${receivedAt}, ${contentType},
+        ${JSON.stringify(headers)}, ${base64url.encode(body)}, ${body.length}, ${run && runId}, ${outcome}, ${detail},
+        ${run && receivedAt}
+      from triggers t where t.id = ${trigger.id}
+        and (select count(*) from deliveries w where w.user_id = t.user_id and w.due_at is not null) < ${waitingPerUser}
+      on conflict do nothing`,
+    sql`
+      insert into runs (id, user_id, agent_id, status, trigger_id, created_at, data, prompt)
+      select d.run_id, d.user_id, d.agent_id, 'pending', d.trigger_id, d.received_at, ${JSON.stringify(run)}, ${prompt}
+      from deliveries d where d.id = ${deliveryId} and d.run_id is not null
+      on conflict do nothing`,
+    sql`select id, run_id from deliveries where id = ${deliveryId}
+      or (trigger_id = ${trigger.id} and external_id = ${externalId})`,
+    sql`select id from triggers where id = ${trigger.id}`,
+  ];
+  const [, , stored, kept] = await deps.atomic(statements);
+  if (stored?.[0]) {
+    const row = stored[0] as { id: string; run_id: string | null };
+    return { deliveryId: row.id, runId: row.run_id, isRepeated: row.id !== deliveryId };
+  }
+  if (!kept?.[0]) throw new AppError("not_found", "There is no such trigger.");
+  throw new AppError("rate_limited", `${waitingPerUser} runs wait to be started already; deliver this again later.`, {
+    retryAfter: retryAfterSeconds,
+  });
+}
+
+/** The deliveries of the user's trigger, newest first. Throws `not_found`. */
+export async function listDeliveries(
+  deps: Deps,
+  userId: string,
+  triggerId: string,
+  query: PageQuery,
+): Promise<Page<Delivery>> {
+  await getTrigger(deps, userId, triggerId);
+  const rows = await deps.db
+    .select({ ...shown, createdAt: deliveries.receivedAt })
+    .from(deliveries)
+    .leftJoin(runs, eq(runs.id, deliveries.runId))
+    .where(
+      and(
+        eq(deliveries.triggerId, triggerId),
+        afterCursor(query, deliveries.receivedAt, deliveries.id, "newest first"),
+      ),
+    )
+    .orderBy(desc(deliveries.receivedAt), desc(deliveries.id))
+    .limit(query.limit + 1);
+  return toPage(rows, query.limit, ({ createdAt: _createdAt, ...row }) => row);
+}
+
+/** Takes what came in once more, as a delivery of its own with the template as it is now. Throws `not_found`, `rate_limited`. */
+export async function replayDelivery(
+  deps: Deps,
+  userId: string,
+  deliveryId: string,
+  source: AuditSource,
+): Promise<Delivery> {
+  const { db } = deps;
+  const [row] = await db
+    .select({
+      triggerId: deliveries.triggerId,
+      contentType: deliveries.contentType,
+      headers: deliveries.headers,
+      payload: deliveries.payload,
+    })
+    .from(deliveries)
+    .innerJoin(triggers, eq(triggers.id, deliveries.triggerId))
+    .where(and(eq(deliveries.id, deliveryId), eq(deliveries.userId, userId)));
+  if (!row) throw new AppError("not_found", "There is no such delivery.");
+  const { contentType, headers, payload } = row;
+  const incoming = { externalId: null, replayOf: deliveryId, contentType, headers, body: base64url.decode(payload) };
+  const accepted = await acceptDelivery(deps, await openTrigger(deps, row.triggerId), incoming);
+  const detail = { replayOf: deliveryId, triggerId: row.triggerId };
+  await deps.atomic([
+    auditStatement(deps.now(), { ...source, action: "delivery.replayed", target: { id: accepted.deliveryId }, detail }),
+  ]);
+  const [made] = await db
+    .select(shown)
+    .from(deliveries)
+    .leftJoin(runs, eq(runs.id, deliveries.runId))
+    .where(eq(deliveries.id, accepted.deliveryId));
+  return made!;
+}
+
+/** The headers that templates see: none that proves or authorises anything. */
+export function templateHeaders(headers: Headers): Record<string, string> {
+  const secret = /auth|cookie|signature|secret|token|password|api-?key|credential|jwt/;
+  return Object.fromEntries([...headers].filter(([name]) => !secret.test(name)));
+}
+
+const shown = {
+  id: deliveries.id,
+  triggerId: deliveries.triggerId,
+  externalId: deliveries.externalId,
+  runId: deliveries.runId,
+  status: sql<Delivery["status"]>`coalesce(${runs.status}, ${deliveries.outcome}, 'cancelled')`,
+  detail: deliveries.detail,
+  contentType: deliveries.contentType,
+  bytes: deliveries.bytes,
+  receivedAt: deliveries.receivedAt,
+  replayOf: deliveries.replayOf,
+};
+
+function viewOf(
+  { id, name, scheme, agentId }: OpenTrigger,
+  { headers, body, contentType }: Incoming,
+): Record<string, unknown> {
+  return { payload: parsePayload(body, contentType), headers, trigger: { id, name, scheme, agentId } };
+}
+
+/** JSON as what it is, whatever its type is said to be; a form as its fields, with GitHub's `payload` in it; else text. */
+function parsePayload(body: Uint8Array, contentType: string | null): unknown {
+  const text = new TextDecoder().decode(body);
+  const json = tryJson(text);
+  if (json !== undefined) return json;
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType ?? "")) return text;
+  const fields = Object.fromEntries(new URLSearchParams(text));
+  return tryJson(fields["payload"] ?? "") ?? fields;
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function resultOf(rendered: Rendered): { prompt: string } | { outcome: "skipped" | "rejected"; detail: string } {
+  if ("problem" in rendered) return { outcome: "rejected", detail: rendered.problem };
+  if (rendered.prompt.trim() !== "") return rendered;
+  return { outcome: "skipped", detail: "The template gave an empty prompt, so no run was started." };
+}
+
+function pendingRun(runId: string, { id: triggerId, agentId }: OpenTrigger, createdAt: string): Omit<Run, "prompt"> {
+  return {
+    id: runId,
+    agentId,
+    status: "pending",
+    reason: null,
+    trigger: { kind: "webhook", triggerId },
+    result: null,
+    exitCode: null,
+    usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0 },
+    oomKills: 0,
+    logBytes: 0,
+    stderrTail: null,
+    createdAt,
+    startedAt: null,
+    endedAt: null,
+  };
+}

@@ -1,0 +1,105 @@
+/** The three ways a webhook proves who sent it. Knows no database: secrets, headers and bytes in, the sender's delivery id out. */
+import { AppError } from "@berth/shared/errors";
+import { idempotencyKey } from "@berth/shared/resources";
+import { base64url } from "jose";
+import { z } from "zod";
+import { joinBytes } from "../http/body.ts";
+
+export const webhookScheme = z.enum(["standard", "github", "token"]);
+export type WebhookScheme = z.infer<typeof webhookScheme>;
+
+export interface WebhookMessage {
+  headers: Headers;
+  body: Uint8Array;
+}
+/** What a genuine message says of itself; without an id nothing is deduplicated. */
+export interface Genuine {
+  externalId: string | null;
+}
+
+const toleranceSeconds = 300;
+const secretBytes = 32;
+/** A sender that rotates sends two or three; more is somebody who makes us compute. */
+const maxSignatures = 8;
+
+/** A new secret in the form that senders of this scheme expect. */
+export function createSecret(scheme: WebhookScheme): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(secretBytes));
+  return scheme === "standard" ? `whsec_${btoa(String.fromCharCode(...bytes))}` : base64url.encode(bytes);
+}
+
+/**
+ * Holds a message against each of the secrets, in constant time; null when it is not genuine. `now` in milliseconds
+ * since 1970. Throws `invalid_request` for a genuine message whose delivery id is none.
+ */
+export async function verifyWebhook(
+  scheme: WebhookScheme,
+  secrets: string[],
+  message: WebhookMessage,
+  now: number,
+): Promise<Genuine | null> {
+  const results = await Promise.all(secrets.map((secret) => isGenuine[scheme](secret, message, now)));
+  if (!results.includes(true)) return null;
+  const name = idHeader[scheme];
+  const externalId = message.headers.get(name);
+  if (externalId !== null && !idempotencyKey.safeParse(externalId).success)
+    throw new AppError("invalid_request", `The header ${name} must be 1 to 255 visible ASCII characters.`);
+  return { externalId };
+}
+
+const idHeader = {
+  standard: "webhook-id",
+  github: "x-github-delivery",
+  token: "idempotency-key",
+} as const satisfies Record<WebhookScheme, string>;
+
+type Verify = (secret: string, message: WebhookMessage, now: number) => Promise<boolean>;
+
+const isGenuine: Record<WebhookScheme, Verify> = {
+  /** Standard Webhooks 1.0: HMAC-SHA256 of `id.timestamp.body`, several signatures separated by spaces. */
+  async standard(secret, { headers, body }, now) {
+    const [id, timestamp] = [headers.get("webhook-id"), headers.get("webhook-timestamp")];
+    if (!id || !timestamp || !/^\d{1,12}$/.test(timestamp)) return false;
+    if (Math.abs(now / 1000 - Number(timestamp)) > toleranceSeconds) return false;
+    const given = (headers.get("webhook-signature") ?? "")
+      .split(" ")
+      .filter((signature) => signature.startsWith("v1,"))
+      .map((signature) => fromBase64(signature.slice("v1,".length)));
+    const key = await importHmacKey(fromBase64(secret.slice("whsec_".length)));
+    return isOneValid(key, given, joinBytes([new TextEncoder().encode(`${id}.${timestamp}.`), body]));
+  },
+  /** GitHub: `sha256=` and the HMAC-SHA256 of the body in hex. */
+  async github(secret, { headers, body }) {
+    const hex = /^sha256=([0-9a-f]{64})$/i.exec(headers.get("x-hub-signature-256") ?? "")?.[1];
+    if (!hex) return false;
+    const given = Uint8Array.from(hex.match(/../g)!, (byte) => Number.parseInt(byte, 16));
+    return isOneValid(await importHmacKey(new TextEncoder().encode(secret)), [given], body);
+  },
+  /** A bearer token, compared as the HMACs of both under a random key, so that time tells nothing. */
+  async token(secret, { headers }) {
+    const given = /^Bearer +(\S+)$/i.exec(headers.get("authorization") ?? "")?.[1];
+    if (!given) return false;
+    const key = await importHmacKey(crypto.getRandomValues(new Uint8Array(secretBytes)));
+    const expected = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(secret));
+    return crypto.subtle.verify("HMAC", key, expected, new TextEncoder().encode(given));
+  },
+};
+
+async function isOneValid(key: CryptoKey, given: Uint8Array<ArrayBuffer>[], signed: Uint8Array): Promise<boolean> {
+  const data = signed as Uint8Array<ArrayBuffer>;
+  const tried = given.slice(0, maxSignatures).map((signature) => crypto.subtle.verify("HMAC", key, signature, data));
+  return (await Promise.all(tried)).includes(true);
+}
+
+function importHmacKey(secret: Uint8Array<ArrayBuffer>): Promise<CryptoKey> {
+  return crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
+}
+
+/** The bytes of base64; none for what is no base64. */
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  } catch {
+    return new Uint8Array();
+  }
+}

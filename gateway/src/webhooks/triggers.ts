@@ -1,0 +1,213 @@
+/** Triggers: the webhooks that start runs of an agent, and their secrets. */
+import { AppError } from "@berth/shared/errors";
+import { newId } from "@berth/shared/ids";
+import { agentName, id, time } from "@berth/shared/resources";
+import { and, asc, eq, isNull, sql } from "drizzle-orm";
+import { z } from "zod";
+import { getAgent } from "../agents/agents.ts";
+import { auditChange, auditStatement, type AuditSource } from "../access/audit.ts";
+import { cancelWaiting } from "../agents/cancel-waiting.ts";
+import { isoTime } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
+import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
+import { agents, triggers, users } from "../data/schema.ts";
+import { seal, unseal } from "../keys/sealing.ts";
+import { checkTemplate, template } from "./template.ts";
+import { createSecret, webhookScheme, type WebhookScheme } from "./schemes.ts";
+
+const triggersPerAgent = 20;
+
+export const triggerSchema = z.object({
+  id,
+  agentId: id,
+  name: z.string(),
+  scheme: webhookScheme,
+  template: z.string(),
+  /** Where the sender posts to. */
+  url: z.string(),
+  createdAt: time,
+  updatedAt: time,
+  lastDeliveryAt: time.nullable(),
+});
+/** With the secret, which is shown on creation and on rotation alone. */
+export const triggerWithSecretSchema = triggerSchema.extend({ secret: z.string() });
+export type Trigger = z.infer<typeof triggerSchema>;
+export type TriggerWithSecret = z.infer<typeof triggerWithSecretSchema>;
+
+export const createTriggerBody = z.strictObject({ name: agentName, scheme: webhookScheme, template });
+export const updateTriggerBody = z.strictObject({ name: agentName.optional(), template: template.optional() });
+/** How long the secret before stays good beside the new one; by default it ends at once. */
+export const rotateBody = z.strictObject({ graceSeconds: z.int().min(0).max(604_800).default(0) });
+
+/** Creates a trigger of the user's agent. Throws `not_found`, `invalid_request` for the template, `conflict` over 20 of them. */
+export async function createTrigger(
+  deps: Deps,
+  userId: string,
+  agentId: string,
+  body: z.infer<typeof createTriggerBody>,
+  source: AuditSource,
+): Promise<TriggerWithSecret> {
+  checkTemplate(body.template);
+  await getAgent(deps.db, userId, agentId);
+  const triggerId = newId("trg");
+  const secret = createSecret(body.scheme);
+  const sealed = await seal(deps.keyring, triggerId, secret);
+  const now = isoTime(deps.now());
+  const { name, scheme } = body;
+  const [inserted] = await deps.atomic([
+    sql`
+      insert into triggers (id, user_id, agent_id, name, scheme, template, secret, created_at, updated_at)
+      select ${triggerId}, a.user_id, a.id, ${name}, ${scheme}, ${body.template}, ${sealed}, ${now}, ${now}
+      from agents a where a.id = ${agentId} and a.deleted_at is null
+        and (select count(*) from triggers t where t.agent_id = a.id) < ${triggersPerAgent}
+      returning id`,
+    auditChange(deps.now(), {
+      ...source,
+      action: "trigger.created",
+      target: { id: triggerId, name },
+      detail: { agentId, scheme },
+    }),
+  ]);
+  if (inserted?.length !== 1)
+    throw new AppError("conflict", `The agent has ${triggersPerAgent} triggers already; delete one first.`, {
+      limit: triggersPerAgent,
+    });
+  const row = { id: triggerId, agentId, name, scheme, template: body.template, createdAt: now, updatedAt: now };
+  return { ...present(deps, { ...row, lastDeliveryAt: null }), secret };
+}
+
+/** The triggers of the user's agent, oldest first. Throws `not_found`. */
+export async function listTriggers(
+  deps: Deps,
+  userId: string,
+  agentId: string,
+  query: PageQuery,
+): Promise<Page<Trigger>> {
+  await getAgent(deps.db, userId, agentId);
+  const rows = await deps.db
+    .select(shown)
+    .from(triggers)
+    .where(and(eq(triggers.agentId, agentId), afterCursor(query, triggers.createdAt, triggers.id, "oldest first")))
+    .orderBy(asc(triggers.createdAt), asc(triggers.id))
+    .limit(query.limit + 1);
+  return toPage(rows, query.limit, (row) => present(deps, row));
+}
+
+/** The user's trigger. Throws `not_found`. */
+export async function getTrigger(deps: Deps, userId: string, triggerId: string): Promise<Trigger> {
+  const [row] = await deps.db
+    .select(shown)
+    .from(triggers)
+    .innerJoin(agents, eq(agents.id, triggers.agentId))
+    .where(and(eq(triggers.id, triggerId), eq(triggers.userId, userId), isNull(agents.deletedAt)));
+  if (!row) throw new AppError("not_found", "There is no such trigger.");
+  return present(deps, row);
+}
+
+/** Changes name or template; deliveries that come later see it. Throws `not_found`, `invalid_request`. */
+export async function updateTrigger(
+  deps: Deps,
+  userId: string,
+  triggerId: string,
+  change: z.infer<typeof updateTriggerBody>,
+  source: AuditSource,
+): Promise<Trigger> {
+  if (change.template !== undefined) checkTemplate(change.template);
+  const { name, agentId } = await getTrigger(deps, userId, triggerId);
+  const set = { ...change, updatedAt: isoTime(deps.now()) };
+  await deps.atomic([
+    deps.db.update(triggers).set(set).where(eq(triggers.id, triggerId)).returning({ id: triggers.id }).getSQL(),
+    auditChange(deps.now(), {
+      ...source,
+      action: "trigger.updated",
+      target: { id: triggerId, name: change.name ?? name },
+      detail: { agentId, changed: Object.keys(change).join(", ") },
+    }),
+  ]);
+  return getTrigger(deps, userId, triggerId);
+}
+
+/** Deletes a trigger with its deliveries; what still waited to be started is cancelled. Throws `not_found`. */
+export async function deleteTrigger(deps: Deps, userId: string, triggerId: string, source: AuditSource): Promise<void> {
+  const { name, agentId } = await getTrigger(deps, userId, triggerId);
+  await deps.atomic([
+    ...cancelWaiting(isoTime(deps.now()), sql`d.trigger_id = ${triggerId}`),
+    // What the host may have stays until that is certain: the row is what remembers it.
+    sql`delete from deliveries as d where d.trigger_id = ${triggerId} and d.due_at is null`,
+    sql`delete from triggers where id = ${triggerId}`,
+    auditStatement(deps.now(), {
+      ...source,
+      action: "trigger.deleted",
+      target: { id: triggerId, name },
+      detail: { agentId },
+    }),
+  ]);
+}
+
+/** Gives the trigger a new secret; the one before stays good for `graceSeconds`. Throws `not_found`. */
+export async function rotateSecret(
+  deps: Deps,
+  userId: string,
+  triggerId: string,
+  graceSeconds: number,
+  source: AuditSource,
+): Promise<TriggerWithSecret> {
+  const trigger = await getTrigger(deps, userId, triggerId);
+  const secret = createSecret(trigger.scheme);
+  const sealed = await seal(deps.keyring, triggerId, secret);
+  const until = graceSeconds === 0 ? null : isoTime(deps.now() + graceSeconds * 1000);
+  const updatedAt = isoTime(deps.now());
+  await deps.atomic([
+    sql`update triggers set previous_secret = case when ${until} is not null then secret end, previous_until = ${until},
+      secret = ${sealed}, updated_at = ${updatedAt} where id = ${triggerId}`,
+    auditChange(deps.now(), {
+      ...source,
+      action: "trigger.rotated",
+      target: { id: triggerId, name: trigger.name },
+      detail: { graceSeconds },
+    }),
+  ]);
+  return { ...trigger, updatedAt, secret };
+}
+
+/** What a hook needs to know of its trigger. */
+export interface OpenTrigger {
+  id: string;
+  userId: string;
+  agentId: string;
+  name: string;
+  scheme: WebhookScheme;
+  template: string;
+  /** The secrets that are good now. */
+  secrets: string[];
+}
+
+/** The trigger behind a hook, whoever asks. Throws `not_found`, also where its agent is deleted or its user disabled. */
+export async function openTrigger({ db, keyring, now }: Deps, triggerId: string): Promise<OpenTrigger> {
+  const { id, userId, agentId, name, scheme, template, secret, previousSecret, previousUntil } = triggers;
+  const [row] = await db
+    .select({ id, userId, agentId, name, scheme, template, secret, previousSecret, previousUntil })
+    .from(triggers)
+    .innerJoin(agents, eq(agents.id, triggers.agentId))
+    .innerJoin(users, eq(users.id, triggers.userId))
+    .where(and(eq(triggers.id, triggerId), isNull(agents.deletedAt), eq(users.disabled, false)));
+  if (!row) throw new AppError("not_found", "There is no such trigger.");
+  const isPreviousGood = row.previousUntil !== null && row.previousUntil > isoTime(now());
+  const sealed = [row.secret, isPreviousGood ? row.previousSecret : null].filter((one) => one !== null);
+  return { ...row, secrets: await Promise.all(sealed.map((one) => unseal(keyring, row.id, one))) };
+}
+
+const shown = {
+  id: triggers.id,
+  agentId: triggers.agentId,
+  name: triggers.name,
+  scheme: triggers.scheme,
+  template: triggers.template,
+  createdAt: triggers.createdAt,
+  updatedAt: triggers.updatedAt,
+  lastDeliveryAt: sql<string | null>`(select max(d.received_at) from deliveries d where d.trigger_id = triggers.id)`,
+};
+
+function present({ settings }: Deps, row: Omit<Trigger, "url">): Trigger {
+  return { ...row, url: `${settings.BERTH_PUBLIC_URL}/hooks/${row.id}` };
+}

@@ -1,0 +1,32 @@
+/** The gateway on Workers: requests and the cron reach the same app and the same tick as on Node. Only `worker*.ts` know Workers. */
+import { toProblem } from "@berth/shared/errors";
+import { messageOf } from "@berth/shared/log";
+import { tick } from "../tick.ts";
+import { bindingsFor, type WaitUntil } from "./bindings.ts";
+import { openGateway, workerLog, type Env } from "./gateway.ts";
+
+export default {
+  async fetch(request: Request, env: Env, context: WaitUntil): Promise<Response> {
+    try {
+      const { app, deps } = await openGateway(env);
+      const response = await app.fetch(request, bindingsFor(request, context));
+      // The cron comes once a minute; hosts report every five seconds, and are as good a clock.
+      if (new URL(request.url).pathname === "/internal/hosts/report")
+        context.waitUntil(
+          tick(deps).catch((error: unknown) => deps.log.error("tick.failed", { error: messageOf(error) })),
+        );
+      return response;
+    } catch (error) {
+      // Settings or secrets that do not fit: the log says which, the caller only that it is a defect.
+      const requestId = crypto.randomUUID();
+      workerLog.error("gateway.unusable", { requestId, error: messageOf(error) });
+      const { status, headers, body } = toProblem(error, requestId);
+      return new Response(JSON.stringify(body), { status, headers });
+    }
+  },
+
+  async scheduled(_event: unknown, env: Env): Promise<void> {
+    const { deps } = await openGateway(env);
+    await tick(deps);
+  },
+};
