@@ -1,7 +1,7 @@
 /** What an idle workspace costs: its own memory, the host agent's memory for it, and the host agent's CPU time for sampling all of them. */
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { findCgroup, readUsage } from "../host-agent/src/cgroup.ts";
+import { findCgroup, readUsage } from "../host-agent/src/machine/cgroup.ts";
 import { engine, startBerth } from "../e2e/harness.ts";
 import { makeUsers } from "../e2e/users.ts";
 import { type Figure, median, printFigures } from "./lib/figures.ts";

@@ -1,9 +1,9 @@
 /** Workspace absent → running through the API, against the bare engine calls (create and start) of the same configuration. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { connectEngine, type ContainerSpec } from "../host-agent/src/docker.ts";
-import { Volumes } from "../host-agent/src/volume.ts";
-import { paths } from "../host-agent/src/container.ts";
+import { connectEngine, type ContainerSpec } from "../host-agent/src/machine/engine.ts";
+import { Volumes } from "../host-agent/src/workspace/volumes.ts";
+import { paths } from "../host-agent/src/workspace/container.ts";
 import type { Client } from "../e2e/client.ts";
 import { engine, startBerth } from "../e2e/harness.ts";
 import { interleave, median, printFigures, timed } from "./lib/figures.ts";

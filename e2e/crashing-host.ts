@@ -5,7 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
-import type { Engine } from "../host-agent/src/docker.ts";
+import type { Engine } from "../host-agent/src/machine/engine.ts";
 import { startHostAgent } from "../host-agent/src/host-agent.ts";
 
 const [call, when] = process.env["CRASH_AT"]!.split(":");

@@ -18,7 +18,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
-import { Store } from "../host-agent/src/store.ts";
+import { Store } from "../host-agent/src/store/store.ts";
 import { bundle, nodeFlags } from "../scripts/bundle.ts";
 import { connectClient, type Client } from "./client.ts";
 

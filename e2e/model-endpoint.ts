@@ -4,8 +4,8 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { readConversation, type MessagesRequest } from "../host-agent/src/demo-conversation.ts";
-import { replyTo } from "../host-agent/src/demo-model.ts";
+import { readConversation, type MessagesRequest } from "../host-agent/src/model/demo-conversation.ts";
+import { replyTo } from "../host-agent/src/model/demo.ts";
 
 type Block = Exclude<ReturnType<typeof replyTo>, { failStatus: number }>[number];
 /** As of the demo model, but for any tool. */

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
-import { costOf } from "../host-agent/src/prices.ts";
+import { costOf } from "../host-agent/src/model/prices.ts";
 import { type Client, textOf } from "./client.ts";
 import { type Berth, startBerth, until, userIdOf } from "./harness.ts";
 import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./model-endpoint.ts";

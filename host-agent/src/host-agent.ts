@@ -9,17 +9,17 @@ import { getRequestListener } from "@hono/node-server";
 import type { ReportAnswer } from "@berth/shared/host-api";
 import { type Log, messageOf } from "@berth/shared/log";
 import { type Settings, SettingsError } from "@berth/shared/settings";
-import { deleteAgent } from "./agents.ts";
-import { checkCgroups } from "./cgroup.ts";
-import { endForgotten } from "./entry.ts";
-import { createLatch } from "./host.ts";
-import { leave } from "./leave.ts";
+import { deleteAgent } from "./inside/agents.ts";
+import { checkCgroups } from "./machine/cgroup.ts";
+import { endForgotten } from "./inside/entry.ts";
+import { createLatch } from "./context/context.ts";
+import { leave } from "./membership/leave.ts";
 import { runLoops } from "./loops.ts";
 import { type HostOptions, openParts, type Parts } from "./parts.ts";
-import { Reports } from "./report.ts";
-import { createServerApp } from "./server.ts";
-import { serveSocket } from "./socket.ts";
-import { acceptSockets } from "./upgrades.ts";
+import { Reports } from "./membership/reports.ts";
+import { createServerApp } from "./http/app.ts";
+import { serveSocket } from "./output/live-socket.ts";
+import { acceptSockets } from "./http/upgrades.ts";
 
 export interface HostAgent {
   /** Resolves with one sentence once the gateway has removed this host and all that it ran is ended. */

@@ -1,9 +1,9 @@
 /** What a host agent does again and again: samples, clears away, compares itself with the engine. */
 import { messageOf } from "@berth/shared/log";
-import { createLatch } from "./host.ts";
+import { createLatch } from "./context/context.ts";
 import type { Parts } from "./parts.ts";
-import type { Reports } from "./report.ts";
-import { removeExpired } from "./retention.ts";
+import type { Reports } from "./membership/reports.ts";
+import { removeExpired } from "./run/retention.ts";
 
 const reconcileMs = 15_000;
 /** A gateway that was silent for so long no longer vouches for the streams that came through it. */

@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { createClock } from "./context.ts";
+
+test("a clock goes by what was kept until the gateway tells its time, and is not sure before", () => {
+  const kept: number[] = [];
+  const clock = createClock(
+    () => 1_000_000,
+    () => 120_000,
+    (offsetMs) => kept.push(offsetMs),
+  );
+  expect([clock.now(), clock.isSure()]).toEqual([1_120_000, false]);
+  clock.follow(1_000_300, 1_000_000);
+  expect([clock.now(), clock.isSure(), kept]).toEqual([1_000_000, true, [0]]);
+  clock.follow(880_000, 1_000_000);
+  expect([clock.now(), kept]).toEqual([880_000, [0, -120_000]]);
+});
+
+test("an answer that takes long moves no clock that may be right, and one that is wrong no further than to where it may be", () => {
+  let machine = 1_000_000;
+  const clock = createClock(() => machine);
+  const answerAfter = (ms: number, gatewayNow: number) => {
+    const askedAt = machine;
+    machine += ms;
+    clock.follow(gatewayNow, askedAt);
+    return clock.now() - machine;
+  };
+  expect(answerAfter(5000, 1_000_100)).toBe(0);
+  expect(answerAfter(4000, machine - 120_000 + 2000)).toBe(-120_000);
+  expect(answerAfter(8000, machine - 120_000 + 8000)).toBe(-120_000);
+  expect(answerAfter(0, machine)).toBe(0);
+  expect(answerAfter(0, machine + 5000)).toBe(5000);
+  expect(answerAfter(12_000, machine + 5000)).toBe(5000);
+});

@@ -1,0 +1,81 @@
+/** Reaching a target of a workspace: resolve once, keep the public addresses, connect to one of those and no other. */
+import { Resolver } from "node:dns/promises";
+import net from "node:net";
+import type { Socket } from "node:net";
+import { networkInterfaces } from "node:os";
+import { isPublicAddress, normalizeAddress, notPublic, refusalOf } from "./policy.ts";
+import type { EgressMode, HostRule, Target } from "./policy.ts";
+
+export type Failure =
+  | { ok: false; kind: "refused"; reason: string }
+  | { ok: false; kind: "malformed" | "unresolved" | "unreachable" | "too many" };
+export type Reached = { ok: true; socket: Socket } | Failure;
+
+/** What is needed to reach a target. */
+export interface Dialer {
+  mode: EgressMode;
+  rules: HostRule[];
+  lookup: (host: string) => Promise<string[]>;
+  connect: (address: string, port: number) => Socket;
+  ownAddresses: () => string[];
+  limits: { lookupMs: number; connectMs: number };
+}
+const maxAddresses = 4;
+
+/** Resolves once, checks what came out, and tries those addresses in turn. */
+export async function dial(dialer: Dialer, target: Target, signal: AbortSignal): Promise<Reached> {
+  const reason = refusalOf(dialer.mode, dialer.rules, target);
+  if (reason) return { ok: false, kind: "refused", reason };
+  const found = target.isAddress ? [target.host] : await resolve(dialer, target.host);
+  if (found.length === 0) return { ok: false, kind: "unresolved" };
+  const own = new Set(dialer.ownAddresses().map(normalizeAddress));
+  const addresses = found
+    .filter((address) => isPublicAddress(address) && !own.has(normalizeAddress(address)))
+    .slice(0, maxAddresses);
+  if (addresses.length === 0) return { ok: false, kind: "refused", reason: notPublic };
+  const attemptMs = dialer.limits.connectMs / addresses.length;
+  for (const address of addresses) {
+    const socket = await attempt(dialer.connect(address, target.port), attemptMs, signal);
+    if (socket) return { ok: true, socket };
+    if (signal.aborted) break;
+  }
+  return { ok: false, kind: "unreachable" };
+}
+
+/** No address at all when the name does not resolve in time. */
+async function resolve({ lookup, limits }: Dialer, host: string): Promise<string[]> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<string[]>((done) => (timer = setTimeout(done, limits.lookupMs, [])));
+  return Promise.race([lookup(host).catch(() => []), late]).finally(() => clearTimeout(timer));
+}
+
+function attempt(socket: Socket, timeoutMs: number, signal: AbortSignal): Promise<Socket | null> {
+  return new Promise((settle) => {
+    const done = (isConnected: boolean) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", fail);
+      if (!isConnected) socket.destroy();
+      settle(isConnected ? socket : null);
+    };
+    const fail = () => done(false);
+    const timer = setTimeout(fail, timeoutMs);
+    signal.addEventListener("abort", fail);
+    socket.on("error", fail).once("connect", () => done(true));
+    if (signal.aborted) fail();
+  });
+}
+
+/**
+ * All addresses of a name by DNS, IPv4 first. Not by the system's resolver, whose few threads a workspace could keep
+ * busy with slow names while the whole host waits.
+ */
+export async function lookupAll(host: string): Promise<string[]> {
+  const resolver = new Resolver({ timeout: 2500, tries: 2 });
+  const found = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
+  return found.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+}
+
+export const beginConnection = (host: string, port: number): Socket => net.connect({ host, port, allowHalfOpen: true });
+
+export const listOwnAddresses = (): string[] =>
+  Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));

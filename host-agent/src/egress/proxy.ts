@@ -1,0 +1,239 @@
+/**
+ * The egress proxy: the only way from a workspace to the network. An HTTP proxy (CONNECT, and plain requests with an
+ * absolute http:// address) that resolves names itself and connects to the very address it has checked.
+ */
+import http from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Log } from "@berth/shared/log";
+import { builtInHosts } from "./built-in-hosts.ts";
+import { beginConnection, dial, listOwnAddresses, lookupAll } from "./dial.ts";
+import type { Dialer, Failure, Reached } from "./dial.ts";
+import { parseRule, parseTarget } from "./policy.ts";
+import type { EgressMode, Target } from "./policy.ts";
+
+export interface EgressProxyDeps {
+  mode: EgressMode;
+  /** BERTH_EGRESS_ALLOW: patterns added to the built-in list. */
+  allow: string[];
+  log: Log;
+  /** All addresses of a name, best first; throws when there is none. */
+  lookup?: (host: string) => Promise<string[]>;
+  /** Begins a connection to an address that was checked. */
+  connect?: (address: string, port: number) => Socket;
+  /** This machine's own addresses, public ones too: its services are no business of a workspace. */
+  ownAddresses?: () => string[];
+  onRefused?: (userId: string, host: string) => void;
+  limits?: Partial<EgressLimits>;
+}
+export interface EgressLimits {
+  /** Connections to the outside at once, per workspace. */
+  tunnels: number;
+  headerMs: number;
+  lookupMs: number;
+  /** For all addresses of a name together. */
+  connectMs: number;
+  idleMs: number;
+  /** Refusals logged per workspace and minute; the rest are only counted. */
+  logsPerMinute: number;
+}
+const defaultLimits: EgressLimits = {
+  tunnels: 256,
+  headerMs: 10_000,
+  lookupMs: 10_000,
+  connectMs: 10_000,
+  idleMs: 600_000,
+  logsPerMinute: 20,
+};
+
+export interface EgressProxy {
+  /** A server for one workspace, not listening yet; the caller listens on a socket and closes it. */
+  serverFor(userId: string): http.Server;
+}
+
+/** Throws an Error with a sentence when `allow` has a bad pattern. */
+export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
+  const limits = { ...defaultLimits, ...deps.limits };
+  const dialer: Dialer = {
+    mode: deps.mode,
+    rules: [...builtInHosts, ...deps.allow].map(parseRule),
+    lookup: deps.lookup ?? lookupAll,
+    connect: deps.connect ?? beginConnection,
+    ownAddresses: deps.ownAddresses ?? listOwnAddresses,
+    limits,
+  };
+  return {
+    serverFor(userId) {
+      const workspace = { dialer, limits, open: 0, refused: createRefusalLog(userId, deps, limits.logsPerMinute) };
+      const server = http.createServer(
+        {
+          headersTimeout: limits.headerMs,
+          requestTimeout: 0,
+          connectionsCheckingInterval: Math.min(5000, limits.headerMs),
+        },
+        (req, res) => void forwardRequest(workspace, req, res),
+      );
+      server.maxConnections = 2 * limits.tunnels;
+      server.on("connect", (req, client, head) => void openTunnel(workspace, req, client as Socket, head));
+      return server;
+    },
+  };
+}
+
+interface Workspace {
+  dialer: Dialer;
+  limits: EgressLimits;
+  /** Connections to the outside, the ones being made included. */
+  open: number;
+  refused(authority: string, reason: string): void;
+}
+
+/** CONNECT: bytes both ways, until both sides have ended or nothing moved for `idleMs`. */
+async function openTunnel(workspace: Workspace, req: IncomingMessage, client: Socket, head: Buffer) {
+  client.on("error", () => client.destroy());
+  const authority = req.url ?? "";
+  const reached = await reach(workspace, authority, parseTarget(authority), client);
+  if (client.destroyed) return void (reached.ok && reached.socket.destroy());
+  if (!reached.ok) {
+    const { status, headers, body } = describe(reached, authority);
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    return void client.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
+  }
+  const { socket } = reached;
+  boundTunnel(socket, client, workspace.limits.idleMs);
+  client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
+  if (head.length) socket.write(head);
+  client.pipe(socket).pipe(client);
+}
+
+/** A plain request with an absolute address: sent on over a connection of its own, the answer streamed back. */
+async function forwardRequest(workspace: Workspace, req: IncomingMessage, res: ServerResponse) {
+  res.on("error", () => res.destroy());
+  const [, authority = "", rest = ""] = /^http:\/\/([^/?#]*)([^#]*)$/i.exec(req.url ?? "") ?? [];
+  const path = rest.startsWith("/") ? rest : `/${rest}`;
+  const target = /^[\x21-\x7e]*$/.test(path) ? parseTarget(authority, 80) : null;
+  const reached = await reach(workspace, authority, target, res);
+  if (res.destroyed) return void (reached.ok && reached.socket.destroy());
+  if (!reached.ok) {
+    const { status, headers, body } = describe(reached, authority);
+    req.resume();
+    return void res.writeHead(status, headers).end(body);
+  }
+  const { socket } = reached;
+  socket.setTimeout(workspace.limits.idleMs, () => socket.destroy());
+  const headers = { ...passedOn(req.headers), host: authority };
+  const sent = http.request({ createConnection: () => socket, method: req.method, path, headers, setHost: false });
+  const fail = () => {
+    req.unpipe(sent).resume();
+    failRequest(res, authority);
+  };
+  sent.on("error", fail).on("close", () => void (res.headersSent || fail()));
+  sent.on("response", (answer) => {
+    if (!isRelayable(answer)) return void sent.destroy();
+    res.writeHead(answer.statusCode, passedOn(answer.headers));
+    answer.on("error", () => res.destroy());
+    answer.pipe(res);
+  });
+  res.on("close", () => sent.destroy());
+  req.pipe(sent);
+}
+
+/** Whatever a server of a stranger says, `writeHead` must not throw. */
+const isRelayable = (answer: IncomingMessage): answer is IncomingMessage & { statusCode: number } =>
+  answer.statusCode !== undefined && answer.statusCode >= 200 && answer.statusCode <= 999;
+
+function failRequest(res: ServerResponse, authority: string) {
+  if (res.headersSent) return void res.destroy();
+  const { status, headers, body } = describe({ ok: false, kind: "unreachable" }, authority);
+  res.writeHead(status, headers).end(body);
+}
+
+/** A connection to the target if it is allowed, counted against the workspace's limit until it closes. */
+async function reach(
+  workspace: Workspace,
+  authority: string,
+  target: Target | null,
+  client: Duplex | ServerResponse,
+): Promise<Reached> {
+  if (workspace.open >= workspace.limits.tunnels) return { ok: false, kind: "too many" };
+  workspace.open++;
+  const gone = new AbortController();
+  client.once("close", () => gone.abort());
+  const reached: Reached = target
+    ? await dial(workspace.dialer, target, gone.signal)
+    : { ok: false, kind: "malformed" };
+  if (reached.ok) {
+    reached.socket.on("error", () => reached.socket.destroy()).once("close", () => workspace.open--);
+    return reached;
+  }
+  workspace.open--;
+  if (reached.kind === "refused") workspace.refused(authority, reached.reason);
+  if (reached.kind === "malformed") workspace.refused(authority, reached.kind);
+  return reached;
+}
+
+/** Silence ends both; an end by error of one side ends the other (an orderly end goes through the pipe). */
+function boundTunnel(a: Socket, b: Socket, idleMs: number) {
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    one.setTimeout(idleMs, () => one.destroy());
+    one.once("close", () => {
+      if (!one.readableEnded) other.destroy();
+    });
+  }
+}
+
+/** What a client is told, in a sentence that names the host and the setting. */
+function describe(failure: Failure, authority: string) {
+  const host = authority.slice(0, 260).replaceAll(/[^\x21-\x7e]/g, "?") || "this address";
+  const [status, sentence] = tell(failure, host);
+  const body = `${sentence}\n`;
+  const headers: Record<string, string> = {
+    "content-type": "text/plain; charset=utf-8",
+    "content-length": String(Buffer.byteLength(body)),
+    connection: "close",
+  };
+  if (status === 403) headers["berth-egress"] = "refused";
+  return { status, headers, body };
+}
+
+function tell(failure: Failure, host: string): [number, string] {
+  const setting = "BERTH_EGRESS_ALLOW says which hosts a workspace may reach";
+  switch (failure.kind) {
+    case "refused":
+      return [403, `Berth refuses ${host}: ${failure.reason}; ${setting}.`];
+    case "malformed":
+      return [403, `Berth refuses ${host}: it is no host name with a port in its usual spelling; ${setting}.`];
+    case "unresolved":
+      return [502, `Berth cannot resolve ${host}.`];
+    case "unreachable":
+      return [502, `Berth cannot connect to ${host}.`];
+    case "too many":
+      return [503, "This workspace has too many connections open; close some and try again."];
+  }
+}
+
+const hopByHop = /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect)$/;
+
+/** Headers without those that are for one connection only. */
+function passedOn(headers: http.IncomingHttpHeaders): http.OutgoingHttpHeaders {
+  const named = new Set((headers.connection ?? "").toLowerCase().split(/\s*,\s*/));
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHop.test(name) && !named.has(name)));
+}
+
+/** Tells the owner of each refusal, and the log of the first ones in each minute. */
+function createRefusalLog(userId: string, { log, onRefused }: EgressProxyDeps, perMinute: number) {
+  let minute = 0;
+  let logged = 0;
+  return (authority: string, reason: string) => {
+    const host = authority.slice(0, 260);
+    onRefused?.(userId, host);
+    const now = Math.floor(Date.now() / 60_000);
+    if (now !== minute) logged = 0;
+    minute = now;
+    if (logged++ < perMinute) log.warn("egress.refused", { userId, host, reason });
+  };
+}

@@ -1,0 +1,140 @@
+/** The host agent's HTTP: what the gateway may ask of this host, for the user its token names. Parses, calls one function, answers. */
+import type { IncomingMessage } from "node:http";
+import { join } from "node:path";
+import { Hono } from "hono";
+import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
+import { type HostClaims, protocolHeader, setEnvBody, startRunBody } from "@berth/shared/host-api";
+import { messageOf } from "@berth/shared/log";
+import { id } from "@berth/shared/resources";
+import { type AgentDeps, deleteAgent, setEnv } from "../inside/agents.ts";
+import { addFileRoutes } from "./file-routes.ts";
+import type { Files } from "../inside/files.ts";
+import { follow, type FollowDeps } from "../output/follow.ts";
+import { checkProtocol, type VerifyGateway } from "../membership/verify.ts";
+import { readTail } from "../run/run-log.ts";
+import { toBody, toEventStream } from "../output/sse.ts";
+import { reported, reportedAgent, type RunRow } from "../store/rows.ts";
+import type { Streams } from "../output/open-streams.ts";
+import { logSizes, runDirectory } from "../run/run-files.ts";
+
+export interface ServerDeps extends AgentDeps, Omit<FollowDeps, "volumes"> {
+  verify: VerifyGateway;
+  streams: Streams;
+  files: Files;
+}
+/** `incoming` is the request as Node has it: an upload is read from there, uncopied. */
+export type ServerEnv = {
+  Bindings: { incoming: IncomingMessage };
+  Variables: { claims: HostClaims; requestId: string };
+};
+
+const bodyLimit = 16 * 2 ** 20;
+const stderrBytes = 2 ** 20;
+
+export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
+  const { log } = deps.context;
+  const app = new Hono<ServerEnv>();
+  app.onError((error, c) => {
+    const requestId = crypto.randomUUID();
+    if (!(error instanceof AppError))
+      log.error("request.failed", { requestId, path: c.req.routePath, error: messageOf(error) });
+    const problem = toProblem(error, requestId);
+    return c.body(JSON.stringify(problem.body), problem.status, problem.headers);
+  });
+  app.notFound(() => {
+    throw new AppError("not_found", "There is nothing here.");
+  });
+  app.get("/healthz", (c) => c.json({ status: "ok" }));
+  app.use("/v1/*", async (c, next) => {
+    c.set("claims", await deps.verify(c.req.header("authorization")));
+    checkProtocol(c.req.header(protocolHeader));
+    await next();
+  });
+  addWorkspaceRoutes(app, deps);
+  addRunRoutes(app, deps);
+  addAgentRoutes(app, deps);
+  addFileRoutes(app, deps.files);
+  return app;
+}
+
+function addWorkspaceRoutes(app: Hono<ServerEnv>, { workspaces, runs }: ServerDeps): void {
+  app.get("/v1/workspace", (c) => c.json(workspaces.view(c.get("claims").sub)));
+  app.post("/v1/workspace/start", async (c) => {
+    await workspaces.ensure(c.get("claims").sub);
+    return c.json(workspaces.view(c.get("claims").sub));
+  });
+  app.post("/v1/workspace/stop", async (c) => {
+    const userId = c.get("claims").sub;
+    await workspaces.stop(userId, () => runs.cancelAll(userId));
+    return c.json(workspaces.view(userId));
+  });
+}
+
+function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
+  const { store, runs, streams, volumes } = deps;
+  const toAnswer = (run: RunRow) => ({ epoch: store.epoch, run: reported(run) });
+  const ownRun = (claims: HostClaims, runId: string): RunRow => {
+    const run = store.getRun(parseOr400(id, runId, "run id"));
+    if (!run || run.userId !== claims.sub) throw new AppError("not_found", "There is no such run.");
+    return run;
+  };
+  app.post("/v1/runs", async (c) => {
+    const body = parseOr400(startRunBody, await readJson(c.req.raw), "body");
+    return c.json(toAnswer(await runs.start(c.get("claims").sub, body)), 202);
+  });
+  app.post("/v1/runs/:id/cancel", async (c) => {
+    const { id: runId } = ownRun(c.get("claims"), c.req.param("id"));
+    return c.json(toAnswer(await runs.cancel(c.get("claims").sub, runId)));
+  });
+  app.get("/v1/runs/:id/events", (c) => {
+    const claims = c.get("claims");
+    const run = ownRun(claims, c.req.param("id"));
+    const after = Number(/^\d{1,15}$/.exec(c.req.query("after") ?? "0")?.[0] ?? 0);
+    const gone = new AbortController();
+    const unregister = streams.add(claims, () => gone.abort());
+    const chunks = toEventStream(follow(deps, run.id, after, gone.signal));
+    const body = toBody(chunks, () => {
+      unregister();
+      gone.abort();
+      void chunks.return(undefined);
+    });
+    return c.body(body, 200, {
+      "content-type": "text/event-stream",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no",
+    });
+  });
+  app.get("/v1/runs/:id/stderr", async (c) => {
+    const run = ownRun(c.get("claims"), c.req.param("id"));
+    const volume = await volumes.ensure(run.userId);
+    const path = join(runDirectory(volume, run.id), "err");
+    return c.body(await readTail(path, stderrBytes, logSizes(volume, run.id).err), 200, {
+      "content-type": "text/plain; charset=utf-8",
+    });
+  });
+}
+
+function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
+  app.put("/v1/agents/:id/env", async (c) => {
+    const { agent, env } = parseOr400(setEnvBody, await readJson(c.req.raw), "body");
+    if (agent.id !== c.req.param("id"))
+      throw new AppError("invalid_request", "The agent's id differs from the path's.");
+    const known = await setEnv(deps, c.get("claims").sub, agent, env);
+    return c.json({ epoch: deps.store.epoch, agent: reportedAgent(known) });
+  });
+  app.delete("/v1/agents/:id", async (c) => {
+    await deleteAgent(deps, c.get("claims").sub, parseOr400(id, c.req.param("id"), "agent id"));
+    return c.body(null, 204);
+  });
+}
+
+/** The gateway is trusted, its body still bounded. */
+async function readJson(request: Request): Promise<unknown> {
+  if (Number(request.headers.get("content-length") ?? 0) > bodyLimit)
+    throw new AppError("payload_too_large", "The body is too large.");
+  try {
+    return await request.json();
+  } catch (error) {
+    throw new AppError("invalid_request", "The body is not JSON.", {}, { cause: error });
+  }
+}

@@ -1,0 +1,105 @@
+/** Files over HTTP, for the gateway: `?path=` is the percent-encoded path as the client wrote it. Parses, calls one function, answers. */
+import type { Context, Hono } from "hono";
+import { z } from "zod";
+import { AppError, parseOr400 } from "@berth/shared/errors";
+import { archiveFormat, type FileInfo, filePath, type FilePath } from "@berth/shared/files";
+import { id } from "@berth/shared/resources";
+import { type Content, type FileCall, type FileHead, type Files, isoTime } from "../inside/files.ts";
+import type { ServerEnv } from "./app.ts";
+
+const address = z.object({ id, path: filePath });
+const sizeHeader = z.coerce.number().int().nonnegative();
+
+/** Adds the routes to the app. */
+export function addFileRoutes(app: Hono<ServerEnv>, files: Files): void {
+  app.get("/v1/agents/:id/files", async (c) => {
+    const call = readCall(c);
+    const download = c.req.query("download");
+    if (download !== undefined) {
+      const format = parseOr400(archiveFormat, download, "query");
+      return answerContent(await files.archive(call, format), {
+        "content-type": format === "tar" ? "application/x-tar" : "application/zip",
+        "content-disposition": disposition(`${lastName(call)}.${format}`),
+      });
+    }
+    const found = await files.read(call);
+    if ("listing" in found) return c.json(found.listing);
+    return answerContent(found.content, {
+      ...describe(found.file),
+      "content-type": "application/octet-stream",
+      "content-length": String(found.file.size),
+      "content-disposition": disposition(lastName(call)),
+    });
+  });
+  app.put("/v1/agents/:id/files", async (c) => {
+    const call = readCall(c);
+    if (call.path.isDirectory || c.req.query("type") === "directory")
+      return answerEntry(c, call.path, await files.makeDirectory(call));
+    const declared = c.req.header("content-length");
+    const head = await files.write(call, {
+      // Whoever stops reading it must not break the connection that the answer takes.
+      body: c.env.incoming.iterator({ destroyOnReturn: false }),
+      size: declared === undefined ? null : parseOr400(sizeHeader, declared, "content-length"),
+      ifMatch: c.req.header("if-match") ?? null,
+      isNew: c.req.header("if-none-match") === "*",
+    });
+    return answerEntry(c, call.path, head);
+  });
+  app.delete("/v1/agents/:id/files", async (c) => {
+    await files.remove(readCall(c));
+    return c.body(null, 204);
+  });
+}
+
+function readCall(c: Context<ServerEnv>): FileCall {
+  const { id: agentId, path } = parseOr400(address, { id: c.req.param("id"), path: c.req.query("path") ?? "" }, "path");
+  return { claims: c.get("claims"), agentId, path };
+}
+
+function answerEntry(c: Context<ServerEnv>, path: FilePath, head: FileHead): Response {
+  const info: FileInfo = { path: path.text, type: head.type, size: head.size, modifiedAt: isoTime(head.modifiedMs) };
+  return c.json(info, 200, describe(head));
+}
+
+const describe = (head: FileHead) => ({ etag: head.etag, "last-modified": new Date(head.modifiedMs).toUTCString() });
+
+const lastName = ({ agentId, path }: FileCall) => path.text.split("/").at(-1) || `agent-${agentId}`;
+
+/** RFC 6266: always a download, with a plain name for old clients and the true one. */
+function disposition(name: string): string {
+  const plain = name.replaceAll(/[^\w .-]/g, "_");
+  const encoded = encodeURIComponent(name).replaceAll(
+    /['()*!]/g,
+    (special) => `%${special.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `attachment; filename="${plain}"; filename*=UTF-8''${encoded}`;
+}
+
+/** A pull-driven body: nothing is read before the client has taken what was read before. */
+function answerContent({ chunks, signal, close }: Content, headers: Record<string, string>): Response {
+  const body = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        signal.addEventListener(
+          "abort",
+          () => controller.error(new AppError("host_unavailable", "The transfer was cut.")),
+          { once: true },
+        );
+      },
+      async pull(controller) {
+        const { done, value } = await chunks.next();
+        if (signal.aborted) return;
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel() {
+        await close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(body, {
+    status: 200,
+    headers: { ...headers, "cache-control": "no-store", "x-content-type-options": "nosniff" },
+  });
+}

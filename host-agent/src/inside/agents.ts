@@ -1,0 +1,59 @@
+/** What the gateway does to agents on their host: set the environment, delete for good. */
+import { AppError } from "@berth/shared/errors";
+import type { AgentSpec } from "@berth/shared/host-api";
+import { endProcesses } from "../machine/cgroup.ts";
+import type { HostContext } from "../context/context.ts";
+import type { Runs } from "../run/runs.ts";
+import type { Sockets } from "../workspace/unix-sockets.ts";
+import type { AgentRow } from "../store/rows.ts";
+import type { Store } from "../store/store.ts";
+import { removeAgentDirectory, type Volumes } from "../workspace/volumes.ts";
+import type { Workspaces } from "../workspace/workspaces.ts";
+
+export interface AgentDeps {
+  context: HostContext;
+  store: Store;
+  runs: Runs;
+  workspaces: Workspaces;
+  volumes: Volumes;
+  sockets: Sockets;
+}
+
+/** Replaces the environment; it holds from the agent's next run on. */
+export async function setEnv(
+  { context, store, runs }: AgentDeps,
+  userId: string,
+  spec: AgentSpec,
+  env: Record<string, string>,
+): Promise<AgentRow> {
+  await runs.learn(userId, spec);
+  const agent = store.setEnv(spec.id, env);
+  context.bus.emit("host");
+  return agent;
+}
+
+/** Cancels its run, ends all that its uid runs, takes its directory away, keeps a tombstone. Repeating it is fine. */
+export async function deleteAgent(
+  { context, store, runs, workspaces, volumes, sockets }: AgentDeps,
+  userId: string,
+  agentId: string,
+): Promise<void> {
+  const agent = store.getAgent(agentId);
+  if (agent && agent.userId !== userId) throw new AppError("not_found", "There is no such agent.");
+  if (agent?.deleted === "gone") return;
+  store.deleteAgent(userId, agentId);
+  if (!agent) return store.buryAgent(agentId);
+  const running = store.activeRuns(userId).find((run) => run.agentId === agentId);
+  if (running) await runs.cancel(userId, running.id).catch(ignoreEnded);
+  const container = workspaces.current(userId);
+  if (container) await endProcesses(container.cgroup, agent.uid, undefined, 0);
+  await sockets.closeAgent(userId, agentId);
+  if (volumes.exists(userId)) await removeAgentDirectory(await volumes.ensure(userId), agentId);
+  store.buryAgent(agentId);
+  context.log.info("agent.deleted", { agentId, userId });
+  context.bus.emit("host");
+}
+
+function ignoreEnded(error: unknown): void {
+  if (!(error instanceof AppError)) throw error;
+}

@@ -1,0 +1,92 @@
+/**
+ * The way into an agent's directory for whatever is no run: makes sure that the workspace, the agent's line in
+ * /etc/passwd and its directory are there, and ends again what was started there. Knows neither terminals nor files.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { AppError } from "@berth/shared/errors";
+import { messageOf } from "@berth/shared/log";
+import { endAll, endProcesses, hasVariable, ownersOf, processesOf, sessionOf } from "../machine/cgroup.ts";
+import type { Engine } from "../machine/engine.ts";
+import type { HostContext } from "../context/context.ts";
+import type { Runs } from "../run/runs.ts";
+import type { AgentRow } from "../store/rows.ts";
+import type { Store } from "../store/store.ts";
+import { makeAgentDirectory, runGid, sessionGid, transferGid } from "../workspace/volumes.ts";
+import type { RunningContainer } from "../workspace/container.ts";
+import type { Workspaces } from "../workspace/workspaces.ts";
+
+export interface EntryDeps {
+  context: HostContext;
+  engine: Engine;
+  store: Store;
+  runs: Pick<Runs, "learn">;
+  workspaces: Workspaces;
+}
+
+/** An agent whose directory can be worked in now. */
+export interface Entry {
+  agent: AgentRow;
+  container: RunningContainer;
+}
+
+/** What one exec started, however it forked: known by a line of its environment, which all inherit, and by its session. */
+export interface Started extends Entry {
+  execId: string;
+  gid: number;
+  /** `NAME=value`, of this exec alone. */
+  marker: string;
+}
+
+/** Starts the workspace if need be. Throws `not_found`, `no_host`, `host_unavailable`. The gateway answers for whose the agent is. */
+export async function enter(deps: EntryDeps, userId: string, agentId: string): Promise<Entry> {
+  const { store, runs, workspaces } = deps;
+  if (!store.getAgent(agentId)) {
+    // Version 0 is older than any: the first run brings what the agent is.
+    const unseen = { id: agentId, version: 0, name: "", runtime: "claude", model: null, instructions: null } as const;
+    await runs.learn(userId, unseen);
+  }
+  const own = () => {
+    const agent = store.getAgent(agentId);
+    if (!agent || agent.deleted || agent.userId !== userId) throw new AppError("not_found", "There is no such agent.");
+    return agent;
+  };
+  own();
+  const container = await workspaces.ensureReady(userId);
+  const agent = own();
+  await workspaces.admitAgent(agent);
+  await makeAgentDirectory(container.volume, agentId, agent.uid);
+  return { agent, container };
+}
+
+/** Ends all of it, and answers once the engine knows the exec as ended: also one whose process is only coming. */
+export async function endStarted({ engine, context }: EntryDeps, started: Started, graceMs: number): Promise<void> {
+  const { execId, container, agent, gid, marker } = started;
+  const deadline = performance.now() + graceMs + 10_000;
+  try {
+    for (;;) {
+      const state = await engine.inspectExec(execId);
+      const belongs = (pid: number) => hasVariable(pid, marker) || (state?.pid && sessionOf(pid) === state.pid);
+      const find = () => processesOf(container.cgroup, agent.uid, gid).filter(belongs);
+      await endAll(find, "SIGHUP", graceMs);
+      if (!state || (!state.running && state.exitCode !== null) || performance.now() > deadline) return;
+      await delay(20);
+    }
+  } catch (error) {
+    context.log.warn("exec.end_failed", { agentId: agent.id, error: messageOf(error) });
+  }
+}
+
+/**
+ * Ends what an earlier process of this host agent left and nobody asks for any more: terminals, transfers, and runs that
+ * the database does not know (it is a new one).
+ */
+export async function endForgotten(workspaces: Workspaces, store: Store): Promise<void> {
+  for (const { userId } of workspaces.views()) {
+    const container = workspaces.current(userId);
+    if (!container) continue;
+    for (const gid of [sessionGid, transferGid]) await endProcesses(container.cgroup, undefined, gid, 0);
+    const known = new Set(store.activeRuns(userId).map((run) => store.getAgent(run.agentId)?.uid));
+    for (const uid of ownersOf(container.cgroup, runGid))
+      if (!known.has(uid)) await endProcesses(container.cgroup, uid, runGid, 0);
+  }
+}

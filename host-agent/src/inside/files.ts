@@ -1,0 +1,246 @@
+/**
+ * An agent's files, as that agent: each call is one execution of `berth-files` in the workspace, so that the kernel
+ * decides what may be touched and no root process opens a path of the agent's. Streams; no file is ever held whole.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { z } from "zod";
+import {
+  type ArchiveFormat,
+  type DirectoryListing,
+  fileEntry,
+  fileMaxBytes,
+  type FilePath,
+  listingMaxEntries,
+} from "@berth/shared/files";
+import { AppError } from "@berth/shared/errors";
+import type { HostClaims } from "@berth/shared/host-api";
+import { enter, type EntryDeps } from "./entry.ts";
+import { asRefusal } from "./file-errors.ts";
+import type { Streams } from "../output/open-streams.ts";
+import { type Answer, type Head, startTransfer, type Transfer } from "./transfer.ts";
+
+export interface FilesDeps extends EntryDeps {
+  streams: Streams;
+}
+/** Whose call it is, and what it is about. */
+export interface FileCall {
+  claims: HostClaims;
+  agentId: string;
+  path: FilePath;
+}
+export interface Upload {
+  body: AsyncIterable<Uint8Array>;
+  /** Bytes as declared; null if only the end of the body tells. */
+  size: number | null;
+  /** The ETag that the file must have now, `*` for any; null for no condition. */
+  ifMatch: string | null;
+  /** Whether nothing may have this name yet. */
+  isNew: boolean;
+}
+export type FileHead = Extract<Head, { size: number }>;
+/** Bytes that come as they are taken; whoever lets go of them calls `close`. The signal says that they were cut. */
+export interface Content {
+  chunks: AsyncGenerator<Uint8Array, undefined>;
+  signal: AbortSignal;
+  close(): Promise<void>;
+}
+export type ReadAnswer = { listing: DirectoryListing } | { file: FileHead; content: Content };
+export type Files = ReturnType<typeof createFiles>;
+
+const maxPerUser = 16;
+/** A peer that takes or sends nothing for so long is let go of. */
+const stallMs = 120_000;
+/** How much, and how long, a client goes on sending that was refused already. */
+const hearOutBytes = 64 * 2 ** 20;
+const hearOutMs = 10_000;
+const listingMaxBytes = 8 * 2 ** 20;
+
+export function createFiles(deps: FilesDeps) {
+  const open: OpenTransfers = new Map();
+
+  return {
+    /** A file to be taken, or the listing of a directory. Throws `not_found`, `forbidden`, `conflict`, … as all of these. */
+    async read(call: FileCall): Promise<ReadAnswer> {
+      const limits = { maxEntries: listingMaxEntries, maxBytes: listingMaxBytes / 2 };
+      const transfer = await begin(deps, open, call, { operation: "read", ...limits });
+      return closeOnError(transfer, async () => {
+        const { head, rest } = await answerOf(transfer);
+        if (head.type === "file")
+          return { file: head, content: { ...transfer, chunks: take(transfer, rest, head.size) } };
+        const listing = listingSchema.parse(JSON.parse(await collect(rest, listingMaxBytes)));
+        await transfer.close();
+        return { listing: { path: call.path.text, type: "directory", ...listing } };
+      });
+    },
+    /** A directory as one stream. */
+    async archive(call: FileCall, format: ArchiveFormat): Promise<Content> {
+      const transfer = await begin(deps, open, call, { operation: "archive", format });
+      return closeOnError(transfer, async () => {
+        const { rest } = await answerOf(transfer);
+        return { ...transfer, chunks: take(transfer, rest, Infinity) };
+      });
+    },
+    /** Puts a file in place, whole or not at all; directories on the way are made. */
+    async write(call: FileCall, { body, ...upload }: Upload): Promise<FileHead> {
+      if (upload.size !== null && upload.size > fileMaxBytes) throw asRefusal("EFBIG");
+      const transfer = await begin(deps, open, call, { operation: "write", maxBytes: fileMaxBytes, ...upload });
+      return closeAfter(transfer, async () => {
+        const sent = pump(transfer, body);
+        const answer = await transfer.answer();
+        // Nothing is taken any more. Many a client does not listen before it has sent all: it is heard out, within limits.
+        await transfer.close();
+        await Promise.race([sent, delay(hearOutMs, undefined, { ref: false })]);
+        return accept(answer).head as FileHead;
+      });
+    },
+    /** Makes a directory and those on the way; one that is there is fine. */
+    async makeDirectory(call: FileCall): Promise<FileHead> {
+      const transfer = await begin(deps, open, call, { operation: "makeDirectory" });
+      return closeAfter(transfer, async () => (await answerOf(transfer)).head as FileHead);
+    },
+    /** Removes a file, a link, or a directory with all in it. */
+    async remove(call: FileCall): Promise<void> {
+      const transfer = await begin(deps, open, call, { operation: "remove" });
+      await closeAfter(transfer, () => answerOf(transfer));
+    },
+    /** Ends all transfers. */
+    async close(): Promise<void> {
+      await Promise.all([...open.values()].flatMap((ofUser) => [...ofUser].map((end) => end())));
+    },
+  };
+}
+
+/** Starts a transfer. It ends by `close`, with its credential, and when nothing moves any more. */
+async function begin(
+  deps: FilesDeps,
+  open: OpenTransfers,
+  { claims, agentId, path }: FileCall,
+  request: object,
+): Promise<OpenTransfer> {
+  const ofUser = open.get(claims.sub) ?? new Set();
+  if (ofUser.size >= maxPerUser)
+    throw new AppError("rate_limited", `At most ${maxPerUser} file transfers of a user go on at once.`, {
+      retryAfter: 1,
+    });
+  const cut = new AbortController();
+  const stalled = setTimeout(() => cut.abort(), stallMs);
+  const disconnect = deps.workspaces.connect(claims.sub);
+  const unregister = deps.streams.add(claims, () => cut.abort());
+  let transfer: Transfer | null = null;
+  let closing: Promise<void> | null = null;
+  const close = () => (closing ??= release());
+  async function release(): Promise<void> {
+    clearTimeout(stalled);
+    unregister();
+    await transfer?.close();
+    disconnect();
+    ofUser.delete(close);
+    if (ofUser.size === 0) open.delete(claims.sub);
+  }
+  open.set(claims.sub, ofUser.add(close));
+  cut.signal.addEventListener("abort", () => void close(), { once: true });
+  try {
+    const entry = await enter(deps, claims.sub, agentId);
+    const started = await startTransfer(deps, entry, { path: Buffer.from(path.bytes).toString("hex"), ...request });
+    transfer = started;
+    if (cut.signal.aborted) await started.close();
+    return { ...started, close, signal: cut.signal, touch: () => void stalled.refresh() };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+/** By user: how to end each. */
+type OpenTransfers = Map<string, Set<() => Promise<void>>>;
+interface OpenTransfer extends Transfer {
+  signal: AbortSignal;
+  /** Something moved. */
+  touch(): void;
+}
+
+const listingSchema = z.object({
+  entries: z.array(
+    fileEntry
+      .omit({ modifiedAt: true })
+      .extend({ modifiedMs: z.int().min(-8.64e15).max(8.64e15) })
+      .transform(({ modifiedMs, ...entry }) => ({ ...entry, modifiedAt: isoTime(modifiedMs) })),
+  ),
+  truncated: z.boolean(),
+});
+
+export const isoTime = (ms: number) => new Date(ms).toISOString();
+
+/** The answer, unless it is a refusal: that is thrown. */
+async function answerOf(transfer: Transfer) {
+  return accept(await transfer.answer());
+}
+
+function accept({ head, rest }: Answer) {
+  if ("error" in head) throw asRefusal(head.error);
+  return { head, rest };
+}
+
+/** Sends the body. What is not taken any more is read all the same; the answer tells. A sender that is gone ends the transfer. */
+async function pump(transfer: OpenTransfer, body: AsyncIterable<Uint8Array>): Promise<void> {
+  let isTaken = true;
+  let left = hearOutBytes;
+  try {
+    for await (const chunk of body) {
+      transfer.touch();
+      isTaken &&= await transfer.send(chunk);
+      if (!isTaken) left -= chunk.length;
+      if (left < 0) return;
+    }
+    if (isTaken) await transfer.commit();
+  } catch {
+    await transfer.close();
+  }
+}
+
+/** Exactly `size` bytes, unless that is infinite; then what comes. */
+async function* take(
+  transfer: OpenTransfer,
+  rest: AsyncGenerator<Buffer>,
+  size: number,
+): AsyncGenerator<Uint8Array, undefined> {
+  let left = size;
+  try {
+    for await (const chunk of rest) {
+      transfer.touch();
+      if (chunk.length > left) throw new Error("more came than was announced");
+      left -= chunk.length;
+      yield chunk;
+    }
+    if (size !== Infinity && left > 0) throw new Error("less came than was announced");
+  } finally {
+    await transfer.close();
+  }
+}
+
+async function collect(rest: AsyncGenerator<Buffer>, maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of rest) {
+    length += chunk.length;
+    if (length > maxBytes) throw new Error("a listing is too long");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+async function closeOnError<T>(transfer: Transfer, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } catch (error) {
+    await transfer.close();
+    throw error;
+  }
+}
+
+async function closeAfter<T>(transfer: Transfer, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } finally {
+    await transfer.close();
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * Terminals: a login shell in an agent's directory, as that agent, behind a socket. Binary frames are its bytes both
+ * ways, each side as fast as the other takes them. A terminal lives as long as its socket: nothing of it goes on.
+ */
+import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import type { WebSocket } from "ws";
+import { AppError } from "@berth/shared/errors";
+import { terminalFrame, type TerminalServerFrame, terminalSize, type TerminalSize } from "@berth/shared/files";
+import type { HostClaims } from "@berth/shared/host-api";
+import { randomText } from "@berth/shared/ids";
+import { messageOf } from "@berth/shared/log";
+import { endProcesses } from "../machine/cgroup.ts";
+import type { Engine } from "../machine/engine.ts";
+import { endStarted, enter, type EntryDeps, type Started } from "./entry.ts";
+import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
+import { createLocks } from "../context/context.ts";
+import { attend } from "../output/live-socket.ts";
+import type { Streams } from "../output/open-streams.ts";
+import { sessionGid } from "../workspace/volumes.ts";
+
+export interface TerminalDeps extends EntryDeps {
+  streams: Streams;
+}
+interface Shell {
+  shell: Started;
+  stream: Duplex;
+}
+export type Terminals = ReturnType<typeof createTerminals>;
+
+const maxPerAgent = 5;
+const defaultSize: TerminalSize = { cols: 80, rows: 24 };
+const endCode = 1000;
+const notStartedCode = 1011;
+/** How long programs have after SIGHUP: an editor saves what it can. */
+const graceMs = 1000;
+const probeMs = 1000;
+/** How long the engine may take to note the exit code of a shell that has ended. */
+const exitCodeMs = 5000;
+/** What may lie in wait for a slow client, and for a program that does not read. */
+const outputBytes = 256 * 1024;
+const inputBytes = 512 * 1024;
+
+/** First in line when memory runs out, sized before anything draws; then the shell that a person expects. */
+const startScript = [
+  "echo 500 >/proc/self/oom_score_adj",
+  "ulimit -c 0",
+  'ulimit -u "$BERTH_NPROC"',
+  'stty cols "$1" rows "$2"',
+  'mkdir -p "$TMPDIR"',
+  "exec bash -l",
+].join("\n");
+
+export function createTerminals(deps: TerminalDeps) {
+  const open = new Map<string, Set<{ ws: WebSocket; ended: Promise<void> }>>();
+  const locked = createLocks();
+
+  return {
+    /** Serves one terminal until its client is gone and all that it started has ended. `query` may have its first size. */
+    async serve(claims: HostClaims, agentId: string, query: URLSearchParams, ws: WebSocket): Promise<void> {
+      const gone = attend(deps, claims, ws);
+      const ofAgent = open.get(agentId) ?? new Set();
+      const ended = Promise.withResolvers<void>();
+      const mine = { ws, ended: ended.promise };
+      try {
+        if ([...ofAgent].filter((other) => other.ws.readyState === ws.OPEN).length >= maxPerAgent)
+          throw new AppError("conflict", `The agent has ${maxPerAgent} terminals open already: close one first.`, {
+            limit: maxPerAgent,
+          });
+        open.set(agentId, ofAgent.add(mine));
+        // What the client sends waits until there is somebody to read it.
+        ws.pause();
+        const shell = await locked(agentId, () => startShell(deps, claims.sub, agentId, readSize(query)));
+        await join(deps, shell, ws, gone);
+      } catch (error) {
+        if (!(error instanceof AppError))
+          deps.context.log.error("terminal.failed", { agentId, error: messageOf(error) });
+        const known =
+          error instanceof AppError ? error : new AppError("internal", "The terminal could not be started.");
+        say(ws, { type: "error", code: known.code, detail: known.message });
+        ws.resume();
+        ws.close(notStartedCode);
+      } finally {
+        ofAgent.delete(mine);
+        if (ofAgent.size === 0) {
+          open.delete(agentId);
+          await endRest(agentId);
+        }
+        ended.resolve();
+      }
+    },
+    /** Answers once all are ended, after their sockets were closed. */
+    async close(): Promise<void> {
+      await Promise.all([...open.values()].flatMap((ofAgent) => [...ofAgent].map(({ ended }) => ended)));
+    },
+  };
+
+  /** What left its session and dropped its environment ends with the agent's last terminal. */
+  async function endRest(agentId: string): Promise<void> {
+    await locked(agentId, async () => {
+      const agent = deps.store.getAgent(agentId);
+      const container = agent && deps.workspaces.current(agent.userId);
+      if (container && !open.has(agentId)) await endProcesses(container.cgroup, agent.uid, sessionGid, 0);
+    });
+  }
+}
+
+/** Starts the shell. Under the agent's lock: the end of its last terminal ends everything of the session's group. */
+async function startShell(deps: TerminalDeps, userId: string, agentId: string, size: TerminalSize): Promise<Shell> {
+  const { context, engine } = deps;
+  const entry = await enter(deps, userId, agentId);
+  const { agent, container } = entry;
+  const marker = `BERTH_TERMINAL=${randomText(20)}`;
+  const env = toLines({ ...environmentOf(context.settings, agent), TERM: "xterm-256color", COLORTERM: "truecolor" });
+  const execId = await engine.createExec(container.id, {
+    command: ["/bin/bash", "-c", startScript, "bash", String(size.cols), String(size.rows)],
+    env: [...env, marker],
+    uid: agent.uid,
+    gid: sessionGid,
+    workingDir: homeOf(agent),
+    attach: "terminal",
+  });
+  const stream = execId === null ? null : await engine.attachExec(execId, "terminal");
+  if (!execId || !stream)
+    throw new AppError("host_unavailable", "The workspace has ended meanwhile: try again.", { retryAfter: 1 });
+  return { shell: { ...entry, execId, gid: sessionGid, marker }, stream };
+}
+
+/** Joins shell and client until one of them ends, then ends all that is left of the shell. */
+async function join(deps: TerminalDeps, { shell, stream }: Shell, ws: WebSocket, gone: AbortSignal): Promise<void> {
+  const { engine, context, store } = deps;
+  const { id: agentId, userId } = shell.agent;
+  context.log.info("terminal.started", { userId, agentId });
+  try {
+    // Deleted while the shell came: its end waits for nothing that was started since.
+    if (store.getAgent(agentId)?.deleted) throw new AppError("not_found", "There is no such agent.");
+    const resize = createResizer((next) => engine.resizeExec(shell.execId, next));
+    joinInput(ws, stream, resize);
+    ws.resume();
+    await joinOutput(stream, ws, gone);
+    if (!gone.aborted) {
+      say(ws, { type: "exit", code: await exitCodeOf(engine, shell.execId) });
+      ws.close(endCode);
+    }
+  } finally {
+    stream.destroy();
+    await endStarted(deps, shell, graceMs);
+    context.log.info("terminal.ended", { userId, agentId });
+  }
+}
+
+/** The engine may tell the end of a shell's output before it has noted its exit code; null if it never does. */
+async function exitCodeOf(engine: Engine, execId: string): Promise<number | null> {
+  const deadline = performance.now() + exitCodeMs;
+  for (;;) {
+    const state = await engine.inspectExec(execId);
+    if (!state?.running || performance.now() > deadline) return state?.exitCode ?? null;
+    await delay(20);
+  }
+}
+
+function readSize(query: URLSearchParams): TerminalSize {
+  const asked = { cols: Number(query.get("cols")), rows: Number(query.get("rows")) };
+  return terminalSize.safeParse(asked).data ?? defaultSize;
+}
+
+function say(ws: WebSocket, frame: TerminalServerFrame): void {
+  if (ws.readyState === ws.OPEN) ws.send(JSON.stringify(frame));
+}
+
+/** Client to shell. The client is not read while much lies unread before the shell. */
+function joinInput(ws: WebSocket, stream: Duplex, resize: (size: TerminalSize) => void): void {
+  ws.on("message", (data, isBinary) => {
+    if (isBinary) {
+      if (stream.writable && !stream.write(data) && stream.writableLength > inputBytes) holdBack(ws, stream);
+      return;
+    }
+    const frame = readFrame((data as Buffer).toString("utf8"));
+    if (frame) resize(frame);
+    else say(ws, { type: "error", code: "invalid_request", detail: "A text frame must be a resize message in JSON." });
+  });
+}
+
+/** Reads no more of the client before the shell has taken all. Whom we do not read we do not see leaving: a ping fails then. */
+function holdBack(ws: WebSocket, stream: Duplex): void {
+  ws.pause();
+  const probe = setInterval(() => ws.ping(), probeMs);
+  const stop = () => clearInterval(probe);
+  ws.once("close", stop);
+  stream.once("drain", () => {
+    stop();
+    ws.off("close", stop);
+    ws.resume();
+  });
+}
+
+/** Shell to client, until the shell's output ends or the client is gone. */
+function joinOutput(stream: Duplex, ws: WebSocket, gone: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (gone.aborted) return resolve();
+    gone.addEventListener("abort", () => resolve(), { once: true });
+    stream.once("close", () => resolve());
+    stream.once("end", () => resolve());
+    stream.on("data", (chunk: Buffer) => {
+      ws.send(chunk, () => {
+        if (ws.bufferedAmount < outputBytes / 2) stream.resume();
+      });
+      if (ws.bufferedAmount > outputBytes) stream.pause();
+    });
+  });
+}
+
+/** Sets the newest size, one call at a time: a window that is dragged sends many. */
+function createResizer(set: (size: TerminalSize) => Promise<unknown>): (size: TerminalSize) => void {
+  let wanted: TerminalSize | null = null;
+  let isSetting = false;
+  return async function resize(size) {
+    wanted = size;
+    if (isSetting) return;
+    isSetting = true;
+    while (wanted) {
+      const next: TerminalSize = wanted;
+      wanted = null;
+      await set(next).catch(() => undefined);
+    }
+    isSetting = false;
+  };
+}
+
+function readFrame(text: string): TerminalSize | null {
+  try {
+    return terminalFrame.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Who this host is: its id, its own key (made here, the private half never leaves) and the gateway it belongs to. Joins
+ * once with a join token; after that a file says who it is.
+ */
+import { randomUUID } from "node:crypto";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
+import { z } from "zod";
+import { gatewayAudience, joinAnswer, type JoinBody, protocolVersion } from "@berth/shared/host-api";
+import { messageOf, type Log } from "@berth/shared/log";
+import { isLoopback, type Settings, SettingsError } from "@berth/shared/settings";
+import { createLatch } from "../context/context.ts";
+
+const identityFile = z.object({
+  hostId: z.string(),
+  issuer: z.string(),
+  gatewayUrl: z.string(),
+  privateKey: z.looseObject({ kty: z.string() }),
+});
+
+export interface Identity {
+  hostId: string;
+  /** The gateway's `iss`. */
+  issuer: string;
+  gatewayUrl: string;
+  /** A JWT for the gateway, good for a minute; `now` in milliseconds since 1970. */
+  sign(now: number): Promise<string>;
+}
+
+/** Reads the identity below `dataDir`, or joins. Throws a SettingsError where a person must act. */
+export async function openIdentity(
+  settings: Settings,
+  dataDir: string,
+  log: Log,
+  signal: AbortSignal,
+): Promise<Identity> {
+  const path = join(dataDir, "host.json");
+  const text = await readFile(path, "utf8").catch(() => null);
+  const known = text === null ? await joinGateway(settings, path, log, signal) : identityFile.parse(JSON.parse(text));
+  const key = await importJWK(known.privateKey as JWK, "EdDSA");
+  const gateway = new URL(settings.BERTH_GATEWAY_URL ?? known.gatewayUrl);
+  if (gateway.protocol === "http:" && !isLoopback(gateway.hostname))
+    log.warn("gateway.unencrypted", { url: gateway.origin });
+  return {
+    hostId: known.hostId,
+    issuer: known.issuer,
+    gatewayUrl: settings.BERTH_GATEWAY_URL ?? known.gatewayUrl,
+    sign: (now) =>
+      new SignJWT()
+        .setProtectedHeader({ alg: "EdDSA", typ: "berth-host+jwt" })
+        .setIssuer(known.hostId)
+        .setSubject(known.hostId)
+        .setAudience(gatewayAudience)
+        .setJti(randomUUID())
+        .setIssuedAt(Math.floor(now / 1000))
+        .setExpirationTime(Math.floor(now / 1000) + 55)
+        .sign(key),
+  };
+}
+
+async function joinGateway(settings: Settings, path: string, log: Log, signal: AbortSignal) {
+  const { BERTH_GATEWAY_URL: gatewayUrl, BERTH_JOIN_TOKEN: token } = settings;
+  if (!gatewayUrl || !token)
+    throw new SettingsError(
+      "This host has not joined a gateway yet: set BERTH_GATEWAY_URL and BERTH_JOIN_TOKEN (an admin makes the token).",
+    );
+  const { privateKey, publicKey } = await generateKeyPair("EdDSA", { extractable: true });
+  const { kty, crv, x } = await exportJWK(publicKey);
+  const body: JoinBody = {
+    protocol: protocolVersion,
+    token,
+    name: settings.BERTH_HOST_NAME ?? hostname(),
+    url: settings.BERTH_HOST_URL,
+    publicKey: { kty: kty as "OKP", crv: crv as "Ed25519", x: x! },
+  };
+  const answer = await postUntilAnswered(`${gatewayUrl}/internal/hosts/join`, body, log, signal);
+  if (!answer.ok) {
+    const problem = (await answer.json().catch(() => null)) as { detail?: string } | null;
+    throw new SettingsError(
+      `The gateway refused the join (${answer.status}): ${problem?.detail ?? "make a new join token"}`,
+    );
+  }
+  const { hostId, issuer } = joinAnswer.parse(await answer.json());
+  const identity = { hostId, issuer, gatewayUrl, privateKey: { ...(await exportJWK(privateKey)), kty: "OKP" } };
+  await writeFile(`${path}.new`, JSON.stringify(identity), { mode: 0o600 });
+  await rename(`${path}.new`, path);
+  log.info("host.joined", { hostId });
+  return identity;
+}
+
+/** A gateway that is not there yet is waited for; any answer of it is an answer. */
+async function postUntilAnswered(url: string, body: unknown, log: Log, signal: AbortSignal): Promise<Response> {
+  for (let attempt = 0; ; attempt++) {
+    signal.throwIfAborted();
+    try {
+      const answer = await fetch(url, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+        signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
+      });
+      if (answer.status < 500) return answer;
+    } catch (error) {
+      if (attempt === 0) log.warn("gateway.unreachable", { error: messageOf(error) });
+    }
+    await createLatch().next(Math.min(5000, 250 * 2 ** attempt), signal);
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Tells the gateway how this host stands: at each change (gathered for 100 ms; the end of a run at once) and at least every 5 s; all that changed
+ * after what the gateway's last answer said it holds. Acts on the answer: time, revocations, deleted agents.
+ */
+import { statfsSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { problemSchema } from "@berth/shared/errors";
+import { messageOf } from "@berth/shared/log";
+import {
+  type HostLoad,
+  protocolVersion,
+  protocolHeader,
+  type ReportAnswer,
+  type ReportBody,
+  reportAnswer,
+} from "@berth/shared/host-api";
+import { createLatch, type HostContext } from "../context/context.ts";
+import type { Identity } from "./identity.ts";
+import type { Store } from "../store/store.ts";
+import type { Workspaces } from "../workspace/workspaces.ts";
+
+export interface ReportDeps {
+  context: HostContext;
+  identity: Identity;
+  store: Store;
+  workspaces: Workspaces;
+  /** Whether the built-in demo model answers here. */
+  isDemo: boolean;
+  version: string;
+  /** The gateway said something to act upon. */
+  onAnswer(answer: ReportAnswer): void;
+  /** The gateway has removed this host. */
+  onRemoved(): void;
+}
+
+const gatherMs = 100;
+const everyMs = 5000;
+/** How long the end of a run waits for the gateway to know of it. */
+const deliveryMs = 1000;
+const maxRunBytes = 1_000_000;
+const unknownAdvice =
+  "If that goes on, the gateway does not know this host, as after its database was restored from before the join: move host.json away and join again.";
+
+/** The gateway's view of this host, kept up to date while `run` goes on. */
+export class Reports {
+  readonly #deps: ReportDeps;
+  readonly #changed = createLatch();
+  readonly #hurry = createLatch();
+  readonly #waiting = new Set<() => void>();
+  #held = { epoch: "", rev: 0 };
+  #seq = 0;
+  #answeredAt = performance.now();
+  /** Why the last attempt failed; empty where it did not, null before the first one. */
+  #failure: string | null = null;
+
+  constructor(deps: ReportDeps) {
+    this.#deps = deps;
+  }
+
+  /** Reports until the signal ends it. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { bus, log } = this.#deps.context;
+    const offs = [
+      bus.on("host", this.#changed.set),
+      bus.on("ended", this.#hurry.set),
+      bus.on("ended", this.#changed.set),
+    ];
+    for (let failures = 0; !signal.aborted;) {
+      try {
+        await this.#report(signal);
+        if (this.#failure !== "") log.info("gateway.reached", {});
+        this.#failure = "";
+        failures = 0;
+        if (await this.#changed.next(everyMs, signal)) await this.#hurry.next(gatherMs, signal);
+      } catch (error) {
+        if (signal.aborted) break;
+        const failure = messageOf(error);
+        if (this.#failure !== failure) log.warn("report.failed", { error: failure });
+        this.#failure = failure;
+        await createLatch().next(Math.min(5000, 250 * 2 ** failures++) * (0.75 + Math.random() / 2), signal);
+      }
+    }
+    offs.forEach((off) => off());
+  }
+
+  /** Resolves once the gateway holds this revision, so that whoever is told then finds it in the API; after 1 s anyhow. */
+  delivered(rev: number): Promise<void> {
+    const isHeld = () => this.#held.epoch === this.#deps.store.epoch && this.#held.rev >= rev;
+    if (isHeld() || this.#failure) return Promise.resolve();
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(check);
+        resolve();
+      };
+      const check = () => void (isHeld() && end());
+      const timer = setTimeout(end, deliveryMs);
+      this.#waiting.add(check);
+    });
+  }
+
+  /** Milliseconds since the gateway last answered. */
+  silentMs(): number {
+    return performance.now() - this.#answeredAt;
+  }
+
+  async #report(signal: AbortSignal): Promise<void> {
+    const { context, store, onAnswer, onRemoved } = this.#deps;
+    const body = this.#body();
+    const askedAt = context.clock.machine();
+    const answer = await this.#post(body, signal);
+    if (answer.status === 410) {
+      await answer.body?.cancel();
+      this.#answeredAt = performance.now();
+      return onRemoved();
+    }
+    if (!answer.ok) {
+      this.#takeTime(answer, askedAt);
+      const advice = answer.status === 401 ? ` ${unknownAdvice}` : "";
+      throw new Error(`the gateway answered ${answer.status}: ${sentenceIn(await answer.text())}${advice}`);
+    }
+    const said = reportAnswer.parse(await answer.json());
+    context.clock.follow(Date.parse(said.time), askedAt);
+    this.#held = said.ack;
+    this.#waiting.forEach((check) => check());
+    this.#answeredAt = performance.now();
+    onAnswer(said);
+    if (body.rev < store.revision() || said.ack.epoch !== store.epoch || said.ack.rev < body.rev) this.#changed.set();
+  }
+
+  #body(): ReportBody {
+    const { context, store, workspaces, version } = this.#deps;
+    const since = this.#held.epoch === store.epoch ? this.#held.rev : 0;
+    const changes = store.changedSince(since, maxRunBytes);
+    return {
+      protocol: protocolVersion,
+      version,
+      epoch: store.epoch,
+      seq: ++this.#seq,
+      since,
+      url: context.settings.BERTH_HOST_URL,
+      load: readLoad(this.#deps),
+      workspaces: workspaces.views(),
+      ...changes,
+      complete: changes.rev >= store.revision(),
+    };
+  }
+
+  async #post(body: ReportBody, signal: AbortSignal): Promise<Response> {
+    const { identity, context } = this.#deps;
+    return fetch(`${identity.gatewayUrl}/internal/hosts/report`, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        authorization: `Bearer ${await identity.sign(context.clock.now())}`,
+        [protocolHeader]: String(protocolVersion),
+      },
+      body: JSON.stringify(body),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
+    });
+  }
+
+  /** A gateway that refuses our JWT may do so for our clock: its own is in every answer. */
+  #takeTime(answer: Response, askedAt: number): void {
+    const { clock } = this.#deps.context;
+    const date = Date.parse(answer.headers.get("date") ?? "");
+    if (answer.status === 401 && Math.abs(date - clock.now()) > 20_000) clock.follow(date, askedAt);
+  }
+}
+
+/** What a problem says to a person, or the beginning of whatever else it is. */
+function sentenceIn(text: string): string {
+  try {
+    return problemSchema.parse(JSON.parse(text)).detail;
+  } catch {
+    return text.slice(0, 300);
+  }
+}
+
+function readLoad({ context, workspaces, store, isDemo }: ReportDeps): HostLoad {
+  const memory = readFileSync("/proc/meminfo", "utf8");
+  const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(memory)?.[1] ?? 0) * 1024;
+  const disk = statfsSync(context.dataDir);
+  return {
+    workspaces: workspaces.count(),
+    maxWorkspaces: context.settings.BERTH_MAX_WORKSPACES,
+    activeRuns: store.countActive(),
+    memoryTotalBytes: kib("MemTotal"),
+    memoryAvailableBytes: kib("MemAvailable"),
+    diskAvailableBytes: disk.bavail * disk.bsize,
+    cpus: availableParallelism(),
+    demoModel: isDemo,
+  };
+}

@@ -1,0 +1,126 @@
+import { createHmac } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from "jose";
+import { createLog } from "@berth/shared/log";
+import { parseSettings } from "@berth/shared/settings";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createGatewayVerifier, type VerifyGateway } from "./verify.ts";
+import { createBus, createClock } from "../context/context.ts";
+import { Store } from "../store/store.ts";
+
+const hostId = "hst_this";
+let dir: string;
+let server: Server;
+let store: Store;
+let verify: VerifyGateway;
+let publicPem: string;
+let keys: { own: CryptoKey; other: CryptoKey };
+let asked = 0;
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), "berth-keys-"));
+  const [own, other] = await Promise.all([generateKeyPair("EdDSA"), generateKeyPair("EdDSA")]);
+  keys = { own: own.privateKey, other: other.privateKey };
+  publicPem = await exportSPKI(own.publicKey);
+  const jwks = { keys: [{ ...(await exportJWK(own.publicKey)), kid: "gateway", alg: "EdDSA", use: "sig" }] };
+  server = createServer((_request, response) => {
+    asked += 1;
+    response.setHeader("content-type", "application/json").end(JSON.stringify(jwks));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  store = new Store(join(dir, "host.sqlite"), Date.now);
+  const context = {
+    hostId,
+    settings: parseSettings({}),
+    dataDir: dir,
+    clock: createClock(),
+    log: createLog(() => {}),
+    bus: createBus(),
+  };
+  const gatewayUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  verify = createGatewayVerifier(context, { hostId, issuer: "berth:gateway", gatewayUrl, sign: async () => "" }, store);
+});
+afterAll(() => {
+  store.close();
+  server.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const seconds = () => Math.floor(Date.now() / 1000);
+const claims = () => ({
+  iss: "berth:gateway",
+  aud: hostId,
+  sub: "usr_1",
+  tid: "tok_1",
+  texp: seconds() + 600,
+  iat: seconds(),
+  exp: seconds() + 60,
+});
+const header = { alg: "EdDSA", typ: "berth-call+jwt", kid: "gateway" };
+function sign(changes: JWTPayload = {}, head: object = {}, key = keys.own): Promise<string> {
+  const all = Object.entries({ ...claims(), ...changes }).filter(([, value]) => value !== undefined);
+  return new SignJWT(Object.fromEntries(all)).setProtectedHeader({ ...header, ...head }).sign(key);
+}
+const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
+function hmac(): string {
+  const input = `${encode({ ...header, alg: "HS256" })}.${encode(claims())}`;
+  return `${input}.${createHmac("sha256", publicPem).update(input).digest("base64url")}`;
+}
+
+describe("a call of the gateway", () => {
+  test("tells user and credential", async () => {
+    expect(await verify(`Bearer ${await sign()}`)).toMatchObject({ sub: "usr_1", tid: "tok_1" });
+    expect(await verify(`Bearer ${await sign({ tid: null })}`)).toMatchObject({ tid: null });
+  });
+
+  test.each<[string, () => string | Promise<string>]>([
+    ["no token", () => ""],
+    ["alg none", () => `${encode({ ...header, alg: "none" })}.${encode(claims())}.`],
+    ["alg None", () => `${encode({ ...header, alg: "None" })}.${encode(claims())}.`],
+    ["HS256 with the public key", () => hmac()],
+    ["another key under the gateway's key id", () => sign({}, {}, keys.other)],
+    ["an unknown key id", () => sign({}, { kid: "other" }, keys.other)],
+    [
+      "a key of its own",
+      async () => sign({}, { kid: undefined, jwk: { kty: "OKP", crv: "Ed25519", x: "AA" } }, keys.other),
+    ],
+    ["another host's audience", () => sign({ aud: "hst_other" })],
+    ["the audience of users", () => sign({ aud: "berth" })],
+    ["no audience", () => sign({ aud: undefined })],
+    ["the gateway's public address as issuer", () => sign({ iss: "http://localhost:8080" })],
+    ["the type of a user's token", () => sign({}, { typ: "at+jwt" })],
+    ["the type of a ticket", () => sign({}, { typ: "berth-ticket+jwt" })],
+    ["no type", () => sign({}, { typ: undefined })],
+    ["an expiry beyond the skew", () => sign({ exp: seconds() - 31 })],
+    ["no expiry", () => sign({ exp: undefined })],
+    ["no subject", () => sign({ sub: undefined })],
+    ["a subject that is a path", () => sign({ sub: "../etc" })],
+    ["no credential's expiry", () => sign({ texp: undefined })],
+    ["a credential that is a number", () => sign({ tid: 1 })],
+    [
+      "a changed payload",
+      async () => {
+        const [head, , signature] = (await sign()).split(".");
+        return `${head}.${encode({ ...claims(), sub: "usr_2" })}.${signature}`;
+      },
+    ],
+    ["a cut signature", async () => (await sign()).slice(0, -4)],
+  ])("with %s is refused, in one way", async (_what, make) => {
+    const error = await verify(`Bearer ${await make()}`).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({
+      code: "unauthenticated",
+      message: "This call does not carry a valid token of this host's gateway.",
+    });
+  });
+
+  test("with unknown key ids asks the gateway for its keys once in a while", async () => {
+    const before = asked;
+    for (let count = 0; count < 20; count++)
+      await verify(`Bearer ${await sign({}, { kid: `other ${count}` })}`).catch(() => null);
+    expect(asked - before).toBeLessThanOrEqual(1);
+  });
+});

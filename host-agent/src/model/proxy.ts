@@ -1,0 +1,278 @@
+/**
+ * The model proxy: what stands between a container and the model API. It lets Messages calls through for runs that
+ * are known by their token, puts in the real key, and counts tokens as they pass. Knows nothing of sockets, containers or databases.
+ */
+import http from "node:http";
+import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
+import https from "node:https";
+import { type Log, messageOf } from "@berth/shared/log";
+import type { Usage } from "@berth/shared/resources";
+import { sendModelError } from "./error.ts";
+import { readJsonUsage, readStreamUsage } from "./usage.ts";
+import type { AnswerFact, UsageReader } from "./usage.ts";
+import { costOf } from "./prices.ts";
+
+export type UsageDelta = Usage & { model: string };
+
+export interface ModelProxyDeps {
+  /** The run that this token of this agent stands for. Must not leak by timing: look up a hash, or compare in constant time. */
+  findRun(agentId: string, token: string): { runId: string } | null;
+  mayCall(runId: string): "ok" | "budget";
+  /** Called with what is new, as soon as it is known; a stream that is cut was counted up to there. */
+  onUsage(runId: string, delta: UsageDelta): void;
+  /** The status of each answer to `/v1/messages`; an error inside a stream comes as a second call. */
+  onStatus(runId: string, status: number): void;
+  /** `socketPath`: a Unix socket that serves the model (the demo model) instead of the host named in `url`. */
+  upstream: { url: string; apiKey: string | null; socketPath?: string };
+  log: Log;
+  limits?: Partial<ModelLimits>;
+}
+export interface ModelLimits {
+  bodyBytes: number;
+  connectMs: number;
+  /** How long nothing may move on the upstream connection. */
+  silenceMs: number;
+}
+const defaultLimits: ModelLimits = { bodyBytes: 32 * 1024 * 1024, connectMs: 10_000, silenceMs: 300_000 };
+
+export interface ModelProxy {
+  /** Answers one request that came through the socket of this agent. */
+  handle(agentId: string, req: IncomingMessage, res: ServerResponse): void;
+  /** Cuts every connection of a run, without an answer. */
+  closeRun(runId: string): void;
+  close(): void;
+}
+
+interface Call {
+  runId: string;
+  path: string;
+  search: string;
+}
+
+/** The proxy for all agents of this host. */
+export function createModelProxy(given: ModelProxyDeps): ModelProxy {
+  const deps = sparing(given);
+  const limits = { ...defaultLimits, ...deps.limits };
+  const upstream = openUpstream(deps.upstream, limits.silenceMs);
+  const open = new Map<string, Set<ServerResponse>>();
+
+  const track = (runId: string, res: ServerResponse) => {
+    const calls = open.get(runId) ?? new Set();
+    open.set(runId, calls.add(res));
+    res.on("close", () => {
+      calls.delete(res);
+      if (calls.size === 0 && open.get(runId) === calls) open.delete(runId);
+    });
+  };
+  const closeRun = (runId: string) => {
+    for (const res of open.get(runId) ?? []) res.destroy();
+  };
+
+  return {
+    handle(agentId, req, res) {
+      res.on("error", () => res.destroy());
+      if (req.method === "HEAD" && req.url === "/") return void res.writeHead(200).end();
+      const [, path, search = ""] = allowedUrl.exec(req.url ?? "") ?? [];
+      if (req.method !== "POST" || !path)
+        return refuse(req, res, 404, "not_found_error", "Berth passes Messages calls alone.");
+      const run = deps.findRun(agentId, tokenOf(req));
+      if (!run) return refuse(req, res, 401, "authentication_error", "This token belongs to no run in progress.");
+      if (deps.mayCall(run.runId) === "budget") return refuse(req, res, 402, "billing_error", budgetSentence);
+      if (Number(req.headers["content-length"]) > limits.bodyBytes)
+        return refuse(req, res, 413, "request_too_large", "The request is too large for Berth's model proxy.");
+      track(run.runId, res);
+      forward({ runId: run.runId, path, search }, req, res, { deps, limits, upstream });
+    },
+    closeRun,
+    close() {
+      for (const runId of open.keys()) closeRun(runId);
+      upstream.agent.destroy();
+    },
+  };
+}
+
+/** What is told in the midst of a stream may fail to be stored, on a full disk for one: then it is lost, and the stream goes on. */
+function sparing(deps: ModelProxyDeps): ModelProxyDeps {
+  const attempt = (runId: string, tell: () => void) => {
+    try {
+      tell();
+    } catch (error) {
+      deps.log.warn("model.unstored", { runId, error: messageOf(error) });
+    }
+  };
+  return {
+    ...deps,
+    onUsage: (runId, delta) => attempt(runId, () => deps.onUsage(runId, delta)),
+    onStatus: (runId, status) => attempt(runId, () => deps.onStatus(runId, status)),
+  };
+}
+
+/** 402 is the status at which the CLI stops at once; after 400 and 429 it goes on calling. */
+const budgetSentence =
+  "Berth: the budget is reached (BERTH_RUN_BUDGET_USD or BERTH_DAILY_BUDGET_USD); no further model calls.";
+
+const allowedUrl = /^(\/v1\/messages(?:\/count_tokens)?)(\?[\x21-\x7e]*)?$/;
+
+function tokenOf(req: IncomingMessage): string {
+  const key = req.headers["x-api-key"];
+  if (typeof key === "string" && key) return key;
+  return /^Bearer +(\S+)$/i.exec(req.headers.authorization ?? "")?.[1] ?? "";
+}
+
+/** Answers without looking at the body. The CLI would try 401 again for three minutes if it were not told. */
+function refuse(
+  req: IncomingMessage,
+  res: ServerResponse,
+  ...answer: [number, Parameters<typeof sendModelError>[2], string]
+) {
+  const [status, type, message] = answer;
+  req.resume();
+  const connection: Record<string, string> = status === 413 ? { connection: "close" } : {};
+  sendModelError(res, status, type, message, { "x-should-retry": "false", ...connection });
+}
+
+interface Upstream {
+  agent: http.Agent;
+  request(path: string, headers: http.OutgoingHttpHeaders): ClientRequest;
+}
+
+/** The model API with its key; free connections are kept for 15 s. */
+function openUpstream({ url, apiKey, socketPath }: ModelProxyDeps["upstream"], silenceMs: number): Upstream {
+  const base = new URL(url);
+  const client = base.protocol === "https:" ? https : http;
+  const agent = new client.Agent({ keepAlive: true, maxFreeSockets: 16, timeout: 15_000 });
+  const target = socketPath
+    ? { socketPath }
+    : { hostname: base.hostname.replace(/^\[|\]$/g, ""), port: base.port || undefined };
+  const prefix = base.pathname.replace(/\/+$/, "");
+  return {
+    agent,
+    request: (path, headers) =>
+      client.request({
+        ...target,
+        agent,
+        timeout: silenceMs,
+        method: "POST",
+        path: prefix + path,
+        headers: { ...headers, host: base.host, "accept-encoding": "identity", ...(apiKey && { "x-api-key": apiKey }) },
+      }),
+  };
+}
+
+interface Circumstances {
+  deps: ModelProxyDeps;
+  limits: ModelLimits;
+  upstream: Upstream;
+}
+
+/** Sends one call on, and its answer back, with backpressure both ways; either side's end ends the other. */
+function forward(call: Call, req: IncomingMessage, res: ServerResponse, { deps, limits, upstream }: Circumstances) {
+  const sent = upstream.request(call.path + call.search, requestHeaders(req));
+  const fail = (reason: string) => {
+    sent.destroy();
+    if (res.destroyed || res.writableEnded) return;
+    deps.log.warn("model.unreachable", { runId: call.runId, reason: reason.slice(0, 200) });
+    req.unpipe(sent).resume();
+    sendModelError(res, 502, "api_error", "Berth cannot reach the model API.", { "retry-after": "2" });
+  };
+  sent.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
+  sent.on("timeout", () => fail("silence"));
+  sent.on("close", () => void (res.headersSent || fail("closed")));
+  failUnlessConnected(sent, limits.connectMs, fail);
+  sent.on("response", (answer) => passAnswer(call, answer, res, { deps, onCut: fail }));
+  res.on("close", () => sent.destroy());
+  req.on("error", () => sent.destroy());
+  boundBody(req, limits.bodyBytes, () => {
+    sent.destroy();
+    if (!res.headersSent)
+      sendModelError(res, 413, "request_too_large", "The request is too large.", { connection: "close" });
+  });
+  req.pipe(sent);
+}
+
+const passedUp = /^(accept|content-type|content-length|user-agent|x-app|anthropic-.*|x-stainless-.*|x-claude-.*)$/;
+
+function requestHeaders(req: IncomingMessage): http.OutgoingHttpHeaders {
+  return Object.fromEntries(Object.entries(req.headers).filter(([name]) => passedUp.test(name)));
+}
+
+function failUnlessConnected(sent: ClientRequest, connectMs: number, fail: (reason: string) => void) {
+  sent.on("socket", (socket) => {
+    if (!socket.connecting) return;
+    const timer = setTimeout(() => fail("connect timeout"), connectMs);
+    const done = () => clearTimeout(timer);
+    socket.once("encrypted" in socket ? "secureConnect" : "connect", done).once("close", done);
+  });
+}
+
+/** Calls back once when more than `limit` bytes have come in. */
+function boundBody(req: IncomingMessage, limit: number, onExceeded: () => void) {
+  let size = 0;
+  const count = (chunk: Buffer) => {
+    size += chunk.length;
+    if (size <= limit) return;
+    req.off("data", count);
+    onExceeded();
+  };
+  req.on("data", count);
+}
+
+interface AnswerWatch {
+  deps: ModelProxyDeps;
+  onCut(reason: string): void;
+}
+
+const notPassedDown =
+  /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|set-cookie|x-api-key|authorization)$/;
+
+function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { deps, onCut }: AnswerWatch) {
+  const status = answer.statusCode ?? 0;
+  if (status < 200) return onCut("no HTTP status");
+  if (call.path === "/v1/messages") deps.onStatus(call.runId, status);
+  if (status === 401) {
+    // Not the upstream's own words: some repeat the key they refuse.
+    answer.resume();
+    const sentence = "The model API refuses the key of this Berth host (ANTHROPIC_API_KEY).";
+    return sendModelError(res, 401, "authentication_error", sentence, { "x-should-retry": "false" });
+  }
+  const reader = call.path === "/v1/messages" && status === 200 ? readerFor(call.runId, answer, deps) : null;
+  const headers = Object.entries(answer.headers).filter(([name]) => !notPassedDown.test(name));
+  res.writeHead(status, Object.fromEntries(headers));
+  res.flushHeaders();
+  answer.on("data", (chunk: Buffer) => reader?.push(chunk));
+  answer.on("end", () => {
+    if (reader?.end() === false) deps.log.warn("model.usage_unread", { runId: call.runId, reason: "too large" });
+  });
+  answer.on("error", (error) => onCut(error.message));
+  answer.pipe(res);
+}
+
+/** The reader that fits the answer, its facts turned into deltas for the run; null when the answer cannot be read. */
+function readerFor(runId: string, answer: IncomingMessage, deps: ModelProxyDeps): UsageReader | null {
+  const encoding = answer.headers["content-encoding"] ?? "identity";
+  if (encoding !== "identity") {
+    deps.log.warn("model.usage_unread", { runId, reason: "encoded" });
+    return null;
+  }
+  const onFact = countDeltas(
+    (delta) => deps.onUsage(runId, delta),
+    (status) => deps.onStatus(runId, status),
+  );
+  const isStream = /^text\/event-stream\b/i.test(answer.headers["content-type"] ?? "");
+  return isStream ? readStreamUsage(onFact) : readJsonUsage(onFact);
+}
+
+const nothing: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0 };
+
+function countDeltas(onUsage: (delta: UsageDelta) => void, onStatus: (status: number) => void) {
+  let told = nothing;
+  return (fact: AnswerFact) => {
+    if ("errorStatus" in fact) return onStatus(fact.errorStatus);
+    const { cacheWrite1hTokens: _, ...tokens } = fact.tokens;
+    const now: Usage = { ...tokens, costUsd: costOf(fact.model, fact.tokens) };
+    const delta = { ...nothing };
+    for (const key of Object.keys(nothing) as (keyof Usage)[]) delta[key] = now[key] - told[key];
+    told = now;
+    if (Object.values(delta).some((value) => value !== 0)) onUsage({ model: fact.model, ...delta });
+  };
+}

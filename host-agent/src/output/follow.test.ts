@@ -1,0 +1,42 @@
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { follow } from "./follow.ts";
+import { createBus } from "../context/context.ts";
+import { Store } from "../store/store.ts";
+import { runDirectory } from "../run/run-files.ts";
+import { type Volume } from "../workspace/volumes.ts";
+
+let dir: string;
+let store: Store;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "berth-follow-"));
+  store = new Store(join(dir, "host.db"), Date.now);
+});
+afterEach(() => {
+  store.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const openBelow = (path: string) =>
+  readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(path);
+    } catch {
+      return false;
+    }
+  });
+
+test("a reader that leaves in the midst of a long log leaves no file open", async () => {
+  const volume: Volume = { limitBytes: 0, root: dir, workspace: dir, runs: join(dir, "runs"), trash: dir };
+  const trigger = { kind: "api", triggerId: null } as const;
+  const run = { id: "run_1", agentId: "agt_1", userId: "usr_1", trigger, prompt: "", payload: null };
+  store.admit(run, 3);
+  mkdirSync(runDirectory(volume, run.id), { recursive: true });
+  appendFileSync(join(runDirectory(volume, run.id), "out"), `${"x".repeat(1000)}\n`.repeat(1000));
+  const volumes = { exists: () => true, ensure: async () => volume };
+  const reading = { store, volumes, bus: createBus(), logBytes: 2 ** 30, delivered: async () => {} };
+  for await (const told of follow(reading, run.id, 0, new AbortController().signal)) if (told.kind === "lines") break;
+  expect(openBelow(volume.runs)).toEqual([]);
+});

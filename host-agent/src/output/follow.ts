@@ -1,0 +1,69 @@
+/** Everything a reader of a run is told, in order: the run, its lines, its changes, its end. One way for SSE and socket. */
+import { join } from "node:path";
+import type { Bus } from "../context/context.ts";
+import { createLatch } from "../context/context.ts";
+import { type OutputLine, readLines } from "../run/run-log.ts";
+import type { RunRow } from "../store/rows.ts";
+import type { Store } from "../store/store.ts";
+import { runDirectory } from "../run/run-files.ts";
+import { type Volumes } from "../workspace/volumes.ts";
+
+export type Told = { kind: "run"; run: RunRow } | { kind: "lines"; lines: OutputLine[] } | { kind: "idle" };
+export interface FollowDeps {
+  store: Store;
+  volumes: Pick<Volumes, "exists" | "ensure">;
+  bus: Bus;
+  /** `BERTH_LOG_BYTES`. */
+  logBytes: number;
+  /** Resolves once the gateway knows the run at this revision. */
+  delivered(rev: number): Promise<void>;
+}
+
+/** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log. */
+export async function* follow(
+  { store, volumes, bus, logBytes, delivered }: FollowDeps,
+  runId: string,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<Told> {
+  const first = store.getRun(runId);
+  if (!first) return;
+  const runtime = store.getAgent(first.agentId)?.runtime ?? "claude";
+  const latch = createLatch();
+  const off = bus.on(`run:${runId}`, latch.set);
+  try {
+    yield { kind: "run", run: first };
+    for (let at = after, status = first.status; !signal.aborted;) {
+      const run = store.getRun(runId);
+      if (!run) return;
+      if (!run.endedAt && run.status !== status) yield { kind: "run", run };
+      status = run.status;
+      // Asked anew each time: a reader may pause for long, and the volume of an absent user is unmounted.
+      const volume = volumes.exists(run.userId) ? await volumes.ensure(run.userId) : null;
+      const path = volume ? join(runDirectory(volume, runId), "out") : "/nonexistent";
+      const batches = readLines(
+        { path, runtime, sealedBytes: () => (run.endedAt ? run.logBytes : null), limitBytes: logBytes },
+        at,
+      );
+      try {
+        let batch = await batches.next();
+        for (; !batch.done; batch = await batches.next()) {
+          if (signal.aborted) return;
+          yield { kind: "lines", lines: batch.value };
+        }
+        at = batch.value;
+      } finally {
+        // A reader that leaves in the midst keeps no file open.
+        await batches.return(at);
+      }
+      if (run.endedAt) {
+        await delivered(run.rev);
+        yield { kind: "run", run };
+        return;
+      }
+      if (!(await latch.next(10_000, signal)) && !signal.aborted) yield { kind: "idle" };
+    }
+  } finally {
+    off();
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * The socket `berth.v1`: presence, and everything that happens in the user's workspace, pushed. Output is read from the
+ * logs as fast as the client takes it and no faster; a client that takes nothing for 20 s is closed and resumes by offset.
+ */
+import type { WebSocket } from "ws";
+import type { HostClaims } from "@berth/shared/host-api";
+import { clientFrame, type ServerFrame } from "@berth/shared/resources";
+import { AppError } from "@berth/shared/errors";
+import { messageOf } from "@berth/shared/log";
+import { follow, type FollowDeps } from "./follow.ts";
+import { createLatch, type HostContext } from "../context/context.ts";
+import type { OutputLine } from "../run/run-log.ts";
+import { publicRun, type RunRow } from "../store/rows.ts";
+import type { Streams } from "./open-streams.ts";
+import type { Workspaces } from "../workspace/workspaces.ts";
+
+export interface SocketDeps extends FollowDeps {
+  context: HostContext;
+  workspaces: Workspaces;
+  streams: Streams;
+}
+
+export const closeCodes = { credentialGone: 4001, tooSlow: 4008, restarting: 1012 } as const;
+const pingMs = 10_000;
+const silenceMs = 30_000;
+const slowMs = 20_000;
+const maxSubscriptions = 64;
+
+/** Serves one client until it is gone. */
+export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebSocket): Promise<void> {
+  const { context, workspaces, store } = deps;
+  const userId = claims.sub;
+  const sender = createSender(ws);
+  const gone = attend(deps, claims, ws);
+  const follower = createFollower(deps, userId, sender, gone);
+  ws.on("message", (data, isBinary) => {
+    const frame = isBinary ? null : readFrame((data as Buffer).toString());
+    if (frame) follower.subscribe(frame.runId, frame.after);
+    else
+      void sender.send({
+        type: "error",
+        code: "invalid_request",
+        detail: "A frame must be a subscribe message in JSON.",
+      });
+  });
+
+  await workspaces.ensure(userId).catch((error: unknown) => {
+    if (!(error instanceof AppError)) throw error;
+    void sender.send({ type: "error", code: error.code, detail: error.message });
+  });
+  if (gone.aborted) return;
+  const active = store.activeRuns(userId);
+  const latch = createLatch();
+  const off = context.bus.on(`user:${userId}`, latch.set);
+  gone.addEventListener("abort", off, { once: true });
+  // Runs in progress are named and left to the client to subscribe; those that start from now on are subscribed already.
+  const named = new Map(active.map((run) => [run.id, run.status]));
+  let rev = store.revision();
+  let known = workspaces.view(userId);
+  await sender.send({ type: "hello", workspace: known, runs: active.map(publicRun) });
+  for (; !gone.aborted; await latch.next(60_000, gone)) {
+    const workspace = workspaces.view(userId);
+    if (JSON.stringify(workspace) !== JSON.stringify(known)) await sender.send({ type: "workspace", workspace });
+    known = workspace;
+    for (const run of store.changedRuns(userId, rev)) {
+      rev = run.rev;
+      if (!named.has(run.id)) follower.begin(run.id, 0);
+      else if (named.get(run.id) !== run.status && !follower.follows(run.id))
+        await sender.send({ type: "run", run: publicRun(run) });
+      named.set(run.id, run.status);
+    }
+  }
+}
+
+/** What all sockets of a user have in common: each is presence, ends with its credential, and its peer shows that it lives. Aborts once the client is gone. */
+export function attend(
+  { workspaces, streams }: Pick<SocketDeps, "workspaces" | "streams">,
+  claims: HostClaims,
+  ws: WebSocket,
+): AbortSignal {
+  const gone = new AbortController();
+  const disconnect = workspaces.connect(claims.sub);
+  const unregister = streams.add(claims, (cause) => {
+    ws.close(cause === "revoked" ? closeCodes.credentialGone : closeCodes.restarting, cause);
+    setTimeout(() => ws.terminate(), 2000).unref();
+  });
+  const stopBeat = keepAlive(ws);
+  ws.on("error", () => ws.terminate());
+  ws.on("close", () => {
+    gone.abort();
+    disconnect();
+    unregister();
+    stopBeat();
+  });
+  return gone.signal;
+}
+
+/** Sends in order; each waits until the client has taken what came before. Closes a client that does not. */
+function createSender(ws: WebSocket) {
+  let last: Promise<void> = Promise.resolve();
+  const isOpen = () => ws.readyState === ws.OPEN;
+  const put = (text: string, fin: boolean) =>
+    new Promise<void>((resolve) => {
+      if (!isOpen()) return resolve();
+      const timer = setTimeout(() => {
+        // The code waits behind what the client has not taken; `close` gives up on it after 30 s more.
+        ws.close(closeCodes.tooSlow, "too slow");
+        resolve();
+      }, slowMs);
+      ws.send(text, { fin }, () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  const inOrder = (job: () => Promise<void>): Promise<void> => {
+    const done = last.then(() => (isOpen() ? job() : undefined));
+    last = done.catch(() => undefined);
+    return done;
+  };
+  return {
+    send: (frame: ServerFrame): Promise<void> => inOrder(() => put(JSON.stringify(frame), true)),
+    async sendOutput(run: RunRow, line: OutputLine): Promise<void> {
+      const head = `{"type":"output","runId":${JSON.stringify(run.id)},"agentId":${JSON.stringify(run.agentId)},"offset":${line.offset},"data":`;
+      await inOrder(async () => {
+        if (typeof line.data === "string") return put(`${head}${line.data}}`, true);
+        await put(head, false);
+        try {
+          for await (const chunk of line.data) await put(chunk, false);
+        } catch (error) {
+          // Nothing else can be sent after half a frame.
+          ws.terminate();
+          throw error;
+        }
+        await put("}", true);
+      });
+    },
+  };
+}
+type Sender = ReturnType<typeof createSender>;
+
+/** The runs this client is told of, each once at a time. */
+function createFollower(deps: SocketDeps, userId: string, sender: Sender, gone: AbortSignal) {
+  const following = new Map<string, AbortController>();
+  async function pump(runId: string, after: number, stop: AbortSignal): Promise<void> {
+    let current: RunRow | null = null;
+    for await (const told of follow(deps, runId, after, stop)) {
+      if (told.kind === "run") {
+        current = told.run;
+        await sender.send({ type: "run", run: publicRun(told.run) });
+      } else if (told.kind === "lines") for (const line of told.lines) await sender.sendOutput(current!, line);
+      if (stop.aborted) return;
+    }
+  }
+  function begin(runId: string, after: number): void {
+    if (following.has(runId)) return;
+    if (following.size >= maxSubscriptions) {
+      void sender.send({
+        type: "error",
+        code: "rate_limited",
+        detail: `At most ${maxSubscriptions} runs are followed at once.`,
+      });
+      return;
+    }
+    const stop = new AbortController();
+    following.set(runId, stop);
+    pump(runId, after, AbortSignal.any([gone, stop.signal]))
+      .catch((error: unknown) => {
+        deps.context.log.warn("follow.failed", { runId, error: messageOf(error) });
+        return sender.send({ type: "error", code: "host_unavailable", detail: "The run's output cannot be read now." });
+      })
+      .finally(() => {
+        if (following.get(runId) === stop) following.delete(runId);
+      });
+  }
+  return {
+    begin,
+    follows: (runId: string) => following.has(runId),
+    /** As the client asks: from its offset on, in place of what is followed already. */
+    subscribe(runId: string, after: number): void {
+      const run = deps.store.getRun(runId);
+      if (!run || run.userId !== userId) {
+        void sender.send({ type: "error", code: "not_found", detail: "There is no such run." });
+        return;
+      }
+      following.get(runId)?.abort();
+      following.delete(runId);
+      begin(runId, after);
+    },
+  };
+}
+
+function keepAlive(ws: WebSocket): () => void {
+  let heardAt = performance.now();
+  const hear = () => void (heardAt = performance.now());
+  ws.on("pong", hear);
+  ws.on("message", hear);
+  const beat = setInterval(() => {
+    if (ws.readyState !== ws.OPEN) return;
+    // Whom we do not read at present we do not hear; whoever has not taken all has our pings before it, and `slowMs`.
+    if (ws.isPaused || ws.bufferedAmount > 0) hear();
+    if (performance.now() - heardAt > silenceMs) ws.terminate();
+    else ws.ping();
+  }, pingMs);
+  return () => clearInterval(beat);
+}
+
+function readFrame(text: string) {
+  try {
+    return clientFrame.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
+  }
+}

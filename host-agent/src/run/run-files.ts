@@ -1,0 +1,129 @@
+/**
+ * The files of one run, in a directory of root's that its agent cannot write to: what it is given, what it says, how it
+ * ended. Every open here is of a name that no agent can have made.
+ */
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  fchownSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { readdir, rm, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { ProgramError, runProgram } from "../machine/programs.ts";
+import { runGid, type Volume } from "../workspace/volumes.ts";
+
+/** Files of one run under `runs/<id>`. */
+export interface RunFiles {
+  prompt: string;
+  payload: Uint8Array | null;
+  /** The agent's `.env` text; null leaves the agent's file as it is. */
+  env: string | null;
+  instructions: string | null;
+}
+
+export const runDirectory = (volume: Volume, runId: string) => join(volume.runs, runId);
+
+/**
+ * Makes the files of a run, before its exec is created. What an interrupted attempt left is replaced: no process can
+ * have used it yet. On a disk that is full meanwhile the run can still say its first words and its exit code: `out` has
+ * room beyond its end, and `exit` starts with one byte, so that its block exists.
+ */
+export async function makeRunFiles(volume: Volume, runId: string, uid: number, files: RunFiles): Promise<void> {
+  const dir = runDirectory(volume, runId);
+  await removeRunFiles(volume, runId);
+  mkdirSync(dir, { mode: 0o711 });
+  chmodSync(dir, 0o711);
+  for (const [name, text] of [
+    ["out", ""],
+    ["err", ""],
+    ["exit", "\n"],
+  ] as const)
+    writeNew(join(dir, name), text, 0o600, uid);
+  const appendOnly = runProgram("sh", "-c", makeRoom, "sh", dir);
+  const given = Object.entries(files).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
+  try {
+    for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
+  } finally {
+    await appendOnly;
+  }
+}
+
+/** Whether files could not be made because the volume is full to its last block. */
+export const isOutOfSpace = (error: unknown) =>
+  (error as NodeJS.ErrnoException).code === "ENOSPC" ||
+  (error instanceof ProgramError && error.message.includes("No space left on device"));
+
+/** Node has neither call. Blocks beyond a file's end are its own: appending to it takes no other. */
+const makeRoom = 'cd "$1" && fallocate -n -l 8192 out && exec chattr +a out err exit';
+
+/** What the wrapper has said in `exit`: whether it began, and the exit code once it is over. */
+export function readExit(volume: Volume, runId: string): { hasBegun: boolean; code: number | null } {
+  // The agent can append to it: no more is read than the wrapper writes.
+  const bytes = Buffer.alloc(200);
+  let file: number;
+  try {
+    file = openSync(join(runDirectory(volume, runId), "exit"), constants.O_RDONLY);
+  } catch {
+    return { hasBegun: false, code: null };
+  }
+  let text: string;
+  try {
+    text = bytes.toString("latin1", 0, readSync(file, bytes, 0, bytes.length, 0));
+  } finally {
+    closeSync(file);
+  }
+  const code = /^(\d{1,3})\n/m.exec(text)?.[1];
+  return { hasBegun: text.length > 1, code: code === undefined ? null : Number(code) };
+}
+
+/** Bytes written to `out` and `err` so far. */
+export function logSizes(volume: Volume, runId: string): { out: number; err: number } {
+  const size = (name: string) =>
+    statSync(join(runDirectory(volume, runId), name), { throwIfNoEntry: false })?.size ?? 0;
+  return { out: size("out"), err: size("err") };
+}
+
+/**
+ * Fixes a run's files for good: not even a descriptor that is still open can write to them. What `out` and `err` hold beyond
+ * `limitBytes` goes: a fast writer writes on until it is ended.
+ */
+export async function sealRunFiles(volume: Volume, runId: string, limitBytes: number): Promise<void> {
+  // Values of variables stay no longer than the run that uses them.
+  await rm(join(runDirectory(volume, runId), "env"), { force: true });
+  const all = ["out", "err", "exit"].map((name) => join(runDirectory(volume, runId), name));
+  const there = all.filter((path) => existsSync(path));
+  const long = there.filter((path) => statSync(path).size > limitBytes);
+  if (long.length > 0) {
+    await runProgram("chattr", "-i", "-a", ...long);
+    for (const path of long) await truncate(path, limitBytes);
+  }
+  if (there.length > 0) await runProgram("chattr", "+i", ...there);
+}
+
+/** Removes a run's files; none is fine. */
+export async function removeRunFiles(volume: Volume, runId: string): Promise<void> {
+  const dir = runDirectory(volume, runId);
+  if (!existsSync(dir)) return;
+  const names = (await readdir(dir)).map((name) => join(dir, name));
+  if (names.length > 0) await runProgram("chattr", "-i", "-a", ...names);
+  await rm(dir, { recursive: true, force: true });
+}
+
+/** At once: a turn through the thread pool for each step costs more than the few steps on small files themselves. */
+function writeNew(path: string, text: string | Uint8Array, mode: number, uid: number): void {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const file = openSync(path, flags, mode);
+  try {
+    if (text.length > 0) writeFileSync(file, text);
+    fchownSync(file, uid, runGid);
+  } finally {
+    closeSync(file);
+  }
+}

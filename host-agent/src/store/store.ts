@@ -1,0 +1,362 @@
+/**
+ * The host's database: the agents it knows (uid, environment, session), the runs it accepted and their revisions.
+ * Truth for both; knows nothing of containers or of HTTP. Every change of a row the gateway copies takes a new revision.
+ */
+import { chmodSync } from "node:fs";
+import Database from "better-sqlite3";
+import type { AgentSpec, ReportedAgent, ReportedRun } from "@berth/shared/host-api";
+import type { Usage } from "@berth/shared/resources";
+import { newId, randomText } from "@berth/shared/ids";
+import {
+  type Admission,
+  agentFrom,
+  type AgentRow,
+  firstUid,
+  type Intent,
+  type NewRun,
+  reported,
+  reportedAgent,
+  type RunChange,
+  runFrom,
+  type RunRow,
+  toSnake,
+} from "./rows.ts";
+
+const migrations = [
+  `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+   CREATE TABLE agents (
+     id TEXT PRIMARY KEY, user_id TEXT NOT NULL, uid INTEGER NOT NULL UNIQUE, version INTEGER NOT NULL,
+     runtime TEXT NOT NULL, model TEXT, instructions TEXT, env TEXT NOT NULL DEFAULT '{}',
+     session_id TEXT NOT NULL, session_used INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, rev INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX agents_user ON agents (user_id, deleted);
+   CREATE INDEX agents_rev ON agents (rev);
+   CREATE TABLE runs (
+     id TEXT PRIMARY KEY, agent_id TEXT NOT NULL, user_id TEXT NOT NULL, rev INTEGER NOT NULL,
+     status TEXT NOT NULL, reason TEXT, trigger_kind TEXT NOT NULL, trigger_id TEXT, prompt TEXT NOT NULL, payload TEXT,
+     result TEXT, exit_code INTEGER, input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
+     cache_read_tokens INTEGER NOT NULL DEFAULT 0, cache_write_tokens INTEGER NOT NULL DEFAULT 0, cost_usd REAL NOT NULL DEFAULT 0,
+     oom_kills INTEGER NOT NULL DEFAULT 0, log_bytes INTEGER NOT NULL DEFAULT 0, stderr_tail TEXT,
+     created_at TEXT NOT NULL, started_at TEXT, ended_at TEXT,
+     token TEXT NOT NULL, container_id TEXT, exec_id TEXT, intent TEXT, model_status INTEGER
+   ) STRICT;
+   CREATE INDEX runs_active ON runs (user_id) WHERE ended_at IS NULL;
+   CREATE INDEX runs_agent ON runs (agent_id, ended_at);
+   CREATE INDEX runs_rev ON runs (rev);
+   CREATE INDEX runs_ended ON runs (ended_at);
+   CREATE TABLE spend (user_id TEXT NOT NULL, day TEXT NOT NULL, usd REAL NOT NULL, PRIMARY KEY (user_id, day)) STRICT;`,
+];
+
+/** A run that is admitted but not promised yet has revision 0: no report tells of it. */
+const unpromised = 0;
+/** Revisions of one process; the next one begins above, whatever this one told and did not store. */
+const revisionsAStart = 1e9;
+
+/** The database file, made or migrated when it is opened. `now` is the gateway's time in milliseconds. */
+export class Store {
+  /** Names this database; a new file has a new one. */
+  readonly epoch: string;
+  /** Whether the file was made just now, so that uids must be learned from the volumes. */
+  readonly isNew: boolean;
+  readonly #db: Database.Database;
+  readonly #now: () => number;
+  readonly #prepared = new Map<string, Database.Statement>();
+  #rev: number;
+
+  constructor(file: string, now: () => number) {
+    this.#db = new Database(file);
+    // Values of environments are in it; the files beside it take its mode.
+    chmodSync(file, 0o600);
+    this.#now = now;
+    this.#db.pragma("journal_mode = WAL");
+    this.#db.pragma("synchronous = FULL");
+    for (let at = Number(this.#db.pragma("user_version", { simple: true })); at < migrations.length; at++) {
+      this.#db.transaction(() => this.#db.exec(`${migrations[at]}; PRAGMA user_version = ${at + 1}`))();
+    }
+    this.isNew = this.getMeta("epoch") === undefined;
+    if (this.isNew) this.setMeta("epoch", newId("hst").replace("hst_", "epoch_"));
+    this.epoch = this.getMeta("epoch")!;
+    const starts = Number(this.getMeta("starts") ?? 0) + 1;
+    this.setMeta("starts", String(starts));
+    this.#rev = starts * revisionsAStart;
+  }
+
+  /** The newest revision given. */
+  revision(): number {
+    return this.#rev;
+  }
+
+  getMeta(key: string): string | undefined {
+    return this.#sql("SELECT value FROM meta WHERE key = ?").pluck().get(key) as string | undefined;
+  }
+
+  setMeta(key: string, value: string): void {
+    this.#sql("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value").run(key, value);
+  }
+
+  getRun(id: string): RunRow | null {
+    return runFrom(this.#sql("SELECT * FROM runs WHERE id = ?").get(id));
+  }
+
+  getAgent(id: string): AgentRow | null {
+    return agentFrom(this.#sql("SELECT * FROM agents WHERE id = ?").get(id));
+  }
+
+  /** Runs in progress, of one user or of all, oldest first. */
+  activeRuns(userId?: string): RunRow[] {
+    const rows =
+      userId === undefined
+        ? this.#sql("SELECT * FROM runs WHERE ended_at IS NULL ORDER BY created_at").all()
+        : this.#sql("SELECT * FROM runs WHERE ended_at IS NULL AND user_id = ? ORDER BY created_at").all(userId);
+    return rows.map((row) => runFrom(row)!);
+  }
+
+  /** How many runs are in progress, of one user or of all. */
+  countActive(userId?: string): number {
+    const count =
+      userId === undefined
+        ? this.#sql("SELECT count(*) FROM runs WHERE ended_at IS NULL").pluck().get()
+        : this.#sql("SELECT count(*) FROM runs WHERE ended_at IS NULL AND user_id = ?").pluck().get(userId);
+    return Number(count);
+  }
+
+  agentsOf(userId: string): AgentRow[] {
+    const rows = this.#sql("SELECT * FROM agents WHERE user_id = ? AND deleted = 0").all(userId);
+    return rows.map((row) => agentFrom(row)!);
+  }
+
+  /** Uids from here on are free. */
+  reserveUids(atLeast: number): void {
+    this.setMeta("next_uid", String(Math.max(atLeast, this.#nextUid())));
+  }
+
+  /**
+   * Learns an agent or its newer version. Answers the agent; "stale" if a newer version is known, "deleted" if it
+   * was deleted, "foreign" if it is another user's. `ownedUid` is the owner of a directory it has already, if any.
+   */
+  learnAgent(userId: string, spec: AgentSpec, ownedUid: number | null): AgentRow | "deleted" | "foreign" | "stale" {
+    return this.#atomic(() => {
+      const known = this.getAgent(spec.id);
+      if (known?.deleted) return "deleted";
+      if (known && known.userId !== userId) return "foreign";
+      if (known && known.version > spec.version) return "stale";
+      if (known?.version === spec.version) return known;
+      const { id, version, runtime, model, instructions } = spec;
+      if (known) {
+        this.#sql("UPDATE agents SET version = ?, runtime = ?, model = ?, instructions = ? WHERE id = ?").run(
+          version,
+          runtime,
+          model,
+          instructions,
+          id,
+        );
+      } else {
+        const isTaken =
+          ownedUid !== null && this.#sql("SELECT 1 FROM agents WHERE uid = ?").get(ownedUid) !== undefined;
+        const uid = ownedUid === null || isTaken ? this.#takeUid() : ownedUid;
+        this.#sql(
+          `INSERT INTO agents (id, user_id, uid, version, runtime, model, instructions, session_id, rev)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        ).run(id, userId, uid, version, runtime, model, instructions, crypto.randomUUID(), ++this.#rev);
+      }
+      return this.getAgent(id)!;
+    });
+  }
+
+  setEnv(agentId: string, env: Record<string, string>): AgentRow {
+    this.#sql("UPDATE agents SET env = ?, rev = ? WHERE id = ?").run(JSON.stringify(env), ++this.#rev, agentId);
+    return this.getAgent(agentId)!;
+  }
+
+  useSession(agentId: string): void {
+    this.#sql("UPDATE agents SET session_used = 1 WHERE id = ?").run(agentId);
+  }
+
+  /** Keeps a tombstone, also of one that is not known, so that a late call cannot bring the agent back; the environment goes. */
+  deleteAgent(userId: string, agentId: string): void {
+    this.#atomic(() =>
+      this.#sql(
+        `INSERT INTO agents (id, user_id, uid, version, runtime, session_id, deleted, rev) VALUES (?, ?, ?, 0, 'shell', '', 1, ?)
+         ON CONFLICT (id) DO UPDATE SET deleted = max(deleted, 1), env = '{}', rev = excluded.rev`,
+      ).run(agentId, userId, this.getAgent(agentId)?.uid ?? this.#takeUid(), ++this.#rev),
+    );
+  }
+
+  /** Nothing of the agent is left on this host but its tombstone. */
+  buryAgent(agentId: string): void {
+    this.#sql("UPDATE agents SET deleted = 2, rev = ? WHERE id = ? AND deleted = 1").run(++this.#rev, agentId);
+  }
+
+  /**
+   * Admits a run in one transaction: the run of that id if there is one already; else a new one, unless its agent
+   * is busy or `limit` runs of the user are in progress. A new run that is not promised yet is not reported before its
+   * first `updateRun`.
+   */
+  admit(run: NewRun, limit: number, isPromised = false): Admission {
+    return this.#atomic(() => {
+      const known = this.getRun(run.id);
+      if (known) return { run: known, isNew: false };
+      const active = this.activeRuns(run.userId);
+      const busy = active.find((other) => other.agentId === run.agentId);
+      if (busy) return { busy: busy.id };
+      if (active.length >= limit) return "run_limit";
+      this.#sql(
+        `INSERT INTO runs (id, agent_id, user_id, rev, status, trigger_kind, trigger_id, prompt, payload, token, created_at)
+         VALUES (?, ?, ?, ?, 'starting', ?, ?, ?, ?, ?, ?)`,
+      ).run(
+        run.id,
+        run.agentId,
+        run.userId,
+        isPromised ? ++this.#rev : unpromised,
+        run.trigger.kind,
+        run.trigger.triggerId,
+        run.prompt,
+        run.payload,
+        `brt_${randomText(40)}`,
+        this.#isoNow(),
+      );
+      return { run: this.getRun(run.id)!, isNew: true };
+    });
+  }
+
+  /** Sets fields of a run that has not ended and gives it a new revision; null if it has ended. */
+  updateRun(id: string, change: RunChange): RunRow | null {
+    const columns: Record<string, unknown> = { ...change, rev: ++this.#rev };
+    const names = Object.keys(columns).map((name) => `${toSnake(name)} = ?`);
+    const statement = `UPDATE runs SET ${names.join(", ")} WHERE id = ? AND ended_at IS NULL RETURNING *`;
+    return runFrom(this.#change(statement, ...Object.values(columns), id));
+  }
+
+  /** Forgets a run that was admitted and never promised nor begun. */
+  withdraw(id: string): void {
+    this.#sql(`DELETE FROM runs WHERE id = ? AND rev = ${unpromised} AND exec_id IS NULL`).run(id);
+  }
+
+  /** Sets an intent; null if one is set already or the run has ended. */
+  intend(id: string, intent: Intent): RunRow | null {
+    const statement = "UPDATE runs SET intent = ? WHERE id = ? AND intent IS NULL AND ended_at IS NULL RETURNING *";
+    return runFrom(this.#change(statement, intent, id));
+  }
+
+  /**
+   * Counts one OOM kill for the run in progress of the agent with this uid in the container whose cgroup this is; null if
+   * there is none.
+   */
+  countOomKill(uid: number, cgroup: string): RunRow | null {
+    return runFrom(
+      this.#change(
+        `UPDATE runs SET oom_kills = oom_kills + 1, rev = ? WHERE ended_at IS NULL
+         AND agent_id = (SELECT id FROM agents WHERE uid = ?) AND instr(?, container_id) > 0 RETURNING *`,
+        ++this.#rev,
+        uid,
+        cgroup,
+      ),
+    );
+  }
+
+  /** Adds what the model proxy counted to the run and to the user's day (UTC); null if the run has ended. */
+  addUsage(id: string, add: Usage): RunRow | null {
+    return this.#atomic(() => {
+      const row = this.#change(
+        `UPDATE runs SET input_tokens = input_tokens + ?, output_tokens = output_tokens + ?, cache_read_tokens = cache_read_tokens + ?,
+         cache_write_tokens = cache_write_tokens + ?, cost_usd = cost_usd + ?, rev = ? WHERE id = ? AND ended_at IS NULL RETURNING *`,
+        add.inputTokens,
+        add.outputTokens,
+        add.cacheReadTokens,
+        add.cacheWriteTokens,
+        add.costUsd,
+        ++this.#rev,
+        id,
+      );
+      const run = runFrom(row);
+      if (run) {
+        this.#sql("INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET usd = usd + excluded.usd").run(
+          run.userId,
+          this.#isoNow().slice(0, 10),
+          add.costUsd,
+        );
+      }
+      return run;
+    });
+  }
+
+  /** USD of the user's day (UTC) so far. */
+  spentToday(userId: string): number {
+    const row = this.#sql("SELECT usd FROM spend WHERE user_id = ? AND day = ?")
+      .pluck()
+      .get(userId, this.#isoNow().slice(0, 10));
+    return Number(row ?? 0);
+  }
+
+  /** What changed after `after`, oldest first, up to about `maxBytes` of JSON; `rev` is how far that reaches. */
+  changedSince(after: number, maxBytes: number): { runs: ReportedRun[]; agents: ReportedAgent[]; rev: number } {
+    const agentRows = this.#sql("SELECT * FROM agents WHERE rev > ? ORDER BY rev LIMIT 500").all(after);
+    const agents = agentRows.map((row) => reportedAgent(agentFrom(row)!));
+    const runs: ReportedRun[] = [];
+    let bytes = 0;
+    for (const row of this.#sql("SELECT * FROM runs WHERE rev > ? ORDER BY rev LIMIT 200").iterate(after)) {
+      const run = reported(runFrom(row)!);
+      bytes += JSON.stringify(run).length;
+      if (runs.length > 0 && bytes > maxBytes) break;
+      runs.push(run);
+    }
+    const isWhole = this.#sql("SELECT count(*) FROM runs WHERE rev > ?").pluck().get(after) === runs.length;
+    const reach = Math.min(
+      isWhole ? this.#rev : runs.at(-1)!.rev,
+      agents.length < 500 ? this.#rev : agents.at(-1)!.rev,
+    );
+    const within = ({ rev }: { rev: number }) => rev <= reach;
+    return { runs: runs.filter(within), agents: agents.filter(within), rev: reach };
+  }
+
+  /** The user's runs that changed after a revision, oldest change first. */
+  changedRuns(userId: string, after: number): RunRow[] {
+    const rows = this.#sql("SELECT * FROM runs WHERE rev > ? AND user_id = ? ORDER BY rev").all(after, userId);
+    return rows.map((row) => runFrom(row)!);
+  }
+
+  /** Ended runs older than `before` (ISO), at most 200, to be removed with their files; none of these users. */
+  expiredRuns(before: string, exceptUserIds: string[]): RunRow[] {
+    const rows = this.#sql(
+      "SELECT * FROM runs WHERE ended_at < ? AND user_id NOT IN (SELECT value FROM json_each(?)) ORDER BY ended_at LIMIT 200",
+    ).all(before, JSON.stringify(exceptUserIds));
+    return rows.map((row) => runFrom(row)!);
+  }
+
+  removeRun(id: string): void {
+    this.#sql("DELETE FROM runs WHERE id = ? AND ended_at IS NOT NULL").run(id);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #nextUid(): number {
+    return Number(this.getMeta("next_uid") ?? firstUid);
+  }
+
+  #takeUid(): number {
+    const uid = this.#nextUid();
+    this.setMeta("next_uid", String(uid + 1));
+    return uid;
+  }
+
+  #atomic<T>(work: () => T): T {
+    return this.#db.transaction(work).immediate();
+  }
+
+  /** Runs a change and answers the row it returned. All rows are asked for: after the first alone a failing commit would go unseen. */
+  #change(text: string, ...values: unknown[]): unknown {
+    return this.#sql(text).all(...values)[0];
+  }
+
+  #sql(text: string): Database.Statement {
+    let statement = this.#prepared.get(text);
+    if (!statement) this.#prepared.set(text, (statement = this.#db.prepare(text)));
+    return statement;
+  }
+
+  #isoNow(): string {
+    return new Date(this.#now()).toISOString();
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * The Unix sockets of the host agent that a workspace sees in /run/berth: one to the egress proxy, which only the
+ * forwarder may open, and one to the model proxy per agent, which only that agent may open. The directory is root's.
+ */
+import { chmod, chown, mkdir, open, rename, rm } from "node:fs/promises";
+import { createServer, type RequestListener, type Server } from "node:http";
+import { join } from "node:path";
+import type { AgentRow } from "../store/rows.ts";
+
+/** Uid of the forwarder in every workspace. */
+export const forwarderUid = 19_999;
+export const modelSocket = (agentId: string) => `${agentId}.sock`;
+export const egressSocket = "egress.sock";
+/** Of one socket: what an agent opens beyond is closed at once. */
+const maxConnections = 1024;
+
+export interface SocketServers {
+  /** Answers the model API for one agent. */
+  modelFor(agentId: string): RequestListener;
+  /** A proxy server for one user, not listening yet. */
+  egressFor(userId: string): Server;
+}
+
+export type Sockets = ReturnType<typeof openSockets>;
+
+export function openSockets(dataDir: string, servers: SocketServers) {
+  const listening = new Map<string, Map<string, Promise<Server>>>();
+  const directoryOf = (userId: string) => join(dataDir, "run", userId);
+
+  function listenOnce(userId: string, name: string, uid: number, make: () => Server): Promise<Server> {
+    const ofUser = listening.get(userId) ?? new Map<string, Promise<Server>>();
+    listening.set(userId, ofUser);
+    let server = ofUser.get(name);
+    if (!server) {
+      server = listen(directoryOf(userId), name, uid, make());
+      ofUser.set(name, server);
+      server.catch(() => ofUser.delete(name));
+    }
+    return server;
+  }
+
+  return {
+    directoryOf,
+    /** Makes the user's directory and listens for the forwarder and for each of the agents. */
+    async openUser(userId: string, agents: AgentRow[]): Promise<void> {
+      await mkdir(directoryOf(userId), { recursive: true });
+      await chmod(directoryOf(userId), 0o711);
+      await Promise.all([
+        listenOnce(userId, egressSocket, forwarderUid, () => servers.egressFor(userId)),
+        ...agents.map((agent) => this.openAgent(agent)),
+      ]);
+    },
+    /** Whether the agent's socket is there or on its way. */
+    isOpen: (agent: AgentRow) => listening.get(agent.userId)?.has(modelSocket(agent.id)) ?? false,
+    async openAgent(agent: AgentRow): Promise<void> {
+      await listenOnce(agent.userId, modelSocket(agent.id), agent.uid, () => createServer(servers.modelFor(agent.id)));
+    },
+    /** Closes one agent's socket for good. */
+    async closeAgent(userId: string, agentId: string): Promise<void> {
+      const server = listening.get(userId)?.get(modelSocket(agentId));
+      listening.get(userId)?.delete(modelSocket(agentId));
+      await rm(join(directoryOf(userId), modelSocket(agentId)), { force: true });
+      if (server) closeServer(await server);
+    },
+    /** Closes all of a user's sockets; the directory stays, for a mount of it would go on showing the old one. */
+    async closeUser(userId: string): Promise<void> {
+      const ofUser = listening.get(userId);
+      listening.delete(userId);
+      for (const [name, server] of ofUser ?? []) {
+        await rm(join(directoryOf(userId), name), { force: true });
+        closeServer(await server);
+      }
+    },
+    async close(): Promise<void> {
+      for (const ofUser of listening.values()) for (const server of ofUser.values()) closeServer(await server);
+      listening.clear();
+    },
+  };
+}
+
+/**
+ * Listens under a temporary name, gives the socket its owner and mode, then renames it into place: what an earlier
+ * process left is replaced, and nobody can connect before the mode is right.
+ */
+async function listen(directory: string, name: string, uid: number, server: Server): Promise<Server> {
+  const fresh = `.${name}.${process.pid}`;
+  server.maxConnections = maxConnections;
+  const handle = await open(directory, "r");
+  try {
+    await rm(join(directory, fresh), { force: true });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      // Through the open directory, since a socket's path may have 107 bytes at most.
+      server.listen(`/proc/self/fd/${handle.fd}/${fresh}`, resolve);
+    });
+    await chmod(join(directory, fresh), 0o600);
+    await chown(join(directory, fresh), uid, uid);
+    await rename(join(directory, fresh), join(directory, name));
+  } finally {
+    await handle.close();
+  }
+  return server;
+}
+
+function closeServer(server: Server): void {
+  server.close();
+  server.closeAllConnections();
+}

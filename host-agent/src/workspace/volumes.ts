@@ -1,0 +1,300 @@
+/**
+ * A user's volume: a sparse ext4 image, mounted by this process (root), with `workspace/` (what agents see), `runs/` (logs
+ * and files of each run) and `trash/`. Every directory this file writes into is root's and closed to agents, so no path
+ * followed here can lead where an agent wants. Knows nothing of containers.
+ */
+import { randomUUID } from "node:crypto";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+  statfsSync,
+} from "node:fs";
+import { chmod, lchown, lstat, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { runProgram } from "../machine/programs.ts";
+import { checkImage, failedMounts, hasRoom, repairVolume } from "./volume-failure.ts";
+
+const blankPauseMs = 2000;
+/** A new image is all zeros: its inode tables need no writing in the background. */
+const mountOptions = "loop,nosuid,nodev,noatime,discard,noinit_itable";
+
+/** Groups by what a process belongs to: ending a run spares terminals, ending a terminal spares file transfers. */
+export const runGid = 19_001;
+export const sessionGid = 19_002;
+export const transferGid = 19_003;
+
+export interface Volume {
+  /** Size of the image: what fits into it is a little less. */
+  limitBytes: number;
+  root: string;
+  workspace: string;
+  runs: string;
+  trash: string;
+}
+/** The users' volumes below a data directory, each mounted when it is asked for. */
+export class Volumes {
+  /** Size of a new volume; a smaller one grows to it the next time it is mounted, a larger one stays. */
+  readonly limitBytes: number;
+  readonly #dataDir: string;
+  readonly #opened = new Map<string, Promise<Volume>>();
+  readonly #unmounting = new Map<string, Promise<unknown>>();
+  readonly #askedAt = new Map<string, number>();
+  readonly #startedAt = performance.now();
+  /** An image for the next new user, made ahead, so that a first connection does not wait for a file system. */
+  #blank: Promise<string> | null = null;
+
+  constructor(dataDir: string, limitBytes: number) {
+    this.#dataDir = dataDir;
+    this.limitBytes = limitBytes;
+  }
+
+  /** Removes what an earlier process was making, and begins to make ahead. */
+  start(): void {
+    const images = join(this.#dataDir, "volumes");
+    mkdirSync(images, { recursive: true, mode: 0o700 });
+    for (const name of readdirSync(images)) if (name.endsWith(".new")) rmSync(join(images, name));
+    this.#prepareBlank();
+  }
+
+  /** The user's volume, made and mounted if need be. Ask again rather than keep the answer while nothing of the user goes on. */
+  ensure(userId: string): Promise<Volume> {
+    this.#askedAt.set(userId, performance.now());
+    let volume = this.#opened.get(userId);
+    if (!volume) {
+      volume = (this.#unmounting.get(userId) ?? Promise.resolve()).then(() => this.#mount(userId));
+      this.#opened.set(userId, volume);
+      volume.catch(() => this.#opened.delete(userId));
+    }
+    return volume;
+  }
+
+  /** Whether the user has a volume, mounted or not. */
+  exists(userId: string): boolean {
+    return existsSync(this.#imageOf(userId));
+  }
+
+  /** Users whose volume is mounted now. */
+  async mounted(): Promise<string[]> {
+    const points = await readdir(join(this.#dataDir, "mnt")).catch(() => []);
+    return points.filter((userId) => isMounted(this.#mountPoint(userId)));
+  }
+
+  /**
+   * Unmounts a volume that was not asked for in the last `ms`, so that absent users cost no loop device and no kernel
+   * thread; one with open files stays.
+   */
+  async unmountUnused(userId: string, ms: number): Promise<void> {
+    if (performance.now() - (this.#askedAt.get(userId) ?? this.#startedAt) < ms) return;
+    this.#opened.delete(userId);
+    this.#askedAt.delete(userId);
+    const ended = runProgram("umount", this.#mountPoint(userId)).catch(() => undefined);
+    this.#unmounting.set(userId, ended);
+    await ended;
+    this.#unmounting.delete(userId);
+  }
+
+  /** Users whose volume has failed, if there is room to mend it. */
+  mendable(): string[] {
+    const failed = failedMounts();
+    const points = join(this.#dataDir, "mnt");
+    const users = [...failed].filter((root) => dirname(root) === points).map((root) => basename(root));
+    return users.length > 0 && hasRoom(this.#dataDir) ? users : [];
+  }
+
+  /** Mends a volume that has failed; no container may have it. Throws where that is not possible now. */
+  async mend(userId: string): Promise<void> {
+    this.#opened.delete(userId);
+    const mended = repairVolume(this.#mountPoint(userId), this.#imageOf(userId));
+    this.#unmounting.set(
+      userId,
+      mended.catch(() => undefined),
+    );
+    try {
+      await mended;
+    } finally {
+      this.#unmounting.delete(userId);
+    }
+  }
+
+  /** The highest owner of an agent's directory on any volume, for a database that has forgotten them; 0 without one. */
+  async highestUid(): Promise<number> {
+    let highest = 0;
+    const images = await readdir(join(this.#dataDir, "volumes")).catch(() => []);
+    for (const image of images.filter((name) => name.endsWith(".img"))) {
+      const userId = image.slice(0, -".img".length);
+      const workspace = join(this.#mountPoint(userId), "workspace");
+      // One that has failed cannot be made ready, and is mounted all the same: it can be read.
+      await this.ensure(userId).catch((error: unknown) => {
+        if (!failedMounts().has(this.#mountPoint(userId))) throw error;
+      });
+      for (const name of await readdir(workspace)) {
+        if (name.startsWith("agent-")) highest = Math.max(highest, (await lstat(join(workspace, name))).uid);
+      }
+    }
+    return highest;
+  }
+
+  #mountPoint(userId: string): string {
+    return join(this.#dataDir, "mnt", userId);
+  }
+
+  #imageOf(userId: string): string {
+    return join(this.#dataDir, "volumes", `${userId}.img`);
+  }
+
+  #prepareBlank(): void {
+    this.#blank ??= this.#makeBlank();
+    this.#blank.catch(() => (this.#blank = null));
+  }
+
+  /** The user's image: there already, and made as large as asked whatever step of that was left undone; or a blank one. */
+  async #ensureImage(image: string): Promise<void> {
+    if (existsSync(image)) return growImage(image, this.limitBytes);
+    const blank = this.#blank ?? this.#makeBlank();
+    this.#blank = null;
+    await rename(await blank, image);
+    // The next one is made when this start no longer needs the processor.
+    setTimeout(() => this.#prepareBlank(), blankPauseMs).unref();
+  }
+
+  /** A sparse image with a file system, under a name of its own until it is whole and taken. */
+  async #makeBlank(): Promise<string> {
+    const fresh = join(this.#dataDir, "volumes", `${randomUUID()}.new`);
+    await mkdir(join(fresh, ".."), { recursive: true, mode: 0o700 });
+    try {
+      await (await open(fresh, "wx", 0o600)).close();
+      await truncate(fresh, this.limitBytes);
+      // 1 % stays root's: on a full disk a run's files can still be made, so that the next run can clean up.
+      await runProgram(
+        "mkfs.ext4",
+        "-q",
+        "-F",
+        "-m",
+        "1",
+        "-E",
+        "nodiscard,lazy_itable_init=1,lazy_journal_init=1",
+        fresh,
+      );
+      return fresh;
+    } catch (error) {
+      await rm(fresh, { force: true });
+      throw error;
+    }
+  }
+
+  async #mount(userId: string): Promise<Volume> {
+    const root = this.#mountPoint(userId);
+    const image = this.#imageOf(userId);
+    if (!isMounted(root)) {
+      await mkdir(root, { recursive: true, mode: 0o700 });
+      // An unmounted mount point that cannot be written to: a mistake fails instead of filling the machine's own disk.
+      await Promise.all([runProgram("chattr", "+i", root), this.#ensureImage(image)]);
+      await runProgram("mount", "-o", mountOptions, image, root);
+    }
+    const volume = {
+      limitBytes: statSync(image).size,
+      root,
+      workspace: join(root, "workspace"),
+      runs: join(root, "runs"),
+      trash: join(root, "trash"),
+    };
+    await chmod(root, 0o711);
+    for (const [path, mode] of [
+      [volume.workspace, 0o711],
+      [volume.runs, 0o711],
+      [volume.trash, 0o700],
+    ] as const) {
+      await mkdir(path, { recursive: true });
+      await chmod(path, mode);
+    }
+    await mkdir(join(volume.workspace, "shared"), { recursive: true });
+    await chmod(join(volume.workspace, "shared"), 0o1777);
+    await emptyTrash(volume);
+    return volume;
+  }
+}
+
+/** A volume with less than this is full. */
+const fullBytes = 2 ** 20;
+
+/** Bytes of the volume, as the agents see them; null where it is not mounted. */
+export function diskUse(root: string): { usedBytes: number; isFull: boolean } | null {
+  if (!isMounted(root)) return null;
+  const fs = statfsSync(root);
+  return { usedBytes: (fs.blocks - fs.bfree) * fs.bsize, isFull: fs.bavail * fs.bsize < fullBytes };
+}
+
+export const agentDirectory = (volume: Volume, agentId: string) => join(volume.workspace, `agent-${agentId}`);
+
+/** The owner of an agent's directory that exists already, else null. */
+export async function ownerOf(volume: Volume, agentId: string): Promise<number | null> {
+  const found = await lstat(agentDirectory(volume, agentId)).catch(() => null);
+  return found?.isDirectory() && found.uid >= 20_000 ? found.uid : null;
+}
+
+/** Makes an agent's directory, 0700 and the agent's own, unless it is there; an agent that locked itself out gets in again. */
+export async function makeAgentDirectory(volume: Volume, agentId: string, uid: number): Promise<void> {
+  const path = agentDirectory(volume, agentId);
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    const found = await lstat(path);
+    if ((found.mode & 0o700) !== 0o700) await chmod(path, 0o700);
+    if (found.uid === uid) return;
+  }
+  await lchown(path, uid, runGid);
+}
+
+/** Takes an agent's directory out of reach at once, then removes it; nothing outside the volume is followed. */
+export async function removeAgentDirectory(volume: Volume, agentId: string): Promise<void> {
+  const trashed = join(volume.trash, `${agentId}-${Date.now()}`);
+  try {
+    await rename(agentDirectory(volume, agentId), trashed);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  await emptyTrash(volume);
+}
+
+/** Removes what lies in the trash, also what an earlier process left there. */
+export async function emptyTrash(volume: Volume): Promise<void> {
+  const left = (await readdir(volume.trash)).map((name) => join(volume.trash, name));
+  if (left.length > 0) await runProgram("rm", "-rf", "--one-file-system", "--", ...left);
+}
+
+/** A file system grows only while it is not mounted. */
+async function growImage(image: string, bytes: number): Promise<void> {
+  if (fileSystemBytes(image) >= bytes - blockBytes) return;
+  if (statSync(image).size < bytes) await truncate(image, bytes);
+  await checkImage(image, ["-f"]);
+  await runProgram("resize2fs", image);
+}
+
+/** The size that an ext4 file system says it has, in its superblock at byte 1024. */
+function fileSystemBytes(image: string): number {
+  const superblock = Buffer.alloc(1024);
+  const file = openSync(image, constants.O_RDONLY);
+  try {
+    readSync(file, superblock, 0, superblock.length, 1024);
+  } finally {
+    closeSync(file);
+  }
+  const blocks = superblock.readUInt32LE(0x4) + superblock.readUInt32LE(0x150) * 2 ** 32;
+  return blocks * (1024 << superblock.readUInt32LE(0x18));
+}
+/** The largest block of ext4 here: what is less than one is never used. */
+const blockBytes = 65_536;
+
+/** Whether something is mounted there: its device differs from its parent's. */
+function isMounted(path: string): boolean {
+  const own = statSync(path, { throwIfNoEntry: false });
+  return own !== undefined && own.dev !== statSync(join(path, "..")).dev;
+}
