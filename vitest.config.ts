@@ -1,4 +1,4 @@
-/** The suites: pure ones side by side; those on real engines one file at a time, in two lanes beside each other (scripts/test.ts). */
+/** The suites: pure ones side by side; those on real engines one file at a time, in two lanes beside each other (scripts/commands/test.ts). */
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
@@ -87,7 +87,7 @@ export default defineConfig({
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
           exclude: beside,
-          globalSetup: ["e2e/global-setup.ts"],
+          globalSetup: ["e2e/engines/global-setup.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
           ...engineTimes,
@@ -97,7 +97,7 @@ export default defineConfig({
         test: {
           name: "beside",
           include: beside,
-          globalSetup: ["e2e/global-setup.ts"],
+          globalSetup: ["e2e/engines/global-setup.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
           ...engineTimes,

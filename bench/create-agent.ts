@@ -1,6 +1,6 @@
 /** `POST /v1/agents` over HTTP, against a bare Hono that parses and answers the same body. */
-import { startBerth } from "../e2e/harness.ts";
-import { makeUsers } from "../e2e/users.ts";
+import { startBerth } from "../e2e/harness/harness.ts";
+import { makeUsers } from "../e2e/harness/users.ts";
 import { startBareServer } from "./lib/bare.ts";
 import { interleave, median, percentile, printFigures, timed } from "./lib/figures.ts";
 

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { findCgroup, readUsage } from "../host-agent/src/machine/cgroup.ts";
-import { engine, startBerth } from "../e2e/harness.ts";
-import { makeUsers } from "../e2e/users.ts";
+import { engine, startBerth } from "../e2e/harness/harness.ts";
+import { makeUsers } from "../e2e/harness/users.ts";
 import { type Figure, median, printFigures } from "./lib/figures.ts";
 
 const steps = [50, 100];

@@ -1,8 +1,8 @@
 /** From `POST …/runs` on a running workspace to the first byte of the run at the client, against a bare `docker exec` of the same command in the same container. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import type { Client } from "../e2e/client.ts";
-import { engine, startBerth } from "../e2e/harness.ts";
+import type { Client } from "../e2e/harness/client.ts";
+import { engine, startBerth } from "../e2e/harness/harness.ts";
 import { interleave, median, printFigures } from "./lib/figures.ts";
 
 const rounds = 30;

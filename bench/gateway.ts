@@ -1,7 +1,7 @@
 /** Calls a second that the gateway answers: an authenticated `GET /v1/agents` against a bare Hono "hello", over 32 kept connections. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { startBerth } from "../e2e/harness.ts";
+import { startBerth } from "../e2e/harness/harness.ts";
 import { startBareServer } from "./lib/bare.ts";
 import { interleave, median, printFigures } from "./lib/figures.ts";
 

@@ -1,8 +1,8 @@
 /** From a line written in the container to the client, over SSE and over the socket, alone and among five readers; against an attached exec. */
 import { PassThrough } from "node:stream";
 import type { Agent } from "@berth/shared/resources";
-import { type Client, textOf } from "../e2e/client.ts";
-import { engine, startBerth } from "../e2e/harness.ts";
+import { type Client, textOf } from "../e2e/harness/client.ts";
+import { engine, startBerth } from "../e2e/harness/harness.ts";
 import { type Figure, percentile, printFigures } from "./lib/figures.ts";
 
 const lines = 400;

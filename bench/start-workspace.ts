@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { connectEngine, type ContainerSpec } from "../host-agent/src/machine/engine.ts";
 import { Volumes } from "../host-agent/src/workspace/volumes.ts";
 import { paths } from "../host-agent/src/workspace/container.ts";
-import type { Client } from "../e2e/client.ts";
-import { engine, startBerth } from "../e2e/harness.ts";
+import type { Client } from "../e2e/harness/client.ts";
+import { engine, startBerth } from "../e2e/harness/harness.ts";
 import { interleave, median, printFigures, timed } from "./lib/figures.ts";
 
 const rounds = 20;

@@ -1,7 +1,7 @@
 /** A log of 100,000 lines read from its begin, by one reader and by five, against the same file over a bare node:http; and the memory that takes. */
 import { join } from "node:path";
-import type { Client } from "../e2e/client.ts";
-import { startBerth, userIdOf } from "../e2e/harness.ts";
+import type { Client } from "../e2e/harness/client.ts";
+import { startBerth, userIdOf } from "../e2e/harness/harness.ts";
 import { startBareServer } from "./lib/bare.ts";
 import { interleave, median, printFigures } from "./lib/figures.ts";
 

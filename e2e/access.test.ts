@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Run } from "@berth/shared/resources";
-import type { Client } from "./client.ts";
-import { type Berth, startBerth, until, userIdOf } from "./harness.ts";
+import type { Client } from "./harness/client.ts";
+import { type Berth, startBerth, until, userIdOf } from "./harness/harness.ts";
 
 let berth: Berth;
 let boss: Client;
@@ -78,7 +78,7 @@ describe("a token that is revoked", () => {
   test("closes its sockets and streams within 10 s, and no other's", async () => {
     const { user, run, socket } = await busyUser("holder");
     const made = await user.ok<{ id: string; token: string }>("POST", "/v1/tokens", { name: "short" });
-    const { connectClient } = await import("./client.ts");
+    const { connectClient } = await import("./harness/client.ts");
     const other = connectClient(berth.url, made.token);
     const [closing, ending] = [await other.connect(), drain(other.events(run.id))];
     const began = performance.now();

@@ -6,10 +6,10 @@ import { WebSocket } from "ws";
 import { problemSchema, statusOf } from "@berth/shared/errors";
 import type { Agent } from "@berth/shared/resources";
 import { type Environment, variables } from "@berth/shared/settings";
-import { bundle, nodeFlags } from "../scripts/bundle.ts";
-import { badCalls, marker, type OpenApiDocument } from "./bad-input.ts";
-import type { Client } from "./client.ts";
-import { type Berth, patienceMs, startBerth, until } from "./harness.ts";
+import { bundle, nodeFlags } from "../scripts/build/bundle.ts";
+import { badCalls, marker, type OpenApiDocument } from "./harness/bad-input.ts";
+import type { Client } from "./harness/client.ts";
+import { type Berth, patienceMs, startBerth, until } from "./harness/harness.ts";
 
 let berth: Berth;
 let admin: Client;

@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Run } from "@berth/shared/resources";
-import { root } from "../scripts/image.ts";
-import { connectClient } from "./client.ts";
-import { freePort, removeTraces, until, userIdOf } from "./harness.ts";
+import { root } from "../scripts/setup/image.ts";
+import { connectClient } from "./harness/client.ts";
+import { freePort, removeTraces, until, userIdOf } from "./harness/harness.ts";
 
 let dir: string;
 let url: string;
@@ -40,7 +40,7 @@ interface Command {
 /** What `npm run NAME -- ARGS` runs. */
 function begin(name: string, args: string[] = [], more: Record<string, string> = {}): Command {
   const all = { ...env, ...more };
-  const child = spawn(process.execPath, ["scripts/setup.mjs", name, ...args], {
+  const child = spawn(process.execPath, ["scripts/setup/setup.mjs", name, ...args], {
     cwd: root,
     env: all,
     stdio: ["ignore", "pipe", "pipe"],

@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Page } from "playwright-core";
 import type { Run } from "@berth/shared/resources";
-import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./dashboard.ts";
-import { until } from "./harness.ts";
-import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./model-endpoint.ts";
+import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./browser/dashboard.ts";
+import { until } from "./harness/harness.ts";
+import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./harness/model-endpoint.ts";
 
 const scripts = new Map<string, (call: ModelCall) => Scripted | null>();
 let model: ModelEndpoint;

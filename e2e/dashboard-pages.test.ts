@@ -2,9 +2,9 @@
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { startProvider } from "../gateway/test/provider.ts";
-import { findBarriers, openWindow } from "./browser.ts";
-import { eventually, lastEnd, serveDashboard } from "./dashboard.ts";
-import type { Berth } from "./harness.ts";
+import { findBarriers, openWindow } from "./browser/browser.ts";
+import { eventually, lastEnd, serveDashboard } from "./browser/dashboard.ts";
+import type { Berth } from "./harness/harness.ts";
 
 const { world, meet, stranger } = serveDashboard();
 let berth: Berth;

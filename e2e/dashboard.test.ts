@@ -3,9 +3,9 @@ import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Browser } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { linkOf, noteTasks } from "./browser.ts";
-import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./dashboard.ts";
-import { type Berth, until } from "./harness.ts";
+import { linkOf, noteTasks } from "./browser/browser.ts";
+import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./browser/dashboard.ts";
+import { type Berth, until } from "./harness/harness.ts";
 
 const { world, meet, stranger } = serveDashboard();
 let berth: Berth;

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
-import { type Client, textOf } from "./client.ts";
-import { openWire } from "./wire.ts";
-import { type Berth, engine, startBerth, unmountBelow, until, userIdOf } from "./harness.ts";
+import { type Client, textOf } from "./harness/client.ts";
+import { openWire } from "./harness/wire.ts";
+import { type Berth, engine, startBerth, unmountBelow, until, userIdOf } from "./harness/harness.ts";
 
 let berth: Berth;
 let alice: Client;
@@ -100,7 +100,7 @@ describe("a run whose keepers are killed", () => {
       const user = await berth.client(`crash-${step.replace(":", "-")}`);
       const mine = await user.createAgent("once", { runtime: "shell" });
       await berth.host.kill();
-      await berth.host.start({ CRASH_AT: step }, join(import.meta.dirname, "crashing-host.ts"));
+      await berth.host.start({ CRASH_AT: step }, join(import.meta.dirname, "hosts/crashing-host.ts"));
       const send = () =>
         user.call<Run>(
           "POST",

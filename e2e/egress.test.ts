@@ -9,8 +9,8 @@ import {
   tlsHosts,
   wheelName,
 } from "../host-agent/test/tls-servers.ts";
-import { type Client, textOf } from "./client.ts";
-import { type Berth, startBerth, until } from "./harness.ts";
+import { type Client, textOf } from "./harness/client.ts";
+import { type Berth, startBerth, until } from "./harness/harness.ts";
 
 let servers: TlsServers;
 let berth: Berth;
@@ -44,7 +44,7 @@ async function egress(mode: string, allow = ""): Promise<void> {
   await berth.host.kill("SIGTERM");
   await berth.host.start(
     { BERTH_EGRESS: mode, BERTH_EGRESS_ALLOW: allow },
-    join(import.meta.dirname, "egress-host.ts"),
+    join(import.meta.dirname, "hosts/egress-host.ts"),
   );
   await until(async () => (await alice.call("GET", "/readyz")).status === 200, "the host is live again");
 }

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Agent, Workspace } from "@berth/shared/resources";
-import { type Client, connectClient, textOf } from "./client.ts";
-import { type Berth, startBerth, until } from "./harness.ts";
-import { type PrivateEngine, startPrivateEngine } from "./private-engine.ts";
+import { type Client, connectClient, textOf } from "./harness/client.ts";
+import { type Berth, startBerth, until } from "./harness/harness.ts";
+import { type PrivateEngine, startPrivateEngine } from "./engines/private-engine.ts";
 
 let engine: PrivateEngine;
 let berth: Berth;

@@ -3,10 +3,10 @@ import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "n
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
-import { bundle } from "../scripts/bundle.ts";
-import { type Client, textOf } from "./client.ts";
-import { type Fleet, type FleetHost, startFleet } from "./fleet.ts";
-import { startBerth, until } from "./harness.ts";
+import { bundle } from "../scripts/build/bundle.ts";
+import { type Client, textOf } from "./harness/client.ts";
+import { type Fleet, type FleetHost, startFleet } from "./engines/fleet.ts";
+import { startBerth, until } from "./harness/harness.ts";
 
 interface HostItem {
   id: string;
@@ -35,7 +35,7 @@ const hostOfAlice = async () => {
   return fleet.hosts.find((host) => host.id() === hostId)!;
 };
 const numbers = (count: number) => Array.from({ length: count }, (_, at) => String(at + 1));
-const other = join(import.meta.dirname, "other-host.ts");
+const other = join(import.meta.dirname, "hosts/other-host.ts");
 /** The host agent as it would be with the next protocol: a file beside the real one. */
 async function makeNextProtocol(): Promise<string> {
   const { host: file } = await bundle("host");

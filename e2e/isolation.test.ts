@@ -3,10 +3,10 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSyn
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
-import { type Client, textOf } from "./client.ts";
-import { type Berth, startBerth, until, userIdOf } from "./harness.ts";
-import { type ModelEndpoint, startModel } from "./model-endpoint.ts";
-import { attackScript, postureScript } from "./attacks.ts";
+import { type Client, textOf } from "./harness/client.ts";
+import { type Berth, startBerth, until, userIdOf } from "./harness/harness.ts";
+import { type ModelEndpoint, startModel } from "./harness/model-endpoint.ts";
+import { attackScript, postureScript } from "./harness/attacks.ts";
 
 const providerKey = `sk-canary-${crypto.randomUUID()}`;
 const agentUid = 20_000;

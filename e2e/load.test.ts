@@ -2,10 +2,10 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
-import { type Client, textOf } from "./client.ts";
-import { type Berth, engine, startBerth, until, userIdOf } from "./harness.ts";
-import { type Accepted, createTrigger, headersOf, type Scheme, type Trigger } from "./sender.ts";
-import { makeUsers } from "./users.ts";
+import { type Client, textOf } from "./harness/client.ts";
+import { type Berth, engine, startBerth, until, userIdOf } from "./harness/harness.ts";
+import { type Accepted, createTrigger, headersOf, type Scheme, type Trigger } from "./harness/sender.ts";
+import { makeUsers } from "./harness/users.ts";
 
 const deliveries = 1000;
 const users = 5;

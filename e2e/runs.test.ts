@@ -2,8 +2,8 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
-import { type Client, textOf } from "./client.ts";
-import { type Berth, patienceMs, startBerth, until, userIdOf } from "./harness.ts";
+import { type Client, textOf } from "./harness/client.ts";
+import { type Berth, patienceMs, startBerth, until, userIdOf } from "./harness/harness.ts";
 
 let berth: Berth;
 let alice: Client;

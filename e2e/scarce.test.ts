@@ -1,8 +1,8 @@
 /** A container that is full of processes: nothing can be started in it for as long. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Agent } from "@berth/shared/resources";
-import type { Client } from "./client.ts";
-import { type Berth, engine, startBerth, until } from "./harness.ts";
+import type { Client } from "./harness/client.ts";
+import { type Berth, engine, startBerth, until } from "./harness/harness.ts";
 
 const full = 40;
 

@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import type { TerminalServerFrame } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";
-import { type Client } from "./client.ts";
-import { type Berth, startBerth, until, userIdOf } from "./harness.ts";
+import { type Client } from "./harness/client.ts";
+import { type Berth, startBerth, until, userIdOf } from "./harness/harness.ts";
 
 const sessionGid = 19_002;
 const memoryLimit = 150 * 2 ** 20;

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Run } from "@berth/shared/resources";
-import { type Client, textOf } from "./client.ts";
-import { type Berth, startBerth, until } from "./harness.ts";
-import { type Accepted, createTrigger, type Trigger } from "./sender.ts";
+import { type Client, textOf } from "./harness/client.ts";
+import { type Berth, startBerth, until } from "./harness/harness.ts";
+import { type Accepted, createTrigger, type Trigger } from "./harness/sender.ts";
 
 let berth: Berth;
 beforeAll(async () => {

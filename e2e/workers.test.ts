@@ -7,10 +7,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Agent } from "@berth/shared/resources";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { bundle } from "../scripts/bundle.ts";
-import { connectClient, openSocket, textOf, type Client } from "./client.ts";
-import { createDaemon, freePort, patienceMs, removeTraces, until, type Daemon } from "./harness.ts";
-import { startWorkerGateway, type WorkerGateway } from "./worker-gateway.ts";
+import { bundle } from "../scripts/build/bundle.ts";
+import { connectClient, openSocket, textOf, type Client } from "./harness/client.ts";
+import { createDaemon, freePort, patienceMs, removeTraces, until, type Daemon } from "./harness/harness.ts";
+import { startWorkerGateway, type WorkerGateway } from "./harness/worker-gateway.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "berth-e2e-"));
 let gateway: WorkerGateway;

@@ -2,8 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run, ServerFrame, Workspace } from "@berth/shared/resources";
-import type { Client, Socket } from "./client.ts";
-import { type Berth, engine, startBerth, until, userIdOf } from "./harness.ts";
+import type { Client, Socket } from "./harness/client.ts";
+import { type Berth, engine, startBerth, until, userIdOf } from "./harness/harness.ts";
 
 let berth: Berth;
 let alice: Client;
@@ -210,7 +210,7 @@ describe("the socket", () => {
       name: "short",
       expiresInSeconds: 600,
     });
-    const { connectClient } = await import("./client.ts");
+    const { connectClient } = await import("./harness/client.ts");
     const other = connectClient(berth.url, made.token);
     const socket = await other.connect();
     const run = await alice.send(agent.id, "sleep 60; echo done");

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { nodeFlags } from "../../scripts/bundle.ts";
+import { nodeFlags } from "../../scripts/build/bundle.ts";
 
 /** `file` is what `GET /file` answers. */
 export async function startBareServer(file = "/dev/null"): Promise<{ url: string; close(): void }> {

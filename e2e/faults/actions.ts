@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, renameSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
-import type { Client } from "../client.ts";
-import type { Fleet, FleetHost } from "../fleet.ts";
-import { type Daemon, until } from "../harness.ts";
+import type { Client } from "../harness/client.ts";
+import type { Fleet, FleetHost } from "../engines/fleet.ts";
+import { type Daemon, until } from "../harness/harness.ts";
 import { pause, type Random } from "./random.ts";
 import type { Relay } from "./relay.ts";
 
@@ -31,7 +31,7 @@ export interface Fault {
   act(scene: Scene, host: FleetHost): Promise<string>;
 }
 
-const otherHost = join(import.meta.dirname, "../other-host.ts");
+const otherHost = join(import.meta.dirname, "../hosts/other-host.ts");
 /** SIGTERM ends each process within this. */
 const endMs = 30_000;
 const restart = async (host: FleetHost) => {

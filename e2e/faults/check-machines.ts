@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
-import type { Client } from "../client.ts";
-import type { FleetHost } from "../fleet.ts";
-import { until } from "../harness.ts";
+import type { Client } from "../harness/client.ts";
+import type { FleetHost } from "../engines/fleet.ts";
+import { until } from "../harness/harness.ts";
 import { type Findings, isExcused, tell, wasUnderWay } from "./findings.ts";
 import type { Asked } from "./load.ts";
 

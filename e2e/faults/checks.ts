@@ -1,6 +1,6 @@
 /** What must hold when all is mended: the API against what was asked, then what the machines have (check-machines.ts). */
 import type { Run } from "@berth/shared/resources";
-import type { Client } from "../client.ts";
+import type { Client } from "../harness/client.ts";
 import type { Scene } from "./actions.ts";
 import {
   checkDaemons,

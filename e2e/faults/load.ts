@@ -5,7 +5,7 @@
 import { once, on } from "node:events";
 import type { Run, ServerFrame } from "@berth/shared/resources";
 import { WebSocket } from "ws";
-import { type Client, textOf } from "../client.ts";
+import { type Client, textOf } from "../harness/client.ts";
 import { pause, type Random } from "./random.ts";
 
 /** One message that was sent, and what came of it. */

