@@ -2,10 +2,10 @@
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { agentById } from "./agents.ts";
-import { MenuIcon } from "./parts/icons.tsx";
-import { Sidebar } from "./parts/sidebar.tsx";
-import { Warnings, WorkspaceBar } from "./parts/workspace-bar.tsx";
+import { agentById } from "./state/agents.ts";
+import { MenuIcon } from "./ui/icons.tsx";
+import { Sidebar } from "./agents/sidebar.tsx";
+import { Warnings, WorkspaceBar } from "./agents/workspace-bar.tsx";
 import { AgentPage } from "./pages/agent.tsx";
 import { AuditPage } from "./pages/audit.tsx";
 import { HostsPage } from "./pages/hosts.tsx";
@@ -16,8 +16,8 @@ import { RunsPage } from "./pages/runs.tsx";
 import { SignInPage, UnreachablePage } from "./pages/sign-in.tsx";
 import { TokensPage } from "./pages/tokens.tsx";
 import { UsersPage } from "./pages/users.tsx";
-import { match, path } from "./router.tsx";
-import { session, type Me } from "./session.ts";
+import { match, path } from "./ui/router.tsx";
+import { session, type Me } from "./state/session.ts";
 
 type Params = Record<string, string>;
 interface PageSpec {

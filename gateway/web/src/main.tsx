@@ -1,7 +1,7 @@
 /** The dashboard's entry. */
 import { render } from "preact";
 import { App } from "./app.tsx";
-import { startSession } from "./session.ts";
+import { startSession } from "./state/session.ts";
 import "./style/base.css";
 import "./style/shell.css";
 import "./style/conversation.css";

@@ -1,9 +1,9 @@
 /** One file: a small text to read and edit, or what else it is. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, explain } from "../api.ts";
-import { formatBytes } from "../format.ts";
-import { useTask } from "../parts/use-task.ts";
-import { showable } from "../plain-text.ts";
+import { ApiError, explain } from "../api/api.ts";
+import { formatBytes } from "../text/format.ts";
+import { useTask } from "../ui/use-task.ts";
+import { showable } from "../text/plain-text.ts";
 import { downloadUrl, editableBytes, readText, saveText, type Entry, type TextFile } from "./files.ts";
 
 interface FileEditorProps {

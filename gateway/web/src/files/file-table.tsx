@@ -1,9 +1,9 @@
 /** The entries of a directory, each with what can be done with it. */
 import { useState } from "preact/hooks";
-import { formatBytes } from "../format.ts";
-import { Ago } from "../parts/ago.tsx";
-import { Confirm } from "../parts/confirm.tsx";
-import { showable } from "../plain-text.ts";
+import { formatBytes } from "../text/format.ts";
+import { Ago } from "../ui/ago.tsx";
+import { Confirm } from "../ui/confirm.tsx";
+import { showable } from "../text/plain-text.ts";
 import { downloadUrl, joinPath, removeFile, segmentOf, type Entry } from "./files.ts";
 
 interface FileTableProps {

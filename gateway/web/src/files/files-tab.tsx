@@ -2,8 +2,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { DirectoryListing } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";
-import { explain } from "../api.ts";
-import { go, Link, search } from "../router.tsx";
+import { explain } from "../api/api.ts";
+import { go, Link, search } from "../ui/router.tsx";
 import { FileEditor } from "./file-editor.tsx";
 import { FileTable } from "./file-table.tsx";
 import { downloadUrl, joinPath, listDirectory, makeDirectory, readable, segmentOf, type Entry } from "./files.ts";

@@ -1,6 +1,6 @@
 /** Calls of the files API. A path is its segments in percent-encoding, for names are bytes and need not be text. */
 import type { DirectoryListing, FileInfo } from "@berth/shared/files";
-import { ApiError, call, get } from "../api.ts";
+import { ApiError, call, get } from "../api/api.ts";
 
 export type Entry = DirectoryListing["entries"][number];
 

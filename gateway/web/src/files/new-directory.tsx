@@ -1,6 +1,6 @@
 /** A field for the name of a new directory, when asked for. */
 import { useState } from "preact/hooks";
-import { useTask } from "../parts/use-task.ts";
+import { useTask } from "../ui/use-task.ts";
 
 export function NewDirectory({ make }: { make: (name: string) => Promise<void> }) {
   const [name, setName] = useState<string | null>(null);

@@ -1,10 +1,10 @@
 /** Uploads into a directory: one after the other, each with its progress and a way to stop it. */
 import { useRef, useState } from "preact/hooks";
 import type { DirectoryListing } from "@berth/shared/files";
-import { explain } from "../api.ts";
-import { formatBytes } from "../format.ts";
-import { Confirm } from "../parts/confirm.tsx";
-import { Meter } from "../parts/meter.tsx";
+import { explain } from "../api/api.ts";
+import { formatBytes } from "../text/format.ts";
+import { Confirm } from "../ui/confirm.tsx";
+import { Meter } from "../ui/meter.tsx";
 import { joinPath, uploadFile } from "./files.ts";
 
 interface Upload {

@@ -3,9 +3,9 @@
  * or mail or is none.
  */
 import type { ComponentChildren } from "preact";
-import { CopyButton } from "../parts/copy-button.tsx";
-import { showable } from "../plain-text.ts";
-import { LongText } from "../transcript/long-text.tsx";
+import { CopyButton } from "../ui/copy-button.tsx";
+import { showable } from "../text/plain-text.ts";
+import { LongText } from "../ui/long-text.tsx";
 import { parseBlocks, type Block, type ListItem } from "./blocks.ts";
 import { parseInline, type Inline } from "./inline.ts";
 

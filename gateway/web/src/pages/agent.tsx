@@ -1,16 +1,16 @@
 /** One agent: its conversation, and what else there is of it, as tabs. A new tab is one more line in `tabs`. */
 import type { ComponentChildren } from "preact";
 import type { Agent } from "@berth/shared/resources";
-import { agentById, agents } from "../agents.ts";
+import { agentById, agents } from "../state/agents.ts";
 import { FilesTab } from "../files/files-tab.tsx";
-import { tellAgent } from "../parts/agent-line.tsx";
-import { AgentSettings } from "../parts/agent-settings.tsx";
-import { Badge } from "../parts/badge.tsx";
-import { Conversation } from "../parts/conversation.tsx";
-import { Link } from "../router.tsx";
+import { tellAgent } from "../agents/agent-line.tsx";
+import { AgentSettings } from "../agents/agent-settings.tsx";
+import { Badge } from "../ui/badge.tsx";
+import { Conversation } from "../agents/conversation.tsx";
+import { Link } from "../ui/router.tsx";
 import { TriggersTab } from "../triggers/triggers-tab.tsx";
 import { TerminalTab } from "../terminal/terminal-tab.tsx";
-import type { Me } from "../session.ts";
+import type { Me } from "../state/session.ts";
 import { NotFoundPage } from "./not-found.tsx";
 
 interface Tab {

@@ -1,8 +1,8 @@
 /** For admins: who did what, on what, from where. */
 import { useState } from "preact/hooks";
 import type { AuditEntry } from "../contract.ts";
-import { formatTime } from "../format.ts";
-import { usePages } from "../parts/use-pages.ts";
+import { formatTime } from "../text/format.ts";
+import { usePages } from "../ui/use-pages.ts";
 
 const actions = [
   "sign_in.succeeded",

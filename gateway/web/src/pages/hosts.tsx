@@ -1,16 +1,16 @@
 /** For admins: the machines, their load as it is, and how another one joins. */
 import { useEffect, useState } from "preact/hooks";
-import { explain } from "../api.ts";
+import { explain } from "../api/api.ts";
 import type { Host } from "../contract.ts";
-import { formatBytes, plural } from "../format.ts";
-import { createJoinToken, drainHost, hosts, loadHosts, removeHost, resumeHost } from "../hosts.ts";
-import { Ago } from "../parts/ago.tsx";
-import { Badge } from "../parts/badge.tsx";
-import { Confirm } from "../parts/confirm.tsx";
-import { Meter } from "../parts/meter.tsx";
-import { ShownOnce } from "../parts/shown-once.tsx";
-import { useTask } from "../parts/use-task.ts";
-import type { Told } from "../words.ts";
+import { formatBytes, plural } from "../text/format.ts";
+import { createJoinToken, drainHost, hosts, loadHosts, removeHost, resumeHost } from "../state/hosts.ts";
+import { Ago } from "../ui/ago.tsx";
+import { Badge } from "../ui/badge.tsx";
+import { Confirm } from "../ui/confirm.tsx";
+import { Meter } from "../ui/meter.tsx";
+import { ShownOnce } from "../ui/shown-once.tsx";
+import { useTask } from "../ui/use-task.ts";
+import type { Told } from "../text/words.ts";
 
 const refreshMs = 3000;
 

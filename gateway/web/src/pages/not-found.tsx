@@ -1,5 +1,5 @@
 /** For an address that leads nowhere. */
-import { Link } from "../router.tsx";
+import { Link } from "../ui/router.tsx";
 
 export function NotFoundPage() {
   return (

@@ -1,18 +1,18 @@
 /** The first page: all agents as cards, and the workspace that they share. */
 import type { Agent } from "@berth/shared/resources";
-import { agents, runOfAgent } from "../agents.ts";
-import { post } from "../api.ts";
-import { formatCost, plural } from "../format.ts";
-import { runsByAgent, workspace } from "../live.ts";
-import { AgentLine, tellAgent } from "../parts/agent-line.tsx";
-import { Ago } from "../parts/ago.tsx";
-import { Badge } from "../parts/badge.tsx";
-import { NewAgent } from "../parts/new-agent.tsx";
-import { StopButton } from "../parts/stop-button.tsx";
-import { useTask } from "../parts/use-task.ts";
-import { Link } from "../router.tsx";
-import type { Me } from "../session.ts";
-import { tellWorkspace } from "../words.ts";
+import { agents, runOfAgent } from "../state/agents.ts";
+import { post } from "../api/api.ts";
+import { formatCost, plural } from "../text/format.ts";
+import { runsByAgent, workspace } from "../state/live.ts";
+import { AgentLine, tellAgent } from "../agents/agent-line.tsx";
+import { Ago } from "../ui/ago.tsx";
+import { Badge } from "../ui/badge.tsx";
+import { NewAgent } from "../agents/new-agent.tsx";
+import { StopButton } from "../agents/stop-button.tsx";
+import { useTask } from "../ui/use-task.ts";
+import { Link } from "../ui/router.tsx";
+import type { Me } from "../state/session.ts";
+import { tellWorkspace } from "../text/words.ts";
 
 export function OverviewPage({ me }: { me: Me }) {
   if (agents.value?.length === 0) return <FirstAgent me={me} />;

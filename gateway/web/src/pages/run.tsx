@@ -1,12 +1,12 @@
 /** One run by its address: the same view as in the conversation. */
 import { useEffect, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
-import { agentById } from "../agents.ts";
-import { ApiError, explain, get } from "../api.ts";
-import { noteRuns, runs } from "../live.ts";
-import { RunSection } from "../parts/run-section.tsx";
-import { StopButton } from "../parts/stop-button.tsx";
-import { Link } from "../router.tsx";
+import { agentById } from "../state/agents.ts";
+import { ApiError, explain, get } from "../api/api.ts";
+import { noteRuns, runs } from "../state/live.ts";
+import { RunSection } from "../agents/run-section.tsx";
+import { StopButton } from "../agents/stop-button.tsx";
+import { Link } from "../ui/router.tsx";
 import { NotFoundPage } from "./not-found.tsx";
 
 export function RunPage({ id }: { id: string }) {

@@ -1,15 +1,15 @@
 /** All runs, newest first, live; by agent, state and what started them. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
-import { agentById, agents } from "../agents.ts";
-import { explain } from "../api.ts";
-import { formatCost, formatDuration } from "../format.ts";
-import { loadRuns, newestFirst, runs } from "../live.ts";
-import { Ago } from "../parts/ago.tsx";
-import { Badge } from "../parts/badge.tsx";
-import { inOneLine } from "../plain-text.ts";
-import { go, Link } from "../router.tsx";
-import { tellRun } from "../words.ts";
+import { agentById, agents } from "../state/agents.ts";
+import { explain } from "../api/api.ts";
+import { formatCost, formatDuration } from "../text/format.ts";
+import { loadRuns, newestFirst, runs } from "../state/live.ts";
+import { Ago } from "../ui/ago.tsx";
+import { Badge } from "../ui/badge.tsx";
+import { inOneLine } from "../text/plain-text.ts";
+import { go, Link } from "../ui/router.tsx";
+import { tellRun } from "../text/words.ts";
 
 const states = {
   pending: "Waiting",

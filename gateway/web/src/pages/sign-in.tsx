@@ -1,8 +1,8 @@
 /** Sign-in: by the printed link (its code is used before this page shows) or by pasting a token. */
 import { useState } from "preact/hooks";
-import { Brand } from "../parts/icons.tsx";
-import { useTask } from "../parts/use-task.ts";
-import { signIn, startSession } from "../session.ts";
+import { Brand } from "../ui/icons.tsx";
+import { useTask } from "../ui/use-task.ts";
+import { signIn, startSession } from "../state/session.ts";
 
 export function SignInPage({ why, oidc }: { why: string | null; oidc: boolean }) {
   const [token, setToken] = useState("");

@@ -1,10 +1,10 @@
 /** The user's API tokens. */
 import { useEffect, useState } from "preact/hooks";
 import type { Token } from "../contract.ts";
-import { call, explain, getAll, post } from "../api.ts";
-import { Ago, Until } from "../parts/ago.tsx";
-import { Confirm } from "../parts/confirm.tsx";
-import { NewTokenForm } from "../parts/new-token.tsx";
+import { call, explain, getAll, post } from "../api/api.ts";
+import { Ago, Until } from "../ui/ago.tsx";
+import { Confirm } from "../ui/confirm.tsx";
+import { NewTokenForm } from "./new-token.tsx";
 
 export function TokensPage() {
   const [tokens, setTokens] = useState<Token[] | null>(null);

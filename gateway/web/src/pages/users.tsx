@@ -1,13 +1,13 @@
 /** For admins: who may use this Berth. */
 import { useEffect, useState } from "preact/hooks";
 import type { User } from "../contract.ts";
-import { call, explain, getAll, post } from "../api.ts";
-import { Ago } from "../parts/ago.tsx";
-import { Confirm } from "../parts/confirm.tsx";
-import { Dialog } from "../parts/dialog.tsx";
-import { NewTokenForm } from "../parts/new-token.tsx";
-import { useTask } from "../parts/use-task.ts";
-import type { Me } from "../session.ts";
+import { call, explain, getAll, post } from "../api/api.ts";
+import { Ago } from "../ui/ago.tsx";
+import { Confirm } from "../ui/confirm.tsx";
+import { Dialog } from "../ui/dialog.tsx";
+import { NewTokenForm } from "./new-token.tsx";
+import { useTask } from "../ui/use-task.ts";
+import type { Me } from "../state/session.ts";
 
 export function UsersPage({ me }: { me: Me }) {
   const [users, setUsers] = useState<User[] | null>(null);

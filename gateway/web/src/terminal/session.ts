@@ -6,7 +6,7 @@ import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import type { TerminalServerFrame } from "@berth/shared/files";
-import { ApiError, explain, post } from "../api.ts";
+import { ApiError, explain, post } from "../api/api.ts";
 import { createStyleKeeper } from "./policy.ts";
 import { darkWish, themeNow } from "./theme.ts";
 

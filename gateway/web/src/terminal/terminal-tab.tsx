@@ -2,8 +2,8 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
-import { PlusIcon } from "../parts/icons.tsx";
-import { useTask } from "../parts/use-task.ts";
+import { PlusIcon } from "../ui/icons.tsx";
+import { useTask } from "../ui/use-task.ts";
 import { addTerminal, closeTerminal, openTerminals } from "./open-terminals.ts";
 
 const most = 5;

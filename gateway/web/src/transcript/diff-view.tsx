@@ -1,7 +1,7 @@
 /** An edit of a file: removed and added lines, signs and colours both. */
 import { useState } from "preact/hooks";
-import { plural } from "../format.ts";
-import { showable } from "../plain-text.ts";
+import { plural } from "../text/format.ts";
+import { showable } from "../text/plain-text.ts";
 import { foldDiff, type DiffLine } from "./diff.ts";
 
 const mostLines = 400;

@@ -1,9 +1,9 @@
 /** One item of a transcript. */
 import type { Item } from "./items.ts";
-import { LongText } from "./long-text.tsx";
+import { LongText } from "../ui/long-text.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
 import { ToolCall } from "./tool-call.tsx";
-import { showable } from "../plain-text.ts";
+import { showable } from "../text/plain-text.ts";
 
 export function ItemView({ item, isLive }: { item: Item; isLive: boolean }) {
   const nested = item.isNested ? "nested" : "";

@@ -2,7 +2,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { DiffCount, DiffView } from "./diff-view.tsx";
 import type { ToolItem } from "./items.ts";
-import { LongText } from "./long-text.tsx";
+import { LongText } from "../ui/long-text.tsx";
 import { editOf, inputText, shortPath, summarise } from "./tools.ts";
 
 /** Edits up to this size show without a click. */

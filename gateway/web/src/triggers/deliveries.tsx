@@ -1,12 +1,12 @@
 /** What came in through a trigger and what became of it; each can be taken once more. */
-import { formatBytes } from "../format.ts";
-import { runs } from "../live.ts";
-import { Ago } from "../parts/ago.tsx";
-import { Badge } from "../parts/badge.tsx";
-import { usePages } from "../parts/use-pages.ts";
-import { useTask } from "../parts/use-task.ts";
-import { Link } from "../router.tsx";
-import { tellRun, type Told } from "../words.ts";
+import { formatBytes } from "../text/format.ts";
+import { runs } from "../state/live.ts";
+import { Ago } from "../ui/ago.tsx";
+import { Badge } from "../ui/badge.tsx";
+import { usePages } from "../ui/use-pages.ts";
+import { useTask } from "../ui/use-task.ts";
+import { Link } from "../ui/router.tsx";
+import { tellRun, type Told } from "../text/words.ts";
 import { replayDelivery, type Delivery } from "./triggers.ts";
 
 export function Deliveries({ triggerId }: { triggerId: string }) {

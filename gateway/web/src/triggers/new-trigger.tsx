@@ -1,7 +1,7 @@
 /** A form for a trigger: name, how the sender proves itself, and the message that a delivery becomes. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
-import { useTask } from "../parts/use-task.ts";
+import { useTask } from "../ui/use-task.ts";
 import { createTrigger, schemes, type Scheme, type TriggerWithSecret } from "./triggers.ts";
 
 const example =

@@ -1,9 +1,9 @@
 /** One trigger: its address, its message, what came in, and the ways to change or end it. */
 import { useState } from "preact/hooks";
-import { Ago } from "../parts/ago.tsx";
-import { Confirm } from "../parts/confirm.tsx";
-import { CopyButton } from "../parts/copy-button.tsx";
-import { useTask } from "../parts/use-task.ts";
+import { Ago } from "../ui/ago.tsx";
+import { Confirm } from "../ui/confirm.tsx";
+import { CopyButton } from "../ui/copy-button.tsx";
+import { useTask } from "../ui/use-task.ts";
 import { Deliveries } from "./deliveries.tsx";
 import { TemplateField } from "./new-trigger.tsx";
 import {

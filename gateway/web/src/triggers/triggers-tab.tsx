@@ -1,8 +1,8 @@
 /** The triggers of an agent: webhooks that send it messages by themselves. */
 import { useEffect, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
-import { explain } from "../api.ts";
-import { ShownOnce } from "../parts/shown-once.tsx";
+import { explain } from "../api/api.ts";
+import { ShownOnce } from "../ui/shown-once.tsx";
 import { NewTrigger } from "./new-trigger.tsx";
 import { TriggerCard } from "./trigger-card.tsx";
 import { listTriggers, schemes, type Trigger, type TriggerWithSecret } from "./triggers.ts";

@@ -1,6 +1,6 @@
 /** Calls about triggers and what came in through them. */
 import type { RunStatus } from "@berth/shared/resources";
-import { call, getAll, post } from "../api.ts";
+import { call, getAll, post } from "../api/api.ts";
 
 export type Scheme = "standard" | "github" | "token";
 export interface Trigger {

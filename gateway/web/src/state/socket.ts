@@ -4,7 +4,7 @@
  * workspace come every few seconds. Knows nothing of what the frames mean.
  */
 import type { ServerFrame } from "@berth/shared/resources";
-import { ApiError, get, post } from "./api.ts";
+import { ApiError, get, post } from "../api/api.ts";
 
 export type SocketState =
   | { kind: "connecting" }

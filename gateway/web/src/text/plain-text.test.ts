@@ -1,6 +1,6 @@
 /** Text out of a container, as it is shown. */
 import { expect, test } from "vitest";
-import { finish } from "../test/finish.ts";
+import { finish } from "../../test/finish.ts";
 import { inOneLine, lastLine, showable } from "./plain-text.ts";
 
 test.each([

@@ -1,10 +1,10 @@
 /** What an agent said or did last, in one line; and how it is. */
 import type { Agent } from "@berth/shared/resources";
-import { runOfAgent } from "../agents.ts";
-import { logs, runsByAgent } from "../live.ts";
-import { inOneLine, lastLine } from "../plain-text.ts";
+import { runOfAgent } from "../state/agents.ts";
+import { logs, runsByAgent } from "../state/live.ts";
+import { inOneLine, lastLine } from "../text/plain-text.ts";
 import { summarise } from "../transcript/tools.ts";
-import { tellRun, type Told } from "../words.ts";
+import { tellRun, type Told } from "../text/words.ts";
 
 export function tellAgent(agent: Agent): Told {
   const going = runOfAgent(agent.id);

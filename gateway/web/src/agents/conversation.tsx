@@ -1,11 +1,11 @@
 /** All messages to one agent with what became of them, oldest first; stays at the newest line while that is in view. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
-import { explain } from "../api.ts";
-import { loadRuns, runsByAgent } from "../live.ts";
-import { tellRun } from "../words.ts";
+import { explain } from "../api/api.ts";
+import { loadRuns, runsByAgent } from "../state/live.ts";
+import { tellRun } from "../text/words.ts";
 import { Composer } from "./composer.tsx";
-import { DownIcon } from "./icons.tsx";
+import { DownIcon } from "../ui/icons.tsx";
 import { RunSection } from "./run-section.tsx";
 
 export function Conversation({ agent }: { agent: Agent }) {

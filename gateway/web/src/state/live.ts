@@ -1,7 +1,7 @@
 /** What is happening now: workspace, runs and transcripts as signals, fed by the socket and, where it is silent, by the API. */
 import { batch, computed, signal } from "@preact/signals";
 import type { Run, ServerFrame, Workspace } from "@berth/shared/resources";
-import { get, type Page } from "./api.ts";
+import { get, type Page } from "../api/api.ts";
 import { createRunLogs } from "./run-logs.ts";
 import { openSocket, type LiveSocket, type SocketState } from "./socket.ts";
 

@@ -3,11 +3,11 @@
  * away is an empty box of the height it had, so that 20,000 events cost no more than a screenful.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { memo } from "../parts/memo.ts";
-import type { RunLog } from "../run-logs.ts";
-import { chunkSize } from "./fold.ts";
-import { ItemView } from "./item-view.tsx";
-import type { Item } from "./items.ts";
+import { memo } from "../ui/memo.ts";
+import type { RunLog } from "../state/run-logs.ts";
+import { chunkSize } from "../transcript/fold.ts";
+import { ItemView } from "../transcript/item-view.tsx";
+import type { Item } from "../transcript/items.ts";
 
 const guessedHeight = chunkSize * 40;
 

@@ -1,6 +1,6 @@
 /** A list of the API in pages, newest first. */
 import { useEffect, useState } from "preact/hooks";
-import { explain, get, type Page } from "../api.ts";
+import { explain, get, type Page } from "../api/api.ts";
 
 export interface Pages<T> {
   /** Null until the first page is here. */

@@ -1,9 +1,9 @@
 /** The user's agents: loaded once, changed by calls, kept the same in every tab. */
 import { computed, signal } from "@preact/signals";
 import type { Agent, RuntimeName } from "@berth/shared/resources";
-import { call, getAll, post } from "./api.ts";
+import { call, getAll, post } from "../api/api.ts";
 import { activeRuns, runs } from "./live.ts";
-import { createOtherTabs } from "./other-tabs.ts";
+import { createOtherTabs } from "../api/other-tabs.ts";
 
 /** Oldest first; null until they are loaded. */
 export const agents = signal<Agent[] | null>(null);

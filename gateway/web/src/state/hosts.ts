@@ -1,7 +1,7 @@
 /** The machines, for admins: others know a host by its id alone. */
 import { signal } from "@preact/signals";
-import { call, getAll, post } from "./api.ts";
-import type { Host } from "./contract.ts";
+import { call, getAll, post } from "../api/api.ts";
+import type { Host } from "../contract.ts";
 
 /** Oldest first; null until loaded, and for users. */
 export const hosts = signal<Host[] | null>(null);

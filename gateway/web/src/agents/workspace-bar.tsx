@@ -1,13 +1,13 @@
 /** The bar above every page: how the workspace is, live. */
-import { connection, refusal, workspace } from "../live.ts";
-import { formatBytes, plural } from "../format.ts";
-import type { Me } from "../session.ts";
-import { hostName } from "../hosts.ts";
-import { tellWorkspace } from "../words.ts";
-import { Badge } from "./badge.tsx";
-import { Meter } from "./meter.tsx";
+import { connection, refusal, workspace } from "../state/live.ts";
+import { formatBytes, plural } from "../text/format.ts";
+import type { Me } from "../state/session.ts";
+import { hostName } from "../state/hosts.ts";
+import { tellWorkspace } from "../text/words.ts";
+import { Badge } from "../ui/badge.tsx";
+import { Meter } from "../ui/meter.tsx";
 import { Notice } from "./notice.tsx";
-import { Link } from "../router.tsx";
+import { Link } from "../ui/router.tsx";
 
 export function WorkspaceBar({ me }: { me: Me }) {
   const space = workspace.value ?? me.workspace;

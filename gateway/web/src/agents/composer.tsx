@@ -1,11 +1,11 @@
 /** Where a message is written and sent, or the run in progress stopped. What is written survives a reload. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
-import { agentById, runOfAgent } from "../agents.ts";
-import { ApiError, explain, postOnce } from "../api.ts";
-import { activeRuns, noteRuns } from "../live.ts";
-import { Link } from "../router.tsx";
-import { SendIcon } from "./icons.tsx";
+import { agentById, runOfAgent } from "../state/agents.ts";
+import { ApiError, explain, postOnce } from "../api/api.ts";
+import { activeRuns, noteRuns } from "../state/live.ts";
+import { Link } from "../ui/router.tsx";
+import { SendIcon } from "../ui/icons.tsx";
 import { StopButton } from "./stop-button.tsx";
 
 export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }) {

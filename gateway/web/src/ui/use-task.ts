@@ -1,6 +1,6 @@
 /** A call that a button starts: whether it is under way, and why it failed. */
 import { useRef, useState } from "preact/hooks";
-import { explain } from "../api.ts";
+import { explain } from "../api/api.ts";
 
 export function useTask<A extends unknown[]>(work: (...args: A) => Promise<unknown>) {
   const [isBusy, setBusy] = useState(false);

@@ -1,12 +1,12 @@
 /** Where one can go: agents first, then the rest. A new page is one more line in `places`. */
-import { agents } from "../agents.ts";
-import { Link, path } from "../router.tsx";
-import { signOut, type Me } from "../session.ts";
+import { agents } from "../state/agents.ts";
+import { Link, path } from "../ui/router.tsx";
+import { signOut, type Me } from "../state/session.ts";
 import { AgentLine, tellAgent } from "./agent-line.tsx";
-import { Badge } from "./badge.tsx";
-import { Brand } from "./icons.tsx";
+import { Badge } from "../ui/badge.tsx";
+import { Brand } from "../ui/icons.tsx";
 import { NewAgent } from "./new-agent.tsx";
-import { useTask } from "./use-task.ts";
+import { useTask } from "../ui/use-task.ts";
 
 const places: { href: string; name: string; forAdmins?: true }[] = [
   { href: "/runs", name: "Runs" },

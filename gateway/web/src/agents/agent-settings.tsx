@@ -1,11 +1,11 @@
 /** Name, model, instructions and environment of an agent; and its end. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
-import { deleteAgent, updateAgent } from "../agents.ts";
-import { go } from "../router.tsx";
-import { Confirm } from "./confirm.tsx";
+import { deleteAgent, updateAgent } from "../state/agents.ts";
+import { go } from "../ui/router.tsx";
+import { Confirm } from "../ui/confirm.tsx";
 import { EnvEditor } from "./env-editor.tsx";
-import { useTask } from "./use-task.ts";
+import { useTask } from "../ui/use-task.ts";
 
 export function AgentSettings({ agent }: { agent: Agent }) {
   return (

@@ -1,6 +1,6 @@
 /** A time as seen from now, exact on hover; all of them move together. */
 import { signal } from "@preact/signals";
-import { formatAgo, formatTime } from "../format.ts";
+import { formatAgo, formatTime } from "../text/format.ts";
 
 /** Milliseconds since 1970, each 10 s. */
 export const now = signal(Date.now());

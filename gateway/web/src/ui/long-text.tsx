@@ -1,7 +1,7 @@
 /** Text as it is, its head first: the rest comes in steps, for a megabyte at once would hold up the page. */
 import { useState } from "preact/hooks";
-import { formatBytes } from "../format.ts";
-import { headOf, showable } from "../plain-text.ts";
+import { formatBytes } from "../text/format.ts";
+import { headOf, showable } from "../text/plain-text.ts";
 
 const firstChars = 6000;
 const stepChars = 60_000;

@@ -1,8 +1,8 @@
 /** The environment of an agent. Values go one way: they are never shown again, so that replacing it means giving each anew. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
-import { setEnv } from "../agents.ts";
-import { useTask } from "./use-task.ts";
+import { setEnv } from "../state/agents.ts";
+import { useTask } from "../ui/use-task.ts";
 
 interface Row {
   key: string;

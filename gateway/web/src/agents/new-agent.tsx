@@ -1,9 +1,9 @@
 /** A new agent in one field. Where the limit is reached, it says so instead. */
 import { useState } from "preact/hooks";
-import { agents, createAgent } from "../agents.ts";
-import { go } from "../router.tsx";
-import type { Me } from "../session.ts";
-import { useTask } from "./use-task.ts";
+import { agents, createAgent } from "../state/agents.ts";
+import { go } from "../ui/router.tsx";
+import type { Me } from "../state/session.ts";
+import { useTask } from "../ui/use-task.ts";
 
 export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean }) {
   const [name, setName] = useState("");

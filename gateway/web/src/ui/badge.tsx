@@ -1,5 +1,5 @@
 /** A state in a word, with a dot whose shape and colour both say it. */
-import type { Told } from "../words.ts";
+import type { Told } from "../text/words.ts";
 
 export function Badge({ told, quiet = false }: { told: Told; quiet?: boolean }) {
   return (

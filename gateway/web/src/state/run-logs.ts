@@ -5,7 +5,7 @@
 import { signal, type Signal } from "@preact/signals";
 import type { Run } from "@berth/shared/resources";
 import { createAskQueue, type AskQueue } from "./ask-queue.ts";
-import { createFold, type Fold } from "./transcript/fold.ts";
+import { createFold, type Fold } from "../transcript/fold.ts";
 
 export interface RunLog {
   readonly runId: string;

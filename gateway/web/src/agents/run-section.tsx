@@ -1,15 +1,15 @@
 /** One run: the message, what the agent did, how it ended. The transcript is fetched when it comes near the view. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
-import { formatBytes, formatCost, formatCount, formatDuration } from "../format.ts";
-import { logs } from "../live.ts";
-import type { RunLog } from "../run-logs.ts";
-import { LongText } from "../transcript/long-text.tsx";
+import { formatBytes, formatCost, formatCount, formatDuration } from "../text/format.ts";
+import { logs } from "../state/live.ts";
+import type { RunLog } from "../state/run-logs.ts";
+import { LongText } from "../ui/long-text.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
-import { Transcript } from "../transcript/transcript.tsx";
-import { tellRun } from "../words.ts";
-import { Ago, now } from "./ago.tsx";
-import { Badge } from "./badge.tsx";
+import { Transcript } from "./transcript.tsx";
+import { tellRun } from "../text/words.ts";
+import { Ago, now } from "../ui/ago.tsx";
+import { Badge } from "../ui/badge.tsx";
 import { StopButton } from "./stop-button.tsx";
 
 export function RunSection({ run }: { run: Run }) {

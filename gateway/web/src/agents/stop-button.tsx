@@ -1,9 +1,9 @@
 /** Stops a run: every process of it, wherever it forked. */
 import type { Run } from "@berth/shared/resources";
-import { ApiError, post } from "../api.ts";
-import { noteRuns } from "../live.ts";
-import { StopIcon } from "./icons.tsx";
-import { useTask } from "./use-task.ts";
+import { ApiError, post } from "../api/api.ts";
+import { noteRuns } from "../state/live.ts";
+import { StopIcon } from "../ui/icons.tsx";
+import { useTask } from "../ui/use-task.ts";
 
 export function StopButton({ run, large = false }: { run: Run; large?: boolean }) {
   const task = useTask(() => stopRun(run.id));

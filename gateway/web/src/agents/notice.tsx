@@ -1,7 +1,7 @@
 /** What the user must be told until they say that they have read it. */
-import { call } from "../api.ts";
-import { refreshSession } from "../session.ts";
-import { useTask } from "./use-task.ts";
+import { call } from "../api/api.ts";
+import { refreshSession } from "../state/session.ts";
+import { useTask } from "../ui/use-task.ts";
 
 export function Notice({ text }: { text: string }) {
   const task = useTask(async () => {

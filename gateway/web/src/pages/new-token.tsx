@@ -1,7 +1,7 @@
 /** A form for a token: a name and a time to live; the token shows once below it. */
 import { useState } from "preact/hooks";
-import { ShownOnce } from "./shown-once.tsx";
-import { useTask } from "./use-task.ts";
+import { ShownOnce } from "../ui/shown-once.tsx";
+import { useTask } from "../ui/use-task.ts";
 
 const day = 86_400;
 const lifetimes: [number, string][] = [
