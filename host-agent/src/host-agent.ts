@@ -9,10 +9,10 @@ import { getRequestListener } from "@hono/node-server";
 import type { ReportAnswer } from "@berth/shared/host-api";
 import { type Log, messageOf } from "@berth/shared/log";
 import { type Settings, SettingsError } from "@berth/shared/settings";
+import { sleep } from "@berth/shared/wait";
 import { deleteAgent } from "./inside/agents.ts";
 import { checkCgroups } from "./machine/cgroup.ts";
-import { endForgotten } from "./inside/entry.ts";
-import { createLatch } from "./context/context.ts";
+import { endSessionsLeft } from "./inside/entry.ts";
 import { leave } from "./membership/leave.ts";
 import { runLoops } from "./loops.ts";
 import { type HostOptions, openParts, type Parts } from "./parts.ts";
@@ -39,7 +39,7 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
   const parts = await openParts(options, closing.signal);
   const { context, streams, runs, workspaces, terminals, files } = parts;
   await reconcilePatiently(parts, closing.signal);
-  await endForgotten(workspaces, parts.store);
+  await endSessionsLeft(workspaces, parts.store);
   runs.resume();
   const removed = Promise.withResolvers<string>();
   let leaving: Promise<void> | null = null;
@@ -62,10 +62,10 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
     async close() {
       closing.abort();
       streams.closeAll("closing");
-      await Promise.race([Promise.all([terminals.close(), files.close()]), createLatch().next(4000)]);
+      await Promise.race([Promise.all([terminals.close(), files.close()]), sleep(4000)]);
       runs.close();
       server.close();
-      await createLatch().next(200);
+      await sleep(200);
       server.closeAllConnections();
       await Promise.allSettled(loops);
       await parts.close();
@@ -128,7 +128,7 @@ async function reconcilePatiently(parts: Parts, signal: AbortSignal): Promise<vo
       return await workspaces.reconcile();
     } catch (error) {
       context.log.warn("reconcile.retry", { error: messageOf(error) });
-      await createLatch().next(1000, signal);
+      await sleep(1000, signal);
       signal.throwIfAborted();
     }
   }

@@ -1,6 +1,6 @@
 /** What a host agent does again and again: samples, clears away, compares itself with the engine. */
 import { messageOf } from "@berth/shared/log";
-import { createLatch } from "./context/context.ts";
+import { createLatch } from "./context/wait.ts";
 import type { Parts } from "./parts.ts";
 import type { Reports } from "./membership/reports.ts";
 import { removeExpired } from "./run/retention.ts";

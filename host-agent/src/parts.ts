@@ -3,11 +3,14 @@ import { join } from "node:path";
 import type { Log } from "@berth/shared/log";
 import { messageOf } from "@berth/shared/log";
 import { type Settings, SettingsError } from "@berth/shared/settings";
+import { sleep } from "@berth/shared/wait";
 import { connectEngine, type Engine } from "./machine/engine.ts";
 import { createEgressProxy } from "./egress/proxy.ts";
 import { createFiles } from "./inside/files.ts";
 import { createGatewayVerifier } from "./membership/verify.ts";
-import { createBus, createClock, createLatch, type HostContext } from "./context/context.ts";
+import { type HostContext } from "./context/context.ts";
+import { createBus } from "./context/bus.ts";
+import { createClock } from "./context/clock.ts";
 import { openIdentity } from "./membership/identity.ts";
 import { createModelProxy } from "./model/proxy.ts";
 import { openUpstream } from "./model/upstream.ts";
@@ -107,7 +110,7 @@ async function connectPatiently({ settings, wrapEngine, log }: HostOptions, sign
       return wrapEngine ? wrapEngine(engine) : engine;
     } catch (error) {
       if (attempt === 0) log.warn("engine.unreachable", { error: messageOf(error) });
-      await createLatch().next(1000, signal);
+      await sleep(1000, signal);
       signal.throwIfAborted();
     }
   }

@@ -1,6 +1,7 @@
 /** The events of a run that still waits at the gateway: the run as it is, signs of life, and then what its host sends. */
 import { AppError } from "@berth/shared/errors";
 import { isEnded, type Run } from "@berth/shared/resources";
+import { sleep } from "@berth/shared/wait";
 import { joinBytes } from "../http/body.ts";
 
 /** How often the database is looked at; also how soon a revoked credential ends the stream. */
@@ -49,7 +50,7 @@ async function* tellPending(
       yield encoder.encode(": still here\n\n");
       quietMs = 0;
     }
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    await sleep(pollMs);
     const now = gone.aborted ? null : await load().catch(endIfRefused);
     if (!now) return;
     run = now;

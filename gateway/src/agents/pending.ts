@@ -7,6 +7,7 @@ import { AppError } from "@berth/shared/errors";
 import { runAnswer, type StartRunBody } from "@berth/shared/host-api";
 import { isEnded, type Run } from "@berth/shared/resources";
 import { eq, sql, type SQL } from "drizzle-orm";
+import { backoff, sleep } from "@berth/shared/wait";
 import { specColumns } from "./agents.ts";
 import { cancelledStatement, isUnsent } from "./cancel-waiting.ts";
 import { isoTime } from "../data/database.ts";
@@ -68,7 +69,7 @@ export async function wakePending({ db, now }: Deps, userIds: string[]): Promise
  */
 export async function cancelPending(deps: Deps, caller: HostCaller, runId: string): Promise<Run> {
   const userId = caller.user.id;
-  for (const end = performance.now() + cancelPatienceMs; performance.now() < end; await delay(100)) {
+  for (const end = performance.now() + cancelPatienceMs; performance.now() < end; await sleep(100)) {
     const time = isoTime(deps.now());
     const isOurs = sql`id = ${runId} and user_id = ${userId} and not exists (
       select 1 from deliveries d where d.run_id = ${runId} and d.due_at is not null and not ${isUnsent})`;
@@ -192,8 +193,7 @@ async function postpone({ db, log, now }: Deps, claimed: Claimed, error: AppErro
   const isBusy = error.code === "agent_busy" || error.code === "run_limit";
   const isUncertain = error.code === "host_unavailable" || error.code === "internal";
   const maybeSent = isUncertain || (claimed.wasSent && error.code === "no_host") ? 1 : 0;
-  const jitter = 0.75 + Math.random() / 2;
-  const afterMs = isBusy ? busyMs : Math.min(failedMaxMs, 500 * 2 ** Math.min(claimed.attempts, 10)) * jitter;
+  const afterMs = isBusy ? busyMs : backoff(claimed.attempts, 500, failedMaxMs);
   if (!isBusy) log.warn("pending.postponed", { seq: claimed.seq, code: error.code, attempts: claimed.attempts });
   await db.all(sql`
     update deliveries set lease_until = null, due_at = ${isoTime(now() + afterMs)}, maybe_sent = ${maybeSent}
@@ -229,5 +229,3 @@ async function cancelThere(deps: Deps, caller: HostCaller, runId: string): Promi
 function gatewayFor({ now }: Deps, userId: string): HostCaller {
   return { user: { id: userId }, token: { id: null, expiresAt: Math.floor(now() / 1000) + 60 } };
 }
-
-const delay = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

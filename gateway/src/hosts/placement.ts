@@ -1,6 +1,7 @@
 /** Hosts: which are live, and on which a user's workspace is placed. */
 import { AppError } from "@berth/shared/errors";
 import { and, eq, gt, isNull, sql, type SQL } from "drizzle-orm";
+import { sleep } from "@berth/shared/wait";
 import { isoTime, prepareOnce, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { hosts, users } from "../data/schema.ts";
@@ -61,7 +62,7 @@ async function waitForHosts({ db, now, startedAt = 0 }: Placement, userId: strin
   while (now() - startedAt < settleMs) {
     const [silent] = await db.all(sql`select id from hosts where ${isSilent} limit 1`);
     if (!silent) break;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
   }
   return findHostOfUser(db, userId);
 }

@@ -4,7 +4,7 @@ import { parseSettings, SettingsError, type Settings } from "@berth/shared/setti
 import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { sleep } from "@berth/shared/wait";
 import { createApp } from "../app.ts";
 import type { Deps } from "../deps.ts";
 import { startServer } from "./server.ts";
@@ -89,12 +89,12 @@ function repeat(
   const turns = (async () => {
     while (!stop.signal.aborted) {
       await work().catch(failed);
-      await delay(ms, undefined, { signal: stop.signal }).catch(() => undefined);
+      await sleep(ms, stop.signal);
     }
   })();
   return async (graceMs) => {
     stop.abort();
-    await Promise.race([turns, delay(graceMs)]);
+    await Promise.race([turns, sleep(graceMs)]);
   };
 }
 

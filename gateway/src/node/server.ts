@@ -4,7 +4,7 @@ import type { Hono } from "hono";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
+import { sleep } from "@berth/shared/wait";
 import type { AppEnv } from "../deps.ts";
 import { refuseConnection, refuseRequest } from "./refusal.ts";
 import { serveUpgrades } from "./upgrade.ts";
@@ -41,7 +41,7 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
     port: (server.address() as AddressInfo).port,
     async close(graceMs) {
       await Promise.all([closeServer(server, graceMs / 5), sockets.close(graceMs)]);
-      await Promise.race([Promise.all(left), delay(graceMs / 5)]);
+      await Promise.race([Promise.all(left), sleep(graceMs / 5)]);
     },
   };
 }

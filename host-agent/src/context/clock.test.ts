@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createClock } from "./context.ts";
+import { createClock } from "./clock.ts";
 
 test("a clock goes by what was kept until the gateway tells its time, and is not sure before", () => {
   const kept: number[] = [];

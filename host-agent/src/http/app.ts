@@ -1,5 +1,4 @@
 /** The host agent's HTTP: what the gateway may ask of this host, for the user its token names. Parses, calls one function, answers. */
-import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { Hono } from "hono";
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
@@ -7,6 +6,7 @@ import { type HostClaims, protocolHeader, setEnvBody, startRunBody } from "@bert
 import { messageOf } from "@berth/shared/log";
 import { id } from "@berth/shared/resources";
 import { type AgentDeps, deleteAgent, setEnv } from "../inside/agents.ts";
+import type { ServerEnv } from "./env.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import type { Files } from "../inside/files.ts";
 import { follow, type FollowDeps } from "../output/follow.ts";
@@ -22,12 +22,6 @@ export interface ServerDeps extends AgentDeps, Omit<FollowDeps, "volumes"> {
   streams: Streams;
   files: Files;
 }
-/** `incoming` is the request as Node has it: an upload is read from there, uncopied. */
-export type ServerEnv = {
-  Bindings: { incoming: IncomingMessage };
-  Variables: { claims: HostClaims; requestId: string };
-};
-
 const bodyLimit = 16 * 2 ** 20;
 const stderrBytes = 2 ** 20;
 

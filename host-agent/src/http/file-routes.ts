@@ -5,7 +5,7 @@ import { AppError, parseOr400 } from "@berth/shared/errors";
 import { archiveFormat, type FileInfo, filePath, type FilePath } from "@berth/shared/files";
 import { id } from "@berth/shared/resources";
 import { type Content, type FileCall, type FileHead, type Files, isoTime } from "../inside/files.ts";
-import type { ServerEnv } from "./app.ts";
+import type { ServerEnv } from "./env.ts";
 
 const address = z.object({ id, path: filePath });
 const sizeHeader = z.coerce.number().int().nonnegative();

@@ -1,13 +1,14 @@
 /** What the gateway does to agents on their host: set the environment, delete for good. */
 import { AppError } from "@berth/shared/errors";
 import type { AgentSpec } from "@berth/shared/host-api";
-import { endProcesses } from "../machine/cgroup.ts";
+import { endProcesses } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
 import type { Runs } from "../run/runs.ts";
 import type { Sockets } from "../workspace/unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { removeAgentDirectory, type Volumes } from "../workspace/volumes.ts";
+import { type Volumes } from "../workspace/volumes.ts";
+import { removeAgentDirectory } from "../workspace/volume.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
 
 export interface AgentDeps {

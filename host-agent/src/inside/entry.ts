@@ -2,16 +2,17 @@
  * The way into an agent's directory for whatever is no run: makes sure that the workspace, the agent's line in
  * /etc/passwd and its directory are there, and ends again what was started there. Knows neither terminals nor files.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "@berth/shared/errors";
 import { messageOf } from "@berth/shared/log";
-import { endAll, endProcesses, hasVariable, ownersOf, processesOf, sessionOf } from "../machine/cgroup.ts";
+import { sleep } from "@berth/shared/wait";
+import { endAll, endProcesses, hasVariable, ownersOf, processesOf, sessionOf } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
 import type { Runs } from "../run/runs.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { makeAgentDirectory, runGid, sessionGid, transferGid } from "../workspace/volumes.ts";
+import { makeAgentDirectory } from "../workspace/volume.ts";
+import { runGid, sessionGid, transferGid } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
 
@@ -69,7 +70,7 @@ export async function endStarted({ engine, context }: EntryDeps, started: Starte
       const find = () => processesOf(container.cgroup, agent.uid, gid).filter(belongs);
       await endAll(find, "SIGHUP", graceMs);
       if (!state || (!state.running && state.exitCode !== null) || performance.now() > deadline) return;
-      await delay(20);
+      await sleep(20);
     }
   } catch (error) {
     context.log.warn("exec.end_failed", { agentId: agent.id, error: messageOf(error) });
@@ -80,7 +81,7 @@ export async function endStarted({ engine, context }: EntryDeps, started: Starte
  * Ends what an earlier process of this host agent left and nobody asks for any more: terminals, transfers, and runs that
  * the database does not know (it is a new one).
  */
-export async function endForgotten(workspaces: Workspaces, store: Store): Promise<void> {
+export async function endSessionsLeft(workspaces: Workspaces, store: Store): Promise<void> {
   for (const { userId } of workspaces.views()) {
     const container = workspaces.current(userId);
     if (!container) continue;

@@ -2,7 +2,6 @@
  * An agent's files, as that agent: each call is one execution of `berth-files` in the workspace, so that the kernel
  * decides what may be touched and no root process opens a path of the agent's. Streams; no file is ever held whole.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import {
   type ArchiveFormat,
@@ -14,6 +13,7 @@ import {
 } from "@berth/shared/files";
 import { AppError } from "@berth/shared/errors";
 import type { HostClaims } from "@berth/shared/host-api";
+import { sleep } from "@berth/shared/wait";
 import { enter, type EntryDeps } from "./entry.ts";
 import { asRefusal } from "./file-errors.ts";
 import type { Streams } from "../output/open-streams.ts";
@@ -89,7 +89,7 @@ export function createFiles(deps: FilesDeps) {
         const answer = await transfer.answer();
         // Nothing is taken any more. Many a client does not listen before it has sent all: it is heard out, within limits.
         await transfer.close();
-        await Promise.race([sent, delay(hearOutMs, undefined, { ref: false })]);
+        await Promise.race([sent, sleep(hearOutMs)]);
         return accept(answer).head as FileHead;
       });
     },

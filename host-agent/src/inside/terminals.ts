@@ -3,21 +3,21 @@
  * ways, each side as fast as the other takes them. A terminal lives as long as its socket: nothing of it goes on.
  */
 import type { Duplex } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
 import type { WebSocket } from "ws";
 import { AppError } from "@berth/shared/errors";
 import { terminalFrame, type TerminalServerFrame, terminalSize, type TerminalSize } from "@berth/shared/files";
 import type { HostClaims } from "@berth/shared/host-api";
 import { randomText } from "@berth/shared/ids";
 import { messageOf } from "@berth/shared/log";
-import { endProcesses } from "../machine/cgroup.ts";
+import { sleep } from "@berth/shared/wait";
+import { endProcesses } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { endStarted, enter, type EntryDeps, type Started } from "./entry.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
-import { createLocks } from "../context/context.ts";
+import { createLocks } from "../context/wait.ts";
 import { attend } from "../output/live-socket.ts";
 import type { Streams } from "../output/open-streams.ts";
-import { sessionGid } from "../workspace/volumes.ts";
+import { sessionGid } from "../store/uids.ts";
 
 export interface TerminalDeps extends EntryDeps {
   streams: Streams;
@@ -155,7 +155,7 @@ async function exitCodeOf(engine: Engine, execId: string): Promise<number | null
   for (;;) {
     const state = await engine.inspectExec(execId);
     if (!state?.running || performance.now() > deadline) return state?.exitCode ?? null;
-    await delay(20);
+    await sleep(20);
   }
 }
 

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { endStarted, type Entry, type EntryDeps } from "./entry.ts";
 import { homeOf, toLines } from "../workspace/environment.ts";
 import { readOutput, splitLine } from "../machine/exec-output.ts";
-import { transferGid } from "../workspace/volumes.ts";
+import { transferGid } from "../store/uids.ts";
 
 const program = "/opt/berth/bin/berth-files";
 const headMaxBytes = 4096;

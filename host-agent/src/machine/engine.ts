@@ -4,7 +4,7 @@
  */
 import type { Duplex } from "node:stream";
 import Docker from "dockerode";
-import { endForgotten } from "./cgroup.ts";
+import { endForgotten } from "./processes.ts";
 
 export interface ContainerState {
   id: string;

@@ -11,7 +11,7 @@ import { z } from "zod";
 import { gatewayAudience, joinAnswer, type JoinBody, protocolVersion } from "@berth/shared/host-api";
 import { messageOf, type Log } from "@berth/shared/log";
 import { isLoopback, type Settings, SettingsError } from "@berth/shared/settings";
-import { createLatch } from "../context/context.ts";
+import { backoff, sleep } from "@berth/shared/wait";
 
 const identityFile = z.object({
   hostId: z.string(),
@@ -105,6 +105,6 @@ async function postUntilAnswered(url: string, body: unknown, log: Log, signal: A
     } catch (error) {
       if (attempt === 0) log.warn("gateway.unreachable", { error: messageOf(error) });
     }
-    await createLatch().next(Math.min(5000, 250 * 2 ** attempt), signal);
+    await sleep(backoff(attempt, 250, 5000), signal);
   }
 }

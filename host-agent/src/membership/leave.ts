@@ -1,8 +1,9 @@
 /** What a host does once its gateway has removed it: ends every run and container of its own, and keeps the files. */
 import { join } from "node:path";
 import { messageOf } from "@berth/shared/log";
+import { sleep } from "@berth/shared/wait";
 import type { Engine } from "../machine/engine.ts";
-import { createLatch, type HostContext } from "../context/context.ts";
+import { type HostContext } from "../context/context.ts";
 import type { Runs } from "../run/runs.ts";
 import type { Store } from "../store/store.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
@@ -30,7 +31,7 @@ export async function leave(
   for (let isEnded = false; !isEnded && !signal.aborted;) {
     try {
       // What cannot be settled now nobody will settle any more: its container goes all the same.
-      await Promise.race([runs.endAll("host_lost"), createLatch().next(patienceMs, signal)]);
+      await Promise.race([runs.endAll("host_lost"), sleep(patienceMs, signal)]);
       if (store.countActive() > 0) {
         for (const { id } of await engine.listContainers(`berth.host=${context.hostId}`))
           await engine.removeContainer(id);
@@ -43,7 +44,7 @@ export async function leave(
       isEnded = true;
     } catch (error) {
       context.log.warn("leave.retry", { error: messageOf(error) });
-      await createLatch().next(pauseMs, signal);
+      await sleep(pauseMs, signal);
     }
   }
   const { dataDir } = context;

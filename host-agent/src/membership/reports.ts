@@ -14,7 +14,9 @@ import {
   type ReportBody,
   reportAnswer,
 } from "@berth/shared/host-api";
-import { createLatch, type HostContext } from "../context/context.ts";
+import { backoff, sleep } from "@berth/shared/wait";
+import { type HostContext } from "../context/context.ts";
+import { createLatch } from "../context/wait.ts";
 import type { Identity } from "./identity.ts";
 import type { Store } from "../store/store.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
@@ -77,7 +79,7 @@ export class Reports {
         const failure = messageOf(error);
         if (this.#failure !== failure) log.warn("report.failed", { error: failure });
         this.#failure = failure;
-        await createLatch().next(Math.min(5000, 250 * 2 ** failures++) * (0.75 + Math.random() / 2), signal);
+        await sleep(backoff(failures++, 250, 5000), signal);
       }
     }
     offs.forEach((off) => off());

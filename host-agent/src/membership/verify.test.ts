@@ -9,7 +9,8 @@ import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createGatewayVerifier, type VerifyGateway } from "./verify.ts";
-import { createBus, createClock } from "../context/context.ts";
+import { createBus } from "../context/bus.ts";
+import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 
 const hostId = "hst_this";

@@ -9,7 +9,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { setTimeout as pause } from "node:timers/promises";
+import { sleep } from "@berth/shared/wait";
 import { countPrompts, readConversation } from "./demo-conversation.ts";
 import type { Conversation, MessagesRequest } from "./demo-conversation.ts";
 import { sendModelError } from "./error.ts";
@@ -119,7 +119,7 @@ async function* streamReply(reply: Block[], usage: Usage, wordMs: number): Async
       content_block: isText ? { type: "text", text: "" } : { ...block, input: {} },
     });
     for (const piece of isText ? cutText(block.text) : [JSON.stringify(block.input)]) {
-      await pause(wordMs);
+      await sleep(wordMs);
       yield event("content_block_delta", {
         index,
         delta: isText ? { type: "text_delta", text: piece } : { type: "input_json_delta", partial_json: piece },

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { follow } from "./follow.ts";
-import { createBus } from "../context/context.ts";
+import { createBus } from "../context/bus.ts";
 import { Store } from "../store/store.ts";
 import { runDirectory } from "../run/run-files.ts";
-import { type Volume } from "../workspace/volumes.ts";
+import { type Volume } from "../workspace/volume.ts";
 
 let dir: string;
 let store: Store;

@@ -1,7 +1,7 @@
 /** Everything a reader of a run is told, in order: the run, its lines, its changes, its end. One way for SSE and socket. */
 import { join } from "node:path";
-import type { Bus } from "../context/context.ts";
-import { createLatch } from "../context/context.ts";
+import type { Bus } from "../context/bus.ts";
+import { createLatch } from "../context/wait.ts";
 import { type OutputLine, readLines } from "../run/run-log.ts";
 import type { RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";

@@ -3,7 +3,7 @@
  * revoked or expires, and when the gateway has not vouched for it for 10 s.
  */
 import type { HostClaims } from "@berth/shared/host-api";
-import type { Clock } from "../context/context.ts";
+import type { Clock } from "../context/clock.ts";
 
 /** Why a stream is closed: its credential is gone, nobody vouches for it, or this process ends. */
 export type CloseCause = "revoked" | "unvouched" | "closing";

@@ -3,7 +3,7 @@
  * started, the wrapper leaves a trace in the run's files before it does anything, and only where neither the engine nor
  * the files know of a start is a new exec made.
  */
-import { processesOf } from "../machine/cgroup.ts";
+import { processesOf } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import type { HostContext } from "../context/context.ts";
@@ -11,7 +11,8 @@ import { runtimes } from "./runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { makeRunFiles, readExit } from "./run-files.ts";
-import { makeAgentDirectory, runGid, type Volume } from "../workspace/volumes.ts";
+import { makeAgentDirectory, type Volume } from "../workspace/volume.ts";
+import { runGid } from "../store/uids.ts";
 import { paths, type RunningContainer } from "../workspace/container.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
 

@@ -4,14 +4,18 @@
  */
 import { watch } from "node:fs";
 import { join } from "node:path";
-import { isAlive, isEnding, processesOf, readOomKills } from "../machine/cgroup.ts";
-import { createLatch, type HostContext, type Latch } from "../context/context.ts";
+import { sleep } from "@berth/shared/wait";
+import { readOomKills } from "../machine/cgroup.ts";
+import { isAlive, isEnding, processesOf } from "../machine/processes.ts";
+import { type HostContext } from "../context/context.ts";
+import type { Latch } from "../context/wait.ts";
 import { type LogSource, readLines } from "./run-log.ts";
 import { runtimes } from "./runtimes.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { logSizes, readExit, runDirectory } from "./run-files.ts";
-import { runGid, type Volume } from "../workspace/volumes.ts";
+import { type Volume } from "../workspace/volume.ts";
+import { runGid } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
 
 /** What the lines of a run have told so far. */
@@ -94,7 +98,7 @@ export async function monitor(
       else if (context.clock.isSure() && now - startedAt > timeoutMs) intend("timed_out");
       else if (context.clock.isSure() && runtime.answersSoon && !told.hasStarted && now - startedAt > startTimeoutMs)
         intend("start_timeout");
-      else if (await wake.next(1000)) await createLatch().next(pauseMs);
+      else if (await wake.next(1000)) await sleep(pauseMs);
     }
   } finally {
     watcher.close();
@@ -158,7 +162,7 @@ async function collect(chunks: AsyncIterable<string>): Promise<string> {
 async function hasContainerEnded(container: RunningContainer): Promise<boolean> {
   for (let look = 0; look < 20; look++) {
     if (isEnding(container.init)) return true;
-    await createLatch().next(10);
+    await sleep(10);
   }
   return false;
 }

@@ -17,7 +17,8 @@ import {
 import { readdir, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { ProgramError, runProgram } from "../machine/programs.ts";
-import { runGid, type Volume } from "../workspace/volumes.ts";
+import { type Volume } from "../workspace/volume.ts";
+import { runGid } from "../store/uids.ts";
 
 /** Files of one run under `runs/<id>`. */
 export interface RunFiles {

@@ -7,8 +7,9 @@ import { AppError } from "@berth/shared/errors";
 import type { AgentSpec, StartRunBody } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import type { Usage } from "@berth/shared/resources";
-import { endProcesses } from "../machine/cgroup.ts";
-import { createLatch, type Latch } from "../context/context.ts";
+import { backoff, sleep } from "@berth/shared/wait";
+import { endProcesses } from "../machine/processes.ts";
+import { createLatch, type Latch } from "../context/wait.ts";
 import { isNotStartable, type Launched, launch, type LaunchDeps } from "./launch.ts";
 import { monitor, readRest, type Seen } from "./monitor.ts";
 import { readTail } from "./run-log.ts";
@@ -16,7 +17,9 @@ import { runtimes } from "./runtimes.ts";
 import { reasonOf, statusOf } from "./reason.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
 import { isOutOfSpace, logSizes, runDirectory, sealRunFiles } from "./run-files.ts";
-import { diskUse, ownerOf, runGid, type Volume, type Volumes } from "../workspace/volumes.ts";
+import { type Volumes } from "../workspace/volumes.ts";
+import { diskUse, ownerOf, type Volume } from "../workspace/volume.ts";
+import { runGid } from "../store/uids.ts";
 
 export interface RunDeps extends LaunchDeps {
   volumes: Volumes;
@@ -200,7 +203,7 @@ export class Runs {
       } catch (error) {
         if (this.#closing.signal.aborted) return;
         context.log.warn("run.retry", { runId, error: messageOf(error) });
-        await createLatch().next(Math.min(5000, 200 * 2 ** attempt), this.#closing.signal);
+        await sleep(backoff(attempt, 200, 5000), this.#closing.signal);
       }
     }
   }
@@ -240,7 +243,7 @@ export class Runs {
         this.#deps.context.log.warn("run.start_retry", { runId: run.id, error: messageOf(error) });
         if (isOutOfSpace(error)) return "ended_before_start";
         if (performance.now() > deadline) return (await isNotStartable(this.#deps, run.id)) ? "not_startable" : "lost";
-        await createLatch().next(500, this.#closing.signal);
+        await sleep(500, this.#closing.signal);
       }
     }
   }

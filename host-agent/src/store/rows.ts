@@ -2,9 +2,6 @@
 import type { AgentSpec, ReportedAgent, ReportedRun } from "@berth/shared/host-api";
 import type { Run, RunReason, RunStatus } from "@berth/shared/resources";
 
-/** The first uid an agent gets; each next one is one higher and none is used again. */
-export const firstUid = 20_000;
-
 export interface AgentRow extends Omit<AgentSpec, "name"> {
   userId: string;
   uid: number;

@@ -11,7 +11,6 @@ import {
   type Admission,
   agentFrom,
   type AgentRow,
-  firstUid,
   type Intent,
   type NewRun,
   reported,
@@ -21,6 +20,7 @@ import {
   type RunRow,
   toSnake,
 } from "./rows.ts";
+import { firstUid } from "./uids.ts";
 
 const migrations = [
   `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

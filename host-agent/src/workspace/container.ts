@@ -1,9 +1,14 @@
-/** The one shape of a workspace's container: its name, its limits, what it sees of this machine, and how to tell that it really sees it. */
+/** The one shape of a workspace's container: its name, its limits, what it sees of this machine, and how to tell that it is ready. */
+import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Cgroup, isSameDirectory, type ProcessId } from "../machine/cgroup.ts";
+import { sleep } from "@berth/shared/wait";
+import { type Cgroup, isListening, isSameDirectory } from "../machine/cgroup.ts";
+import { type ProcessId } from "../machine/processes.ts";
 import type { ContainerSpec, ContainerState } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
-import type { Volume } from "./volumes.ts";
+import type { AgentRow } from "../store/rows.ts";
+import { forwarderUid, runGid } from "../store/uids.ts";
+import type { Volume } from "./volume.ts";
 
 /** A container that runs, and how to look into it. */
 export interface RunningContainer {
@@ -46,3 +51,30 @@ export function specOf(
 /** Whether the container has this very volume mounted, and not what lies under its mount point. */
 export const seesVolume = ({ pid }: ContainerState, volume: Volume) =>
   isSameDirectory(pid, paths.workspace, volume.workspace) && isSameDirectory(pid, paths.runs, volume.runs);
+
+/** On a machine that is full. */
+const patienceMs = 30_000;
+
+/** Nobody else can take the forwarder's port once it listens: wait for that before anything of an agent runs. */
+export async function waitForForwarder(initPid: number, port: number): Promise<void> {
+  const deadline = performance.now() + patienceMs;
+  while (!isListening(initPid, port, forwarderUid)) {
+    if (performance.now() > deadline) throw new Error("the forwarder in the container did not start");
+    await sleep(2);
+  }
+}
+
+const imagePasswd =
+  "root:x:0:0:root:/root:/usr/sbin/nologin\n" +
+  "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" +
+  `berth-forward:x:${forwarderUid}:${forwarderUid}:the forwarder:/nonexistent:/usr/sbin/nologin\n`;
+
+/** Adds the agents' lines in place: the container has the file mounted, so it must stay the same file. */
+export async function writePasswd(file: string, agents: AgentRow[]): Promise<void> {
+  await mkdir(join(file, ".."), { recursive: true });
+  let text = await readFile(file, "utf8").catch(() => "");
+  if (text === "") await writeFile(file, (text = imagePasswd), { mode: 0o644 });
+  const missing = agents.filter((agent) => !text.includes(`:x:${agent.uid}:`));
+  const lines = missing.map(({ uid, id }) => `agent${uid}:x:${uid}:${runGid}:agent:/workspace/agent-${id}:/bin/bash\n`);
+  if (lines.length > 0) await appendFile(file, lines.join(""));
+}

@@ -6,9 +6,8 @@ import { chmod, chown, mkdir, open, rename, rm } from "node:fs/promises";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { join } from "node:path";
 import type { AgentRow } from "../store/rows.ts";
+import { forwarderUid } from "../store/uids.ts";
 
-/** Uid of the forwarder in every workspace. */
-export const forwarderUid = 19_999;
 export const modelSocket = (agentId: string) => `${agentId}.sock`;
 export const egressSocket = "egress.sock";
 /** Of one socket: what an agent opens beyond is closed at once. */

@@ -3,7 +3,7 @@
  * full. Once there is room it is unmounted, checked and mounted anew.
  */
 import { readFileSync, statfsSync } from "node:fs";
-import { setTimeout as delay } from "node:timers/promises";
+import { sleep } from "@berth/shared/wait";
 import { ProgramError, runProgram } from "../machine/programs.ts";
 
 const roomBytes = 64 * 2 ** 20;
@@ -42,7 +42,7 @@ export async function checkImage(image: string, flags: string[] = []): Promise<v
   const deadline = performance.now() + letGoMs;
   while ((await runProgram("losetup", "-j", image)) !== "") {
     if (performance.now() > deadline) throw new Error("the volume is still in use");
-    await delay(20);
+    await sleep(20);
   }
   await runProgram("e2fsck", "-p", ...flags, image).catch((error: unknown) => {
     // 1: errors were corrected.

@@ -1,7 +1,6 @@
 /**
- * A user's volume: a sparse ext4 image, mounted by this process (root), with `workspace/` (what agents see), `runs/` (logs
- * and files of each run) and `trash/`. Every directory this file writes into is root's and closed to agents, so no path
- * followed here can lead where an agent wants. Knows nothing of containers.
+ * The users' volumes: each a sparse ext4 image, made, grown, mounted and unmounted by this process (root). Knows nothing
+ * of containers.
  */
 import { randomUUID } from "node:crypto";
 import {
@@ -14,30 +13,17 @@ import {
   readSync,
   rmSync,
   statSync,
-  statfsSync,
 } from "node:fs";
-import { chmod, lchown, lstat, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promises";
+import { chmod, lstat, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { runProgram } from "../machine/programs.ts";
+import { emptyTrash, isMounted, type Volume } from "./volume.ts";
 import { checkImage, failedMounts, hasRoom, repairVolume } from "./volume-failure.ts";
 
 const blankPauseMs = 2000;
 /** A new image is all zeros: its inode tables need no writing in the background. */
 const mountOptions = "loop,nosuid,nodev,noatime,discard,noinit_itable";
 
-/** Groups by what a process belongs to: ending a run spares terminals, ending a terminal spares file transfers. */
-export const runGid = 19_001;
-export const sessionGid = 19_002;
-export const transferGid = 19_003;
-
-export interface Volume {
-  /** Size of the image: what fits into it is a little less. */
-  limitBytes: number;
-  root: string;
-  workspace: string;
-  runs: string;
-  trash: string;
-}
 /** The users' volumes below a data directory, each mounted when it is asked for. */
 export class Volumes {
   /** Size of a new volume; a smaller one grows to it the next time it is mounted, a larger one stays. */
@@ -221,55 +207,6 @@ export class Volumes {
   }
 }
 
-/** A volume with less than this is full. */
-const fullBytes = 2 ** 20;
-
-/** Bytes of the volume, as the agents see them; null where it is not mounted. */
-export function diskUse(root: string): { usedBytes: number; isFull: boolean } | null {
-  if (!isMounted(root)) return null;
-  const fs = statfsSync(root);
-  return { usedBytes: (fs.blocks - fs.bfree) * fs.bsize, isFull: fs.bavail * fs.bsize < fullBytes };
-}
-
-export const agentDirectory = (volume: Volume, agentId: string) => join(volume.workspace, `agent-${agentId}`);
-
-/** The owner of an agent's directory that exists already, else null. */
-export async function ownerOf(volume: Volume, agentId: string): Promise<number | null> {
-  const found = await lstat(agentDirectory(volume, agentId)).catch(() => null);
-  return found?.isDirectory() && found.uid >= 20_000 ? found.uid : null;
-}
-
-/** Makes an agent's directory, 0700 and the agent's own, unless it is there; an agent that locked itself out gets in again. */
-export async function makeAgentDirectory(volume: Volume, agentId: string, uid: number): Promise<void> {
-  const path = agentDirectory(volume, agentId);
-  try {
-    await mkdir(path, { mode: 0o700 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    const found = await lstat(path);
-    if ((found.mode & 0o700) !== 0o700) await chmod(path, 0o700);
-    if (found.uid === uid) return;
-  }
-  await lchown(path, uid, runGid);
-}
-
-/** Takes an agent's directory out of reach at once, then removes it; nothing outside the volume is followed. */
-export async function removeAgentDirectory(volume: Volume, agentId: string): Promise<void> {
-  const trashed = join(volume.trash, `${agentId}-${Date.now()}`);
-  try {
-    await rename(agentDirectory(volume, agentId), trashed);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
-  await emptyTrash(volume);
-}
-
-/** Removes what lies in the trash, also what an earlier process left there. */
-export async function emptyTrash(volume: Volume): Promise<void> {
-  const left = (await readdir(volume.trash)).map((name) => join(volume.trash, name));
-  if (left.length > 0) await runProgram("rm", "-rf", "--one-file-system", "--", ...left);
-}
-
 /** A file system grows only while it is not mounted. */
 async function growImage(image: string, bytes: number): Promise<void> {
   if (fileSystemBytes(image) >= bytes - blockBytes) return;
@@ -292,9 +229,3 @@ function fileSystemBytes(image: string): number {
 }
 /** The largest block of ext4 here: what is less than one is never used. */
 const blockBytes = 65_536;
-
-/** Whether something is mounted there: its device differs from its parent's. */
-function isMounted(path: string): boolean {
-  const own = statSync(path, { throwIfNoEntry: false });
-  return own !== undefined && own.dev !== statSync(join(path, "..")).dev;
-}

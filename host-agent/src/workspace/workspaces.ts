@@ -6,16 +6,26 @@ import { AppError } from "@berth/shared/errors";
 import type { ReportedWorkspace } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { id, type Workspace } from "@berth/shared/resources";
-import { findCgroup, identify, isAlive, readUsage } from "../machine/cgroup.ts";
-import { forwarderPort, nameOf, passwdOf, type RunningContainer, seesVolume, specOf } from "./container.ts";
+import { findCgroup, readUsage } from "../machine/cgroup.ts";
+import { identify, isAlive } from "../machine/processes.ts";
+import {
+  forwarderPort,
+  nameOf,
+  passwdOf,
+  type RunningContainer,
+  seesVolume,
+  specOf,
+  waitForForwarder,
+  writePasswd,
+} from "./container.ts";
 import type { ContainerState, Engine } from "../machine/engine.ts";
-import { createLocks, type HostContext } from "../context/context.ts";
-import { waitForForwarder } from "./forwarder.ts";
-import { writePasswd } from "./passwd.ts";
+import { type HostContext } from "../context/context.ts";
+import { createLocks } from "../context/wait.ts";
 import type { Sockets } from "./unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { diskUse, type Volumes } from "./volumes.ts";
+import { type Volumes } from "./volumes.ts";
+import { diskUse } from "./volume.ts";
 
 interface Place {
   userId: string;

@@ -1,0 +1,44 @@
+/** The gateway's time on this host: the machine's clock and the difference that the gateway told. */
+
+/** The gateway's time: this machine's clock, corrected by what the gateway last said. */
+export interface Clock {
+  /** Milliseconds since 1970, by the gateway's time. */
+  now(): number;
+  iso(): string;
+  /** Takes the gateway's time, in milliseconds since 1970, told in answer to what was asked when this machine's clock said `askedAt`. */
+  follow(gatewayNow: number, askedAt: number): void;
+  /** This machine's own clock, uncorrected. */
+  machine(): number;
+  /** Whether the gateway has told its time to this process, or has had its chance: before that no time limit is judged. */
+  isSure(): boolean;
+}
+
+/** How long a process waits for the gateway's time. */
+const unsureMs = 30_000;
+
+/** `machine` is this machine's own clock, `kept` its difference as it was known last; `keep` is told each new one. In milliseconds. */
+export function createClock(
+  machine: () => number = Date.now,
+  kept: () => number = () => 0,
+  keep: (offsetMs: number) => void = () => {},
+): Clock {
+  let told: number | null = null;
+  const offset = () => told ?? kept();
+  const startedAt = performance.now();
+  const now = () => machine() + offset();
+  return {
+    now,
+    iso: () => new Date(now()).toISOString(),
+    machine,
+    follow: (gatewayNow, askedAt) => {
+      // The gateway looked at its clock some time between question and answer, and may tell whole seconds alone.
+      const [least, most] = [gatewayNow - machine() - 1000, gatewayNow - askedAt + 1000];
+      const known = [offset(), 0].find((one) => least <= one && one <= most);
+      const next = known ?? (least + most) / 2;
+      // A clock that merely drifts is not kept anew each time.
+      if (Math.abs(next - offset()) > 500) keep(next);
+      told = next;
+    },
+    isSure: () => told !== null || performance.now() - startedAt > unsureMs,
+  };
+}

@@ -1,0 +1,53 @@
+/** Waiting for others in this process: a latch that remembers a wake-up, and a lock per key. */
+
+/** Remembers a change that comes while nobody waits: `next` answers at once then. */
+export interface Latch {
+  set(): void;
+  /** True if something was set within `ms`; false when the time ran out or the signal ended it. */
+  next(ms: number, signal?: AbortSignal): Promise<boolean>;
+}
+
+export function createLatch(): Latch {
+  let isSet = false;
+  let wake: (() => void) | null = null;
+  return {
+    set() {
+      isSet = true;
+      wake?.();
+    },
+    async next(ms, signal) {
+      if (!isSet && !signal?.aborted) {
+        await new Promise<void>((resolve) => {
+          const done = () => {
+            clearTimeout(timer);
+            signal?.removeEventListener("abort", done);
+            wake = null;
+            resolve();
+          };
+          const timer = setTimeout(done, ms);
+          signal?.addEventListener("abort", done, { once: true });
+          wake = done;
+        });
+      }
+      const was = isSet;
+      isSet = false;
+      return was;
+    },
+  };
+}
+
+/** Runs jobs of the same key one after the other; other keys go on beside them. */
+export function createLocks() {
+  const tails = new Map<string, Promise<unknown>>();
+  return async function locked<T>(key: string, job: () => Promise<T>): Promise<T> {
+    const before = tails.get(key) ?? Promise.resolve();
+    const mine = before.then(job, job);
+    const tail = mine.catch(() => undefined);
+    tails.set(key, tail);
+    try {
+      return await mine;
+    } finally {
+      if (tails.get(key) === tail) tails.delete(key);
+    }
+  };
+}

@@ -1,0 +1,72 @@
+/**
+ * One mounted volume: `workspace/` (what agents see), `runs/` (logs and files of each run), `trash/`. Every directory this
+ * file writes into is root's and closed to agents, so no path followed here can lead where an agent wants.
+ */
+import { statfsSync, statSync } from "node:fs";
+import { chmod, lchown, lstat, mkdir, readdir, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { runProgram } from "../machine/programs.ts";
+import { firstUid, runGid } from "../store/uids.ts";
+
+export interface Volume {
+  /** Size of the image: what fits into it is a little less. */
+  limitBytes: number;
+  root: string;
+  workspace: string;
+  runs: string;
+  trash: string;
+}
+/** A volume with less than this is full. */
+const fullBytes = 2 ** 20;
+
+/** Bytes of the volume, as the agents see them; null where it is not mounted. */
+export function diskUse(root: string): { usedBytes: number; isFull: boolean } | null {
+  if (!isMounted(root)) return null;
+  const fs = statfsSync(root);
+  return { usedBytes: (fs.blocks - fs.bfree) * fs.bsize, isFull: fs.bavail * fs.bsize < fullBytes };
+}
+
+export const agentDirectory = (volume: Volume, agentId: string) => join(volume.workspace, `agent-${agentId}`);
+
+/** The owner of an agent's directory that exists already, else null. */
+export async function ownerOf(volume: Volume, agentId: string): Promise<number | null> {
+  const found = await lstat(agentDirectory(volume, agentId)).catch(() => null);
+  return found?.isDirectory() && found.uid >= firstUid ? found.uid : null;
+}
+
+/** Makes an agent's directory, 0700 and the agent's own, unless it is there; an agent that locked itself out gets in again. */
+export async function makeAgentDirectory(volume: Volume, agentId: string, uid: number): Promise<void> {
+  const path = agentDirectory(volume, agentId);
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    const found = await lstat(path);
+    if ((found.mode & 0o700) !== 0o700) await chmod(path, 0o700);
+    if (found.uid === uid) return;
+  }
+  await lchown(path, uid, runGid);
+}
+
+/** Takes an agent's directory out of reach at once, then removes it; nothing outside the volume is followed. */
+export async function removeAgentDirectory(volume: Volume, agentId: string): Promise<void> {
+  const trashed = join(volume.trash, `${agentId}-${Date.now()}`);
+  try {
+    await rename(agentDirectory(volume, agentId), trashed);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  await emptyTrash(volume);
+}
+
+/** Removes what lies in the trash, also what an earlier process left there. */
+export async function emptyTrash(volume: Volume): Promise<void> {
+  const left = (await readdir(volume.trash)).map((name) => join(volume.trash, name));
+  if (left.length > 0) await runProgram("rm", "-rf", "--one-file-system", "--", ...left);
+}
+
+/** Whether something is mounted there: its device differs from its parent's. */
+export function isMounted(path: string): boolean {
+  const own = statSync(path, { throwIfNoEntry: false });
+  return own !== undefined && own.dev !== statSync(join(path, "..")).dev;
+}

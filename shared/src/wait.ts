@@ -1,0 +1,20 @@
+/** Waiting: a sleep that a signal ends, and the pauses of a retry. Web standards alone. */
+
+/** Resolves after `ms`, or as soon as the signal aborts: who must know which asks the signal. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener("abort", done, { once: true });
+  });
+}
+
+/** Exponential backoff with jitter, in milliseconds: `firstMs` doubled at each attempt (from 0) up to `maxMs`, a quarter more or less. */
+export function backoff(attempt: number, firstMs: number, maxMs: number): number {
+  return Math.min(maxMs, firstMs * 2 ** Math.min(attempt, 30)) * (0.75 + Math.random() / 2);
+}
