@@ -11,6 +11,7 @@ import { z } from "zod";
 import { gatewayAudience, joinAnswer, type JoinBody, protocolVersion } from "@berth/shared/host-api";
 import { messageOf, type Log } from "@berth/shared/log";
 import { isLoopback, type Settings, SettingsError } from "@berth/shared/settings";
+import { ifMissing } from "../machine/missing.ts";
 import { backoff, sleep } from "@berth/shared/wait";
 
 const identityFile = z.object({
@@ -37,7 +38,7 @@ export async function openIdentity(
   signal: AbortSignal,
 ): Promise<Identity> {
   const path = join(dataDir, "host.json");
-  const text = await readFile(path, "utf8").catch(() => null);
+  const text = await readFile(path, "utf8").catch(ifMissing(null));
   const known = text === null ? await joinGateway(settings, path, log, signal) : identityFile.parse(JSON.parse(text));
   const key = await importJWK(known.privateKey as JWK, "EdDSA");
   const gateway = new URL(settings.BERTH_GATEWAY_URL ?? known.gatewayUrl);

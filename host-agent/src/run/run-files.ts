@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { readdir, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
+import { ifMissing } from "../machine/missing.ts";
 import { ProgramError, runProgram } from "../machine/programs.ts";
 import { type Volume } from "../workspace/volume.ts";
 import { runGid } from "../store/uids.ts";
@@ -71,8 +72,8 @@ export function readExit(volume: Volume, runId: string): { hasBegun: boolean; co
   let file: number;
   try {
     file = openSync(join(runDirectory(volume, runId), "exit"), constants.O_RDONLY);
-  } catch {
-    return { hasBegun: false, code: null };
+  } catch (error) {
+    return ifMissing({ hasBegun: false, code: null })(error);
   }
   let text: string;
   try {

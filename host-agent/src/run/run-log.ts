@@ -4,6 +4,7 @@
  * reader at a time. Knows nothing of HTTP, sockets or runs' states.
  */
 import { open, type FileHandle } from "node:fs/promises";
+import { ifMissing } from "../machine/missing.ts";
 import type { RuntimeName } from "@berth/shared/resources";
 
 /** One event's data: JSON text, whole or (for a long line) in chunks that together are the JSON text. */
@@ -34,7 +35,7 @@ const chunkBytes = 64 * 1024;
  */
 export async function* readLines(source: LogSource, after: number): AsyncGenerator<OutputLine[], number> {
   const sealed = source.sealedBytes();
-  const file = await open(source.path, "r").catch(ignoreMissing);
+  const file = await open(source.path, "r").catch(ifMissing(null));
   if (!file) return after;
   try {
     const end = Math.min(sealed ?? (await file.stat()).size, source.limitBytes);
@@ -169,7 +170,7 @@ function isJsonObject(text: string): boolean {
 
 /** The text at the end of a file, at most `maxBytes`, cut at a character. */
 export async function readTail(path: string, maxBytes: number, sealedBytes?: number): Promise<string> {
-  const file = await open(path, "r").catch(ignoreMissing);
+  const file = await open(path, "r").catch(ifMissing(null));
   if (!file) return "";
   try {
     const size = sealedBytes ?? (await file.stat()).size;
@@ -179,8 +180,4 @@ export async function readTail(path: string, maxBytes: number, sealedBytes?: num
   } finally {
     await file.close();
   }
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== "ENOENT") throw error;
 }

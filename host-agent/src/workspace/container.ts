@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { sleep } from "@berth/shared/wait";
 import { type Cgroup, isListening, isSameDirectory } from "../machine/cgroup.ts";
 import { type ProcessId } from "../machine/processes.ts";
+import { ifMissing } from "../machine/missing.ts";
 import type { ContainerSpec, ContainerState } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
 import type { AgentRow } from "../store/rows.ts";
@@ -72,7 +73,7 @@ const imagePasswd =
 /** Adds the agents' lines in place: the container has the file mounted, so it must stay the same file. */
 export async function writePasswd(file: string, agents: AgentRow[]): Promise<void> {
   await mkdir(join(file, ".."), { recursive: true });
-  let text = await readFile(file, "utf8").catch(() => "");
+  let text = await readFile(file, "utf8").catch(ifMissing(""));
   if (text === "") await writeFile(file, (text = imagePasswd), { mode: 0o644 });
   const missing = agents.filter((agent) => !text.includes(`:x:${agent.uid}:`));
   const lines = missing.map(({ uid, id }) => `agent${uid}:x:${uid}:${runGid}:agent:/workspace/agent-${id}:/bin/bash\n`);

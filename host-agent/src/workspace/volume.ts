@@ -5,6 +5,7 @@
 import { statfsSync, statSync } from "node:fs";
 import { chmod, lchown, lstat, mkdir, readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { ifMissing } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
 import { firstUid, runGid } from "../store/uids.ts";
 
@@ -30,7 +31,7 @@ export const agentDirectory = (volume: Volume, agentId: string) => join(volume.w
 
 /** The owner of an agent's directory that exists already, else null. */
 export async function ownerOf(volume: Volume, agentId: string): Promise<number | null> {
-  const found = await lstat(agentDirectory(volume, agentId)).catch(() => null);
+  const found = await lstat(agentDirectory(volume, agentId)).catch(ifMissing(null));
   return found?.isDirectory() && found.uid >= firstUid ? found.uid : null;
 }
 
@@ -51,11 +52,7 @@ export async function makeAgentDirectory(volume: Volume, agentId: string, uid: n
 /** Takes an agent's directory out of reach at once, then removes it; nothing outside the volume is followed. */
 export async function removeAgentDirectory(volume: Volume, agentId: string): Promise<void> {
   const trashed = join(volume.trash, `${agentId}-${Date.now()}`);
-  try {
-    await rename(agentDirectory(volume, agentId), trashed);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
+  await rename(agentDirectory(volume, agentId), trashed).catch(ifMissing(undefined));
   await emptyTrash(volume);
 }
 

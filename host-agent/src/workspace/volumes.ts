@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { chmod, lstat, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { ifMissing } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
 import { emptyTrash, isMounted, type Volume } from "./volume.ts";
 import { checkImage, failedMounts, hasRoom, repairVolume } from "./volume-failure.ts";
@@ -68,7 +69,7 @@ export class Volumes {
 
   /** Users whose volume is mounted now. */
   async mounted(): Promise<string[]> {
-    const points = await readdir(join(this.#dataDir, "mnt")).catch(() => []);
+    const points = await readdir(join(this.#dataDir, "mnt")).catch(ifMissing([]));
     return points.filter((userId) => isMounted(this.#mountPoint(userId)));
   }
 
@@ -112,7 +113,7 @@ export class Volumes {
   /** The highest owner of an agent's directory on any volume, for a database that has forgotten them; 0 without one. */
   async highestUid(): Promise<number> {
     let highest = 0;
-    const images = await readdir(join(this.#dataDir, "volumes")).catch(() => []);
+    const images = await readdir(join(this.#dataDir, "volumes"));
     for (const image of images.filter((name) => name.endsWith(".img"))) {
       const userId = image.slice(0, -".img".length);
       const workspace = join(this.#mountPoint(userId), "workspace");
