@@ -18,6 +18,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
+import { openDatabase } from "../../host-agent/src/store/open.ts";
 import { Store } from "../../host-agent/src/store/store.ts";
 import { bundle, nodeFlags } from "../../scripts/build/bundle.ts";
 import { connectClient, type Client } from "./client.ts";
@@ -99,7 +100,7 @@ export async function startBerth(
     await gateway.start();
     // The kernel counts a uid's processes over all containers of the machine: other suites have others.
     mkdirSync(hostDir);
-    const store = new Store(join(hostDir, "host.db"), Date.now);
+    const store = new Store(openDatabase(join(hostDir, "host.db")), Date.now);
     store.reserveUids(20_000 + 100 * (process.pid % 98));
     store.close();
     await host.start({ BERTH_JOIN_TOKEN: cli("join-token") });

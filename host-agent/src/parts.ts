@@ -18,6 +18,7 @@ import { createOomWatch } from "./run/oom.ts";
 import { Runs } from "./run/runs.ts";
 import { isSameSecret } from "./store/secret.ts";
 import { openSockets } from "./workspace/unix-sockets.ts";
+import { openDatabase } from "./store/open.ts";
 import { Store } from "./store/store.ts";
 import { createStreams } from "./output/open-streams.ts";
 import { createTerminals } from "./inside/terminals.ts";
@@ -50,7 +51,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const clock = createClock(options.machineNow, () => kept, keepOffset);
   const context: HostContext = { hostId: identity.hostId, settings, dataDir, clock, log, bus: createBus() };
   let kept = 0;
-  const store = new Store(join(dataDir, "host.db"), clock.now);
+  const store = new Store(openDatabase(join(dataDir, "host.db")), clock.now);
   kept = Number(store.getMeta("clock_offset") ?? 0);
   const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES);
   volumes.start();

@@ -1,9 +1,7 @@
 import { createHmac } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import Database from "better-sqlite3";
 import { exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from "jose";
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
@@ -14,7 +12,6 @@ import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 
 const hostId = "hst_this";
-let dir: string;
 let server: Server;
 let store: Store;
 let verify: VerifyGateway;
@@ -23,7 +20,6 @@ let keys: { own: CryptoKey; other: CryptoKey };
 let asked = 0;
 
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), "berth-keys-"));
   const [own, other] = await Promise.all([generateKeyPair("EdDSA"), generateKeyPair("EdDSA")]);
   keys = { own: own.privateKey, other: other.privateKey };
   publicPem = await exportSPKI(own.publicKey);
@@ -33,11 +29,11 @@ beforeAll(async () => {
     response.setHeader("content-type", "application/json").end(JSON.stringify(jwks));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  store = new Store(join(dir, "host.sqlite"), Date.now);
+  store = new Store(new Database(":memory:"), Date.now);
   const context = {
     hostId,
     settings: parseSettings({}),
-    dataDir: dir,
+    dataDir: "/nonexistent",
     clock: createClock(),
     log: createLog(() => {}),
     bus: createBus(),
@@ -48,7 +44,6 @@ beforeAll(async () => {
 afterAll(() => {
   store.close();
   server.close();
-  rmSync(dir, { recursive: true, force: true });
 });
 
 const seconds = () => Math.floor(Date.now() / 1000);

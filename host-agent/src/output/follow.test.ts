@@ -1,6 +1,7 @@
 import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import Database from "better-sqlite3";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { follow } from "./follow.ts";
 import { createBus } from "../context/bus.ts";
@@ -12,7 +13,7 @@ let dir: string;
 let store: Store;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), "berth-follow-"));
-  store = new Store(join(dir, "host.db"), Date.now);
+  store = new Store(new Database(":memory:"), Date.now);
 });
 afterEach(() => {
   store.close();

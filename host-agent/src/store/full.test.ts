@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { openDatabase } from "./open.ts";
 import { Store } from "./store.ts";
 
 let dir: string;
@@ -18,7 +19,7 @@ afterEach(() => {
 
 test("a change that a full disk did not take is not answered as made", () => {
   const file = join(dir, "host.db");
-  const store = new Store(file, Date.now);
+  const store = new Store(openDatabase(file), Date.now);
   const spec = { id: "agt_1", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
   store.learnAgent("usr_1", spec, null);
   store.admit(

@@ -2,12 +2,13 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { openDatabase } from "./open.ts";
 import { Store } from "./store.ts";
 
 let dir: string;
 beforeEach(() => void (dir = mkdtempSync(join(tmpdir(), "berth-store-"))));
 afterEach(() => rmSync(dir, { recursive: true }));
-const open = () => new Store(join(dir, "host.db"), Date.now);
+const open = () => new Store(openDatabase(join(dir, "host.db")), Date.now);
 const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
 const run = (id: string) =>
   ({

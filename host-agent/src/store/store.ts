@@ -2,8 +2,7 @@
  * The host's database: the agents it knows (uid, environment, session), the runs it accepted and their revisions.
  * Truth for both; knows nothing of containers or of HTTP. Every change of a row the gateway copies takes a new revision.
  */
-import { chmodSync } from "node:fs";
-import Database from "better-sqlite3";
+import type Database from "better-sqlite3";
 import type { AgentSpec, ReportedAgent, ReportedRun } from "@berth/shared/host-api";
 import type { Usage } from "@berth/shared/resources";
 import { newId, randomText } from "@berth/shared/ids";
@@ -52,7 +51,7 @@ const unpromised = 0;
 /** Revisions of one process; the next one begins above, whatever this one told and did not store. */
 const revisionsAStart = 1e9;
 
-/** The database file, made or migrated when it is opened. `now` is the gateway's time in milliseconds. */
+/** Over an open database, which it migrates and closes. `now` is the gateway's time in milliseconds. */
 export class Store {
   /** Names this database; a new file has a new one. */
   readonly epoch: string;
@@ -63,13 +62,9 @@ export class Store {
   readonly #prepared = new Map<string, Database.Statement>();
   #rev: number;
 
-  constructor(file: string, now: () => number) {
-    this.#db = new Database(file);
-    // Values of environments are in it; the files beside it take its mode.
-    chmodSync(file, 0o600);
+  constructor(db: Database.Database, now: () => number) {
+    this.#db = db;
     this.#now = now;
-    this.#db.pragma("journal_mode = WAL");
-    this.#db.pragma("synchronous = FULL");
     for (let at = Number(this.#db.pragma("user_version", { simple: true })); at < migrations.length; at++) {
       this.#db.transaction(() => this.#db.exec(`${migrations[at]}; PRAGMA user_version = ${at + 1}`))();
     }
