@@ -33,11 +33,13 @@ test("a reader that leaves in the midst of a long log leaves no file open", asyn
   const volume: Volume = { limitBytes: 0, root: dir, workspace: dir, runs: join(dir, "runs"), trash: dir };
   const trigger = { kind: "api", triggerId: null } as const;
   const run = { id: "run_1", agentId: "agt_1", userId: "usr_1", trigger, prompt: "", payload: null };
+  const spec = { id: "agt_1", version: 1, name: "", runtime: "shell", model: null, instructions: null } as const;
+  store.learnAgent("usr_1", spec, null);
   store.admit(run, 3);
   mkdirSync(runDirectory(volume, run.id), { recursive: true });
   appendFileSync(join(runDirectory(volume, run.id), "out"), `${"x".repeat(1000)}\n`.repeat(1000));
   const volumes = { exists: () => true, ensure: async () => volume };
   const reading = { store, volumes, bus: createBus(), logBytes: 2 ** 30, delivered: async () => {} };
-  for await (const told of follow(reading, run.id, 0, new AbortController().signal)) if (told.kind === "lines") break;
+  for await (const event of follow(reading, run.id, 0, new AbortController().signal)) if (event.kind === "lines") break;
   expect(openBelow(volume.runs)).toEqual([]);
 });

@@ -1,14 +1,16 @@
-/** Everything a reader of a run is told, in order: the run, its lines, its changes, its end. One way for SSE and socket. */
+/** Everything a reader of a run gets, in order: the run, its lines, its changes, its end. One way for SSE and socket. */
 import { join } from "node:path";
 import type { Bus } from "../context/bus.ts";
 import { createLatch } from "../context/wait.ts";
 import { type OutputLine, readLines } from "../run/run-log.ts";
+import { runtimes } from "../run/runtimes.ts";
 import type { RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { runDirectory } from "../run/run-files.ts";
 import { type Volumes } from "../workspace/volumes.ts";
 
-export type Told = { kind: "run"; run: RunRow } | { kind: "lines"; lines: OutputLine[] } | { kind: "idle" };
+/** What a reader of a run gets, one at a time. */
+export type RunEvent = { kind: "run"; run: RunRow } | { kind: "lines"; lines: OutputLine[] } | { kind: "idle" };
 export interface FollowDeps {
   store: Store;
   volumes: Pick<Volumes, "exists" | "ensure">;
@@ -25,10 +27,10 @@ export async function* follow(
   runId: string,
   after: number,
   signal: AbortSignal,
-): AsyncGenerator<Told> {
+): AsyncGenerator<RunEvent> {
   const first = store.getRun(runId);
   if (!first) return;
-  const runtime = store.getAgent(first.agentId)?.runtime ?? "claude";
+  const { speaksJson } = runtimes[store.getAgent(first.agentId)!.runtime];
   const latch = createLatch();
   const off = bus.on(`run:${runId}`, latch.set);
   try {
@@ -42,7 +44,7 @@ export async function* follow(
       const volume = volumes.exists(run.userId) ? await volumes.ensure(run.userId) : null;
       const path = volume ? join(runDirectory(volume, runId), "out") : "/nonexistent";
       const batches = readLines(
-        { path, runtime, sealedBytes: () => (run.endedAt ? run.logBytes : null), limitBytes: logBytes },
+        { path, speaksJson, sealedBytes: () => (run.endedAt ? run.logBytes : null), limitBytes: logBytes },
         at,
       );
       try {

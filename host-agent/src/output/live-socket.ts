@@ -144,11 +144,11 @@ function createFollower(deps: SocketDeps, userId: string, sender: Sender, gone: 
   const following = new Map<string, AbortController>();
   async function pump(runId: string, after: number, stop: AbortSignal): Promise<void> {
     let current: RunRow | null = null;
-    for await (const told of follow(deps, runId, after, stop)) {
-      if (told.kind === "run") {
-        current = told.run;
-        await sender.send({ type: "run", run: publicRun(told.run) });
-      } else if (told.kind === "lines") for (const line of told.lines) await sender.sendOutput(current!, line);
+    for await (const event of follow(deps, runId, after, stop)) {
+      if (event.kind === "run") {
+        current = event.run;
+        await sender.send({ type: "run", run: publicRun(event.run) });
+      } else if (event.kind === "lines") for (const line of event.lines) await sender.sendOutput(current!, line);
       if (stop.aborted) return;
     }
   }

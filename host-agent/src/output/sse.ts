@@ -1,15 +1,15 @@
 /** A run's events as Server-Sent Events (WHATWG HTML, section 9.2): `output` with the byte offset as id, and `run`. */
-import type { Told } from "./follow.ts";
+import type { RunEvent } from "./follow.ts";
 import { publicRun } from "../store/rows.ts";
 
 /** The events as text, in chunks; one chunk is at most about one batch of lines. */
-export async function* toEventStream(told: AsyncIterable<Told>): AsyncGenerator<string> {
-  for await (const item of told) {
-    if (item.kind === "idle") yield ": still here\n\n";
-    else if (item.kind === "run") yield `event: run\ndata: ${JSON.stringify(publicRun(item.run))}\n\n`;
+export async function* toEventStream(events: AsyncIterable<RunEvent>): AsyncGenerator<string> {
+  for await (const event of events) {
+    if (event.kind === "idle") yield ": still here\n\n";
+    else if (event.kind === "run") yield `event: run\ndata: ${JSON.stringify(publicRun(event.run))}\n\n`;
     else {
       let text = "";
-      for (const { offset, data } of item.lines) {
+      for (const { offset, data } of event.lines) {
         const head = `id: ${offset}\nevent: output\ndata: `;
         if (typeof data === "string") text += `${head}${data}\n\n`;
         else {

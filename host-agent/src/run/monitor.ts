@@ -18,8 +18,8 @@ import { type Volume } from "../workspace/volume.ts";
 import { runGid } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
 
-/** What the lines of a run have told so far. */
-export interface Told {
+/** What the lines of a run have shown so far. */
+export interface LinesSeen {
   hasStarted: boolean;
   result: { text: string; isError: boolean } | null;
 }
@@ -27,7 +27,7 @@ export interface Seen {
   exitCode: number | null;
   isContainerLost: boolean;
   hasLingered: boolean;
-  told: Told;
+  told: LinesSeen;
 }
 export interface MonitorDeps {
   context: HostContext;
@@ -51,7 +51,7 @@ export async function monitor(
 ): Promise<Seen> {
   const { volume } = container;
   const runtime = runtimes[agent.runtime];
-  const told: Told = { hasStarted: false, result: null };
+  const told: LinesSeen = { hasStarted: false, result: null };
   const reader = createReader(volume, run.id, agent, told);
   const startedAt = Date.parse(run.startedAt ?? run.createdAt);
   const timeoutMs = context.settings.BERTH_RUN_TIMEOUT_SECONDS * 1000;
@@ -115,17 +115,23 @@ export async function readRest(
   volume: Volume,
   runId: string,
   agent: AgentRow,
-  told: Told,
+  told: LinesSeen,
   sealedBytes: number,
 ): Promise<void> {
   await createReader(volume, runId, agent, told, sealedBytes).read();
 }
 
-function createReader(volume: Volume, runId: string, agent: AgentRow, told: Told, sealedBytes: number | null = null) {
+function createReader(
+  volume: Volume,
+  runId: string,
+  agent: AgentRow,
+  told: LinesSeen,
+  sealedBytes: number | null = null,
+) {
   const runtime = runtimes[agent.runtime];
   const source: LogSource = {
     path: join(runDirectory(volume, runId), "out"),
-    runtime: agent.runtime,
+    speaksJson: runtime.speaksJson,
     sealedBytes: () => sealedBytes,
     limitBytes: Infinity,
   };

@@ -5,7 +5,6 @@
  */
 import { open, type FileHandle } from "node:fs/promises";
 import { ifMissing } from "../machine/missing.ts";
-import type { RuntimeName } from "@berth/shared/resources";
 
 /** One event's data: JSON text, whole or (for a long line) in chunks that together are the JSON text. */
 export interface OutputLine {
@@ -17,8 +16,8 @@ export interface OutputLine {
 /** What a reader must know of the log: how far it reaches, whether it can still grow, and how to wait for more. */
 export interface LogSource {
   path: string;
-  /** `all` shows every line as text; `json` passes JSON objects unchanged. */
-  runtime: RuntimeName;
+  /** Whether lines that are JSON objects pass unchanged; else every line is shown as text. */
+  speaksJson: boolean;
   /** Bytes of the log that are final; null while it can grow. */
   sealedBytes(): number | null;
   /** What was written beyond is not shown: it goes when the log is sealed. */
@@ -26,7 +25,7 @@ export interface LogSource {
 }
 
 /** Longer lines are handed on in pieces of this many bytes, each an event of its own. */
-export const longestLineBytes = 16 * 2 ** 20;
+const longestLineBytes = 16 * 2 ** 20;
 const chunkBytes = 64 * 1024;
 
 /**
@@ -47,13 +46,13 @@ export async function* readLines(source: LogSource, after: number): AsyncGenerat
       const bytes = chunk.subarray(0, bytesRead);
       const last = bytes.lastIndexOf(0x0a);
       if (last >= 0) {
-        yield splitLines(bytes.subarray(0, last), at, source.runtime);
+        yield splitLines(bytes.subarray(0, last), at, source.speaksJson);
         at += last + 1;
         continue;
       }
       const line = await findLineEnd(file, at, end, sealed !== null);
       if (!line) return at;
-      yield [await longLine(file, at, line, source.runtime)];
+      yield [await longLine(file, at, line, source.speaksJson)];
       at = line.next;
     }
     return at;
@@ -62,19 +61,17 @@ export async function* readLines(source: LogSource, after: number): AsyncGenerat
   }
 }
 
-/** The data of a line that is short enough to hold: JSON objects unchanged for a runtime that speaks JSON, else text. */
-export function encodeLine(text: string, runtime: RuntimeName): string {
-  return runtime === "claude" && isJsonObject(text)
-    ? text.replaceAll("\r", "")
-    : JSON.stringify({ type: "line", text });
+/** The data of a line that is short enough to hold. */
+function encodeLine(text: string, speaksJson: boolean): string {
+  return speaksJson && isJsonObject(text) ? text.replaceAll("\r", "") : JSON.stringify({ type: "line", text });
 }
 
-function splitLines(bytes: Buffer, start: number, runtime: RuntimeName): OutputLine[] {
+function splitLines(bytes: Buffer, start: number, speaksJson: boolean): OutputLine[] {
   const lines: OutputLine[] = [];
   for (let from = 0; from <= bytes.length;) {
     const newline = bytes.indexOf(0x0a, from);
     const to = newline < 0 ? bytes.length : newline;
-    lines.push({ offset: start + to + 1, data: encodeLine(bytes.toString("utf8", from, to), runtime) });
+    lines.push({ offset: start + to + 1, data: encodeLine(bytes.toString("utf8", from, to), speaksJson) });
     from = to + 1;
   }
   return lines;
@@ -114,13 +111,13 @@ async function characterStart(file: FileHandle, at: number): Promise<number> {
   return at;
 }
 
-async function longLine(file: FileHandle, start: number, line: LineEnd, runtime: RuntimeName): Promise<OutputLine> {
+async function longLine(file: FileHandle, start: number, line: LineEnd, speaksJson: boolean): Promise<OutputLine> {
   const length = line.end - start;
   if (length <= chunkBytes && !line.more) {
     const { buffer } = await file.read(Buffer.alloc(length), 0, length, start);
-    return { offset: line.next, data: encodeLine(buffer.toString("utf8"), runtime) };
+    return { offset: line.next, data: encodeLine(buffer.toString("utf8"), speaksJson) };
   }
-  const isJson = runtime === "claude" && !line.more && (await isJsonRange(file, start, length));
+  const isJson = speaksJson && !line.more && (await isJsonRange(file, start, length));
   const text = decodeRange(file, start, line.end);
   return { offset: line.next, data: isJson ? withoutReturns(text) : asTextLine(text, line.more) };
 }

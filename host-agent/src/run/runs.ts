@@ -42,7 +42,7 @@ const graceMs = 2000;
 /** The same for what a run left behind when it ended by itself. */
 const leftoverGraceMs = 200;
 const resultBytes = 64 * 1024;
-const shellResultBytes = 4096;
+const tailResultBytes = 4096;
 const stderrTailBytes = 4096;
 /** How long a start is tried while the engine fails. */
 const launchPatienceMs = 60_000;
@@ -276,7 +276,7 @@ export class Runs {
     const directory = runDirectory(volume, runId);
     const text =
       told.result?.text ??
-      (agent.runtime === "shell" ? await readTail(join(directory, "out"), shellResultBytes, out) : null);
+      (runtimes[agent.runtime].resultIsTail ? await readTail(join(directory, "out"), tailResultBytes, out) : null);
     const ended = store.updateRun(runId, {
       status: statusOf(reason),
       reason,

@@ -5,7 +5,7 @@
 import type { RuntimeName } from "@berth/shared/resources";
 import type { AgentRow } from "../store/rows.ts";
 
-/** What a line told about the run. */
+/** What a line shows of the run. */
 export interface LineFacts {
   /** The CLI has begun to answer. */
   hasStarted?: true;
@@ -17,6 +17,10 @@ export interface Runtime {
   args(agent: AgentRow): string[];
   /** Facts in one line, or null. */
   readLine(line: string): LineFacts | null;
+  /** Whether its lines are JSON objects, which readers get unchanged. */
+  speaksJson: boolean;
+  /** Whether the end of its output is its result, where no line says one. */
+  resultIsTail: boolean;
   /** Whether a first line must come within a minute. */
   answersSoon: boolean;
   /** Whether the conversation has a session at the CLI. */
@@ -48,6 +52,8 @@ const claude: Runtime = {
     // Its cost is not read: it adds up over a resumed session, and the agent can write lines of its own. The proxy counts.
     return { hasStarted: true, result: { text, isError: event.is_error === true } };
   },
+  speaksJson: true,
+  resultIsTail: false,
   answersSoon: true,
   hasSession: true,
 };
@@ -55,6 +61,8 @@ const claude: Runtime = {
 const shell: Runtime = {
   args: () => [],
   readLine: () => null,
+  speaksJson: false,
+  resultIsTail: true,
   answersSoon: false,
   hasSession: false,
 };
