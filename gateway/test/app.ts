@@ -2,35 +2,13 @@
 import type { Environment } from "@berth/shared/settings";
 import { inject } from "vitest";
 import { systemActor } from "../src/access/audit.ts";
-import type { Deps } from "../src/deps.ts";
 import { issueToken } from "../src/access/tokens.ts";
 import { createUser, type User } from "../src/access/users.ts";
 import { openOnNode } from "./on-node.ts";
 import { openOnWorkerd } from "./on-workerd.ts";
+import type { TestClock } from "./runtime.ts";
 
 export type TestApp = Awaited<ReturnType<typeof createTestApp>>;
-
-/** The clock of an app, ahead of the machine's. */
-export interface TestClock {
-  skewMs: number;
-}
-
-/** What differs between the runtimes. */
-export interface Runtime {
-  /** The data directory on Node. */
-  dir: string;
-  /** The app's own on Node; on workerd the same rules and queries on the same D1, called from here. */
-  deps: Deps;
-  lines: string[];
-  request(path: string, init?: RequestInit): Promise<Response>;
-  /** Does what is due: as Node's timer does, or by the Worker's cron event. */
-  tick(): Promise<void>;
-  /** How many statements of the app its database has run for the calls of the test so far. */
-  statements(): number;
-  /** Serves the app to clients of its own. */
-  listen(): Promise<{ url: string; port: number; close(graceMs: number): Promise<void> }>;
-  close(): Promise<void>;
-}
 
 /** An app with its database, on Node or (in the project that provides one) in workerd; `close` removes both. */
 export async function createTestApp(environment: Environment = {}) {

@@ -11,7 +11,7 @@ import { openData } from "../src/node/data.ts";
 import { startServer } from "../src/node/server.ts";
 import { createNodeTransport } from "../src/node/transport.ts";
 import { tick } from "../src/tick.ts";
-import type { Runtime, TestClock } from "./app.ts";
+import type { Runtime, TestClock } from "./runtime.ts";
 
 /** Of all databases in this process. */
 let statementsRun = 0;

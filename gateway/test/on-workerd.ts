@@ -4,7 +4,7 @@ import { parseSettings, type Environment } from "@berth/shared/settings";
 import { readdirSync, readFileSync } from "node:fs";
 import { createSigningJwk, importKeyring } from "../src/keys/keyring.ts";
 import { openD1, type D1 } from "../src/worker/data.ts";
-import type { Runtime, TestClock } from "./app.ts";
+import type { Runtime, TestClock } from "./runtime.ts";
 import { openRemoteD1 } from "./remote-d1.ts";
 import type { Told } from "./worker.ts";
 

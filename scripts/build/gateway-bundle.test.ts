@@ -5,8 +5,8 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { bundle } from "../../../scripts/build/bundle.ts";
-import { until } from "../../test/wait.ts";
+import { bundle } from "./bundle.ts";
+import { until } from "../../gateway/test/wait.ts";
 
 let files: Record<"gateway" | "cli", string>;
 let dir: string;

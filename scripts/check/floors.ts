@@ -1,0 +1,151 @@
+/**
+ * The house: packages, their floors from bottom to top, and on each floor its rooms with a sentence. A room is a folder or a
+ * file; it imports from floors below its own, never from above and never from a neighbour on its floor, types included.
+ * `floors.test.ts` holds the tree against this list; docs/ARCHITECTURE.md has a line for each room.
+ */
+export interface Package {
+  /** The folder of its sources. */
+  dir: string;
+  /** The folder that its tests share. Tests import what they like of their own package and of those below. */
+  tests?: string;
+  /** Its files may import tests, because they are tests themselves. */
+  isForTests?: boolean;
+  floors: Record<string, string>[];
+}
+
+/** All files of the folder that stand in no other room. */
+export const rest = "*";
+
+const shared: Package = {
+  dir: "shared/src",
+  floors: [
+    { [rest]: "The contract as zod schemas: resources, errors, host protocol, settings, ids. Knows no process." },
+  ],
+};
+
+const gateway: Package = {
+  dir: "gateway/src",
+  tests: "gateway/test",
+  floors: [
+    {
+      keys: "What Berth signs, verifies and seals. Knows no database.",
+      data: "Tables, and statements that are one on SQLite and D1 alike.",
+    },
+    { "deps.ts": "What the app is built from: the interfaces that Node, Workers and tests implement." },
+    { http: "Routes as declarations, bodies, pages, limits, cookies, origins. Knows no noun of the product." },
+    {
+      access: "Who calls and who may: users, tokens, sessions, the OpenID provider, the audit.",
+      hosts: "Calling a host, and choosing the one on which a user is placed.",
+    },
+    { agents: "Agents and their runs, those that wait at the gateway included." },
+    {
+      webhooks: "Triggers, who sent a delivery, and the prompt that it becomes.",
+      fleet: "Hosts as they join, report and are administered.",
+      "retention.ts": "What is deleted with time.",
+    },
+    { "tick.ts": "What time brings about, called by a timer on Node and a cron on Workers." },
+    { routes: "The API's table of contents: each file parses, calls the rooms below and answers." },
+    { "app.ts": "All routes, the order of what wraps them, and the one place where errors become answers." },
+    {
+      node: "The entries on Node: process, server, SQLite, sockets, commands. Alone in knowing Node.",
+      worker: "The entry on Workers: bindings, D1, cron. Alone in knowing Workers.",
+    },
+  ],
+};
+
+const hostAgent: Package = {
+  dir: "host-agent/src",
+  tests: "host-agent/test",
+  floors: [
+    { context: "What all parts share: settings, clock, log, waiting, the bus on which changes are told." },
+    {
+      store: "The host's database: agents, runs, revisions.",
+      machine: "The engine, cgroups, the kernel's log, the machine's programs.",
+      egress: "The way out of a container: a proxy with an allow-list, never to private addresses.",
+      model: "The model proxy, what it counts and costs, the built-in demo model.",
+    },
+    { workspace: "A user's container with its volume, sockets and environment." },
+    { run: "The life of a run: started once, watched, ended for one reason, its log sealed." },
+    {
+      output: "A run's output by byte offset, as events and over the socket.",
+      membership: "The gateway's view of this host, and whom this host believes.",
+    },
+    { inside: "Terminals and files of an agent, as that agent, inside its container." },
+    {
+      http: "What the gateway may ask of a host: calls and sockets.",
+      "parts.ts": "All parts put together and taken apart in order.",
+    },
+    { "loops.ts": "What is done again and again." },
+    { "host-agent.ts": "Takes up what it finds, serves, and lets go without ending anything." },
+    { "main.ts": "The process: settings, the lock, signals, exit codes." },
+  ],
+};
+
+const web: Package = {
+  dir: "gateway/web/src",
+  tests: "gateway/web/test",
+  floors: [
+    {
+      text: "Numbers, times, states and reasons in words; text out of a container made fit to show. Pure.",
+      style: "The style sheets.",
+      "contract.ts": "What the gateway answers beside the resources of shared.",
+    },
+    { api: "Calls of the public API, and word to other tabs." },
+    { ui: "Buttons, dialogs, icons, the router: what knows nothing of agents." },
+    {
+      markdown: "Markdown as elements, for hostile text.",
+      terminal: "xterm on one side, the socket of a shell on the other.",
+    },
+    { transcript: "The lines of a run as items, and how each is drawn." },
+    { state: "What is so now, as signals: session, agents, hosts, runs, fed by the socket and the API." },
+    {
+      agents: "An agent on the page: conversation, composer, settings; and the frame around all pages.",
+      files: "An agent's files: browse, edit, upload.",
+      triggers: "An agent's triggers and their deliveries.",
+    },
+    { pages: "One file a page." },
+    { "app.tsx": "The frame and the list of pages." },
+    { "main.tsx": "The entry." },
+  ],
+};
+
+const scripts: Package = {
+  dir: "scripts",
+  floors: [
+    { setup: "Packages, engine and image made ready; the first step of every command." },
+    { build: "Both processes and the dashboard as bundles." },
+    { processes: "Gateway and host agent as children that are kept running." },
+    {
+      commands: "One file a command of package.json.",
+      check: "The floors of this house, and the tests that hold them.",
+    },
+  ],
+};
+
+const e2e: Package = {
+  dir: "e2e",
+  isForTests: true,
+  floors: [
+    {
+      harness: "A cluster for tests, clients, attacks, a model endpoint that does what a test says.",
+      hosts: "Host agents that are not as they should be, as programs.",
+    },
+    {
+      engines: "Engines of the tests' own, and machines with a network between them.",
+      browser: "The dashboard in a browser.",
+    },
+    { faults: "A random campaign of faults under load, and what must hold after it." },
+  ],
+};
+
+const bench: Package = {
+  dir: "bench",
+  isForTests: true,
+  floors: [
+    { lib: "The bare thing beside Berth, and how figures are printed." },
+    { [rest]: "One figure or two a file." },
+  ],
+};
+
+/** From the bottom to the top: a package imports from those below its own floor. */
+export const house: Package[][] = [[shared], [gateway, hostAgent, web], [scripts], [e2e], [bench]];
