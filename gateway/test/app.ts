@@ -1,9 +1,10 @@
 /** For tests: the real app on a real database, with a clock that the test moves. */
 import type { Environment } from "@berth/shared/settings";
+import type { User } from "@berth/shared/users";
 import { inject } from "vitest";
 import { systemActor } from "../src/access/audit.ts";
 import { issueToken } from "../src/access/tokens.ts";
-import { createUser, type User } from "../src/access/users.ts";
+import { createUser } from "../src/access/users.ts";
 import { openOnNode } from "./on-node.ts";
 import { openOnWorkerd } from "./on-workerd.ts";
 import type { TestClock } from "./runtime.ts";

@@ -7,7 +7,10 @@ import { startStep } from "../setup/progress.mjs";
 
 const web = join(root, "gateway/web");
 const dist = join(web, "dist");
-const sources = ["src", "public", "index.html", "vite.config.ts", "package.json"].map((name) => join(web, name));
+const sources = [
+  ...["src", "public", "index.html", "vite.config.ts", "package.json"].map((name) => join(web, name)),
+  join(root, "shared/src"),
+];
 
 /** Builds `gateway/web/dist` unless it is current. The caller holds the lock of builds. */
 export async function buildWeb(): Promise<void> {

@@ -13,20 +13,22 @@ export const plainText = z
 
 export const workspaceStatus = z.enum(["absent", "starting", "running", "stopping", "failed"]);
 /** A user's one container and its volume. Sizes in bytes; `cpu.percent` is of one core. */
-export const workspaceSchema = z.object({
-  status: workspaceStatus,
-  hostId: nullable(id),
-  containerId: nullable(z.string()),
-  memory: z.object({ usedBytes: z.int(), limitBytes: z.int(), warnBytes: z.int(), warning: z.boolean() }),
-  cpu: z.object({ percent: z.number(), cores: z.number() }),
-  pids: z.object({ current: z.int(), limit: z.int() }),
-  disk: z.object({ usedBytes: z.int(), limitBytes: z.int() }),
-  connections: z.int(),
-  activeRuns: z.int(),
-  startedAt: nullable(time),
-  sampledAt: nullable(time),
-  reason: nullable(z.string()),
-});
+export const workspaceSchema = z
+  .object({
+    status: workspaceStatus,
+    hostId: nullable(id),
+    containerId: nullable(z.string()),
+    memory: z.object({ usedBytes: z.int(), limitBytes: z.int(), warnBytes: z.int(), warning: z.boolean() }),
+    cpu: z.object({ percent: z.number(), cores: z.number() }),
+    pids: z.object({ current: z.int(), limit: z.int() }),
+    disk: z.object({ usedBytes: z.int(), limitBytes: z.int() }),
+    connections: z.int(),
+    activeRuns: z.int(),
+    startedAt: nullable(time),
+    sampledAt: nullable(time),
+    reason: nullable(z.string()),
+  })
+  .meta({ id: "Workspace" });
 export type Workspace = z.infer<typeof workspaceSchema>;
 
 export const runtimeName = z.enum(["claude", "shell"]);
@@ -36,18 +38,20 @@ export const agentName = plainText.trim().min(1).max(64);
 export const instructions = plainText.max(65_536);
 export const modelName = z.string().regex(/^[A-Za-z0-9._:@/[\]-]{1,100}$/, "must be the name of a model");
 
-export const agentSchema = z.object({
-  id,
-  name: z.string(),
-  runtime: runtimeName,
-  model: nullable(z.string()),
-  instructions: nullable(z.string()),
-  envKeys: z.array(z.string()),
-  status: z.enum(["idle", "running"]),
-  lastRunId: nullable(id),
-  createdAt: time,
-  updatedAt: time,
-});
+export const agentSchema = z
+  .object({
+    id,
+    name: z.string(),
+    runtime: runtimeName,
+    model: nullable(z.string()),
+    instructions: nullable(z.string()),
+    envKeys: z.array(z.string()),
+    status: z.enum(["idle", "running"]),
+    lastRunId: nullable(id),
+    createdAt: time,
+    updatedAt: time,
+  })
+  .meta({ id: "Agent" });
 export type Agent = z.infer<typeof agentSchema>;
 
 export const createAgentBody = z.strictObject({
@@ -108,23 +112,25 @@ export const usageSchema = z.object({
 });
 export type Usage = z.infer<typeof usageSchema>;
 
-export const runSchema = z.object({
-  id,
-  agentId: id,
-  status: runStatus,
-  reason: nullable(runReason),
-  trigger: triggerSchema,
-  prompt: z.string(),
-  result: nullable(z.string()),
-  exitCode: nullable(z.int()),
-  usage: usageSchema,
-  oomKills: z.int(),
-  logBytes: z.int(),
-  stderrTail: nullable(z.string()),
-  createdAt: time,
-  startedAt: nullable(time),
-  endedAt: nullable(time),
-});
+export const runSchema = z
+  .object({
+    id,
+    agentId: id,
+    status: runStatus,
+    reason: nullable(runReason),
+    trigger: triggerSchema,
+    prompt: z.string(),
+    result: nullable(z.string()),
+    exitCode: nullable(z.int()),
+    usage: usageSchema,
+    oomKills: z.int(),
+    logBytes: z.int(),
+    stderrTail: nullable(z.string()),
+    createdAt: time,
+    startedAt: nullable(time),
+    endedAt: nullable(time),
+  })
+  .meta({ id: "Run" });
 export type Run = z.infer<typeof runSchema>;
 
 export const promptMaxBytes = 1_048_576;

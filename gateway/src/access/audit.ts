@@ -1,5 +1,6 @@
 /** The audit: who did what, on what, from where, and with what outcome. Appended only; never holds a secret. */
 import { newId } from "@berth/shared/ids";
+import { auditAction, auditOutcome, type AuditEntry } from "@berth/shared/audit";
 import { time } from "@berth/shared/resources";
 import { and, desc, eq, gte, lt, sql, type SQL } from "drizzle-orm";
 import type { Context } from "hono";
@@ -10,57 +11,6 @@ import { isoTime, type Database } from "../data/database.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { afterCursor, pageQuery, toPage, type Page } from "../http/paging.ts";
 import { audit as table } from "../data/schema.ts";
-
-/** Every action that is written down. */
-export const auditAction = z.enum([
-  "sign_in.succeeded",
-  "sign_in.failed",
-  "sign_out.succeeded",
-  "token.created",
-  "token.revoked",
-  "user.created",
-  "user.enabled",
-  "user.disabled",
-  "user.promoted",
-  "user.demoted",
-  "agent.created",
-  "agent.updated",
-  "agent.deleted",
-  "agent.environment_set",
-  "trigger.created",
-  "trigger.updated",
-  "trigger.deleted",
-  "trigger.rotated",
-  "delivery.replayed",
-  "join_token.created",
-  "host.joined",
-  "host.drained",
-  "host.resumed",
-  "host.removed",
-]);
-const outcome = z.enum(["succeeded", "refused"]);
-const actor = z.object({
-  /** `user`: a person by session; `token`: a user's API token, or one of the OpenID provider; `host`; `system`: the gateway or its command line. */
-  kind: z.enum(["user", "token", "host", "system"]),
-  /** The user's or host's id. */
-  id: z.string().nullable(),
-  name: z.string().nullable(),
-  /** The API token that was used; null for one of the provider. */
-  tokenId: z.string().nullable(),
-});
-const detail = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
-
-export const auditSchema = z.object({
-  id: z.string(),
-  at: time,
-  actor,
-  action: auditAction,
-  target: z.object({ id: z.string(), name: z.string().nullable() }).nullable(),
-  address: z.string().nullable(),
-  outcome,
-  detail,
-});
-export type AuditEntry = z.infer<typeof auditSchema>;
 
 /** Who acts, and from which address. */
 export type AuditSource = Pick<AuditEntry, "actor" | "address">;
@@ -116,7 +66,7 @@ export const auditQuery = pageQuery.extend({
   action: auditAction.optional(),
   /** Id of what was acted on. */
   target: z.string().max(200).optional(),
-  outcome: outcome.optional(),
+  outcome: auditOutcome.optional(),
   /** From this time on, and before that one. */
   since: instant.optional(),
   until: instant.optional(),

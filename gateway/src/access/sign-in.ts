@@ -1,6 +1,7 @@
 /** Signing a browser in: the session that is opened, attempts that fail, and the one-time codes of printed links. */
 import { AppError } from "@berth/shared/errors";
 import { randomText, sha256Hex } from "@berth/shared/ids";
+import type { User } from "@berth/shared/users";
 import { and, eq, gt, isNull } from "drizzle-orm";
 import { networkOf } from "../http/address.ts";
 import { audit, personOf, type AuditSource } from "./audit.ts";
@@ -10,7 +11,6 @@ import type { Limits } from "../http/limits.ts";
 import { signInCodes } from "../data/schema.ts";
 import { sessionCookie, sessionSeconds } from "../http/cookies.ts";
 import { issueToken } from "./tokens.ts";
-import type { User } from "./users.ts";
 
 type Method = "link" | "token" | "oidc";
 

@@ -1,36 +1,14 @@
 /** API tokens and browser sessions: a row for each, so that each can be revoked; the JWT itself is shown once and kept nowhere. */
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
-import { id, plainText, time } from "@berth/shared/resources";
+import type { CreatedToken, Token } from "@berth/shared/users";
 import { and, asc, eq, gt, isNull, sql } from "drizzle-orm";
-import { z } from "zod";
 import { auditChange, type AuditSource, type NewAuditEntry } from "./audit.ts";
 import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { signToken } from "../keys/jwt.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { tokens } from "../data/schema.ts";
-
-export const tokenSchema = z.object({
-  id,
-  name: z.string(),
-  createdAt: time,
-  expiresAt: time,
-  lastUsedAt: time.nullable(),
-});
-export type Token = z.infer<typeof tokenSchema>;
-/** A new token with its JWT, which no later answer shows. */
-export const createdTokenSchema = tokenSchema.extend({ token: z.string() });
-
-const day = 24 * 3600;
-export const createTokenBody = z.strictObject({
-  name: plainText.trim().min(1).max(64),
-  expiresInSeconds: z
-    .int()
-    .min(1)
-    .max(366 * day)
-    .default(30 * day),
-});
 
 const shown = {
   id: tokens.id,
@@ -55,7 +33,7 @@ export async function issueToken(
   issuer: Issuer,
   wanted: NewToken,
   entry: AuditSource & Pick<NewAuditEntry, "action" | "detail">,
-): Promise<z.infer<typeof createdTokenSchema>> {
+): Promise<CreatedToken> {
   const now = issuer.now();
   const expiresAt = Math.floor(now / 1000) + wanted.seconds;
   const row = {

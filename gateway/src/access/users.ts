@@ -1,34 +1,16 @@
 /** Users: who there is, what role they have, whether they may call. */
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
-import { id, plainText, time } from "@berth/shared/resources";
+import type { User, UserChange } from "@berth/shared/users";
 import { and, asc, eq, not, or, sql, type SQL } from "drizzle-orm";
-import { z } from "zod";
-import { auditChange, auditStatement, type AuditEntry, type AuditSource, type NewAuditEntry } from "./audit.ts";
+import type { AuditEntry } from "@berth/shared/audit";
+import { auditChange, auditStatement, type AuditSource, type NewAuditEntry } from "./audit.ts";
 import { isoTime, isUniqueViolation, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { users } from "../data/schema.ts";
 
-export const userRole = z.enum(["user", "admin"]);
-export const userSchema = z.object({ id, name: z.string(), role: userRole, disabled: z.boolean(), createdAt: time });
-export type User = z.infer<typeof userSchema>;
 type Role = User["role"];
-
-export const userName = plainText.trim().min(1).max(64);
-export const createUserBody = z.strictObject({ name: userName, role: userRole.default("user") });
-export const updateUserBody = z
-  .strictObject({
-    disabled: z.boolean().optional(),
-    role: userRole.optional(),
-    /** With `disabled: true`: their runs are cancelled and their workspace stops, on a host that is away as soon as it is back. */
-    cancelRuns: z.boolean().optional(),
-  })
-  .refine((change) => !change.cancelRuns || change.disabled === true, {
-    path: ["cancelRuns"],
-    message: "goes with disabled: true alone",
-  });
-export type UserChange = z.infer<typeof updateUserBody>;
 
 const shown = {
   id: users.id,

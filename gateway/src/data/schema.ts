@@ -5,10 +5,10 @@
  */
 import type { HostLoad, JoinBody } from "@berth/shared/host-api";
 import type { Run, RunStatus, RuntimeName, Workspace } from "@berth/shared/resources";
+import type { WebhookScheme } from "@berth/shared/webhooks";
 import { sql } from "drizzle-orm";
 import type { JWK } from "jose";
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
-import type { WebhookScheme } from "../webhooks/schemes.ts";
 
 export const users = sqliteTable(
   "users",

@@ -1,32 +1,14 @@
 /** Hosts as admins see and change them: state and why one is not used, drain, resume, remove. */
 import { AppError } from "@berth/shared/errors";
-import { hostLoad, type HostLoad } from "@berth/shared/host-api";
-import { id, time } from "@berth/shared/resources";
+import type { HostLoad } from "@berth/shared/host-api";
+import type { Host } from "@berth/shared/hosts";
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
-import { z } from "zod";
 import { auditChange, type AuditSource } from "../access/audit.ts";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { countComing, liveMs } from "../hosts/placement.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { hosts } from "../data/schema.ts";
-
-export const hostSchema = z.object({
-  id,
-  name: z.string(),
-  url: z.string(),
-  status: z.enum(["live", "draining", "down"]),
-  /** Why no new user is placed here, in one sentence; null while it takes some. */
-  reason: z.string().nullable(),
-  draining: z.boolean(),
-  users: z.int(),
-  version: z.string().nullable(),
-  protocol: z.int().nullable(),
-  load: hostLoad.nullable(),
-  createdAt: time,
-  lastReportAt: time.nullable(),
-});
-export type Host = z.infer<typeof hostSchema>;
 
 /** All hosts that were not removed, oldest first. */
 export async function listHosts(deps: Deps, query: PageQuery): Promise<Page<Host>> {

@@ -2,16 +2,12 @@
 import { AppError } from "@berth/shared/errors";
 import { protocolVersion, tellMismatch, type JoinBody } from "@berth/shared/host-api";
 import { newId, randomText, sha256Hex } from "@berth/shared/ids";
-import { time } from "@berth/shared/resources";
 import { isLoopback, type Settings } from "@berth/shared/settings";
 import { and, eq, gt, isNull, or, sql } from "drizzle-orm";
-import { z } from "zod";
 import { isoTime, type Database } from "../data/database.ts";
 import { hosts, joinTokens } from "../data/schema.ts";
 
 const joinMs = 3_600_000;
-
-export const joinTokenSchema = z.object({ token: z.string(), expiresAt: time, command: z.string() });
 
 /** Makes a join token: random text, stored by hash, good for one host within an hour. */
 export async function createJoinToken(db: Database, now: number): Promise<{ token: string; expiresAt: string }> {

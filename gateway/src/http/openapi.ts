@@ -1,14 +1,7 @@
 /** The OpenAPI 3.1 document, made from the same declarations that register the routes. */
 import { problemSchema, statusOf, type ErrorCode } from "@berth/shared/errors";
-import { agentSchema, runSchema, workspaceSchema } from "@berth/shared/resources";
 import { z } from "zod";
-import { auditSchema } from "../access/audit.ts";
-import { deliverySchema } from "../webhooks/deliveries.ts";
-import { hostSchema } from "../fleet/admin.ts";
 import type { Route } from "./route.ts";
-import { tokenSchema } from "../access/tokens.ts";
-import { triggerSchema } from "../webhooks/triggers.ts";
-import { userSchema } from "../access/users.ts";
 
 type Json = Record<string, unknown>;
 interface Operation extends Json {
@@ -59,20 +52,10 @@ export function errorsOf(route: Route): ErrorCode[] {
 
 type SchemaWriter = (schema: z.ZodType, side: "input" | "output") => Json;
 
-/** Writes schemas as JSON Schema; named resources go into `components` and are referred to. */
+/** Writes schemas as JSON Schema; those that carry an id (`.meta({ id: "Run" })`) go into `components` and are referred to. */
 function createSchemaWriter(components: Json): SchemaWriter {
-  const names = z.registry<{ id: string }>();
-  names.add(agentSchema, { id: "Agent" });
-  names.add(runSchema, { id: "Run" });
-  names.add(workspaceSchema, { id: "Workspace" });
-  names.add(tokenSchema, { id: "Token" });
-  names.add(userSchema, { id: "User" });
-  names.add(hostSchema, { id: "Host" });
-  names.add(triggerSchema, { id: "Trigger" });
-  names.add(deliverySchema, { id: "Delivery" });
-  names.add(auditSchema, { id: "AuditEntry" });
   return (schema, io) => {
-    const written: Json = z.toJSONSchema(z.object({ it: schema }), { metadata: names, io, unrepresentable: "any" });
+    const written: Json = z.toJSONSchema(z.object({ it: schema }), { io, unrepresentable: "any" });
     const relocated = JSON.parse(JSON.stringify(written).replaceAll('"#/$defs/', '"#/components/schemas/')) as {
       $defs?: Json;
       properties: { it: Json };

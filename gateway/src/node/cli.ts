@@ -1,13 +1,14 @@
 /** The gateway's commands: token, link, join-token. They open the data directory themselves, so they work whether the gateway runs or not. */
 import { messageOf } from "@berth/shared/log";
 import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
+import { userName, type User } from "@berth/shared/users";
 import { parseArgs } from "node:util";
 import { createJoinToken } from "../fleet/join.ts";
 import type { Data } from "./data.ts";
 import { systemActor } from "../access/audit.ts";
 import { createSignInCode } from "../access/sign-in.ts";
 import { issueToken } from "../access/tokens.ts";
-import { ensureUser, userName, type User } from "../access/users.ts";
+import { ensureUser } from "../access/users.ts";
 
 const usage =
   "Usage: token USER [--admin] [--ttl 12h] | link USER [--admin] | join-token (a time is a number with s, m, h or d).";

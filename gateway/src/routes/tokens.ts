@@ -1,16 +1,10 @@
 /** The user's own API tokens. */
 import { id } from "@berth/shared/resources";
+import { createdTokenSchema, createTokenBody, tokenSchema } from "@berth/shared/users";
 import { z } from "zod";
 import { pageQuery, pageSchema } from "../http/paging.ts";
 import { route } from "../http/route.ts";
-import {
-  createdTokenSchema,
-  createTokenBody,
-  issueToken,
-  listTokens,
-  revokeToken,
-  tokenSchema,
-} from "../access/tokens.ts";
+import { issueToken, listTokens, revokeToken } from "../access/tokens.ts";
 
 export const tokenRoutes = [
   route({

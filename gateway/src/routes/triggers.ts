@@ -1,19 +1,21 @@
 /** Triggers and their deliveries, and `POST /hooks/:triggerId`, where senders deliver. */
 import { AppError } from "@berth/shared/errors";
 import { id } from "@berth/shared/resources";
+import {
+  acceptedSchema,
+  createTriggerBody,
+  deliverySchema,
+  rotateBody,
+  triggerSchema,
+  triggerWithSecretSchema,
+  updateTriggerBody,
+} from "@berth/shared/webhooks";
 import type { Context } from "hono";
 import { z } from "zod";
 import { networkOf } from "../http/address.ts";
 import { runAfterAnswer } from "../http/background.ts";
 import { readBody } from "../http/body.ts";
-import {
-  acceptDelivery,
-  acceptedSchema,
-  deliverySchema,
-  listDeliveries,
-  replayDelivery,
-  templateHeaders,
-} from "../webhooks/deliveries.ts";
+import { acceptDelivery, listDeliveries, replayDelivery, templateHeaders } from "../webhooks/deliveries.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import type { Limits } from "../http/limits.ts";
 import { pageQuery, pageSchema } from "../http/paging.ts";
@@ -21,17 +23,12 @@ import { startPending } from "../agents/pending.ts";
 import { route } from "../http/route.ts";
 import {
   createTrigger,
-  createTriggerBody,
   deleteTrigger,
   getTrigger,
   listTriggers,
   openTrigger,
-  rotateBody,
   rotateSecret,
-  triggerSchema,
-  triggerWithSecretSchema,
   updateTrigger,
-  updateTriggerBody,
 } from "../webhooks/triggers.ts";
 import { verifyWebhook } from "../webhooks/schemes.ts";
 

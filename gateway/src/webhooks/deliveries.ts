@@ -1,10 +1,10 @@
 /** Deliveries: what came in through a trigger, written down with its pending run before the sender hears that it was taken. */
 import { AppError } from "@berth/shared/errors";
 import { newId, runIdOf } from "@berth/shared/ids";
-import { id, runStatus, time, type Run } from "@berth/shared/resources";
+import type { Run } from "@berth/shared/resources";
+import type { Delivery } from "@berth/shared/webhooks";
 import { and, desc, eq, sql } from "drizzle-orm";
 import { base64url } from "jose";
-import { z } from "zod";
 import { auditStatement, type AuditSource } from "../access/audit.ts";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
@@ -17,26 +17,7 @@ import { getTrigger, openTrigger, type OpenTrigger } from "./triggers.ts";
 const waitingPerUser = 1000;
 const retryAfterSeconds = 30;
 
-export const deliverySchema = z.object({
-  id,
-  triggerId: id,
-  /** The sender's own id of it, by which it was deduplicated. */
-  externalId: z.string().nullable(),
-  /** Null where none came of it: see `status` and `detail`. */
-  runId: id.nullable(),
-  /** The run's status; `skipped`: the template gave no prompt; `rejected`: it could not give one. */
-  status: z.enum([...runStatus.options, "skipped", "rejected"]),
-  detail: z.string().nullable(),
-  contentType: z.string().nullable(),
-  bytes: z.int(),
-  receivedAt: time,
-  /** The delivery that this one repeats. */
-  replayOf: id.nullable(),
-});
-export type Delivery = z.infer<typeof deliverySchema>;
-
 /** What a sender is answered. */
-export const acceptedSchema = z.object({ deliveryId: id, runId: id.nullable() });
 export interface Accepted {
   deliveryId: string;
   runId: string | null;

@@ -1,7 +1,8 @@
 import { sign } from "@octokit/webhooks-methods";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import { createSecret, verifyWebhook, type WebhookScheme } from "./schemes.ts";
+import type { WebhookScheme } from "@berth/shared/webhooks";
+import { createSecret, verifyWebhook } from "./schemes.ts";
 
 const now = Date.now();
 const body = '{"type":"order.paid","text":"grüße 🙂"}';

@@ -1,12 +1,9 @@
 /** The three ways a webhook proves who sent it. Knows no database: secrets, headers and bytes in, the sender's delivery id out. */
 import { AppError } from "@berth/shared/errors";
 import { idempotencyKey } from "@berth/shared/resources";
+import type { WebhookScheme } from "@berth/shared/webhooks";
 import { base64url } from "jose";
-import { z } from "zod";
 import { joinBytes } from "../http/body.ts";
-
-export const webhookScheme = z.enum(["standard", "github", "token"]);
-export type WebhookScheme = z.infer<typeof webhookScheme>;
 
 export interface WebhookMessage {
   headers: Headers;

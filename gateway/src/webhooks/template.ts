@@ -4,22 +4,12 @@
  * long. Objects and lists that are named as a value are written as JSON.
  */
 import { AppError } from "@berth/shared/errors";
-import { plainText, promptMaxBytes } from "@berth/shared/resources";
+import { promptMaxBytes } from "@berth/shared/resources";
 import Mustache from "mustache";
 import type { TemplateSpans } from "mustache";
-import { z } from "zod";
 
-/** Characters; the parser's time grows with the square of it. */
-const templateMaxLength = 16_384;
 /** Tags, texts and items that one rendering may pass. */
 const maxSteps = 100_000;
-
-export const template = plainText.pipe(
-  z
-    .string()
-    .max(templateMaxLength)
-    .refine((text) => text.trim() !== "", "must not be empty"),
-);
 
 /** Checks a template that somebody wants to keep. Throws `invalid_request` with the parser's reason. */
 export function checkTemplate(text: string): void {

@@ -1,9 +1,8 @@
 /** Triggers: the webhooks that start runs of an agent, and their secrets. */
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
-import { agentName, id, time } from "@berth/shared/resources";
+import type { NewTrigger, Trigger, TriggerChange, TriggerWithSecret, WebhookScheme } from "@berth/shared/webhooks";
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
-import { z } from "zod";
 import { getAgent } from "../agents/agents.ts";
 import { auditChange, auditStatement, type AuditSource } from "../access/audit.ts";
 import { cancelWaiting } from "../agents/cancel-waiting.ts";
@@ -12,39 +11,17 @@ import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { agents, triggers, users } from "../data/schema.ts";
 import { seal, unseal } from "../keys/sealing.ts";
-import { checkTemplate, template } from "./template.ts";
-import { createSecret, webhookScheme, type WebhookScheme } from "./schemes.ts";
+import { checkTemplate } from "./template.ts";
+import { createSecret } from "./schemes.ts";
 
 const triggersPerAgent = 20;
-
-export const triggerSchema = z.object({
-  id,
-  agentId: id,
-  name: z.string(),
-  scheme: webhookScheme,
-  template: z.string(),
-  /** Where the sender posts to. */
-  url: z.string(),
-  createdAt: time,
-  updatedAt: time,
-  lastDeliveryAt: time.nullable(),
-});
-/** With the secret, which is shown on creation and on rotation alone. */
-export const triggerWithSecretSchema = triggerSchema.extend({ secret: z.string() });
-export type Trigger = z.infer<typeof triggerSchema>;
-export type TriggerWithSecret = z.infer<typeof triggerWithSecretSchema>;
-
-export const createTriggerBody = z.strictObject({ name: agentName, scheme: webhookScheme, template });
-export const updateTriggerBody = z.strictObject({ name: agentName.optional(), template: template.optional() });
-/** How long the secret before stays good beside the new one; by default it ends at once. */
-export const rotateBody = z.strictObject({ graceSeconds: z.int().min(0).max(604_800).default(0) });
 
 /** Creates a trigger of the user's agent. Throws `not_found`, `invalid_request` for the template, `conflict` over 20 of them. */
 export async function createTrigger(
   deps: Deps,
   userId: string,
   agentId: string,
-  body: z.infer<typeof createTriggerBody>,
+  body: NewTrigger,
   source: AuditSource,
 ): Promise<TriggerWithSecret> {
   checkTemplate(body.template);
@@ -109,7 +86,7 @@ export async function updateTrigger(
   deps: Deps,
   userId: string,
   triggerId: string,
-  change: z.infer<typeof updateTriggerBody>,
+  change: TriggerChange,
   source: AuditSource,
 ): Promise<Trigger> {
   if (change.template !== undefined) checkTemplate(change.template);

@@ -17,7 +17,8 @@ import { SignInPage, UnreachablePage } from "./pages/sign-in.tsx";
 import { TokensPage } from "./pages/tokens.tsx";
 import { UsersPage } from "./pages/users.tsx";
 import { match, path } from "./ui/router.tsx";
-import { session, type Me } from "./state/session.ts";
+import type { Me } from "@berth/shared/users";
+import { session } from "./state/session.ts";
 
 type Params = Record<string, string>;
 interface PageSpec {

@@ -1,9 +1,10 @@
 /** Admin: the hosts. */
+import { hostSchema, joinTokenSchema } from "@berth/shared/hosts";
 import { id } from "@berth/shared/resources";
 import { z } from "zod";
 import { audit, sourceOf } from "../../access/audit.ts";
-import { hostSchema, listHosts, removeHost, setDraining } from "../../fleet/admin.ts";
-import { createJoinToken, joinCommand, joinTokenSchema } from "../../fleet/join.ts";
+import { listHosts, removeHost, setDraining } from "../../fleet/admin.ts";
+import { createJoinToken, joinCommand } from "../../fleet/join.ts";
 import { pageQuery, pageSchema } from "../../http/paging.ts";
 import { route } from "../../http/route.ts";
 

@@ -1,21 +1,15 @@
 /** Admin: users, their tokens, the audit. */
+import { auditSchema } from "@berth/shared/audit";
 import { AppError } from "@berth/shared/errors";
 import { id } from "@berth/shared/resources";
+import { createdTokenSchema, createTokenBody, createUserBody, updateUserBody, userSchema } from "@berth/shared/users";
 import { z } from "zod";
-import { auditQuery, auditSchema, listAudit } from "../../access/audit.ts";
+import { auditQuery, listAudit } from "../../access/audit.ts";
 import { cancelRunsOf } from "../../agents/end-runs-of-user.ts";
 import { pageQuery, pageSchema } from "../../http/paging.ts";
 import { route } from "../../http/route.ts";
-import { createdTokenSchema, createTokenBody, issueToken } from "../../access/tokens.ts";
-import {
-  createUser,
-  createUserBody,
-  findUser,
-  listUsers,
-  updateUser,
-  updateUserBody,
-  userSchema,
-} from "../../access/users.ts";
+import { issueToken } from "../../access/tokens.ts";
+import { createUser, findUser, listUsers, updateUser } from "../../access/users.ts";
 
 const params = z.object({ id });
 

@@ -1,6 +1,6 @@
 /** Browser sessions, socket tickets, and who is calling. */
 import { AppError } from "@berth/shared/errors";
-import { id, time, workspaceSchema } from "@berth/shared/resources";
+import { meSchema } from "@berth/shared/users";
 import { z } from "zod";
 import { audit, personOf, type AuditSource } from "../../access/audit.ts";
 import type { Authenticator } from "../../access/authenticate.ts";
@@ -12,24 +12,13 @@ import { route } from "../../http/route.ts";
 import { readSessionCookie, sessionCookie } from "../../http/cookies.ts";
 import { attemptSignIn, openSession, useSignInCode } from "../../access/sign-in.ts";
 import { revokeToken } from "../../access/tokens.ts";
-import { findUser, userRole } from "../../access/users.ts";
+import { findUser } from "../../access/users.ts";
 import { dismissNotice, findNotice, findWorkspace } from "../../hosts/workspaces.ts";
 
 const sessionBody = z.union(
   [z.strictObject({ code: z.string().min(1).max(200) }), z.strictObject({ token: z.string().min(1).max(8192) })],
   "must have a code or a token, as text, and nothing else",
 );
-
-const meSchema = z.object({
-  user: z.object({ id, name: z.string(), role: userRole, createdAt: time }),
-  role: userRole,
-  limits: z.object({ agents: z.int(), concurrentRuns: z.int(), memoryBytes: z.int(), cpus: z.number() }),
-  workspace: workspaceSchema,
-  /** The built-in demo model answers instead of a real one. */
-  demoModel: z.boolean(),
-  /** What the user must be told until it is dismissed, such as that a host was removed with their files. */
-  notice: z.string().nullable(),
-});
 
 export const sessionRoutes = [
   route({

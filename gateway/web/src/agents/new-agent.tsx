@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { agents, createAgent } from "../state/agents.ts";
 import { go } from "../ui/router.tsx";
-import type { Me } from "../state/session.ts";
+import type { Me } from "@berth/shared/users";
 import { useTask } from "../ui/use-task.ts";
 
 export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean }) {

@@ -1,7 +1,8 @@
 /** Where one can go: agents first, then the rest. A new page is one more line in `places`. */
 import { agents } from "../state/agents.ts";
 import { Link, path } from "../ui/router.tsx";
-import { signOut, type Me } from "../state/session.ts";
+import type { Me } from "@berth/shared/users";
+import { signOut } from "../state/session.ts";
 import { AgentLine, tellAgent } from "./agent-line.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { Brand } from "../ui/icons.tsx";

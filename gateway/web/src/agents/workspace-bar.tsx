@@ -1,7 +1,7 @@
 /** The bar above every page: how the workspace is, live. */
 import { connection, refusal, workspace } from "../state/live.ts";
 import { formatBytes, plural } from "../text/format.ts";
-import type { Me } from "../state/session.ts";
+import type { Me } from "@berth/shared/users";
 import { hostName } from "../state/hosts.ts";
 import { tellWorkspace } from "../text/words.ts";
 import { Badge } from "../ui/badge.tsx";

@@ -10,7 +10,7 @@ import { Conversation } from "../agents/conversation.tsx";
 import { Link } from "../ui/router.tsx";
 import { TriggersTab } from "../triggers/triggers-tab.tsx";
 import { TerminalTab } from "../terminal/terminal-tab.tsx";
-import type { Me } from "../state/session.ts";
+import type { Me } from "@berth/shared/users";
 import { NotFoundPage } from "./not-found.tsx";
 
 interface Tab {

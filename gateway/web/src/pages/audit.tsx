@@ -1,35 +1,9 @@
 /** For admins: who did what, on what, from where. */
 import { useState } from "preact/hooks";
-import type { AuditEntry } from "../contract.ts";
+import type { AuditEntry } from "@berth/shared/audit";
+import { auditActions } from "@berth/shared/audit-actions";
 import { formatTime } from "../text/format.ts";
 import { usePages } from "../ui/use-pages.ts";
-
-const actions = [
-  "sign_in.succeeded",
-  "sign_in.failed",
-  "sign_out.succeeded",
-  "token.created",
-  "token.revoked",
-  "user.created",
-  "user.enabled",
-  "user.disabled",
-  "user.promoted",
-  "user.demoted",
-  "agent.created",
-  "agent.updated",
-  "agent.deleted",
-  "agent.environment_set",
-  "trigger.created",
-  "trigger.updated",
-  "trigger.deleted",
-  "trigger.rotated",
-  "delivery.replayed",
-  "join_token.created",
-  "host.joined",
-  "host.drained",
-  "host.resumed",
-  "host.removed",
-];
 
 export function AuditPage() {
   const [actor, setActor] = useState("");
@@ -52,7 +26,7 @@ export function AuditPage() {
           />
           <select aria-label="Action" value={action} onChange={(event) => setAction(event.currentTarget.value)}>
             <option value="">All actions</option>
-            {actions.map((one) => (
+            {auditActions.map((one) => (
               <option key={one} value={one}>
                 {wordsOf(one)}
               </option>

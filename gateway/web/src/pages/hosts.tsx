@@ -1,7 +1,7 @@
 /** For admins: the machines, their load as it is, and how another one joins. */
 import { useEffect, useState } from "preact/hooks";
 import { explain } from "../api/api.ts";
-import type { Host } from "../contract.ts";
+import type { Host } from "@berth/shared/hosts";
 import { formatBytes, plural } from "../text/format.ts";
 import { createJoinToken, drainHost, hosts, loadHosts, removeHost, resumeHost } from "../state/hosts.ts";
 import { Ago } from "../ui/ago.tsx";

@@ -11,7 +11,7 @@ import { NewAgent } from "../agents/new-agent.tsx";
 import { StopButton } from "../agents/stop-button.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { Link } from "../ui/router.tsx";
-import type { Me } from "../state/session.ts";
+import type { Me } from "@berth/shared/users";
 import { tellWorkspace } from "../text/words.ts";
 
 export function OverviewPage({ me }: { me: Me }) {

@@ -1,6 +1,6 @@
 /** The user's API tokens. */
 import { useEffect, useState } from "preact/hooks";
-import type { Token } from "../contract.ts";
+import type { CreatedToken, Token } from "@berth/shared/users";
 import { call, explain, getAll, post } from "../api/api.ts";
 import { Ago, Until } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
@@ -20,7 +20,7 @@ export function TokensPage() {
         <a href="/docs">the API</a>.
       </p>
       <NewTokenForm
-        create={(name, expiresInSeconds) => post("/v1/tokens", { name, expiresInSeconds })}
+        create={(name, expiresInSeconds) => post<CreatedToken>("/v1/tokens", { name, expiresInSeconds })}
         onCreated={load}
       />
       {failure && (

@@ -1,13 +1,12 @@
 /** For admins: who may use this Berth. */
 import { useEffect, useState } from "preact/hooks";
-import type { User } from "../contract.ts";
+import type { CreatedToken, Me, User, UserChange } from "@berth/shared/users";
 import { call, explain, getAll, post } from "../api/api.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { NewTokenForm } from "./new-token.tsx";
 import { useTask } from "../ui/use-task.ts";
-import type { Me } from "../state/session.ts";
 
 export function UsersPage({ me }: { me: Me }) {
   const [users, setUsers] = useState<User[] | null>(null);
@@ -58,7 +57,7 @@ export function UsersPage({ me }: { me: Me }) {
   );
 }
 
-type Change = (user: User, part: { role?: User["role"]; disabled?: boolean; cancelRuns?: boolean }) => Promise<void>;
+type Change = (user: User, part: UserChange) => Promise<void>;
 interface UserRowProps {
   user: User;
   isMe: boolean;
@@ -134,7 +133,7 @@ function Disable({ user, change, onClose }: { user: User; change: Change; onClos
 
 function TokenFor({ user, onClose }: { user: User; onClose: () => void }) {
   const create = (name: string, expiresInSeconds: number) =>
-    post<{ token: string }>(`/v1/admin/users/${user.id}/tokens`, { name, expiresInSeconds });
+    post<CreatedToken>(`/v1/admin/users/${user.id}/tokens`, { name, expiresInSeconds });
   return (
     <Dialog title={`A token for ${user.name}`} onClose={onClose}>
       <p class="muted">

@@ -1,22 +1,12 @@
 /** Who is signed in: by link, by token, until sign-out or until the session ends. */
 import { signal } from "@preact/signals";
-import type { Workspace } from "@berth/shared/resources";
+import type { Me } from "@berth/shared/users";
 import { ApiError, call, explain, get, onSignedOut, post } from "../api/api.ts";
 import { forgetAgents, loadAgents } from "./agents.ts";
 import { loadHosts } from "./hosts.ts";
 import { startLive, stopLive, workspace } from "./live.ts";
 import { closeTerminals } from "../terminal/open-terminals.ts";
 import { createOtherTabs } from "../api/other-tabs.ts";
-
-export interface Me {
-  user: { id: string; name: string; role: "user" | "admin"; createdAt: string };
-  role: "user" | "admin";
-  limits: { agents: number; concurrentRuns: number; memoryBytes: number; cpus: number };
-  workspace: Workspace;
-  demoModel: boolean;
-  /** What the user must be told until it is dismissed. */
-  notice: string | null;
-}
 
 export type Session =
   | { kind: "unknown" }

@@ -1,4 +1,5 @@
 /** What came in through a trigger and what became of it; each can be taken once more. */
+import type { Delivery } from "@berth/shared/webhooks";
 import { formatBytes } from "../text/format.ts";
 import { runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
@@ -7,7 +8,7 @@ import { usePages } from "../ui/use-pages.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Link } from "../ui/router.tsx";
 import { tellRun, type Told } from "../text/words.ts";
-import { replayDelivery, type Delivery } from "./triggers.ts";
+import { replayDelivery } from "./triggers.ts";
 
 export function Deliveries({ triggerId }: { triggerId: string }) {
   const { items, failure, reload, loadMore } = usePages<Delivery>(`/v1/triggers/${triggerId}/deliveries?limit=25`);

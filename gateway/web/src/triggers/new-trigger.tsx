@@ -1,15 +1,16 @@
 /** A form for a trigger: name, how the sender proves itself, and the message that a delivery becomes. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
+import type { TriggerWithSecret, WebhookScheme } from "@berth/shared/webhooks";
 import { useTask } from "../ui/use-task.ts";
-import { createTrigger, schemes, type Scheme, type TriggerWithSecret } from "./triggers.ts";
+import { createTrigger, schemes } from "./triggers.ts";
 
 const example =
   "A new delivery came in: {{payload.title}}\n\nThe whole of it is in the file named in $BERTH_PAYLOAD_FILE.";
 
 export function NewTrigger({ agent, onMade }: { agent: Agent; onMade: (made: TriggerWithSecret) => void }) {
   const [name, setName] = useState("");
-  const [scheme, setScheme] = useState<Scheme>("standard");
+  const [scheme, setScheme] = useState<WebhookScheme>("standard");
   const [template, setTemplate] = useState(example);
   const task = useTask(async () => {
     onMade(await createTrigger(agent.id, { name: name.trim(), scheme, template }));
@@ -31,7 +32,7 @@ export function NewTrigger({ agent, onMade }: { agent: Agent; onMade: (made: Tri
         <select
           aria-label="How the sender signs"
           value={scheme}
-          onChange={(event) => setScheme(event.currentTarget.value as Scheme)}
+          onChange={(event) => setScheme(event.currentTarget.value as WebhookScheme)}
         >
           {Object.entries(schemes).map(([id, one]) => (
             <option key={id} value={id}>

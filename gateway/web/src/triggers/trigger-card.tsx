@@ -1,4 +1,5 @@
 /** One trigger: its address, its message, what came in, and the ways to change or end it. */
+import type { Trigger, TriggerWithSecret } from "@berth/shared/webhooks";
 import { useState } from "preact/hooks";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
@@ -6,14 +7,7 @@ import { CopyButton } from "../ui/copy-button.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { Deliveries } from "./deliveries.tsx";
 import { TemplateField } from "./new-trigger.tsx";
-import {
-  deleteTrigger,
-  rotateTrigger,
-  schemes,
-  updateTrigger,
-  type Trigger,
-  type TriggerWithSecret,
-} from "./triggers.ts";
+import { deleteTrigger, rotateTrigger, schemes, updateTrigger } from "./triggers.ts";
 
 interface TriggerCardProps {
   trigger: Trigger;

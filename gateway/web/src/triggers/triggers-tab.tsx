@@ -1,11 +1,12 @@
 /** The triggers of an agent: webhooks that send it messages by themselves. */
 import { useEffect, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
+import type { Trigger, TriggerWithSecret } from "@berth/shared/webhooks";
 import { explain } from "../api/api.ts";
 import { ShownOnce } from "../ui/shown-once.tsx";
 import { NewTrigger } from "./new-trigger.tsx";
 import { TriggerCard } from "./trigger-card.tsx";
-import { listTriggers, schemes, type Trigger, type TriggerWithSecret } from "./triggers.ts";
+import { listTriggers, schemes } from "./triggers.ts";
 
 export function TriggersTab({ agent }: { agent: Agent }) {
   const [triggers, setTriggers] = useState<Trigger[] | null>(null);

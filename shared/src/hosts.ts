@@ -1,0 +1,27 @@
+/** Hosts as admins see them. */
+import { z } from "zod";
+import { hostLoad } from "./host-api.ts";
+import { id, time } from "./resources.ts";
+
+export const hostSchema = z
+  .object({
+    id,
+    name: z.string(),
+    url: z.string(),
+    status: z.enum(["live", "draining", "down"]),
+    /** Why no new user is placed here, in one sentence; null while it takes some. */
+    reason: z.string().nullable(),
+    draining: z.boolean(),
+    users: z.int(),
+    version: z.string().nullable(),
+    protocol: z.int().nullable(),
+    load: hostLoad.nullable(),
+    createdAt: time,
+    lastReportAt: time.nullable(),
+  })
+  .meta({ id: "Host" });
+export type Host = z.infer<typeof hostSchema>;
+
+/** A token with which one host joins, and the command for the new machine. */
+export const joinTokenSchema = z.object({ token: z.string(), expiresAt: time, command: z.string() });
+export type JoinToken = z.infer<typeof joinTokenSchema>;

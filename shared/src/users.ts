@@ -1,0 +1,55 @@
+/** Users, their API tokens, and who is calling, as the contract shows and accepts them. */
+import { z } from "zod";
+import { id, plainText, time, workspaceSchema } from "./resources.ts";
+
+export const userRole = z.enum(["user", "admin"]);
+export const userSchema = z
+  .object({ id, name: z.string(), role: userRole, disabled: z.boolean(), createdAt: time })
+  .meta({ id: "User" });
+export type User = z.infer<typeof userSchema>;
+
+export const userName = plainText.trim().min(1).max(64);
+export const createUserBody = z.strictObject({ name: userName, role: userRole.default("user") });
+export const updateUserBody = z
+  .strictObject({
+    disabled: z.boolean().optional(),
+    role: userRole.optional(),
+    /** With `disabled: true`: their runs are cancelled and their workspace stops, on a host that is away as soon as it is back. */
+    cancelRuns: z.boolean().optional(),
+  })
+  .refine((change) => !change.cancelRuns || change.disabled === true, {
+    path: ["cancelRuns"],
+    message: "goes with disabled: true alone",
+  });
+export type UserChange = z.infer<typeof updateUserBody>;
+
+export const tokenSchema = z
+  .object({ id, name: z.string(), createdAt: time, expiresAt: time, lastUsedAt: time.nullable() })
+  .meta({ id: "Token" });
+export type Token = z.infer<typeof tokenSchema>;
+/** A new token with its JWT, which no later answer shows. */
+export const createdTokenSchema = tokenSchema.extend({ token: z.string() });
+export type CreatedToken = z.infer<typeof createdTokenSchema>;
+
+const day = 24 * 3600;
+export const createTokenBody = z.strictObject({
+  name: plainText.trim().min(1).max(64),
+  expiresInSeconds: z
+    .int()
+    .min(1)
+    .max(366 * day)
+    .default(30 * day),
+});
+
+/** Who is calling, and what they may have. */
+export const meSchema = z.object({
+  user: z.object({ id, name: z.string(), role: userRole, createdAt: time }),
+  role: userRole,
+  limits: z.object({ agents: z.int(), concurrentRuns: z.int(), memoryBytes: z.int(), cpus: z.number() }),
+  workspace: workspaceSchema,
+  /** The built-in demo model answers instead of a real one. */
+  demoModel: z.boolean(),
+  /** What the user must be told until it is dismissed, such as that a host was removed with their files. */
+  notice: z.string().nullable(),
+});
+export type Me = z.infer<typeof meSchema>;
