@@ -22,7 +22,8 @@ const isSetUp = (source: string) =>
   /`|^\s*(pragma|begin|commit|rollback|savepoint|release)/i.test(source) || source.includes("__drizzle");
 
 /** Whether a test asks by itself: the first file of ours in the stack, beside the one that opens the database, is a test. */
-const isOfTest = (stack = "") => /\/gateway\/src\/(?!node-data)(\S+?)\.ts/.exec(stack)?.[1]?.endsWith(".test") ?? false;
+const isOfTest = (stack = "") =>
+  /\/gateway\/src\/(?!node\/data)(\S+?)\.ts/.exec(stack)?.[1]?.endsWith(".test") ?? false;
 
 const prepared = new Set<string>();
 Error.stackTraceLimit = 30;

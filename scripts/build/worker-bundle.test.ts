@@ -16,7 +16,7 @@ test("the Worker is under 250 kB, compressed", () => {
   try {
     const args = ["deploy", "--dry-run", "--minify", "--outdir", join(dir, "out"), "--assets", assets];
     execFileSync(join(root, "node_modules/.bin/wrangler"), args, { cwd: root, env, stdio: "pipe" });
-    const script = readFileSync(join(dir, "out/worker.js"));
+    const script = readFileSync(join(dir, "out/main.js"));
     const bytes = gzipSync(script, { level: 9 }).length;
     process.stdout.write(`the Worker: ${script.length} bytes, ${bytes} compressed\n`);
     expect(bytes).toBeLessThan(maxBytes);
