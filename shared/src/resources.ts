@@ -1,5 +1,6 @@
 /** The resources of the contract as schemas: what the API answers and accepts. Both processes and the dashboard speak these. */
 import { z } from "zod";
+import type { Settings } from "./settings.ts";
 
 export const id = z.string().regex(/^[A-Za-z0-9_-]{1,40}$/, "must be an id of letters, digits, _ and -");
 export const time = z.iso.datetime();
@@ -30,6 +31,41 @@ export const workspaceSchema = z
   })
   .meta({ id: "Workspace" });
 export type Workspace = z.infer<typeof workspaceSchema>;
+
+/** What is known of a workspace beside its limits; what is left out is as of one that nobody has started. */
+type WorkspaceFacts = Partial<
+  Pick<Workspace, "status" | "containerId" | "connections" | "activeRuns" | "startedAt" | "sampledAt" | "reason"> & {
+    memoryBytes: number;
+    cpuPercent: number;
+    pids: number;
+    diskBytes: number;
+    diskLimitBytes: number;
+  }
+>;
+
+/** The one place where a workspace takes its shape, for the host that runs it and for the gateway where no host does yet. */
+export function describeWorkspace(settings: Settings, hostId: string | null, facts: WorkspaceFacts = {}): Workspace {
+  return {
+    status: facts.status ?? "absent",
+    hostId,
+    containerId: facts.containerId ?? null,
+    memory: describeMemory(settings, facts.memoryBytes ?? 0),
+    cpu: { percent: Math.round((facts.cpuPercent ?? 0) * 10) / 10, cores: settings.BERTH_CPUS },
+    pids: { current: facts.pids ?? 0, limit: settings.BERTH_PIDS },
+    disk: { usedBytes: facts.diskBytes ?? 0, limitBytes: facts.diskLimitBytes ?? settings.BERTH_DISK_BYTES },
+    connections: facts.connections ?? 0,
+    activeRuns: facts.activeRuns ?? 0,
+    startedAt: facts.startedAt ?? null,
+    sampledAt: facts.sampledAt ?? null,
+    reason: facts.reason ?? null,
+  };
+}
+
+/** Memory in use, and whether it is so much that people are warned. */
+export function describeMemory(settings: Settings, usedBytes: number): Workspace["memory"] {
+  const { BERTH_MEMORY_BYTES: limitBytes, BERTH_MEMORY_WARN_BYTES: warnBytes } = settings;
+  return { usedBytes, limitBytes, warnBytes, warning: usedBytes > warnBytes };
+}
 
 export const runtimeName = z.enum(["claude", "shell"]);
 export type RuntimeName = z.infer<typeof runtimeName>;

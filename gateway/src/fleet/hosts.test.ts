@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
 import { placeUser } from "../hosts/placement.ts";
-import { absentWorkspace } from "../hosts/workspaces.ts";
+import { describeWorkspace } from "@berth/shared/resources";
 
 let gateway: TestApp;
 let boss: Awaited<ReturnType<TestApp["addUser"]>>;
@@ -56,7 +56,7 @@ describe("placement", () => {
     const host = await join({ maxWorkspaces: 2 });
     const [first, second] = await addUsers(2);
     await place([first!]);
-    const workspace = { ...absentWorkspace(gateway.deps.settings, host.id), userId: first!.id, containerId: "c" };
+    const workspace = { ...describeWorkspace(gateway.deps.settings, host.id), userId: first!.id, containerId: "c" };
     await host.report({ load: { ...host.makeReport().load, workspaces: 1 }, workspaces: [workspace] });
     expect(await place([second!])).toEqual({ [host.id]: 1 });
   });
@@ -100,7 +100,7 @@ describe("placement", () => {
     gateway.clock.skewMs = 1500;
     await second.report();
     const placed = placeUser(deps, user.id);
-    const workspace = { ...absentWorkspace(gateway.deps.settings, first.id), userId: user.id };
+    const workspace = { ...describeWorkspace(gateway.deps.settings, first.id), userId: user.id };
     await first.report({ workspaces: [workspace] });
     expect((await placed).id).toBe(first.id);
   });
@@ -210,7 +210,7 @@ describe("removing a host", () => {
     const { host, user, agent } = await withUser();
     const other = await join();
     const runs = [makeRun({ id: "run_3", userId: user.id, agentId: agent.id, rev: 1, ...running })];
-    const workspaces = [{ ...absentWorkspace(gateway.deps.settings, other.id), userId: user.id }];
+    const workspaces = [{ ...describeWorkspace(gateway.deps.settings, other.id), userId: user.id }];
     await other.report({ runs, workspaces, rev: 1 });
     expect(await get(user, "/v1/runs/run_3")).toMatchObject({ code: "not_found" });
     await admin("DELETE", `/${host.id}?confirm=testing`);
@@ -385,7 +385,7 @@ describe("what a stolen host holds", () => {
     const user = await gateway.addUser("settled");
     const { id } = await placeUser(gateway.deps, user.id);
     const thief = id === home.id ? stolen : home;
-    const workspace = { ...absentWorkspace(gateway.deps.settings, thief.id), userId: user.id };
+    const workspace = { ...describeWorkspace(gateway.deps.settings, thief.id), userId: user.id };
     await thief.report({
       workspaces: [workspace],
       agents: [{ id: "agt_1", userId: user.id, envKeys: [], rev: 1, deleted: true }],

@@ -2,7 +2,7 @@ import { generateKeyPair } from "jose";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
-import { absentWorkspace } from "../hosts/workspaces.ts";
+import { describeWorkspace } from "@berth/shared/resources";
 
 let gateway: TestApp;
 let host: TestHost;
@@ -19,7 +19,7 @@ afterEach(async () => {
 
 const run = (changes: object) => makeRun({ id: "run_1", userId: user.id, agentId: "agt_1", rev: 1, ...changes });
 const workspace = (connections: number) => ({
-  ...absentWorkspace(gateway.deps.settings, host.id),
+  ...describeWorkspace(gateway.deps.settings, host.id),
   userId: user.id,
   connections,
 });

@@ -1,10 +1,10 @@
 /** The user's workspace: asked of its host, or as the host told it last. */
 import { AppError } from "@berth/shared/errors";
-import { workspaceSchema } from "@berth/shared/resources";
+import { describeWorkspace, workspaceSchema } from "@berth/shared/resources";
 import { callHostJson, longDeadlineMs } from "../hosts/call.ts";
 import { findHostOfUser, placeUser } from "../hosts/placement.ts";
 import { route } from "../http/route.ts";
-import { absentWorkspace, findWorkspace, withNotice } from "../hosts/workspaces.ts";
+import { findWorkspace, withNotice } from "../hosts/workspaces.ts";
 
 const askMs = 2000;
 
@@ -52,7 +52,7 @@ export const workspaceRoutes = [
     errors: ["host_unavailable"],
     run: async ({ deps, caller }) => {
       const host = await findHostOfUser(deps.db, caller.user.id);
-      if (!host) return absentWorkspace(deps.settings, null);
+      if (!host) return describeWorkspace(deps.settings, null);
       const call = { method: "POST", path: "/v1/workspace/stop", deadlineMs: longDeadlineMs } as const;
       return callHostJson(deps, host, caller, call, workspaceSchema);
     },

@@ -5,7 +5,7 @@
 import { AppError } from "@berth/shared/errors";
 import type { ReportedWorkspace } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
-import { id, type Workspace } from "@berth/shared/resources";
+import { describeMemory, describeWorkspace, id, type Workspace } from "@berth/shared/resources";
 import { findCgroup, readUsage } from "../machine/cgroup.ts";
 import { identify, isAlive } from "../machine/processes.ts";
 import {
@@ -43,7 +43,6 @@ interface Place {
     diskBytes: number;
     at: number;
   } | null;
-  warning: boolean;
 }
 
 /** A container younger than this is never judged an orphan. */
@@ -167,14 +166,10 @@ export class Workspaces {
       const before = place.sample;
       const cpuPercent = before && at > before.at ? (100 * (usage.cpuNs - before.cpuNs)) / ((at - before.at) * 1e6) : 0;
       const diskBytes = diskUse(place.container.volume.root)?.usedBytes ?? 0;
-      const warning = usage.memoryBytes > settings.BERTH_MEMORY_WARN_BYTES;
-      if (warning && !place.warning)
-        log.warn("memory.warning", {
-          userId: place.userId,
-          usedBytes: usage.memoryBytes,
-          warnBytes: settings.BERTH_MEMORY_WARN_BYTES,
-        });
-      this.#change(place, { sample: { ...usage, cpuPercent: Math.max(0, cpuPercent), diskBytes, at }, warning });
+      const memory = describeMemory(settings, usage.memoryBytes);
+      const isNews = memory.warning !== describeMemory(settings, before?.memoryBytes ?? 0).warning;
+      if (memory.warning && isNews) log.warn("memory.warning", { userId: place.userId, ...memory });
+      this.#change(place, { sample: { ...usage, cpuPercent: Math.max(0, cpuPercent), diskBytes, at } });
     }
   }
 
@@ -213,26 +208,18 @@ export class Workspaces {
   view(userId: string): Workspace {
     const { context, store, volumes } = this.#deps;
     const { settings, clock, hostId } = context;
-    const { status, container, sample, warning, connections, startedAt, reason } = this.#placeOf(userId);
-    return {
+    const { status, container, sample, connections, startedAt, reason } = this.#placeOf(userId);
+    return describeWorkspace(settings, hostId, {
+      ...sample,
       status,
-      hostId,
       containerId: container?.id ?? null,
-      memory: {
-        usedBytes: sample?.memoryBytes ?? 0,
-        limitBytes: settings.BERTH_MEMORY_BYTES,
-        warnBytes: settings.BERTH_MEMORY_WARN_BYTES,
-        warning,
-      },
-      cpu: { percent: Math.round((sample?.cpuPercent ?? 0) * 10) / 10, cores: settings.BERTH_CPUS },
-      pids: { current: sample?.pids ?? 0, limit: settings.BERTH_PIDS },
-      disk: { usedBytes: sample?.diskBytes ?? 0, limitBytes: container?.volume.limitBytes ?? volumes.limitBytes },
+      diskLimitBytes: container?.volume.limitBytes ?? volumes.limitBytes,
       connections,
       activeRuns: store.countActive(userId),
       startedAt,
       sampledAt: sample ? new Date(clock.now() - (performance.now() - sample.at)).toISOString() : null,
       reason,
-    };
+    });
   }
 
   /** All workspaces that are or were of use lately. */
@@ -258,7 +245,6 @@ export class Workspaces {
         connections: 0,
         lastBusyAt: performance.now(),
         sample: null,
-        warning: false,
       };
       this.#places.set(userId, place);
     }
@@ -368,7 +354,6 @@ export class Workspaces {
       container: null,
       startedAt: null,
       sample: null,
-      warning: false,
       reason: null,
     });
     context.log.info("workspace.removed", { userId: place.userId, why });
