@@ -3,8 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../test/app.ts";
 import { answerJson, joinTestHost, makeRun, type TestHost } from "../test/host.ts";
 import { until } from "../test/wait.ts";
-import { audit, systemActor } from "./access/audit.ts";
+import { audit } from "./access/audit.ts";
 import { tick } from "./tick.ts";
+import { systemActor } from "./http/caller.ts";
 
 let gateway: TestApp;
 let host: TestHost;

@@ -2,12 +2,12 @@
 import type { Environment } from "@berth/shared/settings";
 import type { User } from "@berth/shared/users";
 import { inject } from "vitest";
-import { systemActor } from "../src/access/audit.ts";
 import { issueToken } from "../src/access/tokens.ts";
 import { createUser } from "../src/access/users.ts";
 import { openOnNode } from "./on-node.ts";
 import { openOnWorkerd } from "./on-workerd.ts";
 import type { TestClock } from "./runtime.ts";
+import { systemActor } from "../src/http/caller.ts";
 
 export type TestApp = Awaited<ReturnType<typeof createTestApp>>;
 

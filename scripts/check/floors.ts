@@ -88,7 +88,6 @@ const web: Package = {
     {
       text: "Numbers, times, states and reasons in words; text out of a container made fit to show. Pure.",
       style: "The style sheets.",
-      "contract.ts": "What the gateway answers beside the resources of shared.",
     },
     { api: "Calls of the public API, and word to other tabs." },
     { ui: "Buttons, dialogs, icons, the router: what knows nothing of agents." },

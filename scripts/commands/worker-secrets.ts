@@ -5,8 +5,9 @@ import { messageOf } from "@berth/shared/log";
 import { userName } from "@berth/shared/users";
 import { sql, type SQL } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
-import { auditChange, systemActor } from "../../gateway/src/access/audit.ts";
+import { auditChange } from "../../gateway/src/access/audit.ts";
 import { createSigningJwk } from "../../gateway/src/keys/keyring.ts";
+import { systemActor } from "../../gateway/src/http/caller.ts";
 
 const codeMs = 10 * 60_000;
 const usage = "Usage: npm run -s worker-secrets -- https://ADDRESS.OF.THE.WORKER [--user admin] [--link]";

@@ -1,9 +1,10 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
-import { audit, auditChange, systemActor } from "./audit.ts";
+import { audit, auditChange } from "./audit.ts";
 import { isoTime } from "../data/database.ts";
 import { deleteOld } from "../retention.ts";
+import { systemActor } from "../http/caller.ts";
 
 let gateway: TestApp;
 let boss: Awaited<ReturnType<TestApp["addUser"]>>;

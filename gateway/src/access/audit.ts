@@ -3,17 +3,12 @@ import { newId } from "@berth/shared/ids";
 import { auditAction, auditOutcome, type AuditEntry } from "@berth/shared/audit";
 import { time } from "@berth/shared/resources";
 import { and, desc, eq, gte, lt, sql, type SQL } from "drizzle-orm";
-import type { Context } from "hono";
 import { z } from "zod";
-import { clientAddress } from "../http/address.ts";
-import type { Caller } from "./authenticate.ts";
+import type { AuditSource } from "../http/caller.ts";
 import { isoTime, type Database } from "../data/database.ts";
-import type { AppEnv, Deps } from "../deps.ts";
+import type { Deps } from "../deps.ts";
 import { afterCursor, pageQuery, toPage, type Page } from "../http/paging.ts";
 import { audit as table } from "../data/schema.ts";
-
-/** Who acts, and from which address. */
-export type AuditSource = Pick<AuditEntry, "actor" | "address">;
 
 /** What to write down; `outcome` is `succeeded` and the rest empty where it is not said. */
 export interface NewAuditEntry extends AuditSource {
@@ -38,26 +33,6 @@ export function auditStatement(now: number, entry: NewAuditEntry): SQL {
 export function auditChange(now: number, entry: NewAuditEntry): SQL {
   return insert(now, entry, sql`changes() > 0`);
 }
-
-/** The caller of a request as the source of entries. */
-export function sourceOf(deps: Deps, c: Context<AppEnv>, caller: Pick<Caller, "user" | "token"> | null): AuditSource {
-  const address = clientAddress(deps.settings, c);
-  if (!caller) return { actor: systemActor, address };
-  const { user, token } = caller;
-  const isToken = token.kind !== "session";
-  return {
-    actor: { kind: isToken ? "token" : "user", id: user.id, name: user.name, tokenId: isToken ? token.id : null },
-    address,
-  };
-}
-
-/** A person who acts by a session, or is just getting one. */
-export function personOf(user: { id: string; name: string }): AuditEntry["actor"] {
-  return { kind: "user", id: user.id, name: user.name, tokenId: null };
-}
-
-/** The gateway itself, or somebody who is not known. */
-export const systemActor: AuditEntry["actor"] = { kind: "system", id: null, name: null, tokenId: null };
 
 const instant = time.transform((text) => new Date(text).toISOString());
 export const auditQuery = pageQuery.extend({

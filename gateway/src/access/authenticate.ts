@@ -9,25 +9,9 @@ import { ensureIdentity } from "./identities.ts";
 import { createProviderVerifier } from "./provider/token.ts";
 import type { Provider } from "./provider/discovery.ts";
 import { tokens, users } from "../data/schema.ts";
+import type { Authenticator, Caller } from "../http/caller.ts";
 import { readSessionCookie, sessionCookie, sessionSeconds } from "../http/cookies.ts";
 import { findUserRow, userColumns, type UserRow } from "./users.ts";
-
-export interface Caller {
-  user: { id: string; name: string; role: "user" | "admin"; hostId: string | null; createdAt: string };
-  /** The credential itself: `provider` is a token of the OpenID provider, which has no id here. `expiresAt` in seconds since 1970. */
-  token: { id: string; kind: "api" | "session"; expiresAt: number } | { id: null; kind: "provider"; expiresAt: number };
-  /** A `set-cookie` line that renews the session, when it is due. */
-  renewal: string | null;
-}
-
-export interface Authenticator {
-  /** The caller of a request, by bearer token or cookie. Throws `unauthenticated`, or `forbidden` for a cookie from elsewhere. */
-  fromRequest(request: Request, address?: string | null): Promise<Caller>;
-  /** The caller of a socket, by its ticket. */
-  fromTicket(ticket: string): Promise<Caller>;
-  /** The caller of a bare API token, as `POST /session` gets it. */
-  fromToken(jwt: string): Promise<Caller>;
-}
 
 export function createAuthenticator(deps: Deps, provider: Provider | null): Authenticator {
   const issuer = deps.settings.BERTH_PUBLIC_URL;

@@ -2,12 +2,12 @@
 import { randomText, newId } from "@berth/shared/ids";
 import { userName } from "@berth/shared/users";
 import { and, eq, sql } from "drizzle-orm";
-import { systemActor, type AuditSource } from "./audit.ts";
 import { isoTime, isUniqueViolation } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import type { Profile } from "./provider/token.ts";
 import { identities, users } from "../data/schema.ts";
 import { findUserRow, insertUser, promote, userColumns, type UserRow } from "./users.ts";
+import { systemActor, type AuditSource } from "../http/caller.ts";
 
 /**
  * The user of this identity, made on first sight, made an admin where the settings name them. Never lowers a role and never

@@ -4,13 +4,14 @@ import { randomText, sha256Hex } from "@berth/shared/ids";
 import type { User } from "@berth/shared/users";
 import { and, eq, gt, isNull } from "drizzle-orm";
 import { networkOf } from "../http/address.ts";
-import { audit, personOf, type AuditSource } from "./audit.ts";
+import { audit } from "./audit.ts";
 import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import type { Limits } from "../http/limits.ts";
 import { signInCodes } from "../data/schema.ts";
 import { sessionCookie, sessionSeconds } from "../http/cookies.ts";
 import { issueToken } from "./tokens.ts";
+import { personOf, type AuditSource } from "../http/caller.ts";
 
 type Method = "link" | "token" | "oidc";
 

@@ -3,12 +3,13 @@ import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
 import type { CreatedToken, Token } from "@berth/shared/users";
 import { and, asc, eq, gt, isNull, sql } from "drizzle-orm";
-import { auditChange, type AuditSource, type NewAuditEntry } from "./audit.ts";
+import { auditChange, type NewAuditEntry } from "./audit.ts";
 import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { signToken } from "../keys/jwt.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { tokens } from "../data/schema.ts";
+import type { AuditSource } from "../http/caller.ts";
 
 const shown = {
   id: tokens.id,

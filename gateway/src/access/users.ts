@@ -4,11 +4,12 @@ import { newId } from "@berth/shared/ids";
 import type { User, UserChange } from "@berth/shared/users";
 import { and, asc, eq, not, or, sql, type SQL } from "drizzle-orm";
 import type { AuditEntry } from "@berth/shared/audit";
-import { auditChange, auditStatement, type AuditSource, type NewAuditEntry } from "./audit.ts";
+import { auditChange, auditStatement, type NewAuditEntry } from "./audit.ts";
 import { isoTime, isUniqueViolation, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { users } from "../data/schema.ts";
+import type { AuditSource } from "../http/caller.ts";
 
 type Role = User["role"];
 

@@ -5,12 +5,13 @@ import { newId } from "@berth/shared/ids";
 import type { Agent, createAgentBody, updateAgentBody } from "@berth/shared/resources";
 import { and, asc, eq, isNull, sql, type Placeholder } from "drizzle-orm";
 import type { z } from "zod";
-import { auditChange, type AuditSource } from "../access/audit.ts";
+import { auditChange } from "../access/audit.ts";
 import { cancelWaiting } from "./cancel-waiting.ts";
 import { isoTime, isUniqueViolation, prepareOnce, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { startOf, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { agents } from "../data/schema.ts";
+import type { AuditSource } from "../http/caller.ts";
 
 /** Written out with the table's name, for they are correlated sub-queries. */
 const isRunning = sql<number>`exists (select 1 from runs r where r.agent_id = agents.id and r.user_id = agents.user_id

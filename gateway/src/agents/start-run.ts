@@ -4,12 +4,12 @@ import { runAnswer, type ReportedRun, type RunAnswer, type StartRunBody } from "
 import { newId, runIdOf } from "@berth/shared/ids";
 import { runSchema, type Run } from "@berth/shared/resources";
 import { sql } from "drizzle-orm";
-import type { Caller } from "../access/authenticate.ts";
 import type { Deps } from "../deps.ts";
 import { isoTime } from "../data/database.ts";
 import { callHostJson } from "../hosts/call.ts";
 import { placeUser, type HostTarget } from "../hosts/placement.ts";
 import { endWithRemovedHost, getRun, selectRunTarget, toRun, upsertRuns } from "./runs.ts";
+import type { Caller } from "../http/caller.ts";
 
 /** A new user's container is made meanwhile; and whoever asks may wait for no more than half a minute. */
 const deadlineMs = 25_000;

@@ -3,12 +3,13 @@ import { AppError } from "@berth/shared/errors";
 import type { HostLoad } from "@berth/shared/host-api";
 import type { Host } from "@berth/shared/hosts";
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
-import { auditChange, type AuditSource } from "../access/audit.ts";
+import { auditChange } from "../access/audit.ts";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { countComing, liveMs } from "../hosts/placement.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { hosts } from "../data/schema.ts";
+import type { AuditSource } from "../http/caller.ts";
 
 /** All hosts that were not removed, oldest first. */
 export async function listHosts(deps: Deps, query: PageQuery): Promise<Page<Host>> {

@@ -5,7 +5,7 @@
 import { AppError } from "@berth/shared/errors";
 import RateLimiterMemory from "rate-limiter-flexible/lib/RateLimiterMemory.js";
 import { networkOf } from "./address.ts";
-import type { Caller } from "../access/authenticate.ts";
+import type { Caller } from "./caller.ts";
 
 /** Calls a minute, by one credential (at a hook: one trigger's) or one network; all tokens of a network together have five times as many. */
 const callsPerMinute = { sign_in: 300, tokens: 300, tickets: 3000, runs: 6000, hooks: 6000 };

@@ -3,11 +3,10 @@ import { AppError, parseOr400, type ErrorCode } from "@berth/shared/errors";
 import type { Context, Hono } from "hono";
 import type { z } from "zod";
 import { clientAddress } from "./address.ts";
-import { sourceOf, type AuditSource } from "../access/audit.ts";
-import type { Authenticator, Caller } from "../access/authenticate.ts";
 import { readJson } from "./body.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import type { LimitName, Limits } from "./limits.ts";
+import { sourceOf, type AuditSource, type Authenticator, type Caller } from "./caller.ts";
 
 type Auth = "none" | "user" | "admin";
 type Schema = z.ZodType | undefined;

@@ -5,10 +5,10 @@ import { userName, type User } from "@berth/shared/users";
 import { parseArgs } from "node:util";
 import { createJoinToken } from "../fleet/join.ts";
 import type { Data } from "./data.ts";
-import { systemActor } from "../access/audit.ts";
 import { createSignInCode } from "../access/sign-in.ts";
 import { issueToken } from "../access/tokens.ts";
 import { ensureUser } from "../access/users.ts";
+import { systemActor } from "../http/caller.ts";
 
 const usage =
   "Usage: token USER [--admin] [--ttl 12h] | link USER [--admin] | join-token (a time is a number with s, m, h or d).";

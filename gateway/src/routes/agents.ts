@@ -14,12 +14,12 @@ import {
   updateAgent,
 } from "../agents/agents.ts";
 import { audit } from "../access/audit.ts";
-import type { Caller } from "../access/authenticate.ts";
 import type { Deps } from "../deps.ts";
 import { callHost, callHostJson } from "../hosts/call.ts";
 import { findHostOfUser, placeUser } from "../hosts/placement.ts";
 import { pageQuery, pageSchema } from "../http/paging.ts";
 import { route } from "../http/route.ts";
+import type { Caller } from "../http/caller.ts";
 
 const params = z.object({ id });
 

@@ -1,12 +1,12 @@
 /** The socket `berth.v1`: who may open it, and the pass-through to the user's host. */
 import { AppError } from "@berth/shared/errors";
 import type { Context } from "hono";
-import type { Authenticator, Caller } from "../access/authenticate.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { hostHeaders, hostProblem, hostUnavailable } from "../hosts/call.ts";
 import { placeUser } from "../hosts/placement.ts";
 import { isAllowedOrigin } from "../http/origin.ts";
 import { route } from "../http/route.ts";
+import type { Authenticator, Caller } from "../http/caller.ts";
 
 const protocol = "berth.v1";
 

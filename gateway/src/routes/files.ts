@@ -4,13 +4,13 @@ import { id } from "@berth/shared/resources";
 import type { Context } from "hono";
 import { z } from "zod";
 import { getAgentSpec } from "../agents/agents.ts";
-import type { Caller } from "../access/authenticate.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { callHost, longDeadlineMs, type HostCall } from "../hosts/call.ts";
 import { placeUser } from "../hosts/placement.ts";
 import { digits } from "../http/paging.ts";
 import { route, tailOf } from "../http/route.ts";
 import { openSocket } from "./connect.ts";
+import type { Caller } from "../http/caller.ts";
 
 const params = z.object({ id, path: filePath });
 const { cols, rows } = terminalSize.shape;

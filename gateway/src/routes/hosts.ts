@@ -12,7 +12,7 @@ import { isEnded } from "@berth/shared/resources";
 import { eq } from "drizzle-orm";
 import type { Context } from "hono";
 import { z } from "zod";
-import { audit, sourceOf } from "../access/audit.ts";
+import { audit } from "../access/audit.ts";
 import { runAfterAnswer } from "../http/background.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { joinHost, refusalOf } from "../fleet/join.ts";
@@ -22,6 +22,7 @@ import { applyReport, noteRefusal } from "../fleet/reports.ts";
 import { route } from "../http/route.ts";
 import { readJson } from "../http/body.ts";
 import { hosts } from "../data/schema.ts";
+import { sourceOf } from "../http/caller.ts";
 
 const reportHead = z.looseObject({
   protocol: z.int(),

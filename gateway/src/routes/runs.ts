@@ -4,7 +4,6 @@ import { runAnswer } from "@berth/shared/host-api";
 import { createRunBody, id, idempotencyKey, isEnded, promptMaxBytes, runSchema } from "@berth/shared/resources";
 import type { Context } from "hono";
 import { z } from "zod";
-import type { Caller } from "../access/authenticate.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { callHost, callHostJson, longDeadlineMs } from "../hosts/call.ts";
 import { findHostOfUser, type HostTarget } from "../hosts/placement.ts";
@@ -15,6 +14,7 @@ import { cancelPending } from "../agents/pending.ts";
 import { route } from "../http/route.ts";
 import { getRun, isOnHost, listRuns, runsQuery } from "../agents/runs.ts";
 import { applyRunAnswer, startRun } from "../agents/start-run.ts";
+import type { Caller } from "../http/caller.ts";
 
 const params = z.object({ id });
 /** A host that lives says something on every stream each 10 s. */

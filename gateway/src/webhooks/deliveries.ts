@@ -5,13 +5,14 @@ import type { Run } from "@berth/shared/resources";
 import type { Delivery } from "@berth/shared/webhooks";
 import { and, desc, eq, sql } from "drizzle-orm";
 import { base64url } from "jose";
-import { auditStatement, type AuditSource } from "../access/audit.ts";
+import { auditStatement } from "../access/audit.ts";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { deliveries, runs, triggers } from "../data/schema.ts";
 import { renderPrompt, type Rendered } from "./template.ts";
 import { getTrigger, openTrigger, type OpenTrigger } from "./triggers.ts";
+import type { AuditSource } from "../http/caller.ts";
 
 /** What a user may have waiting; senders are told to come again later. */
 const waitingPerUser = 1000;

@@ -4,7 +4,7 @@ import { newId } from "@berth/shared/ids";
 import type { NewTrigger, Trigger, TriggerChange, TriggerWithSecret, WebhookScheme } from "@berth/shared/webhooks";
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { getAgent } from "../agents/agents.ts";
-import { auditChange, auditStatement, type AuditSource } from "../access/audit.ts";
+import { auditChange, auditStatement } from "../access/audit.ts";
 import { cancelWaiting } from "../agents/cancel-waiting.ts";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
@@ -13,6 +13,7 @@ import { agents, triggers, users } from "../data/schema.ts";
 import { seal, unseal } from "../keys/sealing.ts";
 import { checkTemplate } from "./template.ts";
 import { createSecret } from "./schemes.ts";
+import type { AuditSource } from "../http/caller.ts";
 
 const triggersPerAgent = 20;
 

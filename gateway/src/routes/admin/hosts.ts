@@ -2,11 +2,12 @@
 import { hostSchema, joinTokenSchema } from "@berth/shared/hosts";
 import { id } from "@berth/shared/resources";
 import { z } from "zod";
-import { audit, sourceOf } from "../../access/audit.ts";
+import { audit } from "../../access/audit.ts";
 import { listHosts, removeHost, setDraining } from "../../fleet/admin.ts";
 import { createJoinToken, joinCommand } from "../../fleet/join.ts";
 import { pageQuery, pageSchema } from "../../http/paging.ts";
 import { route } from "../../http/route.ts";
+import { sourceOf } from "../../http/caller.ts";
 
 const params = z.object({ id });
 

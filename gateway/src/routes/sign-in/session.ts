@@ -2,8 +2,7 @@
 import { AppError } from "@berth/shared/errors";
 import { meSchema } from "@berth/shared/users";
 import { z } from "zod";
-import { audit, personOf, type AuditSource } from "../../access/audit.ts";
-import type { Authenticator } from "../../access/authenticate.ts";
+import { audit } from "../../access/audit.ts";
 import type { Deps } from "../../deps.ts";
 import { findLiveHosts } from "../../hosts/placement.ts";
 import { signTicket, unauthenticated } from "../../keys/jwt.ts";
@@ -14,6 +13,7 @@ import { attemptSignIn, openSession, useSignInCode } from "../../access/sign-in.
 import { revokeToken } from "../../access/tokens.ts";
 import { findUser } from "../../access/users.ts";
 import { dismissNotice, findNotice, findWorkspace } from "../../hosts/workspaces.ts";
+import { personOf, type AuditSource, type Authenticator } from "../../http/caller.ts";
 
 const sessionBody = z.union(
   [z.strictObject({ code: z.string().min(1).max(200) }), z.strictObject({ token: z.string().min(1).max(8192) })],
