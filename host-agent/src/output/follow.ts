@@ -1,16 +1,17 @@
 /** Everything a reader of a run gets, in order: the run, its lines, its changes, its end. One way for SSE and socket. */
 import { join } from "node:path";
+import type { Run } from "@berth/shared/resources";
 import type { Bus } from "../context/bus.ts";
 import { createLatch } from "../context/wait.ts";
 import { type OutputLine, readLines } from "../run/run-log.ts";
 import { runtimes } from "../run/runtimes.ts";
-import type { RunRow } from "../store/rows.ts";
+import { publicRun, type RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { runDirectory } from "../run/run-files.ts";
 import { type Volumes } from "../workspace/volumes.ts";
 
 /** What a reader of a run gets, one at a time. */
-export type RunEvent = { kind: "run"; run: RunRow } | { kind: "lines"; lines: OutputLine[] } | { kind: "idle" };
+export type RunEvent = { kind: "run"; run: Run } | { kind: "lines"; lines: OutputLine[] } | { kind: "idle" };
 export interface FollowDeps {
   store: Store;
   volumes: Pick<Volumes, "exists" | "ensure">;
@@ -31,14 +32,15 @@ export async function* follow(
   const first = store.getRun(runId);
   if (!first) return;
   const { speaksJson } = runtimes[store.getAgent(first.agentId)!.runtime];
+  const toPublic = (run: RunRow) => publicRun(run, store.promptOf(runId));
   const latch = createLatch();
   const off = bus.on(`run:${runId}`, latch.set);
   try {
-    yield { kind: "run", run: first };
+    yield { kind: "run", run: toPublic(first) };
     for (let at = after, status = first.status; !signal.aborted;) {
       const run = store.getRun(runId);
       if (!run) return;
-      if (!run.endedAt && run.status !== status) yield { kind: "run", run };
+      if (!run.endedAt && run.status !== status) yield { kind: "run", run: toPublic(run) };
       status = run.status;
       // Asked anew each time: a reader may pause for long, and the volume of an absent user is unmounted.
       const volume = volumes.exists(run.userId) ? await volumes.ensure(run.userId) : null;
@@ -60,7 +62,7 @@ export async function* follow(
       }
       if (run.endedAt) {
         await delivered(run.rev);
-        yield { kind: "run", run };
+        yield { kind: "run", run: toPublic(run) };
         return;
       }
       if (!(await latch.next(10_000, signal)) && !signal.aborted) yield { kind: "idle" };

@@ -50,6 +50,7 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
     void sender.send({ type: "error", code: error.code, detail: error.message });
   });
   if (gone.aborted) return;
+  const toPublic = (run: RunRow) => publicRun(run, store.promptOf(run.id));
   const active = store.activeRuns(userId);
   const latch = createLatch();
   const off = context.bus.on(`user:${userId}`, latch.set);
@@ -58,7 +59,7 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
   const named = new Map(active.map((run) => [run.id, run.status]));
   let rev = store.revision();
   let known = workspaces.view(userId);
-  await sender.send({ type: "hello", workspace: known, runs: active.map(publicRun) });
+  await sender.send({ type: "hello", workspace: known, runs: active.map(toPublic) });
   for (; !gone.aborted; await latch.next(60_000, gone)) {
     const workspace = workspaces.view(userId);
     if (JSON.stringify(workspace) !== JSON.stringify(known)) await sender.send({ type: "workspace", workspace });
@@ -67,7 +68,7 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
       rev = run.rev;
       if (!named.has(run.id)) follower.begin(run.id, 0);
       else if (named.get(run.id) !== run.status && !follower.follows(run.id))
-        await sender.send({ type: "run", run: publicRun(run) });
+        await sender.send({ type: "run", run: toPublic(run) });
       named.set(run.id, run.status);
     }
   }
@@ -120,8 +121,8 @@ function createSender(ws: WebSocket) {
   };
   return {
     send: (frame: ServerFrame): Promise<void> => inOrder(() => put(JSON.stringify(frame), true)),
-    async sendOutput(run: RunRow, line: OutputLine): Promise<void> {
-      const head = `{"type":"output","runId":${JSON.stringify(run.id)},"agentId":${JSON.stringify(run.agentId)},"offset":${line.offset},"data":`;
+    async sendOutput(runId: string, agentId: string, line: OutputLine): Promise<void> {
+      const head = `{"type":"output","runId":${JSON.stringify(runId)},"agentId":${JSON.stringify(agentId)},"offset":${line.offset},"data":`;
       await inOrder(async () => {
         if (typeof line.data === "string") return put(`${head}${line.data}}`, true);
         await put(head, false);
@@ -143,12 +144,12 @@ type Sender = ReturnType<typeof createSender>;
 function createFollower(deps: SocketDeps, userId: string, sender: Sender, gone: AbortSignal) {
   const following = new Map<string, AbortController>();
   async function pump(runId: string, after: number, stop: AbortSignal): Promise<void> {
-    let current: RunRow | null = null;
+    let agentId = "";
     for await (const event of follow(deps, runId, after, stop)) {
       if (event.kind === "run") {
-        current = event.run;
-        await sender.send({ type: "run", run: publicRun(event.run) });
-      } else if (event.kind === "lines") for (const line of event.lines) await sender.sendOutput(current!, line);
+        agentId = event.run.agentId;
+        await sender.send({ type: "run", run: event.run });
+      } else if (event.kind === "lines") for (const line of event.lines) await sender.sendOutput(runId, agentId, line);
       if (stop.aborted) return;
     }
   }

@@ -1,12 +1,11 @@
 /** A run's events as Server-Sent Events (WHATWG HTML, section 9.2): `output` with the byte offset as id, and `run`. */
 import type { RunEvent } from "./follow.ts";
-import { publicRun } from "../store/rows.ts";
 
 /** The events as text, in chunks; one chunk is at most about one batch of lines. */
 export async function* toEventStream(events: AsyncIterable<RunEvent>): AsyncGenerator<string> {
   for await (const event of events) {
     if (event.kind === "idle") yield ": still here\n\n";
-    else if (event.kind === "run") yield `event: run\ndata: ${JSON.stringify(publicRun(event.run))}\n\n`;
+    else if (event.kind === "run") yield `event: run\ndata: ${JSON.stringify(event.run)}\n\n`;
     else {
       let text = "";
       for (const { offset, data } of event.lines) {

@@ -45,15 +45,16 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
       if (processesOf(container.cgroup, agent.uid, runGid).length > 0) return container;
       if (readExit(volume, runId).hasBegun) continue;
     }
+    const { prompt, payload } = store.inputOf(runId)!;
     const files = {
-      prompt: run.prompt,
-      payload: run.payload === null ? null : Buffer.from(run.payload, "base64url"),
+      prompt,
+      payload: payload === null ? null : Buffer.from(payload, "base64url"),
       env: dotenv(agent.env),
       instructions: agent.instructions,
     };
     // Beside each other: none needs another. The exec is stored, and so started, only once all are there.
     const beside = [
-      engine.createExec(container.id, execOf(deps.context, run, agent)),
+      engine.createExec(container.id, execOf(deps.context, run, agent, payload !== null)),
       makeRunFiles(volume, runId, agent.uid, files),
       makeAgentDirectory(volume, agent.id, agent.uid),
       workspaces.admitAgent(agent),
@@ -80,7 +81,7 @@ function containerOf(workspaces: Workspaces, run: RunRow): RunningContainer | nu
   return container?.id === run.containerId ? container : null;
 }
 
-function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow) {
+function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, hasPayload: boolean) {
   const files = `${paths.runs}/${run.id}`;
   const env: Record<string, string> = {
     ...environmentOf(settings, agent),
@@ -89,7 +90,7 @@ function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow) {
     // The wrapper resumes the session if its file is there, and says so if it should be and is not.
     BERTH_SESSION_ID: agent.sessionId,
     BERTH_SESSION: agent.sessionUsed ? "known" : "new",
-    ...(run.payload !== null && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
+    ...(hasPayload && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
   };
   return {
     command: ["/opt/berth/bin/berth-run", files, agent.runtime, ...runtimes[agent.runtime].args(agent)],

@@ -64,7 +64,7 @@ export class Runs {
     const { run: admitted, isNew } = known
       ? { run: known, isNew: false }
       : this.#admit(await this.learn(userId, spec), run);
-    if (admitted.userId !== userId || admitted.agentId !== spec.id || admitted.prompt !== run.prompt)
+    if (admitted.userId !== userId || admitted.agentId !== spec.id || store.promptOf(run.id) !== run.prompt)
       throw new AppError("conflict", "The Idempotency-Key was used with another prompt: use a new one.");
     if (!isNew && (admitted.endedAt || admitted.rev > 0)) return admitted;
     const promised = admitted.rev > 0 ? admitted : await this.#promise(admitted, isNew);

@@ -1,6 +1,6 @@
 /** The rows of the host's database as the rest of the host agent knows them, and what the gateway and users may see of each. */
 import type { AgentSpec, ReportedAgent, ReportedRun } from "@berth/shared/host-api";
-import type { Run, RunReason, RunStatus } from "@berth/shared/resources";
+import type { Run, RunReason, Usage } from "@berth/shared/resources";
 
 export interface AgentRow extends Omit<AgentSpec, "name"> {
   userId: string;
@@ -20,9 +20,8 @@ export type Intent = Extract<
   "host_lost" | "cancelled" | "timed_out" | "log_limit" | "budget_reached" | "start_timeout"
 >;
 
-/** A run as this host keeps it: the contract's object and what only the host needs. */
-export interface RunRow extends ReportedRun {
-  payload: string | null;
+/** A run as this host keeps it, but for what it was given: the contract's object and what only the host needs. */
+export interface RunRow extends Omit<ReportedRun, "prompt"> {
   /** What the run's processes show to the model proxy. */
   token: string;
   containerId: string | null;
@@ -32,7 +31,14 @@ export interface RunRow extends ReportedRun {
   modelStatus: number | null;
 }
 
-export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger" | "prompt" | "payload">;
+/** What a run was given: long, so that it is kept and read apart. */
+export interface RunInput {
+  prompt: string;
+  /** Bytes in base64url; null without any, and once the run has begun: its file has them. */
+  payload: string | null;
+}
+
+export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger"> & RunInput;
 /** What an update of a run may set. */
 export type RunChange = Partial<
   Pick<
@@ -54,25 +60,15 @@ export type RunChange = Partial<
 >;
 export type Admission = { run: RunRow; isNew: boolean } | "run_limit" | { busy: string };
 
-type Columns = Record<string, string | number | null>;
-
 /** What the gateway may see of a run. */
-export function reported(run: RunRow): ReportedRun {
-  const {
-    payload: _payload,
-    token: _token,
-    containerId: _container,
-    execId: _exec,
-    intent: _intent,
-    modelStatus: _status,
-    ...told
-  } = run;
-  return told;
+export function reported(run: RunRow, prompt: string): ReportedRun {
+  const { token: _token, containerId: _container, execId: _exec, intent: _intent, modelStatus: _status, ...told } = run;
+  return { ...told, prompt };
 }
 
 /** The contract's run: what a user sees of it. */
-export function publicRun(run: RunRow): Run {
-  const { userId: _user, rev: _rev, ...told } = reported(run);
+export function publicRun(run: RunRow, prompt: string): Run {
+  const { userId: _user, rev: _rev, ...told } = reported(run, prompt);
   return told;
 }
 
@@ -82,60 +78,46 @@ export function reportedAgent(agent: AgentRow): ReportedAgent {
   return { id, userId, envKeys: Object.keys(agent.env).toSorted(), rev, ...(deleted === "gone" && { deleted: true }) };
 }
 
-/** A row of `runs`; null for none. */
-export function runFrom(row: unknown): RunRow | null {
+/** The columns of `runs` by the names of their fields. */
+export const runColumns = `id, agent_id AS agentId, user_id AS userId, rev, status, reason,
+  trigger_kind AS triggerKind, trigger_id AS triggerId, result, exit_code AS exitCode, input_tokens AS inputTokens,
+  output_tokens AS outputTokens, cache_read_tokens AS cacheReadTokens, cache_write_tokens AS cacheWriteTokens,
+  cost_usd AS costUsd, oom_kills AS oomKills, log_bytes AS logBytes, stderr_tail AS stderrTail, created_at AS createdAt,
+  started_at AS startedAt, ended_at AS endedAt, token, container_id AS containerId, exec_id AS execId, intent,
+  model_status AS modelStatus`;
+
+/** A row of `runs` as `runColumns` name it. */
+export type FlatRun = Omit<RunRow, "trigger" | "usage"> &
+  Usage & { triggerKind: RunRow["trigger"]["kind"]; triggerId: string | null };
+
+/** The run of a row; null for none. */
+export function runFrom(row: FlatRun | undefined): RunRow | null {
   if (!row) return null;
-  const r = row as Columns;
-  return {
-    id: r["id"] as string,
-    agentId: r["agent_id"] as string,
-    userId: r["user_id"] as string,
-    rev: r["rev"] as number,
-    status: r["status"] as RunStatus,
-    reason: r["reason"] as RunReason | null,
-    trigger: { kind: r["trigger_kind"] as "api", triggerId: r["trigger_id"] as string | null },
-    prompt: r["prompt"] as string,
-    payload: r["payload"] as string | null,
-    result: r["result"] as string | null,
-    exitCode: r["exit_code"] as number | null,
-    usage: {
-      inputTokens: r["input_tokens"] as number,
-      outputTokens: r["output_tokens"] as number,
-      cacheReadTokens: r["cache_read_tokens"] as number,
-      cacheWriteTokens: r["cache_write_tokens"] as number,
-      costUsd: r["cost_usd"] as number,
-    },
-    oomKills: r["oom_kills"] as number,
-    logBytes: r["log_bytes"] as number,
-    stderrTail: r["stderr_tail"] as string | null,
-    createdAt: r["created_at"] as string,
-    startedAt: r["started_at"] as string | null,
-    endedAt: r["ended_at"] as string | null,
-    token: r["token"] as string,
-    containerId: r["container_id"] as string | null,
-    execId: r["exec_id"] as string | null,
-    intent: r["intent"] as Intent | null,
-    modelStatus: r["model_status"] as number | null,
-  };
+  const { triggerKind, triggerId, inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens, costUsd, ...run } = row;
+  const usage = { inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens, costUsd };
+  return { ...run, trigger: { kind: triggerKind, triggerId }, usage };
 }
 
-/** A row of `agents`; null for none. */
-export function agentFrom(row: unknown): AgentRow | null {
+/** The columns of `agents` by the names of their fields. */
+export const agentColumns = `id, user_id AS userId, uid, version, runtime, model, instructions, env,
+  session_id AS sessionId, session_used AS sessionUsed, deleted, rev`;
+
+/** A row of `agents` as `agentColumns` name it. */
+export type FlatAgent = Omit<AgentRow, "env" | "sessionUsed" | "deleted"> & {
+  env: string;
+  sessionUsed: 0 | 1;
+  deleted: 0 | 1 | 2;
+};
+
+/** The agent of a row; null for none. */
+export function agentFrom(row: FlatAgent | undefined): AgentRow | null {
   if (!row) return null;
-  const r = row as Columns;
+  const deleted = ([false, "removing", "gone"] as const)[row.deleted];
   return {
-    id: r["id"] as string,
-    userId: r["user_id"] as string,
-    uid: r["uid"] as number,
-    version: r["version"] as number,
-    runtime: r["runtime"] as AgentSpec["runtime"],
-    model: r["model"] as string | null,
-    instructions: r["instructions"] as string | null,
-    env: JSON.parse(r["env"] as string) as Record<string, string>,
-    sessionId: r["session_id"] as string,
-    sessionUsed: r["session_used"] === 1,
-    deleted: r["deleted"] === 0 ? false : r["deleted"] === 1 ? "removing" : "gone",
-    rev: r["rev"] as number,
+    ...row,
+    env: JSON.parse(row.env) as Record<string, string>,
+    sessionUsed: row.sessionUsed === 1,
+    deleted,
   };
 }
 

@@ -2,6 +2,8 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import Database from "better-sqlite3";
+import { migrate } from "./migrations.ts";
 import { openDatabase } from "./open.ts";
 import { Store } from "./store.ts";
 
@@ -90,5 +92,92 @@ test("a kill counts for the victim's run in the container where it was, and for 
     id: "run_1",
     oomKills: 1,
   });
+  store.close();
+});
+
+test("a payload is kept until its run has begun or ended, also over a restart, and the prompt for as long as the run", () => {
+  const first = open();
+  first.learnAgent("usr_u", spec, null);
+  for (const id of ["run_1", "run_2"]) {
+    first.admit({ ...run(id), agentId: id, payload: "cGF5bG9hZA" }, 3);
+    first.updateRun(id, { execId: "exec", containerId: "c0ffee" });
+  }
+  first.close();
+  const second = open();
+  expect(second.inputOf("run_1")).toEqual({ prompt: "x", payload: "cGF5bG9hZA" });
+  second.updateRun("run_1", { status: "running", startedAt: new Date().toISOString() });
+  second.updateRun("run_2", { status: "cancelled", endedAt: new Date().toISOString() });
+  for (const id of ["run_1", "run_2"]) expect(second.inputOf(id)).toEqual({ prompt: "x", payload: null });
+  second.removeRun("run_2");
+  expect(second.inputOf("run_2")).toBeNull();
+  second.close();
+});
+
+test("a call of the model rewrites a few pages, however long the prompt is", () => {
+  const db = openDatabase(join(dir, "host.db"));
+  const store = new Store(db, Date.now);
+  store.learnAgent("usr_u", spec, null);
+  store.admit({ ...run("run_1"), prompt: "p".repeat(2 ** 20) }, 3);
+  db.pragma("wal_checkpoint(TRUNCATE)");
+  const usage = { inputTokens: 99, outputTokens: 99, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0.01 };
+  for (let call = 0; call < 50; call++) store.addUsage("run_1", usage);
+  expect(statSync(join(dir, "host.db-wal")).size).toBeLessThan(50 * 5 * 4096);
+  store.close();
+});
+
+test("a database of the first version keeps its runs, and the payloads of those alone that have not begun", () => {
+  const db = new Database(":memory:");
+  migrate(db, 1);
+  for (const [id, startedAt] of [
+    ["run_1", "2026-01-01T00:00:00.000Z"],
+    ["run_2", null],
+  ])
+    db.prepare(
+      `INSERT INTO runs (id, agent_id, user_id, rev, status, trigger_kind, prompt, payload, created_at, started_at, token)
+       VALUES (?, 'agt_a', 'usr_u', 7, 'starting', 'webhook', 'the prompt', 'cGF5bG9hZA', '2026-01-01T00:00:00.000Z', ?, 't')`,
+    ).run(id, startedAt);
+  const store = new Store(db, Date.now);
+  expect(store.activeRuns("usr_u").map(({ id }) => [id, store.inputOf(id)])).toEqual([
+    ["run_1", { prompt: "the prompt", payload: null }],
+    ["run_2", { prompt: "the prompt", payload: "cGF5bG9hZA" }],
+  ]);
+  store.close();
+});
+
+test("a run is answered with every field by its name", () => {
+  const store = open();
+  store.learnAgent("usr_u", spec, null);
+  store.admit({ ...run("run_1"), trigger: { kind: "webhook", triggerId: "trg_1" } }, 3, true);
+  const usage = { inputTokens: 1, outputTokens: 2, cacheReadTokens: 3, cacheWriteTokens: 4, costUsd: 5 };
+  store.addUsage("run_1", usage);
+  store.intend("run_1", "cancelled");
+  const change = {
+    status: "cancelled",
+    reason: "cancelled",
+    result: "r",
+    exitCode: 6,
+    oomKills: 7,
+    logBytes: 8,
+    stderrTail: "s",
+    startedAt: "2026-01-01T00:00:00.000Z",
+    endedAt: "2026-01-01T00:00:01.000Z",
+    containerId: "c",
+    execId: "e",
+    modelStatus: 200,
+  } as const;
+  const { token, createdAt } = store.getRun("run_1")!;
+  expect(store.updateRun("run_1", change)).toEqual({
+    id: "run_1",
+    agentId: "agt_a",
+    userId: "usr_u",
+    rev: store.revision(),
+    trigger: { kind: "webhook", triggerId: "trg_1" },
+    usage,
+    intent: "cancelled",
+    createdAt,
+    token,
+    ...change,
+  });
+  expect(token).toMatch(/^brt_/);
   store.close();
 });

@@ -9,42 +9,23 @@ import { newId, randomText } from "@berth/shared/ids";
 import {
   type Admission,
   agentFrom,
+  agentColumns,
   type AgentRow,
+  type FlatAgent,
+  type FlatRun,
   type Intent,
   type NewRun,
   reported,
   reportedAgent,
   type RunChange,
+  runColumns,
   runFrom,
+  type RunInput,
   type RunRow,
   toSnake,
 } from "./rows.ts";
+import { migrate } from "./migrations.ts";
 import { firstUid } from "./uids.ts";
-
-const migrations = [
-  `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-   CREATE TABLE agents (
-     id TEXT PRIMARY KEY, user_id TEXT NOT NULL, uid INTEGER NOT NULL UNIQUE, version INTEGER NOT NULL,
-     runtime TEXT NOT NULL, model TEXT, instructions TEXT, env TEXT NOT NULL DEFAULT '{}',
-     session_id TEXT NOT NULL, session_used INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, rev INTEGER NOT NULL
-   ) STRICT;
-   CREATE INDEX agents_user ON agents (user_id, deleted);
-   CREATE INDEX agents_rev ON agents (rev);
-   CREATE TABLE runs (
-     id TEXT PRIMARY KEY, agent_id TEXT NOT NULL, user_id TEXT NOT NULL, rev INTEGER NOT NULL,
-     status TEXT NOT NULL, reason TEXT, trigger_kind TEXT NOT NULL, trigger_id TEXT, prompt TEXT NOT NULL, payload TEXT,
-     result TEXT, exit_code INTEGER, input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
-     cache_read_tokens INTEGER NOT NULL DEFAULT 0, cache_write_tokens INTEGER NOT NULL DEFAULT 0, cost_usd REAL NOT NULL DEFAULT 0,
-     oom_kills INTEGER NOT NULL DEFAULT 0, log_bytes INTEGER NOT NULL DEFAULT 0, stderr_tail TEXT,
-     created_at TEXT NOT NULL, started_at TEXT, ended_at TEXT,
-     token TEXT NOT NULL, container_id TEXT, exec_id TEXT, intent TEXT, model_status INTEGER
-   ) STRICT;
-   CREATE INDEX runs_active ON runs (user_id) WHERE ended_at IS NULL;
-   CREATE INDEX runs_agent ON runs (agent_id, ended_at);
-   CREATE INDEX runs_rev ON runs (rev);
-   CREATE INDEX runs_ended ON runs (ended_at);
-   CREATE TABLE spend (user_id TEXT NOT NULL, day TEXT NOT NULL, usd REAL NOT NULL, PRIMARY KEY (user_id, day)) STRICT;`,
-];
 
 /** A run that is admitted but not promised yet has revision 0: no report tells of it. */
 const unpromised = 0;
@@ -65,9 +46,7 @@ export class Store {
   constructor(db: Database.Database, now: () => number) {
     this.#db = db;
     this.#now = now;
-    for (let at = Number(this.#db.pragma("user_version", { simple: true })); at < migrations.length; at++) {
-      this.#db.transaction(() => this.#db.exec(`${migrations[at]}; PRAGMA user_version = ${at + 1}`))();
-    }
+    migrate(db);
     this.isNew = this.getMeta("epoch") === undefined;
     if (this.isNew) this.setMeta("epoch", newId("hst").replace("hst_", "epoch_"));
     this.epoch = this.getMeta("epoch")!;
@@ -90,19 +69,31 @@ export class Store {
   }
 
   getRun(id: string): RunRow | null {
-    return runFrom(this.#sql("SELECT * FROM runs WHERE id = ?").get(id));
+    return runFrom(this.#rows<FlatRun>(`SELECT ${runColumns} FROM runs WHERE id = ?`, id)[0]);
+  }
+
+  /** What the run was given; null where there is no such run. */
+  inputOf(runId: string): RunInput | null {
+    return this.#rows<RunInput>("SELECT prompt, payload FROM run_inputs WHERE run_id = ?", runId)[0] ?? null;
+  }
+
+  /** As `inputOf`, the prompt alone; empty where there is no such run. */
+  promptOf(runId: string): string {
+    const row = this.#rows<{ prompt: string }>("SELECT prompt FROM run_inputs WHERE run_id = ?", runId)[0];
+    return row?.prompt ?? "";
   }
 
   getAgent(id: string): AgentRow | null {
-    return agentFrom(this.#sql("SELECT * FROM agents WHERE id = ?").get(id));
+    return agentFrom(this.#rows<FlatAgent>(`SELECT ${agentColumns} FROM agents WHERE id = ?`, id)[0]);
   }
 
   /** Runs in progress, of one user or of all, oldest first. */
   activeRuns(userId?: string): RunRow[] {
-    const rows =
-      userId === undefined
-        ? this.#sql("SELECT * FROM runs WHERE ended_at IS NULL ORDER BY created_at").all()
-        : this.#sql("SELECT * FROM runs WHERE ended_at IS NULL AND user_id = ? ORDER BY created_at").all(userId);
+    const ofUser = userId === undefined ? "" : "AND user_id = ?";
+    const rows = this.#rows<FlatRun>(
+      `SELECT ${runColumns} FROM runs WHERE ended_at IS NULL ${ofUser} ORDER BY created_at`,
+      ...(userId === undefined ? [] : [userId]),
+    );
     return rows.map((row) => runFrom(row)!);
   }
 
@@ -116,7 +107,7 @@ export class Store {
   }
 
   agentsOf(userId: string): AgentRow[] {
-    const rows = this.#sql("SELECT * FROM agents WHERE user_id = ? AND deleted = 0").all(userId);
+    const rows = this.#rows<FlatAgent>(`SELECT ${agentColumns} FROM agents WHERE user_id = ? AND deleted = 0`, userId);
     return rows.map((row) => agentFrom(row)!);
   }
 
@@ -196,8 +187,8 @@ export class Store {
       if (busy) return { busy: busy.id };
       if (active.length >= limit) return "run_limit";
       this.#sql(
-        `INSERT INTO runs (id, agent_id, user_id, rev, status, trigger_kind, trigger_id, prompt, payload, token, created_at)
-         VALUES (?, ?, ?, ?, 'starting', ?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO runs (id, agent_id, user_id, rev, status, trigger_kind, trigger_id, token, created_at)
+         VALUES (?, ?, ?, ?, 'starting', ?, ?, ?, ?)`,
       ).run(
         run.id,
         run.agentId,
@@ -205,21 +196,33 @@ export class Store {
         isPromised ? ++this.#rev : unpromised,
         run.trigger.kind,
         run.trigger.triggerId,
-        run.prompt,
-        run.payload,
         `brt_${randomText(40)}`,
         this.#isoNow(),
       );
+      this.#sql("INSERT INTO run_inputs VALUES (?, ?, ?)").run(run.id, run.prompt, run.payload);
       return { run: this.getRun(run.id)!, isNew: true };
     });
   }
 
-  /** Sets fields of a run that has not ended and gives it a new revision; null if it has ended. */
+  /**
+   * Sets fields of a run that has not ended and gives it a new revision; null if it has ended. Once it has begun or ended
+   * nobody makes its files again, so its payload goes.
+   */
   updateRun(id: string, change: RunChange): RunRow | null {
     const columns: Record<string, unknown> = { ...change, rev: ++this.#rev };
     const names = Object.keys(columns).map((name) => `${toSnake(name)} = ?`);
-    const statement = `UPDATE runs SET ${names.join(", ")} WHERE id = ? AND ended_at IS NULL RETURNING *`;
-    return runFrom(this.#change(statement, ...Object.values(columns), id));
+    return this.#atomic(() => {
+      const run = runFrom(
+        this.#rows<FlatRun>(
+          `UPDATE runs SET ${names.join(", ")} WHERE id = ? AND ended_at IS NULL RETURNING ${runColumns}`,
+          ...Object.values(columns),
+          id,
+        )[0],
+      );
+      if (run && (change.startedAt || change.endedAt))
+        this.#sql("UPDATE run_inputs SET payload = NULL WHERE run_id = ? AND payload IS NOT NULL").run(id);
+      return run;
+    });
   }
 
   /** Forgets a run that was admitted and never promised nor begun. */
@@ -229,8 +232,8 @@ export class Store {
 
   /** Sets an intent; null if one is set already or the run has ended. */
   intend(id: string, intent: Intent): RunRow | null {
-    const statement = "UPDATE runs SET intent = ? WHERE id = ? AND intent IS NULL AND ended_at IS NULL RETURNING *";
-    return runFrom(this.#change(statement, intent, id));
+    const statement = `UPDATE runs SET intent = ? WHERE id = ? AND intent IS NULL AND ended_at IS NULL RETURNING ${runColumns}`;
+    return runFrom(this.#rows<FlatRun>(statement, intent, id)[0]);
   }
 
   /**
@@ -239,22 +242,22 @@ export class Store {
    */
   countOomKill(uid: number, cgroup: string): RunRow | null {
     return runFrom(
-      this.#change(
+      this.#rows<FlatRun>(
         `UPDATE runs SET oom_kills = oom_kills + 1, rev = ? WHERE ended_at IS NULL
-         AND agent_id = (SELECT id FROM agents WHERE uid = ?) AND instr(?, container_id) > 0 RETURNING *`,
+         AND agent_id = (SELECT id FROM agents WHERE uid = ?) AND instr(?, container_id) > 0 RETURNING ${runColumns}`,
         ++this.#rev,
         uid,
         cgroup,
-      ),
+      )[0],
     );
   }
 
   /** Adds what the model proxy counted to the run and to the user's day (UTC); null if the run has ended. */
   addUsage(id: string, add: Usage): RunRow | null {
     return this.#atomic(() => {
-      const row = this.#change(
+      const [row] = this.#rows<FlatRun>(
         `UPDATE runs SET input_tokens = input_tokens + ?, output_tokens = output_tokens + ?, cache_read_tokens = cache_read_tokens + ?,
-         cache_write_tokens = cache_write_tokens + ?, cost_usd = cost_usd + ?, rev = ? WHERE id = ? AND ended_at IS NULL RETURNING *`,
+         cache_write_tokens = cache_write_tokens + ?, cost_usd = cost_usd + ?, rev = ? WHERE id = ? AND ended_at IS NULL RETURNING ${runColumns}`,
         add.inputTokens,
         add.outputTokens,
         add.cacheReadTokens,
@@ -285,12 +288,17 @@ export class Store {
 
   /** What changed after `after`, oldest first, up to about `maxBytes` of JSON; `rev` is how far that reaches. */
   changedSince(after: number, maxBytes: number): { runs: ReportedRun[]; agents: ReportedAgent[]; rev: number } {
-    const agentRows = this.#sql("SELECT * FROM agents WHERE rev > ? ORDER BY rev LIMIT 500").all(after);
-    const agents = agentRows.map((row) => reportedAgent(agentFrom(row)!));
+    const agents = this.#rows<FlatAgent>(
+      `SELECT ${agentColumns} FROM agents WHERE rev > ? ORDER BY rev LIMIT 500`,
+      after,
+    ).map((row) => reportedAgent(agentFrom(row)!));
     const runs: ReportedRun[] = [];
     let bytes = 0;
-    for (const row of this.#sql("SELECT * FROM runs WHERE rev > ? ORDER BY rev LIMIT 200").iterate(after)) {
-      const run = reported(runFrom(row)!);
+    for (const row of this.#rows<FlatRun>(
+      `SELECT ${runColumns} FROM runs WHERE rev > ? ORDER BY rev LIMIT 200`,
+      after,
+    )) {
+      const run = reported(runFrom(row)!, this.promptOf(row.id));
       bytes += JSON.stringify(run).length;
       if (runs.length > 0 && bytes > maxBytes) break;
       runs.push(run);
@@ -306,16 +314,22 @@ export class Store {
 
   /** The user's runs that changed after a revision, oldest change first. */
   changedRuns(userId: string, after: number): RunRow[] {
-    const rows = this.#sql("SELECT * FROM runs WHERE rev > ? AND user_id = ? ORDER BY rev").all(after, userId);
+    const rows = this.#rows<FlatRun>(
+      `SELECT ${runColumns} FROM runs WHERE rev > ? AND user_id = ? ORDER BY rev`,
+      after,
+      userId,
+    );
     return rows.map((row) => runFrom(row)!);
   }
 
   /** Ended runs older than `before` (ISO), at most 200, to be removed with their files; none of these users. */
-  expiredRuns(before: string, exceptUserIds: string[]): RunRow[] {
-    const rows = this.#sql(
-      "SELECT * FROM runs WHERE ended_at < ? AND user_id NOT IN (SELECT value FROM json_each(?)) ORDER BY ended_at LIMIT 200",
-    ).all(before, JSON.stringify(exceptUserIds));
-    return rows.map((row) => runFrom(row)!);
+  expiredRuns(before: string, exceptUserIds: string[]): { id: string; userId: string }[] {
+    return this.#rows(
+      `SELECT id, user_id AS userId FROM runs
+       WHERE ended_at < ? AND user_id NOT IN (SELECT value FROM json_each(?)) ORDER BY ended_at LIMIT 200`,
+      before,
+      JSON.stringify(exceptUserIds),
+    );
   }
 
   removeRun(id: string): void {
@@ -340,9 +354,9 @@ export class Store {
     return this.#db.transaction(work).immediate();
   }
 
-  /** Runs a change and answers the row it returned. All rows are asked for: after the first alone a failing commit would go unseen. */
-  #change(text: string, ...values: unknown[]): unknown {
-    return this.#sql(text).all(...values)[0];
+  /** The rows of a query, or those that a change returned: all of them, for after the first alone a failing commit would go unseen. */
+  #rows<Row>(text: string, ...values: unknown[]): Row[] {
+    return this.#sql(text).all(...values) as Row[];
   }
 
   #sql(text: string): Database.Statement {

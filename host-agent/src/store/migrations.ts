@@ -1,0 +1,41 @@
+/** The tables of the host's database, and how an older one becomes the present one. What has been released is never edited. */
+import type Database from "better-sqlite3";
+
+const migrations = [
+  `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+   CREATE TABLE agents (
+     id TEXT PRIMARY KEY, user_id TEXT NOT NULL, uid INTEGER NOT NULL UNIQUE, version INTEGER NOT NULL,
+     runtime TEXT NOT NULL, model TEXT, instructions TEXT, env TEXT NOT NULL DEFAULT '{}',
+     session_id TEXT NOT NULL, session_used INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0, rev INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX agents_user ON agents (user_id, deleted);
+   CREATE INDEX agents_rev ON agents (rev);
+   CREATE TABLE runs (
+     id TEXT PRIMARY KEY, agent_id TEXT NOT NULL, user_id TEXT NOT NULL, rev INTEGER NOT NULL,
+     status TEXT NOT NULL, reason TEXT, trigger_kind TEXT NOT NULL, trigger_id TEXT, prompt TEXT NOT NULL, payload TEXT,
+     result TEXT, exit_code INTEGER, input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
+     cache_read_tokens INTEGER NOT NULL DEFAULT 0, cache_write_tokens INTEGER NOT NULL DEFAULT 0, cost_usd REAL NOT NULL DEFAULT 0,
+     oom_kills INTEGER NOT NULL DEFAULT 0, log_bytes INTEGER NOT NULL DEFAULT 0, stderr_tail TEXT,
+     created_at TEXT NOT NULL, started_at TEXT, ended_at TEXT,
+     token TEXT NOT NULL, container_id TEXT, exec_id TEXT, intent TEXT, model_status INTEGER
+   ) STRICT;
+   CREATE INDEX runs_active ON runs (user_id) WHERE ended_at IS NULL;
+   CREATE INDEX runs_agent ON runs (agent_id, ended_at);
+   CREATE INDEX runs_rev ON runs (rev);
+   CREATE INDEX runs_ended ON runs (ended_at);
+   CREATE TABLE spend (user_id TEXT NOT NULL, day TEXT NOT NULL, usd REAL NOT NULL, PRIMARY KEY (user_id, day)) STRICT;`,
+  // A row of a run is written at each call of the model; what the run was given is long, and written once.
+  `CREATE TABLE run_inputs (
+     run_id TEXT PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE, prompt TEXT NOT NULL, payload TEXT
+   ) STRICT;
+   INSERT INTO run_inputs
+     SELECT id, prompt, CASE WHEN started_at IS NULL AND ended_at IS NULL THEN payload END FROM runs;
+   ALTER TABLE runs DROP COLUMN prompt;
+   ALTER TABLE runs DROP COLUMN payload;`,
+];
+
+/** Brings the database up to a version, the present one unless told otherwise: each step whole or not at all. */
+export function migrate(db: Database.Database, version = migrations.length): void {
+  for (let at = Number(db.pragma("user_version", { simple: true })); at < version; at++)
+    db.transaction(() => db.exec(`${migrations[at]}; PRAGMA user_version = ${at + 1}`))();
+}
