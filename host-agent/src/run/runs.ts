@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { AppError } from "@berth/shared/errors";
+import { notInvoked } from "@berth/shared/exit-codes";
 import type { AgentSpec, StartRunBody } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import type { Usage } from "@berth/shared/resources";
@@ -35,8 +36,6 @@ interface Lived {
   container: Exclude<Launched, string> | null;
 }
 
-/** The exit code of a command that was found and could not be run, as shells tell it. */
-const notInvoked = 126;
 /** How long a run's processes have to end by themselves once they are told to. */
 const graceMs = 2000;
 /** The same for what a run left behind when it ended by itself. */
