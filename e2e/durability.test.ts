@@ -74,6 +74,36 @@ describe("a run whose keepers are killed", () => {
     expect((await alice.runToEnd(agent.id, "wc -l < starts")).run.result).toBe("1\n");
   });
 
+  test("keeps its exit code when it ends while the host agent is down and its container goes as well", async () => {
+    const userId = await userIdOf(alice);
+    const run = await alice.send(agent.id, "until [ -e gone ]; do sleep 0.1; done; echo all done");
+    await until(async () => (await alice.run(run.id)).status === "running", "the run is running");
+    await berth.host.kill();
+    writeFileSync(inHome(userId, "gone"), "");
+    await until(async () => !(await hasProcesses(userId)), "the run's processes are gone");
+    const [container] = (await berth.containers()).filter(({ Labels }) => Labels["berth.user"] === userId);
+    await engine.getContainer(container!.Id).remove({ force: true });
+    await berth.host.start();
+    const { run: ended } = await alice.finish(run.id);
+    expect(ended).toMatchObject({ status: "completed", reason: "completed", exitCode: 0, result: "all done\n" });
+  });
+
+  test("is not told as lost, and has none beside it, while the engine cannot say whether its container is there", async () => {
+    const userId = await userIdOf(alice);
+    const run = await alice.send(agent.id, "rm -f over; until [ -e over ]; do echo tick; sleep 0.1; done; exit 3");
+    await alice.firstLine(run.id);
+    await berth.host.kill();
+    await berth.host.start({ CRASH_AT: "inspectContainer:fails" }, join(import.meta.dirname, "hosts/crashing-host.ts"));
+    await until(() => berth.host.log().includes("adopt.failed"), "the container could not be looked at");
+    const beside = await alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: "echo beside" });
+    expect(beside).toMatchObject({ status: 409, body: { code: "agent_busy" } });
+    expect((await alice.run(run.id)).status).toBe("running");
+    await berth.host.kill();
+    await berth.host.start();
+    writeFileSync(inHome(userId, "over"), "");
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "failed", reason: "nonzero_exit", exitCode: 3 });
+  });
+
   test("is cancelled after a restart as before it", async () => {
     const run = await alice.send(agent.id, "sleep 1000");
     await until(async () => (await alice.run(run.id)).status === "running", "the run is running");

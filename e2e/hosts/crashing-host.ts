@@ -1,6 +1,7 @@
 /**
  * A host agent that is killed at one step of its work with the engine: `CRASH_AT=createExec:after` kills this process with
- * SIGKILL just after that call was answered, `:before` just before it is made. All else is the real thing.
+ * SIGKILL just after that call was answered, `:before` just before it is made; with `:fails` each such call fails. All else
+ * is the real thing.
  */
 import { mkdirSync } from "node:fs";
 import { createLog } from "@berth/shared/log";
@@ -19,6 +20,7 @@ function crashing(engine: Engine): Engine {
       if (name !== call) return real.bind(target) as unknown;
       return async (...args: unknown[]) => {
         if (when === "before") crash();
+        if (when === "fails") throw new Error(`the engine fails at ${name}`);
         const answer: unknown = await real.apply(target, args);
         if (when === "after") crash();
         return answer;

@@ -12,7 +12,6 @@ import { type Settings, SettingsError } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
 import { deleteAgent } from "./inside/agents.ts";
 import { checkCgroups } from "./machine/cgroup.ts";
-import { endSessionsLeft } from "./inside/entry.ts";
 import { leave } from "./membership/leave.ts";
 import { runLoops } from "./loops.ts";
 import { type HostOptions, openParts, type Parts } from "./parts.ts";
@@ -37,9 +36,8 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
     );
   const closing = new AbortController();
   const parts = await openParts(options, closing.signal);
-  const { context, streams, runs, workspaces, terminals, files } = parts;
+  const { context, streams, runs, terminals, files } = parts;
   await reconcilePatiently(parts, closing.signal);
-  await endSessionsLeft(workspaces, parts.store);
   runs.resume();
   const removed = Promise.withResolvers<string>();
   let leaving: Promise<void> | null = null;

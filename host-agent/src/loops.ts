@@ -21,7 +21,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
     await workspaces.reconcile();
     for (const userId of volumes.mendable()) {
       const isMendable = () => volumes.mendable().includes(userId);
-      await workspaces.evict(userId, volumeFailed, isMendable, () => volumes.mend(userId));
+      workspaces.evict(userId, volumeFailed, isMendable, () => volumes.mend(userId));
     }
     runs.wakeAll();
   };
@@ -53,7 +53,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
   await Promise.all([
     every(settings.BERTH_POLL_SECONDS * 1000, "sample", async () => workspaces.sample()),
     every(1000, "streams", closeStreams),
-    every(Math.min(1000, idleMs / 4), "idle", () => workspaces.removeIdle()),
+    every(Math.min(1000, idleMs / 4), "idle", async () => workspaces.removeIdle()),
     every(reconcileMs, "reconcile", lookAgain, engineChanged),
     every(Math.min(60_000, idleMs), "unmount", () => workspaces.unmountUnused()),
     every(hourMs, "retention", () => removeExpired(parts)),

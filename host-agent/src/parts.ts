@@ -6,6 +6,7 @@ import { type Settings, SettingsError } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
 import { connectEngine, type Engine } from "./machine/engine.ts";
 import { createEgressProxy } from "./egress/proxy.ts";
+import { endLeftovers } from "./inside/entry.ts";
 import { createFiles } from "./inside/files.ts";
 import { createGatewayVerifier } from "./membership/verify.ts";
 import { type HostContext } from "./context/context.ts";
@@ -13,8 +14,7 @@ import { createBus } from "./context/bus.ts";
 import { createClock } from "./context/clock.ts";
 import { openIdentity } from "./membership/identity.ts";
 import { createModelProxy } from "./model/proxy.ts";
-import { messagesApi } from "./model/messages.ts";
-import { openModelTargets } from "./model/targets.ts";
+import { openUpstream } from "./model/upstream.ts";
 import { createOomWatch } from "./run/oom.ts";
 import { Runs } from "./run/runs.ts";
 import { isSameSecret } from "./store/secret.ts";
@@ -24,6 +24,7 @@ import { Store } from "./store/store.ts";
 import { createStreams } from "./output/open-streams.ts";
 import { createTerminals } from "./inside/terminals.ts";
 import { Volumes } from "./workspace/volumes.ts";
+import { noImage } from "./workspace/container.ts";
 import { Workspaces } from "./workspace/workspaces.ts";
 
 /** What a test may replace: how names are resolved and dialled by the egress proxy, and the engine. */
@@ -44,24 +45,16 @@ export type Parts = Awaited<ReturnType<typeof openParts>>;
 export async function openParts(options: HostOptions, signal: AbortSignal) {
   const { settings, dataDir, log } = options;
   const engine = await connectPatiently(options, signal);
-  if (!(await engine.imageExists(settings.BERTH_IMAGE)))
-    throw new SettingsError(`The image ${settings.BERTH_IMAGE} does not exist on this engine: npm start builds it.`);
+  if ((await engine.imageId(settings.BERTH_IMAGE)) === null) throw new SettingsError(noImage(settings.BERTH_IMAGE));
   const identity = await openIdentity(settings, dataDir, log, signal);
-  // The gateway's time as it was known last, until the gateway tells it again.
-  const keepOffset = (offsetMs: number) => store.setMeta("clock_offset", String(offsetMs));
-  const clock = createClock(options.machineNow, () => kept, keepOffset);
-  const context: HostContext = { hostId: identity.hostId, settings, dataDir, clock, log, bus: createBus() };
-  let kept = 0;
-  const store = new Store(openDatabase(join(dataDir, "host.db")), clock.now);
-  kept = Number(store.getMeta("clock_offset") ?? 0);
+  const { context, store } = openStore(options, identity.hostId);
   const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES);
   volumes.start();
   if (store.isNew) store.reserveUids((await volumes.highestUid()) + 1);
 
-  const targets = await openModelTargets(settings);
+  const upstream = await openUpstream(settings);
   const model = createModelProxy({
-    apiOf: () => messagesApi,
-    targetOf: targets.of,
+    upstream: upstream.target,
     log,
     findRun: (agentId, token) => findRun(store, agentId, token),
     mayCall: (runId) => (runs.isOverBudget(runId) ? "budget" : "ok"),
@@ -73,7 +66,14 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     modelFor: (agentId) => (req, res) => model.handle(agentId, req, res),
     egressFor: (userId) => egress.serverFor(userId),
   });
-  const workspaces = new Workspaces({ context, engine, store, volumes, sockets });
+  const workspaces = new Workspaces({
+    context,
+    engine,
+    store,
+    volumes,
+    sockets,
+    endLeftovers: endLeftovers.bind(null, store),
+  });
   const countKills = createOomWatch(context, store);
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);
@@ -95,15 +95,26 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     terminals,
     verify,
     countKills,
-    isDemo: targets.isDemo,
+    isDemo: upstream.isDemo,
     /** Closes what is open; runs and containers go on. */
     async close(): Promise<void> {
       await sockets.close();
       model.close();
-      targets.close();
+      upstream.close();
       store.close();
     },
   };
+}
+
+/** The host's database, and the clock that goes by the gateway's time as it was known last. */
+function openStore({ settings, dataDir, log, machineNow }: HostOptions, hostId: string) {
+  let kept = 0;
+  const keepOffset = (offsetMs: number) => store.setMeta("clock_offset", String(offsetMs));
+  const clock = createClock(machineNow, () => kept, keepOffset);
+  const store = new Store(openDatabase(join(dataDir, "host.db")), clock.now);
+  kept = Number(store.getMeta("clock_offset") ?? 0);
+  const context: HostContext = { hostId, settings, dataDir, clock, log, bus: createBus() };
+  return { context, store };
 }
 
 async function connectPatiently({ settings, wrapEngine, log }: HostOptions, signal: AbortSignal): Promise<Engine> {

@@ -111,7 +111,7 @@ export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[
       json_extract(j.value, '$.rev'), json_extract(j.value, '$.status'), json_extract(j.value, '$.trigger.triggerId'),
       json_extract(j.value, '$.createdAt'), json_remove(j.value, '$.userId', '$.rev'), j.text
     from ${rows} j
-    cross join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
+    join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     where true
     on conflict (id) do update set host_id = excluded.host_id, epoch = excluded.epoch, rev = excluded.rev,
       status = excluded.status, data = json_set(excluded.data, '$.createdAt', runs.created_at), prompt = excluded.prompt

@@ -42,3 +42,16 @@ export function createClock(
     isSure: () => told !== null || performance.now() - startedAt > unsureMs,
   };
 }
+
+/**
+ * How long ago something began, in milliseconds, by the monotonic clock: a wall clock that steps changes nothing. What began
+ * in an earlier process (`startedAt`, ISO) is placed once by the gateway's time; null until that is sure.
+ */
+export function createElapsed(clock: Clock, startedAt: string | null): () => number | null {
+  let origin = startedAt === null ? performance.now() : null;
+  return () => {
+    if (origin === null && clock.isSure())
+      origin = performance.now() - Math.max(0, clock.now() - Date.parse(startedAt!));
+    return origin === null ? null : performance.now() - origin;
+  };
+}

@@ -39,7 +39,7 @@ export function createLatch(): Latch {
 /** Runs jobs of the same key one after the other; other keys go on beside them. */
 export function createLocks() {
   const tails = new Map<string, Promise<unknown>>();
-  return async function locked<T>(key: string, job: () => Promise<T>): Promise<T> {
+  async function locked<T>(key: string, job: () => Promise<T>): Promise<T> {
     const before = tails.get(key) ?? Promise.resolve();
     const mine = before.then(job, job);
     const tail = mine.catch(() => undefined);
@@ -49,5 +49,8 @@ export function createLocks() {
     } finally {
       if (tails.get(key) === tail) tails.delete(key);
     }
-  };
+  }
+  /** Whether a job of this key is at work or waits. */
+  locked.isHeld = (key: string) => tails.has(key);
+  return locked;
 }

@@ -46,7 +46,7 @@ export async function deleteAgent(
   if (!agent) return store.buryAgent(agentId);
   const running = store.activeRuns(userId).find((run) => run.agentId === agentId);
   if (running) await runs.cancel(userId, running.id).catch(ignoreEnded);
-  const container = workspaces.current(userId);
+  const container = await workspaces.find(userId);
   if (container) await endProcesses(container.cgroup, agent.uid, undefined, 0);
   await sockets.closeAgent(userId, agentId);
   if (volumes.exists(userId)) await removeAgentDirectory(await volumes.ensure(userId), agentId);

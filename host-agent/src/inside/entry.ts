@@ -78,16 +78,11 @@ export async function endStarted({ engine, context }: EntryDeps, started: Starte
 }
 
 /**
- * Ends what an earlier process of this host agent left and nobody asks for any more: terminals, transfers, and runs that
- * the database does not know (it is a new one).
+ * Ends what an earlier process of this host agent left in a container and nobody asks for any more: terminals, transfers,
+ * and runs that the database does not know (it is a new one).
  */
-export async function endSessionsLeft(workspaces: Workspaces, store: Store): Promise<void> {
-  for (const { userId } of workspaces.views()) {
-    const container = workspaces.current(userId);
-    if (!container) continue;
-    for (const gid of [sessionGid, transferGid]) await endProcesses(container.cgroup, undefined, gid, 0);
-    const known = new Set(store.activeRuns(userId).map((run) => store.getAgent(run.agentId)?.uid));
-    for (const uid of ownersOf(container.cgroup, runGid))
-      if (!known.has(uid)) await endProcesses(container.cgroup, uid, runGid, 0);
-  }
+export async function endLeftovers(store: Store, userId: string, { cgroup }: RunningContainer): Promise<void> {
+  for (const gid of [sessionGid, transferGid]) await endProcesses(cgroup, undefined, gid, 0);
+  const known = new Set(store.activeRuns(userId).map((run) => store.getAgent(run.agentId)?.uid));
+  for (const uid of ownersOf(cgroup, runGid)) if (!known.has(uid)) await endProcesses(cgroup, uid, runGid, 0);
 }

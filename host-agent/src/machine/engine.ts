@@ -8,11 +8,20 @@ import { endForgotten } from "./processes.ts";
 
 export interface ContainerState {
   id: string;
+  /** Its init lives; also while it is paused. False for one that is created, restarting, being removed, exited or dead. */
   running: boolean;
+  paused: boolean;
   /** Host pid of the container's init; 0 unless running. */
   pid: number;
   startedAt: string;
   labels: Record<string, string>;
+  imageId: string;
+  limits: ContainerLimits;
+}
+export interface ContainerLimits {
+  memoryBytes: number;
+  cpus: number;
+  pids: number;
 }
 export interface ExecState {
   running: boolean;
@@ -21,13 +30,10 @@ export interface ExecState {
   /** Host pid; 0 if the exec was never started. */
   pid: number;
 }
-export interface ContainerSpec {
+export interface ContainerSpec extends ContainerLimits {
   name: string;
   image: string;
   labels: Record<string, string>;
-  memoryBytes: number;
-  cpus: number;
-  pids: number;
   mounts: { source: string; target: string; readOnly: boolean }[];
 }
 export interface ExecSpec {
@@ -98,11 +104,18 @@ export class Engine {
     if (!found) return null;
     return {
       id: found.Id,
-      running: found.State.Running && !found.State.Dead,
+      running: found.State.Running && !found.State.Dead && !found.State.Restarting,
+      paused: found.State.Paused,
       pid: found.State.Running ? found.State.Pid : 0,
       // The engine tells nanoseconds.
       startedAt: new Date(found.State.StartedAt).toISOString(),
       labels: found.Config.Labels ?? {},
+      imageId: found.Image,
+      limits: {
+        memoryBytes: found.HostConfig.Memory ?? 0,
+        cpus: (found.HostConfig.NanoCpus ?? 0) / 1e9,
+        pids: found.HostConfig.PidsLimit ?? 0,
+      },
     };
   }
 
@@ -118,7 +131,16 @@ export class Engine {
     if (!isRunning) await endForgotten(id);
   }
 
-  async listContainers(label: string): Promise<{ id: string; running: boolean; labels: Record<string, string> }[]> {
+  /** One that is not paused, or gone, is fine. */
+  async unpauseContainer(id: string): Promise<void> {
+    await within(15_000, "unpause", (abortSignal) =>
+      this.#docker.getContainer(id).unpause({ abortSignal } as object),
+    ).catch(unless(404, 409));
+  }
+
+  async listContainers(
+    label: string,
+  ): Promise<{ id: string; running: boolean; paused: boolean; labels: Record<string, string> }[]> {
     const list = await within(30_000, "list", (abortSignal) =>
       this.#docker.listContainers({
         all: true,
@@ -126,13 +148,18 @@ export class Engine {
         abortSignal,
       } as Docker.ContainerListOptions),
     );
-    return list.map((item) => ({ id: item.Id, running: item.State === "running", labels: item.Labels }));
+    return list.map(({ Id, State, Labels }) => ({
+      id: Id,
+      running: State === "running" || State === "paused",
+      paused: State === "paused",
+      labels: Labels,
+    }));
   }
 
-  async imageExists(name: string): Promise<boolean> {
-    return (
-      (await within(15_000, "image", () => this.#docker.getImage(name).inspect()).catch(unless(404))) !== undefined
-    );
+  /** The id of the image that has this name now; null if none has. */
+  async imageId(name: string): Promise<string | null> {
+    const found = await within(15_000, "image", () => this.#docker.getImage(name).inspect()).catch(unless(404));
+    return found?.Id ?? null;
   }
 
   /** Null if the container is gone or not running. */
@@ -204,7 +231,7 @@ export class Engine {
 
   /** Calls `onEvent` for events of containers with the label until the signal ends it; rejects when the stream breaks. */
   async watchEvents(label: string, signal: AbortSignal, onEvent: (event: EngineEvent) => void): Promise<void> {
-    const filters = { type: ["container"], label: [label], event: ["die", "destroy", "oom"] };
+    const filters = { type: ["container"], label: [label], event: ["die", "destroy", "oom", "pause"] };
     const opening = new AbortController();
     const stream = await within(30_000, "events", () =>
       this.#docker.getEvents({
@@ -229,7 +256,19 @@ export class Engine {
   }
 }
 
-/** One shape for every workspace: nothing but its mounts, a small /tmp and the limits. */
+/** What is the same for every workspace: nothing but its mounts, a small /tmp and the limits. */
+export const fixedShape = {
+  NetworkMode: "none",
+  Init: true,
+  ReadonlyRootfs: true,
+  CapDrop: ["ALL"],
+  SecurityOpt: ["no-new-privileges"],
+  Tmpfs: { "/tmp": "rw,nosuid,nodev,size=64m,mode=1777" },
+  ShmSize: 16 * 2 ** 20,
+  LogConfig: { Type: "none", Config: {} },
+  RestartPolicy: { Name: "no" },
+};
+
 function toCreate(spec: ContainerSpec): Docker.ContainerCreateOptions {
   return {
     name: spec.name,
@@ -237,19 +276,11 @@ function toCreate(spec: ContainerSpec): Docker.ContainerCreateOptions {
     Hostname: "berth",
     Labels: spec.labels,
     HostConfig: {
-      NetworkMode: "none",
-      Init: true,
-      ReadonlyRootfs: true,
-      CapDrop: ["ALL"],
-      SecurityOpt: ["no-new-privileges"],
+      ...fixedShape,
       Memory: spec.memoryBytes,
       MemorySwap: spec.memoryBytes,
       NanoCpus: Math.round(spec.cpus * 1e9),
       PidsLimit: spec.pids,
-      Tmpfs: { "/tmp": "rw,nosuid,nodev,size=64m,mode=1777" },
-      ShmSize: 16 * 2 ** 20,
-      LogConfig: { Type: "none", Config: {} },
-      RestartPolicy: { Name: "no" },
       Mounts: spec.mounts.map(({ source, target, readOnly }) => ({
         Type: "bind" as const,
         Source: source,

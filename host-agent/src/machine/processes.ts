@@ -29,8 +29,8 @@ export function processesOf(cgroup: Cgroup, uid?: number, gid?: number): number[
     });
 }
 
-/** The uids that have processes with this gid in the container. */
-export function ownersOf(cgroup: Cgroup, gid: number): number[] {
+/** The uids that have processes in the container, with this gid as far as given. */
+export function ownersOf(cgroup: Cgroup, gid?: number): number[] {
   const uids = processesOf(cgroup, undefined, gid).map(
     (pid) => /^Uid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1],
   );

@@ -5,14 +5,10 @@ import { sleep } from "@berth/shared/wait";
 import type { Engine } from "../machine/engine.ts";
 import { type HostContext } from "../context/context.ts";
 import type { Runs } from "../run/runs.ts";
-import type { Store } from "../store/store.ts";
-import type { Workspaces } from "../workspace/workspaces.ts";
 
 export interface LeaveDeps {
   context: HostContext;
-  store: Store;
   runs: Runs;
-  workspaces: Workspaces;
   engine: Engine;
   /** Ends the calls and streams that are open, and takes no more. */
   stop(): void;
@@ -22,25 +18,15 @@ const pauseMs = 1000;
 const patienceMs = 20_000;
 
 /** Answers what a person must know, in a sentence; tries again while the engine is away, until the signal ends it. */
-export async function leave(
-  { context, store, runs, workspaces, engine, stop }: LeaveDeps,
-  signal: AbortSignal,
-): Promise<string> {
+export async function leave({ context, runs, engine, stop }: LeaveDeps, signal: AbortSignal): Promise<string> {
   context.log.error("host.removed", { hostId: context.hostId });
   stop();
   for (let isEnded = false; !isEnded && !signal.aborted;) {
     try {
       // What cannot be settled now nobody will settle any more: its container goes all the same.
       await Promise.race([runs.endAll("host_lost"), sleep(patienceMs, signal)]);
-      if (store.countActive() > 0) {
-        for (const { id } of await engine.listContainers(`berth.host=${context.hostId}`))
-          await engine.removeContainer(id);
-        break;
-      }
-      const left = workspaces
-        .views()
-        .filter(({ userId, containerId }) => containerId !== null || store.countActive(userId) > 0);
-      for (const { userId } of left) await workspaces.stop(userId, () => runs.endAll("host_lost", userId));
+      for (const { id } of await engine.listContainers(`berth.host=${context.hostId}`))
+        await engine.removeContainer(id);
       isEnded = true;
     } catch (error) {
       context.log.warn("leave.retry", { error: messageOf(error) });

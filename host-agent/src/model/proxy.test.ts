@@ -1,7 +1,6 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
-import { messagesApi } from "./messages.ts";
 import { createModelProxy } from "./proxy.ts";
 import type { ModelProxyDeps, UsageDelta } from "./proxy.ts";
 
@@ -32,8 +31,7 @@ async function startProxy(upstream: http.RequestListener | string, options: Part
     mayCall: () => "ok",
     onUsage: (_runId, delta) => told.usage.push(delta),
     onStatus: (_runId, status) => told.statuses.push(status),
-    apiOf: () => messagesApi,
-    targetOf: () => ({ url, apiKey: "real-key" }),
+    upstream: { url, apiKey: "real-key" },
     log: { info: write, warn: write, error: write },
     ...options,
   });

@@ -7,6 +7,7 @@ import { processesOf } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import type { HostContext } from "../context/context.ts";
+import { type ExecFact, nextOfExec, nextOfStart, type Over } from "./decide.ts";
 import { runtimes } from "./runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
@@ -23,47 +24,34 @@ export interface LaunchDeps {
   workspaces: Workspaces;
 }
 
-/** Where a begun run is: in a container, or "lost" with the one it was in; or why it never began. */
-export type Launched = RunningContainer | "lost" | "ended_before_start" | "not_startable";
+/** A run that goes on in a container, or how it is over; then the container is the one to look for what is left of it. */
+export interface Launched {
+  container: RunningContainer | null;
+  over: Over | null;
+}
 
-/** Starts the run, or finds it started; throws where the engine cannot say (the caller tries again). */
+/** Starts the run, or finds it started; throws where nobody can say (the caller tries again). */
 export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, volume: Volume): Promise<Launched> {
   const { store, workspaces, engine } = deps;
   for (let attempt = 0; attempt < 5; attempt++) {
     const run = store.getRun(runId)!;
-    const earlier = containerOf(workspaces, run);
-    if (readExit(volume, runId).hasBegun || run.startedAt !== null) return earlier ?? "lost";
-    if (run.intent) return "ended_before_start";
-    // Its files would tell of a begin, but a volume that failed may have lost what was written last.
-    if (run.execId !== null && !earlier) return "lost";
-    const container = await workspaces.ensureReady(run.userId);
-    if (run.execId && run.containerId === container.id) {
-      const known = await engine.inspectExec(run.execId);
-      if (known?.running) return container;
-      if (known?.exitCode === null && (await engine.startExec(run.execId)) !== "gone") return container;
-      // It has ended: an exec that the engine could not start does that too, and leaves no trace.
-      if (processesOf(container.cgroup, agent.uid, runGid).length > 0) return container;
-      if (readExit(volume, runId).hasBegun) continue;
+    const earlier = await findContainer(deps, run, agent, readExit(volume, runId).hasBegun);
+    // Read after the container was looked for: what it wrote before it went counts.
+    const exit = readExit(volume, runId);
+    const where = earlier ?? (run.containerId === null && !exit.hasBegun ? "none" : "gone");
+    const next = nextOfStart(run, exit, typeof where === "string" ? where : "here");
+    if (next === "watch") return { container: earlier, over: null };
+    if (next !== "begin") {
+      const over = { exitCode: exit.code, isContainerLost: next === "lost", hasLingered: false };
+      return { container: earlier, over };
     }
-    const { prompt, payload } = store.inputOf(runId)!;
-    const files = {
-      prompt,
-      payload: payload === null ? null : Buffer.from(payload, "base64url"),
-      env: dotenv(agent.env),
-      instructions: agent.instructions,
-    };
-    // Beside each other: none needs another. The exec is stored, and so started, only once all are there.
-    const beside = [
-      engine.createExec(container.id, execOf(deps.context, run, agent, payload !== null)),
-      makeRunFiles(volume, runId, agent.uid, files),
-      makeAgentDirectory(volume, agent.id, agent.uid),
-      workspaces.admitAgent(agent),
-    ] as const;
-    await Promise.allSettled(beside);
-    const [execId] = await Promise.all(beside);
-    if (execId === null) continue;
-    store.updateRun(runId, { execId, containerId: container.id });
-    if ((await engine.startExec(execId)) !== "gone") return container;
+    const container = await workspaces.ensureReady(run.userId);
+    const exec = run.containerId === container.id ? await lookAtExec(engine, run.execId) : "unknown";
+    const processes = exec === "ended" ? processesOf(container.cgroup, agent.uid, runGid).length : 0;
+    const step = nextOfExec(exec, processes, exec !== "unknown" && readExit(volume, runId).hasBegun);
+    if (step === "watch") return { container, over: null };
+    const execId = step === "start" ? run.execId! : await makeExec(deps, run, agent, container);
+    if (execId !== null && (await engine.startExec(execId)) !== "gone") return { container, over: null };
   }
   throw new Error("the container vanished at each attempt to start the run");
 }
@@ -72,13 +60,52 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
 export async function isNotStartable({ store, engine, workspaces }: LaunchDeps, runId: string): Promise<boolean> {
   const { execId, userId, containerId } = store.getRun(runId)!;
   if (execId === null || workspaces.current(userId)?.id !== containerId) return false;
-  return ((await engine.inspectExec(execId).catch(() => null))?.exitCode ?? null) !== null;
+  return (await lookAtExec(engine, execId)) === "ended";
 }
 
-/** The container that the run's exec was made in, as long as it is the user's. */
-function containerOf(workspaces: Workspaces, run: RunRow): RunningContainer | null {
-  const container = workspaces.current(run.userId);
-  return container?.id === run.containerId ? container : null;
+/**
+ * The container that the run's exec was made in, if it is the user's and runs; null if the engine says that it does not.
+ * A database that is older than the run's begin does not know the exec: its processes show where it is.
+ */
+async function findContainer({ workspaces }: LaunchDeps, run: RunRow, agent: AgentRow, hasBegun: boolean) {
+  if (run.containerId === null && !hasBegun) return null;
+  const container = await workspaces.find(run.userId);
+  if (container === null || run.containerId === container.id) return container;
+  const isHere = run.containerId === null && processesOf(container.cgroup, agent.uid, runGid).length > 0;
+  return isHere ? container : null;
+}
+
+async function lookAtExec(engine: Engine, execId: string | null): Promise<ExecFact> {
+  const state = execId === null ? null : await engine.inspectExec(execId);
+  if (!state) return "unknown";
+  return state.running ? "running" : state.exitCode === null ? "created" : "ended";
+}
+
+/** Makes files and exec of a run, and stores the exec's id; null if the container has gone. */
+async function makeExec(
+  { context, engine, store, workspaces }: LaunchDeps,
+  run: RunRow,
+  agent: AgentRow,
+  container: RunningContainer,
+): Promise<string | null> {
+  const { prompt, payload } = store.inputOf(run.id)!;
+  const files = {
+    prompt,
+    payload: payload === null ? null : Buffer.from(payload, "base64url"),
+    env: dotenv(agent.env),
+    instructions: agent.instructions,
+  };
+  // Beside each other: none needs another. The exec is stored, and so started, only once all are there.
+  const beside = [
+    engine.createExec(container.id, execOf(context, run, agent, payload !== null)),
+    makeRunFiles(container.volume, run.id, agent.uid, files),
+    makeAgentDirectory(container.volume, agent.id, agent.uid),
+    workspaces.admitAgent(agent),
+  ] as const;
+  await Promise.allSettled(beside);
+  const [execId] = await Promise.all(beside);
+  if (execId !== null) store.updateRun(run.id, { execId, containerId: container.id });
+  return execId;
 }
 
 function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, hasPayload: boolean) {

@@ -4,35 +4,36 @@
  */
 import { watch } from "node:fs";
 import { join } from "node:path";
+import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import { readOomKills } from "../machine/cgroup.ts";
-import { isAlive, isEnding, processesOf } from "../machine/processes.ts";
-import { type HostContext } from "../context/context.ts";
+import { isEnding, processesOf } from "../machine/processes.ts";
+import type { HostContext } from "../context/context.ts";
 import type { Latch } from "../context/wait.ts";
+import { nextOfRun, type Over, type RunFacts } from "./decide.ts";
 import { type LogSource, readLines } from "./run-log.ts";
-import { runtimes } from "./runtimes.ts";
-import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
+import { type LinesSeen, runtimes } from "./runtimes.ts";
+import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { logSizes, readExit, runDirectory } from "./run-files.ts";
-import { type Volume } from "../workspace/volume.ts";
+import type { Volume } from "../workspace/volume.ts";
 import { runGid } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
 
-/** What the lines of a run have shown so far. */
-export interface LinesSeen {
-  hasStarted: boolean;
-  result: { text: string; isError: boolean } | null;
-}
-export interface Seen {
-  exitCode: number | null;
-  isContainerLost: boolean;
-  hasLingered: boolean;
-  told: LinesSeen;
-}
+export const nothingSeen = (): LinesSeen => ({ hasStarted: false, result: null, isInTurn: false, backgroundTasks: 0 });
+
 export interface MonitorDeps {
   context: HostContext;
   store: Store;
   countKills: () => void;
+}
+export interface Watched {
+  run: RunRow;
+  agent: AgentRow;
+  container: RunningContainer;
+  /** Milliseconds since it began; null while that is not known. */
+  elapsedMs: () => number | null;
+  seen: LinesSeen;
 }
 
 const startTimeoutMs = 60_000;
@@ -42,72 +43,73 @@ const pauseMs = 20;
 const longestResultBytes = 2 * 2 ** 20;
 
 /** Resolves once the run is over or an intent says it shall be. `wake` is set by whoever sets an intent. */
-export async function monitor(
-  { context, store, countKills }: MonitorDeps,
-  run: RunRow,
-  agent: AgentRow,
-  container: RunningContainer,
-  wake: Latch,
-): Promise<Seen> {
-  const { volume } = container;
+export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch): Promise<Over> {
+  const { context, store, countKills } = deps;
+  const { run, agent, container, seen } = watched;
   const runtime = runtimes[agent.runtime];
-  const told: LinesSeen = { hasStarted: false, result: null };
-  const reader = createReader(volume, run.id, agent, told);
-  const startedAt = Date.parse(run.startedAt ?? run.createdAt);
-  const timeoutMs = context.settings.BERTH_RUN_TIMEOUT_SECONDS * 1000;
-  const seen = (fields: Partial<Seen>): Seen => ({
-    exitCode: null,
-    isContainerLost: false,
-    hasLingered: false,
-    told,
-    ...fields,
-  });
-  const intend = (intent: Intent) => store.intend(run.id, intent);
-  let resultAt: number | null = null;
+  const limits = {
+    logBytes: context.settings.BERTH_LOG_BYTES,
+    timeoutMs: context.settings.BERTH_RUN_TIMEOUT_SECONDS * 1000,
+    startTimeoutMs: runtime.answersSoon ? startTimeoutMs : null,
+    lingerMs,
+  };
+  const reader = createReader(container.volume, run.id, agent, seen);
+  let idleSince: number | null = null;
   let kills = readOomKills(container.cgroup) ?? 0;
-
-  const watcher = watch(runDirectory(volume, run.id), (_event, name) => {
-    if (name === "out") context.bus.emit(`run:${run.id}`);
-    wake.set();
-  });
+  let logBytes = 0;
+  const closeWatcher = watchFiles(deps, container.volume, run.id, wake);
   try {
     for (;;) {
-      const exit = readExit(volume, run.id);
-      // Also of one that is over: its log will be cut, and that must be said.
-      if (bytesOf(volume, run.id) > context.settings.BERTH_LOG_BYTES) intend("log_limit");
-      if (exit.code !== null) {
-        // The container's end kills the run first and ends itself a moment later: 128 and above may mean that.
-        return seen({ exitCode: exit.code, isContainerLost: exit.code >= 128 && (await hasContainerEnded(container)) });
-      }
-      if (store.getRun(run.id)!.intent) return seen({});
-      if (!isAlive(container.init)) return seen({ isContainerLost: true, exitCode: readExit(volume, run.id).code });
-      if (processesOf(container.cgroup, agent.uid, runGid).length === 0) {
-        const last = readExit(volume, run.id).code;
-        return seen({
-          exitCode: last,
-          isContainerLost: (last === null || last >= 128) && (await hasContainerEnded(container)),
-        });
-      }
-      const now = context.clock.now();
-      if (runtime.answersSoon) await reader.read();
-      resultAt ??= told.result ? performance.now() : null;
+      // What its lines tell never keeps a run from its end.
+      if (runtime.answersSoon && readExit(container.volume, run.id).code === null) await reader.read();
+      idleSince = seen.result && !seen.isInTurn && seen.backgroundTasks === 0 ? (idleSince ?? performance.now()) : null;
       const killsNow = readOomKills(container.cgroup) ?? kills;
       if (killsNow !== kills) countKills();
       kills = killsNow;
-      if (resultAt !== null && performance.now() - resultAt > lingerMs) return seen({ hasLingered: true });
-      else if (context.clock.isSure() && now - startedAt > timeoutMs) intend("timed_out");
-      else if (context.clock.isSure() && runtime.answersSoon && !told.hasStarted && now - startedAt > startTimeoutMs)
-        intend("start_timeout");
-      else if (await wake.next(1000)) await sleep(pauseMs);
+      const facts = look(deps, watched, idleSince);
+      if (facts.logBytes !== logBytes) context.bus.emit(`run:${run.id}`);
+      logBytes = facts.logBytes;
+      const next = nextOfRun(facts, limits);
+      if (next === "lookAtInit")
+        return { exitCode: facts.exit.code, isContainerLost: await hasContainerEnded(container), hasLingered: false };
+      if (next === "wait") {
+        if (await wake.next(1000)) await sleep(pauseMs);
+      } else if ("over" in next) return next.over;
+      else store.intend(run.id, next.intend);
     }
   } finally {
-    watcher.close();
+    closeWatcher();
   }
 }
 
-function bytesOf(volume: Volume, runId: string): number {
-  const { out, err } = logSizes(volume, runId);
-  return out + err;
+/** The exit file last: who has no process any more has written it, if ever. */
+function look({ store }: MonitorDeps, { run, agent, container, elapsedMs, seen }: Watched, idleSince: number | null) {
+  const { out, err } = logSizes(container.volume, run.id);
+  const facts: Omit<RunFacts, "exit"> = {
+    intent: store.getRun(run.id)!.intent,
+    logBytes: out + err,
+    isInitEnding: isEnding(container.init),
+    processes: processesOf(container.cgroup, agent.uid, runGid).length,
+    elapsedMs: elapsedMs(),
+    idleMs: idleSince === null ? null : performance.now() - idleSince,
+    hasStarted: seen.hasStarted,
+  };
+  return { ...facts, exit: readExit(container.volume, run.id) };
+}
+
+/** Wakes at each write to the run's files. Where the kernel has no watch left, the loop's own look each second is all. */
+function watchFiles({ context }: MonitorDeps, volume: Volume, runId: string, wake: Latch): () => void {
+  try {
+    const watcher = watch(runDirectory(volume, runId), (_event, name) => {
+      if (name === "out") context.bus.emit(`run:${runId}`);
+      wake.set();
+    });
+    watcher.on("error", () => watcher.close());
+    return () => watcher.close();
+  } catch (error) {
+    context.log.warn("run.not_watched", { runId, error: messageOf(error) });
+    return () => {};
+  }
 }
 
 /** Reads the rest of the lines; for when the log is sealed. */
@@ -115,17 +117,17 @@ export async function readRest(
   volume: Volume,
   runId: string,
   agent: AgentRow,
-  told: LinesSeen,
+  seen: LinesSeen,
   sealedBytes: number,
 ): Promise<void> {
-  await createReader(volume, runId, agent, told, sealedBytes).read();
+  await createReader(volume, runId, agent, seen, sealedBytes).read();
 }
 
 function createReader(
   volume: Volume,
   runId: string,
   agent: AgentRow,
-  told: LinesSeen,
+  seen: LinesSeen,
   sealedBytes: number | null = null,
 ) {
   const runtime = runtimes[agent.runtime];
@@ -146,8 +148,7 @@ function createReader(
         }
         for (const { data } of batch.value) {
           const facts = runtime.readLine(typeof data === "string" ? data : await collect(data));
-          if (facts?.hasStarted) told.hasStarted = true;
-          if (facts?.result) told.result = facts.result;
+          if (facts) Object.assign(seen, facts);
         }
       }
     },

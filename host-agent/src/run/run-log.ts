@@ -104,9 +104,10 @@ async function findLineEnd(file: FileHandle, start: number, size: number, isSeal
 
 /** The nearest offset at or before `at` where a UTF-8 character begins, so that a cut splits none. */
 async function characterStart(file: FileHandle, at: number): Promise<number> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, at - 3);
-  for (let back = 0; back < Math.min(4, bytesRead); back++) {
-    if ((buffer[3 - back]! & 0xc0) !== 0x80) return at - back;
+  const from = Math.max(0, at - 3);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, at - from + 1, from);
+  for (let back = 0; back < bytesRead; back++) {
+    if ((buffer[bytesRead - 1 - back]! & 0xc0) !== 0x80) return from + bytesRead - 1 - back;
   }
   return at;
 }

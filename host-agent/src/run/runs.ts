@@ -2,54 +2,46 @@
  * Runs: admission, the life of each from its start to its one settled end, cancelling, and what is to be done with those
  * that an earlier process left. The host's database is the truth; this file moves it on.
  */
-import { join } from "node:path";
 import { AppError } from "@berth/shared/errors";
-import { notInvoked } from "@berth/shared/exit-codes";
 import type { AgentSpec, StartRunBody } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import type { Usage } from "@berth/shared/resources";
 import { backoff, sleep } from "@berth/shared/wait";
-import { endProcesses } from "../machine/processes.ts";
+import { createElapsed } from "../context/clock.ts";
 import { createLatch, type Latch } from "../context/wait.ts";
+import type { Over } from "./decide.ts";
 import { isNotStartable, type Launched, launch, type LaunchDeps } from "./launch.ts";
-import { monitor, readRest, type Seen } from "./monitor.ts";
-import { readTail } from "./run-log.ts";
-import { runtimes } from "./runtimes.ts";
-import { reasonOf, statusOf } from "./reason.ts";
+import { monitor, nothingSeen } from "./monitor.ts";
+import { type Lived, patience, settle, type SettleDeps } from "./settle.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
-import { isOutOfSpace, logSizes, runDirectory, sealRunFiles } from "./run-files.ts";
-import { type Volumes } from "../workspace/volumes.ts";
-import { diskUse, ownerOf, type Volume } from "../workspace/volume.ts";
-import { runGid } from "../store/uids.ts";
+import { isOutOfSpace, readExit } from "./run-files.ts";
+import { ownerOf, type Volume } from "../workspace/volume.ts";
+import type { Volumes } from "../workspace/volumes.ts";
 
-export interface RunDeps extends LaunchDeps {
+export interface RunDeps extends LaunchDeps, SettleDeps {
   volumes: Volumes;
-  countKills: () => void;
-  /** Cuts the run's connections to the model. */
-  closeModel: (runId: string) => void;
 }
-/** A run and where it was. */
-interface Lived {
-  run: RunRow;
-  agent: AgentRow;
-  volume: Volume;
-  container: Exclude<Launched, string> | null;
+/** A run that this process drives. */
+interface Live {
+  wake: Latch;
+  done: Promise<void>;
+}
+/** What must survive a retry of one run's drive. */
+interface Drive {
+  wake: Latch;
+  elapsedMs: (() => number | null) | null;
+  /** Failures in a row, of all that is no wait for the engine. */
+  failures: number;
 }
 
-/** How long a run's processes have to end by themselves once they are told to. */
-const graceMs = 2000;
-/** The same for what a run left behind when it ended by itself. */
-const leftoverGraceMs = 200;
-const resultBytes = 64 * 1024;
-const tailResultBytes = 4096;
-const stderrTailBytes = 4096;
 /** How long a start is tried while the engine fails. */
 const launchPatienceMs = 60_000;
 
 /** All runs of this host, each driven from wherever it stands to its one end. */
 export class Runs {
   readonly #deps: RunDeps;
-  readonly #live = new Map<string, { wake: Latch; done: Promise<void> }>();
+  readonly #live = new Map<string, Live>();
+  readonly #promising = new Map<string, Promise<RunRow>>();
   readonly #closing = new AbortController();
 
   constructor(deps: RunDeps) {
@@ -93,6 +85,7 @@ export class Runs {
     this.intend(runId, "cancelled");
     this.#begin(runId);
     await this.#live.get(runId)?.done;
+    this.#refuseClosing();
     return store.getRun(runId)!;
   }
 
@@ -100,7 +93,7 @@ export class Runs {
     return this.endAll("cancelled", userId);
   }
 
-  /** Ends all runs, or those of one user; answers once no process of them is left. */
+  /** Ends all runs, or those of one user; answers once no process of them is left. Throws when this host agent closes meanwhile. */
   async endAll(intent: Intent, userId?: string): Promise<void> {
     const active = this.#deps.store.activeRuns(userId);
     for (const run of active) {
@@ -108,6 +101,7 @@ export class Runs {
       this.#begin(run.id);
     }
     await Promise.all(active.map((run) => this.#live.get(run.id)?.done));
+    this.#refuseClosing();
   }
 
   /** Stores why a run shall end, and has it looked at. */
@@ -168,16 +162,31 @@ export class Runs {
     return admission;
   }
 
-  /** Makes sure of the workspace for an admitted run; withdraws a new one that cannot have any. */
-  async #promise({ id, userId }: RunRow, isNew: boolean): Promise<RunRow> {
+  /**
+   * Makes sure of the workspace for an admitted run; withdraws a new one that cannot have any. Calls with one key share
+   * one promise: none withdraws the run under another's feet.
+   */
+  #promise({ id, userId }: RunRow, isNew: boolean): Promise<RunRow> {
     const { store, workspaces } = this.#deps;
-    try {
-      await workspaces.ensure(userId);
-    } catch (error) {
-      if (isNew) store.withdraw(id);
-      throw error;
-    }
-    return store.updateRun(id, {}) ?? store.getRun(id)!;
+    const promise = async () => {
+      try {
+        await workspaces.ensure(userId);
+        return store.updateRun(id, {}) ?? store.getRun(id)!;
+      } catch (error) {
+        if (isNew) store.withdraw(id);
+        throw error;
+      } finally {
+        this.#promising.delete(id);
+      }
+    };
+    const promised = this.#promising.get(id) ?? promise();
+    this.#promising.set(id, promised);
+    return promised;
+  }
+
+  #refuseClosing(): void {
+    if (!this.#closing.signal.aborted) return;
+    throw new AppError("host_unavailable", "The host agent is being restarted: try again.", { retryAfter: 2 });
   }
 
   #tell(run: RunRow): void {
@@ -187,50 +196,63 @@ export class Runs {
   #begin(runId: string): void {
     if (this.#live.has(runId)) return;
     const wake = createLatch();
-    const done = this.#drive(runId, wake).finally(() => this.#live.delete(runId));
+    const done = this.#drive(runId, { wake, elapsedMs: null, failures: 0 }).finally(() => this.#live.delete(runId));
     this.#live.set(runId, { wake, done });
   }
 
   /** One run to its end, whatever fails meanwhile; only a closing host agent leaves it unended. */
-  async #drive(runId: string, wake: Latch): Promise<void> {
+  async #drive(runId: string, drive: Drive): Promise<void> {
     const { context, store } = this.#deps;
-    for (let attempt = 0; !this.#closing.signal.aborted; attempt++) {
+    while (!this.#closing.signal.aborted) {
       try {
         const run = store.getRun(runId);
-        if (run && !run.endedAt) await this.#liveThrough(run, wake);
+        if (run && !run.endedAt) await this.#liveThrough(run, drive);
         return;
       } catch (error) {
         if (this.#closing.signal.aborted) return;
         context.log.warn("run.retry", { runId, error: messageOf(error) });
-        await sleep(backoff(attempt, 200, 5000), this.#closing.signal);
+        await sleep(backoff(drive.failures++, 200, 5000), this.#closing.signal);
       }
     }
   }
 
-  async #liveThrough(run: RunRow, wake: Latch): Promise<void> {
-    const { context, store, volumes, countKills } = this.#deps;
+  async #liveThrough(run: RunRow, drive: Drive): Promise<void> {
+    const { store, context } = this.#deps;
     const agent = store.getAgent(run.agentId)!;
-    const volume = await volumes.ensure(run.userId);
+    const volume = await this.#volumeOf(run, drive);
+    if (!volume) {
+      const over = { exitCode: null, isContainerLost: true, hasLingered: false };
+      return this.#settle({ runId: run.id, agent, volume, container: null, seen: nothingSeen() }, over, drive);
+    }
     const { BERTH_DAILY_BUDGET_USD: perDay } = context.settings;
     if (perDay !== undefined && store.spentToday(run.userId) >= perDay) store.intend(run.id, "budget_reached");
-    const launched = await this.#launch(run, agent, volume);
-    if (typeof launched === "string") {
-      const exitCode = launched === "not_startable" ? notInvoked : null;
-      const nothing = { exitCode, hasLingered: false, told: { hasStarted: false, result: null } };
-      await this.#settle({ run, agent, volume, container: null }, { ...nothing, isContainerLost: launched === "lost" });
-      return;
-    }
+    const { container, over } = await this.#launch(run, agent, volume);
+    const seen = nothingSeen();
+    const lived = { runId: run.id, agent, volume, container, seen };
+    if (over || !container) return this.#settle(lived, over ?? lostWithoutBegin, drive);
+    drive.elapsedMs ??= createElapsed(context.clock, run.startedAt);
     const started = run.startedAt
       ? run
       : store.updateRun(run.id, { status: "running", startedAt: context.clock.iso() })!;
     this.#tell(started);
-    const seen = await monitor({ context, store, countKills }, started, agent, launched, wake);
-    await this.#settle({ run, agent, volume, container: launched }, seen);
+    const watched = { run: started, agent, container, elapsedMs: drive.elapsedMs, seen };
+    await this.#settle(lived, await monitor(this.#deps, watched, drive.wake), drive);
+  }
+
+  /** The run's volume; null once it could not be had in many tries, and the engine says that nothing of the user runs. */
+  async #volumeOf({ userId }: RunRow, { failures }: Drive): Promise<Volume | null> {
+    const { volumes, workspaces } = this.#deps;
+    try {
+      return await volumes.ensure(userId);
+    } catch (error) {
+      if (failures < patience || (await workspaces.find(userId)) !== null) throw error;
+      return null;
+    }
   }
 
   /**
-   * Tries to start while the engine fails; a run that could not be started in a minute has lost its container, unless
-   * the engine tried in there. On a disk that is full to its last block nothing is tried again.
+   * Tries to start while the engine fails; a run of which nothing has begun in a minute is over, by what the engine made of
+   * its exec. On a disk that is full to its last block nothing is tried again.
    */
   async #launch(run: RunRow, agent: AgentRow, volume: Volume): Promise<Launched> {
     const deadline = performance.now() + launchPatienceMs;
@@ -240,60 +262,34 @@ export class Runs {
       } catch (error) {
         if (this.#closing.signal.aborted) throw error;
         this.#deps.context.log.warn("run.start_retry", { runId: run.id, error: messageOf(error) });
-        if (isOutOfSpace(error)) return "ended_before_start";
-        if (performance.now() > deadline) return (await isNotStartable(this.#deps, run.id)) ? "not_startable" : "lost";
+        if (isOutOfSpace(error)) return { container: null, over: { ...lostWithoutBegin, isContainerLost: false } };
+        if (performance.now() > deadline) return this.#giveUpStart(run.id, volume, error);
         await sleep(500, this.#closing.signal);
       }
     }
   }
 
-  /** Ends what is left, fixes the log, finds the reason, stores the end. Repeatable until that last step. */
-  async #settle({ run: { id: runId }, agent, volume, container }: Lived, seen: Seen): Promise<void> {
-    const { context, store, closeModel, countKills } = this.#deps;
-    const { told, exitCode, isContainerLost, hasLingered } = seen;
-    closeModel(runId);
-    const isTold = store.getRun(runId)!.intent !== null || hasLingered;
-    if (container) await endProcesses(container.cgroup, agent.uid, runGid, isTold ? graceMs : leftoverGraceMs);
-    countKills();
-    await sealRunFiles(volume, runId, context.settings.BERTH_LOG_BYTES);
-    const { out, err } = logSizes(volume, runId);
-    if (runtimes[agent.runtime].answersSoon) await readRest(volume, runId, agent, told, out);
-    if (told.hasStarted && runtimes[agent.runtime].hasSession) store.useSession(agent.id);
-    const { intent, oomKills, modelStatus, userId } = store.getRun(runId)!;
-    const isDiskFull = diskUse(volume.root)?.isFull ?? false;
-    const resultIsError = told.result?.isError ?? null;
-    const reason = reasonOf({
-      intent,
-      exitCode,
-      isContainerLost,
-      oomKills,
-      isDiskFull,
-      modelStatus,
-      resultIsError,
-      hasLingered,
-    });
-    const directory = runDirectory(volume, runId);
-    const text =
-      told.result?.text ??
-      (runtimes[agent.runtime].resultIsTail ? await readTail(join(directory, "out"), tailResultBytes, out) : null);
-    const ended = store.updateRun(runId, {
-      status: statusOf(reason),
-      reason,
-      result: text === null ? null : clip(text, resultBytes),
-      exitCode,
-      logBytes: out,
-      stderrTail: statusOf(reason) === "failed" ? await readTail(join(directory, "err"), stderrTailBytes, err) : null,
-      endedAt: context.clock.iso(),
-    });
+  /** Only what has provably not begun is given up; anything else is asked again. */
+  async #giveUpStart(runId: string, volume: Volume, error: unknown): Promise<Launched> {
+    const { execId } = this.#deps.store.getRun(runId)!;
+    if (readExit(volume, runId).hasBegun) throw error;
+    if (execId === null) return { container: null, over: lostWithoutBegin };
+    if (!(await isNotStartable(this.#deps, runId))) throw error;
+    return { container: null, over: { ...lostWithoutBegin, exitCode: notInvoked, isContainerLost: false } };
+  }
+
+  async #settle(lived: Lived, over: Over, { failures }: Drive): Promise<void> {
+    const { context } = this.#deps;
+    const ended = await settle(this.#deps, lived, over, failures);
     if (!ended) return;
-    context.log.info("run.ended", { runId, userId, reason, exitCode, logBytes: out });
+    const { id: runId, userId, reason, exitCode, logBytes } = ended;
+    context.log.info("run.ended", { runId, userId, reason, exitCode, logBytes });
     this.#tell(ended);
     context.bus.emit("ended");
   }
 }
 
-/** The first `maxBytes` of a text, cut at a character. */
-function clip(text: string, maxBytes: number): string {
-  const bytes = Buffer.from(text);
-  return bytes.length <= maxBytes ? text : new TextDecoder().decode(bytes.subarray(0, maxBytes), { stream: true });
-}
+/** The end of a run of which nothing began. */
+const lostWithoutBegin: Over = { exitCode: null, isContainerLost: true, hasLingered: false };
+/** The exit code of a command that was found and could not be run, as shells tell it. */
+const notInvoked = 126;

@@ -5,18 +5,22 @@
 import type { RuntimeName } from "@berth/shared/resources";
 import type { AgentRow } from "../store/rows.ts";
 
-/** What a line shows of the run. */
-export interface LineFacts {
+/** What the lines of a run have shown. */
+export interface LinesSeen {
   /** The CLI has begun to answer. */
-  hasStarted?: true;
-  /** The CLI's own conclusion; it should end soon. */
-  result?: { text: string; isError: boolean };
+  hasStarted: boolean;
+  /** The CLI's own conclusion of its last turn. */
+  result: { text: string; isError: boolean } | null;
+  /** A turn goes on: the first, or one that began after the last result. */
+  isInTurn: boolean;
+  /** Work that the CLI has in the background, and waits for. */
+  backgroundTasks: number;
 }
 export interface Runtime {
   /** Arguments for the wrapper after the runtime's name. */
   args(agent: AgentRow): string[];
-  /** Facts in one line, or null. */
-  readLine(line: string): LineFacts | null;
+  /** What one line changes of them, or null. */
+  readLine(line: string): Partial<LinesSeen> | null;
   /** Whether its lines are JSON objects, which readers get unchanged. */
   speaksJson: boolean;
   /** Whether the end of its output is its result, where no line says one. */
@@ -39,24 +43,40 @@ const claude: Runtime = {
   ],
   readLine(line) {
     if (!line.startsWith("{")) return null;
-    if (!line.includes('"type":"result"')) return { hasStarted: true };
-    let event: { type?: unknown; result?: unknown; is_error?: unknown; errors?: unknown };
+    if (!/"type":"(result|system)"/.test(line)) return { hasStarted: true };
     try {
-      event = JSON.parse(line) as typeof event;
+      return factsOf(JSON.parse(line) as ClaudeEvent);
     } catch {
       return null;
     }
-    if (event.type !== "result") return { hasStarted: true };
-    const text =
-      typeof event.result === "string" ? event.result : Array.isArray(event.errors) ? event.errors.join("\n") : "";
-    // Its cost is not read: it adds up over a resumed session, and the agent can write lines of its own. The proxy counts.
-    return { hasStarted: true, result: { text, isError: event.is_error === true } };
   },
   speaksJson: true,
   resultIsTail: false,
   answersSoon: true,
   hasSession: true,
 };
+
+interface ClaudeEvent {
+  type?: unknown;
+  subtype?: unknown;
+  result?: unknown;
+  is_error?: unknown;
+  errors?: unknown;
+  tasks?: unknown;
+}
+
+/** Its cost is not read: it adds up over a resumed session, and the agent can write lines of its own. The proxy counts. */
+function factsOf({ type, subtype, result, is_error, errors, tasks }: ClaudeEvent): Partial<LinesSeen> {
+  if (type === "system" && subtype === "init") return { hasStarted: true, isInTurn: true };
+  if (type === "system" && subtype === "background_tasks_changed" && Array.isArray(tasks)) {
+    // Ambient ones, a watcher for example, go on for as long as the CLI does: it does not wait for them.
+    const awaited = tasks.filter((task: { ambient?: unknown }) => task.ambient !== true);
+    return { hasStarted: true, backgroundTasks: awaited.length };
+  }
+  if (type !== "result") return { hasStarted: true };
+  const text = typeof result === "string" ? result : Array.isArray(errors) ? errors.join("\n") : "";
+  return { hasStarted: true, isInTurn: false, result: { text, isError: is_error === true } };
+}
 
 const shell: Runtime = {
   args: () => [],

@@ -1,11 +1,12 @@
 /** The one shape of a workspace's container: its name, its limits, what it sees of this machine, and how to tell that it is ready. */
+import { createHash } from "node:crypto";
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sleep } from "@berth/shared/wait";
 import { type Cgroup, isListening, isSameDirectory } from "../machine/cgroup.ts";
 import { type ProcessId } from "../machine/processes.ts";
 import { ifMissing } from "../machine/missing.ts";
-import type { ContainerSpec, ContainerState } from "../machine/engine.ts";
+import { type ContainerLimits, type ContainerSpec, type ContainerState, fixedShape } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
 import type { AgentRow } from "../store/rows.ts";
 import { forwarderUid, runGid } from "../store/uids.ts";
@@ -17,6 +18,8 @@ export interface RunningContainer {
   init: ProcessId;
   cgroup: Cgroup;
   volume: Volume;
+  /** Its own, which an earlier setting may have given it. */
+  limits: ContainerLimits;
 }
 
 export const forwarderPort = 3128;
@@ -26,6 +29,13 @@ export const paths = { sockets: "/run/berth", runs: "/run/berth-runs", workspace
 export const nameOf = (hostId: string, userId: string) => `berth-${hostId}-${userId}`;
 export const passwdOf = (dataDir: string, userId: string) => join(dataDir, "passwd", userId);
 
+/** What an operator must know of an engine without the workspace's image. */
+export const noImage = (image: string) =>
+  `This host's engine has no image ${image}: npm start or npm run doctor builds it there.`;
+
+/** On each container: what it was made as, so that one of another shape is told from it. */
+export const shapeLabel = "berth.shape";
+
 /** `socketDir` is the user's directory of sockets. */
 export function specOf(
   { settings, hostId, dataDir }: HostContext,
@@ -33,10 +43,8 @@ export function specOf(
   volume: Volume,
   socketDir: string,
 ): ContainerSpec {
-  return {
-    name: nameOf(hostId, userId),
+  const shape = {
     image: settings.BERTH_IMAGE,
-    labels: { "berth.host": hostId, "berth.user": userId },
     memoryBytes: settings.BERTH_MEMORY_BYTES,
     cpus: settings.BERTH_CPUS,
     pids: settings.BERTH_PIDS,
@@ -47,7 +55,11 @@ export function specOf(
       { source: passwdOf(dataDir, userId), target: "/etc/passwd", readOnly: true },
     ],
   };
+  const labels = { "berth.host": hostId, "berth.user": userId, [shapeLabel]: hashOf({ ...shape, ...fixedShape }) };
+  return { name: nameOf(hostId, userId), labels, ...shape };
 }
+
+const hashOf = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
 
 /** Whether the container has this very volume mounted, and not what lies under its mount point. */
 export const seesVolume = ({ pid }: ContainerState, volume: Volume) =>

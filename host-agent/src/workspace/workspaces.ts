@@ -5,15 +5,18 @@
 import { AppError } from "@berth/shared/errors";
 import type { ReportedWorkspace } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
-import { describeMemory, describeWorkspace, id, type Workspace } from "@berth/shared/resources";
-import { findCgroup, readUsage } from "../machine/cgroup.ts";
-import { identify, isAlive } from "../machine/processes.ts";
+import { id, type Workspace } from "@berth/shared/resources";
+import { sleep } from "@berth/shared/wait";
+import { findCgroup } from "../machine/cgroup.ts";
+import { identify } from "../machine/processes.ts";
 import {
   forwarderPort,
   nameOf,
+  noImage,
   passwdOf,
   type RunningContainer,
   seesVolume,
+  shapeLabel,
   specOf,
   waitForForwarder,
   writePasswd,
@@ -25,28 +28,12 @@ import type { Sockets } from "./unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { type Volumes } from "./volumes.ts";
-import { diskUse } from "./volume.ts";
-
-interface Place {
-  userId: string;
-  status: Workspace["status"];
-  container: RunningContainer | null;
-  startedAt: string | null;
-  reason: string | null;
-  connections: number;
-  lastBusyAt: number;
-  sample: {
-    memoryBytes: number;
-    cpuNs: number;
-    pids: number;
-    cpuPercent: number;
-    diskBytes: number;
-    at: number;
-  } | null;
-}
+import { hasAgents, isRunning, newPlace, type Place, sample, viewOf } from "./place.ts";
 
 /** A container younger than this is never judged an orphan. */
 const youngMs = 60_000;
+/** Jobs on workspaces at once, of those that nobody waits for. */
+const jobsAtOnce = 16;
 
 export interface WorkspaceDeps {
   context: HostContext;
@@ -54,6 +41,8 @@ export interface WorkspaceDeps {
   store: Store;
   volumes: Volumes;
   sockets: Sockets;
+  /** Ends what an earlier process of this host agent left in a container that is taken up and nobody asks for. */
+  endLeftovers(userId: string, container: RunningContainer): Promise<void>;
 }
 
 /** The workspaces of this host. */
@@ -61,6 +50,7 @@ export class Workspaces {
   readonly #deps: WorkspaceDeps;
   readonly #places = new Map<string, Place>();
   readonly #locked = createLocks();
+  #jobs = 0;
 
   constructor(deps: WorkspaceDeps) {
     this.#deps = deps;
@@ -99,17 +89,35 @@ export class Workspaces {
     return container;
   }
 
-  /** Removes the container once `cancelRuns` has ended what runs in it; a run that came meanwhile is ended too. */
+  /**
+   * The user's running container, whether this process knows it yet or not; null if the engine says that there is none.
+   * Throws while nobody can tell, or while it cannot be taken up.
+   */
+  async find(userId: string): Promise<RunningContainer | null> {
+    const place = this.#placeOf(userId);
+    if (isRunning(place)) return place.container;
+    return this.#locked(userId, async () => {
+      if (!isRunning(place)) await this.#adopt(place, nameOf(this.#deps.context.hostId, userId));
+      return isRunning(place) ? place.container : null;
+    });
+  }
+
+  /**
+   * Removes the container once `cancelRuns` has ended what runs in it; a run that came meanwhile is ended too. `cancelRuns`
+   * throws when this host agent closes.
+   */
   async stop(userId: string, cancelRuns: () => Promise<void>): Promise<void> {
     const place = this.#placeOf(userId);
     // Cancelling waits for runs, and a run that starts may wait for this lock: never cancel while holding it.
-    for (let isStopped = false; !isStopped;) {
+    for (;;) {
       await cancelRuns();
-      isStopped = await this.#locked(userId, async () => {
+      const isStopped = await this.#locked(userId, async () => {
         if (this.#deps.store.countActive(userId) > 0) return false;
         await this.#remove(place, "asked");
         return true;
       });
+      if (isStopped) return;
+      await sleep(20);
     }
   }
 
@@ -130,18 +138,22 @@ export class Workspaces {
     };
   }
 
-  /** Removes workspaces that nobody used for `BERTH_IDLE_SECONDS`. A run admitted meanwhile gets a new one. */
-  async removeIdle(): Promise<void> {
-    const { context } = this.#deps;
+  /** Removes workspaces that nobody used for `BERTH_IDLE_SECONDS`, and outdated ones. A run admitted meanwhile gets a new one. */
+  removeIdle(): void {
+    const { context, store } = this.#deps;
     const idleMs = context.settings.BERTH_IDLE_SECONDS * 1000;
-    const isIdle = (place: Place) => !this.#isBusy(place) && performance.now() - place.lastBusyAt >= idleMs;
+    const whyGo = (place: Place) => {
+      if (!this.#isBusy(place) && performance.now() - place.lastBusyAt >= idleMs) return "idle";
+      return place.isOutdated && store.countActive(place.userId) === 0 && !hasAgents(place) ? "outdated" : null;
+    };
     for (const place of this.#places.values()) {
       if (this.#isBusy(place)) place.lastBusyAt = performance.now();
-      if (!isIdle(place)) continue;
+      if (whyGo(place) === null) continue;
       if (place.container === null && place.status === "absent") this.#places.delete(place.userId);
       if (place.container === null) continue;
-      await this.#tryLocked(place.userId, "workspace.remove_failed", async () => {
-        if (place.container && isIdle(place)) await this.#remove(place, "idle");
+      this.#attempt(place.userId, "workspace.remove_failed", async () => {
+        const why = whyGo(place);
+        if (place.container && why) await this.#remove(place, why);
       });
     }
   }
@@ -150,7 +162,7 @@ export class Workspaces {
   async unmountUnused(): Promise<void> {
     const { volumes, store, context } = this.#deps;
     for (const userId of await volumes.mounted())
-      await this.#locked(userId, async () => {
+      this.#attempt(userId, "unmount.failed", async () => {
         const isNeeded = this.#places.get(userId)?.container || store.countActive(userId) > 0;
         if (!isNeeded) await volumes.unmountUnused(userId, 20 * context.settings.BERTH_IDLE_SECONDS * 1000);
       });
@@ -158,44 +170,33 @@ export class Workspaces {
 
   /** Reads the kernel's figures of every running workspace. Logs a memory warning once per crossing. */
   sample(): void {
-    const { settings, log } = this.#deps.context;
     for (const place of this.#places.values()) {
-      const usage = place.container && isRunning(place) ? readUsage(place.container.cgroup) : null;
-      if (!usage || !place.container) continue;
-      const at = performance.now();
-      const before = place.sample;
-      const cpuPercent = before && at > before.at ? (100 * (usage.cpuNs - before.cpuNs)) / ((at - before.at) * 1e6) : 0;
-      const diskBytes = diskUse(place.container.volume.root)?.usedBytes ?? 0;
-      const memory = describeMemory(settings, usage.memoryBytes);
-      const isNews = memory.warning !== describeMemory(settings, before?.memoryBytes ?? 0).warning;
-      if (memory.warning && isNews) log.warn("memory.warning", { userId: place.userId, ...memory });
-      this.#change(place, { sample: { ...usage, cpuPercent: Math.max(0, cpuPercent), diskBytes, at } });
+      const sampled = sample(this.#deps.context, place);
+      if (sampled) this.#change(place, sampled);
     }
   }
 
-  /** Makes memory and engine agree: adopts our running containers, removes dead ones, notices the gone. */
+  /**
+   * Reconciles memory with the engine: notices the gone, adopts our running containers, removes dead ones. Begins what is
+   * to be done for each user and waits for none: who needs the workspace waits for that user's alone.
+   */
   async reconcile(): Promise<void> {
     const { engine, context } = this.#deps;
-    for (const item of await engine.listContainers(`berth.host=${context.hostId}`)) {
+    const listed = await engine.listContainers(`berth.host=${context.hostId}`);
+    for (const place of this.#places.values())
+      if (place.container !== null && !isRunning(place))
+        this.#attempt(place.userId, "remove.failed", () => this.#noticeLost(place));
+    for (const item of listed) {
       const userId = id.safeParse(item.labels["berth.user"]).data ?? "unknown";
       const place = this.#placeOf(userId);
-      if (place.container?.id === item.id && item.running) continue;
-      await this.#tryLocked(userId, "adopt.failed", () => this.#adopt(place, item.id));
-    }
-    for (const place of this.#places.values()) {
-      if (place.container === null || isRunning(place)) continue;
-      await this.#tryLocked(place.userId, "remove.failed", async () => {
-        if (place.container === null || isRunning(place)) return;
-        context.log.warn("container.lost", { userId: place.userId, containerId: place.container.id });
-        await this.#remove(place, "lost");
-        this.#change(place, { reason: "The container ended unexpectedly; the next message starts a new one." });
-      });
+      if (place.container?.id === item.id && item.running && !item.paused) continue;
+      this.#attempt(userId, "adopt.failed", () => this.#tryAdopt(place, item.id));
     }
   }
 
   /** If need be, ends the user's container with all that runs in it, and does the job before a new one is made. */
-  async evict(userId: string, reason: string, isNeeded: () => boolean, job: () => Promise<void>): Promise<void> {
-    await this.#tryLocked(userId, "evict.failed", async () => {
+  evict(userId: string, reason: string, isNeeded: () => boolean, job: () => Promise<void>): void {
+    this.#attempt(userId, "evict.failed", async () => {
       if (!isNeeded()) return;
       const place = this.#placeOf(userId);
       await this.#remove(place, reason);
@@ -207,19 +208,7 @@ export class Workspaces {
   /** How the user's workspace stands now. */
   view(userId: string): Workspace {
     const { context, store, volumes } = this.#deps;
-    const { settings, clock, hostId } = context;
-    const { status, container, sample, connections, startedAt, reason } = this.#placeOf(userId);
-    return describeWorkspace(settings, hostId, {
-      ...sample,
-      status,
-      containerId: container?.id ?? null,
-      diskLimitBytes: container?.volume.limitBytes ?? volumes.limitBytes,
-      connections,
-      activeRuns: store.countActive(userId),
-      startedAt,
-      sampledAt: sample ? new Date(clock.now() - (performance.now() - sample.at)).toISOString() : null,
-      reason,
-    });
+    return viewOf(context, this.#placeOf(userId), store.countActive(userId), volumes.limitBytes);
   }
 
   /** All workspaces that are or were of use lately. */
@@ -236,16 +225,7 @@ export class Workspaces {
   #placeOf(userId: string): Place {
     let place = this.#places.get(userId);
     if (!place) {
-      place = {
-        userId,
-        status: "absent",
-        container: null,
-        startedAt: null,
-        reason: null,
-        connections: 0,
-        lastBusyAt: performance.now(),
-        sample: null,
-      };
+      place = newPlace(userId);
       this.#places.set(userId, place);
     }
     return place;
@@ -260,11 +240,16 @@ export class Workspaces {
     return place.connections > 0 || this.#deps.store.countActive(place.userId) > 0;
   }
 
-  /** Under the user's lock; a failure is logged, for the next pass tries again. */
-  async #tryLocked(userId: string, failure: string, job: () => Promise<void>): Promise<void> {
-    await this.#locked(userId, job).catch((error: unknown) =>
-      this.#deps.context.log.warn(failure, { userId, error: messageOf(error) }),
-    );
+  /**
+   * Begins a job under the user's lock, unless one is at work there: an engine or a disk that hangs for one user holds up
+   * nobody else. A failure is logged, for the next pass tries again.
+   */
+  #attempt(userId: string, failure: string, job: () => Promise<void>): void {
+    if (this.#locked.isHeld(userId) || this.#jobs >= jobsAtOnce) return;
+    this.#jobs += 1;
+    void this.#locked(userId, job)
+      .catch((error: unknown) => this.#deps.context.log.warn(failure, { userId, error: messageOf(error) }))
+      .finally(() => (this.#jobs -= 1));
   }
 
   /** The agents' lines in /etc/passwd, then their sockets: who has a socket has a line. */
@@ -286,12 +271,15 @@ export class Workspaces {
     context.bus.emit(`user:${userId}`);
     const [volume] = await Promise.all([volumes.ensure(userId), this.#admit(userId, store.agentsOf(userId))]);
     const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
-    let containerId = await engine.createContainer(spec);
+    let containerId = await engine.createContainer(spec).catch(async (error: unknown) => {
+      // Somebody may have removed the image since this process found it.
+      if ((await engine.imageId(spec.image)) !== null) throw error;
+      throw new AppError("host_unavailable", noImage(spec.image), { retryAfter: 30 }, { cause: error });
+    });
     if (containerId === null) {
       // An earlier process left one of this name: it is used as it is, or makes room.
-      const found = await engine.inspectContainer(spec.name);
-      if (found?.running && seesVolume(found, volume)) return this.#enter(place, found);
-      if (found) await engine.removeContainer(found.id);
+      await this.#adopt(place, spec.name, 0);
+      if (isRunning(place)) return place.container!;
       containerId = await engine.createContainer(spec);
     }
     if (containerId === null) throw new Error("the engine still holds the name of the earlier container");
@@ -303,38 +291,74 @@ export class Workspaces {
   }
 
   /** Takes a running container as the user's own: its processes, its cgroup, its sockets. */
-  async #enter(place: Place, state: ContainerState): Promise<RunningContainer> {
+  async #enter(place: Place, state: ContainerState, isOutdated = false): Promise<RunningContainer> {
     const volume = await this.#deps.volumes.ensure(place.userId);
     const init = identify(state.pid);
     const cgroup = findCgroup(state.pid);
     if (!init || !cgroup) throw new Error("the container ended just after its start");
     if (!seesVolume(state, volume)) throw new Error("the container does not see the user's volume");
-    const container = { id: state.id, init, cgroup, volume };
+    const container = { id: state.id, init, cgroup, volume, limits: state.limits };
+    if (place.container?.id !== state.id) await this.#deps.endLeftovers(place.userId, container);
     this.#change(place, {
       status: "running",
       container,
       startedAt: state.startedAt,
       reason: null,
+      isOutdated,
       lastBusyAt: performance.now(),
     });
     return container;
   }
 
-  /** Takes a container of ours that runs as it should; removes any other, a young one excepted: it may be in the making. */
-  async #adopt(place: Place, containerId: string): Promise<void> {
-    if (isRunning(place)) return;
+  /**
+   * Takes a container of ours that runs as it should, by id or name; removes any other. One younger than `graceMs` may be
+   * in the making.
+   */
+  async #adopt(place: Place, idOrName: string, graceMs = youngMs): Promise<void> {
     const { context, engine, volumes, sockets, store } = this.#deps;
     const { userId } = place;
-    const state = await engine.inspectContainer(containerId);
-    if (!state) return;
-    if (state.running && volumes.exists(userId) && seesVolume(state, await volumes.ensure(userId))) {
-      await sockets.openUser(userId, store.agentsOf(userId));
-      await this.#enter(place, state);
-      context.log.info("workspace.adopted", { userId, containerId });
-    } else if (!state.running || context.clock.now() - Date.parse(state.startedAt) > youngMs) {
-      await engine.removeContainer(containerId);
-      context.log.warn("orphan.removed", { userId, containerId });
+    const state = await engine.inspectContainer(idOrName);
+    // Berth never pauses one; whoever did, its runs would neither go on nor end.
+    if (state?.paused) await engine.unpauseContainer(state.id);
+    if (!state || isRunning(place)) return;
+    if (state.running && volumes.exists(userId)) {
+      const volume = await volumes.ensure(userId);
+      if (seesVolume(state, volume)) {
+        await sockets.openUser(userId, store.agentsOf(userId));
+        const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
+        const isOutdated = state.labels[shapeLabel] !== spec.labels[shapeLabel] || (await this.#hasOldImage(state));
+        await this.#enter(place, state, isOutdated);
+        context.log.info("workspace.adopted", { userId, containerId: state.id, isOutdated });
+        return;
+      }
     }
+    if (state.running && context.clock.now() - Date.parse(state.startedAt) <= graceMs)
+      throw new Error("the container is in the making: it does not see the user's volume yet");
+    await engine.removeContainer(state.id);
+    context.log.warn("orphan.removed", { userId, containerId: state.id });
+  }
+
+  async #tryAdopt(place: Place, containerId: string): Promise<void> {
+    try {
+      await this.#adopt(place, containerId);
+    } catch (error) {
+      if (!isRunning(place))
+        this.#change(place, { status: "failed", reason: `It runs, and cannot be taken up: ${messageOf(error)}.` });
+      throw error;
+    }
+  }
+
+  async #hasOldImage(state: ContainerState): Promise<boolean> {
+    const wanted = await this.#deps.engine.imageId(this.#deps.context.settings.BERTH_IMAGE);
+    return wanted !== null && wanted !== state.imageId;
+  }
+
+  async #noticeLost(place: Place): Promise<void> {
+    if (place.container === null || isRunning(place)) return;
+    const { userId, container } = place;
+    this.#deps.context.log.warn("container.lost", { userId, containerId: container.id });
+    await this.#remove(place, "lost");
+    this.#change(place, { reason: "The container ended unexpectedly; the next message starts a new one." });
   }
 
   async #remove(place: Place, why: string): Promise<void> {
@@ -355,9 +379,8 @@ export class Workspaces {
       startedAt: null,
       sample: null,
       reason: null,
+      isOutdated: false,
     });
     context.log.info("workspace.removed", { userId: place.userId, why });
   }
 }
-
-const isRunning = (place: Place) => place.container !== null && isAlive(place.container.init);

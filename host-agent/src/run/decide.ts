@@ -1,0 +1,88 @@
+/**
+ * What to do next with a run: pure decisions over observed facts. Unknown is no fact: who cannot observe one throws and
+ * looks again, so an error is never taken for a no. A run is lost only by evidence: its own container is gone.
+ */
+import type { Intent, RunRow } from "../store/rows.ts";
+
+/** What the wrapper has left in the run's `exit` file. */
+export interface Exit {
+  hasBegun: boolean;
+  code: number | null;
+}
+/** Where the run's own container is: `none` was ever asked for it, `here` it runs, `gone` it does not. */
+export type Whereabouts = "none" | "here" | "gone";
+
+/** First look at a run: watch what has begun, end what cannot begin any more, or go on to begin it. */
+export function nextOfStart(
+  run: Pick<RunRow, "startedAt" | "intent">,
+  exit: Exit,
+  container: Whereabouts,
+): "watch" | "begin" | "lost" | "ended_before_start" {
+  if (exit.hasBegun || run.startedAt !== null) return container === "here" ? "watch" : "lost";
+  if (run.intent) return "ended_before_start";
+  // Its files would tell of a begin, but a volume that failed may have lost what was written last.
+  return container === "gone" ? "lost" : "begin";
+}
+
+/** What the engine says of the run's exec; `unknown` is one that it does not know, or that was never made. */
+export type ExecFact = "unknown" | "created" | "running" | "ended";
+
+/** Second look, at a run whose container is here: start the exec that it has, make one, or watch it. */
+export function nextOfExec(exec: ExecFact, processes: number, hasBegun: boolean): "watch" | "start" | "make" {
+  if (exec === "running" || hasBegun) return "watch";
+  if (exec === "created") return "start";
+  // One that the engine could not start has ended as well, and leaves neither process nor trace.
+  return exec === "ended" && processes > 0 ? "watch" : "make";
+}
+
+/** What is seen of a begun run at one look. */
+export interface RunFacts {
+  exit: Exit;
+  intent: Intent | null;
+  logBytes: number;
+  /** Whether the container's init is gone, or goes. */
+  isInitEnding: boolean;
+  processes: number;
+  /** Since it began, in milliseconds; null while no clock can be trusted. */
+  elapsedMs: number | null;
+  /** How long the CLI has had nothing to do since its result; null while it works. */
+  idleMs: number | null;
+  hasStarted: boolean;
+}
+export interface RunLimits {
+  logBytes: number;
+  timeoutMs: number;
+  /** Null where no first line is due. */
+  startTimeoutMs: number | null;
+  lingerMs: number;
+}
+/** How a run was found to be over. */
+export interface Over {
+  exitCode: number | null;
+  isContainerLost: boolean;
+  hasLingered: boolean;
+}
+export type NextOfRun = "wait" | "lookAtInit" | { intend: Intent } | { over: Over };
+
+/**
+ * One look at a begun run. `lookAtInit`: something ended by a signal or without a word, which the container's end does
+ * first to the run and a moment later to itself: whether that happens needs a second look.
+ */
+export function nextOfRun(facts: RunFacts, limits: RunLimits): NextOfRun {
+  const { exit, elapsedMs } = facts;
+  const over = (fields: Partial<Over> = {}): NextOfRun => ({
+    over: { exitCode: exit.code, isContainerLost: false, hasLingered: false, ...fields },
+  });
+  // Also of one that is over: its log will be cut, and that must be said.
+  if (facts.logBytes > limits.logBytes && !facts.intent) return { intend: "log_limit" };
+  if (exit.code !== null && exit.code < 128) return over();
+  if (facts.isInitEnding) return over({ isContainerLost: true });
+  if (exit.code !== null) return "lookAtInit";
+  if (facts.intent) return over();
+  if (facts.processes === 0) return "lookAtInit";
+  if (facts.idleMs !== null && facts.idleMs > limits.lingerMs) return over({ hasLingered: true });
+  if (elapsedMs !== null && elapsedMs > limits.timeoutMs) return { intend: "timed_out" };
+  const isLate = limits.startTimeoutMs !== null && !facts.hasStarted;
+  if (isLate && elapsedMs !== null && elapsedMs > limits.startTimeoutMs!) return { intend: "start_timeout" };
+  return "wait";
+}

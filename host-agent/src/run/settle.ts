@@ -1,0 +1,99 @@
+/**
+ * The end of a run: ends what is left of it, fixes its log, finds the reason, stores the end. Total: nothing that merely
+ * decorates an end can prevent it, and what cannot be had after many tries is left out, and said. Repeatable until stored.
+ */
+import { join } from "node:path";
+import { messageOf } from "@berth/shared/log";
+import { endProcesses } from "../machine/processes.ts";
+import type { HostContext } from "../context/context.ts";
+import type { Over } from "./decide.ts";
+import { readRest } from "./monitor.ts";
+import { readTail } from "./run-log.ts";
+import { type LinesSeen, runtimes } from "./runtimes.ts";
+import { reasonOf, statusOf } from "./reason.ts";
+import { logSizes, runDirectory, sealRunFiles } from "./run-files.ts";
+import type { AgentRow, RunRow } from "../store/rows.ts";
+import type { Store } from "../store/store.ts";
+import { runGid } from "../store/uids.ts";
+import type { RunningContainer } from "../workspace/container.ts";
+import { diskUse, type Volume } from "../workspace/volume.ts";
+
+export interface SettleDeps {
+  context: HostContext;
+  store: Store;
+  countKills: () => void;
+  /** Cuts the run's connections to the model. */
+  closeModel: (runId: string) => void;
+}
+/** A run and where it was; the volume is null when it could not be had in many tries. */
+export interface Lived {
+  runId: string;
+  agent: AgentRow;
+  volume: Volume | null;
+  container: RunningContainer | null;
+  seen: LinesSeen;
+}
+
+/** So many failures in a row, with backoff about a minute, and a run ends with what is known. */
+export const patience = 16;
+/** How long a run's processes have to end by themselves once they are told to. */
+const graceMs = 2000;
+/** The same for what a run left behind when it ended by itself. */
+const leftoverGraceMs = 200;
+const resultBytes = 64 * 1024;
+const tailResultBytes = 4096;
+const stderrTailBytes = 4096;
+
+/** Stores the end and answers the run as it ended; null if it had ended before. `failures` is how often this has failed in a row. */
+export async function settle(deps: SettleDeps, lived: Lived, over: Over, failures: number): Promise<RunRow | null> {
+  const { context, store, closeModel, countKills } = deps;
+  const { runId, agent, volume, container, seen } = lived;
+  const { exitCode, isContainerLost, hasLingered } = over;
+  const attempt = async <T>(part: string, job: () => T | Promise<T>, isNeeded = false): Promise<T | null> => {
+    try {
+      return await job();
+    } catch (error) {
+      if (isNeeded && failures < patience) throw error;
+      context.log[isNeeded ? "error" : "warn"]("run.end_incomplete", { runId, part, error: messageOf(error) });
+      return null;
+    }
+  };
+  closeModel(runId);
+  const isTold = store.getRun(runId)!.intent !== null || hasLingered;
+  if (container) await endProcesses(container.cgroup, agent.uid, runGid, isTold ? graceMs : leftoverGraceMs);
+  await attempt("kills", countKills);
+  const sizes = volume && (await attempt("log", () => seal(volume, runId, context.settings.BERTH_LOG_BYTES), true));
+  const out = sizes?.out ?? 0;
+  if (sizes && runtimes[agent.runtime].answersSoon)
+    await attempt("lines", () => readRest(volume, runId, agent, seen, out));
+  const { intent, oomKills, modelStatus } = store.getRun(runId)!;
+  const isDiskFull = (volume && (await attempt("disk", () => diskUse(volume.root)?.isFull))) ?? false;
+  const resultIsError = seen.result?.isError ?? null;
+  const ending = { intent, exitCode, isContainerLost, oomKills, isDiskFull, modelStatus, resultIsError, hasLingered };
+  const reason = reasonOf(ending);
+  const tail = async (name: "out" | "err", maxBytes: number) =>
+    sizes && attempt(name, () => readTail(join(runDirectory(volume, runId), name), maxBytes, sizes[name]));
+  const text = seen.result?.text ?? (runtimes[agent.runtime].resultIsTail ? await tail("out", tailResultBytes) : null);
+  const stderrTail = statusOf(reason) === "failed" ? await tail("err", stderrTailBytes) : null;
+  if (seen.hasStarted && runtimes[agent.runtime].hasSession) store.useSession(agent.id);
+  return store.updateRun(runId, {
+    status: statusOf(reason),
+    reason,
+    result: text === null ? null : clip(text, resultBytes),
+    exitCode,
+    logBytes: out,
+    stderrTail,
+    endedAt: context.clock.iso(),
+  });
+}
+
+async function seal(volume: Volume, runId: string, limitBytes: number): Promise<{ out: number; err: number }> {
+  await sealRunFiles(volume, runId, limitBytes);
+  return logSizes(volume, runId);
+}
+
+/** The first `maxBytes` of a text, cut at a character. */
+function clip(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text);
+  return bytes.length <= maxBytes ? text : new TextDecoder().decode(bytes.subarray(0, maxBytes), { stream: true });
+}

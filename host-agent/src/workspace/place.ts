@@ -1,0 +1,81 @@
+/** How one user's workspace stands in this process: its container, its figures, who uses it; and what others see of it. */
+import { describeMemory, describeWorkspace, type Workspace } from "@berth/shared/resources";
+import type { HostContext } from "../context/context.ts";
+import { readUsage } from "../machine/cgroup.ts";
+import { isAlive, ownersOf } from "../machine/processes.ts";
+import { firstUid } from "../store/uids.ts";
+import type { RunningContainer } from "./container.ts";
+import { diskUse } from "./volume.ts";
+
+export interface Place {
+  userId: string;
+  status: Workspace["status"];
+  container: RunningContainer | null;
+  startedAt: string | null;
+  reason: string | null;
+  connections: number;
+  lastBusyAt: number;
+  sample: {
+    memoryBytes: number;
+    cpuNs: number;
+    pids: number;
+    cpuPercent: number;
+    diskBytes: number;
+    at: number;
+  } | null;
+  /** Its container has another shape or image than the settings ask for: it goes once nothing runs in it. */
+  isOutdated: boolean;
+}
+
+export const newPlace = (userId: string): Place => ({
+  userId,
+  status: "absent",
+  container: null,
+  startedAt: null,
+  reason: null,
+  connections: 0,
+  lastBusyAt: performance.now(),
+  sample: null,
+  isOutdated: false,
+});
+
+export const isRunning = (place: Place) => place.container !== null && isAlive(place.container.init);
+/** Whether any process of an agent runs there. */
+export const hasAgents = ({ container }: Place) =>
+  container !== null && ownersOf(container.cgroup).some((uid) => uid >= firstUid);
+
+/** The kernel's figures of a running workspace now; null if it does not run. Logs a memory warning once per crossing. */
+export function sample({ settings, log }: HostContext, place: Place): Pick<Place, "sample"> | null {
+  const usage = place.container && isRunning(place) ? readUsage(place.container.cgroup) : null;
+  if (!usage || !place.container) return null;
+  const at = performance.now();
+  const before = place.sample;
+  const cpuPercent = before && at > before.at ? (100 * (usage.cpuNs - before.cpuNs)) / ((at - before.at) * 1e6) : 0;
+  const diskBytes = diskUse(place.container.volume.root)?.usedBytes ?? 0;
+  const memory = describeMemory(settings, usage.memoryBytes);
+  const isNews = memory.warning !== describeMemory(settings, before?.memoryBytes ?? 0).warning;
+  if (memory.warning && isNews) log.warn("memory.warning", { userId: place.userId, ...memory });
+  return { sample: { ...usage, cpuPercent: Math.max(0, cpuPercent), diskBytes, at } };
+}
+
+/** How the user's workspace stands now, with the limits that its container has. */
+export function viewOf(
+  { settings, clock, hostId }: HostContext,
+  { status, container, sample, connections, startedAt, reason }: Place,
+  activeRuns: number,
+  newVolumeBytes: number,
+): Workspace {
+  const own = container?.limits;
+  const limits = own && { BERTH_MEMORY_BYTES: own.memoryBytes, BERTH_CPUS: own.cpus, BERTH_PIDS: own.pids };
+  return describeWorkspace({ ...settings, ...limits }, hostId, {
+    ...sample,
+    status,
+    containerId: container?.id ?? null,
+    diskLimitBytes: container?.volume.limitBytes ?? newVolumeBytes,
+    connections,
+    activeRuns,
+    startedAt,
+    sampledAt: sample ? new Date(clock.now() - (performance.now() - sample.at)).toISOString() : null,
+    reason,
+  });
+}
