@@ -23,6 +23,11 @@ const shared: Package = {
   ],
 };
 
+const sharedOnNode: Package = {
+  dir: "shared/node",
+  floors: [{ [rest]: "What both processes do on a disk: the data directory, the lock on it. Knows Node." }],
+};
+
 const gateway: Package = {
   dir: "gateway/src",
   tests: "gateway/test",
@@ -41,7 +46,6 @@ const gateway: Package = {
     {
       webhooks: "Triggers, who sent a delivery, and the prompt that it becomes.",
       fleet: "Hosts as they join, report and are administered.",
-      "retention.ts": "What is deleted with time.",
     },
     { "tick.ts": "What time brings about, called by a timer on Node and a cron on Workers." },
     { routes: "The API's table of contents: each file parses, calls the rooms below and answers." },
@@ -147,4 +151,4 @@ const bench: Package = {
 };
 
 /** From the bottom to the top: a package imports from those below its own floor. */
-export const house: Package[][] = [[shared], [gateway, hostAgent, web], [scripts], [e2e], [bench]];
+export const house: Package[][] = [[shared], [sharedOnNode], [gateway, hostAgent, web], [scripts], [e2e], [bench]];

@@ -28,10 +28,10 @@ export function readImports(tree: ReadonlyMap<string, string>): Map<string, stri
   }
 }
 
-/** The path of a relative import or one of `@berth/NAME/FILE`; null for a package of others and for what is no source. */
+/** The path of a relative import or one of `@berth/NAME/FILE` (in `src` but for `node/FILE`); null for a package of others and for what is no source. */
 function resolve(from: string, name: string): string | null {
   const path = name.startsWith(".")
     ? posix.join(posix.dirname(from), name)
-    : name.replace(/^@berth\/([^/]+)\/(.+)$/, "$1/src/$2.ts");
+    : name.replace(/^@berth\/([^/]+)\/(node\/)?(.+)$/, (_, of, node = "src/", file) => `${of}/${node}${file}.ts`);
   return (name.startsWith(".") || path !== name) && isSource.test(path) ? path : null;
 }

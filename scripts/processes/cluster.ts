@@ -4,8 +4,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { makeDataDir } from "@berth/shared/node/directory";
 import type { Settings } from "@berth/shared/settings";
-import { makeDataDir } from "../../gateway/src/node/directory.ts";
 import { bundle } from "../build/bundle.ts";
 import { Child } from "./child.ts";
 import { SetupError } from "../setup/debian.ts";
@@ -39,7 +39,7 @@ export interface ClusterOptions {
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { settings, env, signal } = options;
   // The logs are in there too.
-  makeDataDir(settings);
+  makeDataDir("BERTH_DATA_DIR", settings.BERTH_DATA_DIR, 0o700);
   const files = await bundle("gateway", "cli", "host");
   const url = localUrl(settings);
   const children: Child[] = [];

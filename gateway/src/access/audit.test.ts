@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { audit, auditChange } from "./audit.ts";
 import { isoTime } from "../data/database.ts";
-import { deleteOld } from "../retention.ts";
+import { deleteOld } from "../tick.ts";
 import { systemActor } from "../http/caller.ts";
 
 let gateway: TestApp;

@@ -1,4 +1,6 @@
 /** The data directory on Node: signing key, database, migrations. The command line opens it too, while a gateway runs on it. */
+import { makeDataDir, makeDirectory } from "@berth/shared/node/directory";
+import { takeLock } from "@berth/shared/node/lock";
 import type { Settings } from "@berth/shared/settings";
 import Sqlite from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
@@ -12,8 +14,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Atomic, Database } from "../data/database.ts";
 import { createSigningJwk, importKeyring, type Keyring } from "../keys/keyring.ts";
-import { makeDataDir } from "./directory.ts";
-import { takeLock } from "./lock.ts";
 import * as schema from "../data/schema.ts";
 
 export interface Data {
@@ -27,7 +27,9 @@ const keptStatements = 200;
 
 /** Opens everything in the data directory, and makes what is missing. */
 export async function openData(settings: Settings): Promise<Data> {
-  const dir = makeDataDir(settings);
+  const dir = makeDataDir("BERTH_DATA_DIR", settings.BERTH_DATA_DIR, 0o700);
+  chmodSync(dir, 0o700);
+  makeDirectory(join(dir, "keys"), 0o700);
   const keyring = await importKeyring([await readSigningKey(join(dir, "keys", "signing.jwk"))]);
   return { keyring, ...openDatabase(join(dir, "gateway.sqlite")) };
 }

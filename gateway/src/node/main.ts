@@ -1,4 +1,5 @@
 /** The gateway on Node: settings, lock, database, HTTP server, signals. A bad start says one sentence and exits with 2. */
+import { makeDataDir } from "@berth/shared/node/directory";
 import { createLog, messageOf } from "@berth/shared/log";
 import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
 import { once } from "node:events";
@@ -9,7 +10,6 @@ import { createApp } from "../app.ts";
 import type { Deps } from "../deps.ts";
 import { startServer } from "./server.ts";
 import { loadAssets } from "./assets.ts";
-import { makeDataDir } from "./directory.ts";
 import { releaseLeases } from "../agents/pending.ts";
 import { tick } from "../tick.ts";
 
@@ -30,14 +30,14 @@ export async function main(): Promise<void> {
 async function run(settings: Settings): Promise<void> {
   // Loaded only after the guard above: the SQLite binding crashes an older Node.
   const { openData } = await import("./data.ts");
-  const { takeLock } = await import("./lock.ts");
+  const { takeLock } = await import("@berth/shared/node/lock");
   const { createNodeTransport } = await import("./transport.ts");
   // A supervisor that is gone must not take the gateway with it.
   process.stdout.on("error", () => {});
   const log = createLog((line) => process.stdout.write(`${line}\n`));
   // `disconnect`: the supervisor that started this process is gone.
   const stopped = Promise.race(["SIGTERM", "SIGINT", "disconnect"].map((event) => once(process, event)));
-  const dir = makeDataDir(settings);
+  const dir = makeDataDir("BERTH_DATA_DIR", settings.BERTH_DATA_DIR, 0o700);
   const lock = takeLock(join(dir, "gateway.lock"), 0);
   if (!lock) throw new SettingsError(`Another gateway runs on ${dir} already; stop it or set BERTH_DATA_DIR.`);
   const data = await openData(settings);
