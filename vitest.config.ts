@@ -72,6 +72,7 @@ export default defineConfig({
         },
       },
       { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"], ...times } },
+      { test: { name: "together", include: ["e2e/together/**/*.test.ts"], ...times } },
       { test: { name: "scripts", include: ["scripts/**/*.test.ts"], ...times } },
       {
         test: {
@@ -86,7 +87,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          exclude: beside,
+          exclude: [...beside, "e2e/together/**"],
           globalSetup: ["e2e/engines/global-setup.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 2 },

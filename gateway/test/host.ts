@@ -1,6 +1,11 @@
 /** For tests: the other side of the wire. A real HTTP server that speaks a host's protocol, and what a host sends. */
-import type { HostLoad, ReportBody, ReportedRun } from "@berth/shared/host-api";
-import type { StartRunBody } from "@berth/shared/host-api";
+import {
+  type HostLoad,
+  protocolVersion,
+  type ReportBody,
+  type ReportedRun,
+  type StartRunBody,
+} from "@berth/shared/host-api";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
@@ -36,7 +41,7 @@ export async function joinTestHost(test: TestApp, load: Partial<HostLoad> = {}) 
   await once(server, "listening");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const { x } = await exportJWK(publicKey);
-  const join = { protocol: 1, name: "testing", url, publicKey: { kty: "OKP", crv: "Ed25519", x } };
+  const join = { protocol: protocolVersion, name: "testing", url, publicKey: { kty: "OKP", crv: "Ed25519", x } };
   const admin = await test.addUser(`admin of ${url}`, "admin");
   const joinToken = (await test.call("POST", "/v1/admin/hosts/join-tokens", { token: admin.token })).json()
     .token as string;
@@ -50,7 +55,7 @@ export async function joinTestHost(test: TestApp, load: Partial<HostLoad> = {}) 
       .sign(key);
   };
   const makeReport = (changes: Partial<ReportBody> = {}): ReportBody => ({
-    protocol: 1,
+    protocol: protocolVersion,
     version: "test",
     epoch: host.epoch,
     seq: ++host.seq,
@@ -151,7 +156,9 @@ function accept(
       createdAt: new Date().toISOString(),
     };
     runs.set(run.id, known);
-    return answerJson(response, 202, { epoch: host.epoch, run: known });
+    if (known.prompt !== run.prompt) return answerJson(response, 409, problem("conflict", 409));
+    const { prompt: _prompt, ...told } = known;
+    return answerJson(response, 202, { epoch: host.epoch, run: told });
   }
   const cancelled = /^\/v1\/runs\/([\w-]+)\/cancel$/.exec(path)?.[1];
   if (cancelled) {
@@ -162,7 +169,8 @@ function accept(
       rev: ++host.rev,
     };
     runs.set(cancelled, run);
-    return answerJson(response, 200, { epoch: host.epoch, run });
+    const { prompt: _prompt, ...told } = run;
+    return answerJson(response, 200, { epoch: host.epoch, run: told });
   }
   if (method === "PUT") {
     const { agent, env } = JSON.parse(body) as { agent: { id: string }; env: Record<string, string> };
@@ -170,12 +178,14 @@ function accept(
     return answerJson(response, 200, { epoch: host.epoch, agent: told });
   }
   if (method === "DELETE") return void response.writeHead(204).end();
-  answerJson(response, 404, {
-    type: "about:blank",
-    title: "-",
-    status: 404,
-    detail: "There is nothing here.",
-    code: "not_found",
-    requestId: "host",
-  });
+  answerJson(response, 404, problem("not_found", 404));
 }
+
+const problem = (code: string, status: number) => ({
+  type: "about:blank",
+  title: "-",
+  status,
+  detail: "-",
+  code,
+  requestId: "host",
+});

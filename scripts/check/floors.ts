@@ -136,6 +136,7 @@ const e2e: Package = {
     {
       engines: "Engines of the tests' own, and machines with a network between them.",
       browser: "The dashboard in a browser.",
+      together: "Parts of both processes in one, without an engine.",
     },
     { faults: "A random campaign of faults under load, and what must hold after it." },
   ],

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { id, runSchema, runtimeName, time, triggerSchema, workspaceSchema } from "./resources.ts";
 
 /** Raised with every incompatible change of this file; sent as the header `berth-protocol` and in every report. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 export const protocolHeader = "berth-protocol";
 
 /** Who must be upgraded where host and gateway speak different protocols, in one sentence; null where they do not. */
@@ -44,8 +44,11 @@ export const startRunBody = z.object({
 });
 export type StartRunBody = z.infer<typeof startRunBody>;
 
-/** A run as a host tells it: the contract's object, whose it is, and the host's revision of it. */
-export const reportedRun = runSchema.extend({ userId: id, rev: z.int() });
+/**
+ * A run as a host tells it: the contract's object, whose it is, and the host's revision of it. The prompt is the gateway's
+ * own word, and long: a report has it only where the gateway may never have held the run, an answer never.
+ */
+export const reportedRun = runSchema.extend({ userId: id, rev: z.int(), prompt: z.string().optional() });
 export type ReportedRun = z.infer<typeof reportedRun>;
 
 /** A host's answer that carries runs: the gateway applies them to its copy as it would a report's. */

@@ -1,3 +1,4 @@
+import { protocolVersion } from "@berth/shared/host-api";
 import { runIdOf } from "@berth/shared/ids";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
@@ -39,7 +40,7 @@ describe("starting a run", () => {
       payload: null,
     });
     expect(body.agent).toMatchObject({ id: user.agentId, version: 1, name: "a", runtime: "claude" });
-    expect(sent.headers["berth-protocol"]).toBe("1");
+    expect(sent.headers["berth-protocol"]).toBe(String(protocolVersion));
     const claims = JSON.parse(atob(sent.headers.authorization!.split(".")[1]!));
     expect(claims).toMatchObject({ aud: host.id, sub: user.id, tid: user.tokenId });
     expect(claims.exp - claims.iat).toBe(60);

@@ -101,10 +101,12 @@ export const selectRunTarget = prepareOnce((db) =>
 /**
  * The statements that apply runs of a host to the copy, any number at once: one, for what hosts report. A run is taken when
  * its user is placed on that host and it is new, or newer by revision in the same epoch, or of another epoch; an ended
- * run never goes back. A run that was pending here keeps the time of its arrival.
+ * run never goes back. A run that was pending here keeps the time of its arrival, and one that is told without a prompt
+ * the prompt that is held: if none is, this copy is older than the host takes it for, and is told it again as a whole.
  */
 export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[]): SQL[] {
-  return jsonRowsWithText(reported, "prompt").map(
+  const runs = reported.map((run) => ({ ...run, prompt: run.prompt ?? "" }));
+  return jsonRowsWithText(runs, "prompt").map(
     (rows) => sql`
     insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, trigger_id, created_at, data, prompt)
     select json_extract(j.value, '$.id'), u.id, json_extract(j.value, '$.agentId'), ${hostId}, ${epoch},
@@ -112,9 +114,10 @@ export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[
       json_extract(j.value, '$.createdAt'), json_remove(j.value, '$.userId', '$.rev'), j.text
     from ${rows} j
     join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
-    where true
+    where j.text <> '' or exists (select 1 from runs r where r.id = json_extract(j.value, '$.id'))
     on conflict (id) do update set host_id = excluded.host_id, epoch = excluded.epoch, rev = excluded.rev,
-      status = excluded.status, data = json_set(excluded.data, '$.createdAt', runs.created_at), prompt = excluded.prompt
+      status = excluded.status, data = json_set(excluded.data, '$.createdAt', runs.created_at),
+      prompt = coalesce(nullif(excluded.prompt, ''), runs.prompt)
     where runs.user_id = excluded.user_id and runs.agent_id = excluded.agent_id
       and (runs.host_id is null or runs.host_id = excluded.host_id)
       and (runs.epoch is not excluded.epoch or runs.rev < excluded.rev)
@@ -127,7 +130,12 @@ export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[
  * The statement for a run that a host took while it was being removed: it ends as lost with that host, so that whoever
  * repeats the call meets it and nothing starts twice. Takes nothing for a host that was not removed.
  */
-export function endWithRemovedHost(hostId: string, epoch: string, run: ReportedRun, now: string): SQL {
+export function endWithRemovedHost(
+  hostId: string,
+  epoch: string,
+  run: ReportedRun & { prompt: string },
+  now: string,
+): SQL {
   const { userId, rev, prompt, ...told } = run;
   const data = isEnded(run.status) ? told : { ...told, status: "failed", reason: "host_lost", endedAt: now };
   return sql`

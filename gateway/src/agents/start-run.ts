@@ -2,7 +2,7 @@
 import { AppError } from "@berth/shared/errors";
 import { runAnswer, type ReportedRun, type RunAnswer, type StartRunBody } from "@berth/shared/host-api";
 import { newId, runIdOf } from "@berth/shared/ids";
-import { runSchema, type Run } from "@berth/shared/resources";
+import type { Run } from "@berth/shared/resources";
 import { sql } from "drizzle-orm";
 import type { Deps } from "../deps.ts";
 import { isoTime } from "../data/database.ts";
@@ -37,24 +37,26 @@ export async function startRun(deps: Deps, caller: Caller, { agentId, prompt, id
     { method: "POST", path: "/v1/runs", body, deadlineMs },
     runAnswer,
   );
-  const applied = await applyRunAnswer(deps, host, answer);
-  if (applied) return samePrompt(applied, prompt);
-  const lost = { ...answer.run, ...run, agentId, userId };
+  // A host that has the run with another prompt has refused this one.
+  const started = { ...answer.run, prompt };
+  if (await applyRunAnswer(deps, host, { ...answer, run: started })) return publicRun(started);
+  const lost = { ...started, ...run, agentId, userId };
   await deps.atomic([endWithRemovedHost(host.id, answer.epoch, lost, isoTime(deps.now()))]);
   return samePrompt(await getRun(deps.db, userId, runId), prompt);
 }
 
-/** Applies a host's answer to the copy as a report would be; the contract's run of it, or null where the host was removed meanwhile. */
-export async function applyRunAnswer(
-  { atomic }: Deps,
-  host: HostTarget,
-  { epoch, run }: RunAnswer,
-): Promise<Run | null> {
+/** Applies a host's answer to the copy as a report would be; false where the host was removed meanwhile. */
+export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch, run }: RunAnswer): Promise<boolean> {
   const [placed] = await atomic([
     sql`select id from users where id = ${run.userId} and host_id = ${host.id}`,
-    ...upsertRuns(host.id, epoch, [run satisfies ReportedRun]),
+    ...upsertRuns(host.id, epoch, [run]),
   ]);
-  return placed!.length === 0 ? null : runSchema.parse(run);
+  return placed!.length > 0;
+}
+
+/** The contract's run of what a host told and the prompt that is known here. */
+export function publicRun({ userId: _user, rev: _rev, ...run }: ReportedRun & { prompt: string }): Run {
+  return run;
 }
 
 function samePrompt(run: Run, prompt: string): Run {

@@ -1,3 +1,4 @@
+import { protocolVersion } from "@berth/shared/host-api";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
@@ -82,12 +83,12 @@ describe("placement", () => {
     ],
     [
       "of another protocol",
-      async (host: TestHost) => void (await host.report({ protocol: 2 })),
-      /protocol 2 .* upgrade the gateway/,
+      async (host: TestHost) => void (await host.report({ protocol: protocolVersion + 1 })),
+      new RegExp(`protocol ${protocolVersion + 1} .* upgrade the gateway`),
     ],
   ])("passes over a host that is %s, and the admin sees why", async (_what, act, reason) => {
     const host = await join();
-    expect(await listed()).toMatchObject([{ status: "live", reason: null, protocol: 1 }]);
+    expect(await listed()).toMatchObject([{ status: "live", reason: null, protocol: protocolVersion }]);
     await act(host);
     expect(await place(await addUsers(1))).toEqual({ no_host: 1 });
     expect(await listed()).toMatchObject([{ reason: expect.stringMatching(reason) }]);
@@ -291,7 +292,7 @@ describe("a host of another protocol", () => {
     const items = (await gateway.call("GET", "/v1/runs", { token: user.token })).json().items;
     expect(items).toMatchObject([{ id: "run_1", status: "running" }]);
     await host.report();
-    expect(await listed()).toMatchObject([{ status: "live", reason: null, protocol: 1 }]);
+    expect(await listed()).toMatchObject([{ status: "live", reason: null, protocol: protocolVersion }]);
   });
 
   test("does not join, and leaves the token good", async () => {
@@ -300,7 +301,7 @@ describe("a host of another protocol", () => {
     const call = (protocol: number) =>
       gateway.call("POST", "/internal/hosts/join", { body: { ...host.join, protocol, token } });
     expect((await call(0)).json().detail).toMatch(/upgrade the host agent/);
-    expect((await call(1)).status).toBe(200);
+    expect((await call(protocolVersion)).status).toBe(200);
   });
 });
 

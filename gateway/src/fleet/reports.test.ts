@@ -1,3 +1,4 @@
+import { protocolVersion } from "@berth/shared/host-api";
 import { generateKeyPair } from "jose";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
@@ -54,7 +55,7 @@ describe("joining", () => {
 describe("a report", () => {
   test("brings runs and workspaces, and is acknowledged up to its revision", async () => {
     const answer = await host.report({ runs: [run({})], workspaces: [workspace(1)], rev: 1 });
-    expect(answer.json()).toMatchObject({ protocol: 1, ack: { epoch: "epoch1", rev: 1 } });
+    expect(answer.json()).toMatchObject({ protocol: protocolVersion, ack: { epoch: "epoch1", rev: 1 } });
     expect(await copied()).toMatchObject([{ id: "run_1", status: "running" }]);
     expect((await gateway.call("GET", "/v1/me", { token: user.token })).json().workspace.connections).toBe(1);
   });
@@ -93,6 +94,15 @@ describe("a report", () => {
     expect(answer.json().ack).toEqual({ epoch: "epoch2", rev: 2 });
     const byId = Object.fromEntries((await copied()).map((item: { id: string }) => [item.id, item]));
     expect(byId).toMatchObject({ run_1: { logBytes: 1 }, run_2: { status: "completed" } });
+  });
+
+  test("that has no prompt leaves the one that is held, and brings no run that is not", async () => {
+    await host.report({ runs: [run({ prompt: "what was asked" })], rev: 1 });
+    const { prompt: _prompt, ...later } = run({ rev: 2, logBytes: 10 });
+    await host.report({ since: 1, runs: [later], rev: 2 });
+    const { prompt: _unknown, ...other } = run({ id: "run_2", rev: 3 });
+    await host.report({ since: 2, runs: [other], rev: 3 });
+    expect(await copied()).toMatchObject([{ prompt: "what was asked", logBytes: 10 }]);
   });
 
   test("that begins after what is held is applied, and the rest is asked for again", async () => {
@@ -178,7 +188,7 @@ describe("a report", () => {
   });
 
   test("of another protocol or with rubbish is refused", async () => {
-    expect((await host.report({ protocol: 2 })).status).toBe(400);
+    expect((await host.report({ protocol: protocolVersion + 1 })).status).toBe(400);
     expect((await host.report({ runs: [{ id: 1 } as never] })).status).toBe(400);
   });
 });

@@ -13,7 +13,7 @@ import { endedEvents, streamPending } from "../agents/pending-events.ts";
 import { cancelPending } from "../agents/pending.ts";
 import { route } from "../http/route.ts";
 import { getRun, isOnHost, listRuns, runsQuery } from "../agents/runs.ts";
-import { applyRunAnswer, startRun } from "../agents/start-run.ts";
+import { applyRunAnswer, publicRun, startRun } from "../agents/start-run.ts";
 import type { Caller } from "../http/caller.ts";
 
 const params = z.object({ id });
@@ -79,7 +79,8 @@ export const runRoutes = [
       const host = await hostOfRun(deps, caller);
       const call = { method: "POST", path: `/v1/runs/${run.id}/cancel`, deadlineMs: longDeadlineMs } as const;
       const answer = await callHostJson(deps, host, caller, call, runAnswer);
-      return (await applyRunAnswer(deps, host, answer)) ?? getRun(deps.db, caller.user.id, run.id);
+      const isApplied = await applyRunAnswer(deps, host, answer);
+      return isApplied ? publicRun({ ...answer.run, prompt: run.prompt }) : getRun(deps.db, caller.user.id, run.id);
     },
   }),
   route({

@@ -66,7 +66,7 @@ function addWorkspaceRoutes(app: Hono<ServerEnv>, { workspaces, runs }: ServerDe
 
 function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
   const { store, runs, streams, volumes } = deps;
-  const toAnswer = (run: RunRow) => ({ epoch: store.epoch, run: reported(run, store.promptOf(run.id)) });
+  const toAnswer = (run: RunRow) => ({ epoch: store.epoch, run: reported(run) });
   const ownRun = (claims: HostClaims, runId: string): RunRow => {
     const run = store.getRun(parseOr400(id, runId, "run id"));
     if (!run || run.userId !== claims.sub) throw new AppError("not_found", "There is no such run.");

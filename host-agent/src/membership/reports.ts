@@ -25,7 +25,7 @@ export interface ReportDeps {
   context: HostContext;
   identity: Identity;
   store: Store;
-  workspaces: Workspaces;
+  workspaces: Pick<Workspaces, "views" | "count">;
   /** Whether the built-in demo model answers here. */
   isDemo: boolean;
   version: string;

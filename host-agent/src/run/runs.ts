@@ -56,7 +56,9 @@ export class Runs {
       ? { run: known, isNew: false }
       : this.#admit(await this.learn(userId, spec), run);
     if (admitted.userId !== userId || admitted.agentId !== spec.id || store.promptOf(run.id) !== run.prompt)
-      throw new AppError("conflict", "The Idempotency-Key was used with another prompt: use a new one.");
+      throw new AppError("conflict", "The Idempotency-Key was used with another prompt: use a new one.", {
+        runId: run.id,
+      });
     if (!isNew && (admitted.endedAt || admitted.rev > 0)) return admitted;
     const promised = admitted.rev > 0 ? admitted : await this.#promise(admitted, isNew);
     context.log.info("run.accepted", { runId: run.id, userId, agentId: spec.id });

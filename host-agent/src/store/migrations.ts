@@ -32,6 +32,11 @@ const migrations = [
      SELECT id, prompt, CASE WHEN started_at IS NULL AND ended_at IS NULL THEN payload END FROM runs;
    ALTER TABLE runs DROP COLUMN prompt;
    ALTER TABLE runs DROP COLUMN payload;`,
+  // The revision at which a run was told first: whoever holds less than that may not know its prompt.
+  `ALTER TABLE runs ADD COLUMN first_rev INTEGER NOT NULL DEFAULT 0;
+   UPDATE runs SET first_rev = rev;
+   CREATE TRIGGER runs_first_rev AFTER UPDATE OF rev ON runs WHEN new.first_rev = 0
+     BEGIN UPDATE runs SET first_rev = new.rev WHERE id = new.id; END;`,
 ];
 
 /** Brings the database up to a version, the present one unless told otherwise: each step whole or not at all. */

@@ -60,16 +60,16 @@ export type RunChange = Partial<
 >;
 export type Admission = { run: RunRow; isNew: boolean } | "run_limit" | { busy: string };
 
-/** What the gateway may see of a run. */
-export function reported(run: RunRow, prompt: string): ReportedRun {
+/** What the gateway may see of a run, but for its prompt. */
+export function reported(run: RunRow): ReportedRun {
   const { token: _token, containerId: _container, execId: _exec, intent: _intent, modelStatus: _status, ...told } = run;
-  return { ...told, prompt };
+  return told;
 }
 
 /** The contract's run: what a user sees of it. */
 export function publicRun(run: RunRow, prompt: string): Run {
-  const { userId: _user, rev: _rev, ...told } = reported(run, prompt);
-  return told;
+  const { userId: _user, rev: _rev, ...told } = reported(run);
+  return { ...told, prompt };
 }
 
 /** What the gateway may see of an agent: the names of its variables, never a value. */

@@ -186,14 +186,16 @@ export class Store {
       const busy = active.find((other) => other.agentId === run.agentId);
       if (busy) return { busy: busy.id };
       if (active.length >= limit) return "run_limit";
+      const rev = isPromised ? ++this.#rev : unpromised;
       this.#sql(
-        `INSERT INTO runs (id, agent_id, user_id, rev, status, trigger_kind, trigger_id, token, created_at)
-         VALUES (?, ?, ?, ?, 'starting', ?, ?, ?, ?)`,
+        `INSERT INTO runs (id, agent_id, user_id, rev, first_rev, status, trigger_kind, trigger_id, token, created_at)
+         VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?, ?)`,
       ).run(
         run.id,
         run.agentId,
         run.userId,
-        isPromised ? ++this.#rev : unpromised,
+        rev,
+        rev,
         run.trigger.kind,
         run.trigger.triggerId,
         `brt_${randomText(40)}`,
@@ -286,7 +288,10 @@ export class Store {
     return Number(row ?? 0);
   }
 
-  /** What changed after `after`, oldest first, up to about `maxBytes` of JSON; `rev` is how far that reaches. */
+  /**
+   * What changed after `after`, oldest first, up to about `maxBytes` of JSON; `rev` is how far that reaches. Runs that were
+   * told first after `after` come with their prompts; of the others whoever holds `after` has it.
+   */
   changedSince(after: number, maxBytes: number): { runs: ReportedRun[]; agents: ReportedAgent[]; rev: number } {
     const agents = this.#rows<FlatAgent>(
       `SELECT ${agentColumns} FROM agents WHERE rev > ? ORDER BY rev LIMIT 500`,
@@ -294,11 +299,11 @@ export class Store {
     ).map((row) => reportedAgent(agentFrom(row)!));
     const runs: ReportedRun[] = [];
     let bytes = 0;
-    for (const row of this.#rows<FlatRun>(
-      `SELECT ${runColumns} FROM runs WHERE rev > ? ORDER BY rev LIMIT 200`,
+    for (const { firstRev, ...row } of this.#rows<FlatRun & { firstRev: number }>(
+      `SELECT ${runColumns}, first_rev AS firstRev FROM runs WHERE rev > ? ORDER BY rev LIMIT 200`,
       after,
     )) {
-      const run = reported(runFrom(row)!, this.promptOf(row.id));
+      const run = { ...reported(runFrom(row)!), ...(firstRev > after && { prompt: this.promptOf(row.id) }) };
       bytes += JSON.stringify(run).length;
       if (runs.length > 0 && bytes > maxBytes) break;
       runs.push(run);

@@ -1,0 +1,59 @@
+import { sql } from "drizzle-orm";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type Pair, startPair } from "./pair.ts";
+
+let pair: Pair;
+let user: Awaited<ReturnType<Pair["gateway"]["addUser"]>>;
+beforeEach(async () => {
+  pair = await startPair();
+  user = await pair.gateway.addUser("alice");
+});
+afterEach(() => pair.close());
+
+const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
+const call = { inputTokens: 1000, outputTokens: 10, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0.01 };
+const trigger = { kind: "api", triggerId: null } as const;
+/** Has the host admit a run and begin it. */
+const begin = (id: string, prompt: string) => {
+  const store = pair.store();
+  store.learnAgent(user.id, spec, null);
+  store.admit({ id, agentId: spec.id, userId: user.id, trigger, prompt, payload: null }, 3);
+  store.updateRun(id, { status: "running", startedAt: new Date().toISOString() });
+};
+const end = (id: string) =>
+  pair.store().updateRun(id, { status: "completed", reason: "completed", endedAt: new Date().toISOString() });
+const copied = async () => (await pair.gateway.call("GET", "/v1/runs", { token: user.token })).json().items;
+
+test("the prompt of a run goes to the gateway once, however often the run changes", async () => {
+  const prompt = "p".repeat(2 ** 20);
+  begin("run_1", prompt);
+  await pair.reported();
+  for (let at = 0; at < 50; at++) {
+    pair.store().addUsage("run_1", call);
+    await pair.reported();
+  }
+  end("run_1");
+  await pair.reported();
+  const bytes = pair.exchanges.reduce((sum, exchange) => sum + exchange.bytes, 0);
+  expect(bytes).toBeGreaterThan(2 ** 20);
+  expect(bytes).toBeLessThan(2 ** 20 + 100_000);
+  const [run] = await copied();
+  expect(run).toMatchObject({ status: "completed", usage: { inputTokens: 50_000 } });
+  expect(run.prompt === prompt).toBe(true);
+});
+
+test("a gateway that was restored from an older copy gets the prompts that it has lost", async () => {
+  begin("run_1", "the first");
+  end("run_1");
+  await pair.reported();
+  const [{ rev }] = (await pair.gateway.deps.atomic([sql`select rev from hosts`]))[0] as [{ rev: number }];
+  begin("run_2", "the second");
+  await pair.reported();
+  await pair.gateway.deps.atomic([sql`delete from runs where id = 'run_2'`, sql`update hosts set rev = ${rev}`]);
+  pair.store().addUsage("run_2", call);
+  await pair.reported();
+  expect(await copied()).toMatchObject([
+    { id: "run_2", prompt: "the second", usage: { inputTokens: 1000 } },
+    { id: "run_1", prompt: "the first" },
+  ]);
+});
