@@ -100,6 +100,7 @@ const web: Package = {
       terminal: "xterm on one side, the socket of a shell on the other.",
     },
     { transcript: "The lines of a run as items, and how each is drawn." },
+    { runtimes: "What the page knows of each runtime: its words, and the lines that it prints." },
     { state: "What is so now, as signals: session, agents, hosts, runs, fed by the socket and the API." },
     {
       agents: "An agent on the page: conversation, composer, settings; and the frame around all pages.",

@@ -1,6 +1,8 @@
 /** Name, model, instructions and environment of an agent; and its end. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
+import type { Runtime } from "../runtimes/runtime.ts";
+import { runtimes } from "../runtimes/runtimes.ts";
 import { deleteAgent, updateAgent } from "../state/agents.ts";
 import { go } from "../ui/router.tsx";
 import { Confirm } from "../ui/confirm.tsx";
@@ -23,6 +25,7 @@ function About({ agent }: { agent: Agent }) {
     model: agent.model ?? "",
     instructions: agent.instructions ?? "",
   });
+  const runtime = runtimes[agent.runtime];
   const [isSaved, setSaved] = useState(false);
   const task = useTask(async () => {
     const { name, model, instructions } = draft;
@@ -44,7 +47,7 @@ function About({ agent }: { agent: Agent }) {
         Name
         <input name="name" value={draft.name} maxLength={64} required autocomplete="off" onInput={edit} />
       </label>
-      {agent.runtime === "claude" && <ForClaude draft={draft} edit={edit} />}
+      {runtime.hasModel && <ModelAndInstructions runtime={runtime} draft={draft} edit={edit} />}
       {task.failure && (
         <p class="failure" role="alert">
           {task.failure}
@@ -62,12 +65,13 @@ function About({ agent }: { agent: Agent }) {
   );
 }
 
-interface ForClaudeProps {
+interface ModelAndInstructionsProps {
+  runtime: Runtime;
   draft: { model: string; instructions: string };
   edit: (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) => void;
 }
 
-function ForClaude({ draft, edit }: ForClaudeProps) {
+function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProps) {
   return (
     <>
       <label>
@@ -76,7 +80,7 @@ function ForClaude({ draft, edit }: ForClaudeProps) {
           name="model"
           value={draft.model}
           maxLength={100}
-          placeholder="the default of Claude Code"
+          placeholder={`the default of ${runtime.name}`}
           onInput={edit}
           spellcheck={false}
           autocomplete="off"

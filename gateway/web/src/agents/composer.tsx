@@ -1,6 +1,7 @@
 /** Where a message is written and sent, or the run in progress stopped. What is written survives a reload. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
+import { runtimes } from "../runtimes/runtimes.ts";
 import { agentById, runOfAgent } from "../state/agents.ts";
 import { ApiError, explain, postOnce } from "../api/api.ts";
 import { activeRuns, noteRuns } from "../state/live.ts";
@@ -47,11 +48,7 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
           rows={1}
           aria-label={`Message to ${agent.name}`}
           placeholder={
-            going
-              ? "It works. You can write the next message meanwhile …"
-              : agent.runtime === "shell"
-                ? "A shell script …"
-                : "What is to be done?"
+            going ? "It works. You can write the next message meanwhile …" : runtimes[agent.runtime].placeholder
           }
           value={text}
           onInput={(event) => setText(event.currentTarget.value)}

@@ -1,6 +1,7 @@
 /** All messages to one agent with what became of them, oldest first; stays at the newest line while that is in view. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
+import { runtimes } from "../runtimes/runtimes.ts";
 import { explain } from "../api/api.ts";
 import { loadRuns, runsByAgent } from "../state/live.ts";
 import { tellRun } from "../text/words.ts";
@@ -59,27 +60,18 @@ function Empty({ agent, isLoading }: { agent: Agent; isLoading: boolean }) {
         Loading …
       </p>
     );
-  if (agent.runtime === "shell")
-    return (
-      <div class="empty">
-        <h2>Write a shell script</h2>
-        <p>
-          Each message runs with bash in this agent's directory, as its own user. What it prints shows here, line by
-          line.
-        </p>
-        <p>
-          <code>git clone https://… && cd … && make test</code>
-        </p>
-      </div>
-    );
+  const { title, paragraphs, example } = runtimes[agent.runtime].empty;
   return (
     <div class="empty">
-      <h2>Write the first message</h2>
-      <p>
-        Say what you want as you would to a colleague who has a shell and an empty directory: which repository, what to
-        change, how to check it.
-      </p>
-      <p>The agent remembers the conversation. Commands, edits and their output show here while it works.</p>
+      <h2>{title}</h2>
+      {paragraphs.map((paragraph) => (
+        <p key={paragraph}>{paragraph}</p>
+      ))}
+      {example && (
+        <p>
+          <code>{example}</code>
+        </p>
+      )}
     </div>
   );
 }

@@ -1,5 +1,7 @@
 /** A new agent in one field. Where the limit is reached, it says so instead. */
 import { useState } from "preact/hooks";
+import type { RuntimeName } from "@berth/shared/resources";
+import { runtimeNames, runtimes } from "../runtimes/runtimes.ts";
 import { agents, createAgent } from "../state/agents.ts";
 import { go } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
@@ -7,7 +9,7 @@ import { useTask } from "../ui/use-task.ts";
 
 export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean }) {
   const [name, setName] = useState("");
-  const [runtime, setRuntime] = useState<"claude" | "shell">("claude");
+  const [runtime, setRuntime] = useState(runtimeNames[0]!);
   const task = useTask(async () => {
     const agent = await createAgent(name.trim(), runtime);
     setName("");
@@ -40,9 +42,12 @@ export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean })
       {(name !== "" || isFirst) && (
         <label class="runtime">
           Runs{" "}
-          <select value={runtime} onChange={(event) => setRuntime(event.currentTarget.value as "claude" | "shell")}>
-            <option value="claude">Claude Code</option>
-            <option value="shell">your messages as shell scripts</option>
+          <select value={runtime} onChange={(event) => setRuntime(event.currentTarget.value as RuntimeName)}>
+            {runtimeNames.map((name) => (
+              <option key={name} value={name}>
+                {runtimes[name].choice}
+              </option>
+            ))}
           </select>
         </label>
       )}

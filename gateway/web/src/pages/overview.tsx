@@ -1,5 +1,6 @@
 /** The first page: all agents as cards, and the workspace that they share. */
 import type { Agent } from "@berth/shared/resources";
+import { runtimes } from "../runtimes/runtimes.ts";
 import { agents, runOfAgent } from "../state/agents.ts";
 import { post } from "../api/api.ts";
 import { formatCost, plural } from "../text/format.ts";
@@ -45,6 +46,7 @@ function AgentCard({ agent }: { agent: Agent }) {
   const runs = runsByAgent.value.get(agent.id) ?? [];
   const cost = runs.reduce((sum, run) => sum + run.usage.costUsd, 0);
   const going = runOfAgent(agent.id);
+  const runtime = runtimes[agent.runtime];
   return (
     <li class="card">
       <h2>
@@ -55,7 +57,7 @@ function AgentCard({ agent }: { agent: Agent }) {
         <AgentLine agent={agent} />
       </p>
       <p class="meta">
-        <span>{agent.runtime === "claude" ? (agent.model ?? "Claude Code") : "Shell"}</span>
+        <span>{(runtime.hasModel && agent.model) || runtime.name}</span>
         <span title="What its latest runs cost">
           {runs.length > 0 ? `${formatCost(cost)} in ${plural(runs.length, "run")}` : "No runs yet"}
         </span>

@@ -5,6 +5,7 @@
 import { signal, type Signal } from "@preact/signals";
 import type { Run } from "@berth/shared/resources";
 import { createAskQueue, type AskQueue } from "./ask-queue.ts";
+import { dialects } from "../runtimes/runtimes.ts";
 import { createFold, type Fold } from "../transcript/fold.ts";
 
 export interface RunLog {
@@ -100,7 +101,7 @@ function addLine(shelf: Shelf, runId: string, offset: number, data: unknown): vo
 
 function make({ logs, made }: Shelf, runId: string): RunLog {
   const state = signal<"loading">("loading");
-  const log: RunLog = { runId, fold: createFold(), version: signal(0), state, offset: 0, watchers: 0 };
+  const log: RunLog = { runId, fold: createFold(dialects), version: signal(0), state, offset: 0, watchers: 0 };
   logs.set(runId, log);
   made.value++;
   return log;

@@ -1,9 +1,9 @@
 /**
- * Folds the lines of a run into items. Partial text (`stream_event`) grows an open item; the CLI's final `assistant` line
- * closes it with the text that counts. What agents print is hostile: every field is looked at before it is used.
+ * Folds the lines of a run into items: plain output by itself, every other line by the dialect that knows its type. A line
+ * that nobody knows is shown as it is.
  */
-import { blocksOf, capped, numberOf, objectOf, textOf, textOfBlock, type Json } from "./fields.ts";
-import type { Item, OutputItem, TextItem, ToolItem } from "./items.ts";
+import { capped, objectOf, textOf, type Json } from "./fields.ts";
+import type { Item, OutputItem } from "./items.ts";
 
 /** Items that are drawn together. */
 export const chunkSize = 32;
@@ -21,178 +21,101 @@ export interface Fold {
   end(): void;
 }
 
-interface State {
-  items: Item[];
-  chunkRevs: number[];
-  /** Where the call of a tool is, by its id. */
-  tools: Map<string, number>;
-  /** Open items of the message that is being written, by the index of their block; one set for each helper. */
-  drafts: Map<string, Map<number, number>>;
-  /** Plain output: its size, and the first item of it that is still here. */
-  output: { chars: number; first: number };
+/** What a dialect draws with. An item that it changes in place is to be touched. */
+export interface Drawing {
+  readonly items: readonly Item[];
+  /** Answers where the item is. */
+  push(item: Item): number;
+  replace(at: number, item: Item): number;
+  drop(at: number): void;
+  touch(at: number): void;
+  addNote(text: string, tone: "quiet" | "bad"): void;
 }
+export type LineTypes = Record<string, (line: Json) => void>;
+/** Lines of one CLI by their `type`, with what must be kept from one line to the next. */
+export type Dialect = (drawing: Drawing) => LineTypes;
 
-export function createFold(): Fold {
-  const state: State = {
-    items: [],
-    chunkRevs: [],
-    tools: new Map(),
-    drafts: new Map(),
-    output: { chars: 0, first: 0 },
-  };
+export function createFold(dialects: Dialect[]): Fold {
+  const chunkRevs: number[] = [];
+  const drawing = createDrawing(chunkRevs);
+  const { items, push } = drawing;
+  const addOutput = createOutput(drawing);
+  const known = new Map(dialects.flatMap((dialect) => Object.entries(dialect(drawing))));
+  known.set("line", (line) => addOutput(textOf(line["text"]), line["more"] === true));
   return {
-    items: state.items,
-    chunkRevs: state.chunkRevs,
-    add: (line) => addLine(state, line),
+    items,
+    chunkRevs,
+    add(value) {
+      const line = objectOf(value);
+      const type = textOf(line["type"]);
+      const draw = known.get(type);
+      if (draw) return draw(line);
+      const text = capped(JSON.stringify(value, null, 2) ?? "");
+      push({ kind: "raw", name: type || "unknown", text, isNested: false, rev: 0 });
+    },
     end() {
-      for (const [at, item] of state.items.entries()) {
+      for (const [at, item] of items.entries()) {
         if (!("isOpen" in item) || !item.isOpen) continue;
         item.isOpen = false;
-        touch(state, at);
+        drawing.touch(at);
       }
     },
   };
 }
 
-function addLine(state: State, value: unknown): void {
-  const line = objectOf(value);
-  const helper = textOf(line["parent_tool_use_id"]);
-  switch (line["type"]) {
-    case "line":
-      return addOutput(state, textOf(line["text"]), line["more"] === true);
-    case "stream_event":
-      return addPartial(state, helper, objectOf(line["event"]));
-    case "assistant":
-      return addAssistant(state, helper, objectOf(line["message"]));
-    case "user":
-      return addUser(state, helper, objectOf(line["message"]));
-    case "system":
-      if (line["subtype"] === "compact_boundary")
-        addNote(state, "The conversation got long; the agent summed up its beginning.", "quiet");
-      if (line["subtype"] === "session_missing") addNote(state, textOf(line["message"]), "bad");
-      return;
-    case "result":
-      return addResult(state, line);
-    case "rate_limit_event":
-      return;
-    default: {
-      const text = capped(JSON.stringify(value, null, 2) ?? "");
-      push(state, { kind: "raw", name: textOf(line["type"]) || "unknown", text, isNested: false, rev: 0 });
+function createDrawing(chunkRevs: number[]) {
+  const items: Item[] = [];
+  const touch = (at: number) => {
+    items[at]!.rev++;
+    const chunk = Math.floor(at / chunkSize);
+    chunkRevs[chunk] = (chunkRevs[chunk] ?? 0) + 1;
+  };
+  const push = (item: Item) => {
+    const at = items.push(item) - 1;
+    touch(at);
+    return at;
+  };
+  const replace = (at: number, item: Item) => {
+    items[at] = { ...item, rev: items[at]!.rev };
+    touch(at);
+    return at;
+  };
+  return {
+    items,
+    touch,
+    push,
+    replace,
+    drop: (at: number) => void replace(at, { kind: "gone", isNested: false, rev: 0 }),
+    addNote: (text: string, tone: "quiet" | "bad") => void push({ kind: "note", text, tone, isNested: false, rev: 0 }),
+  };
+}
+
+/** Plain output, its lines gathered in items of a bounded size; the oldest go when it is too much in all. */
+function createOutput({ items, push, replace, drop, touch }: Drawing) {
+  let chars = 0;
+  /** The first item of it that is still here. */
+  let first = 0;
+  const dropOldest = () => {
+    for (; chars > mostOutputChars * 0.9 && first < items.length; first++) {
+      const item = items[first]!;
+      if (item.kind !== "output") continue;
+      chars -= item.text.length;
+      drop(first);
     }
-  }
-}
-
-function addPartial(state: State, helper: string, event: Json): void {
-  if (event["type"] === "message_start") dropDrafts(state, helper);
-  else if (event["type"] === "content_block_start") openBlock(state, helper, event);
-  else if (event["type"] === "content_block_delta") growBlock(state, helper, event);
-}
-
-function openBlock(state: State, helper: string, event: Json): void {
-  const item = itemOf(objectOf(event["content_block"]), helper !== "");
-  if (!item) return;
-  const at = push(state, item);
-  if (item.kind === "tool" && item.toolId) state.tools.set(item.toolId, at);
-  draftsOf(state, helper).set(numberOf(event["index"]), at);
-}
-
-function growBlock(state: State, helper: string, event: Json): void {
-  const at = draftsOf(state, helper).get(numberOf(event["index"])) ?? -1;
-  const item = state.items[at];
-  if (item?.kind !== "text" && item?.kind !== "thinking") return;
-  const delta = objectOf(event["delta"]);
-  item.text = capped(item.text + textOf(delta["text"] ?? delta["thinking"]));
-  touch(state, at);
-}
-
-/** Each final block takes the place of the first open one of its kind. */
-function addAssistant(state: State, helper: string, message: Json): void {
-  const open = draftsOf(state, helper);
-  for (const block of blocksOf(message["content"])) {
-    const item = itemOf(block, helper !== "");
-    if (!item) continue;
-    item.isOpen = false;
-    const draft = [...open].find(([, at]) => isDraftOf(state.items[at]!, item));
-    if (draft) open.delete(draft[0]);
-    const at = draft ? replace(state, draft[1], item) : push(state, item);
-    if (item.kind === "tool" && item.toolId) state.tools.set(item.toolId, at);
-  }
-}
-
-function addUser(state: State, helper: string, message: Json): void {
-  for (const block of blocksOf(message["content"])) {
-    if (block["type"] === "tool_result") answerTool(state, block);
-    else if (block["type"] === "text" && helper === "") addNote(state, textOf(block["text"]), "quiet");
-  }
-}
-
-function answerTool(state: State, block: Json): void {
-  const at = state.tools.get(textOf(block["tool_use_id"])) ?? -1;
-  const item = state.items[at];
-  const output = capped(blocksOf(block["content"]).map(textOfBlock).join("\n"));
-  if (item?.kind !== "tool") return void push(state, { kind: "output", text: output, isNested: false, rev: 0 });
-  Object.assign(item, { output, isError: block["is_error"] === true, isOpen: false });
-  touch(state, at);
-}
-
-/** The CLI's own conclusion. Mostly its text was the last message; an error may stand here alone. */
-function addResult(state: State, line: Json): void {
-  dropDrafts(state, "");
-  const text = textOf(line["result"]);
-  if (line["is_error"] !== true || !text) return;
-  if (!state.items.some((item) => item.kind === "text" && item.text === text)) addNote(state, text, "bad");
-}
-
-function addOutput(state: State, text: string, more: boolean): void {
-  const line = more ? text : `${text}\n`;
-  const last = state.items.at(-1);
-  state.output.chars += line.length;
-  if (last?.kind === "output" && last.text.length + line.length <= outputChars) {
-    last.text += line;
-    touch(state, state.items.length - 1);
-  } else for (const piece of cut(line)) push(state, piece);
-  if (state.output.chars > mostOutputChars) dropOldest(state);
-}
-
-function dropOldest(state: State): void {
-  const { output, items } = state;
-  for (; output.chars > mostOutputChars * 0.9 && output.first < items.length; output.first++) {
-    const item = items[output.first]!;
-    if (item.kind !== "output") continue;
-    output.chars -= item.text.length;
-    drop(state, output.first);
-  }
-  const first = items.findIndex((item) => item.kind === "gone");
-  const text = "This is where a long output begins that is not kept here; the raw events have all of it.";
-  replace(state, first, { kind: "note", text, tone: "quiet", isNested: false, rev: 0 });
-}
-
-function itemOf(block: Json, isNested: boolean): TextItem | ToolItem | null {
-  const base = { isNested, rev: 0, isOpen: true };
-  switch (block["type"]) {
-    case "text":
-      return { kind: "text", text: capped(textOf(block["text"])), ...base };
-    case "thinking":
-      return { kind: "thinking", text: capped(textOf(block["thinking"])), ...base };
-    case "tool_use":
-    case "server_tool_use": {
-      const input = objectOf(block["input"]);
-      const call = {
-        toolId: textOf(block["id"]),
-        name: textOf(block["name"]) || "tool",
-        input: Object.keys(input).length > 0 ? input : null,
-      };
-      return { kind: "tool", ...call, output: null, isError: false, isUnfolded: null, ...base };
-    }
-    default:
-      return null;
-  }
-}
-
-/** Whether the final item is what the open one has been on the way to. */
-function isDraftOf(open: Item, final: TextItem | ToolItem): boolean {
-  if (open.kind !== final.kind || !("isOpen" in open) || !open.isOpen) return false;
-  return open.kind !== "tool" || open.toolId === (final as ToolItem).toolId;
+    const text = "This is where a long output begins that is not kept here; the raw events have all of it.";
+    const firstGone = items.findIndex((item) => item.kind === "gone");
+    replace(firstGone, { kind: "note", text, tone: "quiet", isNested: false, rev: 0 });
+  };
+  return (text: string, more: boolean) => {
+    const line = more ? text : `${text}\n`;
+    const last = items.at(-1);
+    chars += line.length;
+    if (last?.kind === "output" && last.text.length + line.length <= outputChars) {
+      last.text += line;
+      touch(items.length - 1);
+    } else for (const piece of cut(line)) push(piece);
+    if (chars > mostOutputChars) dropOldest();
+  };
 }
 
 function cut(text: string): OutputItem[] {
@@ -200,41 +123,4 @@ function cut(text: string): OutputItem[] {
   for (let at = 0; at < text.length; at += outputChars)
     pieces.push({ kind: "output", text: text.slice(at, at + outputChars), isNested: false, rev: 0 });
   return pieces;
-}
-
-function draftsOf({ drafts }: State, helper: string): Map<number, number> {
-  const there = drafts.get(helper);
-  if (there) return there;
-  const made = new Map<number, number>();
-  drafts.set(helper, made);
-  return made;
-}
-
-function dropDrafts(state: State, helper: string): void {
-  for (const at of draftsOf(state, helper).values()) drop(state, at);
-  state.drafts.delete(helper);
-}
-
-function addNote(state: State, text: string, tone: "quiet" | "bad"): void {
-  push(state, { kind: "note", text, tone, isNested: false, rev: 0 });
-}
-
-function push(state: State, item: Item): number {
-  const at = state.items.push(item) - 1;
-  touch(state, at);
-  return at;
-}
-
-function replace(state: State, at: number, item: Item): number {
-  state.items[at] = { ...item, rev: state.items[at]!.rev };
-  touch(state, at);
-  return at;
-}
-
-const drop = (state: State, at: number) => replace(state, at, { kind: "gone", isNested: false, rev: 0 });
-
-function touch({ items, chunkRevs }: State, at: number): void {
-  items[at]!.rev++;
-  const chunk = Math.floor(at / chunkSize);
-  chunkRevs[chunk] = (chunkRevs[chunk] ?? 0) + 1;
 }

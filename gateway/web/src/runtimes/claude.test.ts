@@ -1,0 +1,111 @@
+/** How the lines of Claude Code become a transcript. */
+import { describe, expect, test } from "vitest";
+import { createFold, type Fold } from "../transcript/fold.ts";
+import type { Item } from "../transcript/items.ts";
+import { dialects } from "./runtimes.ts";
+
+const fold = (...lines: unknown[]): Fold => {
+  const made = createFold(dialects);
+  for (const line of lines) made.add(line);
+  return made;
+};
+const shown = ({ items }: Fold) => items.filter((item) => item.kind !== "gone");
+const stream = (event: object) => ({ type: "stream_event", event, parent_tool_use_id: null });
+const start = (index: number, content_block: object) => stream({ type: "content_block_start", index, content_block });
+const text = (index: number, words: string) =>
+  stream({ type: "content_block_delta", index, delta: { type: "text_delta", text: words } });
+const assistant = (...content: object[]) => ({ type: "assistant", message: { content }, parent_tool_use_id: null });
+const begin = stream({ type: "message_start", message: {} });
+
+describe("partial text", () => {
+  test("grows, and the final line takes its place", () => {
+    const run = fold(begin, start(0, { type: "text", text: "" }), text(0, "Hel"), text(0, "lo"));
+    expect(shown(run)).toMatchObject([{ kind: "text", text: "Hello", isOpen: true }]);
+    run.add(assistant({ type: "text", text: "Hello!" }));
+    expect(shown(run)).toMatchObject([{ kind: "text", text: "Hello!", isOpen: false }]);
+  });
+
+  test("of an answer that broke off goes when another one begins", () => {
+    const run = fold(
+      begin,
+      start(0, { type: "text", text: "" }),
+      text(0, "lost"),
+      begin,
+      start(0, { type: "text", text: "" }),
+      text(0, "kept"),
+    );
+    expect(shown(run)).toMatchObject([{ text: "kept" }]);
+  });
+
+  test("stays as far as it came when the run ends", () => {
+    const run = fold(begin, start(0, { type: "text", text: "" }), text(0, "half"));
+    run.end();
+    expect(shown(run)).toMatchObject([{ text: "half", isOpen: false }]);
+  });
+
+  test("of several blocks is replaced in order, each by its own", () => {
+    const call = { type: "tool_use", id: "t1", name: "Bash", input: {} };
+    const run = fold(begin, start(0, { type: "text", text: "" }), text(0, "a"), start(1, call));
+    run.add(assistant({ type: "text", text: "A" }));
+    run.add(assistant({ ...call, input: { command: "ls" } }));
+    expect(shown(run)).toMatchObject([{ text: "A" }, { kind: "tool", input: { command: "ls" }, isOpen: false }]);
+  });
+});
+
+describe("a tool call", () => {
+  test("gets its output, wherever it stands", () => {
+    const run = fold(
+      assistant(
+        { type: "tool_use", id: "t1", name: "Bash", input: { command: "ls" } },
+        { type: "tool_use", id: "t2", name: "Read", input: {} },
+      ),
+      {
+        type: "user",
+        message: {
+          content: [
+            { type: "tool_result", tool_use_id: "t2", content: [{ type: "text", text: "two" }, { type: "image" }] },
+          ],
+        },
+      },
+      {
+        type: "user",
+        message: { content: [{ type: "tool_result", tool_use_id: "t1", content: "one", is_error: true }] },
+      },
+    );
+    expect(shown(run)).toMatchObject([
+      { output: "one", isError: true },
+      { output: "two\n[image]", isError: false },
+    ]);
+  });
+
+  test("of a helper is nested", () => {
+    const run = fold({ ...assistant({ type: "text", text: "inner" }), parent_tool_use_id: "t1" });
+    expect(shown(run)).toMatchObject([{ isNested: true }]);
+  });
+});
+
+test("an error of the CLI is told once", () => {
+  const result = { type: "result", is_error: true, result: "API Error: 401" };
+  expect(shown(fold(result))).toMatchObject([{ kind: "note", text: "API Error: 401", tone: "bad" }]);
+  expect(shown(fold(assistant({ type: "text", text: "API Error: 401" }), result))).toHaveLength(1);
+});
+
+test("what fits nothing is shown as it is or left out, and never throws", () => {
+  const odd = [
+    null,
+    1,
+    "x",
+    [],
+    {},
+    { type: 7 },
+    { type: "assistant" },
+    { type: "assistant", message: { content: [null, 1, { type: "text", text: 5 }] } },
+    { type: "user", message: { content: 3 } },
+    { type: "stream_event", event: null },
+    { type: "stream_event", event: { type: "content_block_delta", index: "0", delta: 1 } },
+    { type: "user", message: { content: [{ type: "tool_result", tool_use_id: {}, content: { a: 1 } }] } },
+    { type: "__proto__" },
+  ];
+  const kinds = shown(fold(...odd)).map((item: Item) => item.kind);
+  expect(new Set(kinds)).toEqual(new Set(["raw", "text", "output"]));
+});

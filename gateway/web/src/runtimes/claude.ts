@@ -1,0 +1,154 @@
+/**
+ * Claude Code, and the lines of its `stream-json`. Partial text (`stream_event`) grows an open item; the final `assistant` line
+ * closes it with the text that counts. What agents print is hostile: every field is looked at before it is used.
+ */
+import { blocksOf, capped, numberOf, objectOf, textOf, textOfBlock, type Json } from "../transcript/fields.ts";
+import type { Drawing, LineTypes } from "../transcript/fold.ts";
+import type { Item, TextItem, ToolItem } from "../transcript/items.ts";
+import type { Runtime } from "./runtime.ts";
+
+export const claude: Runtime = {
+  name: "Claude Code",
+  choice: "Claude Code",
+  placeholder: "What is to be done?",
+  empty: {
+    title: "Write the first message",
+    paragraphs: [
+      "Say what you want as you would to a colleague who has a shell and an empty directory: which repository, what to change, how to check it.",
+      "The agent remembers the conversation. Commands, edits and their output show here while it works.",
+    ],
+  },
+  hasModel: true,
+  dialect: (drawing) => linesOf({ drawing, tools: new Map(), drafts: new Map() }),
+};
+
+interface State {
+  drawing: Drawing;
+  /** Where the call of a tool is, by its id. */
+  tools: Map<string, number>;
+  /** Open items of the message that is being written, by the index of their block; one set for each helper. */
+  drafts: Map<string, Map<number, number>>;
+}
+
+const linesOf = (state: State): LineTypes => ({
+  stream_event: (line) => addPartial(state, helperOf(line), objectOf(line["event"])),
+  assistant: (line) => addAssistant(state, helperOf(line), objectOf(line["message"])),
+  user: (line) => addUser(state, helperOf(line), objectOf(line["message"])),
+  system: (line) => addSystem(state, line),
+  result: (line) => addResult(state, line),
+  rate_limit_event: () => undefined,
+});
+
+/** The call that started the helper that a line is of; empty for the agent itself. */
+const helperOf = (line: Json) => textOf(line["parent_tool_use_id"]);
+
+function addSystem({ drawing }: State, line: Json): void {
+  if (line["subtype"] === "compact_boundary")
+    drawing.addNote("The conversation got long; the agent summed up its beginning.", "quiet");
+  if (line["subtype"] === "session_missing") drawing.addNote(textOf(line["message"]), "bad");
+}
+
+function addPartial(state: State, helper: string, event: Json): void {
+  if (event["type"] === "message_start") dropDrafts(state, helper);
+  else if (event["type"] === "content_block_start") openBlock(state, helper, event);
+  else if (event["type"] === "content_block_delta") growBlock(state, helper, event);
+}
+
+function openBlock(state: State, helper: string, event: Json): void {
+  const item = itemOf(objectOf(event["content_block"]), helper !== "");
+  if (!item) return;
+  const at = state.drawing.push(item);
+  if (item.kind === "tool" && item.toolId) state.tools.set(item.toolId, at);
+  draftsOf(state, helper).set(numberOf(event["index"]), at);
+}
+
+function growBlock(state: State, helper: string, event: Json): void {
+  const { items, touch } = state.drawing;
+  const at = draftsOf(state, helper).get(numberOf(event["index"])) ?? -1;
+  const item = items[at];
+  if (item?.kind !== "text" && item?.kind !== "thinking") return;
+  const delta = objectOf(event["delta"]);
+  item.text = capped(item.text + textOf(delta["text"] ?? delta["thinking"]));
+  touch(at);
+}
+
+/** Each final block takes the place of the first open one of its kind. */
+function addAssistant(state: State, helper: string, message: Json): void {
+  const { items, push, replace } = state.drawing;
+  const open = draftsOf(state, helper);
+  for (const block of blocksOf(message["content"])) {
+    const item = itemOf(block, helper !== "");
+    if (!item) continue;
+    item.isOpen = false;
+    const draft = [...open].find(([, at]) => isDraftOf(items[at]!, item));
+    if (draft) open.delete(draft[0]);
+    const at = draft ? replace(draft[1], item) : push(item);
+    if (item.kind === "tool" && item.toolId) state.tools.set(item.toolId, at);
+  }
+}
+
+function addUser(state: State, helper: string, message: Json): void {
+  for (const block of blocksOf(message["content"])) {
+    if (block["type"] === "tool_result") answerTool(state, block);
+    else if (block["type"] === "text" && helper === "") state.drawing.addNote(textOf(block["text"]), "quiet");
+  }
+}
+
+function answerTool({ drawing, tools }: State, block: Json): void {
+  const at = tools.get(textOf(block["tool_use_id"])) ?? -1;
+  const item = drawing.items[at];
+  const output = capped(blocksOf(block["content"]).map(textOfBlock).join("\n"));
+  if (item?.kind !== "tool") return void drawing.push({ kind: "output", text: output, isNested: false, rev: 0 });
+  Object.assign(item, { output, isError: block["is_error"] === true, isOpen: false });
+  drawing.touch(at);
+}
+
+/** The CLI's own conclusion. Mostly its text was the last message; an error may stand here alone. */
+function addResult(state: State, line: Json): void {
+  const { items, addNote } = state.drawing;
+  dropDrafts(state, "");
+  const text = textOf(line["result"]);
+  if (line["is_error"] !== true || !text) return;
+  if (!items.some((item) => item.kind === "text" && item.text === text)) addNote(text, "bad");
+}
+
+function itemOf(block: Json, isNested: boolean): TextItem | ToolItem | null {
+  const base = { isNested, rev: 0, isOpen: true };
+  switch (block["type"]) {
+    case "text":
+      return { kind: "text", text: capped(textOf(block["text"])), ...base };
+    case "thinking":
+      return { kind: "thinking", text: capped(textOf(block["thinking"])), ...base };
+    case "tool_use":
+    case "server_tool_use": {
+      const input = objectOf(block["input"]);
+      const call = {
+        toolId: textOf(block["id"]),
+        name: textOf(block["name"]) || "tool",
+        input: Object.keys(input).length > 0 ? input : null,
+      };
+      return { kind: "tool", ...call, output: null, isError: false, isUnfolded: null, ...base };
+    }
+    default:
+      return null;
+  }
+}
+
+/** Whether the final item is what the open one has been on the way to. */
+function isDraftOf(open: Item, final: TextItem | ToolItem): boolean {
+  if (open.kind !== final.kind || !("isOpen" in open) || !open.isOpen) return false;
+  return open.kind !== "tool" || open.toolId === (final as ToolItem).toolId;
+}
+
+function draftsOf({ drafts }: State, helper: string): Map<number, number> {
+  const there = drafts.get(helper);
+  if (there) return there;
+  const made = new Map<number, number>();
+  drafts.set(helper, made);
+  return made;
+}
+
+function dropDrafts(state: State, helper: string): void {
+  for (const at of draftsOf(state, helper).values()) state.drawing.drop(at);
+  state.drafts.delete(helper);
+}
