@@ -12,7 +12,7 @@ const auditDays = 367;
 
 /** Does what is due. Any number of ticks may run at once: each piece of work is claimed by one statement. */
 export async function tick(deps: Deps): Promise<void> {
-  const waiting = await usersWithPending(deps);
+  const waiting = await usersWithPending(deps.db, deps.now());
   const workers = Array.from({ length: Math.min(usersAtOnce, waiting.length) }, async () => {
     for (let userId = waiting.shift(); userId !== undefined; userId = waiting.shift()) await startPending(deps, userId);
   });

@@ -33,8 +33,8 @@ export async function createTestApp(environment: Environment = {}) {
       const user = await createUser(deps, source, name, role);
       const issued = await issueToken(
         deps,
-        { userId: user.id, kind: "api", name: "test", seconds: 3600 },
         { ...source, action: "token.created" },
+        { userId: user.id, kind: "api", name: "test", seconds: 3600 },
       );
       return { ...user, token: issued.token, tokenId: issued.id };
     },

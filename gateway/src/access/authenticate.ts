@@ -31,7 +31,7 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
   const fromToken = async (jwt: string, address: string | null = null) => {
     if (!verifyForeign || !verifyForeign.isClaimed(jwt)) return fromClaims(await verifyToken(jwt, deps.now()));
     const { profile, expiresAt } = await verifyForeign.verify(jwt, deps.now());
-    return fromProvider(await ensureIdentity(deps, profile, address), expiresAt);
+    return fromProvider(await ensureIdentity(deps, address, profile), expiresAt);
   };
 
   return {

@@ -13,7 +13,7 @@ import { systemActor, type AuditSource } from "../http/caller.ts";
  * The user of this identity, made on first sight, made an admin where the settings name them. Never lowers a role and never
  * enables anybody. The caller looks at `disabled`.
  */
-export async function ensureIdentity(deps: Deps, profile: Profile, address: string | null): Promise<UserRow> {
+export async function ensureIdentity(deps: Deps, address: string | null, profile: Profile): Promise<UserRow> {
   const isAdmin = isNamedAdmin(deps.settings.BERTH_OIDC_ADMINS, profile);
   const source = { actor: { ...systemActor, name: "sign-in" }, address };
   const user = (await findIdentity(deps, profile)) ?? (await addIdentity(deps, source, profile, isAdmin));

@@ -21,7 +21,7 @@ const codeMs = 10 * 60_000;
 export async function openSession(deps: Deps, address: string | null, user: User, method: Method): Promise<string> {
   const wanted = { userId: user.id, kind: "session", name: "browser", seconds: sessionSeconds } as const;
   const entry = { actor: personOf(user), address, action: "sign_in.succeeded", detail: { method } } as const;
-  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, (await issueToken(deps, wanted, entry)).token, sessionSeconds);
+  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, (await issueToken(deps, entry, wanted)).token, sessionSeconds);
 }
 
 /** Runs an attempt to sign in. One that fails is written down and counted against its network, which pauses after too many. */

@@ -32,8 +32,8 @@ export interface NewToken {
 /** Stores a token and signs its JWT; `entry` says how it came about. Throws `conflict` when the user is disabled. */
 export async function issueToken(
   issuer: Issuer,
-  wanted: NewToken,
   entry: AuditSource & Pick<NewAuditEntry, "action" | "detail">,
+  wanted: NewToken,
 ): Promise<CreatedToken> {
   const now = issuer.now();
   const expiresAt = Math.floor(now / 1000) + wanted.seconds;
@@ -72,9 +72,9 @@ export async function listTokens(db: Database, now: number, userId: string, quer
 /** Revokes one token of the user, at once and for ever. Throws `not_found`. */
 export async function revokeToken(
   { atomic, now }: Pick<Deps, "atomic" | "now">,
+  entry: AuditSource & Pick<NewAuditEntry, "action">,
   userId: string,
   tokenId: string,
-  entry: AuditSource & Pick<NewAuditEntry, "action">,
 ): Promise<void> {
   const [revoked] = await atomic([
     sql`update tokens set revoked_at = ${isoTime(now())}

@@ -10,7 +10,7 @@ import { eq, sql, type SQL } from "drizzle-orm";
 import { backoff, sleep } from "@berth/shared/wait";
 import { specColumns } from "./agents.ts";
 import { cancelledStatement, isUnsent } from "./cancel-waiting.ts";
-import { isoTime } from "../data/database.ts";
+import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { callHostJson, longDeadlineMs, type HostCaller } from "../hosts/call.ts";
 import { findHostOfUser, liveMs, placeUser } from "../hosts/placement.ts";
@@ -38,11 +38,11 @@ export async function startPending(deps: Deps, userId: string): Promise<void> {
 }
 
 /** Users of whom something may start now, at most 200, those who wait longest first. */
-export async function usersWithPending({ db, now }: Deps): Promise<string[]> {
-  const time = isoTime(now());
+export async function usersWithPending(db: Database, now: number): Promise<string[]> {
+  const time = isoTime(now);
   const rows = await db.all<{ id: string }>(sql`
     select d.user_id as id from deliveries d
-    where d.due_at is not null and d.due_at <= ${time} and ${isFree(time)} and ${canStart(now(), sql`d.user_id`)}
+    where d.due_at is not null and d.due_at <= ${time} and ${isFree(time)} and ${canStart(now, sql`d.user_id`)}
     group by d.user_id order by min(d.seq) limit 200`);
   return rows.map((row) => row.id);
 }

@@ -2,9 +2,10 @@
 import { AppError } from "@berth/shared/errors";
 import type { HostLoad } from "@berth/shared/host-api";
 import type { Host } from "@berth/shared/hosts";
+import type { Settings } from "@berth/shared/settings";
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { auditChange } from "../access/audit.ts";
-import { isoTime } from "../data/database.ts";
+import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { countComing, liveMs } from "../hosts/placement.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
@@ -12,16 +13,16 @@ import { hosts } from "../data/schema.ts";
 import type { AuditSource } from "../http/caller.ts";
 
 /** All hosts that were not removed, oldest first. */
-export async function listHosts(deps: Deps, query: PageQuery): Promise<Page<Host>> {
-  const rows = await selectHosts(deps)
+export async function listHosts(db: Database, settings: Settings, now: number, query: PageQuery): Promise<Page<Host>> {
+  const rows = await selectHosts(db, now)
     .where(and(isNull(hosts.removedAt), afterCursor(query, hosts.createdAt, hosts.id, "oldest first")))
     .orderBy(asc(hosts.createdAt), asc(hosts.id))
     .limit(query.limit + 1);
-  return toPage(rows, query.limit, (row) => present(deps, row));
+  return toPage(rows, query.limit, (row) => present(settings, now, row));
 }
 
 /** Takes a host out of placement, or back in; what it has goes on. Throws `not_found`. */
-export async function setDraining(deps: Deps, hostId: string, draining: boolean, source: AuditSource): Promise<Host> {
+export async function setDraining(deps: Deps, source: AuditSource, hostId: string, draining: boolean): Promise<Host> {
   const host = await findHost(deps, hostId);
   const action = draining ? "host.drained" : "host.resumed";
   await deps.atomic([
@@ -39,9 +40,9 @@ export async function setDraining(deps: Deps, hostId: string, draining: boolean,
  */
 export async function removeHost(
   deps: Deps,
+  source: AuditSource,
   hostId: string,
   confirm: string | null,
-  source: AuditSource,
 ): Promise<void> {
   const host = await findHost(deps, hostId);
   if (host.users > 0 && confirm !== host.name)
@@ -68,13 +69,13 @@ export async function removeHost(
   ]);
 }
 
-async function findHost(deps: Deps, hostId: string): Promise<Host> {
-  const [row] = await selectHosts(deps).where(and(eq(hosts.id, hostId), isNull(hosts.removedAt)));
+async function findHost({ db, settings, now }: Deps, hostId: string): Promise<Host> {
+  const [row] = await selectHosts(db, now()).where(and(eq(hosts.id, hostId), isNull(hosts.removedAt)));
   if (!row) throw new AppError("not_found", "There is no such host.");
-  return present(deps, row);
+  return present(settings, now(), row);
 }
 
-function selectHosts({ db, now }: Deps) {
+function selectHosts(db: Database, now: number) {
   return db
     .select({
       id: hosts.id,
@@ -82,7 +83,7 @@ function selectHosts({ db, now }: Deps) {
       url: hosts.url,
       draining: hosts.draining,
       users: sql<number>`(select count(*) from users u where u.host_id = hosts.id)`,
-      coming: countComing(sql`hosts`, now()),
+      coming: countComing(sql`hosts`, now),
       version: hosts.version,
       protocol: hosts.protocol,
       refusal: hosts.refusal,
@@ -96,8 +97,8 @@ function selectHosts({ db, now }: Deps) {
 
 type HostRow = Awaited<ReturnType<typeof selectHosts>>[number];
 
-function present({ now, settings }: Deps, { refusal, coming, ...row }: HostRow): Host {
-  const down = refusal ?? whySilent(row.lastReportAt, now());
+function present(settings: Settings, now: number, { refusal, coming, ...row }: HostRow): Host {
+  const down = refusal ?? whySilent(row.lastReportAt, now);
   const status = down !== null ? "down" : row.draining ? "draining" : "live";
   const draining = row.draining && row.load ? tellDraining(row.load, row.users) : null;
   return { ...row, status, reason: down ?? draining ?? whyFull(row.load, coming, settings.BERTH_MEMORY_BYTES) };

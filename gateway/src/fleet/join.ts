@@ -5,6 +5,7 @@ import { newId, randomText, sha256Hex } from "@berth/shared/ids";
 import { isLoopback, type Settings } from "@berth/shared/settings";
 import { and, eq, gt, isNull, or, sql } from "drizzle-orm";
 import { isoTime, type Database } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
 import { hosts, joinTokens } from "../data/schema.ts";
 
 const joinMs = 3_600_000;
@@ -30,24 +31,24 @@ export function joinCommand(settings: Settings, token: string): string {
  * host, so that a host whose answer was lost can ask again. Throws `unauthenticated`, and `invalid_request` for a host
  * that this gateway could not use.
  */
-export async function joinHost(db: Database, settings: Settings, now: number, body: JoinBody): Promise<string> {
+export async function joinHost({ db, settings, now }: Deps, body: JoinBody): Promise<string> {
   const refusal = refusalOf(settings, body);
   if (refusal) throw new AppError("invalid_request", refusal);
   const isUsable = or(isNull(joinTokens.usedAt), eq(joinTokens.publicKey, body.publicKey.x));
   const [used] = await db
     .update(joinTokens)
     .set({
-      usedAt: isoTime(now),
+      usedAt: isoTime(now()),
       publicKey: body.publicKey.x,
       hostId: sql`coalesce(${joinTokens.hostId}, ${newId("hst")})`,
     })
-    .where(and(eq(joinTokens.hash, await sha256Hex(body.token)), gt(joinTokens.expiresAt, isoTime(now)), isUsable))
+    .where(and(eq(joinTokens.hash, await sha256Hex(body.token)), gt(joinTokens.expiresAt, isoTime(now())), isUsable))
     .returning({ hostId: joinTokens.hostId });
   if (!used?.hostId) throw new AppError("unauthenticated", "The join token is wrong, expired or used already.");
   const { name, url, publicKey } = body;
   await db
     .insert(hosts)
-    .values({ id: used.hostId, name, url, publicKey, createdAt: isoTime(now) })
+    .values({ id: used.hostId, name, url, publicKey, createdAt: isoTime(now()) })
     .onConflictDoNothing();
   return used.hostId;
 }

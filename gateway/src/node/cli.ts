@@ -71,7 +71,7 @@ function parseSeconds(ttl: string): number {
 
 async function printToken(data: Data, settings: Settings, user: User, seconds: number): Promise<string> {
   const wanted = { userId: user.id, kind: "api", name: "command line", seconds } as const;
-  return (await issueToken({ ...data, settings, now: Date.now }, wanted, { ...source, action: "token.created" })).token;
+  return (await issueToken({ ...data, settings, now: Date.now }, { ...source, action: "token.created" }, wanted)).token;
 }
 
 async function printLink({ db }: Data, settings: Settings, user: User): Promise<string> {

@@ -22,7 +22,6 @@ import { applyReport, noteRefusal } from "../fleet/reports.ts";
 import { route } from "../http/route.ts";
 import { readJson } from "../http/body.ts";
 import { hosts } from "../data/schema.ts";
-import { sourceOf } from "../http/caller.ts";
 
 const reportHead = z.looseObject({
   protocol: z.int(),
@@ -41,11 +40,11 @@ export const hostRoutes = [
     status: 200,
     answer: joinAnswer,
     errors: ["unauthenticated"],
-    run: async ({ deps, c, body }) => {
-      const hostId = await joinHost(deps.db, deps.settings, deps.now(), body);
+    run: async ({ deps, source, body }) => {
+      const hostId = await joinHost(deps, body);
       const actor = { kind: "host", id: hostId, name: body.name, tokenId: null } as const;
       await audit(deps, {
-        ...sourceOf(deps, c, null),
+        ...source,
         actor,
         action: "host.joined",
         target: { id: hostId, name: body.name },

@@ -28,7 +28,7 @@ export const tokenRoutes = [
     limit: "tokens",
     run: async ({ deps, source, caller, body }) => {
       const wanted = { userId: caller.user.id, kind: "api", name: body.name, seconds: body.expiresInSeconds } as const;
-      return issueToken(deps, wanted, { ...source, action: "token.created" });
+      return issueToken(deps, { ...source, action: "token.created" }, wanted);
     },
   }),
   route({
@@ -40,6 +40,6 @@ export const tokenRoutes = [
     status: 204,
     errors: ["not_found"],
     run: async ({ deps, source, caller, params }) =>
-      revokeToken(deps, caller.user.id, params.id, { ...source, action: "token.revoked" }),
+      revokeToken(deps, { ...source, action: "token.revoked" }, caller.user.id, params.id),
   }),
 ];

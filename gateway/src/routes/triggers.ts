@@ -46,7 +46,8 @@ const agentTriggerRoutes = [
     status: 200,
     answer: pageSchema(triggerSchema),
     errors: ["not_found"],
-    run: async ({ deps, caller, params, query }) => listTriggers(deps, caller.user.id, params.id, query),
+    run: async ({ deps, caller, params, query }) =>
+      listTriggers(deps.db, deps.settings, caller.user.id, params.id, query),
   }),
   route({
     method: "POST",
@@ -58,7 +59,7 @@ const agentTriggerRoutes = [
     status: 201,
     answer: triggerWithSecretSchema,
     errors: ["not_found", "conflict"],
-    run: async ({ deps, source, caller, params, body }) => createTrigger(deps, caller.user.id, params.id, body, source),
+    run: async ({ deps, source, caller, params, body }) => createTrigger(deps, source, caller.user.id, params.id, body),
   }),
 ];
 
@@ -72,7 +73,7 @@ const triggerOwnRoutes = [
     status: 200,
     answer: triggerSchema,
     errors: ["not_found"],
-    run: async ({ deps, caller, params }) => getTrigger(deps, caller.user.id, params.id),
+    run: async ({ deps, caller, params }) => getTrigger(deps.db, deps.settings, caller.user.id, params.id),
   }),
   route({
     method: "PATCH",
@@ -84,7 +85,7 @@ const triggerOwnRoutes = [
     status: 200,
     answer: triggerSchema,
     errors: ["not_found"],
-    run: async ({ deps, source, caller, params, body }) => updateTrigger(deps, caller.user.id, params.id, body, source),
+    run: async ({ deps, source, caller, params, body }) => updateTrigger(deps, source, caller.user.id, params.id, body),
   }),
   route({
     method: "DELETE",
@@ -94,7 +95,7 @@ const triggerOwnRoutes = [
     params,
     status: 204,
     errors: ["not_found"],
-    run: async ({ deps, source, caller, params }) => deleteTrigger(deps, caller.user.id, params.id, source),
+    run: async ({ deps, source, caller, params }) => deleteTrigger(deps, source, caller.user.id, params.id),
   }),
   route({
     method: "POST",
@@ -108,7 +109,7 @@ const triggerOwnRoutes = [
     answer: triggerWithSecretSchema,
     errors: ["not_found"],
     run: async ({ deps, source, caller, params, body }) =>
-      rotateSecret(deps, caller.user.id, params.id, body.graceSeconds, source),
+      rotateSecret(deps, source, caller.user.id, params.id, body.graceSeconds),
   }),
 ];
 
@@ -123,7 +124,7 @@ const deliveryRoutes = [
     status: 200,
     answer: pageSchema(deliverySchema),
     errors: ["not_found"],
-    run: async ({ deps, caller, params, query }) => listDeliveries(deps, caller.user.id, params.id, query),
+    run: async ({ deps, caller, params, query }) => listDeliveries(deps.db, caller.user.id, params.id, query),
   }),
   route({
     method: "POST",
@@ -135,7 +136,7 @@ const deliveryRoutes = [
     answer: deliverySchema,
     errors: ["not_found", "rate_limited"],
     run: async ({ deps, c, source, caller, params }) => {
-      const delivery = await replayDelivery(deps, caller.user.id, params.id, source);
+      const delivery = await replayDelivery(deps, source, caller.user.id, params.id);
       runAfterAnswer(c, deps, "start pending", () => startPending(deps, caller.user.id));
       return delivery;
     },

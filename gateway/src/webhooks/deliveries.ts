@@ -6,12 +6,12 @@ import type { Delivery } from "@berth/shared/webhooks";
 import { and, desc, eq, sql } from "drizzle-orm";
 import { base64url } from "jose";
 import { auditStatement } from "../access/audit.ts";
-import { isoTime } from "../data/database.ts";
+import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { deliveries, runs, triggers } from "../data/schema.ts";
 import { renderPrompt, type Rendered } from "./template.ts";
-import { getTrigger, openTrigger, type OpenTrigger } from "./triggers.ts";
+import { findTrigger, openTrigger, type OpenTrigger } from "./triggers.ts";
 import type { AuditSource } from "../http/caller.ts";
 
 /** What a user may have waiting; senders are told to come again later. */
@@ -80,13 +80,13 @@ export async function acceptDelivery(deps: Deps, trigger: OpenTrigger, incoming:
 
 /** The deliveries of the user's trigger, newest first. Throws `not_found`. */
 export async function listDeliveries(
-  deps: Deps,
+  db: Database,
   userId: string,
   triggerId: string,
   query: PageQuery,
 ): Promise<Page<Delivery>> {
-  await getTrigger(deps, userId, triggerId);
-  const rows = await deps.db
+  await findTrigger(db, userId, triggerId);
+  const rows = await db
     .select({ ...shown, createdAt: deliveries.receivedAt })
     .from(deliveries)
     .leftJoin(runs, eq(runs.id, deliveries.runId))
@@ -104,9 +104,9 @@ export async function listDeliveries(
 /** Takes what came in once more, as a delivery of its own with the template as it is now. Throws `not_found`, `rate_limited`. */
 export async function replayDelivery(
   deps: Deps,
+  source: AuditSource,
   userId: string,
   deliveryId: string,
-  source: AuditSource,
 ): Promise<Delivery> {
   const { db } = deps;
   const [row] = await db

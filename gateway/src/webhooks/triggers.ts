@@ -1,12 +1,13 @@
 /** Triggers: the webhooks that start runs of an agent, and their secrets. */
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
+import type { Settings } from "@berth/shared/settings";
 import type { NewTrigger, Trigger, TriggerChange, TriggerWithSecret, WebhookScheme } from "@berth/shared/webhooks";
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { getAgent } from "../agents/agents.ts";
 import { auditChange, auditStatement } from "../access/audit.ts";
 import { cancelWaiting } from "../agents/cancel-waiting.ts";
-import { isoTime } from "../data/database.ts";
+import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { agents, triggers, users } from "../data/schema.ts";
@@ -20,10 +21,10 @@ const triggersPerAgent = 20;
 /** Creates a trigger of the user's agent. Throws `not_found`, `invalid_request` for the template, `conflict` over 20 of them. */
 export async function createTrigger(
   deps: Deps,
+  source: AuditSource,
   userId: string,
   agentId: string,
   body: NewTrigger,
-  source: AuditSource,
 ): Promise<TriggerWithSecret> {
   checkTemplate(body.template);
   await getAgent(deps.db, userId, agentId);
@@ -51,47 +52,58 @@ export async function createTrigger(
       limit: triggersPerAgent,
     });
   const row = { id: triggerId, agentId, name, scheme, template: body.template, createdAt: now, updatedAt: now };
-  return { ...present(deps, { ...row, lastDeliveryAt: null }), secret };
+  return { ...present(deps.settings, { ...row, lastDeliveryAt: null }), secret };
 }
 
 /** The triggers of the user's agent, oldest first. Throws `not_found`. */
 export async function listTriggers(
-  deps: Deps,
+  db: Database,
+  settings: Settings,
   userId: string,
   agentId: string,
   query: PageQuery,
 ): Promise<Page<Trigger>> {
-  await getAgent(deps.db, userId, agentId);
-  const rows = await deps.db
+  await getAgent(db, userId, agentId);
+  const rows = await db
     .select(shown)
     .from(triggers)
     .where(and(eq(triggers.agentId, agentId), afterCursor(query, triggers.createdAt, triggers.id, "oldest first")))
     .orderBy(asc(triggers.createdAt), asc(triggers.id))
     .limit(query.limit + 1);
-  return toPage(rows, query.limit, (row) => present(deps, row));
+  return toPage(rows, query.limit, (row) => present(settings, row));
 }
 
 /** The user's trigger. Throws `not_found`. */
-export async function getTrigger(deps: Deps, userId: string, triggerId: string): Promise<Trigger> {
-  const [row] = await deps.db
+export async function getTrigger(
+  db: Database,
+  settings: Settings,
+  userId: string,
+  triggerId: string,
+): Promise<Trigger> {
+  return present(settings, await findTrigger(db, userId, triggerId));
+}
+
+/** The user's trigger as it is stored, which knows no address. Throws `not_found`. */
+export async function findTrigger(db: Database, userId: string, triggerId: string): Promise<Omit<Trigger, "url">> {
+  const [row] = await db
     .select(shown)
     .from(triggers)
     .innerJoin(agents, eq(agents.id, triggers.agentId))
     .where(and(eq(triggers.id, triggerId), eq(triggers.userId, userId), isNull(agents.deletedAt)));
   if (!row) throw new AppError("not_found", "There is no such trigger.");
-  return present(deps, row);
+  return row;
 }
 
 /** Changes name or template; deliveries that come later see it. Throws `not_found`, `invalid_request`. */
 export async function updateTrigger(
   deps: Deps,
+  source: AuditSource,
   userId: string,
   triggerId: string,
   change: TriggerChange,
-  source: AuditSource,
 ): Promise<Trigger> {
   if (change.template !== undefined) checkTemplate(change.template);
-  const { name, agentId } = await getTrigger(deps, userId, triggerId);
+  const { name, agentId } = await findTrigger(deps.db, userId, triggerId);
   const set = { ...change, updatedAt: isoTime(deps.now()) };
   await deps.atomic([
     deps.db.update(triggers).set(set).where(eq(triggers.id, triggerId)).returning({ id: triggers.id }).getSQL(),
@@ -102,12 +114,12 @@ export async function updateTrigger(
       detail: { agentId, changed: Object.keys(change).join(", ") },
     }),
   ]);
-  return getTrigger(deps, userId, triggerId);
+  return getTrigger(deps.db, deps.settings, userId, triggerId);
 }
 
 /** Deletes a trigger with its deliveries; what still waited to be started is cancelled. Throws `not_found`. */
-export async function deleteTrigger(deps: Deps, userId: string, triggerId: string, source: AuditSource): Promise<void> {
-  const { name, agentId } = await getTrigger(deps, userId, triggerId);
+export async function deleteTrigger(deps: Deps, source: AuditSource, userId: string, triggerId: string): Promise<void> {
+  const { name, agentId } = await findTrigger(deps.db, userId, triggerId);
   await deps.atomic([
     ...cancelWaiting(isoTime(deps.now()), sql`d.trigger_id = ${triggerId}`),
     // What the host may have stays until that is certain: the row is what remembers it.
@@ -125,12 +137,12 @@ export async function deleteTrigger(deps: Deps, userId: string, triggerId: strin
 /** Gives the trigger a new secret; the one before stays good for `graceSeconds`. Throws `not_found`. */
 export async function rotateSecret(
   deps: Deps,
+  source: AuditSource,
   userId: string,
   triggerId: string,
   graceSeconds: number,
-  source: AuditSource,
 ): Promise<TriggerWithSecret> {
-  const trigger = await getTrigger(deps, userId, triggerId);
+  const trigger = await findTrigger(deps.db, userId, triggerId);
   const secret = createSecret(trigger.scheme);
   const sealed = await seal(deps.keyring, triggerId, secret);
   const until = graceSeconds === 0 ? null : isoTime(deps.now() + graceSeconds * 1000);
@@ -145,7 +157,7 @@ export async function rotateSecret(
       detail: { graceSeconds },
     }),
   ]);
-  return { ...trigger, updatedAt, secret };
+  return { ...present(deps.settings, { ...trigger, updatedAt }), secret };
 }
 
 /** What a hook needs to know of its trigger. */
@@ -186,6 +198,6 @@ const shown = {
   lastDeliveryAt: sql<string | null>`(select max(d.received_at) from deliveries d where d.trigger_id = triggers.id)`,
 };
 
-function present({ settings }: Deps, row: Omit<Trigger, "url">): Trigger {
+function present(settings: Settings, row: Omit<Trigger, "url">): Trigger {
   return { ...row, url: `${settings.BERTH_PUBLIC_URL}/hooks/${row.id}` };
 }

@@ -7,7 +7,6 @@ import { listHosts, removeHost, setDraining } from "../../fleet/admin.ts";
 import { createJoinToken, joinCommand } from "../../fleet/join.ts";
 import { pageQuery, pageSchema } from "../../http/paging.ts";
 import { route } from "../../http/route.ts";
-import { sourceOf } from "../../http/caller.ts";
 
 const params = z.object({ id });
 
@@ -20,7 +19,7 @@ export const adminHostRoutes = [
     query: pageQuery,
     status: 200,
     answer: pageSchema(hostSchema),
-    run: async ({ deps, query }) => listHosts(deps, query),
+    run: async ({ deps, query }) => listHosts(deps.db, deps.settings, deps.now(), query),
   }),
   route({
     method: "POST",
@@ -29,9 +28,9 @@ export const adminHostRoutes = [
     auth: "admin",
     status: 201,
     answer: joinTokenSchema,
-    run: async ({ deps, c, caller }) => {
+    run: async ({ deps, source }) => {
       const made = await createJoinToken(deps.db, deps.now());
-      await audit(deps, { ...sourceOf(deps, c, caller), action: "join_token.created" });
+      await audit(deps, { ...source, action: "join_token.created" });
       return { ...made, command: joinCommand(deps.settings, made.token) };
     },
   }),
@@ -45,8 +44,7 @@ export const adminHostRoutes = [
       status: 200,
       answer: hostSchema,
       errors: ["not_found"],
-      run: async ({ deps, c, caller, params }) =>
-        setDraining(deps, params.id, what === "drain", sourceOf(deps, c, caller)),
+      run: async ({ deps, source, params }) => setDraining(deps, source, params.id, what === "drain"),
     }),
   ),
   route({
@@ -59,8 +57,8 @@ export const adminHostRoutes = [
     query: z.object({ confirm: z.string().max(100).optional() }),
     status: 204,
     errors: ["not_found", "conflict"],
-    run: async ({ deps, c, caller, params, query }) => {
-      await removeHost(deps, params.id, query.confirm ?? null, sourceOf(deps, c, caller));
+    run: async ({ deps, source, params, query }) => {
+      await removeHost(deps, source, params.id, query.confirm ?? null);
       deps.log.warn("host.removed", { hostId: params.id });
     },
   }),

@@ -67,7 +67,7 @@ export const adminRoutes = [
       const user = await findUser(deps.db, params.id);
       if (!user) throw new AppError("not_found", "There is no such user.");
       const wanted = { userId: user.id, kind: "api", name: body.name, seconds: body.expiresInSeconds } as const;
-      return issueToken(deps, wanted, { ...source, action: "token.created", detail: { user: user.name } });
+      return issueToken(deps, { ...source, action: "token.created", detail: { user: user.name } }, wanted);
     },
   }),
   route({

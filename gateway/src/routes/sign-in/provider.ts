@@ -52,7 +52,8 @@ export function oidcRoutes(provider: Provider | null): Route[] {
           // Any page can send a browser here, but not with the cookie: without it nothing is tried, nor counted as failed.
           if (back.attempt === null) throw unauthenticated();
           const cookie = await attemptSignIn(deps, limits, source, "oidc", async () => {
-            const user = await ensureIdentity(deps, await finishSignIn(deps, provider, verifier, back), source.address);
+            const profile = await finishSignIn(deps, provider, verifier, back);
+            const user = await ensureIdentity(deps, source.address, profile);
             if (user.disabled) throw unauthenticated();
             return openSession(deps, source.address, user, "oidc");
           });

@@ -148,7 +148,7 @@ async function endSession(
   const caller = jwt === null ? null : await authenticator.fromToken(jwt).catch(refusedAsNull);
   if (caller?.token.kind !== "session") return;
   const actor = personOf(caller.user);
-  await revokeToken(deps, caller.user.id, caller.token.id, { actor, address, action: "sign_out.succeeded" });
+  await revokeToken(deps, { actor, address, action: "sign_out.succeeded" }, caller.user.id, caller.token.id);
 }
 
 function refusedAsNull(error: unknown): null {
