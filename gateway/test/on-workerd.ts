@@ -24,6 +24,12 @@ export async function openOnWorkerd(workerd: string, environment: Environment, c
   await migrate(d1);
   const lines: string[] = [];
   let statements = 0;
+  let rows = 0;
+  const note = ({ headers }: Response) => {
+    lines.push(...(JSON.parse(decodeURIComponent(headers.get("berth-test-lines") ?? "%5B%5D")) as string[]));
+    statements += Number(headers.get("berth-test-statements") ?? 0);
+    rows += Number(headers.get("berth-test-rows") ?? 0);
+  };
   let isOpen = true;
   return {
     dir: "",
@@ -45,15 +51,16 @@ export async function openOnWorkerd(workerd: string, environment: Environment, c
       }
       headers.set("berth-test", JSON.stringify(told));
       const response = await fetch(url + path, { ...init, headers, redirect: "manual" });
-      lines.push(...(JSON.parse(decodeURIComponent(response.headers.get("berth-test-lines") ?? "%5B%5D")) as string[]));
-      statements += Number(response.headers.get("berth-test-statements") ?? 0);
+      note(response);
       return response;
     },
     async tick() {
       const ticked = await fetch(`${url}.${clock.skewMs}/~cron`, { method: "POST" });
       if (!ticked.ok) throw new Error(await ticked.text());
+      note(ticked);
     },
     statements: () => statements,
+    rowsRead: () => rows,
     async listen() {
       return {
         get url() {

@@ -18,6 +18,8 @@ export interface Runtime {
   tick(): Promise<void>;
   /** How many statements of the app its database has run for the calls of the test so far. */
   statements(): number;
+  /** How many rows those statements have read, of tables, indices and lists that came in. D1 alone tells. */
+  rowsRead?(): number;
   /** Serves the app to clients of its own. */
   listen(): Promise<{ url: string; port: number; close(graceMs: number): Promise<void> }>;
   close(): Promise<void>;

@@ -14,11 +14,20 @@ interface OpenApp {
   env: Env;
   skewMs: number;
   lines: string[];
-  /** How many statements ran since the last call of the test began. */
+  /** How many statements ran since the last call of the test began, and how many rows D1 read for them. */
   statements: number;
+  rows: number;
 }
 interface FullD1 extends D1 {
   prepare(sql: string): FullStatement;
+  withSession(constraint: "first-primary"): D1Session;
+}
+/** All that a session runs passes `_sendOrThrow`: there alone D1 tells what each statement cost, whatever asked for it. */
+interface D1Session extends D1 {
+  _sendOrThrow(...query: unknown[]): Promise<Ran | Ran[]>;
+}
+interface Ran {
+  meta: { rows_read: number };
 }
 interface FullStatement extends D1Statement {
   bind(...values: unknown[]): FullStatement;
@@ -59,7 +68,7 @@ export default {
 function open(env: Record<string, FullD1>, settings: Record<string, string>): Response {
   const name = databases.find((free) => !apps.has(free));
   if (!name) return new Response(`more than ${databases.length} apps are open`, { status: 500 });
-  const app: OpenApp = { env: { ...settings, DB: env[name]! }, skewMs: 0, lines: [], statements: 0 };
+  const app: OpenApp = { env: { ...settings, DB: env[name]! }, skewMs: 0, lines: [], statements: 0, rows: 0 };
   app.env.DB = countStatements(env[name]!, app);
   apps.set(name, app);
   return Response.json(name);
@@ -67,31 +76,24 @@ function open(env: Record<string, FullD1>, settings: Record<string, string>): Re
 
 /** The same D1, with all that it runs counted. */
 function countStatements(d1: FullD1, app: OpenApp): D1 {
-  const watch = (statement: FullStatement): FullStatement => {
-    const bind = statement.bind.bind(statement);
-    statement.bind = (...values) => watch(bind(...values));
-    for (const name of ["all", "raw", "run", "first"] as const) {
-      const original = statement[name].bind(statement);
-      statement[name] = (...values: []) => {
-        app.statements++;
-        return original(...values);
-      };
+  const session = d1.withSession("first-primary");
+  const send = session._sendOrThrow.bind(session);
+  session._sendOrThrow = async (...query) => {
+    const answer = await send(...query);
+    for (const { meta } of [answer].flat()) {
+      app.statements++;
+      app.rows += meta.rows_read;
     }
-    return statement;
+    return answer;
   };
-  return {
-    prepare: (sql) => watch(d1.prepare(sql)),
-    batch(statements) {
-      app.statements += statements.length;
-      return d1.batch(statements);
-    },
-  };
+  return session;
 }
 
 async function runCron(app: OpenApp): Promise<Response> {
   await openApp(app);
+  Object.assign(app, { statements: 0, rows: 0 });
   await worker.scheduled(null, app.env);
-  return new Response();
+  return withNotes(new Response(), app);
 }
 
 const openApp = (app: OpenApp) =>
@@ -110,16 +112,17 @@ async function serve(app: OpenApp, given: Request, context: WaitUntil): Promise<
   const opened = await openApp(app).catch(() => null);
   // Where the settings do not fit, the answer is the Worker's own.
   if (!opened) return worker.fetch(request, app.env, context);
-  if (told) app.statements = 0;
+  if (told) Object.assign(app, { statements: 0, rows: 0 });
   const response = await opened.app.fetch(request, bindingsFor(request, context));
   return told ? withNotes(response, app) : response;
 }
 
-/** What was logged since the last call of the test goes with the answer, the latest that a header holds; and the statements of this one. */
-function withNotes(response: Response, { lines: logged, statements }: OpenApp): Response {
+/** What was logged since the last call of the test goes with the answer, the latest that a header holds; and what this one asked of the database. */
+function withNotes(response: Response, { lines: logged, statements, rows }: OpenApp): Response {
   const lines = logged.splice(0);
   const told = new Response(response.body, response);
   told.headers.set("berth-test-statements", String(statements));
+  told.headers.set("berth-test-rows", String(rows));
   const encode = () => encodeURIComponent(JSON.stringify(lines));
   while (encode().length > 12_000) lines.shift();
   told.headers.set("berth-test-lines", encode());

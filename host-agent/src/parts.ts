@@ -14,7 +14,8 @@ import { createBus } from "./context/bus.ts";
 import { createClock } from "./context/clock.ts";
 import { openIdentity } from "./membership/identity.ts";
 import { createModelProxy } from "./model/proxy.ts";
-import { openUpstream } from "./model/upstream.ts";
+import { messagesApi } from "./model/messages.ts";
+import { openModelTargets } from "./model/targets.ts";
 import { createOomWatch } from "./run/oom.ts";
 import { Runs } from "./run/runs.ts";
 import { isSameSecret } from "./store/secret.ts";
@@ -52,9 +53,10 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   volumes.start();
   if (store.isNew) store.reserveUids((await volumes.highestUid()) + 1);
 
-  const upstream = await openUpstream(settings);
+  const targets = await openModelTargets(settings);
   const model = createModelProxy({
-    upstream: upstream.target,
+    apiOf: () => messagesApi,
+    targetOf: targets.of,
     log,
     findRun: (agentId, token) => findRun(store, agentId, token),
     mayCall: (runId) => (runs.isOverBudget(runId) ? "budget" : "ok"),
@@ -95,12 +97,12 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     terminals,
     verify,
     countKills,
-    isDemo: upstream.isDemo,
+    isDemo: targets.isDemo,
     /** Closes what is open; runs and containers go on. */
     async close(): Promise<void> {
       await sockets.close();
       model.close();
-      upstream.close();
+      targets.close();
       store.close();
     },
   };

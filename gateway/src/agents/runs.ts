@@ -113,7 +113,7 @@ export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[
       json_extract(j.value, '$.rev'), json_extract(j.value, '$.status'), json_extract(j.value, '$.trigger.triggerId'),
       json_extract(j.value, '$.createdAt'), json_remove(j.value, '$.userId', '$.rev'), j.text
     from ${rows} j
-    join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
+    cross join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     where j.text <> '' or exists (select 1 from runs r where r.id = json_extract(j.value, '$.id'))
     on conflict (id) do update set host_id = excluded.host_id, epoch = excluded.epoch, rev = excluded.rev,
       status = excluded.status, data = json_set(excluded.data, '$.createdAt', runs.created_at),

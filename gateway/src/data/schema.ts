@@ -27,7 +27,10 @@ export const users = sqliteTable(
     createdAt: text("created_at").notNull(),
   },
   (table) => [
-    index("users_host").on(table.hostId),
+    index("users_host").on(table.hostId, table.placedAt, table.id),
+    index("users_disabled")
+      .on(table.hostId)
+      .where(sql`disabled`),
     index("users_created").on(table.createdAt, table.id),
     index("users_admins")
       .on(table.id)
@@ -51,7 +54,9 @@ export const tokens = sqliteTable(
   },
   (table) => [
     index("tokens_user").on(table.userId, table.createdAt),
-    index("tokens_revoked").on(table.revokedAt),
+    index("tokens_revoked")
+      .on(table.userId, table.revokedAt)
+      .where(sql`revoked_at is not null`),
     index("tokens_expires").on(table.expiresAt),
   ],
 );
@@ -176,6 +181,9 @@ export const runs = sqliteTable(
     index("runs_created").on(table.createdAt),
     index("runs_unended")
       .on(table.agentId)
+      .where(sql`status in ('pending', 'starting', 'running')`),
+    index("runs_unended_of_host")
+      .on(table.hostId, table.epoch)
       .where(sql`status in ('pending', 'starting', 'running')`),
   ],
 );

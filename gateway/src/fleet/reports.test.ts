@@ -1,4 +1,5 @@
 import { protocolVersion } from "@berth/shared/host-api";
+import { sql } from "drizzle-orm";
 import { generateKeyPair } from "jose";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
@@ -137,6 +138,23 @@ describe("a report", () => {
     expect(await copied()).toMatchObject([{ id: "run_1", result: null }]);
     expect((await gateway.call("GET", "/v1/me", { token: user.token })).json().workspace.connections).toBe(1);
     await intruder.close();
+  });
+
+  test("is told of every agent to drop in turn, however many the host cannot drop", async () => {
+    await host.report({ workspaces: [workspace(1)] });
+    const time = new Date().toISOString();
+    await gateway.deps.atomic([
+      sql`insert into agents (id, user_id, name, runtime, version, created_at, updated_at, deleted_at, env_keys)
+        select 'agt_' || value, ${user.id}, 'a', 'shell', 1, ${time}, ${time}, ${time}, '[]'
+        from json_each(${JSON.stringify(Array.from({ length: 450 }, (_, at) => at))})`,
+    ]);
+    const told = new Set<string>();
+    for (let at = 0; at < 3; at++) {
+      const { deletedAgents } = (await host.report()).json();
+      expect(deletedAgents.length).toBeLessThanOrEqual(200);
+      for (const id of deletedAgents) told.add(id);
+    }
+    expect(told.size).toBe(450);
   });
 
   test("of a thousand runs is applied in as many statements as one of a single run", async () => {

@@ -7,6 +7,8 @@ import { jsonRows } from "../data/json-rows.ts";
 import { upsertRuns } from "../agents/runs.ts";
 
 const revocationMs = 2 * 3_600_000;
+/** How many agents an answer names to drop. */
+const dropsAtOnce = 200;
 
 /**
  * Applies a report, and answers what is held then and what the host must know: all in one batch. It may come twice, late
@@ -24,7 +26,7 @@ export async function applyReport({ atomic, now }: Deps, hostId: string, report:
     updateHost(hostId, report, time),
     endForgottenRuns(hostId, report, time),
   ];
-  const results = await atomic([...changes, ...selectNews(hostId, now())]);
+  const results = await atomic([...changes, ...selectNews(hostId, report.seq, now())]);
   const [held, ...news] = results.slice(changes.length);
   const [revokedTokens, disabledUsers, stoppedUsers, deletedAgents] = news.map((rows) =>
     rows.map(({ id }) => id as string),
@@ -52,25 +54,30 @@ export async function noteRefusal(
     where id = ${hostId} and (refusal is not ${refusal} or protocol is not ${protocol}) returning id`);
 }
 
-/** What is held now; the revoked tokens, disabled and stopped users of the host; and the agents that it should drop. */
-function selectNews(hostId: string, now: number): SQL[] {
+/**
+ * What is held now; the revoked tokens, disabled and stopped users of the host; and the agents that it should drop. Where
+ * those are too many for one answer, each report's number gives the next of them: some that cannot be dropped hold up no other.
+ */
+function selectNews(hostId: string, seq: number, now: number): SQL[] {
   const revokedAfter = isoTime(now - revocationMs);
   return [
     sql`select epoch, rev from hosts where id = ${hostId}`,
-    sql`select t.id from tokens t join users u on u.id = t.user_id
-      where t.revoked_at > ${revokedAfter} and t.expires_at > ${isoTime(now)} and u.host_id = ${hostId}`,
+    sql`select t.id from users u cross join tokens t on t.user_id = u.id
+      where u.host_id = ${hostId} and t.revoked_at > ${revokedAfter} and t.expires_at > ${isoTime(now)}`,
     sql`select id from users where host_id = ${hostId} and disabled`,
     sql`select id from users where host_id = ${hostId} and disabled and cancel_runs`,
-    sql`select a.id from agents a join users u on u.id = a.user_id
-      where a.deleted_at is not null and a.dropped_at is null and u.host_id = ${hostId}
-      order by a.deleted_at limit 200`,
+    sql`select id from (
+        select a.id, row_number() over (order by a.id) as place, count(*) over () as total
+        from users u cross join agents a on a.user_id = u.id
+        where u.host_id = ${hostId} and a.deleted_at is not null and a.dropped_at is null)
+      where (place + ${seq * dropsAtOnce}) % total < ${dropsAtOnce}`,
   ];
 }
 
 function adoptUsers(hostId: string, report: ReportBody): SQL {
   const told = [...new Set([...report.workspaces, ...report.runs].map((row) => row.userId))];
   return sql`update users set host_id = ${hostId}, notice = null
-    where host_id is null and id in (select value from ${jsonRows(told)})
+    where +host_id is null and id in (select value from ${jsonRows(told)})
       and exists (select 1 from hosts where id = ${hostId} and removed_at is null)`;
 }
 
@@ -79,7 +86,7 @@ function upsertWorkspaces(hostId: string, { workspaces, epoch, seq, since }: Rep
     insert into workspaces (user_id, host_id, data)
     select u.id, ${hostId}, json_remove(j.value, '$.userId')
     from ${jsonRows(workspaces)} j
-    join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
+    cross join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     join hosts h on h.id = ${hostId} and (h.epoch is not ${epoch} or h.seq < ${seq} or ${since} = 0)
     where true
     on conflict (user_id) do update set host_id = excluded.host_id, data = excluded.data`;
@@ -92,17 +99,22 @@ function updateAgents(hostId: string, { agents, epoch }: ReportBody, now: string
       deleted_at = case when json_extract(j.value, '$.deleted') then coalesce(deleted_at, ${now}) else deleted_at end,
       dropped_at = case when json_extract(j.value, '$.deleted') then coalesce(dropped_at, ${now}) else dropped_at end
     from ${jsonRows(agents)} j
-    join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
+    cross join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     where agents.id = json_extract(j.value, '$.id') and agents.user_id = u.id
       and (agents.env_epoch is not ${epoch} or agents.env_rev < json_extract(j.value, '$.rev'))`;
 }
 
-/** A host with a new database that has told all it knows has lost the runs that the copy has of the former one. */
+/**
+ * A host with a new database that has told all it knows has lost the runs that the copy has of the former one. Those of
+ * other epochs are found by an index from both sides: mostly there are none, however many are in progress.
+ */
 function endForgottenRuns(hostId: string, { epoch, rev, complete }: ReportBody, now: string): SQL {
+  const inProgress = sql`select id from runs
+    where host_id = ${hostId} and status in ('pending', 'starting', 'running') and status <> 'pending'`;
   return sql`
     update runs set status = 'failed', data = json_set(data, '$.status', 'failed', '$.reason', 'host_lost', '$.endedAt', ${now})
-    where ${Number(complete ?? false)} and host_id = ${hostId} and epoch is not ${epoch}
-      and status in ('pending', 'starting', 'running') and status <> 'pending'
+    where id in (${inProgress} and epoch < ${epoch} union all ${inProgress} and epoch > ${epoch})
+      and ${Number(complete ?? false)}
       and exists (select 1 from hosts h where h.id = ${hostId} and h.epoch = ${epoch} and h.rev >= ${rev})`;
 }
 

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { runCli, serveModel } from "../../test/claude-cli.ts";
 import { createDemoModel, demoNotice, replyTo } from "./demo.ts";
+import { messagesApi } from "./messages.ts";
 import { createModelProxy } from "./proxy.ts";
 import type { UsageDelta } from "./proxy.ts";
 
@@ -153,16 +154,20 @@ describe("with the real CLI", () => {
     expect(await readFile(join(home, "hello.md"), "utf8")).toBe("You wrote: Hello there\nYou wrote: More\n");
   });
 
-  /** The demo model behind the model proxy, on sockets both, as in a workspace. */
+  /** The demo model behind the model proxy, as in a workspace. */
   async function serveThroughProxy(mayCall: () => "ok" | "budget" = () => "ok") {
     const told = { usage: [] as UsageDelta[], statuses: [] as number[] };
     const quiet = { info() {}, warn() {}, error() {} };
+    const demo = createServer(createDemoModel({ wordMs: 1 }));
+    servers.push(demo);
+    await new Promise<void>((resolve) => demo.listen(0, "127.0.0.1", resolve));
     const proxy = createModelProxy({
       findRun: (_agent, token) => (token === "run-token" ? { runId: "run1" } : null),
       mayCall,
       onUsage: (_run, delta) => told.usage.push(delta),
       onStatus: (_run, status) => told.statuses.push(status),
-      upstream: { url: "http://demo", apiKey: null, socketPath: await serve(createDemoModel({ wordMs: 1 })) },
+      apiOf: () => messagesApi,
+      targetOf: () => ({ url: `http://127.0.0.1:${(demo.address() as AddressInfo).port}`, apiKey: null }),
       log: quiet,
     });
     return { told, socketPath: await serve((req, res) => proxy.handle("agent1", req, res)) };

@@ -13,6 +13,7 @@ import { sleep } from "@berth/shared/wait";
 import { countPrompts, readConversation } from "./demo-conversation.ts";
 import type { Conversation, MessagesRequest } from "./demo-conversation.ts";
 import { sendModelError } from "./error.ts";
+import { messagesApi } from "./messages.ts";
 
 /** The name it answers under; `prices.ts` knows that it costs nothing. */
 export const demoModelName = "berth-demo";
@@ -79,17 +80,16 @@ async function answer(req: IncomingMessage, res: ServerResponse, wordMs: number)
   const isMessages = path === "/v1/messages";
   if (req.method !== "POST" || !(isMessages || path === "/v1/messages/count_tokens")) {
     req.resume();
-    return sendModelError(res, 404, "not_found_error", "The demo model answers Messages calls alone.");
+    return sendModelError(res, messagesApi, 404, "The demo model answers Messages calls alone.");
   }
   const body = await readBody(req);
   const request = body && parseRequest(body);
-  if (!request)
-    return sendModelError(res, 400, "invalid_request_error", "This is no Messages call.", { connection: "close" });
+  if (!request) return sendModelError(res, messagesApi, 400, "This is no Messages call.", { connection: "close" });
   const inputTokens = countTokens(body);
   if (!isMessages) return sendJson(res, { input_tokens: inputTokens });
   const reply = replyTo(request);
   if ("failStatus" in reply)
-    return sendModelError(res, reply.failStatus, errorType(reply.failStatus), "The prompt asked for this error.");
+    return sendModelError(res, messagesApi, reply.failStatus, "The prompt asked for this error.");
   const usage = {
     input_tokens: inputTokens,
     output_tokens: countTokens(JSON.stringify(reply)),
@@ -102,13 +102,13 @@ async function answer(req: IncomingMessage, res: ServerResponse, wordMs: number)
   await pipeline(Readable.from(streamReply(reply, usage, wordMs)), res);
 }
 
-type Usage = Record<
+type WireUsage = Record<
   "input_tokens" | "output_tokens" | "cache_read_input_tokens" | "cache_creation_input_tokens",
   number
 >;
 
 /** The events of a streamed answer, text in at most a hundred pieces with a pause before each. */
-async function* streamReply(reply: Block[], usage: Usage, wordMs: number): AsyncGenerator<string> {
+async function* streamReply(reply: Block[], usage: WireUsage, wordMs: number): AsyncGenerator<string> {
   yield event("message_start", {
     message: { ...messageHead(), content: [], stop_reason: null, usage: { ...usage, output_tokens: 1 } },
   });
@@ -152,11 +152,6 @@ const messageHead = () => ({
   model: demoModelName,
   stop_sequence: null,
 });
-
-function errorType(status: number) {
-  if (status === 401 || status === 403) return "authentication_error";
-  return status < 500 ? "invalid_request_error" : "api_error";
-}
 
 function sendJson(res: ServerResponse, value: object) {
   res.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));

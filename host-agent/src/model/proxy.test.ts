@@ -1,6 +1,7 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
+import { messagesApi } from "./messages.ts";
 import { createModelProxy } from "./proxy.ts";
 import type { ModelProxyDeps, UsageDelta } from "./proxy.ts";
 
@@ -31,7 +32,8 @@ async function startProxy(upstream: http.RequestListener | string, options: Part
     mayCall: () => "ok",
     onUsage: (_runId, delta) => told.usage.push(delta),
     onStatus: (_runId, status) => told.statuses.push(status),
-    upstream: { url, apiKey: "real-key" },
+    apiOf: () => messagesApi,
+    targetOf: () => ({ url, apiKey: "real-key" }),
     log: { info: write, warn: write, error: write },
     ...options,
   });

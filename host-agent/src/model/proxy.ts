@@ -1,29 +1,29 @@
 /**
- * The model proxy: what stands between a container and the model API. It lets Messages calls through for runs that
- * are known by their token, puts in the real key, and counts tokens as they pass. Knows nothing of sockets, containers or databases.
+ * The model proxy: what stands between a container and the model APIs. It lets calls through for runs that are known by
+ * their token, puts in the real key, and counts tokens as they pass. Knows nothing of sockets, containers or databases.
  */
 import http from "node:http";
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import https from "node:https";
 import { type Log, messageOf } from "@berth/shared/log";
 import type { Usage } from "@berth/shared/resources";
+import { type AnswerReader, readBody, readEvents } from "./answer-json.ts";
+import type { AnswerFact, ModelApi, ModelTarget } from "./api.ts";
 import { sendModelError } from "./error.ts";
-import { readJsonUsage, readStreamUsage } from "./usage.ts";
-import type { AnswerFact, UsageReader } from "./usage.ts";
-import { costOf } from "./prices.ts";
 
 export type UsageDelta = Usage & { model: string };
 
 export interface ModelProxyDeps {
+  /** The API that this agent's programs call. */
+  apiOf(agentId: string): ModelApi;
+  targetOf(api: ModelApi): ModelTarget;
   /** The run that this token of this agent stands for. Must not leak by timing: look up a hash, or compare in constant time. */
   findRun(agentId: string, token: string): { runId: string } | null;
   mayCall(runId: string): "ok" | "budget";
   /** Called with what is new, as soon as it is known; a stream that is cut was counted up to there. */
   onUsage(runId: string, delta: UsageDelta): void;
-  /** The status of each answer to `/v1/messages`; an error inside a stream comes as a second call. */
+  /** The status of each answer that costs something; an error inside a stream comes as a second call. */
   onStatus(runId: string, status: number): void;
-  /** `socketPath`: a Unix socket that serves the model (the demo model) instead of the host named in `url`. */
-  upstream: { url: string; apiKey: string | null; socketPath?: string };
   log: Log;
   limits?: Partial<ModelLimits>;
 }
@@ -44,6 +44,7 @@ export interface ModelProxy {
 }
 
 interface Call {
+  api: ModelApi;
   runId: string;
   path: string;
   search: string;
@@ -53,7 +54,12 @@ interface Call {
 export function createModelProxy(given: ModelProxyDeps): ModelProxy {
   const deps = sparing(given);
   const limits = { ...defaultLimits, ...deps.limits };
-  const upstream = openUpstream(deps.upstream, limits.silenceMs);
+  const pools = new Map<ModelApi, Pool>();
+  const poolOf = (api: ModelApi) => {
+    const pool = pools.get(api) ?? openPool(api, deps.targetOf(api), limits.silenceMs);
+    pools.set(api, pool);
+    return pool;
+  };
   const open = new Map<string, Set<ServerResponse>>();
 
   const track = (runId: string, res: ServerResponse) => {
@@ -72,21 +78,22 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
     handle(agentId, req, res) {
       res.on("error", () => res.destroy());
       if (req.method === "HEAD" && req.url === "/") return void res.writeHead(200).end();
-      const [, path, search = ""] = allowedUrl.exec(req.url ?? "") ?? [];
-      if (req.method !== "POST" || !path)
-        return refuse(req, res, 404, "not_found_error", "Berth passes Messages calls alone.");
+      const api = deps.apiOf(agentId);
+      const refuse = (status: number, message: string) => refuseCall(req, res, api, status, message);
+      const [, path, search = ""] = api.paths.exec(req.url ?? "") ?? [];
+      if (req.method !== "POST" || !path) return refuse(404, `Berth passes ${api.name} calls alone.`);
       const run = deps.findRun(agentId, tokenOf(req));
-      if (!run) return refuse(req, res, 401, "authentication_error", "This token belongs to no run in progress.");
-      if (deps.mayCall(run.runId) === "budget") return refuse(req, res, 402, "billing_error", budgetSentence);
+      if (!run) return refuse(401, "This token belongs to no run in progress.");
+      if (deps.mayCall(run.runId) === "budget") return refuse(402, budgetSentence);
       if (Number(req.headers["content-length"]) > limits.bodyBytes)
-        return refuse(req, res, 413, "request_too_large", "The request is too large for Berth's model proxy.");
+        return refuse(413, "The request is too large for Berth's model proxy.");
       track(run.runId, res);
-      forward({ runId: run.runId, path, search }, req, res, { deps, limits, upstream });
+      forward({ api, runId: run.runId, path, search }, req, res, { deps, limits, pool: poolOf(api) });
     },
     closeRun,
     close() {
       for (const runId of open.keys()) closeRun(runId);
-      upstream.agent.destroy();
+      for (const pool of pools.values()) pool.agent.destroy();
     },
   };
 }
@@ -111,8 +118,6 @@ function sparing(deps: ModelProxyDeps): ModelProxyDeps {
 const budgetSentence =
   "Berth: the budget is reached (BERTH_RUN_BUDGET_USD or BERTH_DAILY_BUDGET_USD); no further model calls.";
 
-const allowedUrl = /^(\/v1\/messages(?:\/count_tokens)?)(\?[\x21-\x7e]*)?$/;
-
 function tokenOf(req: IncomingMessage): string {
   const key = req.headers["x-api-key"];
   if (typeof key === "string" && key) return key;
@@ -120,41 +125,35 @@ function tokenOf(req: IncomingMessage): string {
 }
 
 /** Answers without looking at the body. The CLI would try 401 again for three minutes if it were not told. */
-function refuse(
-  req: IncomingMessage,
-  res: ServerResponse,
-  ...answer: [number, Parameters<typeof sendModelError>[2], string]
-) {
-  const [status, type, message] = answer;
+function refuseCall(req: IncomingMessage, res: ServerResponse, api: ModelApi, status: number, message: string) {
   req.resume();
   const connection: Record<string, string> = status === 413 ? { connection: "close" } : {};
-  sendModelError(res, status, type, message, { "x-should-retry": "false", ...connection });
+  sendModelError(res, api, status, message, { "x-should-retry": "false", ...connection });
 }
 
-interface Upstream {
+/** Kept connections to one API, with its key. */
+interface Pool {
   agent: http.Agent;
   request(path: string, headers: http.OutgoingHttpHeaders): ClientRequest;
 }
 
-/** The model API with its key; free connections are kept for 15 s. */
-function openUpstream({ url, apiKey, socketPath }: ModelProxyDeps["upstream"], silenceMs: number): Upstream {
+/** Free connections are kept for 15 s. */
+function openPool(api: ModelApi, { url, apiKey }: ModelTarget, silenceMs: number): Pool {
   const base = new URL(url);
   const client = base.protocol === "https:" ? https : http;
   const agent = new client.Agent({ keepAlive: true, maxFreeSockets: 16, timeout: 15_000 });
-  const target = socketPath
-    ? { socketPath }
-    : { hostname: base.hostname.replace(/^\[|\]$/g, ""), port: base.port || undefined };
   const prefix = base.pathname.replace(/\/+$/, "");
   return {
     agent,
     request: (path, headers) =>
       client.request({
-        ...target,
+        hostname: base.hostname.replace(/^\[|\]$/g, ""),
+        port: base.port || undefined,
         agent,
         timeout: silenceMs,
         method: "POST",
         path: prefix + path,
-        headers: { ...headers, host: base.host, "accept-encoding": "identity", ...(apiKey && { "x-api-key": apiKey }) },
+        headers: { ...headers, host: base.host, "accept-encoding": "identity", ...(apiKey && api.keyHeaders(apiKey)) },
       }),
   };
 }
@@ -162,18 +161,18 @@ function openUpstream({ url, apiKey, socketPath }: ModelProxyDeps["upstream"], s
 interface Circumstances {
   deps: ModelProxyDeps;
   limits: ModelLimits;
-  upstream: Upstream;
+  pool: Pool;
 }
 
 /** Sends one call on, and its answer back, with backpressure both ways; either side's end ends the other. */
-function forward(call: Call, req: IncomingMessage, res: ServerResponse, { deps, limits, upstream }: Circumstances) {
-  const sent = upstream.request(call.path + call.search, requestHeaders(req));
+function forward(call: Call, req: IncomingMessage, res: ServerResponse, { deps, limits, pool }: Circumstances) {
+  const sent = pool.request(call.path + call.search, requestHeaders(call.api, req));
   const fail = (reason: string) => {
     sent.destroy();
     if (res.destroyed || res.writableEnded) return;
     deps.log.warn("model.unreachable", { runId: call.runId, reason: reason.slice(0, 200) });
     req.unpipe(sent).resume();
-    sendModelError(res, 502, "api_error", "Berth cannot reach the model API.", { "retry-after": "2" });
+    sendModelError(res, call.api, 502, "Berth cannot reach the model API.", { "retry-after": "2" });
   };
   sent.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
   sent.on("timeout", () => fail("silence"));
@@ -184,16 +183,16 @@ function forward(call: Call, req: IncomingMessage, res: ServerResponse, { deps, 
   req.on("error", () => sent.destroy());
   boundBody(req, limits.bodyBytes, () => {
     sent.destroy();
-    if (!res.headersSent)
-      sendModelError(res, 413, "request_too_large", "The request is too large.", { connection: "close" });
+    if (!res.headersSent) sendModelError(res, call.api, 413, "The request is too large.", { connection: "close" });
   });
   req.pipe(sent);
 }
 
-const passedUp = /^(accept|content-type|content-length|user-agent|x-app|anthropic-.*|x-stainless-.*|x-claude-.*)$/;
+const passedUp = /^(accept|content-type|content-length|user-agent|x-stainless-.*)$/;
 
-function requestHeaders(req: IncomingMessage): http.OutgoingHttpHeaders {
-  return Object.fromEntries(Object.entries(req.headers).filter(([name]) => passedUp.test(name)));
+function requestHeaders(api: ModelApi, req: IncomingMessage): http.OutgoingHttpHeaders {
+  const isPassed = (name: string) => passedUp.test(name) || api.headers.test(name);
+  return Object.fromEntries(Object.entries(req.headers).filter(([name]) => isPassed(name)));
 }
 
 function failUnlessConnected(sent: ClientRequest, connectMs: number, fail: (reason: string) => void) {
@@ -228,14 +227,15 @@ const notPassedDown =
 function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { deps, onCut }: AnswerWatch) {
   const status = answer.statusCode ?? 0;
   if (status < 200) return onCut("no HTTP status");
-  if (call.path === "/v1/messages") deps.onStatus(call.runId, status);
+  const isCharged = call.path === call.api.chargedPath;
+  if (isCharged) deps.onStatus(call.runId, status);
   if (status === 401) {
     // Not the upstream's own words: some repeat the key they refuse.
     answer.resume();
-    const sentence = "The model API refuses the key of this Berth host (ANTHROPIC_API_KEY).";
-    return sendModelError(res, 401, "authentication_error", sentence, { "x-should-retry": "false" });
+    const sentence = `The model API refuses the key of this Berth host (${call.api.keyName}).`;
+    return sendModelError(res, call.api, 401, sentence, { "x-should-retry": "false" });
   }
-  const reader = call.path === "/v1/messages" && status === 200 ? readerFor(call.runId, answer, deps) : null;
+  const reader = isCharged && status === 200 ? readerFor(call, answer, deps) : null;
   const headers = Object.entries(answer.headers).filter(([name]) => !notPassedDown.test(name));
   res.writeHead(status, Object.fromEntries(headers));
   res.flushHeaders();
@@ -248,31 +248,31 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
 }
 
 /** The reader that fits the answer, its facts turned into deltas for the run; null when the answer cannot be read. */
-function readerFor(runId: string, answer: IncomingMessage, deps: ModelProxyDeps): UsageReader | null {
+function readerFor({ api, runId }: Call, answer: IncomingMessage, deps: ModelProxyDeps): AnswerReader | null {
   const encoding = answer.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity") {
     deps.log.warn("model.usage_unread", { runId, reason: "encoded" });
     return null;
   }
-  const onFact = countDeltas(
-    (delta) => deps.onUsage(runId, delta),
-    (status) => deps.onStatus(runId, status),
+  const onEvent = api.readAnswer(
+    countDeltas(
+      (delta) => deps.onUsage(runId, delta),
+      (status) => deps.onStatus(runId, status),
+    ),
   );
   const isStream = /^text\/event-stream\b/i.test(answer.headers["content-type"] ?? "");
-  return isStream ? readStreamUsage(onFact) : readJsonUsage(onFact);
+  return isStream ? readEvents(onEvent) : readBody(onEvent);
 }
 
 const nothing: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0 };
 
 function countDeltas(onUsage: (delta: UsageDelta) => void, onStatus: (status: number) => void) {
-  let told = nothing;
+  let counted = nothing;
   return (fact: AnswerFact) => {
     if ("errorStatus" in fact) return onStatus(fact.errorStatus);
-    const { cacheWrite1hTokens: _, ...tokens } = fact.tokens;
-    const now: Usage = { ...tokens, costUsd: costOf(fact.model, fact.tokens) };
     const delta = { ...nothing };
-    for (const key of Object.keys(nothing) as (keyof Usage)[]) delta[key] = now[key] - told[key];
-    told = now;
+    for (const key of Object.keys(nothing) as (keyof Usage)[]) delta[key] = fact.usage[key] - counted[key];
+    counted = fact.usage;
     if (Object.values(delta).some((value) => value !== 0)) onUsage({ model: fact.model, ...delta });
   };
 }

@@ -3,6 +3,7 @@
  * that an earlier process left. The host's database is the truth; this file moves it on.
  */
 import { AppError } from "@berth/shared/errors";
+import { notInvoked } from "@berth/shared/exit-codes";
 import type { AgentSpec, StartRunBody } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import type { Usage } from "@berth/shared/resources";
@@ -293,5 +294,3 @@ export class Runs {
 
 /** The end of a run of which nothing began. */
 const lostWithoutBegin: Over = { exitCode: null, isContainerLost: true, hasLingered: false };
-/** The exit code of a command that was found and could not be run, as shells tell it. */
-const notInvoked = 126;

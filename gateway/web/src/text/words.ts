@@ -1,4 +1,5 @@
 /** What the contract's states and reasons mean to a person, and what to do about them. Pure. */
+import { wasNeverRun } from "@berth/shared/exit-codes";
 import type { Run, RunReason, Workspace } from "@berth/shared/resources";
 
 export type Tone = "good" | "busy" | "warn" | "bad" | "idle";
@@ -10,16 +11,13 @@ export interface Told {
   advice: string;
 }
 
-/** The exit code of a command that could not be run, as shells tell it. */
-const notInvoked = 126;
-
 /** A run's state, or the honest reason of its end. */
 export function tellRun(run: Run): Told {
   if (run.reason === null) return tellGoing(run.status);
   if (run.reason === "completed") return { tone: "good", short: "Finished", advice: tellOomKills(run) };
   if (run.reason === "cancelled")
     return { tone: "idle", short: "Stopped", advice: "It was stopped on request. What it wrote so far is kept." };
-  if (run.reason === "nonzero_exit" && run.exitCode === notInvoked && !run.stderrTail)
+  if (wasNeverRun(run))
     return bad(
       "Failed: it could not be started",
       "The workspace was full of processes, or has no such program. Stop what else runs in it, or stop the workspace, then send the message again.",
