@@ -3,7 +3,6 @@
  * the hosts, and are no guarantee. Generous for who is known; failures are few, and each time too many wait longer.
  */
 import { AppError } from "@berth/shared/errors";
-import RateLimiterMemory from "rate-limiter-flexible/lib/RateLimiterMemory.js";
 import { networkOf } from "./address.ts";
 import type { Caller } from "./caller.ts";
 
@@ -33,80 +32,65 @@ export interface Limits {
 
 export function createLimits(perMinute: Record<LimitName, number> = callsPerMinute): Limits {
   const names = Object.keys(perMinute) as LimitName[];
-  const byKey = new Map(names.map((name) => [name, createCounter(perMinute[name], 60)]));
-  const byNetwork = new Map(names.map((name) => [name, createCounter(perMinute[name] * 5, 60)]));
-  const failures = {
-    sign_in: createCounter(failuresPerMinute.sign_in, 60),
-    hooks: createCounter(failuresPerMinute.hooks, 60),
-  };
-  const pauses = createCounter(Number.MAX_SAFE_INTEGER, daySeconds);
-  const spendKey = async (name: LimitName, key: string) => refuse(await byKey.get(name)!.count(key));
+  const byKey = new Map(names.map((name) => [name, createCounter(60)]));
+  const byNetwork = new Map(names.map((name) => [name, createCounter(60)]));
+  const failures = { sign_in: createCounter(60), hooks: createCounter(60) };
+  const pauses = createCounter(daySeconds);
+  const spendKey = async (name: LimitName, key: string) => refuse(byKey.get(name)!.add(key), perMinute[name]);
   return {
     spendKey,
     async spend(name, caller, address) {
       const network = networkOf(address ?? "unknown");
       if (!caller) return spendKey(name, network);
       await spendKey(name, caller.token.id ?? caller.user.id);
-      refuse(await byNetwork.get(name)!.count(network));
+      refuse(byNetwork.get(name)!.add(network), perMinute[name] * 5);
     },
     async refusePaused(name, key) {
-      refuse(await failures[name].left(key));
+      refuse(failures[name].find(key), failuresPerMinute[name]);
     },
     async noteFailure(name, key) {
-      const over = await failures[name].count(key);
-      if (over === null) return;
-      if (!over.isFirst) refuse(over);
-      const earlier = await pauses.add(`${name} ${key}`);
-      const seconds = Math.min(longestPauseSeconds, firstPauseSeconds * 2 ** Math.min(earlier - 1, 10));
-      await failures[name].pause(key, seconds);
-      refuse({ waitMs: seconds * 1000 });
+      const most = failuresPerMinute[name];
+      let window = failures[name].add(key);
+      if (window.count === most + 1) {
+        const doublings = Math.min(pauses.add(`${name} ${key}`).count - 1, 10);
+        const seconds = Math.min(longestPauseSeconds, firstPauseSeconds * 2 ** doublings);
+        window = failures[name].open(key, window.count, seconds);
+      }
+      refuse(window, most);
     },
   };
 }
 
-interface Over {
-  waitMs: number;
-  /** Whether this call is the one that went over. */
-  isFirst?: boolean;
+interface Window {
+  count: number;
+  /** By `performance.now()`. */
+  endsAt: number;
 }
 
-function refuse(over: Over | null): void {
-  if (!over) return;
-  const retryAfter = Math.max(1, Math.ceil(over.waitMs / 1000));
+function refuse(window: Window | undefined, most: number): void {
+  if (!window || window.count <= most) return;
+  const retryAfter = Math.max(1, Math.ceil((window.endsAt - performance.now()) / 1000));
   throw new AppError("rate_limited", `Too many calls; try again in ${retryAfter} s.`, { retryAfter });
 }
 
-/** Counts in windows; starts anew rather than hold more than `maxKeys` keys. */
-function createCounter(points: number, duration: number) {
-  const limiter = new RateLimiterMemory({ points, duration });
-  let keys = 0;
-  const note = (isNew: boolean) => {
-    if (isNew) keys += 1;
-    if (keys <= maxKeys) return;
-    // Each key has a timer that would hold it until its time.
-    for (const { key } of limiter.dump().storage) void limiter.delete(key);
-    keys = 0;
+/** Fixed windows of so many seconds, one a key. Of more than `maxKeys` keys the window that was opened first is forgotten. */
+function createCounter(seconds: number) {
+  const windows = new Map<string, Window>();
+  const open = (key: string, count: number, forSeconds: number) => {
+    const window = { count, endsAt: performance.now() + forSeconds * 1000 };
+    windows.delete(key);
+    windows.set(key, window);
+    if (windows.size > maxKeys) windows.delete(windows.keys().next().value!);
+    return window;
   };
-  return {
-    async count(key: string): Promise<Over | null> {
-      const counted = await limiter.penalty(key);
-      note(counted.isFirstInDuration);
-      if (counted.consumedPoints <= points) return null;
-      return { waitMs: counted.msBeforeNext, isFirst: counted.consumedPoints === points + 1 };
-    },
-    async add(key: string): Promise<number> {
-      const counted = await limiter.penalty(key);
-      note(counted.isFirstInDuration);
-      return counted.consumedPoints;
-    },
-    async left(key: string): Promise<Over | null> {
-      const counted = await limiter.get(key);
-      return counted && counted.consumedPoints > points && counted.msBeforeNext > 0
-        ? { waitMs: counted.msBeforeNext }
-        : null;
-    },
-    async pause(key: string, seconds: number): Promise<void> {
-      await limiter.block(key, seconds);
-    },
+  const find = (key: string) => {
+    const window = windows.get(key);
+    return window && window.endsAt > performance.now() ? window : undefined;
   };
+  const add = (key: string) => {
+    const window = find(key) ?? open(key, 0, seconds);
+    window.count += 1;
+    return window;
+  };
+  return { add, find, open };
 }
