@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
@@ -15,6 +15,7 @@ let alice: Client;
 /** Runs that take a minute; they go on beside the tests. */
 let silent: Promise<{ lines: string[]; run: Run }>;
 let lingering: Promise<{ lines: string[]; run: Run }>;
+let background: Promise<{ run: Run; left: string }>;
 const imagePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 beforeAll(async () => {
@@ -49,7 +50,17 @@ beforeAll(async () => {
     await slow.ok("PUT", `/v1/agents/${agent.id}/env`, { PATH: `/workspace/agent-${agent.id}/bin:${imagePath}` });
     return slow.runToEnd(agent.id, "say something");
   })();
-  for (const promise of [silent, lingering]) promise.catch(() => undefined);
+  background = (async () => {
+    const agent = await slow.createAgent("background");
+    const input = { command: "sleep 40; echo built > built.txt", run_in_background: true };
+    scripts.set("Build in the background.", ({ nth }) => ({
+      blocks:
+        nth === 0 ? [{ type: "tool_use", id: "tool_1", name: "Bash", input }] : [{ type: "text", text: "started" }],
+    }));
+    const { run } = await slow.runToEnd(agent.id, "Build in the background.");
+    return { run, left: readFileSync(join(await agentDirectory(slow, agent), "built.txt"), "utf8") };
+  })();
+  for (const promise of [silent, lingering, background]) promise.catch(() => undefined);
 });
 afterAll(async () => {
   await berth?.close();
@@ -355,6 +366,12 @@ describe("a CLI that does not do what it should", () => {
     const { run } = await lingering;
     expect(run).toMatchObject({ status: "completed", reason: "completed", result: "all done" });
     expect(Date.parse(run.endedAt!) - Date.parse(run.startedAt!)).toBeGreaterThan(29_000);
+  });
+
+  test("but works on in the background is awaited, also past half a minute after its first result", async () => {
+    const { run, left } = await background;
+    expect(run).toMatchObject({ status: "completed", exitCode: 0 });
+    expect(left).toBe("built\n");
   });
 
   test("and says nothing for a minute ends as start_timeout", async () => {

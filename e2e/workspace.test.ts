@@ -119,6 +119,50 @@ describe("a workspace", () => {
     await until(() => isGone(alice), "it is removed when idle");
   });
 
+  test("keeps the limits it was made with until nothing runs in it, says them, and has the new ones after", async () => {
+    const limit = async () => (await alice.workspace()).memory.limitBytes;
+    const run = await alice.send(agent.id, "sleep 1000");
+    await until(async () => (await alice.run(run.id)).status === "running", "the run is running");
+    await berth.host.kill();
+    await berth.host.start({ BERTH_MEMORY_BYTES: String(320 * 2 ** 20) });
+    await until(() => berth.host.log().includes('"isOutdated":true'), "the container is adopted as an older one");
+    const socket = await alice.connect();
+    expect([await limit(), (await alice.run(run.id)).status]).toEqual([256 * 2 ** 20, "running"]);
+    await alice.call("POST", `/v1/runs/${run.id}/cancel`);
+    await until(async () => (await alice.workspace()).status === "absent", "it goes though somebody is connected");
+    expect((await alice.runToEnd(agent.id, "echo hi")).run.result).toBe("hi\n");
+    expect(await limit()).toBe(320 * 2 ** 20);
+    await socket.close();
+    await berth.host.kill();
+    await berth.host.start();
+  });
+
+  test("that somebody paused goes on", async () => {
+    const run = await alice.send(agent.id, "for i in $(seq 20); do echo $i; sleep 0.05; done");
+    await alice.firstLine(run.id);
+    const [container] = await containersOf(await userIdOf(alice));
+    await engine.getContainer(container!.Id).pause();
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "completed", exitCode: 0 });
+  });
+
+  test("cannot start without its image, and says in one sentence what builds it", async () => {
+    await until(() => isGone(alice), "it is removed when idle");
+    const tag = `gone-${process.pid}`;
+    const name = `berth-workspace:${tag}`;
+    await engine.getImage("berth-workspace").tag({ repo: "berth-workspace", tag });
+    await berth.host.kill();
+    await berth.host.start({ BERTH_IMAGE: name });
+    await engine.getImage(name).remove();
+    const refused = await alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: "echo hi" });
+    expect(refused).toMatchObject({
+      status: 503,
+      body: { detail: `This host's engine has no image ${name}: npm start or npm run doctor builds it there.` },
+    });
+    await berth.host.kill();
+    await berth.host.start();
+    expect((await alice.runToEnd(agent.id, "echo hi")).run.status).toBe("completed");
+  });
+
   test("is stopped on demand with its runs, and starts again", async () => {
     const run = await alice.send(agent.id, "sleep 1000");
     expect(await alice.ok<Workspace>("POST", "/v1/workspace/stop")).toMatchObject({
