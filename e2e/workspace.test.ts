@@ -158,6 +158,9 @@ describe("a workspace", () => {
       status: 503,
       body: { detail: `This host's engine has no image ${name}: npm start or npm run doctor builds it there.` },
     });
+    const ready = () => alice.call<{ reason: string }>("GET", "/readyz");
+    await until(async () => (await ready()).status === 503, "the gateway is not ready without a host that can");
+    expect((await ready()).body.reason).toContain(`no image ${name}`);
     await berth.host.kill();
     await berth.host.start();
     expect((await alice.runToEnd(agent.id, "echo hi")).run.status).toBe("completed");

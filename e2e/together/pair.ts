@@ -51,7 +51,7 @@ export async function startPair() {
       context,
       identity,
       store,
-      workspaces: { views: () => [], count: () => 0 },
+      workspaces: { views: () => [], count: () => 0, problem: null },
       isDemo: true,
       version: "test",
       onAnswer: () => {},

@@ -99,6 +99,7 @@ const idleLoad: HostLoad = {
   diskAvailableBytes: 2 ** 40,
   cpus: 2,
   demoModel: true,
+  problem: null,
 };
 
 /** A run as a host tells it. */

@@ -83,6 +83,8 @@ export const hostLoad = z.object({
   diskAvailableBytes: z.int(),
   cpus: z.int(),
   demoModel: z.boolean(),
+  /** Why it can start no workspace now, in a sentence for its operator. */
+  problem: z.string().nullable().default(null),
 });
 export type HostLoad = z.infer<typeof hostLoad>;
 

@@ -118,6 +118,7 @@ function tellDraining({ workspaces, activeRuns }: HostLoad, users: number): stri
 /** The same conditions as those of placement. */
 function whyFull(load: HostLoad | null, coming: number, memoryBytes: number): string | null {
   if (!load) return "It has not told its load yet.";
+  if (load.problem) return load.problem;
   if (load.workspaces + coming >= load.maxWorkspaces)
     return `It is full: it has as many workspaces as it may run, ${load.maxWorkspaces}.`;
   if (load.memoryAvailableBytes < memoryBytes)

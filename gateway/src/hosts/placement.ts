@@ -32,6 +32,7 @@ export async function placeUser(deps: Placement, userId: string): Promise<HostTa
   const best = sql`(
     select h.id from hosts h
     where h.last_report_at > ${isoTime(now() - liveMs)} and h.refusal is null and h.removed_at is null and not h.draining
+      and json_extract(h.load, '$.problem') is null
       and json_extract(h.load, '$.workspaces') + ${countComing(sql`h`, now())} < json_extract(h.load, '$.maxWorkspaces')
       and json_extract(h.load, '$.memoryAvailableBytes') >= ${settings.BERTH_MEMORY_BYTES}
     order by (select count(*) from users u where u.host_id = h.id), h.id limit 1)`;
@@ -81,12 +82,14 @@ const selectHostOfUser = prepareOnce((db) =>
     .prepare(),
 );
 
-/** Whether any host has reported lately, and whether the built-in demo model answers on the user's host (or on any live one). */
+/** Why no host that has reported lately can start a workspace, null if one can; and whether the built-in demo model answers on the user's host (or on any live one). */
 export async function findLiveHosts(db: Database, now: number, hostId: string | null) {
   const rows = await db
     .select({ id: hosts.id, load: hosts.load })
     .from(hosts)
     .where(and(isNull(hosts.removedAt), isNull(hosts.refusal), gt(hosts.lastReportAt, isoTime(now - liveMs))));
   const own = rows.filter((row) => row.id === hostId);
-  return { any: rows.length > 0, demoModel: (own.length > 0 ? own : rows).some((row) => row.load?.demoModel === true) };
+  const isAnyWell = rows.some((row) => !row.load?.problem);
+  const reason = isAnyWell ? null : (rows[0]?.load?.problem ?? "No host is live.");
+  return { reason, demoModel: (own.length > 0 ? own : rows).some((row) => row.load?.demoModel === true) };
 }

@@ -44,7 +44,7 @@ export const healthRoutes = [
 async function unreadyReason({ db, now, log }: Deps): Promise<string | null> {
   try {
     await db.all(sql`select 1`);
-    return (await findLiveHosts(db, now(), null)).any ? null : "No host is live.";
+    return (await findLiveHosts(db, now(), null)).reason;
   } catch {
     log.error("database.unreachable");
     return "The database does not answer.";

@@ -25,7 +25,7 @@ export interface ReportDeps {
   context: HostContext;
   identity: Identity;
   store: Store;
-  workspaces: Pick<Workspaces, "views" | "count">;
+  workspaces: Pick<Workspaces, "views" | "count" | "problem">;
   /** Whether the built-in demo model answers here. */
   isDemo: boolean;
   version: string;
@@ -192,5 +192,6 @@ function readLoad({ context, workspaces, store, isDemo }: ReportDeps): HostLoad 
     diskAvailableBytes: disk.bavail * disk.bsize,
     cpus: availableParallelism(),
     demoModel: isDemo,
+    problem: workspaces.problem,
   };
 }

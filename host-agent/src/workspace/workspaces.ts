@@ -51,6 +51,8 @@ export class Workspaces {
   readonly #places = new Map<string, Place>();
   readonly #locked = createLocks();
   #jobs = 0;
+  /** Why no workspace can be started here now; a sentence for the operator. */
+  problem: string | null = null;
 
   constructor(deps: WorkspaceDeps) {
     this.#deps = deps;
@@ -183,6 +185,7 @@ export class Workspaces {
   async reconcile(): Promise<void> {
     const { engine, context } = this.#deps;
     const listed = await engine.listContainers(`berth.host=${context.hostId}`);
+    await this.#findImage();
     for (const place of this.#places.values())
       if (place.container !== null && !isRunning(place))
         this.#attempt(place.userId, "remove.failed", () => this.#noticeLost(place));
@@ -273,7 +276,7 @@ export class Workspaces {
     const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
     let containerId = await engine.createContainer(spec).catch(async (error: unknown) => {
       // Somebody may have removed the image since this process found it.
-      if ((await engine.imageId(spec.image)) !== null) throw error;
+      if ((await this.#findImage()) !== null) throw error;
       throw new AppError("host_unavailable", noImage(spec.image), { retryAfter: 30 }, { cause: error });
     });
     if (containerId === null) {
@@ -349,8 +352,20 @@ export class Workspaces {
   }
 
   async #hasOldImage(state: ContainerState): Promise<boolean> {
-    const wanted = await this.#deps.engine.imageId(this.#deps.context.settings.BERTH_IMAGE);
+    const wanted = await this.#findImage();
     return wanted !== null && wanted !== state.imageId;
+  }
+
+  /** The id of the workspaces' image, looked for anew each time: anybody may remove it. Without it no user is placed here. */
+  async #findImage(): Promise<string | null> {
+    const { engine, context } = this.#deps;
+    const { BERTH_IMAGE: name } = context.settings;
+    const found = await engine.imageId(name);
+    const problem = found === null ? noImage(name) : null;
+    if (problem !== null && this.problem === null) context.log.error("image.missing", { image: name });
+    if (problem !== this.problem) context.bus.emit("host");
+    this.problem = problem;
+    return found;
   }
 
   async #noticeLost(place: Place): Promise<void> {
