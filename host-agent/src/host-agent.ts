@@ -142,15 +142,17 @@ async function endEarlierName({ context, store, engine }: Parts): Promise<void> 
 
 /** Milliseconds: longer than gateways and proxies keep an idle connection, so that it is not closed under a call that just sets out. */
 const keepAliveTimeout = 75_000;
+/** An upload may take as long as it moves; headers may not. */
+const timeouts = { keepAliveTimeout, requestTimeout: 0, headersTimeout: 60_000 };
 
 /** https where a certificate is given. */
 function openServer(
   { BERTH_HOST_TLS_CERT: cert, BERTH_HOST_TLS_KEY: key }: Settings,
   listener: ReturnType<typeof getRequestListener>,
 ): Server {
-  if (cert === undefined || key === undefined) return createServer({ keepAliveTimeout }, listener);
+  if (cert === undefined || key === undefined) return createServer({ ...timeouts }, listener);
   try {
-    return createTlsServer({ cert: readFileSync(cert), key: readFileSync(key), keepAliveTimeout }, listener);
+    return createTlsServer({ cert: readFileSync(cert), key: readFileSync(key), ...timeouts }, listener);
   } catch (error) {
     throw new SettingsError(`BERTH_HOST_TLS_CERT and BERTH_HOST_TLS_KEY cannot be used: ${messageOf(error)}.`, {
       cause: error,

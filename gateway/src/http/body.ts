@@ -1,5 +1,6 @@
 /** Reads bodies with a bound, whoever sends them. */
 import { AppError } from "@berth/shared/errors";
+import { sleep } from "@berth/shared/wait";
 
 /**
  * The JSON of a request. Throws `invalid_request` for another content type, bad UTF-8 or broken JSON, and as `readBody`.
@@ -22,11 +23,21 @@ function refuseOtherTypes(request: Request): void {
     throw new AppError("invalid_request", "The body must be JSON, with content-type application/json.");
 }
 
-/** The bytes of a request. Throws `payload_too_large` over the bound, `invalid_request` when its sender broke off. */
-export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
-  const bytes = await readBytes(request, maxBytes, maxBytes).catch((error: unknown) => {
-    throw new AppError("invalid_request", "The body did not come whole.", {}, { cause: error });
-  });
+/** How long a body that is read whole may take, in milliseconds. */
+const slowestMs = 300_000;
+
+/** The bytes of a request. Throws `payload_too_large` over the bound, `invalid_request` when its sender broke off or dawdles. */
+export async function readBody(request: Request, maxBytes: number, withinMs = slowestMs): Promise<Uint8Array> {
+  const done = new AbortController();
+  const late = sleep(withinMs, done.signal).then(() => Promise.reject(new Error("too slow")));
+  const bytes = await Promise.race([readBytes(request, maxBytes, maxBytes), late])
+    .catch((error: unknown) => {
+      throw new AppError("invalid_request", "The body did not come whole.", {}, { cause: error });
+    })
+    .finally(() => {
+      late.catch(() => undefined);
+      done.abort();
+    });
   if (!bytes) throw new AppError("payload_too_large", `The body is over ${maxBytes} bytes.`);
   return bytes;
 }

@@ -1,6 +1,6 @@
 import { once } from "node:events";
-import { Agent, get, type IncomingMessage, request } from "node:http";
-import { connect as openTcp } from "node:net";
+import { Agent, get, type IncomingMessage, request, Server } from "node:http";
+import { type AddressInfo, connect as openTcp } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { createTestApp, type TestApp } from "../../test/app.ts";
@@ -26,6 +26,15 @@ const headers = () => ({ authorization: `Bearer ${user.token}` });
 
 /** What a Node process has in its hand and a Worker has not: its own end, and clients that leave. */
 describe("the server on Node", () => {
+  test("gives a body as long as it moves, and headers a minute", () => {
+    const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
+    const own = handles.find(
+      (handle) =>
+        handle instanceof Server && (handle.address() as AddressInfo).port === Number(new URL(server.url).port),
+    );
+    expect(own).toMatchObject({ requestTimeout: 0, headersTimeout: 60_000 });
+  });
+
   test("tells each socket 1012 when it ends", async () => {
     const sockets = new WebSocketServer({ server: host.server });
     const accepted = once(sockets, "connection") as Promise<[WebSocket]>;

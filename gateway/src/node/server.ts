@@ -21,8 +21,15 @@ const keepAliveTimeout = 75_000;
 /** Listens and serves. Rejects when the address cannot be had. */
 export async function startServer(app: Hono<AppEnv>, host: string, port: number): Promise<RunningServer> {
   const left = new Set<Promise<unknown>>();
-  // A missing host is refused as every bad request is, not by Node with an empty body.
-  const serverOptions = { shouldUpgradeCallback: isWebSocket, requireHostHeader: false, keepAliveTimeout };
+  const serverOptions = {
+    shouldUpgradeCallback: isWebSocket,
+    // A missing host is refused as every bad request is, not by Node with an empty body.
+    requireHostHeader: false,
+    keepAliveTimeout,
+    // An upload may take as long as it moves; who reads a body ends one that stalls.
+    requestTimeout: 0,
+    headersTimeout: 60_000,
+  };
   const fetch = (request: Request, { incoming, outgoing }: HttpBindings | Http2Bindings) =>
     app.fetch(request, {
       address: incoming.socket.remoteAddress,
