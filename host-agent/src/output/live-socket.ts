@@ -57,19 +57,20 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
   gone.addEventListener("abort", off, { once: true });
   // Runs in progress are named and left to the client to subscribe; those that start from now on are subscribed already.
   const named = new Map(active.map((run) => [run.id, run.status]));
-  let rev = store.revision();
+  const changedRuns = store.watchRuns(userId);
   let known = workspaces.view(userId);
   await sender.send({ type: "hello", workspace: known, runs: active.map(toPublic) });
   for (; !gone.aborted; await latch.next(60_000, gone)) {
     const workspace = workspaces.view(userId);
     if (JSON.stringify(workspace) !== JSON.stringify(known)) await sender.send({ type: "workspace", workspace });
     known = workspace;
-    for (const run of store.changedRuns(userId, rev)) {
-      rev = run.rev;
+    for (const run of changedRuns()) {
       if (!named.has(run.id)) follower.begin(run.id, 0);
       else if (named.get(run.id) !== run.status && !follower.follows(run.id))
         await sender.send({ type: "run", run: toPublic(run) });
-      named.set(run.id, run.status);
+      // What has ended changes no more.
+      if (run.endedAt) named.delete(run.id);
+      else named.set(run.id, run.status);
     }
   }
 }

@@ -37,6 +37,7 @@ const migrations = [
    UPDATE runs SET first_rev = rev;
    CREATE TRIGGER runs_first_rev AFTER UPDATE OF rev ON runs WHEN new.first_rev = 0
      BEGIN UPDATE runs SET first_rev = new.rev WHERE id = new.id; END;`,
+  `CREATE INDEX runs_user_rev ON runs (user_id, rev);`,
 ];
 
 /** Brings the database up to a version, the present one unless told otherwise: each step whole or not at all. */

@@ -181,3 +181,22 @@ test("a run is answered with every field by its name", () => {
   expect(token).toMatch(/^brt_/);
   store.close();
 });
+
+test("whoever watches a user's runs reads no change of others twice, and none by a scan", () => {
+  const statements: string[] = [];
+  const db = new Database(":memory:", { verbose: (text) => void statements.push(String(text)) });
+  const store = new Store(db, Date.now);
+  const changed = store.watchRuns("usr_u");
+  for (let at = 0; at < 100; at++) {
+    store.admit({ ...run(`run_${at}`), agentId: `agt_${at}`, userId: `usr_${at}` }, 3, true);
+    expect(changed()).toEqual([]);
+  }
+  const before = store.revision();
+  store.admit(run("run_own"), 3, true);
+  expect(changed().map(({ id }) => id)).toEqual(["run_own"]);
+  const query = statements.findLast((text) => text.includes("rev > "))!;
+  expect(Number(/rev > (\d+)/.exec(query)![1])).toBe(before);
+  const plan = db.prepare(`EXPLAIN QUERY PLAN ${query}`).all() as { detail: string }[];
+  expect(plan.map(({ detail }) => detail)).toEqual(["SEARCH runs USING INDEX runs_user_rev (user_id=? AND rev>?)"]);
+  store.close();
+});

@@ -317,14 +317,19 @@ export class Store {
     return { runs: runs.filter(within), agents: agents.filter(within), rev: reach };
   }
 
-  /** The user's runs that changed after a revision, oldest change first. */
-  changedRuns(userId: string, after: number): RunRow[] {
-    const rows = this.#rows<FlatRun>(
-      `SELECT ${runColumns} FROM runs WHERE rev > ? AND user_id = ? ORDER BY rev`,
-      after,
-      userId,
-    );
-    return rows.map((row) => runFrom(row)!);
+  /** A cursor over the user's runs: each call answers those that changed since the one before, oldest change first. */
+  watchRuns(userId: string): () => RunRow[] {
+    let after = this.#rev;
+    return () => {
+      const rows = this.#rows<FlatRun>(
+        `SELECT ${runColumns} FROM runs WHERE user_id = ? AND rev > ? ORDER BY rev`,
+        userId,
+        after,
+      );
+      // Also past what others changed: what was looked through once is not looked through again.
+      after = this.#rev;
+      return rows.map((row) => runFrom(row)!);
+    };
   }
 
   /** Ended runs older than `before` (ISO), at most 200, to be removed with their files; none of these users. */
