@@ -7,12 +7,13 @@ import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { getRequestListener } from "@hono/node-server";
 import type { ReportAnswer } from "@berth/shared/host-api";
-import { type Log, messageOf } from "@berth/shared/log";
+import { messageOf } from "@berth/shared/log";
 import { type Settings, SettingsError } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
 import { deleteAgent } from "./inside/agents.ts";
 import { checkCgroups } from "./machine/cgroup.ts";
 import { leave } from "./membership/leave.ts";
+import { createOrders, type Order } from "./membership/orders.ts";
 import { runLoops } from "./loops.ts";
 import { type HostOptions, openParts, type Parts } from "./parts.ts";
 import { Reports } from "./membership/reports.ts";
@@ -49,7 +50,7 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
     ...parts,
     version: options.version,
     onRemoved: () => void (leaving ??= leave({ ...parts, stop }, closing.signal).then(removed.resolve, removed.reject)),
-    onAnswer: (answer) => obey(parts, answer),
+    onAnswer: createObedience(parts),
   });
   const server = await serve(parts, reports);
   const loops = [reports.run(closing.signal), runLoops(parts, reports, closing.signal)];
@@ -71,25 +72,18 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
   };
 }
 
-/** Does what the gateway's answer to a report asks for; what fails is asked for again by the next one. */
-function obey(parts: Parts, answer: ReportAnswer): void {
-  const { context, store, streams, workspaces, runs } = parts;
-  streams.closeRevoked(new Set(answer.revokedTokens), new Set(answer.disabledUsers));
-  const attempt = (event: string, fields: Parameters<Log["warn"]>[1], job: Promise<void>) =>
-    void job.catch((error: unknown) => context.log.warn(event, { ...fields, error: messageOf(error) }));
-  for (const userId of answer.stoppedUsers) {
-    if (store.countActive(userId) > 0)
-      attempt(
-        "user.stop_failed",
-        { userId },
-        workspaces.stop(userId, () => runs.cancelAll(userId)),
-      );
-  }
-  for (const agentId of answer.deletedAgents) {
-    const agent = store.getAgent(agentId);
-    if (agent && agent.deleted !== "gone")
-      attempt("agent.delete_failed", { agentId }, deleteAgent(parts, agent.userId, agentId));
-  }
+/** Does what the gateway's answer to a report asks for. */
+function createObedience(parts: Parts): (answer: ReportAnswer) => void {
+  const { streams, store, workspaces, runs } = parts;
+  const carryOut = ({ kind, id }: Order) =>
+    kind === "stop_user"
+      ? workspaces.stop(id, () => runs.cancelAll(id))
+      : deleteAgent(parts, store.getAgent(id)!.userId, id);
+  const obey = createOrders({ ...parts, carryOut });
+  return (answer) => {
+    streams.closeRevoked(new Set(answer.revokedTokens), new Set(answer.disabledUsers));
+    obey(answer);
+  };
 }
 
 async function serve(parts: Parts, reports: Reports): Promise<Server> {

@@ -160,17 +160,20 @@ export class Store {
 
   /** Keeps a tombstone, also of one that is not known, so that a late call cannot bring the agent back; the environment goes. */
   deleteAgent(userId: string, agentId: string): void {
-    this.#atomic(() =>
+    this.#atomic(() => {
+      const known = this.getAgent(agentId);
+      if (known?.deleted) return;
       this.#sql(
         `INSERT INTO agents (id, user_id, uid, version, runtime, session_id, deleted, rev) VALUES (?, ?, ?, 0, 'shell', '', 1, ?)
-         ON CONFLICT (id) DO UPDATE SET deleted = max(deleted, 1), env = '{}', rev = excluded.rev`,
-      ).run(agentId, userId, this.getAgent(agentId)?.uid ?? this.#takeUid(), ++this.#rev),
-    );
+         ON CONFLICT (id) DO UPDATE SET deleted = 1, env = '{}', rev = excluded.rev`,
+      ).run(agentId, userId, known?.uid ?? this.#takeUid(), ++this.#rev);
+    });
   }
 
   /** Nothing of the agent is left on this host but its tombstone. */
   buryAgent(agentId: string): void {
-    this.#sql("UPDATE agents SET deleted = 2, rev = ? WHERE id = ? AND deleted = 1").run(++this.#rev, agentId);
+    if (this.getAgent(agentId)?.deleted !== "removing") return;
+    this.#sql("UPDATE agents SET deleted = 2, rev = ? WHERE id = ?").run(++this.#rev, agentId);
   }
 
   /**

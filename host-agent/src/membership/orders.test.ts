@@ -1,0 +1,87 @@
+import Database from "better-sqlite3";
+import { createLog } from "@berth/shared/log";
+import { parseSettings } from "@berth/shared/settings";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createBus } from "../context/bus.ts";
+import { createClock } from "../context/clock.ts";
+import { Store } from "../store/store.ts";
+import { createOrders, keyOf, type Order, ordersToBegin } from "./orders.ts";
+
+let store: Store;
+beforeEach(() => void (store = new Store(new Database(":memory:"), Date.now)));
+afterEach(() => store.close());
+
+const context = {
+  hostId: "hst_this",
+  settings: parseSettings({}),
+  dataDir: "/nonexistent",
+  clock: createClock(),
+  log: createLog(() => {}),
+  bus: createBus(),
+};
+const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
+const deletion: Order = { kind: "delete_agent", id: "agt_a" };
+
+test("an order that is repeated while it goes on is begun once, and again only when it is asked for after its end", async () => {
+  store.learnAgent("usr_u", spec, null);
+  const begun: PromiseWithResolvers<void>[] = [];
+  const carryOut = () => {
+    const job = Promise.withResolvers<void>();
+    begun.push(job);
+    return job.promise;
+  };
+  const obey = createOrders({ context, store, carryOut });
+  const answer = { stoppedUsers: [], deletedAgents: ["agt_a"] };
+  for (let at = 0; at < 50; at++) obey(answer);
+  expect(begun).toHaveLength(1);
+  begun[0]!.resolve();
+  await begun[0]!.promise;
+  obey(answer);
+  expect(begun).toHaveLength(2);
+});
+
+test("nothing is begun for a user without runs, nor for an agent that is unknown or gone", () => {
+  store.learnAgent("usr_u", spec, null);
+  store.deleteAgent("usr_u", "agt_a");
+  store.buryAgent("agt_a");
+  const begun: Order[] = [];
+  const obey = createOrders({ context, store, carryOut: async (order) => void begun.push(order) });
+  obey({ stoppedUsers: ["usr_u"], deletedAgents: ["agt_a", "agt_unknown"] });
+  expect(begun).toEqual([]);
+});
+
+test("an order that failed is due when its pause is over, one that goes on never", () => {
+  const begun = (retryAt: number | null) => new Map([[keyOf(deletion), { failures: 1, retryAt }]]);
+  expect(ordersToBegin([deletion], new Map(), 10)).toEqual([deletion]);
+  expect(ordersToBegin([deletion], begun(null), 10)).toEqual([]);
+  expect(ordersToBegin([deletion], begun(11), 10)).toEqual([]);
+  expect(ordersToBegin([deletion], begun(10), 10)).toEqual([deletion]);
+});
+
+test("an order that fails at once is not begun by each answer", async () => {
+  store.learnAgent("usr_u", spec, null);
+  let count = 0;
+  const carryOut = async () => {
+    count += 1;
+    throw new Error("the volume is away");
+  };
+  const obey = createOrders({ context, store, carryOut });
+  for (let at = 0; at < 50; at++) {
+    obey({ stoppedUsers: [], deletedAgents: ["agt_a"] });
+    await Promise.resolve();
+  }
+  expect(count).toBe(1);
+});
+
+test("deleting an agent that is deleted takes no revision: nothing is to be told", () => {
+  store.learnAgent("usr_u", spec, null);
+  store.deleteAgent("usr_u", "agt_a");
+  const told = store.revision();
+  for (let at = 0; at < 10; at++) store.deleteAgent("usr_u", "agt_a");
+  expect(store.revision()).toBe(told);
+  store.buryAgent("agt_a");
+  expect(store.revision()).toBe(told + 1);
+  store.buryAgent("agt_a");
+  store.deleteAgent("usr_u", "agt_a");
+  expect(store.revision()).toBe(told + 1);
+});

@@ -1,0 +1,70 @@
+/**
+ * What the gateway asks for in each of its answers, until it is done: users to stop, agents to delete. Level-triggered: an
+ * order that is being carried out is not begun again, and one that failed waits (backoff) however often it is repeated.
+ */
+import type { ReportAnswer } from "@berth/shared/host-api";
+import { messageOf } from "@berth/shared/log";
+import { backoff } from "@berth/shared/wait";
+import type { HostContext } from "../context/context.ts";
+import type { Store } from "../store/store.ts";
+
+export interface Order {
+  kind: "stop_user" | "delete_agent";
+  /** Of the user or the agent. */
+  id: string;
+}
+/** An order that was begun here and is not done: `retryAt` is null while it goes on, else when it is due again, monotonic. */
+export interface Progress {
+  failures: number;
+  retryAt: number | null;
+}
+export interface OrderDeps {
+  context: HostContext;
+  store: Store;
+  carryOut(order: Order): Promise<void>;
+}
+
+const firstPauseMs = 1000;
+const longestPauseMs = 60_000;
+
+export const keyOf = ({ kind, id }: Order) => `${kind} ${id}`;
+
+/** Those of the orders that are to be begun now. */
+export function ordersToBegin(asked: Order[], begun: ReadonlyMap<string, Progress>, now: number): Order[] {
+  return asked.filter((order) => {
+    const progress = begun.get(keyOf(order));
+    return !progress || (progress.retryAt !== null && progress.retryAt <= now);
+  });
+}
+
+/** Answers what takes the orders of an answer. */
+export function createOrders({ context, store, carryOut }: OrderDeps) {
+  const begun = new Map<string, Progress>();
+  return function obey({ stoppedUsers, deletedAgents }: Pick<ReportAnswer, "stoppedUsers" | "deletedAgents">): void {
+    const asked: Order[] = [
+      ...stoppedUsers.filter((id) => store.countActive(id) > 0).map((id) => ({ kind: "stop_user" as const, id })),
+      ...deletedAgents.filter((id) => isThere(store, id)).map((id) => ({ kind: "delete_agent" as const, id })),
+    ];
+    const wanted = new Set(asked.map(keyOf));
+    for (const [key, { retryAt }] of begun) if (retryAt !== null && !wanted.has(key)) begun.delete(key);
+    for (const order of ordersToBegin(asked, begun, performance.now())) void attempt(order);
+  };
+
+  async function attempt(order: Order): Promise<void> {
+    const failures = begun.get(keyOf(order))?.failures ?? 0;
+    begun.set(keyOf(order), { failures, retryAt: null });
+    try {
+      await carryOut(order);
+      begun.delete(keyOf(order));
+    } catch (error) {
+      context.log.warn("order.failed", { ...order, error: messageOf(error) });
+      const retryAt = performance.now() + backoff(failures, firstPauseMs, longestPauseMs);
+      begun.set(keyOf(order), { failures: failures + 1, retryAt });
+    }
+  }
+}
+
+function isThere(store: Store, agentId: string): boolean {
+  const agent = store.getAgent(agentId);
+  return agent !== null && agent.deleted !== "gone";
+}
