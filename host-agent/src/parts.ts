@@ -25,7 +25,7 @@ import { Store } from "./store/store.ts";
 import { createStreams } from "./output/open-streams.ts";
 import { createTerminals } from "./inside/terminals.ts";
 import { Volumes } from "./workspace/volumes.ts";
-import { noImage } from "./workspace/container.ts";
+import { noImage } from "./workspace/image.ts";
 import { Workspaces } from "./workspace/workspaces.ts";
 
 /** What a test may replace: how names are resolved and dialled by the egress proxy, and the engine. */

@@ -29,10 +29,6 @@ export const paths = { sockets: "/run/berth", runs: "/run/berth-runs", workspace
 export const nameOf = (hostId: string, userId: string) => `berth-${hostId}-${userId}`;
 export const passwdOf = (dataDir: string, userId: string) => join(dataDir, "passwd", userId);
 
-/** What an operator must know of an engine without the workspace's image. */
-export const noImage = (image: string) =>
-  `This host's engine has no image ${image}: npm start or npm run doctor builds it there.`;
-
 /** On each container: what it was made as, so that one of another shape is told from it. */
 export const shapeLabel = "berth.shape";
 

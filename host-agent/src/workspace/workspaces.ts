@@ -12,7 +12,6 @@ import { identify } from "../machine/processes.ts";
 import {
   forwarderPort,
   nameOf,
-  noImage,
   passwdOf,
   type RunningContainer,
   seesVolume,
@@ -24,6 +23,7 @@ import {
 import type { ContainerState, Engine } from "../machine/engine.ts";
 import { type HostContext } from "../context/context.ts";
 import { createLocks } from "../context/wait.ts";
+import { createImageCheck, noImage } from "./image.ts";
 import type { Sockets } from "./unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
@@ -51,11 +51,11 @@ export class Workspaces {
   readonly #places = new Map<string, Place>();
   readonly #locked = createLocks();
   #jobs = 0;
-  /** Why no workspace can be started here now; a sentence for the operator. */
-  problem: string | null = null;
+  readonly #image: ReturnType<typeof createImageCheck>;
 
   constructor(deps: WorkspaceDeps) {
     this.#deps = deps;
+    this.#image = createImageCheck(deps.context, deps.engine);
   }
 
   /** The user's running container, if it really runs; null otherwise. */
@@ -185,7 +185,7 @@ export class Workspaces {
   async reconcile(): Promise<void> {
     const { engine, context } = this.#deps;
     const listed = await engine.listContainers(`berth.host=${context.hostId}`);
-    await this.#findImage();
+    await this.#image.find();
     for (const place of this.#places.values())
       if (place.container !== null && !isRunning(place))
         this.#attempt(place.userId, "remove.failed", () => this.#noticeLost(place));
@@ -217,6 +217,11 @@ export class Workspaces {
   /** All workspaces that are or were of use lately. */
   views(): ReportedWorkspace[] {
     return [...this.#places.keys()].map((userId) => ({ userId, ...this.view(userId) }));
+  }
+
+  /** Why no workspace can be started here now, in a sentence for the operator; null if one can. */
+  get problem(): string | null {
+    return this.#image.problem();
   }
 
   /** How many run, or start, now. */
@@ -276,7 +281,7 @@ export class Workspaces {
     const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
     let containerId = await engine.createContainer(spec).catch(async (error: unknown) => {
       // Somebody may have removed the image since this process found it.
-      if ((await this.#findImage()) !== null) throw error;
+      if ((await this.#image.find()) !== null) throw error;
       throw new AppError("host_unavailable", noImage(spec.image), { retryAfter: 30 }, { cause: error });
     });
     if (containerId === null) {
@@ -352,20 +357,8 @@ export class Workspaces {
   }
 
   async #hasOldImage(state: ContainerState): Promise<boolean> {
-    const wanted = await this.#findImage();
+    const wanted = await this.#image.find();
     return wanted !== null && wanted !== state.imageId;
-  }
-
-  /** The id of the workspaces' image, looked for anew each time: anybody may remove it. Without it no user is placed here. */
-  async #findImage(): Promise<string | null> {
-    const { engine, context } = this.#deps;
-    const { BERTH_IMAGE: name } = context.settings;
-    const found = await engine.imageId(name);
-    const problem = found === null ? noImage(name) : null;
-    if (problem !== null && this.problem === null) context.log.error("image.missing", { image: name });
-    if (problem !== this.problem) context.bus.emit("host");
-    this.problem = problem;
-    return found;
   }
 
   async #noticeLost(place: Place): Promise<void> {
