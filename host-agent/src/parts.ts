@@ -14,11 +14,11 @@ import { createBus } from "./context/bus.ts";
 import { createClock } from "./context/clock.ts";
 import { openIdentity } from "./membership/identity.ts";
 import { createModelProxy } from "./model/proxy.ts";
-import { messagesApi } from "./model/messages.ts";
 import { openModelTargets } from "./model/targets.ts";
 import { createOomWatch } from "./run/oom.ts";
 import { Runs } from "./run/runs.ts";
 import { isSameSecret } from "./store/secret.ts";
+import { runtimes } from "./workspace/runtimes.ts";
 import { openSockets } from "./workspace/unix-sockets.ts";
 import { openDatabase } from "./store/open.ts";
 import { Store } from "./store/store.ts";
@@ -55,7 +55,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
 
   const targets = await openModelTargets(settings);
   const model = createModelProxy({
-    apiOf: () => messagesApi,
+    apiOf: (agentId) => runtimes[store.getAgent(agentId)!.runtime].modelApi,
     targetOf: targets.of,
     log,
     findRun: (agentId, token) => findRun(store, agentId, token),

@@ -42,8 +42,8 @@ export interface Started extends Entry {
 export async function enter(deps: EntryDeps, userId: string, agentId: string): Promise<Entry> {
   const { store, runs, workspaces } = deps;
   if (!store.getAgent(agentId)) {
-    // Version 0 is older than any: the first run brings what the agent is.
-    const unseen = { id: agentId, version: 0, name: "", runtime: "claude", model: null, instructions: null } as const;
+    // Version 0 is older than any: the first run brings what the agent is. Until then it is a shell, and nothing more.
+    const unseen = { id: agentId, version: 0, name: "", runtime: "shell", model: null, instructions: null } as const;
     await runs.learn(userId, unseen);
   }
   const own = () => {

@@ -4,7 +4,7 @@ import type { Run } from "@berth/shared/resources";
 import type { Bus } from "../context/bus.ts";
 import { createLatch } from "../context/wait.ts";
 import { type OutputLine, readLines } from "../run/run-log.ts";
-import { runtimes } from "../run/runtimes.ts";
+import { runtimes } from "../workspace/runtimes.ts";
 import { publicRun, type RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { runDirectory } from "../run/run-files.ts";

@@ -8,7 +8,7 @@ import type { Engine } from "../machine/engine.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import type { HostContext } from "../context/context.ts";
 import { type ExecFact, nextOfExec, nextOfStart, type Over } from "./decide.ts";
-import { runtimes } from "./runtimes.ts";
+import { runtimes } from "../workspace/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { makeRunFiles, readExit } from "./run-files.ts";
@@ -110,9 +110,10 @@ async function makeExec(
 
 function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, hasPayload: boolean) {
   const files = `${paths.runs}/${run.id}`;
+  const runtime = runtimes[agent.runtime];
   const env: Record<string, string> = {
     ...environmentOf(settings, agent),
-    ANTHROPIC_API_KEY: run.token,
+    [runtime.tokenName]: run.token,
     BERTH_RUN_ID: run.id,
     // The wrapper resumes the session if its file is there, and says so if it should be and is not.
     BERTH_SESSION_ID: agent.sessionId,
@@ -120,7 +121,7 @@ function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, hasPayl
     ...(hasPayload && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
   };
   return {
-    command: ["/opt/berth/bin/berth-run", files, agent.runtime, ...runtimes[agent.runtime].args(agent)],
+    command: ["/opt/berth/bin/berth-run", files, agent.runtime, ...runtime.args(agent)],
     env: toLines(env),
     uid: agent.uid,
     gid: runGid,

@@ -12,7 +12,7 @@ import type { HostContext } from "../context/context.ts";
 import type { Latch } from "../context/wait.ts";
 import { nextOfRun, type Over, type RunFacts } from "./decide.ts";
 import { type LogSource, readLines } from "./run-log.ts";
-import { type LinesSeen, runtimes } from "./runtimes.ts";
+import { type LinesSeen, runtimes } from "../workspace/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { logSizes, readExit, runDirectory } from "./run-files.ts";

@@ -9,7 +9,7 @@ import type { HostContext } from "../context/context.ts";
 import type { Over } from "./decide.ts";
 import { readRest } from "./monitor.ts";
 import { readTail } from "./run-log.ts";
-import { type LinesSeen, runtimes } from "./runtimes.ts";
+import { type LinesSeen, runtimes } from "../workspace/runtimes.ts";
 import { reasonOf, statusOf } from "./reason.ts";
 import { logSizes, runDirectory, sealRunFiles } from "./run-files.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";

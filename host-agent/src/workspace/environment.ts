@@ -3,6 +3,7 @@ import type { Settings } from "@berth/shared/settings";
 import { modelSocket } from "./unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
 import { forwarderPort, paths } from "./container.ts";
+import { runtimes } from "./runtimes.ts";
 
 /** The agent's directory in the container. */
 export const homeOf = (agent: Pick<AgentRow, "id">) => `${paths.workspace}/agent-${agent.id}`;
@@ -15,15 +16,11 @@ export function environmentOf(settings: Settings, agent: AgentRow): Record<strin
   const proxy = `http://127.0.0.1:${forwarderPort}`;
   return {
     ...agent.env,
+    ...runtimes[agent.runtime].env(home, `${paths.sockets}/${modelSocket(agent.id)}`),
     HOME: home,
     USER: `agent${agent.uid}`,
     LOGNAME: `agent${agent.uid}`,
     TMPDIR: `${home}/.tmp`,
-    CLAUDE_CONFIG_DIR: `${home}/.claude`,
-    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
-    DISABLE_AUTOUPDATER: "1",
-    ANTHROPIC_UNIX_SOCKET: `${paths.sockets}/${modelSocket(agent.id)}`,
-    ANTHROPIC_BASE_URL: "http://localhost",
     BERTH_AGENT_ID: agent.id,
     // Half of the container's processes: a fork bomb of one agent leaves the others room.
     BERTH_NPROC: String(Math.max(32, Math.floor(settings.BERTH_PIDS / 2))),

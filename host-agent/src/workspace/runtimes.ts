@@ -1,8 +1,10 @@
 /**
- * What a runtime is: a command for the wrapper and a reader of its output lines. A further CLI is one more entry here and
- * one more case in the image's `berth-run`.
+ * What a runtime is: all that differs between the programs that a run may be. A further CLI is an entry here; the image
+ * needs its program, the page its words and lines, and a model API of its own a file in `model/`.
  */
 import type { RuntimeName } from "@berth/shared/resources";
+import type { ModelApi } from "../model/api.ts";
+import { messagesApi } from "../model/messages.ts";
 import type { AgentRow } from "../store/rows.ts";
 
 /** What the lines of a run have shown. */
@@ -17,6 +19,12 @@ export interface LinesSeen {
   backgroundTasks: number;
 }
 export interface Runtime {
+  /** The API of its model; the model proxy answers no other. */
+  modelApi: ModelApi;
+  /** What every process of the agent has in its environment: where the CLI keeps its files, and the socket to its model. */
+  env(home: string, modelSocket: string): Record<string, string>;
+  /** The name under which a run alone has its token for the model. */
+  tokenName: string;
   /** Arguments for the wrapper after the runtime's name. */
   args(agent: AgentRow): string[];
   /** What one line changes of them, or null. */
@@ -32,6 +40,15 @@ export interface Runtime {
 }
 
 const claude: Runtime = {
+  modelApi: messagesApi,
+  env: (home, modelSocket) => ({
+    CLAUDE_CONFIG_DIR: `${home}/.claude`,
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    DISABLE_AUTOUPDATER: "1",
+    ANTHROPIC_UNIX_SOCKET: modelSocket,
+    ANTHROPIC_BASE_URL: "http://localhost",
+  }),
+  tokenName: "ANTHROPIC_API_KEY",
   args: (agent) => [
     "--print",
     "--dangerously-skip-permissions",
@@ -78,7 +95,11 @@ function factsOf({ type, subtype, result, is_error, errors, tasks }: ClaudeEvent
   return { hasStarted: true, isInTurn: false, result: { text, isError: is_error === true } };
 }
 
+/** Its scripts may call the CLI that the image has, and its model. */
 const shell: Runtime = {
+  modelApi: claude.modelApi,
+  env: claude.env,
+  tokenName: claude.tokenName,
   args: () => [],
   readLine: () => null,
   speaksJson: false,
