@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 /** Every code of the contract and its status; a code without a status does not compile. */
-export const statusOf = {
+export const httpStatusOf = {
   invalid_request: 400,
   unauthenticated: 401,
   forbidden: 403,
@@ -18,8 +18,8 @@ export const statusOf = {
   no_host: 503,
 } as const;
 
-export type ErrorCode = keyof typeof statusOf;
-export type ErrorStatus = (typeof statusOf)[ErrorCode];
+export type ErrorCode = keyof typeof httpStatusOf;
+export type ErrorStatus = (typeof httpStatusOf)[ErrorCode];
 
 const titleOf: Record<ErrorCode, string> = {
   invalid_request: "The request does not fit the contract",
@@ -43,7 +43,7 @@ export const problemSchema = z.object({
   title: z.string(),
   status: z.int(),
   detail: z.string(),
-  code: z.enum(Object.keys(statusOf) as [ErrorCode, ...ErrorCode[]]),
+  code: z.enum(Object.keys(httpStatusOf) as [ErrorCode, ...ErrorCode[]]),
   requestId: z.string(),
   errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
   limit: z.int().optional(),
@@ -82,7 +82,7 @@ export function toProblem(
       : new AppError("internal", "Something went wrong here; the log has it under this request id.");
   const { retryAfter, ...fields } = known.fields;
   if (known.code === "invalid_request") fields.errors ??= [{ path: "", message: known.message }];
-  const status = statusOf[known.code];
+  const status = httpStatusOf[known.code];
   const headers: Record<string, string> = { "content-type": "application/problem+json" };
   if (retryAfter !== undefined) headers["retry-after"] = String(retryAfter);
   if (status === 401) headers["www-authenticate"] = "Bearer";

@@ -3,7 +3,7 @@
  * (`aud` = host id, `sub` = user id). Host → gateway: join and report, with a JWT of the host's own key.
  */
 import { z } from "zod";
-import { id, runSchema, runtimeName, time, triggerSchema, workspaceSchema } from "./resources.ts";
+import { id, runSchema, originSchema, runtimeName, time, workspaceSchema } from "./resources.ts";
 
 /** Raised with every incompatible change of this file; sent as the header `berth-protocol` and in every report. */
 export const protocolVersion = 2;
@@ -39,7 +39,7 @@ export type AgentSpec = z.infer<typeof agentSpec>;
 
 /** `POST /v1/runs` of the host. The id is chosen by the gateway; the host looks it up before it admits. `payload` is bytes in base64url. */
 export const startRunBody = z.object({
-  run: z.object({ id, trigger: triggerSchema, prompt: z.string(), payload: z.base64url().nullable() }),
+  run: z.object({ id, trigger: originSchema, prompt: z.string(), payload: z.base64url().nullable() }),
   agent: agentSpec,
 });
 export type StartRunBody = z.infer<typeof startRunBody>;

@@ -138,7 +138,11 @@ export const runReasons = [
 export const runReason = z.enum(runReasons);
 export type RunReason = z.infer<typeof runReason>;
 
-export const triggerSchema = z.object({ kind: z.enum(["api", "socket", "webhook"]), triggerId: nullable(id) });
+/** What a run may come from. Which of them a trigger makes goes by its scheme: `originOf` in webhooks.ts. */
+export const originKind = z.enum(["api", "webhook"]);
+export type OriginKind = z.infer<typeof originKind>;
+/** Where a run comes from; `triggerId` is null where no trigger stands behind it. */
+export const originSchema = z.object({ kind: originKind, triggerId: nullable(id) });
 export const usageSchema = z.object({
   inputTokens: z.int(),
   outputTokens: z.int(),
@@ -154,7 +158,7 @@ export const runSchema = z
     agentId: id,
     status: runStatus,
     reason: nullable(runReason),
-    trigger: triggerSchema,
+    trigger: originSchema,
     prompt: z.string(),
     result: nullable(z.string()),
     exitCode: nullable(z.int()),

@@ -1,10 +1,16 @@
 /** Triggers (webhooks in) and what came in through them, as the contract shows and accepts them. */
 import { z } from "zod";
-import { agentName, id, plainText, runStatus, time } from "./resources.ts";
+import { agentName, id, plainText, runStatus, time, type OriginKind } from "./resources.ts";
 
 /** How a sender proves itself. */
 export const webhookScheme = z.enum(["standard", "github", "token"]);
 export type WebhookScheme = z.infer<typeof webhookScheme>;
+/** What a run that such a trigger starts is said to come from. */
+export const originOf: Record<WebhookScheme, OriginKind> = {
+  standard: "webhook",
+  github: "webhook",
+  token: "webhook",
+};
 
 export const triggerSchema = z
   .object({

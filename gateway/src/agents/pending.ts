@@ -14,7 +14,7 @@ import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { callHostJson, longDeadlineMs, type HostCaller } from "../hosts/call.ts";
 import { findHostOfUser, liveMs, placeUser } from "../hosts/placement.ts";
-import { endWithRemovedHost, getRun, upsertRuns } from "./runs.ts";
+import { endWithRemovedHost, getRun, stored, upsertRuns } from "./runs.ts";
 import { agents, deliveries, hosts, runs, users } from "../data/schema.ts";
 
 /** A call that starts a run is given up before its lease ends: nobody else asks meanwhile. */
@@ -123,9 +123,8 @@ async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
   try {
     if (row.isUnwanted) return await endUnwanted(deps, claimed, row);
     const host = row.host ?? (await placeUser(deps, row.userId));
-    const trigger = { kind: "webhook", triggerId: row.triggerId } as const;
     const body: StartRunBody = {
-      run: { id: row.runId, trigger, prompt: row.prompt, payload: row.payload },
+      run: { id: row.runId, trigger: row.data.trigger, prompt: row.prompt, payload: row.payload },
       agent: row.agent,
     };
     const call = { method: "POST", path: "/v1/runs", body, deadlineMs: startDeadlineMs } as const;
@@ -148,11 +147,10 @@ async function loadClaimed({ db }: Deps, seq: number) {
   const [row] = await db
     .select({
       userId: deliveries.userId,
-      triggerId: deliveries.triggerId,
       payload: deliveries.payload,
       runId: runs.id,
       status: runs.status,
-      prompt: runs.prompt,
+      ...stored,
       agent: specColumns,
       isUnwanted: sql<number>`${agents.deletedAt} is not null or ${deliveries.outcome} is not null`,
       host: { id: hosts.id, url: hosts.url },
@@ -225,7 +223,7 @@ async function cancelThere(deps: Deps, caller: HostCaller, runId: string): Promi
   }
 }
 
-/** The gateway itself speaks for the user: no credential of the user's stands behind a webhook. */
+/** The gateway itself speaks for the user: no credential of the user's stands behind a run that waited. */
 function gatewayFor({ now }: Deps, userId: string): HostCaller {
   return { user: { id: userId }, token: { id: null, expiresAt: Math.floor(now() / 1000) + 60 } };
 }

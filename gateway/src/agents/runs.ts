@@ -1,7 +1,7 @@
 /** Runs as the gateway knows them: a copy of what hosts report, applied by revision, whoever brings it. */
 import { AppError } from "@berth/shared/errors";
 import type { ReportedRun } from "@berth/shared/host-api";
-import { id, isEnded, runStatus, triggerSchema, type Run } from "@berth/shared/resources";
+import { id, isEnded, originKind, runStatus, type Run } from "@berth/shared/resources";
 import { and, desc, eq, inArray, sql, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import { prepareOnce, type Database } from "../data/database.ts";
@@ -17,7 +17,7 @@ export const runsQuery = pageQuery.extend({
   agentId: id.optional(),
   status: runStatus.optional(),
   triggerId: id.optional(),
-  triggerKind: triggerSchema.shape.kind.optional(),
+  triggerKind: originKind.optional(),
 });
 
 /** The user's runs, newest first. A page ends early rather than grow without bound. */

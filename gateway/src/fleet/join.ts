@@ -32,7 +32,7 @@ export function joinCommand(settings: Settings, token: string): string {
  * that this gateway could not use.
  */
 export async function joinHost({ db, settings, now }: Deps, body: JoinBody): Promise<string> {
-  const refusal = refusalOf(settings, body);
+  const refusal = whyUnusable(settings, body);
   if (refusal) throw new AppError("invalid_request", refusal);
   const isUsable = or(isNull(joinTokens.usedAt), eq(joinTokens.publicKey, body.publicKey.x));
   const [used] = await db
@@ -54,7 +54,7 @@ export async function joinHost({ db, settings, now }: Deps, body: JoinBody): Pro
 }
 
 /** Why a host that says this of itself cannot be used, in one sentence; null where it can. */
-export function refusalOf(settings: Settings, { protocol, url }: { protocol: number; url?: string }): string | null {
+export function whyUnusable(settings: Settings, { protocol, url }: { protocol: number; url?: string }): string | null {
   const mismatch = tellMismatch(protocol, protocolVersion);
   if (mismatch !== null) return mismatch;
   if (url === undefined || settings.BERTH_ALLOW_HTTP_HOSTS || !isOpenWire(url)) return null;

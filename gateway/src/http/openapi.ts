@@ -1,5 +1,5 @@
 /** The OpenAPI 3.1 document, made from the same declarations that register the routes. */
-import { problemSchema, statusOf, type ErrorCode } from "@berth/shared/errors";
+import { problemSchema, httpStatusOf, type ErrorCode } from "@berth/shared/errors";
 import { z } from "zod";
 import type { Route } from "./route.ts";
 
@@ -47,7 +47,7 @@ export function errorsOf(route: Route): ErrorCode[] {
   if (route.auth !== "none") codes.add("unauthenticated");
   if (route.auth === "admin") codes.add("forbidden");
   if (route.limit) codes.add("rate_limited");
-  return [...codes].sort((a, b) => statusOf[a] - statusOf[b]);
+  return [...codes].sort((a, b) => httpStatusOf[a] - httpStatusOf[b]);
 }
 
 type SchemaWriter = (schema: z.ZodType, side: "input" | "output") => Json;
@@ -119,7 +119,7 @@ function describeResponses(route: Route, toSchema: SchemaWriter): Json {
   if (route.otherwise) responses[route.otherwise.status] = { description: route.otherwise.when, content };
   const problem = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };
   for (const code of errorsOf(route)) {
-    const status = statusOf[code];
+    const status = httpStatusOf[code];
     const earlier = responses[status] as { description: string } | undefined;
     responses[status] = { description: earlier ? `${earlier.description}, ${code}` : code, content: problem };
   }

@@ -72,7 +72,7 @@ async function answerUpgrade(
   const bindings: Bindings = {
     address: socket.remoteAddress,
     async upgrade(target) {
-      const opened = await openUpstream(target, socket);
+      const opened = await openHostSocket(target, socket);
       if (opened instanceof Response) return opened;
       upstream = opened;
       return new Response();
@@ -98,7 +98,7 @@ function toRequest(incoming: IncomingMessage): Request {
 }
 
 /** The host's end of the socket, or its answer when it refuses. Given up when the client goes away. */
-function openUpstream(target: Request, client: Duplex): Promise<Upstream | Response> {
+function openHostSocket(target: Request, client: Duplex): Promise<Upstream | Response> {
   return new Promise((resolve, reject) => {
     const url = new URL(target.url);
     const headers = { ...Object.fromEntries(target.headers), connection: "Upgrade" };

@@ -60,16 +60,12 @@ async function joinHostSocket(deps: Deps, c: Context<AppEnv>, caller: Caller, pa
     if (value !== undefined) headers.set(name, value);
   }
   const target = new Request(host.url + path + new URL(c.req.url).search, { headers });
-  const response = await openUpstream(c, target).catch((error: unknown) => {
+  // Node joins raw sockets; where the runtime's own fetch opens sockets, that does.
+  const response = await (c.env?.upgrade ?? fetch)(target).catch((error: unknown) => {
     throw hostUnavailable(error);
   });
   if (response.status >= 400) throw await hostProblem(response);
   return response;
-}
-
-/** Node joins raw sockets; where the runtime's own fetch opens sockets, that does. */
-function openUpstream(c: Context<AppEnv>, target: Request): Promise<Response> {
-  return c.env?.upgrade ? c.env.upgrade(target) : fetch(target);
 }
 
 function refuseOrigin(): never {

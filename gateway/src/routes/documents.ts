@@ -1,5 +1,5 @@
 /** The contract as OpenAPI and as a page to read, both from the declared routes. */
-import { statusOf } from "@berth/shared/errors";
+import { httpStatusOf } from "@berth/shared/errors";
 import { z } from "zod";
 import { describeRoutes, errorsOf, type OpenApi } from "../http/openapi.ts";
 import { escapeHtml, htmlPage } from "../http/html.ts";
@@ -36,7 +36,7 @@ function docsBody(routes: Route[], { paths, components }: OpenApi): string {
   const sections = routes.map((declared) => {
     const operation = paths[declared.path]?.[declared.method.toLowerCase()];
     const who = { none: "no credential", user: "any user", admin: "admins" }[declared.auth];
-    const codes = errorsOf(declared).map((code) => `${statusOf[code]} ${code}`);
+    const codes = errorsOf(declared).map((code) => `${httpStatusOf[code]} ${code}`);
     return `<h2><code>${declared.method} ${escapeHtml(declared.path)}</code></h2>
 <p>${escapeHtml(declared.summary)}. For ${who}. Success: ${declared.status}${codes.length > 0 ? `; errors: ${codes.join(", ")}` : ""}.</p>
 ${jsonBlock("Parameters", operation?.["parameters"])}${jsonBlock("Body", operation?.["requestBody"])}${jsonBlock("Answer", operation?.responses[declared.status])}`;

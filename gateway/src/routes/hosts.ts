@@ -15,7 +15,7 @@ import { z } from "zod";
 import { audit } from "../access/audit.ts";
 import { runAfterAnswer } from "../http/background.ts";
 import type { AppEnv, Deps } from "../deps.ts";
-import { joinHost, refusalOf } from "../fleet/join.ts";
+import { joinHost, whyUnusable } from "../fleet/join.ts";
 import { claimedHostId, unauthenticated, verifyHostJwt } from "../keys/jwt.ts";
 import { startPending, wakePending } from "../agents/pending.ts";
 import { applyReport, noteRefusal } from "../fleet/reports.ts";
@@ -67,7 +67,7 @@ export const hostRoutes = [
       const body = await readJson(c.req.raw, reportMaxBytes);
       // Of another protocol nothing is understood but this.
       const about = parseOr400(reportHead, body, "body");
-      const refusal = refusalOf(deps.settings, about);
+      const refusal = whyUnusable(deps.settings, about);
       if (refusal !== null) {
         await noteRefusal(deps.db, host.id, about, refusal);
         throw new AppError("invalid_request", refusal);

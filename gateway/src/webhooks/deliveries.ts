@@ -2,7 +2,7 @@
 import { AppError } from "@berth/shared/errors";
 import { newId, runIdOf } from "@berth/shared/ids";
 import type { Run } from "@berth/shared/resources";
-import type { Delivery } from "@berth/shared/webhooks";
+import { originOf, type Delivery } from "@berth/shared/webhooks";
 import { and, desc, eq, sql } from "drizzle-orm";
 import { base64url } from "jose";
 import { auditStatement } from "../access/audit.ts";
@@ -185,13 +185,17 @@ function resultOf(rendered: Rendered): { prompt: string } | { outcome: "skipped"
   return { outcome: "skipped", detail: "The template gave an empty prompt, so no run was started." };
 }
 
-function pendingRun(runId: string, { id: triggerId, agentId }: OpenTrigger, createdAt: string): Omit<Run, "prompt"> {
+function pendingRun(
+  runId: string,
+  { id: triggerId, agentId, scheme }: OpenTrigger,
+  createdAt: string,
+): Omit<Run, "prompt"> {
   return {
     id: runId,
     agentId,
     status: "pending",
     reason: null,
-    trigger: { kind: "webhook", triggerId },
+    trigger: { kind: originOf[scheme], triggerId },
     result: null,
     exitCode: null,
     usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0 },

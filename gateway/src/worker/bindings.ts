@@ -21,7 +21,7 @@ export function bindingsFor(request: Request, context: WaitUntil): Bindings {
   return {
     address: request.headers.get("cf-connecting-ip") ?? undefined,
     waitUntil: (work) => context.waitUntil(work),
-    upgrade: openUpstream,
+    upgrade: fetchSocket,
     closeSocket(code, reason, protocol) {
       const { 0: client, 1: server } = new WebSocketPair();
       server.accept();
@@ -32,7 +32,7 @@ export function bindingsFor(request: Request, context: WaitUntil): Bindings {
 }
 
 /** The runtime joins both sockets by itself. Its answer is wrapped anew, for headers of a fetched one cannot be added to. */
-async function openUpstream(target: Request): Promise<Response> {
+async function fetchSocket(target: Request): Promise<Response> {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), handshakeMs);
   try {

@@ -1,5 +1,5 @@
 /** Signing in at the OpenID provider: there and back. A person reads the answers, so failures are pages. */
-import { AppError, statusOf } from "@berth/shared/errors";
+import { AppError, httpStatusOf } from "@berth/shared/errors";
 import type { Context } from "hono";
 import { z } from "zod";
 import type { AppEnv, Deps } from "../../deps.ts";
@@ -75,7 +75,7 @@ async function orPage({ log }: Deps, c: Context<AppEnv>, answer: () => Promise<R
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     log.info("sign_in.refused", { requestId: c.get("requestId"), code: error.code });
-    const status = statusOf[error.code];
+    const status = httpStatusOf[error.code];
     const page = htmlPage(
       "Sign-in did not succeed",
       `<h1>Sign-in did not succeed</h1><p>${escapeHtml(sentenceOf(error))}</p>

@@ -4,9 +4,9 @@ import { runOfAgent } from "../state/agents.ts";
 import { logs, runsByAgent } from "../state/live.ts";
 import { inOneLine, lastLine } from "../text/plain-text.ts";
 import { summarise } from "../transcript/tools.ts";
-import { tellRun, type Told } from "../text/words.ts";
+import { tellRun, type StateWords } from "../text/words.ts";
 
-export function tellAgent(agent: Agent): Told {
+export function tellAgent(agent: Agent): StateWords {
   const going = runOfAgent(agent.id);
   if (going) return tellRun(going);
   const last = runsByAgent.value.get(agent.id)?.[0];

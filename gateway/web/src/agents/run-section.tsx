@@ -7,7 +7,7 @@ import type { RunLog } from "../state/run-logs.ts";
 import { LongText } from "../ui/long-text.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
 import { Transcript } from "./transcript.tsx";
-import { tellRun } from "../text/words.ts";
+import { origins, tellRun } from "../text/words.ts";
 import { Ago, now } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { StopButton } from "./stop-button.tsx";
@@ -16,12 +16,13 @@ export function RunSection({ run }: { run: Run }) {
   const section = useRef<HTMLElement>(null);
   const log = useNearLog(run, section);
   const isLive = run.endedAt === null;
+  const origin = origins[run.trigger.kind];
   return (
     <article class="run" ref={section} aria-label={`Message: ${run.prompt.slice(0, 80)}`}>
       <div class="prompt">
         <LongText text={run.prompt} />
         <p class="muted">
-          {run.trigger.kind === "webhook" && "From a webhook, "}
+          {origin.mark && `From a ${origin.mark}, `}
           <Ago time={run.createdAt} />
         </p>
       </div>

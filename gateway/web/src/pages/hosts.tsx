@@ -10,7 +10,7 @@ import { Confirm } from "../ui/confirm.tsx";
 import { Meter } from "../ui/meter.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
 import { useTask } from "../ui/use-task.ts";
-import type { Told } from "../text/words.ts";
+import type { StateWords } from "../text/words.ts";
 
 const refreshMs = 3000;
 
@@ -45,7 +45,7 @@ export function HostsPage() {
   );
 }
 
-const told: Record<Host["status"], Told> = {
+const told: Record<Host["status"], StateWords> = {
   live: { tone: "good", short: "Live", advice: "" },
   draining: { tone: "warn", short: "Draining", advice: "It takes no new users; those it has go on." },
   down: {

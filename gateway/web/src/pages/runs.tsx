@@ -9,7 +9,7 @@ import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
 import { go, Link } from "../ui/router.tsx";
-import { tellRun } from "../text/words.ts";
+import { origins, tellRun } from "../text/words.ts";
 
 const states = {
   pending: "Waiting",
@@ -19,7 +19,6 @@ const states = {
   failed: "Failed",
   cancelled: "Stopped",
 };
-const triggers = { api: "Message", webhook: "Webhook" };
 
 export function RunsPage() {
   const [agentId, setAgentId] = useState("");
@@ -51,7 +50,13 @@ export function RunsPage() {
             all="All agents"
           />
           <Filter label="State" value={status} set={setStatus} options={Object.entries(states)} all="All states" />
-          <Filter label="Started by" value={kind} set={setKind} options={Object.entries(triggers)} all="Any trigger" />
+          <Filter
+            label="Started by"
+            value={kind}
+            set={setKind}
+            options={Object.entries(origins).map(([id, { name }]) => [id, name])}
+            all="Any trigger"
+          />
         </div>
       </div>
       {pages.failure && (
@@ -122,7 +127,7 @@ function RunTable({ runs: shown }: { runs: Run[] }) {
             </td>
             <td class="message">
               <Link href={`/runs/${run.id}`}>{inOneLine(run.prompt) || "Empty message"}</Link>
-              {run.trigger.kind === "webhook" && <span class="tag">webhook</span>}
+              {origins[run.trigger.kind].mark && <span class="tag">{origins[run.trigger.kind].mark}</span>}
             </td>
             <td data-label="by">{agentById(run.agentId)?.name ?? <span class="muted">deleted</span>}</td>
             <td class="number" data-label="took">

@@ -1,9 +1,9 @@
 /** What the contract's states and reasons mean to a person, and what to do about them. Pure. */
 import { wasNeverRun } from "@berth/shared/exit-codes";
-import type { Run, RunReason, Workspace } from "@berth/shared/resources";
+import type { OriginKind, Run, RunReason, Workspace } from "@berth/shared/resources";
 
 export type Tone = "good" | "busy" | "warn" | "bad" | "idle";
-export interface Told {
+export interface StateWords {
   tone: Tone;
   /** A word or two. */
   short: string;
@@ -11,8 +11,14 @@ export interface Told {
   advice: string;
 }
 
+/** What started a run: as a filter names it, and as a run is marked with it. */
+export const origins: Record<OriginKind, { name: string; mark: string | null }> = {
+  api: { name: "Message", mark: null },
+  webhook: { name: "Webhook", mark: "webhook" },
+};
+
 /** A run's state, or the honest reason of its end. */
-export function tellRun(run: Run): Told {
+export function tellRun(run: Run): StateWords {
   if (run.reason === null) return tellGoing(run.status);
   if (run.reason === "completed") return { tone: "good", short: "Finished", advice: tellOomKills(run) };
   if (run.reason === "cancelled")
@@ -76,14 +82,14 @@ const ends: Record<Exclude<RunReason, "completed" | "cancelled" | "nonzero_exit"
 };
 
 /** The state in one word, for lists. */
-export function tellGoing(status: Run["status"]): Told {
+export function tellGoing(status: Run["status"]): StateWords {
   if (status === "pending")
     return { tone: "idle", short: "Waiting", advice: "It starts when its agent and one of the run slots are free." };
   if (status === "starting") return { tone: "busy", short: "Starting", advice: "" };
   return { tone: "busy", short: "Running", advice: "" };
 }
 
-export function tellWorkspace({ status, reason }: Workspace): Told {
+export function tellWorkspace({ status, reason }: Workspace): StateWords {
   switch (status) {
     case "absent":
       return { tone: "idle", short: "Asleep", advice: "It starts by itself with the next message. Files stay." };
@@ -102,7 +108,7 @@ export function tellWorkspace({ status, reason }: Workspace): Told {
   }
 }
 
-const bad = (short: string, advice: string): Told => ({ tone: "bad", short, advice });
+const bad = (short: string, advice: string): StateWords => ({ tone: "bad", short, advice });
 
 function tellOomKills({ oomKills }: Run): string {
   return oomKills === 0

@@ -7,7 +7,7 @@ import { Badge } from "../ui/badge.tsx";
 import { usePages } from "../ui/use-pages.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Link } from "../ui/router.tsx";
-import { tellRun, type Told } from "../text/words.ts";
+import { tellRun, type StateWords } from "../text/words.ts";
 import { replayDelivery } from "./triggers.ts";
 
 export function Deliveries({ triggerId }: { triggerId: string }) {
@@ -96,7 +96,7 @@ function DeliveryRow({ item, reload }: { item: Delivery; reload: () => Promise<v
 }
 
 /** As live as the page knows the run, else as the delivery was told. */
-function tellDelivery({ runId, status }: Delivery): Told {
+function tellDelivery({ runId, status }: Delivery): StateWords {
   const run = runId === null ? undefined : runs.value.get(runId);
   if (run) return tellRun(run);
   if (status === "skipped") return { tone: "idle", short: "Skipped", advice: "" };

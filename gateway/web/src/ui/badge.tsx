@@ -1,7 +1,7 @@
 /** A state in a word, with a dot whose shape and colour both say it. */
-import type { Told } from "../text/words.ts";
+import type { StateWords } from "../text/words.ts";
 
-export function Badge({ told, quiet = false }: { told: Told; quiet?: boolean }) {
+export function Badge({ told, quiet = false }: { told: StateWords; quiet?: boolean }) {
   return (
     <span class={`badge ${told.tone}`}>
       <span class="dot" aria-hidden="true" />
