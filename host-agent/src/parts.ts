@@ -45,8 +45,7 @@ export type Parts = Awaited<ReturnType<typeof openParts>>;
 /** Opens all parts; nothing is taken up or served yet. Throws a SettingsError where a person must act. */
 export async function openParts(options: HostOptions, signal: AbortSignal) {
   const { settings, dataDir, log } = options;
-  const engine = await connectPatiently(options, signal);
-  if ((await engine.imageId(settings.BERTH_IMAGE)) === null) throw new SettingsError(noImage(settings.BERTH_IMAGE));
+  const engine = await openEngine(options, signal);
   const identity = await openIdentity(settings, dataDir, log, signal);
   const { context, store } = openStore(options, identity.hostId);
   const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES);
@@ -117,6 +116,14 @@ function openStore({ settings, dataDir, log, machineNow }: HostOptions, hostId: 
   kept = Number(store.getMeta("clock_offset") ?? 0);
   const context: HostContext = { hostId, settings, dataDir, clock, log, bus: createBus() };
   return { context, store };
+}
+
+/** An engine that has the workspaces' image. */
+async function openEngine(options: HostOptions, signal: AbortSignal): Promise<Engine> {
+  const engine = await connectPatiently(options, signal);
+  const { BERTH_IMAGE: image } = options.settings;
+  if ((await engine.imageId(image)) === null) throw new SettingsError(noImage(image));
+  return engine;
 }
 
 async function connectPatiently({ settings, wrapEngine, log }: HostOptions, signal: AbortSignal): Promise<Engine> {
