@@ -15,9 +15,12 @@ const growing = "agents|audit|deliveries|identities|join_tokens|runs|sign_in_cod
 
 /** Indices of what is current alone: as many entries as there are admins, runs in progress, deliveries that wait. */
 const current = /USING (COVERING )?INDEX (users_admins|runs_unended|deliveries_waiting|agents_undropped)\b/;
-/** A page in the order of an index ends with its limit. */
+/** A page in the order of an index ends with its limit, and so does what is looked through for one. */
 const isPage = (source: string, detail: string) =>
-  / USING (COVERING )?INDEX /.test(detail) && /^(?!.* where ).* limit \?$/is.test(source);
+  / USING (COVERING )?INDEX /.test(detail) &&
+  (/^(?!.* where ).* limit \?$/is.test(source) || / order by created_at desc, id desc limit \?\) seen\b/.test(source));
+/** Lists pass over what does not fit in an index that has all they ask for: rows are large. */
+const filtered = / indexed by /;
 /** Migrations (their names are in backticks), and transactions. */
 const isSetUp = (source: string) =>
   /`|^\s*(pragma|begin|commit|rollback|savepoint|release)/i.test(source) || source.includes("__drizzle");
@@ -54,7 +57,7 @@ interface Step {
   detail: string;
 }
 
-/** The steps of the plan that read a growing table from end to end, or a list in a loop over one. */
+/** The steps of the plan that read a growing table from end to end, a list in a loop over one, or rows where an index would do. */
 function scansOf(file: Sqlite.Database, source: string): string[] {
   if (isSetUp(source)) return [];
   const names = aliasesOf(source);
@@ -63,7 +66,9 @@ function scansOf(file: Sqlite.Database, source: string): string[] {
   const whole = steps
     .filter(({ detail }) => names.has(/^SCAN (\w+)(?! VIRTUAL)/.exec(detail)?.[1] ?? ""))
     .filter(({ detail }) => !current.test(detail) && !isPage(source, detail));
-  return [...whole, ...steps.filter((step, at) => isListInLoop(step, steps.slice(0, at), names))].map(
+  const wide = steps.filter(({ detail }) => /USING INDEX (runs_user|runs_agent)\b/.test(detail));
+  const lists = steps.filter((step, at) => isListInLoop(step, steps.slice(0, at), names));
+  return [...whole, ...lists, ...(filtered.test(source) ? wide : [])].map(
     ({ detail }) => `${detail}: ${source.replaceAll(/\s+/g, " ").trim()}`,
   );
 }

@@ -11,6 +11,10 @@ export interface Sizes {
   neighbours: number;
   /** Users elsewhere, half of them without a host; each with a run in progress. */
   strangers: number;
+  /** The admin's runs that ended, deliveries and entries of the audit. */
+  history: number;
+  /** The admin's other agents and tokens, and triggers of the one agent. */
+  belongings: number;
   /** Deleted agents of one neighbour, which the host has not dropped yet. */
   tombstones: number;
   /** Workspaces, runs and agents in a report: as many of each. */
@@ -23,6 +27,7 @@ export interface World {
   sizes: Sizes;
   admin: Awaited<ReturnType<TestApp["addUser"]>>;
   agentId: string;
+  triggerId: string;
   call(method: string, path: string, body?: unknown): Promise<unknown>;
   close(): Promise<void>;
 }
@@ -38,13 +43,19 @@ export async function openWorld(sizes: Sizes): Promise<World> {
   };
   const { id: agentId } = (await call("POST", "/v1/agents", { name: "a" })) as { id: string };
   await call("POST", `/v1/agents/${agentId}/runs`, { prompt: "hello" });
-  await gateway.deps.atomic(fill(gateway, host.id, sizes));
+  const trigger = { name: "t", scheme: "token", template: "x" };
+  const { id: triggerId } = (await call("POST", `/v1/agents/${agentId}/triggers`, trigger)) as { id: string };
+  await gateway.deps.atomic([
+    ...fillNeighbourhood(gateway, host.id, sizes),
+    ...fillOwn(gateway, { userId: admin.id, agentId, triggerId, hostId: host.id }, sizes),
+  ]);
   return {
     gateway,
     host,
     sizes,
     admin,
     agentId,
+    triggerId,
     call,
     async close() {
       await host.close();
@@ -67,8 +78,8 @@ export function tellEntries({ host, sizes }: World) {
   };
 }
 
-/** The rows, made by the database itself. `i` counts them. */
-function fill(gateway: TestApp, hostId: string, sizes: Sizes): SQL[] {
+/** The rows of others, made by the database itself. `i` counts them. */
+function fillNeighbourhood(gateway: TestApp, hostId: string, sizes: Sizes): SQL[] {
   const time = new Date(gateway.deps.now()).toISOString();
   const load = JSON.stringify({ workspaces: 0, maxWorkspaces: 200, memoryAvailableBytes: 2 ** 40 });
   return [
@@ -88,6 +99,46 @@ function fill(gateway: TestApp, hostId: string, sizes: Sizes): SQL[] {
     sql`insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, created_at, data)
       select 'run_far' || i, 'usr_far' || i, 'agt_far' || i, 'hst_far' || (i % ${sizes.hosts}), 'epoch1', 1, 'running',
         ${time}, '{}' from ${count(sizes.strangers)}`,
+  ];
+}
+
+interface Own {
+  userId: string;
+  agentId: string;
+  triggerId: string;
+  hostId: string;
+}
+
+/** The rows of the admin. */
+function fillOwn(gateway: TestApp, { userId, agentId, triggerId, hostId }: Own, sizes: Sizes): SQL[] {
+  const at = sql`strftime('%Y-%m-%dT%H:%M:%fZ', ${gateway.deps.now() / 1000} - 1 - i, 'unixepoch')`;
+  const later = new Date(gateway.deps.now() + 3_600_000).toISOString();
+  const {
+    userId: _userId,
+    rev: _rev,
+    ...run
+  } = makeRun({
+    id: "",
+    userId,
+    agentId,
+    rev: 1,
+    trigger: { kind: "webhook", triggerId },
+  });
+  return [
+    sql`insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, trigger_id, created_at, data)
+      select 'run_old' || i, ${userId}, ${agentId}, ${hostId}, 'epoch1', 1, 'completed', ${triggerId}, ${at},
+        json_set(${JSON.stringify(run)}, '$.id', 'run_old' || i, '$.status', 'completed') from ${count(sizes.history)}`,
+    sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, run_id)
+      select 'dlv_old' || i, ${triggerId}, ${userId}, ${agentId}, ${at}, '{}', '', 0, 'run_old' || i from ${count(sizes.history)}`,
+    sql`insert into audit (id, created_at, actor_kind, actor_id, actor_name, action, target_id, outcome, detail)
+      select 'aud_old' || i, ${at}, 'user', ${userId}, 'admin', 'agent.updated', ${agentId}, 'succeeded', '{}'
+      from ${count(sizes.history)}`,
+    sql`insert into agents (id, user_id, name, runtime, version, created_at, updated_at, env_keys)
+      select 'agt_own' || i, ${userId}, 'own' || i, 'shell', 1, ${at}, ${at}, '[]' from ${count(sizes.belongings)}`,
+    sql`insert into tokens (id, user_id, kind, name, created_at, expires_at)
+      select 'tok_own' || i, ${userId}, 'api', 'own', ${at}, ${later} from ${count(sizes.belongings)}`,
+    sql`insert into triggers (id, user_id, agent_id, name, scheme, template, secret, created_at, updated_at)
+      select 'trg_own' || i, ${userId}, ${agentId}, 'own', 'token', 'x', '', ${at}, ${at} from ${count(sizes.belongings)}`,
   ];
 }
 

@@ -2,12 +2,12 @@
 import { newId } from "@berth/shared/ids";
 import { auditAction, auditOutcome, type AuditEntry } from "@berth/shared/audit";
 import { time } from "@berth/shared/resources";
-import { and, desc, eq, gte, lt, sql, type SQL } from "drizzle-orm";
+import { desc, inArray, sql, type SQL } from "drizzle-orm";
 import { z } from "zod";
 import type { AuditSource } from "../http/caller.ts";
 import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
-import { afterCursor, pageQuery, toPage, type Page } from "../http/paging.ts";
+import { afterCursor, lookThrough, pageQuery, toPage, type Page } from "../http/paging.ts";
 import { audit as table } from "../data/schema.ts";
 
 /** What to write down; `outcome` is `succeeded` and the rest empty where it is not said. */
@@ -47,29 +47,40 @@ export const auditQuery = pageQuery.extend({
   until: instant.optional(),
 });
 
-/** The entries, newest first. */
+/** The entries, newest first. One filter finds them by its index; the others pick among those. */
 export async function listAudit(db: Database, query: z.infer<typeof auditQuery>): Promise<Page<AuditEntry>> {
-  const filters = [
-    query.actor === undefined ? undefined : isBy(query.actor),
-    query.action && eq(table.action, query.action),
-    query.target === undefined ? undefined : eq(table.targetId, query.target),
-    query.outcome && eq(table.outcome, query.outcome),
-    query.since && gte(table.createdAt, query.since),
-    query.until && lt(table.createdAt, query.until),
-    afterCursor(query, table.createdAt, table.id, "newest first"),
+  const { actor, action, target, outcome, since, until } = query;
+  const after = afterCursor(query, table.createdAt, table.id, "newest first");
+  const range = sql.join(
+    [
+      sql`true`,
+      ...(since ? [sql`created_at >= ${since}`] : []),
+      ...(until ? [sql`created_at < ${until}`] : []),
+      ...(after ? [after] : []),
+    ],
+    sql` and `,
+  );
+  // An actor is an id or a name: each by an index of its own, for an `or` would read the whole table in its order.
+  const ways = [
+    ...(target === undefined ? [] : [[sql`target_id = ${target}`]]),
+    ...(actor === undefined ? [] : [[sql`actor_id = ${actor}`, sql`actor_name = ${actor}`]]),
+    ...(action ? [[sql`action = ${action}`]] : []),
   ];
-  const rows = await db
+  const [found = [sql`true`], ...rest] = ways;
+  const sources = found.map((by) => sql`from audit where ${by} and ${range}`);
+  const filter = [
+    ...rest.map((either) => sql`(${sql.join(either, sql` or `)})`),
+    ...(outcome ? [sql`outcome = ${outcome}`] : []),
+  ];
+  const { rows, endsAt } = await lookThrough(db, { sources, filter, columns: sql<object>`null` }, query);
+  const page = toPage(rows, query.limit, (row) => row.id);
+  const ids = sql`(select value from json_each(${JSON.stringify(page.items)}))`;
+  const entries = await db
     .select()
     .from(table)
-    .where(and(...filters.filter((filter) => filter !== undefined && filter !== "")))
-    .orderBy(desc(table.createdAt), desc(table.id))
-    .limit(query.limit + 1);
-  return toPage(rows, query.limit, present);
-}
-
-/** Each half by an index of its own; an `or` would read the whole table in its order. */
-function isBy(actor: string): SQL {
-  return sql`${table.id} in (select id from audit where actor_id = ${actor} union select id from audit where actor_name = ${actor})`;
+    .where(inArray(table.id, ids))
+    .orderBy(desc(table.createdAt), desc(table.id));
+  return { items: entries.map(present), nextCursor: page.nextCursor ?? endsAt };
 }
 
 function present(row: typeof table.$inferSelect): AuditEntry {

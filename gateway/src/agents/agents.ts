@@ -14,11 +14,11 @@ import { agents } from "../data/schema.ts";
 import type { AuditSource } from "../http/caller.ts";
 
 /** Written out with the table's name, for they are correlated sub-queries. */
-const isRunning = sql<number>`exists (select 1 from runs r where r.agent_id = agents.id and r.user_id = agents.user_id
+const isRunning = sql<number>`exists (select 1 from runs r indexed by runs_unended where r.agent_id = agents.id and r.user_id = agents.user_id
   and r.status in ('pending', 'starting', 'running') and r.status <> 'pending')`;
 const lastRunId = sql<
   string | null
->`(select r.id from runs r where r.agent_id = agents.id and r.user_id = agents.user_id
+>`(select r.id from runs r where r.agent_id = agents.id and +r.user_id = agents.user_id
   order by r.created_at desc, r.id desc limit 1)`;
 
 const shown = {

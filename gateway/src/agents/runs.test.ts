@@ -1,5 +1,6 @@
 import { protocolVersion } from "@berth/shared/host-api";
 import { runIdOf } from "@berth/shared/ids";
+import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { answerJson, joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
@@ -192,6 +193,25 @@ describe("reading runs", () => {
     const second = (await user.get(`/v1/runs?cursor=${first.nextCursor}`)).json();
     expect(second).toMatchObject({ nextCursor: null });
     expect(second.items).toHaveLength(3);
+  });
+
+  test("a page of what is rare among very many ends early, and the next goes on from there", async () => {
+    const user = await userWithAgent();
+    const { userId: _user, rev: _rev, ...data } = makeRun({ id: "run_rare", userId: user.id, agentId: "a", rev: 1 });
+    await gateway.deps.atomic([
+      sql`insert into runs (id, user_id, agent_id, status, created_at, data)
+        with recursive counted(i) as (select 0 union all select i + 1 from counted where i < 10000)
+        select iif(i = 0, 'run_rare', 'run_many' || i), ${user.id}, 'a', iif(i = 0, 'failed', 'completed'),
+          printf('2026-01-01T%02d:%02d:%02d.000Z', i / 3600, i / 60 % 60, i % 60), ${JSON.stringify(data)} from counted`,
+    ]);
+    for (const filter of ["status=failed", "status=failed&agentId=a", "triggerKind=api&status=failed"]) {
+      const first = (await user.get(`/v1/runs?${filter}`)).json();
+      expect(first).toMatchObject({ items: [], nextCursor: expect.any(String) });
+      const second = (await user.get(`/v1/runs?${filter}&cursor=${first.nextCursor}`)).json();
+      expect(second).toMatchObject({ items: [{ id: "run_rare" }], nextCursor: null });
+    }
+    const page = (await user.get("/v1/runs?status=completed&limit=200")).json();
+    expect(page.items).toHaveLength(200);
   });
 
   test.each([

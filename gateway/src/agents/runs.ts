@@ -2,16 +2,16 @@
 import { AppError } from "@berth/shared/errors";
 import type { ReportedRun } from "@berth/shared/host-api";
 import { id, isEnded, originKind, runStatus, type Run } from "@berth/shared/resources";
-import { and, desc, eq, inArray, sql, type SQL } from "drizzle-orm";
+import { and, eq, inArray, sql, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import { prepareOnce, type Database } from "../data/database.ts";
 import { jsonRowsWithText } from "../data/json-rows.ts";
-import { afterCursor, pageQuery, toPage, type Page } from "../http/paging.ts";
-import { agents, hosts, runs, users } from "../data/schema.ts";
+import { afterCursor, lookThrough, pageQuery, toPage, type Page } from "../http/paging.ts";
+import { agents, hosts, runs, triggerKind as kind, users } from "../data/schema.ts";
 import { specColumns } from "./agents.ts";
 
-/** A page holds at most this many characters of runs (prompts and results are long), and at least one run. */
-const pageLength = 1_000_000;
+/** A page holds at most this much of runs (prompts and results are long), and at least one run. */
+const pageBytes = 1_000_000;
 
 export const runsQuery = pageQuery.extend({
   agentId: id.optional(),
@@ -22,29 +22,34 @@ export const runsQuery = pageQuery.extend({
 
 /** The user's runs, newest first. A page ends early rather than grow without bound. */
 export async function listRuns(db: Database, userId: string, query: z.infer<typeof runsQuery>): Promise<Page<Run>> {
-  const filters = [
-    eq(runs.userId, userId),
-    query.agentId && eq(runs.agentId, query.agentId),
-    query.status && eq(runs.status, query.status),
-    query.triggerId && eq(runs.triggerId, query.triggerId),
-    query.triggerKind && sql`json_extract(${runs.data}, '$.trigger.kind') = ${query.triggerKind}`,
-    afterCursor(query, runs.createdAt, runs.id, "newest first"),
+  const { agentId, status, triggerId, triggerKind } = query;
+  const after = afterCursor(query, runs.createdAt, runs.id, "newest first");
+  // What is in progress is little, and has an index of its own.
+  const [index, ofIndex] =
+    status && !isEnded(status)
+      ? [sql`runs_unended`, [sql`status in ('pending', 'starting', 'running')`]]
+      : [agentId === undefined ? sql`runs_user` : sql`runs_agent`, []];
+  const scope = [
+    sql`user_id = ${userId}`,
+    ...(agentId === undefined ? [] : [sql`agent_id = ${agentId}`]),
+    ...ofIndex,
+    ...(after ? [after] : []),
   ];
-  const rows = await db
-    .select({
-      id: runs.id,
-      createdAt: runs.createdAt,
-      length: sql<number>`length(${runs.data}) + length(${runs.prompt})`,
-    })
-    .from(runs)
-    .where(and(...filters.filter((filter) => filter !== undefined && filter !== "")))
-    .orderBy(desc(runs.createdAt), desc(runs.id))
-    .limit(query.limit + 1);
-  let length = 0;
-  const fitting = rows.findIndex((row, at) => (length += row.length) > pageLength && at > 0);
+  const filter = [
+    ...(status ? [sql`status = ${status}`] : []),
+    ...(triggerId === undefined ? [] : [sql`trigger_id = ${triggerId}`]),
+    ...(triggerKind ? [sql`${kind} = ${triggerKind}`] : []),
+  ];
+  const source = sql`from runs indexed by ${index} where ${sql.join(scope, sql` and `)}`;
+  const columns = sql<{
+    bytes: number;
+  }>`(select octet_length(r.data) + octet_length(r.prompt) from runs r where r.id = seen.id) as bytes`;
+  const { rows, endsAt } = await lookThrough(db, { sources: [source], filter, columns }, query);
+  let bytes = 0;
+  const fitting = rows.findIndex((row, at) => (bytes += row.bytes) > pageBytes && at > 0);
   const page = toPage(rows, Math.min(query.limit, fitting === -1 ? query.limit : fitting), (row) => row.id);
   const data = await loadRuns(db, page.items);
-  return { items: page.items.flatMap((runId) => data.get(runId) ?? []), nextCursor: page.nextCursor };
+  return { items: page.items.flatMap((runId) => data.get(runId) ?? []), nextCursor: page.nextCursor ?? endsAt };
 }
 
 /** The user's run. Throws `not_found`. */

@@ -158,6 +158,9 @@ export const agents = sqliteTable(
   ],
 );
 
+/** Of a run: text for text as its indices have it. */
+export const triggerKind = sql`(data ->> '$.trigger.kind')`;
+
 export const runs = sqliteTable(
   "runs",
   {
@@ -176,11 +179,20 @@ export const runs = sqliteTable(
     prompt: text().notNull().default(""),
   },
   (table) => [
-    index("runs_user").on(table.userId, table.createdAt, table.id),
-    index("runs_agent").on(table.agentId, table.createdAt, table.id),
+    // With what lists filter by, so that those that do not fit are passed over in the index alone.
+    index("runs_user").on(table.userId, table.createdAt, table.id, table.status, table.triggerId, triggerKind),
+    index("runs_agent").on(
+      table.agentId,
+      table.createdAt,
+      table.id,
+      table.userId,
+      table.status,
+      table.triggerId,
+      triggerKind,
+    ),
     index("runs_created").on(table.createdAt),
     index("runs_unended")
-      .on(table.agentId)
+      .on(table.userId, table.agentId)
       .where(sql`status in ('pending', 'starting', 'running')`),
     index("runs_unended_of_host")
       .on(table.hostId, table.epoch)
@@ -208,7 +220,7 @@ export const audit = sqliteTable(
   (table) => [
     index("audit_created").on(table.createdAt, table.id),
     index("audit_actor").on(table.actorId, table.createdAt, table.id),
-    index("audit_actor_name").on(table.actorName),
+    index("audit_actor_name").on(table.actorName, table.createdAt, table.id),
     index("audit_action").on(table.action, table.createdAt, table.id),
     index("audit_target").on(table.targetId, table.createdAt, table.id),
   ],

@@ -2,6 +2,7 @@
 import { AppError } from "@berth/shared/errors";
 import { sql, type AnyColumn, type SQL } from "drizzle-orm";
 import { z } from "zod";
+import type { Database } from "../data/database.ts";
 
 /** A number in a query or a header: digits alone, where JavaScript would also read `1e1`, `0x1` and nothing at all. */
 export const digits = <T extends z.ZodType>(number: T) =>
@@ -40,6 +41,47 @@ export function afterCursor(
 /** Where a page begins that is read oldest first by a prepared query: behind the cursor, or before all that there is. */
 export function startOf({ cursor }: PageQuery): { createdAt: string; id: string } {
   return cursor === undefined ? { createdAt: "", id: "" } : decodeCursor(cursor);
+}
+
+/** At most so many entries of an index are looked through for one page: some milliseconds. */
+const mostLookedThrough = 10_000;
+
+interface Place {
+  id: string;
+  createdAt: string;
+}
+
+/** What a page is of: `from … where …`, which an index answers in the order of (created_at, id), and what must hold of those rows. */
+interface Looked<Row> {
+  sources: SQL[];
+  filter: SQL[];
+  /** Read for what is picked alone, which is called `seen`. */
+  columns: SQL<Row>;
+}
+
+/**
+ * The rows of a page, newest first, and one more if there is one. Of rows that few fit among very many a page ends early,
+ * even empty, and `endsAt` is the cursor from which the next goes on.
+ */
+export async function lookThrough<Row extends object>(
+  db: Database,
+  { sources, filter, columns }: Looked<Row>,
+  query: PageQuery,
+): Promise<{ rows: (Row & Place)[]; endsAt: string | null }> {
+  const most = filter.length === 0 ? query.limit + 1 : mostLookedThrough;
+  const newest = sql`order by created_at desc, id desc limit ${most}`;
+  const seen = (shown: SQL) => {
+    const each = sources.map((source) => sql`select * from (select ${shown} ${source} ${newest})`);
+    return sql`(select * from (${sql.join(each, sql` union `)}) ${newest}) seen`;
+  };
+  const fits = sql.join([sql`true`, ...filter], sql` and `);
+  const rows = await db.all<Row & Place>(sql`
+    select id, created_at as "createdAt", ${columns} from ${seen(sql`id, created_at, ${fits} as fits`)}
+    where fits limit ${query.limit + 1}`);
+  if (filter.length === 0 || rows.length > query.limit) return { rows, endsAt: null };
+  const [last] = await db.all<Place>(sql`
+    select id, created_at as "createdAt" from ${seen(sql`id, created_at`)} limit 1 offset ${most - 1}`);
+  return { rows, endsAt: last ? encodeCursor(last) : null };
 }
 
 /** Makes a page of rows that were read with a limit one higher than asked for. */

@@ -45,7 +45,7 @@ export const runRoutes = [
   route({
     method: "GET",
     path: "/v1/runs",
-    summary: "The user's runs, newest first; a page of very long runs holds fewer than its limit",
+    summary: "The user's runs, newest first; a page of very long or very rare runs holds fewer than its limit",
     auth: "user",
     query: runsQuery,
     status: 200,

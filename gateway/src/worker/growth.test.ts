@@ -5,7 +5,15 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openWorld, tellEntries, type Sizes, type World } from "../../test/world.ts";
 
-const base: Sizes = { hosts: 5, neighbours: 25, strangers: 24, tombstones: 10, entries: 10 };
+const base: Sizes = {
+  hosts: 8,
+  neighbours: 25,
+  strangers: 24,
+  history: 40,
+  belongings: 8,
+  tombstones: 10,
+  entries: 10,
+};
 const names = Object.keys(base) as (keyof Sizes)[];
 const times = 4;
 /** What a clock that went on between two measurements may add. */
@@ -18,6 +26,25 @@ interface Hot {
   act(world: World): Promise<unknown>;
 }
 
+/** A page of five, with each set of these filters that there is. */
+function lists(path: string, filters: string[], grows: Hot["grows"]): Hot[] {
+  const sets = filters.reduce<string[][]>((all, one) => [...all, ...all.map((set) => [...set, one])], [[]]);
+  return sets.map((set) => ({
+    title: `GET ${path}?${set.join("&")}`,
+    // One filter has an index; others pick among the entries of that, at most 10,000 of them.
+    grows: set.length > 0 ? grows : [],
+    act: (world) => world.call("GET", fillIn(`${path}?${["limit=5", ...set].join("&")}`, world)),
+  }));
+}
+
+const fillIn = (path: string, { agentId, triggerId, admin }: World) =>
+  path.replace("AGENT", agentId).replace("TRIGGER", triggerId).replace("USER", admin.id);
+const call = (method: string, path: string, grows: Hot["grows"] = [], body?: unknown): Hot => ({
+  title: `${method} ${path}`,
+  grows,
+  act: (world) => world.call(method, fillIn(path, world), body),
+});
+
 const hot: Hot[] = [
   {
     title: "a report that tells nothing",
@@ -29,6 +56,23 @@ const hot: Hot[] = [
     grows: ["neighbours", "tombstones", "entries"],
     act: (world) => world.host.report(tellEntries(world)),
   },
+  call("GET", "/v1/me", ["hosts"]),
+  call("POST", "/v1/tickets"),
+  call("POST", "/v1/agents/AGENT/runs", [], { prompt: "again" }),
+  ...lists("/v1/runs", ["agentId=AGENT", "status=failed", "triggerId=TRIGGER", "triggerKind=api"], ["history"]),
+  call("GET", "/v1/runs?limit=5&agentId=AGENT"),
+  call("GET", "/v1/runs?limit=5&status=running"),
+  ...lists("/v1/admin/audit", ["actor=USER", "action=agent.updated", "outcome=refused"], ["history"]),
+  call("GET", "/v1/admin/audit?limit=5&actor=admin"),
+  call("GET", "/v1/admin/audit?limit=5&target=AGENT"),
+  call("GET", "/v1/admin/audit?limit=5&action=agent.updated&since=2020-01-01T00:00:00Z&until=2100-01-01T00:00:00Z"),
+  call("GET", "/v1/agents?limit=5"),
+  call("GET", "/v1/agents/AGENT"),
+  call("GET", "/v1/tokens?limit=5"),
+  call("GET", "/v1/agents/AGENT/triggers?limit=5"),
+  call("GET", "/v1/triggers/TRIGGER/deliveries?limit=5"),
+  call("GET", "/v1/admin/users?limit=5"),
+  call("GET", "/v1/admin/hosts?limit=5", ["hosts", "neighbours", "strangers"]),
 ];
 
 /** Of each function: in the first world, in those with one size grown, and in the one with all. */
