@@ -67,8 +67,14 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     modelFor: (agentId) => (req, res) => model.handle(agentId, req, res),
     egressFor: (userId) => egress.serverFor(userId),
   });
-  const endLeft = endLeftovers.bind(null, store);
-  const workspaces = new Workspaces({ context, engine, store, volumes, sockets, endLeftovers: endLeft });
+  const workspaces = new Workspaces({
+    context,
+    engine,
+    store,
+    volumes,
+    sockets,
+    endLeftovers: endLeftovers.bind(null, store),
+  });
   const countKills = createOomWatch(context, store);
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);

@@ -143,6 +143,19 @@ const e2e: Package = {
   ],
 };
 
+const simulation: Package = {
+  dir: "simulation",
+  isForTests: true,
+  floors: [
+    { world: "One seed: what happens when, on which side, and what stands in for timers, chance and modules." },
+    { machine: "A model of a machine: files, processes, programs, engine, database." },
+    { substitutes: "What the host agent gets for the modules that reach beyond its process." },
+    { sides: "The real processes on it, and the network between them." },
+    { schedule: "What happens to them, what must hold, and the fewest steps that break it." },
+    { [rest]: "The command, and the tests." },
+  ],
+};
+
 const bench: Package = {
   dir: "bench",
   isForTests: true,
@@ -153,4 +166,11 @@ const bench: Package = {
 };
 
 /** From the bottom to the top: a package imports from those below its own floor. */
-export const house: Package[][] = [[shared], [sharedOnNode], [gateway, hostAgent, web], [scripts], [e2e], [bench]];
+export const house: Package[][] = [
+  [shared],
+  [sharedOnNode],
+  [gateway, hostAgent, web],
+  [scripts],
+  [e2e, simulation],
+  [bench],
+];

@@ -18,9 +18,10 @@ const inCommands = ["start", "test", "gateway", "host", "token", "link", "doctor
 const scriptOf = {
   ...Object.fromEntries(inCommands.map((name) => [name, `scripts/commands/${name}.ts`])),
   faults: "e2e/faults/main.ts",
+  simulate: "simulation/main.ts",
 };
 /** These make their own settings: those of the operator must not change what they find. */
-const withoutSettings = ["test", "bench", "faults"];
+const withoutSettings = ["test", "bench", "faults", "simulate"];
 
 const [command = "", ...args] = process.argv.slice(2);
 try {

@@ -137,13 +137,13 @@ function createReader(
     sealedBytes: () => sealedBytes,
     limitBytes: Infinity,
   };
-  let position = { at: 0, searched: 0 };
+  let at = 0;
   return {
     async read(): Promise<void> {
-      const batches = readLines(source, position);
+      const batches = readLines(source, at);
       for (let batch = await batches.next(); ; batch = await batches.next()) {
         if (batch.done) {
-          position = batch.value;
+          at = batch.value;
           return;
         }
         for (const { data } of batch.value) {

@@ -1,0 +1,144 @@
+/**
+ * The databases of all schedules: one real one in memory for all schedules, emptied by a rollback. A process that
+ * dies loses what it had not committed, and no more. Older copies are rows.
+ */
+import Sqlite from "better-sqlite3";
+import { Dead, hasWorld, type Side, world } from "../world/world.ts";
+
+type Row = Record<string, unknown>;
+export type Copy = Map<string, Row[]>;
+
+export class SharedDatabase {
+  readonly real: Sqlite.Database;
+  readonly #prepared = new Map<string, Sqlite.Statement>();
+
+  constructor(real = new Sqlite(":memory:")) {
+    this.real = real;
+  }
+
+  /** Kept for all schedules and processes: preparing is a third of all work. */
+  prepare(text: string): Sqlite.Statement {
+    const known = this.#prepared.get(text) ?? this.real.prepare(text);
+    this.#prepared.set(text, known);
+    return known;
+  }
+
+  tables(): string[] {
+    const rows = this.real
+      .prepare("select name from sqlite_master where type = 'table' and name not like 'sqlite_%'")
+      .all() as Row[];
+    return rows.map(({ name }) => String(name));
+  }
+
+  empty(): void {
+    for (const table of this.tables()) this.real.exec(`delete from "${table}"`);
+  }
+
+  copy(tables = this.tables()): Copy {
+    return new Map(tables.map((table) => [table, this.prepare(`select * from "${table}"`).all() as Row[]]));
+  }
+
+  restore(copy: Copy): void {
+    for (const [table, rows] of copy) {
+      this.real.exec(`delete from "${table}"`);
+      for (const row of rows) {
+        const names = Object.keys(row);
+        this.prepare(`insert into "${table}" (${names.join(", ")}) values (${names.map(() => "?").join(", ")})`).run(
+          ...Object.values(row),
+        );
+      }
+    }
+  }
+
+  /** Whatever was written since `begin` goes with `end`. */
+  begin(): void {
+    this.real.exec("begin");
+  }
+
+  end(): void {
+    this.real.exec("rollback");
+  }
+}
+
+/** A connection of one process. */
+export class Connection {
+  readonly #shared: SharedDatabase;
+  readonly #side: Side;
+
+  constructor(shared: SharedDatabase, side: Side) {
+    this.#shared = shared;
+    this.#side = side;
+  }
+
+  prepare(text: string): Statement {
+    return new Statement(this.#shared.prepare(text), (name) => this.#call(`${name} ${text.slice(0, 30)}`));
+  }
+
+  exec(text: string): void {
+    this.#call("exec");
+    this.#shared.real.exec(text);
+  }
+
+  /** What they set does not matter in memory; what they ask does. */
+  pragma(text: string, options?: Sqlite.PragmaOptions): unknown {
+    return text.includes("=") ? [] : this.#shared.real.pragma(text, options);
+  }
+
+  /** Killed before the end, nothing of it was done. */
+  transaction<A extends unknown[], T>(work: (...values: A) => T) {
+    const inner = (...values: A) => {
+      this.#call("begin");
+      const done = work(...values);
+      this.#call("commit");
+      return done;
+    };
+    return this.#shared.real.transaction(inner);
+  }
+
+  close(): void {}
+
+  get inTransaction(): boolean {
+    return this.#shared.real.inTransaction;
+  }
+
+  #call(name: string): void {
+    if (!hasWorld()) return;
+    if (this.#side.isDead) throw new Dead();
+    world().sync(`store.${name}`);
+  }
+}
+
+class Statement {
+  readonly #real: Sqlite.Statement;
+  readonly #call: (name: string) => void;
+
+  constructor(real: Sqlite.Statement, call: (name: string) => void) {
+    this.#real = real;
+    this.#call = call;
+  }
+
+  pluck(isOn = true): this {
+    this.#real.pluck(isOn);
+    return this;
+  }
+
+  run(...values: unknown[]): unknown {
+    this.#call("run");
+    return this.#real.run(...values);
+  }
+
+  get(...values: unknown[]): unknown {
+    this.#call("get");
+    return this.#real.get(...values);
+  }
+
+  all(...values: unknown[]): unknown[] {
+    this.#call("all");
+    return this.#real.all(...values);
+  }
+
+  iterate(...values: unknown[]): IterableIterator<unknown> {
+    this.#call("iterate");
+    return this.#real.all(...values)[Symbol.iterator]();
+  }
+}

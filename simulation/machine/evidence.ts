@@ -1,0 +1,63 @@
+/** What is known of each run whatever anybody tells: kept for the judges. And what must hold whenever one starts. */
+import { world } from "../world/world.ts";
+import type { Kernel } from "./kernel.ts";
+import type { EndCause, Exec } from "./shapes.ts";
+
+export interface Evidence {
+  runId: string;
+  agentId: string;
+  uid: number;
+  execs: Exec[];
+  /** Why the last process of it went, and when. */
+  ended: { cause: EndCause; atMs: number } | null;
+  oomKills: number;
+  /** Its wrapper's last word, for whoever ends it from outside. */
+  writeCode(code: number): void;
+}
+
+const evidence = new Map<string, Evidence>();
+export const runOf = (runId: string): Evidence | null => evidence.get(runId) ?? null;
+export const allRuns = (): Evidence[] => [...evidence.values()];
+export const forgetRuns = (): void => evidence.clear();
+
+/** Notes that an exec of the run starts, and judges that. */
+export function noteStart(kernel: Kernel, exec: Exec, runId: string, agentId: string, uid: number): Evidence {
+  const known = evidence.get(runId) ?? {
+    runId,
+    agentId,
+    uid,
+    execs: [],
+    ended: null,
+    oomKills: 0,
+    writeCode: () => undefined,
+  };
+  evidence.set(runId, known);
+  known.execs.push(exec);
+  judgeStart(kernel, known, exec);
+  judgeUid(known, exec, uid);
+  known.ended = null;
+  return known;
+}
+
+function judgeStart(kernel: Kernel, { runId, agentId, execs }: Evidence, { container }: Exec): void {
+  const begun = execs.filter(({ state, exitCode }) => state !== "ended" || exitCode !== 126);
+  if (begun.length > 1) world().violate("a run starts once", `${runId} was started ${begun.length} times`);
+  const others = [...kernel.processes.values()].filter((process) => process.runId !== null && process.runId !== runId);
+  const other = others.find((process) => evidence.get(process.runId!)!.agentId === agentId);
+  if (other)
+    world().violate("an agent has one run", `${runId} was started beside ${String(other.runId)} of ${agentId}`);
+  const beside = new Set(others.filter((process) => process.container === container).map((process) => process.runId));
+  if (beside.size >= 3)
+    world().violate("a user has three runs", `${runId} was started beside ${[...beside].join(", ")}`);
+}
+
+function judgeUid({ agentId }: Evidence, { container }: Exec, uid: number): void {
+  const tell = (what: string) => world().violate("a uid has one owner", what);
+  const runs = allRuns();
+  const namesake = runs.find((known) => known.uid === uid && known.agentId !== agentId);
+  if (namesake) tell(`${uid} is ${agentId}'s and was ${namesake.agentId}'s`);
+  const home = container.mounts.get("/workspace")?.entries.get(`agent-${agentId}`);
+  if (home && home.uid !== uid) tell(`${agentId} runs as ${uid}, its directory is ${home.uid}'s`);
+  const earlier = runs.find((known) => known.agentId === agentId && known.uid !== uid);
+  if (earlier) tell(`${agentId} was ${earlier.uid} and is ${uid}`);
+}

@@ -1,0 +1,138 @@
+/**
+ * What happens in a container once a run's exec has started: the wrapper `berth-run` and the program below it. It writes
+ * what its script says, ends as that says, and leaves evidence.
+ */
+import { world } from "../world/world.ts";
+import { type Evidence, noteStart } from "./evidence.ts";
+import type { Inode } from "./files.ts";
+import type { Kernel } from "./kernel.ts";
+import type { EndCause, Exec, Process } from "./shapes.ts";
+import { type Script, scriptOf } from "./script.ts";
+
+/** What it says, again and again. */
+const line = `${"x".repeat(999)}\n`;
+
+/** Starts the exec's processes. */
+export function startRun(kernel: Kernel, exec: Exec): void {
+  new Program(kernel, exec).start();
+}
+
+const variable = ({ options }: Exec, name: string) =>
+  options.Env.find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
+
+class Program {
+  readonly #kernel: Kernel;
+  readonly #exec: Exec;
+  readonly #runId: string;
+  readonly #uid: number;
+  readonly #gid: number;
+  readonly #script: Script;
+  readonly #directory: Inode | null;
+  readonly #known: Evidence;
+  #child: Process | null = null;
+
+  constructor(kernel: Kernel, exec: Exec) {
+    this.#kernel = kernel;
+    this.#exec = exec;
+    this.#runId = variable(exec, "BERTH_RUN_ID");
+    [this.#uid = 0, this.#gid = 0] = exec.options.User.split(":").map(Number);
+    this.#script = scriptOf(this.#runId);
+    this.#directory = exec.container.mounts.get("/run/berth-runs")?.entries.get(this.#runId) ?? null;
+    this.#known = noteStart(kernel, exec, this.#runId, variable(exec, "BERTH_AGENT_ID"), this.#uid);
+    this.#known.writeCode = (code) => void this.#write("exit", `${code}\n`);
+  }
+
+  start(): void {
+    this.#exec.process = this.#spawn(
+      () => "stays",
+      () => {
+        if (this.#exec.state !== "ended") Object.assign(this.#exec, { state: "ended", exitCode: 137 });
+      },
+    );
+    this.#after(this.#script.beginMs, () => {
+      if (!this.#write("out", "")) return this.#finish(126);
+      this.#write("exit", "begun\n");
+      this.#child = this.#spawn(this.#takesTerm, (cause) => {
+        this.#child = null;
+        if (cause === "signal") this.#finish(143);
+      });
+      this.#after(this.#script.stepMs, () => this.#step(0));
+    });
+  }
+
+  #step(at: number): void {
+    const { chunks, stepMs, isKilled, end } = this.#script;
+    if (!this.#child) return;
+    const chunk = chunks[at];
+    if (chunk !== undefined) {
+      this.#write("out", Buffer.alloc(chunk, line));
+      return this.#after(stepMs, () => this.#step(at + 1));
+    }
+    if (isKilled) return this.#endByKernel();
+    if (end === null) return;
+    for (let count = 0; count < this.#script.leaves; count++) this.#spawn(this.#takesTerm, () => undefined);
+    if (end !== "gone") return this.#endChild(end);
+    this.#child = null;
+    for (const process of this.#kernel.ofRun(this.#runId)) this.#kernel.end(process, "itself");
+  }
+
+  readonly #takesTerm = () => (this.#script.ignoresTerm ? "stays" : "goes");
+
+  #endByKernel(): void {
+    const { kills } = this.#kernel;
+    const pid = this.#child!.pid;
+    kills.push({ sequence: kills.length + 1, containerId: this.#exec.container.id, uid: this.#uid, pid });
+    this.#known.oomKills++;
+    this.#endChild(137);
+  }
+
+  #endChild(code: number): void {
+    const child = this.#child!;
+    this.#child = null;
+    this.#kernel.end(child, "itself");
+    this.#finish(code);
+  }
+
+  /** The wrapper writes the code, then goes. */
+  #finish(code: number): void {
+    this.#after(1, () => {
+      this.#known.writeCode(code);
+      Object.assign(this.#exec, { state: "ended", exitCode: code });
+      this.#kernel.end(this.#exec.process!, "itself");
+    });
+  }
+
+  /** As long as the wrapper lives. */
+  #after(ms: number, step: () => void): void {
+    world().after(ms, () => this.#kernel.processes.has(this.#exec.process!.pid) && step(), world().outside);
+  }
+
+  #spawn(onSignal: Process["onSignal"], onEnd: (cause: EndCause) => void): Process {
+    const { container, options } = this.#exec;
+    return this.#kernel.spawn({
+      uid: this.#uid,
+      gid: this.#gid,
+      environment: options.Env,
+      container,
+      runId: this.#runId,
+      onSignal,
+      onEnd: (cause) => {
+        onEnd(cause);
+        if (this.#kernel.ofRun(this.#runId).length === 0) this.#known.ended = { cause, atMs: world().nowMs };
+      },
+    });
+  }
+
+  /** False where it may not, or cannot: the file is sealed, or its disk is full. */
+  #write(name: string, text: string | Uint8Array): boolean {
+    const inode = this.#directory?.entries.get(name);
+    if (!inode || inode.uid !== this.#uid) return false;
+    try {
+      this.#kernel.files.write(inode, Buffer.from(text), name, inode.size, name !== "exit");
+    } catch {
+      return false;
+    }
+    for (const watcher of this.#directory!.watchers) watcher(name);
+    return true;
+  }
+}

@@ -1,0 +1,44 @@
+/** How a run's program behaves: what it says, how it ends, what it leaves. */
+import type { Draws } from "../world/random.ts";
+
+export interface Script {
+  /** Milliseconds until the wrapper's first word, then between chunks. */
+  beginMs: number;
+  stepMs: number;
+  /** Bytes of each chunk of output. */
+  chunks: number[];
+  /** Its exit code; null: it goes on until it is ended; "gone": it goes without a word. */
+  end: number | null | "gone";
+  ignoresTerm: boolean;
+  /** Processes that stay when it ends. */
+  leaves: number;
+  /** The kernel kills its program for want of memory. */
+  isKilled: boolean;
+}
+
+const plain: Script = { beginMs: 5, stepMs: 50, chunks: [10], end: 0, ignoresTerm: false, leaves: 0, isKilled: false };
+/** Sizes at which something changes, give or take a few. */
+const edges = [0, 64, 4096, 8192, 65_536, 100_000];
+
+export function drawScript(draws: Draws): Script {
+  const size = () => Math.max(0, draws.of(edges) + draws.whole(-2, 4));
+  return {
+    beginMs: draws.delay(),
+    stepMs: draws.is(0.7) ? draws.between(1, 300) : draws.between(300, 6000),
+    chunks: Array.from({ length: draws.of([0, 1, 1, 1, 2, 3]) }, size),
+    end: draws.of([0, 0, 0, 0, 0, 0, 1, 7, 143, null, "gone"] as const),
+    ignoresTerm: draws.is(0.2),
+    leaves: draws.is(0.15) ? draws.whole(1, 3) : 0,
+    isKilled: draws.is(0.05),
+  };
+}
+
+const scripts = new Map<string, Script>();
+
+/** Says how a run shall behave. */
+export function setScript(runId: string, script: Partial<Script>): void {
+  scripts.set(runId, { ...plain, ...script });
+}
+
+export const scriptOf = (runId: string): Script => scripts.get(runId) ?? plain;
+export const forgetScripts = (): void => scripts.clear();

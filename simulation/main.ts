@@ -1,0 +1,70 @@
+/**
+ * `npm run simulate -- [--world host|joint] [--seed N] [--count C] [--minutes M] [--every E] [--ops 0,3,4] [--trace] [--json]`: plays
+ * schedules from that seed on, and says of each that breaks an invariant how to see it again.
+ */
+import { execFileSync } from "node:child_process";
+import { parseArgs } from "node:util";
+import { replaceGlobals } from "./world/globals.ts";
+import { registerSubstitutes } from "./world/hooks.ts";
+
+const { values } = parseArgs({
+  options: {
+    world: { type: "string", default: "host" },
+    seed: { type: "string", default: "1" },
+    count: { type: "string" },
+    minutes: { type: "string" },
+    every: { type: "string", default: "1" },
+    ops: { type: "string" },
+    trace: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    without: { type: "string", default: "" },
+    failures: { type: "string", default: "10" },
+  },
+});
+const say = (text: string) => process.stdout.write(`${text}\n`);
+const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+replaceGlobals();
+registerSubstitutes();
+const { runCampaign, scheduleOf, lineOf } = await import("./schedule/campaign.ts");
+const { playSchedule } = await import("./schedule/schedule.ts");
+
+const { weights } = await import("./schedule/operations.ts");
+for (const kind of values.without.split(",").filter(Boolean))
+  for (const some of Object.values(weights)) delete some[kind as "wait"];
+
+const world = values.world as "host" | "joint";
+const seed = Number(values.seed);
+if (values.trace || values.ops !== undefined) {
+  const outcome = await playSchedule({
+    ...scheduleOf(world, seed, values.ops?.split(",").map(Number)),
+    keepsTrace: true,
+  });
+  say(outcome.lines.join("\n"));
+  for (const { invariant, detail } of outcome.violations) say(`broken: ${invariant}: ${detail}`);
+  process.exit(outcome.violations.length > 0 ? 1 : 0);
+}
+const count = Number(values.count ?? (values.minutes ? Infinity : 1000));
+const minutes = Number(values.minutes ?? Infinity);
+const campaign = await runCampaign({
+  world,
+  from: seed,
+  every: Number(values.every),
+  count,
+  minutes,
+  mostFailures: Number(values.failures),
+});
+const { user, system } = process.cpuUsage();
+if (values.json) say(JSON.stringify({ ...campaign, cpuSeconds: (user + system) / 1e6 }));
+else {
+  say(
+    Object.entries(campaign.seen)
+      .sort(([one], [other]) => one.localeCompare(other))
+      .map(([what, times]) => `${what} ${times}`)
+      .join(", "),
+  );
+  for (const failure of campaign.failures) say(lineOf(failure, commit));
+  say(
+    `${campaign.schedules} schedules, ${campaign.steps} steps, ${campaign.failures.length} broken, hash ${campaign.hash}, ${((user + system) / 1e6).toFixed(1)} CPU s`,
+  );
+}
+process.exit(campaign.failures.length > 0 ? 1 : 0);

@@ -1,0 +1,70 @@
+/** Many schedules, one seed each: counts them, shrinks what breaks, and says how to see it again in one line. */
+import { hash } from "../world/random.ts";
+import { drawOperations, weights } from "./operations.ts";
+import { type Outcome, playSchedule, type ScheduleOptions } from "./schedule.ts";
+import { shrink } from "./shrink.ts";
+
+export type World = keyof typeof weights;
+
+export interface Failure {
+  world: World;
+  seed: number;
+  /** Indices of the operations that are left. */
+  ops: number[];
+  invariant: string;
+  detail: string;
+}
+export interface Campaign {
+  schedules: number;
+  /** Of all traces together. */
+  hash: number;
+  steps: number;
+  /** What happened in them, and how often: a campaign in which nothing does finds nothing. */
+  seen: Record<string, number>;
+  failures: Failure[];
+}
+export interface CampaignOptions {
+  world: World;
+  from: number;
+  /** Of all seeds from there on every so-manieth is this process's. */
+  every?: number;
+  count: number;
+  minutes?: number;
+  /** Ends after so many failures. */
+  mostFailures?: number;
+}
+
+export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
+  const { world, from, every = 1, count, minutes = Infinity, mostFailures = 10 } = options;
+  const deadline = process.hrtime.bigint() + BigInt(Math.min(minutes, 1e6) * 60e9);
+  const done: Campaign = { schedules: 0, hash: 0, steps: 0, seen: {}, failures: [] };
+  for (let seed = from; done.schedules < count && process.hrtime.bigint() < deadline; seed += every) {
+    const schedule = scheduleOf(world, seed);
+    const outcome = await playSchedule(schedule);
+    done.schedules++;
+    done.steps += outcome.steps;
+    done.hash = hash(String(outcome.hash), done.hash);
+    for (const [what, times] of outcome.seen) done.seen[what] = (done.seen[what] ?? 0) + times;
+    if (outcome.violations.length === 0) continue;
+    done.failures.push(await tell(world, schedule, outcome));
+    if (done.failures.length >= mostFailures) break;
+  }
+  return done;
+}
+
+/** With the operations of these indices alone, if any are given. */
+export function scheduleOf(world: World, seed: number, kept?: number[]): ScheduleOptions {
+  const operations = drawOperations(seed, weights[world]);
+  return { seed, world, operations: kept ? operations.filter(({ index }) => kept.includes(index)) : operations };
+}
+
+async function tell(world: World, schedule: ScheduleOptions, first: Outcome): Promise<Failure> {
+  const { operations, outcome } = await shrink(schedule, first);
+  const { invariant, detail } = outcome.violations[0]!;
+  return { world, seed: schedule.seed, ops: operations.map(({ index }) => index), invariant, detail };
+}
+
+/** The line that shows it again. */
+export function lineOf({ world, seed, ops, invariant, detail }: Failure, commit: string): string {
+  return `npm run simulate -- --world ${world} --seed ${seed} --ops ${ops.join(",")} --trace   # at ${commit}: ${invariant}: ${detail}`;
+}

@@ -1,0 +1,136 @@
+/** Those who call: the gateway on behalf of users. They repeat what got no answer, under the same id, and remember what was promised. */
+import { protocolHeader, protocolVersion } from "@berth/shared/host-api";
+import { drawScript, setScript } from "../machine/script.ts";
+import { hostId, hostUrl } from "../machine/machine.ts";
+import type { ModelGateway } from "../sides/model-gateway.ts";
+import type { Network } from "../sides/network.ts";
+import { Draws } from "../world/random.ts";
+import { startMs } from "../world/globals.ts";
+import { world } from "../world/world.ts";
+import type { Operation } from "./operations.ts";
+
+export interface Wanted {
+  runId: string;
+  userId: string;
+  agentId: string;
+  prompt: string;
+  /** When the host promised it; null before. */
+  promisedMs: number | null;
+}
+
+const retries = 3;
+
+export class Clients {
+  readonly #network: Network;
+  readonly #gateway: ModelGateway;
+  readonly wanted: Wanted[] = [];
+  readonly deletedAgents = new Set<string>();
+  /** Calls without an answer yet. */
+  waiting = 0;
+
+  constructor(network: Network, gateway: ModelGateway) {
+    this.#network = network;
+    this.#gateway = gateway;
+  }
+
+  /** Starts a run of the agent; with `isTwice` the same again while the first call is under way. */
+  start({ index, user, agent, seed }: Operation, isTwice = false): void {
+    const draws = new Draws(seed, "start");
+    const runId = `run_${index}`;
+    setScript(runId, drawScript(draws));
+    const wanted = { runId, userId: user, agentId: agent, prompt: `prompt ${index}`, promisedMs: null };
+    this.wanted.push(wanted);
+    const runtime = hashOf(agent) % 3 === 0 ? "claude" : "shell";
+    const spec = { id: agent, version: draws.is(0.1) ? 2 : 1, name: "n", runtime, model: null, instructions: null };
+    const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt: wanted.prompt, payload: null };
+    const call = async () => {
+      this.waiting++;
+      await this.#repeat(wanted, "POST", "/v1/runs", { run, agent: spec });
+      this.waiting--;
+    };
+    void call();
+    if (isTwice) world().after(draws.delay(), call);
+  }
+
+  cancel({ user, seed }: Operation): void {
+    const own = this.wanted.filter(({ userId }) => userId === user);
+    if (own.length === 0) return;
+    const { runId } = new Draws(seed, "cancel").of(own);
+    void this.call(user, "POST", `/v1/runs/${runId}/cancel`);
+  }
+
+  stop({ user }: Operation): void {
+    void this.call(user, "POST", "/v1/workspace/stop");
+  }
+
+  /** By a call, by the answer to a report, or by both. */
+  deleteAgent({ user, agent, seed }: Operation): void {
+    const way = new Draws(seed, "delete").of(["call", "report", "both"]);
+    this.deletedAgents.add(agent);
+    if (way !== "call") this.#gateway.deleted.add(agent);
+    if (way !== "report") void this.call(user, "DELETE", `/v1/agents/${agent}`);
+  }
+
+  /** A copy of the host's database knows nothing of what it promised later. */
+  forgetSince(ms: number): void {
+    for (const wanted of this.wanted) if ((wanted.promisedMs ?? -1) >= ms) wanted.promisedMs = null;
+  }
+
+  async #repeat(wanted: Wanted, method: string, path: string, body: unknown): Promise<void> {
+    for (let attempt = 0; attempt < retries; attempt++) {
+      const answer = await this.call(wanted.userId, method, path, body);
+      if (answer && answer.status === 202) {
+        wanted.promisedMs = world().nowMs;
+        const { epoch, run } = JSON.parse(answer.text) as { epoch: string; run: never };
+        this.#gateway.take(epoch, run);
+      }
+      if (answer && answer.status < 500) return;
+      await new Promise<void>((resolve) => void setTimeout(resolve, 1500));
+    }
+  }
+
+  /** As the gateway calls; null without an answer. */
+  async call(
+    userId: string,
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<{ status: number; text: string } | null> {
+    const headers = new Headers({
+      authorization: `Bearer ${tokenFor(userId)}`,
+      [protocolHeader]: String(protocolVersion),
+    });
+    if (body !== undefined) headers.set("content-type", "application/json");
+    const text = body === undefined ? null : JSON.stringify(body);
+    this.waiting++;
+    try {
+      const signal = AbortSignal.timeout(90_000);
+      const answer = await this.#network.send({ url: hostUrl + path, method, headers, body: text, signal });
+      const said = await answer.text();
+      world().trace(`${method} ${path} → ${answer.status} ${answer.status >= 400 ? said : ""}`);
+      return { status: answer.status, text: said };
+    } catch (error) {
+      world().trace(`${method} ${path} → ${String(error)}`);
+      return null;
+    } finally {
+      this.waiting--;
+    }
+  }
+}
+
+const hashOf = (agent: string) => agent.charCodeAt(agent.length - 1) + agent.charCodeAt(4);
+const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+function tokenFor(userId: string): string {
+  const seconds = Math.floor((startMs + world().nowMs) / 1000);
+  const claims = {
+    iss: "berth:gateway",
+    aud: hostId,
+    sub: userId,
+    tid: null,
+    texp: seconds + 60,
+    iat: seconds,
+    exp: seconds + 60,
+  };
+  return `${encode({ alg: "EdDSA", kid: "simulated", typ: "berth-call+jwt" })}.${encode(claims)}.${"A".repeat(86)}`;
+}

@@ -1,0 +1,182 @@
+/** Carries out an operation. */
+import { Draws } from "../world/random.ts";
+import type { Kind, Operation } from "./operations.ts";
+import type { Scene } from "./scene.ts";
+
+export function disturb(scene: Scene, operation: Operation): void {
+  const draws = new Draws(operation.seed, operation.kind);
+  deeds[operation.kind](scene, operation, draws);
+}
+
+type Deed = (scene: Scene, operation: Operation, draws: Draws) => void;
+
+/** How long something stays down: mostly short. */
+const pause = (draws: Draws) => (draws.is(0.7) ? draws.between(0, 300) : draws.between(300, 10_000));
+
+/** Nothing is made well before the last of these has come. */
+function later(scene: Scene, ms: number, job: () => void): void {
+  const { world } = scene;
+  scene.lastMs = Math.max(scene.lastMs, world.nowMs + ms);
+  world.after(ms, job, world.outside);
+}
+
+/** Starts the host agent again; one time in three one of its first calls fails. */
+const restart = (scene: Scene, draws: Draws, badCall = draws.is(1 / 3) ? draws.whole(1, 14) : null) =>
+  later(scene, pause(draws), () => scene.host.start(badCall));
+
+function containersOf({ machine }: Scene, user: string) {
+  return [...machine.containers.all.values()].filter(({ options }) => options.Labels["berth.user"] === user);
+}
+
+function crash(scene: Scene, draws: Draws): void {
+  scene.host.kill();
+  restart(scene, draws);
+}
+
+/** For a while, then it is well again. */
+const spell = (scene: Scene, draws: Draws, begin: () => void, end: () => void) => {
+  begin();
+  later(scene, draws.is(0.7) ? draws.between(10, 1000) : draws.between(1000, 20_000), end);
+};
+
+const deeds: Record<Kind, Deed> = {
+  start: ({ clients }, operation) => clients.start(operation),
+  "start twice": ({ clients }, operation) => clients.start(operation, true),
+  cancel: ({ clients }, operation) => clients.cancel(operation),
+  stop: ({ clients }, operation) => clients.stop(operation),
+  "delete agent": ({ clients }, operation) => clients.deleteAgent(operation),
+  deliver: () => undefined,
+  crash: (scene, _operation, draws) => crash(scene, draws),
+  terminate(scene, _operation, draws) {
+    scene.host.terminate();
+    restart(scene, draws);
+  },
+  "terminate during a stop"(scene, operation, draws) {
+    if (draws.is(0.7)) scene.machine.setEngine(draws.of(["away", "hangs"]));
+    scene.clients.stop(operation);
+    later(scene, draws.between(5, 2000), () => scene.host.terminate());
+    later(scene, draws.between(12_000, 20_000), () => {
+      scene.machine.setEngine("there");
+      scene.host.start();
+    });
+  },
+  "crash and lose the container"(scene, { user }, draws) {
+    scene.host.kill();
+    later(scene, draws.between(0, 8000), () => {
+      for (const container of containersOf(scene, user)) scene.machine.containers.remove(container);
+    });
+    later(scene, draws.between(8000, 12_000), () => scene.host.start());
+  },
+  "crash, one look fails"(scene, _operation, draws) {
+    scene.host.kill();
+    restart(scene, draws, draws.whole(1, 30));
+  },
+  "remove container"(scene, { user }) {
+    for (const container of containersOf(scene, user)) scene.machine.containers.remove(container);
+  },
+  "end container"(scene, { user }) {
+    for (const container of containersOf(scene, user)) scene.machine.containers.stop(container);
+  },
+  "engine away": (scene, _operation, draws) =>
+    spell(
+      scene,
+      draws,
+      () => scene.machine.setEngine("away"),
+      () => scene.machine.setEngine("there"),
+    ),
+  "engine hangs": (scene, _operation, draws) =>
+    spell(
+      scene,
+      draws,
+      () => scene.machine.setEngine("hangs"),
+      () => scene.machine.setEngine("there"),
+    ),
+  "engine restarts"(scene, _operation, draws) {
+    if (draws.is(0.7))
+      for (const container of scene.machine.containers.all.values()) scene.machine.containers.stop(container);
+    scene.machine.containers.execs.clear();
+    spell(
+      scene,
+      draws,
+      () => scene.machine.setEngine("away"),
+      () => scene.machine.setEngine("there"),
+    );
+  },
+  reboot(scene, _operation, draws) {
+    scene.host.kill();
+    scene.machine.reboot();
+    restart(scene, draws);
+  },
+  "restore host"(scene, operation, draws) {
+    const atMs = scene.world.nowMs;
+    const copy = { host: scene.machine.database.copy(), atMs };
+    later(scene, draws.between(100, 10_000), () => {
+      scene.host.kill();
+      scene.machine.database.restore(copy.host);
+      scene.clients.forgetSince(atMs);
+      scene.world.trace(`# ${operation.index} restored`);
+      restart(scene, draws);
+    });
+  },
+  "lose host database"(scene, _operation, draws) {
+    scene.host.kill();
+    scene.machine.database.empty();
+    scene.clients.forgetSince(0);
+    if (draws.is(0.6)) damageOne(scene, draws);
+    restart(scene, draws);
+  },
+  "volume fails"(scene, _operation, draws) {
+    const mounts = [...scene.machine.kernel.mounts.values()];
+    if (mounts.length > 0) draws.of(mounts).on.hasFailed = true;
+  },
+  "disk full"(scene, _operation, draws) {
+    const mounts = [...scene.machine.kernel.mounts.values()];
+    if (mounts.length === 0) return;
+    const { on } = draws.of(mounts);
+    spell(
+      scene,
+      draws,
+      () => (on.isFull = true),
+      () => (on.isFull = false),
+    );
+  },
+  "no descriptors": (scene, _operation, draws) =>
+    spell(
+      scene,
+      draws,
+      () => (scene.machine.isOutOfDescriptors = true),
+      () => (scene.machine.isOutOfDescriptors = false),
+    ),
+  cut: (scene, _operation, draws) =>
+    spell(
+      scene,
+      draws,
+      () => (scene.network.isCut = true),
+      () => (scene.network.isCut = false),
+    ),
+  "step clock": ({ host }, _operation, draws) => host.stepClock(draws.of([-7_200_000, -60_000, 60_000, 7_200_000])),
+  "gateway crash": () => undefined,
+  "restore gateway": () => undefined,
+  "step gateway clock": () => undefined,
+  "disable user": () => undefined,
+  wait: () => undefined,
+};
+
+/** A volume that nobody can mount for a while, as after a crash of the machine; one that is mounted is let go first. */
+function damageOne(scene: Scene, draws: Draws): void {
+  const { files, kernel, containers } = scene.machine;
+  const images = [...(files.find("/data/volumes")?.entries ?? [])].filter(
+    ([name, { holds }]) => name.endsWith(".img") && holds,
+  );
+  if (images.length === 0) return;
+  const [name, { holds }] = draws.of(images);
+  const point = `/data/mnt/${name.slice(0, -".img".length)}`;
+  for (const container of containersOf(scene, name.slice(0, -".img".length))) containers.remove(container);
+  const mounted = files
+    .find(point.slice(0, point.lastIndexOf("/")))
+    ?.entries.get(point.slice(point.lastIndexOf("/") + 1));
+  if (mounted) mounted.mounted = null;
+  kernel.mounts.delete(point);
+  holds!.isDamaged = true;
+  later(scene, draws.between(500, 6000), () => (holds!.isDamaged = false));
+}

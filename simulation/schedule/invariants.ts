@@ -1,0 +1,104 @@
+/** What must hold, and the mutant that each catches alone. Those that hold at every moment are watched where they happen. */
+import { isEnded } from "@berth/shared/resources";
+import type { LogFields } from "@berth/shared/log";
+import { isCaused } from "../sides/host.ts";
+import { allRuns, runOf } from "../machine/evidence.ts";
+import type { Scene } from "./scene.ts";
+
+/** A line of the host agent's log, at the moment it is written. */
+export function noticeLog(scene: Scene, event: string, fields: LogFields): void {
+  const what = event === "run.ended" ? `run.ended ${String(fields["reason"])}` : event;
+  scene.seen.set(what, (scene.seen.get(what) ?? 0) + 1);
+  if (event === "run.ended") judgeEnd(scene, fields as unknown as EndedLine);
+  if (event === "request.failed" && !isCaused(fields["error"]))
+    scene.world.violate("no call is answered by a defect", String(fields["error"]));
+}
+
+interface EndedLine {
+  runId: string;
+  reason: string;
+  exitCode: number | null;
+}
+interface RunRow {
+  id: string;
+  agent_id: string;
+  user_id: string;
+  rev: number;
+  status: string;
+  reason: string | null;
+  exit_code: number | null;
+  container_id: string | null;
+  ended_at: string | null;
+  intent: string | null;
+  oom_kills: number;
+}
+
+/** At the very moment an end is told. */
+function judgeEnd({ world, machine }: Scene, { runId, reason }: EndedLine): void {
+  const left = machine.kernel.ofRun(runId);
+  if (left.length > 0)
+    world.violate(
+      "an ended run has no process",
+      `${runId} ended as ${reason}, and ${left.length} processes of it live`,
+    );
+}
+
+/** When all is quiet. */
+export function judge(scene: Scene, isOver: boolean): void {
+  const { world, machine, clients } = scene;
+  const runs = machine.database.prepare("select * from runs").all() as RunRow[];
+  const byId = new Map(runs.map((run) => [run.id, run]));
+  for (const run of runs)
+    if (run.ended_at === null) world.violate("every admitted run ends", `${run.id} is ${run.status}`);
+  for (const run of runs) judgeRun(scene, run);
+  for (const { runId, promisedMs } of clients.wanted)
+    if (promisedMs !== null && !byId.has(runId))
+      world.violate("every admitted run ends", `${runId} was promised and is forgotten`);
+  for (const { runId } of allRuns())
+    if (machine.kernel.ofRun(runId).length > 0 && byId.get(runId)?.ended_at !== null)
+      world.violate(
+        "an ended run has no process",
+        `${runId} has processes, and is ${byId.get(runId)?.status ?? "unknown"}`,
+      );
+  for (const difference of differencesOf(scene)) world.violate("the gateway's copy is the host's truth", difference);
+  if (!isOver && world.violations.length === 0) world.violate("every admitted run ends", "calls are still waiting");
+}
+
+/** What is told of a run is what its files, the engine and the kernel say of it. */
+function judgeRun({ world, machine }: Scene, run: RunRow): void {
+  const { id, reason, exit_code: told, status } = run;
+  const known = runOf(id);
+  const exit = machine.files.find(`/data/mnt/${run.user_id}/runs/${id}/exit`);
+  const written = exit ? /^(\d{1,3})\n/m.exec(machine.files.read(exit).toString())?.[1] : undefined;
+  const code = written === undefined ? null : Number(written);
+  const tell = (what: string) =>
+    world.violate(
+      "what is told is what the evidence says",
+      `${id} (${status}, ${reason}, ${told}; exit file ${code}): ${what}`,
+    );
+  if (told !== null && told !== 126 && told !== code && exit) return tell("its exit code is another");
+  if (run.intent !== null) return;
+  if (status === "completed" && code !== 0 && exit) return tell("it completed and did not say 0");
+  if (reason === "container_lost" && code !== null && code < 128)
+    return tell("it ended by itself before its container");
+  if (reason === "completed" && !known) return tell("it was never started");
+  if (reason === "out_of_memory" && !known?.oomKills) return tell("the kernel killed nothing of it");
+  if (code !== null && told === null && exit) return tell("its exit code is there and not told");
+  if (reason === "nonzero_exit" && told === null && known?.ended?.cause === "container")
+    return tell("its container was lost");
+}
+
+/** What of the gateway's copy differs from the host's truth. */
+function differencesOf({ gateway, machine }: Scene): string[] {
+  const runs = machine.database.prepare("select * from runs").all() as RunRow[];
+  const known = new Set(runs.map(({ id }) => id));
+  const differing = runs.flatMap((run) => {
+    const copy = gateway.runs.get(run.id);
+    if (copy?.status === run.status && copy.reason === run.reason) return [];
+    return `${run.id} is ${run.status} (${run.reason}), there ${copy ? `${copy.status} (${copy.reason})` : "unknown"}`;
+  });
+  const forgotten = [...gateway.runs.values()].filter(({ id, status }) => !known.has(id) && !isEnded(status));
+  return [...differing, ...forgotten.map(({ id, status }) => `${id} is ${status} there, and forgotten here`)];
+}
+
+export const isCopyTrue = (scene: Scene) => differencesOf(scene).length === 0;

@@ -1,0 +1,159 @@
+/** One schedule: a machine, its host agent, a gateway, and what happens to them; then all is made well, and judged. */
+import type { LogFields } from "@berth/shared/log";
+import { SharedDatabase } from "../machine/database.ts";
+import { listening } from "../substitutes/http.ts";
+import { hostUrl, gatewayUrl, Machine, setMachine } from "../machine/machine.ts";
+import { forgetRuns } from "../machine/evidence.ts";
+import { forgetScripts } from "../machine/script.ts";
+import { Host } from "../sides/host.ts";
+import { ModelGateway } from "../sides/model-gateway.ts";
+import { Network } from "../sides/network.ts";
+import { Draws } from "../world/random.ts";
+import { enter, type Plan, type Violation, type Weather, World } from "../world/world.ts";
+import { Clients } from "./clients.ts";
+import { disturb } from "./disturb.ts";
+import { isCopyTrue, judge, noticeLog } from "./invariants.ts";
+import type { Operation } from "./operations.ts";
+import type { Scene } from "./scene.ts";
+
+export interface Outcome {
+  violations: Violation[];
+  hash: number;
+  lines: string[];
+  steps: number;
+  points: number;
+  /** How often each thing happened that a schedule is worth playing for. */
+  seen: Map<string, number>;
+}
+export interface ScheduleOptions {
+  /** With a model of the gateway, or with the real one. */
+  world?: "host" | "joint";
+  seed: number;
+  operations: Operation[];
+  keepsTrace?: boolean;
+  weather?: Weather;
+  plan?: Plan;
+}
+
+/** How long all that was begun may take to end once nothing disturbs it. */
+const patienceMs = 400_000;
+/** Between the last disturbance and the cure. */
+const settleMs = 300;
+/** So long after all has ended nothing may happen any more. */
+const quietMs = 1200;
+
+let database: SharedDatabase | null = null;
+
+/** A real host agent makes the tables, once a process. */
+async function openDatabase(): Promise<SharedDatabase> {
+  if (database) return database;
+  database = new SharedDatabase();
+  const scene = open(database, { seed: 0, operations: [] });
+  scene.host.start();
+  await scene.world.run(20_000, () => scene.host.isReady);
+  if (!scene.host.isReady) throw new Error(`the host agent did not start:\n${scene.world.lines.join("\n")}`);
+  close(scene);
+  database.empty();
+  return database;
+}
+
+function open(shared: SharedDatabase, { seed, keepsTrace, plan }: ScheduleOptions): Scene {
+  const world = new World(seed, keepsTrace);
+  world.plan = plan ?? null;
+  enter(world);
+  forgetRuns();
+  forgetScripts();
+  listening.clear();
+  const machine = new Machine(shared);
+  setMachine(machine);
+  const network = new Network();
+  network.connect();
+  const gateway = new ModelGateway();
+  const scene = { world, machine, network, gateway, seen: new Map(), lastMs: 0 } as unknown as Scene;
+  scene.host = new Host((event: string, fields: LogFields) => noticeLog(scene, event, fields));
+  scene.clients = new Clients(network, gateway);
+  network.listen(hostUrl, scene.host.address);
+  network.listen(gatewayUrl, gateway.address);
+  return scene;
+}
+
+function close(scene: Scene): void {
+  scene.host.kill();
+  enter(null);
+}
+
+/** Plays it, and answers what was broken; the same options give the same outcome. */
+export async function playSchedule(options: ScheduleOptions): Promise<Outcome> {
+  const shared = await openDatabase();
+  const scene = open(shared, options);
+  const { world } = scene;
+  shared.begin();
+  try {
+    await play(scene, options);
+  } finally {
+    close(scene);
+    shared.end();
+  }
+  const { violations, traceHash, lines, steps, points } = world;
+  return { violations, hash: traceHash, lines, steps, points, seen: scene.seen };
+}
+
+async function play(scene: Scene, { seed, operations, weather }: ScheduleOptions): Promise<void> {
+  const { world, host } = scene;
+  host.start();
+  world.weather = weather ?? drawWeather(seed);
+  for (const operation of operations)
+    world.after(operation.atMs, () => {
+      world.trace(`# ${operation.index} ${operation.kind} ${operation.user} ${operation.agent}`);
+      disturb(scene, operation);
+    });
+  const isBroken = () => world.violations.length > 0;
+  scene.lastMs = operations.at(-1)?.atMs ?? 0;
+  while (world.nowMs < scene.lastMs + settleMs && !isBroken()) await world.run(scene.lastMs + settleMs, isBroken);
+  if (isBroken()) return;
+  heal(scene);
+  const isQuiet = watchForQuiet(scene);
+  const isOver = await world.run(world.nowMs + patienceMs, () => isBroken() || isQuiet());
+  if (isBroken()) return;
+  await world.run(world.nowMs + quietMs, isBroken);
+  if (!isBroken()) judge(scene, isOver);
+  if (isBroken()) return;
+  host.terminate();
+  await world.run(world.nowMs + 10_500, () => isBroken() || host.side!.isDead);
+}
+
+/** Calls that fail are of one kind mostly, and mostly none does. */
+function drawWeather(seed: number): Weather {
+  const draws = new Draws(seed, "weather");
+  const rate = draws.of([0, 0, 0.01, 0.05]);
+  const names = draws.of([/^engine/, /^engine/, /^fs/, /^program/, /^net/, /^(engine|fs|program|net)/]);
+  return { rate, names };
+}
+
+/** Nothing fails any more, and whoever is down is started. */
+function heal({ world, machine, host, gateway, network }: Scene): void {
+  world.weather = { rate: 0, names: /^$/ };
+  machine.setEngine("there");
+  machine.isOutOfDescriptors = false;
+  for (const { on } of machine.kernel.mounts.values()) Object.assign(on, { isFull: false, hasFailed: false });
+  for (const { holds } of machine.files.find("/data/volumes")?.entries.values() ?? [])
+    if (holds) Object.assign(holds, { isFull: false, hasFailed: false, isDamaged: false });
+  gateway.isAway = false;
+  network.isCut = false;
+  host.start();
+}
+
+/** Whether all runs have ended and nobody waits: looked at now and then. */
+function watchForQuiet(scene: Scene): () => boolean {
+  const { world, machine, host, clients } = scene;
+  let isQuiet = false;
+  const look = () => {
+    const active = machine.database.prepare("select count(*) as n from runs where ended_at is null").get() as {
+      n: number;
+    };
+    isQuiet = active.n === 0 && host.isReady && clients.waiting === 0 && isCopyTrue(scene);
+    if (!isQuiet) world.after(500, look, world.outside);
+  };
+  world.after(0, look, world.outside);
+  return () => isQuiet;
+}

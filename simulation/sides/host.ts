@@ -1,0 +1,128 @@
+/** The host agent's process: the real one, started on a machine, killed, ended by a signal, and started again by its supervisor. */
+import { type Log, type LogFields, messageOf } from "@berth/shared/log";
+import { parseSettings, SettingsError } from "@berth/shared/settings";
+import { type HostAgent, startHostAgent } from "../../host-agent/src/host-agent.ts";
+import { listening } from "../substitutes/http.ts";
+import { dataDir, gatewayUrl, hostUrl } from "../machine/machine.ts";
+import { byFetch } from "./network.ts";
+import { mark, makeSide, type Side, world } from "../world/world.ts";
+
+export const settings = parseSettings({
+  BERTH_GATEWAY_URL: gatewayUrl,
+  BERTH_HOST_URL: hostUrl,
+  BERTH_HOST_DATA_DIR: dataDir,
+  BERTH_MODEL_URL: "http://model",
+  BERTH_EGRESS: "none",
+  BERTH_DISK_BYTES: String(2 ** 26),
+  BERTH_LOG_BYTES: "100000",
+  BERTH_IDLE_SECONDS: "8",
+  BERTH_RUN_TIMEOUT_SECONDS: "60",
+});
+const port = settings.BERTH_HOST_PORT;
+/** main.ts ends its process so long after a signal at the latest. */
+const forcedExitMs = 8000;
+/** A signal must have ended it by then. */
+const promisedExitMs = 10_000;
+
+type OnLog = (event: string, fields: LogFields) => void;
+
+export class Host {
+  side: Side | null = null;
+  readonly #onLog: OnLog;
+  readonly #clock = { offsetMs: 0 };
+  #agent: HostAgent | null = null;
+  #starts = 0;
+  /** Whether its supervisor starts it again. */
+  isWanted = false;
+
+  constructor(onLog: OnLog) {
+    this.#onLog = onLog;
+  }
+
+  get isReady(): boolean {
+    return this.#agent !== null && this.side !== null && !this.side.isDead && listening.get(port)?.side === this.side;
+  }
+
+  readonly address = () => {
+    const there = this.isReady ? listening.get(port)! : null;
+    return there && { side: there.side, answer: byFetch(there.fetch) };
+  };
+
+  stepClock(ms: number): void {
+    this.#clock.offsetMs += ms;
+  }
+
+  /** `badCall`: which call of its first ones fails, if any. */
+  start(badCall: number | null = null): void {
+    this.isWanted = true;
+    if (this.side && !this.side.isDead) return;
+    const side = makeSide(`host${++this.#starts}`, this.#clock);
+    side.badCall = badCall;
+    [this.side, this.#agent] = [side, null];
+    world().trace(`starts ${side.name}`);
+    world().after(0, () => this.#main(side), side);
+  }
+
+  kill(): void {
+    this.isWanted = false;
+    if (this.side) world().kill(this.side);
+  }
+
+  /** As main.ts: lets go of all, and exits in 8 s at the latest. */
+  terminate(): void {
+    this.isWanted = false;
+    const { side } = this;
+    if (!side || side.isDead) return;
+    world().trace(`SIGTERM to ${side.name}`);
+    world().after(
+      promisedExitMs,
+      () => {
+        if (!side.isDead)
+          world().violate(
+            "a signal ends the host agent",
+            `${side.name} lives ${promisedExitMs / 1000} s after SIGTERM`,
+          );
+      },
+      world().outside,
+    );
+    world().after(
+      0,
+      () => {
+        world().after(forcedExitMs, () => this.#exit(side));
+        void (this.#agent?.close() ?? Promise.resolve()).finally(() => this.#exit(side));
+      },
+      side,
+    );
+  }
+
+  #exit(side: Side): void {
+    world().kill(side);
+    if (this.isWanted && this.side === side) world().after(1000, () => this.isWanted && this.start(), world().outside);
+  }
+
+  async #main(side: Side): Promise<void> {
+    try {
+      this.#agent = await startHostAgent({ settings, dataDir, version: "simulated", log: this.#log(side) });
+    } catch (error) {
+      world().trace(`did not start: ${messageOf(error)}`);
+      if (error instanceof SettingsError || !isCaused(error))
+        world().violate("the host agent starts", messageOf(error));
+      this.#exit(side);
+    }
+  }
+
+  #log(side: Side): Log {
+    const line = (event: string, fields: LogFields = {}) => {
+      if (side.isDead) return;
+      world().trace(`${event} ${JSON.stringify(fields)}`);
+      this.#onLog(event, fields);
+    };
+    return { info: line, warn: line, error: line };
+  }
+}
+
+/** Whether this world made it fail, directly or by what did not come in time. */
+export function isCaused(error: unknown): boolean {
+  const text = messageOf(error);
+  return text.includes(mark) || /did not answer "|database is locked|timeout|ECONNRE|survive SIGKILL/.test(text);
+}

@@ -1,0 +1,86 @@
+/** What carries calls between the processes: late, lost, or twice; a connection to a process that dies breaks. */
+import { carrier, type Outgoing } from "../world/globals.ts";
+import { mark, type Side, world } from "../world/world.ts";
+
+/** Who answers at an address now: a process, and how it answers; null where nobody listens. */
+type Address = () => { side: Side; answer: (request: Outgoing) => Letter | Promise<Letter> } | null;
+
+export interface Letter {
+  status: number;
+  headers: [string, string][];
+  body: string;
+}
+
+/** For those that answer as servers do. */
+export const byFetch =
+  (fetch: (request: Request) => Response | Promise<Response>) =>
+  async ({ url, method, headers, body }: Outgoing): Promise<Letter> => {
+    const answer = await fetch(new Request(url, { method, headers, body }));
+    return { status: answer.status, headers: [...answer.headers], body: await answer.text() };
+  };
+
+const unreachable = (why: string) => new TypeError(`fetch failed: ${why} ${mark}`);
+
+export class Network {
+  readonly #addresses = new Map<string, Address>();
+  /** Nothing arrives while it is cut. */
+  isCut = false;
+
+  listen(origin: string, address: Address): void {
+    this.#addresses.set(origin, address);
+  }
+
+  /** Takes the place of `fetch` for every process. */
+  connect(): void {
+    carrier.send = (request) => this.send(request);
+  }
+
+  send(request: Outgoing): Promise<Response> {
+    const from = world().current;
+    const { origin } = new URL(request.url);
+    const draws = world().draws(`net.${origin}`);
+    const isStruck = world().isStruck(`net.${origin}`, draws);
+    const fault = isStruck ? draws.of(["lost", "answer lost", "late", "twice"] as const) : null;
+    return new Promise((resolve, reject) => {
+      const { signal } = request;
+      signal?.addEventListener("abort", () => reject(signal.reason as Error));
+      const tell = (answer: Letter) => {
+        const lateMs = draws.delay() + (fault === "late" ? draws.between(1000, 30_000) : 0);
+        world().after(lateMs, () => resolve(open(answer)), from);
+      };
+      const fail = (why: string) => world().after(draws.delay(), () => reject(unreachable(why)), from);
+      if (this.isCut) return void (draws.is(0.5) ? fail("EHOSTUNREACH") : undefined);
+      if (fault === "lost") return void (draws.is(0.5) ? fail("ECONNRESET") : undefined);
+      const arrive = () => this.#arrive(request, from, fault === "answer lost" ? () => fail("ECONNRESET") : tell, fail);
+      world().after(draws.delay(), arrive, world().outside);
+      if (fault === "twice")
+        world().after(
+          draws.between(1, 2000),
+          () =>
+            this.#arrive(
+              request,
+              from,
+              () => undefined,
+              () => undefined,
+            ),
+          world().outside,
+        );
+    });
+  }
+
+  #arrive(request: Outgoing, _from: Side, tell: (answer: Letter) => void, fail: (why: string) => void): void {
+    const { origin } = new URL(request.url);
+    const target = this.#addresses.get(origin)?.();
+    if (!target || target.side.isDead) return fail("ECONNREFUSED");
+    target.side.onDeath.push(() => fail("ECONNRESET"));
+    world().after(0, async () => tell(await target.answer(request)), target.side);
+  }
+}
+
+/** As far as anybody looks into it: a real one costs more than all else that a report does. */
+function open({ status, headers, body }: Letter): Response {
+  const text = async () => body;
+  const json = async () => JSON.parse(body) as unknown;
+  const ok = status < 400;
+  return { status, ok, headers: new Headers(headers), text, json, body: null } as unknown as Response;
+}

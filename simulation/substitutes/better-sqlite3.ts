@@ -1,0 +1,11 @@
+/** The substitute of `better-sqlite3` for the host agent. */
+import { world } from "../world/world.ts";
+import { Connection } from "../machine/database.ts";
+import { machine } from "../machine/machine.ts";
+
+/** As `new Database(file)`: the machine's one. */
+export default function Database(path: string): Connection {
+  const { files, database } = machine();
+  if (!files.find(path)) files.add(path, "file", 0o600, "open");
+  return new Connection(database, world().current);
+}

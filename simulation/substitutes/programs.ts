@@ -1,0 +1,134 @@
+/** The substitute of the host agent's `machine/programs.ts`: the few programs it runs, as far as they change files and mounts. */
+import { join } from "node:path";
+import { mark, world } from "../world/world.ts";
+import { FileError, type FileSystem, type Inode } from "../machine/files.ts";
+import { machine } from "../machine/machine.ts";
+
+export class ProgramError extends Error {
+  readonly exitCode: number;
+  constructor(program: string, exitCode: number, said: string) {
+    super(`${program} ended with ${exitCode}: ${said}`);
+    this.exitCode = exitCode;
+  }
+}
+
+/** How long `rm` may take, and how many of it one volume may see beside each other: its orders are begun once. */
+const rmMs = 8000;
+const mostRemovals = 3;
+
+export function runProgram(program: string, ...args: string[]): Promise<string> {
+  const known = programs[program];
+  if (!known) throw new Error(`the program ${program} is not modelled`);
+  const draws = world().draws("program", world().outside);
+  const tookMs = program === "rm" && draws.is(0.4) ? draws.between(0, rmMs) : 0;
+  const { programs: running } = machine();
+  const what = [program, ...args].join(" ");
+  const side = world().current;
+  if (!side.isDead && program === "rm") {
+    running.push(what);
+    const beside = running.filter((other) => other === what).length;
+    if (beside > mostRemovals) world().violate("no order is begun twice", `${beside} times at once: ${what}`);
+  }
+  const done = () => void (running.includes(what) && running.splice(running.indexOf(what), 1));
+  if (program === "rm") side.onDeath.push(done);
+  const work = () => {
+    if (machine().isOutOfDescriptors) throw new ProgramError(program, 1, `Too many open files ${mark}`);
+    try {
+      return known(args);
+    } catch (error) {
+      if (error instanceof FileError) throw new ProgramError(program, 1, wordsOf(error));
+      throw error;
+    } finally {
+      done();
+    }
+  };
+  return world().io(`program.${program}`, work, { by: world().outside, tookMs });
+}
+
+function wordsOf({ code, message }: FileError): string {
+  const said = code === "ENOSPC" ? "No space left on device" : message;
+  return message.includes(mark) ? `${said} ${mark}` : said;
+}
+
+const programs: Record<string, (args: string[]) => string> = {
+  chattr: changeFlags,
+  /** The one script: room for the first words, and append only. */
+  sh([, , , directory]) {
+    const files = ["out", "err", "exit"].map((name) => join(directory!, name));
+    machine().files.checkWritable(machine().files.get(files[0]!), "fallocate", files[0]!, true);
+    return changeFlags(["+a", ...files]);
+  },
+  "mkfs.ext4"(args) {
+    const image = machine().files.get(args.at(-1)!);
+    image.holds = machine().files.makeFileSystem();
+    writeSize(image);
+    return "";
+  },
+  mount(args) {
+    const [image, point] = args.slice(-2) as [string, string];
+    const { files, kernel } = machine();
+    const on = files.get(image).holds;
+    if (!on || on.isDamaged) throw new ProgramError("mount", 32, `wrong fs type, bad superblock ${mark}`);
+    const inode = files.mountPoint(point);
+    if (inode.mounted) throw new ProgramError("mount", 32, `${point} is mounted`);
+    inode.mounted = on;
+    kernel.mounts.set(point, { image, on });
+    return "";
+  },
+  umount([point]) {
+    const { files, kernel } = machine();
+    const found = kernel.mounts.get(point!);
+    if (!found) throw new ProgramError("umount", 32, `${point}: not mounted`);
+    if (isBusy(found.on)) throw new ProgramError("umount", 32, `${point}: target is busy`);
+    files.mountPoint(point!).mounted = null;
+    kernel.mounts.delete(point!);
+    found.on.hasFailed = false;
+    return "";
+  },
+  losetup([, image]) {
+    return [...machine().kernel.mounts.values()].some((mount) => mount.image === image) ? `/dev/loop1: ${image}` : "";
+  },
+  e2fsck(args) {
+    if (machine().files.get(args.at(-1)!).holds?.isDamaged)
+      throw new ProgramError("e2fsck", 8, `bad superblock ${mark}`);
+    return "";
+  },
+  resize2fs([image]) {
+    writeSize(machine().files.get(image!));
+    return "";
+  },
+  rm(args) {
+    for (const path of args.slice(args.indexOf("--") + 1))
+      if (machine().files.find(path)) machine().files.remove(path, "rm");
+    return "";
+  },
+};
+
+function changeFlags(args: string[]): string {
+  const flags = args.filter((arg) => /^[+-][ai]$/.test(arg));
+  for (const path of args.filter((arg) => arg.startsWith("/"))) {
+    const inode = machine().files.get(path, "chattr");
+    if (inode.on.hasFailed) throw new FileError("EROFS", "chattr", path, true);
+    for (const flag of flags) inode[flag.endsWith("a") ? "isAppendOnly" : "isImmutable"] = flag.startsWith("+");
+  }
+  return "";
+}
+
+/** Something in it is open: a container that runs has its directories mounted. */
+function isBusy(on: FileSystem): boolean {
+  const { containers, files } = machine();
+  const isOpen = [...files.descriptors.values()].some(({ inode }) => inode.on === on);
+  const inUse = (inode: Inode) => inode.on === on;
+  return (
+    isOpen ||
+    [...containers.all.values()].some(({ isRunning, mounts }) => isRunning && [...mounts.values()].some(inUse))
+  );
+}
+
+/** The superblock as far as anybody reads it: blocks of 4096 bytes. */
+function writeSize(image: Inode): void {
+  const superblock = Buffer.alloc(2048);
+  superblock.writeUInt32LE(Math.floor(image.size / 4096), 1024 + 0x4);
+  superblock.writeUInt32LE(2, 1024 + 0x18);
+  image.data = superblock;
+}

@@ -1,0 +1,113 @@
+/**
+ * What every module has without an import, replaced by the world's: timers, clocks, randomness, signatures, fetch.
+ * Outside of a schedule the real ones answer. Signatures are constants: who may do what is not what is tried here.
+ */
+import { createHash, generateKeyPairSync } from "node:crypto";
+import { hasWorld, world } from "./world.ts";
+
+/** 28 November 2026. */
+export const startMs = Date.UTC(2026, 10, 28);
+const real = { setTimeout, clearTimeout, now: Date.now, random: Math.random, monotonic: performance.now };
+const subtle = globalThis.crypto.subtle;
+
+/** A key pair for whoever signs; made once, for real ones need the thread pool. */
+const pair = generateKeyPairSync("ed25519");
+export const privateJwk = { ...pair.privateKey.export({ format: "jwk" }), kid: "simulated", alg: "EdDSA" };
+const keys = {
+  private: await subtle.importKey("jwk", privateJwk as JsonWebKey, "Ed25519", true, ["sign"]),
+  public: await subtle.importKey("jwk", pair.publicKey.export({ format: "jwk" }), "Ed25519", true, ["verify"]),
+};
+export const { private: privateKey, public: publicKey } = keys;
+export const publicJwk = { ...pair.publicKey.export({ format: "jwk" }), kid: "simulated", alg: "EdDSA", use: "sig" };
+
+export interface Outgoing {
+  url: string;
+  method: string;
+  headers: Headers;
+  body: string | null;
+  signal: AbortSignal | null;
+}
+/** Who takes the signals that are sent; set by the machine. */
+export const signals = { send: (_pid: number, _signal: NodeJS.Signals | 0): void => undefined };
+/** Who carries what is fetched; set by the network. */
+export const carrier = { send: (_request: Outgoing): Promise<Response> => Promise.reject(new Error("no network")) };
+
+/** Replaces them for good. */
+export function replaceGlobals(): void {
+  replaceTime();
+  replaceRandomness();
+  globalThis.fetch = (input, init = {}) =>
+    carrier.send({
+      url: input instanceof Request ? input.url : String(input),
+      method: init.method ?? "GET",
+      headers: new Headers(init.headers),
+      body: (init.body as string | null | undefined) ?? null,
+      signal: init.signal ?? null,
+    });
+  const { kill } = process;
+  process.kill = (pid, signal = "SIGTERM") => {
+    if (!hasWorld()) return kill.call(process, pid, signal);
+    world().sync("kill");
+    signals.send(pid, signal as NodeJS.Signals);
+    return true;
+  };
+  Object.defineProperty(process, "getuid", { value: () => 0 });
+  Object.defineProperty(process, "pid", { value: 4242 });
+  process.on("unhandledRejection", (error) => {
+    if (!hasWorld()) throw error;
+    world().notice(error);
+  });
+}
+
+function replaceTime(): void {
+  const later = (run: (...values: unknown[]) => void, ms = 0, ...values: unknown[]) => {
+    if (!hasWorld()) return real.setTimeout(run, ms, ...values);
+    const late = world().draws("timer").between(0, 2);
+    const entry = world().after(Math.max(1, ms) + late, () => run(...values));
+    return { entry, ref: () => entry, unref: () => entry, hasRef: () => true, [Symbol.toPrimitive]: () => 0 };
+  };
+  const forget = (timer: unknown) => {
+    if (typeof timer === "object" && timer !== null && "entry" in timer) world().cancel(timer.entry as never);
+    else real.clearTimeout(timer as NodeJS.Timeout);
+  };
+  Object.assign(globalThis, { setTimeout: later, clearTimeout: forget });
+  Date.now = () => (hasWorld() ? Math.floor(startMs + world().nowMs + world().current.clock.offsetMs) : real.now());
+  performance.now = () => (hasWorld() ? 1e6 + world().nowMs : real.monotonic.call(performance));
+  AbortSignal.timeout = (ms) => {
+    const controller = new AbortController();
+    setTimeout(
+      () => controller.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError")),
+      ms,
+    );
+    return controller.signal;
+  };
+}
+
+function replaceRandomness(): void {
+  const draw = () => (hasWorld() ? world().draws("random").next() : real.random());
+  Math.random = draw;
+  const fill = <T extends ArrayBufferView | null>(into: T): T => {
+    const draws = world().draws("random");
+    const bytes = into as unknown as Uint8Array;
+    for (let at = 0; at < bytes.length; at++) bytes[at] = draws.whole(0, 255);
+    return into;
+  };
+  const digest = async (_algorithm: unknown, data: BufferSource) =>
+    new Uint8Array(
+      createHash("sha256")
+        .update(new Uint8Array(data as ArrayBuffer))
+        .digest(),
+    ).buffer;
+  const importKey = async (_format: string, key: { d?: string }) => (key.d === undefined ? keys.public : keys.private);
+  Object.defineProperties(globalThis.crypto, {
+    getRandomValues: { value: fill },
+    randomUUID: { value: randomUUID },
+    subtle: { value: { digest, importKey, sign: async () => new ArrayBuffer(64), verify: async () => true } },
+  });
+}
+
+export function randomUUID(): string {
+  const draws = world().draws("random");
+  const part = (length: number) => Array.from({ length }, () => draws.whole(0, 15).toString(16)).join("");
+  return `${part(8)}-${part(4)}-4${part(3)}-8${part(3)}-${part(12)}`;
+}

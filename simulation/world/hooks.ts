@@ -1,0 +1,62 @@
+/**
+ * What stands in for the modules that reach beyond the process, and the mutants: texts of the product that are replaced
+ * while they are loaded. Registered once, before anything of the product is imported.
+ */
+import { registerHooks } from "node:module";
+import { fileURLToPath } from "node:url";
+
+/** One text of one file, by another: it must be there, exactly once. */
+export interface Mutation {
+  file: string;
+  from: string;
+  to: string;
+}
+
+const root = new URL("../../", import.meta.url).href;
+const here = (path: string) => new URL(`../substitutes/${path}`, import.meta.url).href;
+/** For the host agent alone: the gateway's core knows web standards. */
+const substitutes: Record<string, string> = {
+  "node:fs": here("fs.ts"),
+  "node:fs/promises": here("fs-promises.ts"),
+  "node:crypto": here("crypto.ts"),
+  "node:http": here("http.ts"),
+  "node:https": here("http.ts"),
+  "@hono/node-server": here("http.ts"),
+  "better-sqlite3": here("better-sqlite3.ts"),
+  dockerode: here("docker.ts"),
+};
+
+export function registerSubstitutes(mutations: Mutation[] = []): void {
+  const left = new Set(mutations);
+  registerHooks({
+    resolve(specifier, context, next) {
+      const isHosts = context.parentURL?.startsWith(`${root}host-agent/src/`) ?? false;
+      if (isHosts && specifier in substitutes) return { url: substitutes[specifier]!, shortCircuit: true };
+      const resolved = next(specifier, context);
+      if (resolved.url === `${root}host-agent/src/machine/programs.ts`)
+        return { ...resolved, url: here("programs.ts") };
+      return resolved;
+    },
+    load(url, context, next) {
+      const loaded = next(url, context);
+      for (const mutation of left) {
+        if (url !== root + mutation.file) continue;
+        loaded.source = replaceOnce(textOf(loaded.source), mutation);
+        left.delete(mutation);
+      }
+      return loaded;
+    },
+  });
+  process.once("exit", () => {
+    for (const { file } of left) process.stderr.write(`${fileURLToPath(root)}${file} was never loaded\n`);
+  });
+}
+
+const textOf = (source: unknown) =>
+  typeof source === "string" ? source : new TextDecoder().decode(source as Uint8Array);
+
+function replaceOnce(source: string, { file, from, to }: Mutation): string {
+  const parts = source.split(from);
+  if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times: ${from}`);
+  return parts.join(to);
+}
