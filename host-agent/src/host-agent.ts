@@ -87,7 +87,7 @@ function createObedience(parts: Parts): (answer: ReportAnswer) => void {
 }
 
 async function serve(parts: Parts, reports: Reports): Promise<Server> {
-  const { context, verify, terminals } = parts;
+  const { context, verify, terminals, streams } = parts;
   const logBytes = context.settings.BERTH_LOG_BYTES;
   const reading = { ...parts, bus: context.bus, logBytes, delivered: (rev: number) => reports.delivered(rev) };
   const server = openServer(
@@ -96,7 +96,10 @@ async function serve(parts: Parts, reports: Reports): Promise<Server> {
   );
   acceptSockets(
     server,
-    verify,
+    async (authorization) => {
+      streams.refuseUnvouched();
+      return verify(authorization);
+    },
     [
       { path: /^\/v1\/connect$/, maxPayload: 64 * 1024, serve: (claims, ws) => serveSocket(reading, claims, ws) },
       {

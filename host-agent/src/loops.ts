@@ -28,7 +28,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
   /** Asks nobody: an engine that hangs must not lengthen the life of a token. */
   const closeStreams = async () => {
     streams.closeExpired();
-    if (reports.silentMs() > unvouchedMs) streams.closeAll("unvouched");
+    streams.vouch(reports.silentMs() <= unvouchedMs);
   };
   /** However many events come during one look, they are followed by one more. */
   const engineChanged = createLatch();

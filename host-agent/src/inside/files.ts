@@ -117,6 +117,7 @@ async function begin(
   { claims, agentId, path }: FileCall,
   request: object,
 ): Promise<OpenTransfer> {
+  deps.streams.refuseUnvouched();
   const ofUser = open.get(claims.sub) ?? new Set();
   if (ofUser.size >= maxPerUser)
     throw new AppError("rate_limited", `At most ${maxPerUser} file transfers of a user go on at once.`, {

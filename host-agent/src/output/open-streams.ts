@@ -2,6 +2,7 @@
  * The long streams and sockets that are open, each held against the credential it was opened with: closed when that is
  * revoked or expires, and when the gateway has not vouched for it for 10 s.
  */
+import { AppError } from "@berth/shared/errors";
 import type { HostClaims } from "@berth/shared/host-api";
 import type { Clock } from "../context/clock.ts";
 
@@ -14,9 +15,24 @@ export function createStreams(clock: Clock) {
   const closeWhere = (cause: CloseCause, matches: (claims: HostClaims) => boolean) => {
     for (const [close, claims] of open) if (matches(claims)) close(cause);
   };
+  let isVouched = true;
   return {
-    /** Registers an open stream; the answer unregisters it. */
+    /** Whether the gateway has spoken lately. While it has not, all streams are closed, once, and new ones refused. */
+    vouch(isNow: boolean): void {
+      if (isVouched && !isNow) closeWhere("unvouched", () => true);
+      isVouched = isNow;
+    },
+    /** Throws while nobody vouches; clients that were cut together come back apart (jitter), so that they cut nobody again. */
+    refuseUnvouched(): void {
+      if (isVouched) return;
+      const retryAfter = 2 + Math.floor(Math.random() * 8);
+      throw new AppError("host_unavailable", "The host has not heard from the gateway lately: try again.", {
+        retryAfter,
+      });
+    },
+    /** Registers an open stream; the answer unregisters it. Throws while nobody vouches. */
     add(claims: HostClaims, close: (cause: CloseCause) => void): () => void {
+      this.refuseUnvouched();
       open.set(close, claims);
       return () => void open.delete(close);
     },
