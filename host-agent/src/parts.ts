@@ -18,6 +18,7 @@ import { openModelTargets } from "./model/targets.ts";
 import { createOomWatch } from "./run/oom.ts";
 import { Runs } from "./run/runs.ts";
 import { isSameSecret } from "./store/secret.ts";
+import { reserveUids } from "./workspace/reserve-uids.ts";
 import { runtimes } from "./workspace/runtimes.ts";
 import { openSockets } from "./workspace/unix-sockets.ts";
 import { openDatabase } from "./store/open.ts";
@@ -48,9 +49,9 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const engine = await openEngine(options, signal);
   const identity = await openIdentity(settings, dataDir, log, signal);
   const { context, store } = openStore(options, identity.hostId);
-  const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES);
+  const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES, (uid) => store.reserveUids(uid + 1));
   volumes.start();
-  if (store.isNew) store.reserveUids((await volumes.highestUid()) + 1);
+  await reserveUids(store, volumes, log);
 
   const targets = await openModelTargets(settings);
   const model = createModelProxy({

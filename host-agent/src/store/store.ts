@@ -36,8 +36,6 @@ const revisionsAStart = 1e9;
 export class Store {
   /** Names this database; a new file has a new one. */
   readonly epoch: string;
-  /** Whether the file was made just now, so that uids must be learned from the volumes. */
-  readonly isNew: boolean;
   readonly #db: Database.Database;
   readonly #now: () => number;
   readonly #prepared = new Map<string, Database.Statement>();
@@ -47,8 +45,7 @@ export class Store {
     this.#db = db;
     this.#now = now;
     migrate(db);
-    this.isNew = this.getMeta("epoch") === undefined;
-    if (this.isNew) this.setMeta("epoch", newId("hst").replace("hst_", "epoch_"));
+    if (this.getMeta("epoch") === undefined) this.setMeta("epoch", newId("hst").replace("hst_", "epoch_"));
     this.epoch = this.getMeta("epoch")!;
     const starts = Number(this.getMeta("starts") ?? 0) + 1;
     this.setMeta("starts", String(starts));
@@ -113,7 +110,7 @@ export class Store {
 
   /** Uids from here on are free. */
   reserveUids(atLeast: number): void {
-    this.setMeta("next_uid", String(Math.max(atLeast, this.#nextUid())));
+    this.setMeta("next_uid", String(Math.max(atLeast, this.nextUid())));
   }
 
   /**
@@ -353,12 +350,13 @@ export class Store {
     this.#db.close();
   }
 
-  #nextUid(): number {
+  /** The uid that the next new agent gets. */
+  nextUid(): number {
     return Number(this.getMeta("next_uid") ?? firstUid);
   }
 
   #takeUid(): number {
-    const uid = this.#nextUid();
+    const uid = this.nextUid();
     this.setMeta("next_uid", String(uid + 1));
     return uid;
   }

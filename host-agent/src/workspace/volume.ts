@@ -35,6 +35,19 @@ export async function ownerOf(volume: Volume, agentId: string): Promise<number |
   return found?.isDirectory() && found.uid >= firstUid ? found.uid : null;
 }
 
+/** The highest owner of an agent's directory in there; 0 without one. */
+export async function highestOwner(workspace: string): Promise<number> {
+  return Math.max(0, ...(await ownersIn(workspace)).values());
+}
+
+/** Agents' directories by name, with their owners. */
+async function ownersIn(workspace: string): Promise<Map<string, number>> {
+  const names = (await readdir(workspace)).filter((name) => name.startsWith("agent-"));
+  return new Map(
+    await Promise.all(names.map(async (name) => [name, (await lstat(join(workspace, name))).uid] as const)),
+  );
+}
+
 /** Makes an agent's directory, 0700 and the agent's own, unless it is there; an agent that locked itself out gets in again. */
 export async function makeAgentDirectory(volume: Volume, agentId: string, uid: number): Promise<void> {
   const path = agentDirectory(volume, agentId);
@@ -45,8 +58,22 @@ export async function makeAgentDirectory(volume: Volume, agentId: string, uid: n
     const found = await lstat(path);
     if ((found.mode & 0o700) !== 0o700) await chmod(path, 0o700);
     if (found.uid === uid) return;
+    if (found.uid >= firstUid) return handOver(volume, agentId, found.uid, uid);
   }
   await lchown(path, uid, runGid);
+}
+
+/**
+ * Gives all of an agent's files to its new uid, the directory last, so that what is cut short is begun again. Throws where
+ * another agent's directory has that uid: neither may read what is the other's.
+ */
+async function handOver(volume: Volume, agentId: string, from: number, to: number): Promise<void> {
+  const other = [...(await ownersIn(volume.workspace))].find(([, owner]) => owner === to)?.[0];
+  if (other)
+    throw new Error(
+      `the directory ${other} belongs to uid ${to}, which the host's database gives to agent-${agentId}: restore the database and the volume from one moment`,
+    );
+  await runProgram("chown", "-R", "-h", "-P", `--from=${from}`, String(to), "--", agentDirectory(volume, agentId));
 }
 
 /** Takes an agent's directory out of reach at once, then removes it; nothing outside the volume is followed. */

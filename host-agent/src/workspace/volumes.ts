@@ -14,11 +14,11 @@ import {
   rmSync,
   statSync,
 } from "node:fs";
-import { chmod, lstat, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promises";
+import { chmod, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { ifMissing } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
-import { emptyTrash, isMounted, type Volume } from "./volume.ts";
+import { emptyTrash, highestOwner, isMounted, type Volume } from "./volume.ts";
 import { checkImage, failedMounts, hasRoom, repairVolume } from "./volume-failure.ts";
 
 const blankPauseMs = 2000;
@@ -30,6 +30,7 @@ export class Volumes {
   /** Size of a new volume; a smaller one grows to it the next time it is mounted, a larger one stays. */
   readonly limitBytes: number;
   readonly #dataDir: string;
+  readonly #onOwner: (highestUid: number) => void;
   readonly #opened = new Map<string, Promise<Volume>>();
   readonly #unmounting = new Map<string, Promise<unknown>>();
   readonly #askedAt = new Map<string, number>();
@@ -37,8 +38,10 @@ export class Volumes {
   /** An image for the next new user, made ahead, so that a first connection does not wait for a file system. */
   #blank: Promise<string> | null = null;
 
-  constructor(dataDir: string, limitBytes: number) {
+  /** `onOwner` is told the highest owner of an agent's directory on each volume that is mounted. */
+  constructor(dataDir: string, limitBytes: number, onOwner: (highestUid: number) => void = () => {}) {
     this.#dataDir = dataDir;
+    this.#onOwner = onOwner;
     this.limitBytes = limitBytes;
   }
 
@@ -110,22 +113,22 @@ export class Volumes {
     }
   }
 
-  /** The highest owner of an agent's directory on any volume, for a database that has forgotten them; 0 without one. */
-  async highestUid(): Promise<number> {
-    let highest = 0;
-    const images = await readdir(join(this.#dataDir, "volumes"));
-    for (const image of images.filter((name) => name.endsWith(".img"))) {
+  /** Looks at every volume, so that all owners are told; answers the users whose volume cannot be read. */
+  async readOwners(): Promise<string[]> {
+    const unread: string[] = [];
+    for (const image of await readdir(join(this.#dataDir, "volumes")).catch(ifMissing([]))) {
+      if (!image.endsWith(".img")) continue;
       const userId = image.slice(0, -".img".length);
-      const workspace = join(this.#mountPoint(userId), "workspace");
-      // One that has failed cannot be made ready, and is mounted all the same: it can be read.
-      await this.ensure(userId).catch((error: unknown) => {
-        if (!failedMounts().has(this.#mountPoint(userId))) throw error;
-      });
-      for (const name of await readdir(workspace)) {
-        if (name.startsWith("agent-")) highest = Math.max(highest, (await lstat(join(workspace, name))).uid);
+      try {
+        await this.ensure(userId).catch(async () => {
+          // One that has failed cannot be made ready, and is mounted all the same: it can be read.
+          this.#onOwner(await highestOwner(join(this.#mountPoint(userId), "workspace")));
+        });
+      } catch {
+        unread.push(userId);
       }
     }
-    return highest;
+    return unread;
   }
 
   #mountPoint(userId: string): string {
@@ -203,6 +206,7 @@ export class Volumes {
     }
     await mkdir(join(volume.workspace, "shared"), { recursive: true });
     await chmod(join(volume.workspace, "shared"), 0o1777);
+    this.#onOwner(await highestOwner(volume.workspace));
     await emptyTrash(volume);
     return volume;
   }
