@@ -1,10 +1,12 @@
-/** The suites: pure ones side by side; those on real engines one file at a time, in two lanes beside each other (scripts/commands/test.ts). */
+/** The suites: pure ones side by side; those on real engines a few files at a time, from a queue. */
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** No test is of speed: these are for machines that are slow and busy. */
 const expectTimes = { expect: { poll: { timeout: 100_000 } } };
 const times = { testTimeout: 120_000, hookTimeout: 120_000, ...expectTimes };
+/** Files of one process after the other: it costs more to load our modules anew than most files take. None of them keeps state. */
+const together = { isolate: false, ...times };
 const engineTimes = { testTimeout: 600_000, hookTimeout: 600_000, ...expectTimes };
 
 /** What only Node has: its process, its server. */
@@ -14,36 +16,40 @@ const onWorkersAlone = ["gateway/src/worker/**/*.test.ts"];
 /** Pure functions, which know no runtime. All other tests of the gateway run on Node with SQLite and in workerd with D1. */
 const pure = ["gateway/src/webhooks/template.test.ts", "gateway/src/webhooks/schemes.test.ts"];
 
+/** How many suites on real engines run at once, each with processes and users of its own: they wait as much as they work. */
+const lanes = 2;
 /**
- * The suites on real engines, in the order they run. Lanes take about as long, and those that people's patience is part of
- * (a browser, the CLI) are over in one when the storm of `load` begins in the other.
+ * Those suites as a queue: who is free takes the next one. The longest go first, so that no lane ends late; those with a browser
+ * stand after the storm of `load`, for people's patience is part of them.
  */
-const inOrder = (...names: string[]) => names.map((name) => `e2e/${name}.test.ts`);
-const first = inOrder("dashboard", "model", "files", "dashboard-pages", "load");
-const beside = inOrder(
-  "workspace",
-  "isolation",
-  "durability",
-  "bad-input",
-  "runs",
-  "dashboard-live",
-  "terminal",
+const queue = [
+  "load",
   "hosts",
+  "durability",
+  "model",
   "commands",
-  "egress",
-  "webhooks",
-  "workers",
-  "access",
-  "engine",
-  "scarce",
+  "workspace",
   "faults",
-);
+  "dashboard",
+  "dashboard-pages",
+  "files",
+  "runs",
+  "isolation",
+  "dashboard-live",
+  "engine",
+  "workers",
+  "bad-input",
+  "terminal",
+  "webhooks",
+  "scarce",
+  "access",
+  "egress",
+].map((name) => `/e2e/${name}.test.ts`);
 
 /** As listed above; a new suite that is not is the first. */
 class Sequencer extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const order = [...first, ...beside];
-    const place = ({ moduleId }: TestSpecification) => order.findIndex((name) => moduleId.endsWith(`/${name}`));
+    const place = ({ moduleId }: TestSpecification) => queue.findIndex((name) => moduleId.endsWith(name));
     return (await super.sort(files)).toSorted((one, other) => place(one) - place(other));
   }
 }
@@ -58,8 +64,8 @@ export default defineConfig({
           name: "gateway",
           include: ["gateway/src/**/*.test.ts"],
           exclude: onWorkersAlone,
-          setupFiles: ["gateway/test/query-plans.ts"],
-          ...times,
+          setupFiles: ["gateway/test/check-query-plans.ts"],
+          ...together,
         },
       },
       {
@@ -68,12 +74,12 @@ export default defineConfig({
           include: ["gateway/src/**/*.test.ts"],
           exclude: [...onNodeAlone, ...pure],
           globalSetup: ["gateway/test/workerd.ts"],
-          ...times,
+          ...together,
         },
       },
-      { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"], ...times } },
-      { test: { name: "together", include: ["e2e/together/**/*.test.ts"], ...times } },
-      { test: { name: "scripts", include: ["scripts/**/*.test.ts"], ...times } },
+      { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"], ...together } },
+      { test: { name: "together", include: ["e2e/together/**/*.test.ts"], ...together } },
+      { test: { name: "scripts", include: ["scripts/**/*.test.ts"], ...together } },
       {
         test: {
           name: "host-agent",
@@ -87,19 +93,9 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          exclude: [...beside, "e2e/together/**"],
+          exclude: ["e2e/together/**"],
           globalSetup: ["e2e/engines/global-setup.ts"],
-          maxWorkers: 1,
-          sequence: { groupOrder: 2 },
-          ...engineTimes,
-        },
-      },
-      {
-        test: {
-          name: "beside",
-          include: beside,
-          globalSetup: ["e2e/engines/global-setup.ts"],
-          maxWorkers: 1,
+          maxWorkers: lanes,
           sequence: { groupOrder: 2 },
           ...engineTimes,
         },

@@ -2,15 +2,14 @@
 import { createLog } from "@berth/shared/log";
 import { parseSettings, type Environment } from "@berth/shared/settings";
 import Sqlite from "better-sqlite3";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { createApp } from "../src/app.ts";
 import type { Deps } from "../src/deps.ts";
 import { openData } from "../src/node/data.ts";
 import { startServer } from "../src/node/server.ts";
 import { createNodeTransport } from "../src/node/transport.ts";
 import { tick } from "../src/tick.ts";
+import { makeDirectory } from "./directory.ts";
 import type { Runtime, TestClock } from "./runtime.ts";
 
 /** Of all databases in this process. */
@@ -27,7 +26,7 @@ for (const name of ["all", "get", "run"] as const) {
 
 /** Opens an app with these settings on the test's clock. */
 export async function openOnNode(environment: Environment, clock: TestClock): Promise<Runtime> {
-  const dir = mkdtempSync(join(tmpdir(), "berth-gateway-"));
+  const dir = makeDirectory("berth-gateway-");
   const settings = parseSettings({ BERTH_DATA_DIR: dir, ...environment });
   const data = await openData(settings);
   const transport = createNodeTransport();

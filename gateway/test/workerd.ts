@@ -1,11 +1,10 @@
 /** For tests: one workerd for the whole project, offline, with the Worker of `worker.ts` and as many empty D1 databases as it names. */
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
 import { unstable_startWorker as startWorker } from "wrangler";
+import { makeDirectory } from "./directory.ts";
 import { databases } from "./worker-databases.ts";
 
 declare module "vitest" {
@@ -27,7 +26,7 @@ export const offline = {
 /** Vitest's global set-up of the project; what comes back ends it. */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   Object.assign(process.env, offline);
-  const persist = await mkdtemp(join(tmpdir(), "berth-workerd-"));
+  const persist = makeDirectory("berth-workerd-");
   const worker = await startWorker({
     name: "berth-test",
     entrypoint: here("./worker.ts"),

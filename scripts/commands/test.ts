@@ -15,8 +15,8 @@ const checks = [
   ["oxfmt", "--check"],
 ];
 
-/** Projects that run beside each other, for suites mostly wait: for engines, deadlines, what others do. */
-const lanes = [["beside"], ["!beside"]];
+/** Projects that run beside each other, for suites on engines wait as much as they work: for engines, deadlines, what others do. */
+const lanes = [["e2e"], ["!e2e"]];
 
 // A test must not depend on what the operator has set.
 for (const name of Object.keys(process.env))
