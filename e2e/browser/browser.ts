@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { browserPath } from "../../scripts/setup/test-programs.ts";
+import type { Client } from "../harness/client.ts";
 import { type Berth, patienceMs } from "../harness/harness.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -27,23 +28,25 @@ export async function openWindow(browser: Browser, berth: Berth, options: Browse
   return { page, mishaps: noteMishaps(page, berth.url), close: () => context.close() };
 }
 
-/** A window of this user, signed in by a printed link. */
+/** A window of the client's user, signed in by its token. */
 export async function signIn(
   browser: Browser,
   berth: Berth,
-  user: string,
-  options?: BrowserContextOptions & { admin?: boolean },
+  { token }: Client,
+  options?: BrowserContextOptions,
 ): Promise<Person> {
-  const { admin = false, ...rest } = options ?? {};
-  const person = await openWindow(browser, berth, rest);
-  await person.page.goto(linkOf(berth, user, admin));
+  const person = await openWindow(browser, berth, options);
+  const headers = { origin: berth.url };
+  const answer = await person.page.request.post("/session", { headers, data: { token } });
+  if (!answer.ok()) throw new Error(`sign-in answered ${answer.status()}: ${await answer.text()}`);
+  await person.page.goto("/");
   await person.page.getByRole("region", { name: "Workspace" }).waitFor();
   return person;
 }
 
 /** Path and fragment of a sign-in link for the user. */
-export function linkOf(berth: Berth, user: string, admin = false): string {
-  const { pathname, hash } = new URL(berth.cli("link", user, ...(admin ? ["--admin"] : [])));
+export function linkOf(berth: Berth, user: string): string {
+  const { pathname, hash } = new URL(berth.cli("link", user));
   return pathname + hash;
 }
 

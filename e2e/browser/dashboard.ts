@@ -1,5 +1,5 @@
 /** What all suites of the dashboard share: a Berth, a browser, people before it, and what they do again and again. */
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { openBrowser, openWindow, type Person, signIn } from "./browser.ts";
 import { type Berth, patienceMs, startBerth } from "../harness/harness.ts";
@@ -25,11 +25,12 @@ export function serveDashboard(settings: () => Promise<Record<string, string>> =
   return {
     world,
     /** A new user in a window of their own, with a client of the API. */
-    async meet(options?: Parameters<typeof signIn>[3]) {
+    async meet({ admin = false, ...options }: BrowserContextOptions & { admin?: boolean } = {}) {
       const name = `user${++count}`;
-      const person = await signIn(world.browser, world.berth, name, options);
+      const client = await world.berth.client(name, { admin });
+      const person = await signIn(world.browser, world.berth, client, options);
       people.push(person);
-      return { name, page: person.page, client: await world.berth.client(name) };
+      return { name, page: person.page, client };
     },
     /** A window of nobody. */
     async stranger(options?: Parameters<typeof openWindow>[2]) {

@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { bundle } from "../../scripts/build/bundle.ts";
-import { connectClient, type Client } from "../harness/client.ts";
 import { type Machine, type Machines, mountDisk, startMachines } from "./engines.ts";
-import { createDaemon, type Daemon, freePort } from "../harness/harness.ts";
+import { createDaemon, type Daemon, freePort, makeJoinToken } from "../harness/harness.ts";
+import { type ClientOf, openUsers } from "../harness/users.ts";
 
 export interface FleetHost extends Machine {
   agent: Daemon;
@@ -21,7 +21,7 @@ export interface Fleet {
   gateway: Daemon;
   hosts: FleetHost[];
   cli(...args: string[]): string;
-  client(user: string, options?: { admin?: boolean }): Promise<Client>;
+  client: ClientOf;
   close(): Promise<void>;
 }
 export interface FleetOptions {
@@ -63,10 +63,12 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     execFileSync(process.execPath, [files.cli, ...args], { env, encoding: "utf8" }).trim();
   try {
     await gateway.start();
+    const { harness, client } = openUsers(url, cli);
     const hosts: FleetHost[] = [];
     for (const machine of machines.all) {
       const gatewayUrl = (await options.gatewayUrlOf?.(machine, url)) ?? url;
-      hosts.push(createHost(machine, files.host, machines.dir, { ...common, BERTH_GATEWAY_URL: gatewayUrl }, cli));
+      const env = { ...common, BERTH_GATEWAY_URL: gatewayUrl };
+      hosts.push(createHost(machine, files.host, machines.dir, env, () => makeJoinToken(harness)));
     }
     await Promise.all(hosts.map((host) => host.join()));
     return {
@@ -76,8 +78,7 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
       gateway,
       hosts,
       cli,
-      client: async (user, { admin = false } = {}) =>
-        connectClient(url, cli("token", user, ...(admin ? ["--admin"] : []))),
+      client,
       close: () => closeFleet(machines, gateway, hosts),
     };
   } catch (error) {
@@ -92,7 +93,7 @@ function createHost(
   file: string,
   dir: string,
   env: Record<string, string>,
-  cli: Fleet["cli"],
+  joinToken: () => Promise<string>,
 ): FleetHost {
   const url = `http://${machine.address}:8081`;
   const settings = {
@@ -107,7 +108,7 @@ function createHost(
     ...machine,
     agent,
     id: () => (JSON.parse(readFileSync(join(machine.dataDir, "host.json"), "utf8")) as { hostId: string }).hostId,
-    join: (more = {}) => agent.start({ BERTH_JOIN_TOKEN: cli("join-token"), ...more }),
+    join: async (more = {}) => agent.start({ BERTH_JOIN_TOKEN: await joinToken(), ...more }),
   };
 }
 

@@ -21,7 +21,8 @@ import Docker from "dockerode";
 import { openDatabase } from "../../host-agent/src/store/open.ts";
 import { Store } from "../../host-agent/src/store/store.ts";
 import { bundle, nodeFlags } from "../../scripts/build/bundle.ts";
-import { connectClient, type Client } from "./client.ts";
+import type { Client } from "./client.ts";
+import { type ClientOf, openUsers } from "./users.ts";
 
 export const engine = new Docker();
 /** For what must come: a machine may be slow, and full of other suites. */
@@ -54,7 +55,7 @@ export interface Berth {
   gateway: Daemon;
   host: Daemon;
   /** A client with a token of this user, made if new. */
-  client(user: string, options?: { admin?: boolean }): Promise<Client>;
+  client: ClientOf;
   /** Runs a command of the gateway's CLI. */
   cli(...args: string[]): string;
   /** The containers of this Berth that the engine has now. */
@@ -96,6 +97,7 @@ export async function startBerth(
     await Promise.all([gateway.kill("SIGTERM"), host.kill("SIGTERM")]);
     await removeTraces(dir);
   };
+  let users: ReturnType<typeof openUsers>;
   try {
     await gateway.start();
     // The kernel counts a uid's processes over all containers of the machine: other suites have others.
@@ -103,7 +105,8 @@ export async function startBerth(
     const store = new Store(openDatabase(join(hostDir, "host.db")), Date.now);
     store.reserveUids(20_000 + 100 * (process.pid % 98));
     store.close();
-    await host.start({ BERTH_JOIN_TOKEN: cli("join-token") });
+    users = openUsers(url, cli);
+    await host.start({ BERTH_JOIN_TOKEN: await makeJoinToken(users.harness) });
     await until(() => answers(`${url}/readyz`), "the gateway is ready");
   } catch (error) {
     process.stderr.write(`${gateway.log()}\n${host.log()}\n`);
@@ -121,23 +124,33 @@ export async function startBerth(
     host,
     cli,
     close,
-    client: async (user, { admin = false } = {}) =>
-      connectClient(url, cli("token", user, ...(admin ? ["--admin"] : []))),
+    client: users.client,
     processes: (userId) => processesOf(hostId, userId),
     containers: () => engine.listContainers({ all: true, filters: { label: [`berth.host=${hostId}`] } }),
   };
 }
 
-/** Waits until `check` answers something true, which it answers; throws after `ms` with what was waited for. */
+/**
+ * Waits until `check` answers something true, which it answers; throws after `ms` with what was waited for. It asks the less
+ * often the longer it waits, and never a tenth of that time too late: who waits must not take the processor from what is awaited.
+ */
 export async function until<T>(check: () => Promise<T> | T, what: string, ms = patienceMs): Promise<NonNullable<T>> {
-  const deadline = performance.now() + ms;
+  const startedAt = performance.now();
   for (;;) {
     const value = await check();
     if (value) return value;
-    if (performance.now() > deadline) throw new Error(`after ${ms / 1000} s still not: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const waitedMs = performance.now() - startedAt;
+    if (waitedMs > ms) throw new Error(`after ${ms / 1000} s still not: ${what}`);
+    await pass(Math.min(250, Math.max(20, waitedMs / 10)));
   }
 }
+
+/** Lets time pass in which nothing must happen, or something must go on. */
+export const pass = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** A token for a host that joins. */
+export const makeJoinToken = async (admin: Client) =>
+  (await admin.ok<{ token: string }>("POST", "/v1/admin/hosts/join-tokens")).token;
 
 /** Removes what test runs left that were killed: their directories name the process that made them. */
 export async function sweep(): Promise<void> {
