@@ -10,14 +10,14 @@ beforeEach(async () => {
 });
 afterEach(() => pair.close());
 
-const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
+const spec = { version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
 const call = { inputTokens: 1000, outputTokens: 10, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0.01 };
 const trigger = { kind: "api", triggerId: null } as const;
-/** Has the host admit a run and begin it. */
+/** Has the host admit a run of an agent of its own, and begin it. */
 const begin = (id: string, prompt: string) => {
   const store = pair.store();
-  store.learnAgent(user.id, spec, null);
-  store.admit({ id, agentId: spec.id, userId: user.id, trigger, prompt, payload: null }, 3);
+  store.learnAgent(user.id, { ...spec, id: `agt_${id}` }, null);
+  store.admit({ id, agentId: `agt_${id}`, userId: user.id, trigger, prompt, payload: null }, 3);
   store.updateRun(id, { status: "running", startedAt: new Date().toISOString() });
 };
 const end = (id: string) =>
@@ -55,5 +55,25 @@ test("a gateway that was restored from an older copy gets the prompts that it ha
   expect(await copied()).toMatchObject([
     { id: "run_2", prompt: "the second", usage: { inputTokens: 1000 } },
     { id: "run_1", prompt: "the first" },
+  ]);
+});
+
+test("a host whose database was restored from an older copy tells all anew, and what it forgot ends as host_lost", async () => {
+  begin("run_1", "before the copy");
+  await pair.reported();
+  const copy = pair.image();
+  await pair.restart(copy);
+  begin("run_2", "after the copy");
+  for (let at = 0; at < 3; at++) pair.store().addUsage("run_2", call);
+  await pair.reported();
+  await pair.restart(copy);
+  end("run_1");
+  // As many revisions as the history that is lost had, so that no number shows what happened.
+  for (let at = 0; at < 9; at++) begin("run_3", "after the restore");
+  await pair.reported();
+  expect(await copied()).toMatchObject([
+    { id: "run_3", status: "running", prompt: "after the restore" },
+    { id: "run_2", status: "failed", reason: "host_lost" },
+    { id: "run_1", status: "completed" },
   ]);
 });

@@ -123,6 +123,10 @@ export class Reports {
     }
     const said = reportAnswer.parse(await answer.json());
     context.clock.follow(Date.parse(said.time), askedAt);
+    if (isRolledBack(store, this.#held.epoch === store.epoch, said.ack)) {
+      context.log.error("database.restored", { held: said.ack.rev, own: store.revision() });
+      store.renewEpoch();
+    }
     this.#held = said.ack;
     this.#waiting.forEach((check) => check());
     this.#answeredAt = performance.now();
@@ -132,8 +136,10 @@ export class Reports {
 
   #body(): ReportBody {
     const { context, store, workspaces, version } = this.#deps;
-    const since = this.#held.epoch === store.epoch ? this.#held.rev : 0;
+    const isKnown = this.#held.epoch === store.epoch;
+    const since = isKnown ? this.#held.rev : 0;
     const changes = store.changedSince(since, maxRunBytes);
+    const rev = isKnown ? changes.rev : Math.min(changes.rev, store.firstRevision);
     return {
       protocol: protocolVersion,
       version,
@@ -144,7 +150,8 @@ export class Reports {
       load: readLoad(this.#deps),
       workspaces: workspaces.views(),
       ...changes,
-      complete: changes.rev >= store.revision(),
+      rev,
+      complete: rev >= store.revision(),
     };
   }
 
@@ -168,6 +175,18 @@ export class Reports {
     const date = Date.parse(answer.headers.get("date") ?? "");
     if (answer.status === 401 && Math.abs(date - clock.now()) > 20_000) clock.follow(date, askedAt);
   }
+}
+
+/**
+ * Whether the gateway holds more of this database than the database has: then this is an older copy of it. The first report
+ * of a process claims nothing beyond what earlier ones can have told, so that the answer to it shows that for certain.
+ */
+export function isRolledBack(
+  own: Pick<Store, "epoch" | "firstRevision"> & { revision(): number },
+  isKnown: boolean,
+  ack: ReportAnswer["ack"],
+): boolean {
+  return ack.epoch === own.epoch && ack.rev > (isKnown ? own.revision() : own.firstRevision);
 }
 
 /** What a problem says to a person, or the beginning of whatever else it is. */

@@ -34,22 +34,34 @@ const revisionsAStart = 1e9;
 
 /** Over an open database, which it migrates and closes. `now` is the gateway's time in milliseconds. */
 export class Store {
-  /** Names this database; a new file has a new one. */
-  readonly epoch: string;
+  /** No revision of an earlier process is above it, and none of this one below. */
+  readonly firstRevision: number;
   readonly #db: Database.Database;
   readonly #now: () => number;
   readonly #prepared = new Map<string, Database.Statement>();
   #rev: number;
+  #epoch: string;
 
   constructor(db: Database.Database, now: () => number) {
     this.#db = db;
     this.#now = now;
     migrate(db);
-    if (this.getMeta("epoch") === undefined) this.setMeta("epoch", newId("hst").replace("hst_", "epoch_"));
-    this.epoch = this.getMeta("epoch")!;
+    this.#epoch = this.getMeta("epoch") ?? this.renewEpoch();
     const starts = Number(this.getMeta("starts") ?? 0) + 1;
     this.setMeta("starts", String(starts));
-    this.#rev = starts * revisionsAStart;
+    this.firstRevision = this.#rev = starts * revisionsAStart;
+  }
+
+  /** Names this database and its one history: a new file has a new one, and so has one that was restored from a copy. */
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  /** Begins a history: for whoever holds something of the one before, all is to be told anew, and uids are looked for anew. */
+  renewEpoch(): string {
+    this.setMeta("epoch", newId("hst").replace("hst_", "epoch_"));
+    this.#sql("DELETE FROM meta WHERE key = 'uids_reserved'").run();
+    return (this.#epoch = this.getMeta("epoch")!);
   }
 
   /** The newest revision given. */
