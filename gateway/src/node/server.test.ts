@@ -101,6 +101,19 @@ describe("the server on Node", () => {
     },
   );
 
+  test("refuses a file over 1 GiB by what is declared, before its host is asked", async () => {
+    const agent = (await gateway.call("POST", "/v1/agents", { token: user.token, body: { name: "a" } })).json();
+    const asked = host.requests.length;
+    const length = { "content-length": String(2 ** 30 + 1) };
+    const options = { method: "PUT", headers: { ...headers(), ...length } };
+    const sending = request(`${server.url}/v1/agents/${agent.id}/files/huge`, options).on("error", () => {});
+    sending.write("x");
+    const [answer] = (await once(sending, "response")) as [IncomingMessage];
+    expect(answer.statusCode).toBe(413);
+    expect(host.requests.length).toBe(asked);
+    sending.destroy();
+  });
+
   test("gives up asking a host for a stream when the reader leaves before the answer", async () => {
     const agent = (await gateway.call("POST", "/v1/agents", { token: user.token, body: { name: "a" } })).json();
     const run = (

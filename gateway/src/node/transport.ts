@@ -57,6 +57,9 @@ function send(request: Request, body: Buffer | null, pools: Pools): Promise<Inco
 /** Resolves with the headers, which may come before all of the body went. It goes once, so on a connection of its own. */
 function sendStream(request: Request, body: ReadableStream<Uint8Array>): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
+    // A host that is told "close" closes as soon as it has answered: on one that answers early our next write would break the
+    // pipe, and Node lets go of the answer with it.
+    request.headers.set("connection", "keep-alive");
     const sent = start(request, { http: new HttpAgent(), https: new HttpsAgent() });
     const giveUp = () => sent.destroy(new Error("the client has gone"));
     sent.setTimeout(idleMs, giveUp);

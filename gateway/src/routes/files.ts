@@ -1,5 +1,6 @@
 /** An agent's files and terminals: who may, and the pass-through to the user's host. Bytes stream; nothing is held here. */
-import { archiveFormat, directoryListing, filePath, fileSchema, terminalSize } from "@berth/shared/files";
+import { AppError } from "@berth/shared/errors";
+import { archiveFormat, directoryListing, fileMaxBytes, filePath, fileSchema, terminalSize } from "@berth/shared/files";
 import { id } from "@berth/shared/resources";
 import type { Context } from "hono";
 import { z } from "zod";
@@ -57,6 +58,8 @@ export const fileRoutes = [
     run: async ({ deps, c, caller, params, query }) => {
       const isDirectory = query.type === "directory" || params.path.isDirectory;
       const { body } = c.req.raw;
+      if (Number(c.req.header("content-length") ?? 0) > fileMaxBytes)
+        throw new AppError("payload_too_large", "A file may have 1 GiB at most.");
       const upload =
         isDirectory || !body
           ? {}

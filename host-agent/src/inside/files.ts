@@ -50,6 +50,8 @@ export type Files = ReturnType<typeof createFiles>;
 const maxPerUser = 16;
 /** A peer that takes or sends nothing for so long is let go of. */
 const stallMs = 120_000;
+/** A removal says nothing before its end: longer than the gateway waits for it. */
+const removalMs = 660_000;
 /** How much, and how long, a client goes on sending that was refused already. */
 const hearOutBytes = 64 * 2 ** 20;
 const hearOutMs = 10_000;
@@ -100,7 +102,7 @@ export function createFiles(deps: FilesDeps) {
     },
     /** Removes a file, a link, or a directory with all in it. */
     async remove(call: FileCall): Promise<void> {
-      const transfer = await begin(deps, open, call, { operation: "remove" });
+      const transfer = await begin(deps, open, call, { operation: "remove" }, removalMs);
       await closeAfter(transfer, () => answerOf(transfer));
     },
     /** Ends all transfers. */
@@ -116,6 +118,7 @@ async function begin(
   open: OpenTransfers,
   { claims, agentId, path }: FileCall,
   request: object,
+  silenceMs = stallMs,
 ): Promise<OpenTransfer> {
   deps.streams.refuseUnvouched();
   const ofUser = open.get(claims.sub) ?? new Set();
@@ -124,7 +127,7 @@ async function begin(
       retryAfter: 1,
     });
   const cut = new AbortController();
-  const stalled = setTimeout(() => cut.abort(), stallMs);
+  const stalled = setTimeout(() => cut.abort(), silenceMs);
   const disconnect = deps.workspaces.connect(claims.sub);
   const unregister = deps.streams.add(claims, () => cut.abort());
   let transfer: Transfer | null = null;

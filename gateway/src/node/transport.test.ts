@@ -1,0 +1,31 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+import { setImmediate as turn } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { createNodeTransport } from "./transport.ts";
+
+/** A host that refuses at the first byte, and closes with bytes unread if it was told that this connection ends with the call. */
+test("an answer that comes before all of the body went is no broken pipe", async () => {
+  const host = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", (head) => {
+      const answer = () => (/connection: close/i.test(head.toString()) ? socket.resetAndDestroy() : socket.resume());
+      socket.write("HTTP/1.1 413 Too Large\r\ncontent-length: 7\r\n\r\nrefused", answer);
+    });
+  }).listen(0, "127.0.0.1");
+  await once(host, "listening");
+  let left = 2 ** 12;
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      await turn();
+      controller.enqueue(new Uint8Array(2 ** 16));
+      if (--left === 0) controller.close();
+    },
+  });
+  const transport = createNodeTransport();
+  const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}/`;
+  const answer = await transport.fetch(new Request(url, { method: "PUT", body, duplex: "half" } as RequestInit));
+  expect([answer.status, await answer.text()]).toEqual([413, "refused"]);
+  transport.close();
+  host.close();
+});
