@@ -1,4 +1,7 @@
-/** The suites: pure ones side by side; those on real engines a few files at a time, from a queue. */
+/**
+ * The suites: those that need neither root nor an engine nor the machine's programs (`npm run quick`) side by side; those on
+ * real engines a few files at a time, from a queue (scripts/develop/test.ts).
+ */
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
@@ -15,6 +18,16 @@ const onNodeAlone = ["gateway/src/node/**/*.test.ts"];
 const onWorkersAlone = ["gateway/src/worker/**/*.test.ts"];
 /** Pure functions, which know no runtime. All other tests of the gateway run on Node with SQLite and in workerd with D1. */
 const pure = ["gateway/src/webhooks/template.test.ts", "gateway/src/webhooks/schemes.test.ts"];
+
+/** What mounts, owns and seals as root, or calls programs of the machine (curl, git, openssl). */
+const onMachines = [
+  "host-agent/src/egress/clients.test.ts",
+  "host-agent/src/store/full.test.ts",
+  "host-agent/src/workspace/volume*.test.ts",
+  "host-agent/test/**/*.test.ts",
+];
+/** What is built and started: bundles, the Worker. */
+const builds = ["scripts/build/**/*.test.ts"];
 
 /** How many suites on real engines run at once, each with processes and users of its own: they wait as much as they work. */
 const lanes = 2;
@@ -79,11 +92,13 @@ export default defineConfig({
       },
       { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"], ...together } },
       { test: { name: "together", include: ["e2e/together/**/*.test.ts"], ...together } },
-      { test: { name: "scripts", include: ["scripts/**/*.test.ts"], ...together } },
+      { test: { name: "scripts", include: ["scripts/**/*.test.ts"], exclude: builds, ...together } },
+      { test: { name: "builds", include: builds, ...together } },
+      { test: { name: "host-agent", include: ["host-agent/src/**/*.test.ts"], exclude: onMachines, ...together } },
       {
         test: {
-          name: "host-agent",
-          include: ["host-agent/{src,test}/**/*.test.ts"],
+          name: "host-agent-machine",
+          include: onMachines,
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
           ...engineTimes,

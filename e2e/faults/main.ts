@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { runCampaign } from "./campaign.ts";
 import { sweepMachines } from "../engines/engines.ts";
-import { runWithSettings } from "../../scripts/commands/command.ts";
+import { runWithSettings } from "../../scripts/setup/command.ts";
 import { prepareMachine } from "../../scripts/setup/machine.ts";
 
 await runWithSettings(async (settings, args) => {

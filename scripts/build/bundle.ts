@@ -12,6 +12,8 @@ const entries = {
   host: "host-agent/src/main.ts",
 };
 export type Bundle = keyof typeof entries;
+/** The files that bundles are made from: what runs while it is being changed. */
+export const sources = { gateway: join(root, entries.gateway), host: join(root, entries.host) };
 
 /**
  * How both processes are started: without these, V8 lets garbage of long streams grow to 290 MB where 130 MB do, and a

@@ -120,7 +120,8 @@ const scripts: Package = {
     { build: "Both processes and the dashboard as bundles." },
     { processes: "Gateway and host agent as children that are kept running." },
     {
-      commands: "One file a command of package.json.",
+      commands: "The commands of who runs Berth, a file each.",
+      develop: "The commands of who changes it, a file each, and what they have in common.",
       check: "The floors of this house, and the tests that hold them.",
     },
   ],

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseSettings, type Settings } from "@berth/shared/settings";
 import { localUrl, runGatewayCommand, startCluster, type Cluster } from "../processes/cluster.ts";
-import { runWithSettings } from "./command.ts";
+import { runWithSettings } from "../setup/command.ts";
 import { isRoot } from "../setup/debian.ts";
 import { ensureEngine } from "../setup/engine.ts";
 import { freePort, pidIn } from "../processes/own-process.ts";

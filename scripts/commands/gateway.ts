@@ -1,5 +1,5 @@
 /** `npm run gateway`: the gateway alone. */
 import { becomeBundle } from "../build/bundle.ts";
-import { runWithSettings } from "./command.ts";
+import { runWithSettings } from "../setup/command.ts";
 
 await runWithSettings(() => becomeBundle("gateway"));

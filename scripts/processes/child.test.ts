@@ -63,6 +63,24 @@ describe("a child", () => {
     expect(ends).toEqual([]);
   });
 
+  test("is started anew when asked to, at once and once, for that is no end of its own", async () => {
+    const { child: changed, ends, lines } = run('console.log("up"); setInterval(() => {}, 1000);');
+    await vi.waitFor(() => expect(lines).toEqual(["up"]), 100_000);
+    changed.restart();
+    changed.restart();
+    await vi.waitFor(() => expect(lines).toEqual(["up", "up"]), 100_000);
+    await changed.close();
+    expect([lines, ends]).toEqual([["up", "up"], []]);
+  });
+
+  test("waits no longer for its next start when asked to start anew", async () => {
+    const { child: failing, ends } = run(`${countStart} process.exit(1);`);
+    await vi.waitFor(() => expect(ends).toEqual([500]), 100_000);
+    failing.restart();
+    expect(failing.pid).toBeGreaterThan(0);
+    await vi.waitFor(() => expect(ends).toEqual([500, 500]), 100_000);
+  });
+
   test("is not started when it was closed in the pause before", async () => {
     const { child: failing, ends } = run("process.exit(1);");
     await vi.waitFor(() => expect(ends).toEqual([500]), 100_000);

@@ -28,6 +28,7 @@ export class Child {
   readonly #settle: (code: number) => void;
   #process: ChildProcess | null = null;
   #isClosing = false;
+  #isRestarting = false;
   #pauseMs = firstPauseMs;
   #timer: NodeJS.Timeout | undefined;
 
@@ -43,19 +44,32 @@ export class Child {
     return this.#process?.pid ?? null;
   }
 
-  /** Asks it to end and waits; after 10 s it is killed. */
+  /** Asks it to end and waits; after 20 s it is killed. */
   async close(): Promise<void> {
     this.#isClosing = true;
     clearTimeout(this.#timer);
-    const child = this.#process;
-    if (!child) return this.#settle(0);
+    if (!this.#process) return this.#settle(0);
+    this.#askToEnd(this.#process);
+    await this.settled;
+  }
+
+  /** Asks it to end, and starts it anew without a pause; what waited for its next start starts now. */
+  restart(): void {
+    if (this.#isClosing) return;
+    this.#pauseMs = firstPauseMs;
+    this.#isRestarting = this.#process !== null;
+    if (this.#process) this.#askToEnd(this.#process);
+    else this.#start();
+  }
+
+  #askToEnd(child: ChildProcess): void {
     child.kill("SIGTERM");
     const late = setTimeout(() => child.kill("SIGKILL"), stopDeadlineMs);
-    await this.settled;
-    clearTimeout(late);
+    child.once("close", () => clearTimeout(late));
   }
 
   #start(): void {
+    clearTimeout(this.#timer);
     const { file, env, onLine } = this.#options;
     const startedAt = performance.now();
     // A process group of its own: Ctrl-C on the terminal reaches this process alone, which ends its children in order.
@@ -74,6 +88,10 @@ export class Child {
   #ended(code: number | null, signal: string | null, ranMs: number): void {
     this.#process = null;
     if (this.#isClosing) return this.#settle(code ?? 1);
+    if (this.#isRestarting) {
+      this.#isRestarting = false;
+      return this.#start();
+    }
     const how = code === null ? `it was ended by ${signal}` : `it ended with ${code}`;
     if (code === settingsExitCode) {
       this.#options.onEnd(how, null);

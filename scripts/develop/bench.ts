@@ -1,7 +1,7 @@
 /** `npm run bench [-- FILTER... --json]`: runs each `bench/*.ts` in turn, in a process of its own, so that none warms another. */
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
-import { runWithSettings } from "./command.ts";
+import { runWithSettings } from "../setup/command.ts";
 import { root } from "../setup/image.ts";
 import { prepareMachine } from "../setup/machine.ts";
 

@@ -1,6 +1,6 @@
 /** How a command ends: an operator's mistake is one sentence and exit code 2, anything else its message and exit code 1. */
 import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
-import { SetupError } from "../setup/debian.ts";
+import { SetupError } from "./debian.ts";
 
 /** Runs `main` with the settings of the environment and the command's arguments; its answer is the exit code. */
 export async function runWithSettings(main: (settings: Settings, args: string[]) => Promise<number>): Promise<void> {

@@ -1,0 +1,28 @@
+/** Vitest's suites, started from here: what passed, and what failed by name. */
+import { startVitest, type TestModule, type Vitest } from "vitest/node";
+import type { Outcome } from "./outcome.ts";
+
+/** Runs the projects (all without any named), of their files those whose path has one of the filters in it. */
+export async function runSuites(projects: string[], filters: string[] = []): Promise<Outcome> {
+  const vitest = await startVitest("test", filters, { watch: false, project: projects });
+  const outcome = { passed: countPassed(vitest), failed: namesOfFailed(vitest) };
+  await vitest.close();
+  return outcome;
+}
+
+function countPassed(vitest: Vitest): number {
+  const tests = vitest.state.getTestModules().flatMap((file) => [...file.children.allTests("passed")]);
+  return tests.length;
+}
+
+/** Tests, files that could not be read, and errors outside of any test. */
+function namesOfFailed(vitest: Vitest): string[] {
+  const ofFile = (file: TestModule) => [
+    ...(file.errors().length > 0 ? [file.relativeModuleId] : []),
+    ...[...file.children.allTests("failed")].map((test) => `${file.relativeModuleId} > ${test.fullName}`),
+  ];
+  const outside = vitest.state
+    .getUnhandledErrors()
+    .map((error) => (error as Partial<Error>).message ?? "an error outside of any test");
+  return [...vitest.state.getTestModules().flatMap(ofFile), ...outside.map((message) => message.split("\n")[0]!)];
+}

@@ -1,0 +1,53 @@
+/** Gateway and host agent of this machine until a signal comes: sets up what is missing, keeps both running, tells how to sign in. */
+import { once } from "node:events";
+import type { Settings } from "@berth/shared/settings";
+import { prepareMachine } from "../setup/machine.ts";
+import { runGatewayCommand, startCluster, type Cluster, type ClusterFiles } from "./cluster.ts";
+
+export interface ServeOptions {
+  settings: Settings;
+  /** The environment of both processes. */
+  env: NodeJS.ProcessEnv;
+  /** What they run; their bundles without it. */
+  files?: ClusterFiles;
+  /** Both serve; what else belongs to it starts now. */
+  onReady?(cluster: Cluster): Promise<void>;
+}
+
+/** Serves until SIGTERM, SIGINT or SIGHUP (0), or until one of the two ends for good (its exit code). Throws a SetupError. */
+export async function serve({ settings, env, files, onReady }: ServeOptions): Promise<number> {
+  const stop = new AbortController();
+  const stopped = once(stop.signal, "abort");
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => stop.abort());
+  const prepared = await Promise.race([prepareMachine(settings), stopped.then(() => null)]);
+  // Whatever set-up was doing is taken up again by the next one.
+  if (!prepared) process.exit(0);
+  try {
+    const cluster = await startCluster({ settings, env, tell, signal: stop.signal, ...(files && { files }) });
+    await onReady?.(cluster);
+    await printSummary(settings, env);
+    const code = await Promise.race([stopped.then(() => 0), cluster.ended]);
+    // Runs in progress go on without either process; the next start finds them.
+    await cluster.close();
+    return code;
+  } catch (error) {
+    if (stop.signal.aborted) return 0;
+    throw error;
+  }
+}
+
+function tell(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+async function printSummary(settings: Settings, env: NodeJS.ProcessEnv): Promise<void> {
+  const link = await runGatewayCommand(env, "link", "admin", "--admin");
+  const isDemo = !settings.ANTHROPIC_API_KEY && !settings.BERTH_MODEL_URL;
+  const lines = [
+    `Berth is at ${settings.BERTH_PUBLIC_URL}`,
+    `Sign in as admin (once, within 10 minutes): ${link}`,
+    ...(isDemo ? ["The built-in demo model answers: set ANTHROPIC_API_KEY or BERTH_MODEL_URL for a real one."] : []),
+    "ready",
+  ];
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
