@@ -88,4 +88,39 @@ describe("with time", () => {
     expect(await ids("runs")).toContain("run_young");
     expect(await ids("deliveries")).toEqual(["young"]);
   });
+
+  describe("of many old runs", () => {
+    const keep = async (count: number, days: number) => {
+      const createdAt = new Date(gateway.deps.now() - days * dayMs).toISOString();
+      await gateway.deps.atomic([
+        sql`insert into runs (id, user_id, agent_id, status, created_at, data)
+          select 'run_' || ${days} || '_' || value, ${user.id}, ${agentId}, 'completed', ${createdAt}, '{}'
+          from json_each(${JSON.stringify(Array.from({ length: count }, (_, at) => at))})`,
+      ]);
+    };
+    const left = async () => (await gateway.deps.db.all(sql`select 1 from runs`)).length;
+
+    test("a slice goes a tick, and none waits for the next hour", async () => {
+      await keep(1200, 40);
+      const counts: number[] = [];
+      for (let at = 0; at < 3; at++) {
+        await gateway.tick();
+        counts.push(await left());
+      }
+      expect(counts).toEqual([700, 200, 0]);
+    });
+
+    test("a clock that is a year ahead takes one day's, and what it left for later is done once it is right", async () => {
+      await gateway.tick();
+      await keep(600, 29.5);
+      await keep(3, 20);
+      gateway.clock.skewMs = 365 * dayMs;
+      for (let at = 0; at < 4; at++) await gateway.tick();
+      expect(await left()).toBe(3);
+      gateway.clock.skewMs = 0;
+      await keep(1, 31);
+      await gateway.tick();
+      expect(await left()).toBe(3);
+    });
+  });
 });

@@ -9,6 +9,8 @@ const retentionMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
 /** A day over the year in which the database itself refuses to delete. */
 const auditDays = 367;
+/** How many rows of a table go in one transaction: everybody waits for it. */
+const sliceRows = 500;
 
 /** Does what is due. Any number of ticks may run at once: each piece of work is claimed by one statement. */
 export async function tick(deps: Deps): Promise<void> {
@@ -21,33 +23,62 @@ export async function tick(deps: Deps): Promise<void> {
   if (failed) throw failed.reason;
 }
 
+/** A slice a turn, until the next hour's. */
 async function runRetention(deps: Deps): Promise<void> {
-  if (await claimChore(deps, "retention", retentionMs)) await deleteOld(deps);
+  const time = await claimChore(deps, "retention", retentionMs);
+  if (time !== null && (await deleteOld(deps, time))) await continueChore(deps, "retention");
 }
 
-/** Deletes what is older than the retention. Credentials stay a day after their end, so that hosts hear of revocations. */
-export async function deleteOld({ atomic, settings, now }: Deps): Promise<void> {
-  const retained = isoTime(now() - settings.BERTH_RETENTION_DAYS * dayMs);
-  const yesterday = isoTime(now() - dayMs);
-  await atomic([
-    sql`delete from runs where created_at < ${retained} and status in ('completed', 'failed', 'cancelled')`,
-    sql`delete from deliveries where received_at < ${retained} and due_at is null
-      and not exists (select 1 from runs where runs.id = deliveries.run_id)`,
-    sql`delete from triggers where agent_id in (select id from agents where deleted_at < ${retained})`,
-    sql`delete from agents where dropped_at < ${retained}
-      and not exists (select 1 from runs where runs.agent_id = agents.id)`,
-    sql`delete from tokens where expires_at < ${yesterday}`,
-    sql`delete from sign_in_codes where expires_at < ${yesterday}`,
-    sql`delete from join_tokens where expires_at < ${yesterday}`,
-    sql`delete from audit where created_at < ${isoTime(now() - auditDays * dayMs)}`,
-  ]);
+/**
+ * Deletes a slice of what is older than the retention at `now`; whether more is left. Credentials stay a day after their
+ * end, so that hosts hear of revocations.
+ */
+export async function deleteOld(
+  { atomic, settings }: Pick<Deps, "atomic" | "settings">,
+  now: number,
+): Promise<boolean> {
+  const retained = isoTime(now - settings.BERTH_RETENTION_DAYS * dayMs);
+  const yesterday = isoTime(now - dayMs);
+  const audited = isoTime(now - auditDays * dayMs);
+  // What others depend on comes after them: with a slice of runs left, most of their deliveries cannot go yet.
+  const old = {
+    runs: sql`status in ('completed', 'failed', 'cancelled') and created_at < ${retained} order by created_at`,
+    deliveries: sql`due_at is null and received_at < ${retained}
+      and not exists (select 1 from runs where runs.id = deliveries.run_id) order by received_at`,
+    triggers: sql`agent_id in (select id from agents where deleted_at < ${retained})`,
+    agents: sql`dropped_at < ${retained} and not exists (select 1 from runs where runs.agent_id = agents.id)`,
+    tokens: sql`expires_at < ${yesterday}`,
+    sign_in_codes: sql`expires_at < ${yesterday}`,
+    join_tokens: sql`expires_at < ${yesterday}`,
+    audit: sql`created_at < ${audited}`,
+  };
+  for (const [name, isOld] of Object.entries(old)) {
+    const table = sql.raw(name);
+    const [deleted] = await atomic([
+      sql`delete from ${table} where rowid in (select rowid from ${table} where ${isOld} limit ${sliceRows}) returning 1`,
+    ]);
+    if (deleted!.length === sliceRows) return true;
+  }
+  return false;
 }
 
-/** Whether this chore is due and nobody else has taken it for this time; it is due again after `everyMs`. */
-async function claimChore({ db, now }: Deps, name: string, everyMs: number): Promise<boolean> {
-  const time = isoTime(now());
-  const claimed = await db.all(sql`
-    insert into chores (name, due_at) values (${name}, ${isoTime(now() + everyMs)})
-    on conflict (name) do update set due_at = excluded.due_at where chores.due_at <= ${time} returning name`);
-  return claimed.length > 0;
+/**
+ * Claims the chore when it is due and nobody else has taken it for this time; it is due again after `everyMs`. What comes
+ * back is the time that it may believe in: the clock's, but a day beyond the last time at most, so that a clock that is far
+ * ahead for a while makes nothing old. Null where there is nothing to do.
+ */
+async function claimChore({ db, now }: Deps, name: string, everyMs: number): Promise<number | null> {
+  const [time, next] = [isoTime(now()), isoTime(now() + everyMs)];
+  // Due later than it can be is what a clock that was ahead left behind; no time at all says that it goes on.
+  const [claimed] = await db.all<{ reached: string }>(sql`
+    insert into chores (name, due_at, reached) values (${name}, ${next}, ${time})
+    on conflict (name) do update set due_at = excluded.due_at, reached = case when due_at = '' then reached else
+      min(${time}, strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(reached, due_at), '+1 day')) end
+    where due_at <= ${time} or due_at > ${next} returning reached`);
+  return claimed ? Date.parse(claimed.reached) : null;
+}
+
+/** The chore is due at once, in the same time. */
+async function continueChore({ db }: Deps, name: string): Promise<void> {
+  await db.all(sql`update chores set due_at = '' where name = ${name} returning name`);
 }

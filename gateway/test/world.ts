@@ -13,6 +13,8 @@ export interface Sizes {
   strangers: number;
   /** The admin's runs that ended, deliveries and entries of the audit. */
   history: number;
+  /** Runs of a stranger that are older than the retention, with their deliveries. */
+  expired: number;
   /** The admin's other agents and tokens, and triggers of the one agent. */
   belongings: number;
   /** Deleted agents of one neighbour, which the host has not dropped yet. */
@@ -96,6 +98,11 @@ function fillNeighbourhood(gateway: TestApp, hostId: string, sizes: Sizes): SQL[
       select 'agt_near' || i, 'usr_near' || i, 'a', 'shell', 1, ${time}, ${time}, '[]' from ${count(sizes.neighbours)}`,
     sql`insert into agents (id, user_id, name, runtime, version, created_at, updated_at, deleted_at, env_keys)
       select 'agt_gone' || i, 'usr_near0', 'a', 'shell', 1, ${time}, ${time}, ${time}, '[]' from ${count(sizes.tombstones)}`,
+    sql`insert into runs (id, user_id, agent_id, status, created_at, data)
+      select 'run_expired' || i, 'usr_far0', 'agt_far0', 'completed', '2020', '{}' from ${count(sizes.expired)}`,
+    sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, run_id)
+      select 'dlv_expired' || i, 'trg_far', 'usr_far0', 'agt_far0', '2020', '{}', '', 0, 'run_expired' || i
+      from ${count(sizes.expired)}`,
     sql`insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, created_at, data)
       select 'run_far' || i, 'usr_far' || i, 'agt_far' || i, 'hst_far' || (i % ${sizes.hosts}), 'epoch1', 1, 'running',
         ${time}, '{}' from ${count(sizes.strangers)}`,

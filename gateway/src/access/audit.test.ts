@@ -64,7 +64,7 @@ describe("the audit", () => {
     const old = { ...gateway.deps, now: () => Date.now() - 400 * 24 * 3_600_000 };
     await audit(old, { ...source, action: "host.removed", target: { id: "hst_old" } });
     expect((await list("?target=hst_old")).items).toHaveLength(1);
-    await deleteOld(gateway.deps);
+    await deleteOld(gateway.deps, gateway.deps.now());
     expect((await list("?target=hst_old")).items).toEqual([]);
   });
 

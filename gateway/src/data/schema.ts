@@ -190,7 +190,9 @@ export const runs = sqliteTable(
       table.triggerId,
       triggerKind,
     ),
-    index("runs_created").on(table.createdAt),
+    index("runs_ended")
+      .on(table.createdAt)
+      .where(sql`status in ('completed', 'failed', 'cancelled')`),
     index("runs_unended")
       .on(table.userId, table.agentId)
       .where(sql`status in ('pending', 'starting', 'running')`),
@@ -304,12 +306,18 @@ export const deliveries = sqliteTable(
   (table) => [
     uniqueIndex("deliveries_external").on(table.triggerId, table.externalId),
     index("deliveries_trigger").on(table.triggerId, table.receivedAt, table.id),
-    index("deliveries_received").on(table.receivedAt),
+    index("deliveries_received")
+      .on(table.receivedAt)
+      .where(sql`due_at is null`),
     index("deliveries_waiting")
       .on(table.userId, table.agentId, table.seq, table.dueAt, table.leaseUntil)
       .where(sql`due_at is not null`),
   ],
 );
 
-/** What is done now and then, by whoever comes first after `dueAt`. */
-export const chores = sqliteTable("chores", { name: text().primaryKey(), dueAt: text("due_at").notNull() });
+/** What is done now and then, by whoever comes first after `dueAt`, as if it were `reached`. */
+export const chores = sqliteTable("chores", {
+  name: text().primaryKey(),
+  dueAt: text("due_at").notNull(),
+  reached: text(),
+});
