@@ -76,7 +76,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     sockets,
     endLeftovers: endLeftovers.bind(null, store),
   });
-  const countKills = createOomWatch(context, store);
+  const { countKills, close: closeKillLog } = createOomWatch(context, store);
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);
   const entry = { context, engine, store, runs, workspaces, streams };
@@ -102,6 +102,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     async close(): Promise<void> {
       await sockets.close();
       model.close();
+      closeKillLog();
       targets.close();
       store.close();
     },

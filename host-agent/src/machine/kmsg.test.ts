@@ -1,0 +1,55 @@
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { openKillLog, parseKill } from "./kmsg.ts";
+
+const id = "5f49ac9b747e2a6c687a24ccc9ad4c203daa16b9e58a357d2eac145c6f4bf84b";
+/** Recorded on kernel 6.18. */
+const ofContainer = `6,3612,6290707582,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=${id},mems_allowed=0,oom_memcg=/docker/${id},task_memcg=/docker/${id},task=tail,pid=29124,uid=20310\n`;
+/** The same of the whole machine, as the kernel prints it (mm/oom_kill.c, `dump_oom_summary`), with a continuation line. */
+const ofMachine = `6,1402,9121177,-;oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/system.slice/docker-${id}.scope,task=node,pid=9311,uid=20002\n SUBSYSTEM=x\n`;
+
+test.each([
+  ["its container's limit", ofContainer, { sequence: 3612, cgroup: `/docker/${id}`, pid: 29124, uid: 20310 }],
+  [
+    "the machine's end of memory",
+    ofMachine,
+    { sequence: 1402, cgroup: `/system.slice/docker-${id}.scope`, pid: 9311, uid: 20002 },
+  ],
+  [
+    "a limit above its container",
+    ofContainer.replace(`oom_memcg=/docker/${id}`, "oom_memcg=/docker"),
+    { sequence: 3612, cgroup: `/docker/${id}`, pid: 29124, uid: 20310 },
+  ],
+  [
+    "its container's limit, whatever it calls itself",
+    ofContainer.replace("task=tail", "task=a,pid=1,uid=0"),
+    { sequence: 3612, cgroup: `/docker/${id}`, pid: 29124, uid: 20310 },
+  ],
+])("a process that was killed by %s is known by its own cgroup and uid", (_what, record, kill) => {
+  expect(parseKill(record)).toEqual(kill);
+});
+
+test.each([
+  ["another line of the kernel", "6,1370,8364050,-;python3 invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0\n"],
+  ["what a program wrote into the log", ofContainer.replace(/^6,/, "14,")],
+])("%s is no kill", (_what, record) => {
+  expect(parseKill(record)).toBeNull();
+});
+
+test("each look at the log answers what is new since the one before, and a log that is not there nothing", () => {
+  const dir = mkdtempSync(join(tmpdir(), "berth-kmsg-"));
+  const device = join(dir, "kmsg");
+  writeFileSync(device, ofContainer);
+  const log = openKillLog(device);
+  expect(log.read().map(({ pid }) => pid)).toEqual([29124]);
+  expect(log.read()).toEqual([]);
+  appendFileSync(device, ofMachine);
+  expect(log.read().map(({ pid }) => pid)).toEqual([9311]);
+  log.close();
+  const none = openKillLog(join(dir, "none"));
+  expect(none.read()).toEqual([]);
+  none.close();
+  rmSync(dir, { recursive: true });
+});
