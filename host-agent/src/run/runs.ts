@@ -176,7 +176,8 @@ export class Runs {
         await workspaces.ensure(userId);
         return store.updateRun(id, {}) ?? store.getRun(id)!;
       } catch (error) {
-        if (isNew) store.withdraw(id);
+        // Whom somebody cancels meanwhile is on its way to an end.
+        if (isNew && !this.#live.has(id)) store.withdraw(id);
         throw error;
       } finally {
         this.#promising.delete(id);
