@@ -30,22 +30,46 @@ export function hasRoom(dataDir: string): boolean {
   return bavail * bsize > roomBytes;
 }
 
-/** Unmounts and checks it; throws while something in it is open, or when it cannot be mended without a person. */
-export async function repairVolume(root: string, image: string): Promise<void> {
+/** Unmounts and checks it; throws while something in it is open, or when it cannot be mended. Answers as `checkImage`. */
+export async function repairVolume(root: string, image: string): Promise<boolean> {
   await runProgram("umount", root);
-  await checkImage(image);
+  if (!(await isLetGo(image))) throw new Error("the volume is still in use");
+  return checkImage(image);
 }
 
-/** Checks a file system that is not mounted, and mends it; throws when that needs a person, or while it is mounted somewhere. */
-export async function checkImage(image: string, flags: string[] = []): Promise<void> {
+/** Whether the image is mounted nowhere, or not any more before long. */
+export async function isLetGo(image: string): Promise<boolean> {
   // A container that starts just now holds a copy of every mount for a moment, also of one that was unmounted since.
   const deadline = performance.now() + letGoMs;
   while ((await runProgram("losetup", "-j", image)) !== "") {
-    if (performance.now() > deadline) throw new Error("the volume is still in use");
+    if (performance.now() > deadline) return false;
     await sleep(20);
   }
-  await runProgram("e2fsck", "-p", ...flags, image).catch((error: unknown) => {
-    // 1: errors were corrected.
-    if (!(error instanceof ProgramError) || error.exitCode !== 1) throw error;
-  });
+  return true;
 }
+
+/**
+ * Checks a file system that is not mounted, and mends it. Answers whether something may be lost by that: what could not be
+ * mended without a decision was, and its metadata as it was is kept beside the image, for `e2image`.
+ */
+export async function checkImage(image: string, flags: string[] = []): Promise<boolean> {
+  const exitCode = await checkWith(image, "-p", ...flags);
+  if (exitCode < uncorrected) return false;
+  await runProgram("e2image", "-Q", image, `${image}.${new Date().toISOString()}.e2i`);
+  const last = await checkWith(image, "-y", ...flags);
+  if (last >= uncorrected)
+    throw new Error(`the file system is damaged and e2fsck cannot mend it (it ended with ${last})`);
+  return true;
+}
+
+/** Of e2fsck's exit codes: 1 says that errors were corrected, 4 that some were left, more that it could not work. */
+const uncorrected = 4;
+
+const checkWith = (image: string, ...flags: string[]): Promise<number> =>
+  runProgram("e2fsck", ...flags, image).then(
+    () => 0,
+    (error: unknown) => {
+      if (error instanceof ProgramError && error.exitCode <= uncorrected) return error.exitCode;
+      throw error;
+    },
+  );

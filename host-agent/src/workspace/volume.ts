@@ -3,7 +3,7 @@
  * file writes into is root's and closed to agents, so no path followed here can lead where an agent wants.
  */
 import { statfsSync, statSync } from "node:fs";
-import { chmod, lchown, lstat, mkdir, readdir, rename } from "node:fs/promises";
+import { chmod, lchown, lstat, mkdir, readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ifMissing } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
@@ -87,6 +87,16 @@ export async function removeAgentDirectory(volume: Volume, agentId: string): Pro
 export async function emptyTrash(volume: Volume): Promise<void> {
   const left = (await readdir(volume.trash)).map((name) => join(volume.trash, name));
   if (left.length > 0) await runProgram("rm", "-rf", "--one-file-system", "--", ...left);
+}
+
+/** Leaves a note for the user and the agents; `wx` follows no link of theirs. */
+export async function tellLoss(volume: Volume): Promise<void> {
+  const at = new Date().toISOString();
+  const text = `The file system of this workspace was damaged and was repaired at ${at}: files may be missing or changed.\nAn admin of this host finds what was saved without a name in ${join(volume.root, "lost+found")}.\n`;
+  await writeFile(join(volume.workspace, "shared", `file-system-repaired-${at}.txt`), text, {
+    flag: "wx",
+    mode: 0o644,
+  });
 }
 
 /** Whether something is mounted there: its device differs from its parent's. */

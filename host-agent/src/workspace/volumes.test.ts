@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process";
 import {
+  closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -9,6 +11,7 @@ import {
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -69,4 +72,65 @@ test("a volume whose growing was broken off grows at the next try", async () => 
   truncateSync(join(dir, "volumes", "usr_1.img"), 256 * mib);
   await remount(256 * mib);
   expect(sizeOf()).toBeGreaterThan(200 * mib);
+});
+
+test("a volume that a person unmounted is mounted again when it is asked for, also while a container holds the earlier mount", async () => {
+  const volumes = new Volumes(dir, 64 * mib);
+  const { workspace } = await volumes.ensure("usr_1");
+  const held = mkdtempSync(join(tmpdir(), "berth-held-"));
+  execFileSync("mount", ["--bind", workspace, held]);
+  execFileSync("umount", [root]);
+  await volumes.ensure("usr_1");
+  writeFileSync(join(held, "shared", "written-inside"), "seen");
+  expect(readFileSync(join(workspace, "shared", "written-inside"), "utf8")).toBe("seen");
+  expect(
+    execFileSync("losetup", ["-j", join(dir, "volumes", "usr_1.img")], { encoding: "utf8" }).split("\n").length,
+  ).toBe(2);
+  execFileSync("umount", [held]);
+  rmSync(held, { recursive: true });
+});
+
+/** Overwrites the block of a directory, as a failing disk does, and lets the kernel find it. */
+async function damage(workspace: string) {
+  mkdirSync(join(workspace, "agent-1"));
+  writeFileSync(join(workspace, "agent-1", "lost"), "lost");
+  writeFileSync(join(workspace, "shared", "kept"), "kept");
+  execFileSync("umount", [root]);
+  const image = join(dir, "volumes", "usr_1.img");
+  const block = execFileSync("debugfs", ["-R", "blocks /workspace/agent-1", image], {
+    encoding: "utf8",
+    stdio: "pipe",
+  });
+  const file = openSync(image, "r+");
+  writeSync(file, Buffer.alloc(1024, "garbage"), 0, 1024, Number(block) * 1024);
+  closeSync(file);
+  await new Volumes(dir, 64 * mib).ensure("usr_1");
+  expect(() => readdirSync(join(workspace, "agent-1"))).toThrow();
+}
+const notes = () => readdirSync(join(root, "workspace", "shared")).filter((name) => name.startsWith("file-system"));
+const copies = () => readdirSync(join(dir, "volumes")).filter((name) => name.endsWith(".e2i"));
+
+test("a damaged file system fails at the first error, is mended with what it cost, and its user is told", async () => {
+  const volumes = new Volumes(dir, 64 * mib);
+  const { workspace } = await volumes.ensure("usr_1");
+  await damage(workspace);
+  expect(volumes.mendable()).toEqual(["usr_1"]);
+  await volumes.mend("usr_1");
+  await volumes.ensure("usr_1");
+  expect(readFileSync(join(workspace, "shared", "kept"), "utf8")).toBe("kept");
+  expect(readdirSync(join(workspace, "agent-1"))).toEqual([]);
+  expect([notes().length, copies().length]).toEqual([1, 1]);
+});
+
+test("a file system that says it has errors is checked before it is mounted", async () => {
+  const volumes = new Volumes(dir, 64 * mib);
+  const { workspace } = await volumes.ensure("usr_1");
+  await damage(workspace);
+  execFileSync("umount", [root]);
+  await volumes.ensure("usr_1");
+  expect(readdirSync(join(workspace, "agent-1"))).toEqual([]);
+  expect(notes().length).toBe(1);
+  // What has been mended is not checked again.
+  await remount(64 * mib);
+  expect([notes().length, copies().length]).toEqual([1, 1]);
 });

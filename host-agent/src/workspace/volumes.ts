@@ -18,18 +18,23 @@ import { chmod, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promi
 import { basename, dirname, join } from "node:path";
 import { ifMissing } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
-import { emptyTrash, highestOwner, isMounted, type Volume } from "./volume.ts";
-import { checkImage, failedMounts, hasRoom, repairVolume } from "./volume-failure.ts";
+import { emptyTrash, highestOwner, isMounted, tellLoss, type Volume } from "./volume.ts";
+import { checkImage, failedMounts, hasRoom, isLetGo, repairVolume } from "./volume-failure.ts";
 
 const blankPauseMs = 2000;
-/** A new image is all zeros: its inode tables need no writing in the background. */
-const mountOptions = "loop,nosuid,nodev,noatime,discard,noinit_itable";
+/**
+ * A new image is all zeros: its inode tables need no writing in the background. At the first error that the kernel finds in
+ * it a file system is read-only: so it is known as failed, and mended.
+ */
+const mountOptions = "loop,nosuid,nodev,noatime,discard,noinit_itable,errors=remount-ro";
 
 /** The users' volumes below a data directory, each mounted when it is asked for. */
 export class Volumes {
   /** Size of a new volume; a smaller one grows to it the next time it is mounted, a larger one stays. */
   readonly limitBytes: number;
   readonly #dataDir: string;
+  /** Users whose files may be lost by a repair, to be told at the next mount. */
+  readonly #lossy = new Set<string>();
   readonly #onOwner: (highestUid: number) => void;
   readonly #opened = new Map<string, Promise<Volume>>();
   readonly #unmounting = new Map<string, Promise<unknown>>();
@@ -54,8 +59,14 @@ export class Volumes {
   }
 
   /** The user's volume, made and mounted if need be. Ask again rather than keep the answer while nothing of the user goes on. */
-  ensure(userId: string): Promise<Volume> {
+  async ensure(userId: string): Promise<Volume> {
     this.#askedAt.set(userId, performance.now());
+    const opened = this.#opened.get(userId);
+    if (opened) {
+      const { root } = await opened;
+      // A person may have unmounted it.
+      if (!isMounted(root) && this.#opened.get(userId) === opened) this.#opened.delete(userId);
+    }
     let volume = this.#opened.get(userId);
     if (!volume) {
       volume = (this.#unmounting.get(userId) ?? Promise.resolve()).then(() => this.#mount(userId));
@@ -101,7 +112,9 @@ export class Volumes {
   /** Mends a volume that has failed; no container may have it. Throws where that is not possible now. */
   async mend(userId: string): Promise<void> {
     this.#opened.delete(userId);
-    const mended = repairVolume(this.#mountPoint(userId), this.#imageOf(userId));
+    const mended = repairVolume(this.#mountPoint(userId), this.#imageOf(userId)).then((isLossy) => {
+      if (isLossy) this.#lossy.add(userId);
+    });
     this.#unmounting.set(
       userId,
       mended.catch(() => undefined),
@@ -144,9 +157,13 @@ export class Volumes {
     this.#blank.catch(() => (this.#blank = null));
   }
 
-  /** The user's image: there already, and made as large as asked whatever step of that was left undone; or a blank one. */
-  async #ensureImage(image: string): Promise<void> {
-    if (existsSync(image)) return growImage(image, this.limitBytes);
+  /** The user's image: there already, whole, and made as large as asked whatever step of that was left undone; or a blank one. */
+  async #ensureImage(userId: string): Promise<void> {
+    const image = this.#imageOf(userId);
+    if (existsSync(image)) {
+      if (await prepareImage(image, this.limitBytes)) this.#lossy.add(userId);
+      return;
+    }
     const blank = this.#blank ?? this.#makeBlank();
     this.#blank = null;
     await rename(await blank, image);
@@ -185,7 +202,7 @@ export class Volumes {
     if (!isMounted(root)) {
       await mkdir(root, { recursive: true, mode: 0o700 });
       // An unmounted mount point that cannot be written to: a mistake fails instead of filling the machine's own disk.
-      await Promise.all([runProgram("chattr", "+i", root), this.#ensureImage(image)]);
+      await Promise.all([runProgram("chattr", "+i", root), this.#ensureImage(userId)]);
       await runProgram("mount", "-o", mountOptions, image, root);
     }
     const volume = {
@@ -208,20 +225,27 @@ export class Volumes {
     await chmod(join(volume.workspace, "shared"), 0o1777);
     this.#onOwner(await highestOwner(volume.workspace));
     await emptyTrash(volume);
+    if (this.#lossy.delete(userId)) await tellLoss(volume);
     return volume;
   }
 }
 
-/** A file system grows only while it is not mounted. */
-async function growImage(image: string, bytes: number): Promise<void> {
-  if (fileSystemBytes(image) >= bytes - blockBytes) return;
-  if (statSync(image).size < bytes) await truncate(image, bytes);
-  await checkImage(image, ["-f"]);
-  await runProgram("resize2fs", image);
+/**
+ * Checks a file system that says it has errors, and grows one that is too small, unless a container still has it. Answers
+ * whether files may be lost by that.
+ */
+async function prepareImage(image: string, bytes: number): Promise<boolean> {
+  const { isDamaged, size } = readSuperblock(image);
+  const isSmall = size < bytes - blockBytes;
+  if ((!isDamaged && !isSmall) || !(await isLetGo(image))) return false;
+  if (isSmall && statSync(image).size < bytes) await truncate(image, bytes);
+  const isLossy = await checkImage(image, ["-f"]);
+  if (isSmall) await runProgram("resize2fs", image);
+  return isLossy;
 }
 
-/** The size that an ext4 file system says it has, in its superblock at byte 1024. */
-function fileSystemBytes(image: string): number {
+/** What an ext4 file system says of itself, in its superblock at byte 1024. */
+function readSuperblock(image: string): { size: number; isDamaged: boolean } {
   const superblock = Buffer.alloc(1024);
   const file = openSync(image, constants.O_RDONLY);
   try {
@@ -230,7 +254,10 @@ function fileSystemBytes(image: string): number {
     closeSync(file);
   }
   const blocks = superblock.readUInt32LE(0x4) + superblock.readUInt32LE(0x150) * 2 ** 32;
-  return blocks * (1024 << superblock.readUInt32LE(0x18));
+  return {
+    size: blocks * (1024 << superblock.readUInt32LE(0x18)),
+    isDamaged: (superblock.readUInt16LE(0x3a) & 2) !== 0,
+  };
 }
 /** The largest block of ext4 here: what is less than one is never used. */
 const blockBytes = 65_536;
