@@ -1,9 +1,10 @@
 /** The dashboard's build: made when it is missing or its sources are newer. */
-import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { runCommand } from "../setup/debian.ts";
 import { root } from "../setup/image.ts";
 import { startStep } from "../setup/progress.mjs";
+import { isCurrent } from "./current.ts";
 
 const web = join(root, "gateway/web");
 const dist = join(web, "dist");
@@ -14,7 +15,7 @@ const sources = [
 
 /** Builds `gateway/web/dist` unless it is current. The caller holds the lock of builds. */
 export async function buildWeb(): Promise<void> {
-  if (isCurrent()) return;
+  if (isCurrent(join(dist, "index.html"), sources)) return;
   const step = startStep("building the dashboard");
   const made = `${dist}.${process.pid}`;
   try {
@@ -29,17 +30,4 @@ export async function buildWeb(): Promise<void> {
     rmSync(made, { recursive: true, force: true });
     throw error;
   }
-}
-
-function isCurrent(): boolean {
-  const built = join(dist, "index.html");
-  if (!existsSync(built)) return false;
-  const builtAt = statSync(built).mtimeMs;
-  return sources.flatMap(filesUnder).every((file) => statSync(file).mtimeMs <= builtAt);
-}
-
-/** The file itself, or a directory and all that is in it: what was deleted shows in its directory's time. */
-function filesUnder(path: string): string[] {
-  if (!statSync(path).isDirectory()) return [path];
-  return [path, ...readdirSync(path, { recursive: true, encoding: "utf8" }).map((name) => join(path, name))];
 }
