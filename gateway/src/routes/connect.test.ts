@@ -1,3 +1,4 @@
+import { protocolVersion } from "@berth/shared/host-api";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -57,7 +58,10 @@ describe("a socket", () => {
     const headers = { cookie: "other=1", origin: "http://localhost:8080" };
     const [socket, , request] = await join(connect(["berth.v1", `ticket.${await getTicket()}`], { headers }));
     expect(socket.protocol).toBe("berth.v1");
-    expect(request.headers).toMatchObject({ "sec-websocket-protocol": "berth.v1", "berth-protocol": "1" });
+    expect(request.headers).toMatchObject({
+      "sec-websocket-protocol": "berth.v1",
+      "berth-protocol": `${protocolVersion}`,
+    });
     expect(request.headers.cookie).toBeUndefined();
     expect(request.headers.origin).toBeUndefined();
     const claims = JSON.parse(atob(request.headers.authorization!.split(".")[1]!));

@@ -8,6 +8,7 @@ import { go } from "../ui/router.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { EnvEditor } from "./env-editor.tsx";
 import { useTask } from "../ui/use-task.ts";
+import { Failure } from "../ui/failure.tsx";
 
 export function AgentSettings({ agent }: { agent: Agent }) {
   return (
@@ -48,11 +49,7 @@ function About({ agent }: { agent: Agent }) {
         <input name="name" value={draft.name} maxLength={64} required autocomplete="off" onInput={edit} />
       </label>
       {runtime.hasModel && <ModelAndInstructions runtime={runtime} draft={draft} edit={edit} />}
-      {task.failure && (
-        <p class="failure" role="alert">
-          {task.failure}
-        </p>
-      )}
+      <Failure words={task.failure} />
       <p class="actions">
         <button type="submit" class="primary" disabled={task.isBusy}>
           {task.isBusy ? "Saving …" : "Save"}

@@ -8,6 +8,7 @@ import { tellRun } from "../text/words.ts";
 import { Composer } from "./composer.tsx";
 import { DownIcon } from "../ui/icons.tsx";
 import { RunSection } from "./run-section.tsx";
+import { Failure } from "../ui/failure.tsx";
 
 export function Conversation({ agent }: { agent: Agent }) {
   const history = useHistory(agent.id);
@@ -27,11 +28,7 @@ export function Conversation({ agent }: { agent: Agent }) {
               </button>
             </p>
           )}
-          {history.failure && (
-            <p class="failure" role="alert">
-              {history.failure}
-            </p>
-          )}
+          <Failure words={history.failure} />
           {runs.map((run) => (
             <RunSection key={run.id} run={run} />
           ))}

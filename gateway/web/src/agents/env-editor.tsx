@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { setEnv } from "../state/agents.ts";
 import { useTask } from "../ui/use-task.ts";
+import { Failure } from "../ui/failure.tsx";
 
 interface Row {
   key: string;
@@ -75,11 +76,7 @@ function EnvForm({ agent, rows, setRows }: EnvFormProps) {
           />
         ))}
       </ul>
-      {task.failure && (
-        <p class="failure" role="alert">
-          {task.failure}
-        </p>
-      )}
+      <Failure words={task.failure} />
       <p class="actions">
         <button type="button" onClick={() => setRows([...rows, emptyRow()])}>
           One more

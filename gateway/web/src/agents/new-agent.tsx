@@ -6,6 +6,7 @@ import { agents, createAgent } from "../state/agents.ts";
 import { go } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { useTask } from "../ui/use-task.ts";
+import { Failure } from "../ui/failure.tsx";
 
 export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean }) {
   const [name, setName] = useState("");
@@ -51,11 +52,7 @@ export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean })
           </select>
         </label>
       )}
-      {task.failure && (
-        <p class="failure" role="alert">
-          {task.failure}
-        </p>
-      )}
+      <Failure words={task.failure} />
     </form>
   );
 }

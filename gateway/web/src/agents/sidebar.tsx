@@ -8,6 +8,7 @@ import { Badge } from "../ui/badge.tsx";
 import { Brand } from "../ui/icons.tsx";
 import { NewAgent } from "./new-agent.tsx";
 import { useTask } from "../ui/use-task.ts";
+import { Failure } from "../ui/failure.tsx";
 
 const places: { href: string; name: string; forAdmins?: true }[] = [
   { href: "/runs", name: "Runs" },
@@ -65,11 +66,7 @@ export function Sidebar({ me }: { me: Me }) {
         <button type="button" class="quiet" onClick={() => void task.run()} disabled={task.isBusy}>
           Sign out
         </button>
-        {task.failure && (
-          <p class="failure" role="alert">
-            {task.failure}
-          </p>
-        )}
+        <Failure words={task.failure} />
       </div>
     </>
   );

@@ -4,6 +4,7 @@ import { ApiError, post } from "../api/api.ts";
 import { noteRuns } from "../state/live.ts";
 import { StopIcon } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
+import { Failure } from "../ui/failure.tsx";
 
 export function StopButton({ run, large = false }: { run: Run; large?: boolean }) {
   const task = useTask(() => stopRun(run.id));
@@ -17,11 +18,7 @@ export function StopButton({ run, large = false }: { run: Run; large?: boolean }
       >
         <StopIcon /> {task.isBusy ? "Stopping …" : "Stop"}
       </button>
-      {task.failure && (
-        <span class="failure" role="alert">
-          {task.failure}
-        </span>
-      )}
+      <Failure words={task.failure} isInline />
     </>
   );
 }

@@ -5,6 +5,7 @@ import { formatBytes } from "../text/format.ts";
 import { useTask } from "../ui/use-task.ts";
 import { showable } from "../text/plain-text.ts";
 import { downloadUrl, editableBytes, readText, saveText, type Entry, type TextFile } from "./files.ts";
+import { Failure } from "../ui/failure.tsx";
 
 interface FileEditorProps {
   agentId: string;
@@ -27,11 +28,7 @@ export function FileEditor({ agentId, path, entry, onSaved }: FileEditorProps) {
           Download
         </a>
       </p>
-      {failure && (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure words={failure} />
       {file === "loading" && !failure && (
         <p class="muted" role="status">
           Loading …
@@ -101,11 +98,7 @@ function TextEditor({ name, file, save, reload }: TextEditorProps) {
         onInput={(event) => setText(event.currentTarget.value)}
         onKeyDown={onKeyDown}
       />
-      {task.failure && (
-        <p class="failure" role="alert">
-          {task.failure}
-        </p>
-      )}
+      <Failure words={task.failure} />
       <p class="actions">
         <button type="submit" class="primary" disabled={!isChanged || task.isBusy}>
           {task.isBusy ? "Saving …" : "Save"}

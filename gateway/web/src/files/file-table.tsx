@@ -5,6 +5,7 @@ import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { showable } from "../text/plain-text.ts";
 import { downloadUrl, joinPath, removeFile, segmentOf, type Entry } from "./files.ts";
+import { TableHead } from "../ui/table-head.tsx";
 
 interface FileTableProps {
   agentId: string;
@@ -24,16 +25,7 @@ export function FileTable({ agentId, directory, entries, open, reload }: FileTab
   return (
     <>
       <table class="list files">
-        <thead>
-          <tr>
-            <th>Name</th>
-            <th class="number">Size</th>
-            <th class="number">Changed</th>
-            <th>
-              <span class="sr-only">Actions</span>
-            </th>
-          </tr>
-        </thead>
+        <TableHead names={["Name"]} numbers={["Size", "Changed"]} hasActions />
         <tbody>
           {entries.slice(0, most).map((entry) => (
             <FileRow

@@ -9,6 +9,7 @@ import { FileTable } from "./file-table.tsx";
 import { downloadUrl, joinPath, listDirectory, makeDirectory, readable, segmentOf, type Entry } from "./files.ts";
 import { NewDirectory } from "./new-directory.tsx";
 import { UploadList, useUploads } from "./uploads.tsx";
+import { Failure } from "../ui/failure.tsx";
 
 export function FilesTab({ agent }: { agent: Agent }) {
   const params = new URLSearchParams(search.value);
@@ -25,11 +26,7 @@ export function FilesTab({ agent }: { agent: Agent }) {
   return (
     <div class="page scroller files" tabIndex={0} role="region" aria-label={`Files of ${agent.name}`}>
       <Crumbs base={here("")} directory={directory} file={file} />
-      {failure && (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure words={failure} />
       {entry ? (
         <FileEditor
           key={joinPath(directory, file!)}

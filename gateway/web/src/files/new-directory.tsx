@@ -1,6 +1,7 @@
 /** A field for the name of a new directory, when asked for. */
 import { useState } from "preact/hooks";
 import { useTask } from "../ui/use-task.ts";
+import { Failure } from "../ui/failure.tsx";
 
 export function NewDirectory({ make }: { make: (name: string) => Promise<void> }) {
   const [name, setName] = useState<string | null>(null);
@@ -28,11 +29,7 @@ export function NewDirectory({ make }: { make: (name: string) => Promise<void> }
       <button type="submit" disabled={task.isBusy}>
         Make it
       </button>
-      {task.failure && (
-        <span class="failure" role="alert">
-          {task.failure}
-        </span>
-      )}
+      <Failure words={task.failure} isInline />
     </form>
   );
 }

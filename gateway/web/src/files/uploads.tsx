@@ -6,6 +6,7 @@ import { formatBytes } from "../text/format.ts";
 import { Confirm } from "../ui/confirm.tsx";
 import { Meter } from "../ui/meter.tsx";
 import { joinPath, uploadFile } from "./files.ts";
+import { Failure } from "../ui/failure.tsx";
 
 interface Upload {
   id: number;
@@ -120,11 +121,7 @@ function UploadRow({ upload: { file, sentBytes, state, failure, stop } }: { uplo
         </>
       )}
       {state === "done" && <span class="muted">Uploaded, {formatBytes(file.size)}</span>}
-      {failure && (
-        <span class="failure" role="alert">
-          {failure}
-        </span>
-      )}
+      <Failure words={failure} isInline />
     </li>
   );
 }

@@ -4,6 +4,8 @@ import type { AuditEntry } from "@berth/shared/audit";
 import { auditActions } from "@berth/shared/audit-actions";
 import { formatTime } from "../text/format.ts";
 import { usePages } from "../ui/use-pages.ts";
+import { Failure } from "../ui/failure.tsx";
+import { TableHead } from "../ui/table-head.tsx";
 
 export function AuditPage() {
   const [actor, setActor] = useState("");
@@ -39,11 +41,7 @@ export function AuditPage() {
           </select>
         </div>
       </div>
-      {failure && (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure words={failure} />
       {items && items.length > 0 && <AuditTable items={items} />}
       {items?.length === 0 && <p class="muted">Nothing fits these filters.</p>}
       {loadMore && (
@@ -77,16 +75,7 @@ function AuditTable({ items }: { items: AuditEntry[] }) {
   return (
     <div class="scroll-x" tabIndex={0} role="region" aria-label="Entries">
       <table class="list audit">
-        <thead>
-          <tr>
-            <th>When</th>
-            <th>Who</th>
-            <th>What</th>
-            <th>On what</th>
-            <th>From</th>
-            <th>Facts</th>
-          </tr>
-        </thead>
+        <TableHead names={["When", "Who", "What", "On what", "From", "Facts"]} />
         <tbody>
           {items.map((entry) => (
             <tr key={entry.id}>

@@ -11,6 +11,7 @@ import { Meter } from "../ui/meter.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
 import { useTask } from "../ui/use-task.ts";
 import type { StateWords } from "../text/words.ts";
+import { Failure } from "../ui/failure.tsx";
 
 const refreshMs = 3000;
 
@@ -29,11 +30,7 @@ export function HostsPage() {
   return (
     <section class="page scroller">
       <h1>Hosts</h1>
-      {failure && (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure words={failure} />
       <ul class="cards hosts">
         {hosts.value?.map((host) => (
           <HostCard key={host.id} host={host} />
@@ -76,11 +73,7 @@ function HostCard({ host }: { host: Host }) {
           </span>
         )}
       </p>
-      {task.failure && (
-        <p class="failure" role="alert">
-          {task.failure}
-        </p>
-      )}
+      <Failure words={task.failure} />
       <p class="actions">
         <button type="button" disabled={task.isBusy} onClick={() => void task.run()}>
           {host.draining ? "Take new users again" : "Drain"}
@@ -152,11 +145,7 @@ function Join() {
       <button type="button" onClick={() => void task.run()} disabled={task.isBusy}>
         Make a join command
       </button>
-      {task.failure && (
-        <p class="failure" role="alert">
-          {task.failure}
-        </p>
-      )}
+      <Failure words={task.failure} />
       {command && <ShownOnce text={command} what="the token in it, good for one machine within an hour," />}
     </section>
   );

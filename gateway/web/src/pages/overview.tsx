@@ -14,6 +14,7 @@ import { useTask } from "../ui/use-task.ts";
 import { Link } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { tellWorkspace } from "../text/words.ts";
+import { Failure } from "../ui/failure.tsx";
 
 export function OverviewPage({ me }: { me: Me }) {
   if (agents.value?.length === 0) return <FirstAgent me={me} />;
@@ -91,11 +92,7 @@ function WorkspaceSwitch({ me }: { me: Me }) {
           {task.isBusy ? "Starting …" : "Start the workspace"}
         </button>
       )}
-      {task.failure && (
-        <p class="failure" role="alert">
-          {task.failure}
-        </p>
-      )}
+      <Failure words={task.failure} />
     </div>
   );
 }

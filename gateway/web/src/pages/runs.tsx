@@ -10,6 +10,8 @@ import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
 import { go, Link } from "../ui/router.tsx";
 import { origins, tellRun } from "../text/words.ts";
+import { Failure } from "../ui/failure.tsx";
+import { TableHead } from "../ui/table-head.tsx";
 
 const states = {
   pending: "Waiting",
@@ -59,11 +61,7 @@ export function RunsPage() {
           />
         </div>
       </div>
-      {pages.failure && (
-        <p class="failure" role="alert">
-          {pages.failure}
-        </p>
-      )}
+      <Failure words={pages.failure} />
       {shown.length > 0 && <RunTable runs={shown} />}
       {shown.length === 0 && !pages.isLoading && (
         <p class="muted">
@@ -109,16 +107,7 @@ function Filter({ label, value, set, options, all }: FilterProps) {
 function RunTable({ runs: shown }: { runs: Run[] }) {
   return (
     <table class="list runs">
-      <thead>
-        <tr>
-          <th>State</th>
-          <th>Message</th>
-          <th>Agent</th>
-          <th class="number">Took</th>
-          <th class="number">Cost</th>
-          <th class="number">When</th>
-        </tr>
-      </thead>
+      <TableHead names={["State", "Message", "Agent"]} numbers={["Took", "Cost", "When"]} />
       <tbody>
         {shown.map((run) => (
           <tr key={run.id} onClick={(event) => (event.target as Element).closest("a") ?? go(`/runs/${run.id}`)}>

@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { Brand } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { signIn, startSession } from "../state/session.ts";
+import { Failure } from "../ui/failure.tsx";
 
 export function SignInPage({ why, oidc }: { why: string | null; oidc: boolean }) {
   const [token, setToken] = useState("");
@@ -42,11 +43,7 @@ export function SignInPage({ why, oidc }: { why: string | null; oidc: boolean })
             placeholder="eyJ…"
           />
         </label>
-        {task.failure && (
-          <p class="failure" role="alert">
-            {task.failure}
-          </p>
-        )}
+        <Failure words={task.failure} />
         <button type="submit" class={oidc ? "" : "primary"} disabled={task.isBusy}>
           {task.isBusy ? "One moment …" : oidc ? "Sign in with it" : "Sign in"}
         </button>

@@ -5,6 +5,8 @@ import { call, explain, getAll, post } from "../api/api.ts";
 import { Ago, Until } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { NewTokenForm } from "./new-token.tsx";
+import { Failure } from "../ui/failure.tsx";
+import { TableHead } from "../ui/table-head.tsx";
 
 export function TokensPage() {
   const [tokens, setTokens] = useState<Token[] | null>(null);
@@ -23,11 +25,7 @@ export function TokensPage() {
         create={(name, expiresInSeconds) => post<CreatedToken>("/v1/tokens", { name, expiresInSeconds })}
         onCreated={load}
       />
-      {failure && (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure words={failure} />
       {tokens && tokens.length > 0 && <TokenTable tokens={tokens} revoke={setRevoking} />}
       {tokens?.length === 0 && (
         <p class="muted">No tokens. Make one for each program, so that each can be revoked alone.</p>
@@ -49,17 +47,7 @@ export function TokensPage() {
 function TokenTable({ tokens, revoke }: { tokens: Token[]; revoke: (token: Token) => void }) {
   return (
     <table class="list">
-      <thead>
-        <tr>
-          <th>Name</th>
-          <th>Made</th>
-          <th>Used last</th>
-          <th>Expires</th>
-          <th>
-            <span class="sr-only">Actions</span>
-          </th>
-        </tr>
-      </thead>
+      <TableHead names={["Name", "Made", "Used last", "Expires"]} hasActions />
       <tbody>
         {tokens.map((token) => (
           <tr key={token.id}>

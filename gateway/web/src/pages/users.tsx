@@ -5,8 +5,16 @@ import { call, explain, getAll, post } from "../api/api.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { Dialog } from "../ui/dialog.tsx";
+import { NameForm } from "../ui/name-form.tsx";
 import { NewTokenForm } from "./new-token.tsx";
 import { useTask } from "../ui/use-task.ts";
+import { Failure } from "../ui/failure.tsx";
+import { TableHead } from "../ui/table-head.tsx";
+
+const roles: [User["role"], string][] = [
+  ["user", "User"],
+  ["admin", "Admin"],
+];
 
 export function UsersPage({ me }: { me: Me }) {
   const [users, setUsers] = useState<User[] | null>(null);
@@ -23,22 +31,9 @@ export function UsersPage({ me }: { me: Me }) {
     <section class="page scroller">
       <h1>Users</h1>
       <NewUser onCreated={load} />
-      {failure && (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure words={failure} />
       <table class="list">
-        <thead>
-          <tr>
-            <th>Name</th>
-            <th>Role</th>
-            <th>Since</th>
-            <th>
-              <span class="sr-only">Actions</span>
-            </th>
-          </tr>
-        </thead>
+        <TableHead names={["Name", "Role", "Since"]} hasActions />
         <tbody>
           {users?.map((user) => (
             <UserRow
@@ -73,11 +68,7 @@ function UserRow({ user, isMe, change, ask }: UserRowProps) {
         {user.name}
         {isMe && <span class="tag">you</span>}
         {user.disabled && <span class="tag">disabled</span>}
-        {task.failure && (
-          <p class="failure" role="alert">
-            {task.failure}
-          </p>
-        )}
+        <Failure words={task.failure} />
       </td>
       <td>
         <select
@@ -88,8 +79,11 @@ function UserRow({ user, isMe, change, ask }: UserRowProps) {
           disabled={task.isBusy}
           onChange={(event) => void task.run({ role: event.currentTarget.value as User["role"] })}
         >
-          <option value="user">User</option>
-          <option value="admin">Admin</option>
+          {roles.map(([role, words]) => (
+            <option key={role} value={role}>
+              {words}
+            </option>
+          ))}
         </select>
       </td>
       <td data-label="since">
@@ -151,42 +145,14 @@ function TokenFor({ user, onClose }: { user: User; onClose: () => void }) {
 }
 
 function NewUser({ onCreated }: { onCreated: () => void }) {
-  const [name, setName] = useState("");
-  const [role, setRole] = useState<User["role"]>("user");
-  const task = useTask(async () => {
-    await post("/v1/admin/users", { name: name.trim(), role });
-    setName("");
-    onCreated();
-  });
   return (
-    <>
-      <form class="inline" onSubmit={(event) => (event.preventDefault(), void (name.trim() && task.run()))}>
-        <input
-          aria-label="Name of a new user"
-          placeholder="Name of a new user"
-          value={name}
-          maxLength={64}
-          required
-          autocomplete="off"
-          onInput={(event) => setName(event.currentTarget.value)}
-        />
-        <select
-          aria-label="Role of the new user"
-          value={role}
-          onChange={(event) => setRole(event.currentTarget.value as User["role"])}
-        >
-          <option value="user">User</option>
-          <option value="admin">Admin</option>
-        </select>
-        <button type="submit" class="primary" disabled={task.isBusy}>
-          Add
-        </button>
-      </form>
-      {task.failure && (
-        <p class="failure" role="alert">
-          {task.failure}
-        </p>
-      )}
-    </>
+    <NameForm
+      label="Name of a new user"
+      choiceLabel="Role of the new user"
+      choices={roles}
+      initial="user"
+      action="Add"
+      act={(name, role) => post("/v1/admin/users", { name, role }).then(onCreated)}
+    />
   );
 }

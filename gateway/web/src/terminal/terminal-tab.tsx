@@ -5,6 +5,7 @@ import type { Agent } from "@berth/shared/resources";
 import { PlusIcon } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { addTerminal, closeTerminal, openTerminals } from "./open-terminals.ts";
+import { Failure } from "../ui/failure.tsx";
 
 const most = 5;
 
@@ -49,11 +50,7 @@ export function TerminalTab({ agent }: { agent: Agent }) {
           Screen reader
         </label>
       </Toolbar>
-      {add.failure && (
-        <p class="failure" role="alert">
-          {add.failure}
-        </p>
-      )}
+      <Failure words={add.failure} />
       {terminals.length === 0 && !add.isBusy && (
         <p class="page muted">
           No terminal is open. A new one is a shell in this agent's directory, as this agent: what you change, it sees.

@@ -9,15 +9,12 @@ import { useTask } from "../ui/use-task.ts";
 import { Link } from "../ui/router.tsx";
 import { tellRun, type StateWords } from "../text/words.ts";
 import { replayDelivery } from "./triggers.ts";
+import { Failure } from "../ui/failure.tsx";
+import { TableHead } from "../ui/table-head.tsx";
 
 export function Deliveries({ triggerId }: { triggerId: string }) {
   const { items, failure, reload, loadMore } = usePages<Delivery>(`/v1/triggers/${triggerId}/deliveries?limit=25`);
-  if (failure)
-    return (
-      <p class="failure" role="alert">
-        {failure}
-      </p>
-    );
+  if (failure) return <Failure words={failure} />;
   if (!items)
     return (
       <p class="muted" role="status">
@@ -33,17 +30,7 @@ export function Deliveries({ triggerId }: { triggerId: string }) {
   return (
     <>
       <table class="list">
-        <thead>
-          <tr>
-            <th>State</th>
-            <th>Came in</th>
-            <th>Sender's id</th>
-            <th class="number">Size</th>
-            <th>
-              <span class="sr-only">Actions</span>
-            </th>
-          </tr>
-        </thead>
+        <TableHead names={["State", "Came in", "Sender's id"]} numbers={["Size"]} hasActions />
         <tbody>
           {items.map((item) => (
             <DeliveryRow key={item.id} item={item} reload={reload} />
@@ -85,11 +72,7 @@ function DeliveryRow({ item, reload }: { item: Delivery; reload: () => Promise<v
         <button type="button" class="quiet" onClick={() => void replay.run()} disabled={replay.isBusy}>
           Once more
         </button>
-        {replay.failure && (
-          <p class="failure" role="alert">
-            {replay.failure}
-          </p>
-        )}
+        <Failure words={replay.failure} />
       </td>
     </tr>
   );

@@ -8,6 +8,7 @@ import { useTask } from "../ui/use-task.ts";
 import { Deliveries } from "./deliveries.tsx";
 import { TemplateField } from "./new-trigger.tsx";
 import { deleteTrigger, rotateTrigger, schemes, updateTrigger } from "./triggers.ts";
+import { Failure } from "../ui/failure.tsx";
 
 interface TriggerCardProps {
   trigger: Trigger;
@@ -110,11 +111,7 @@ function Edit({ trigger, onDone }: { trigger: Trigger; onDone: () => void }) {
   return (
     <form class="new-trigger" onSubmit={(event) => (event.preventDefault(), void task.run())}>
       <TemplateField value={template} set={setTemplate} />
-      {task.failure && (
-        <p class="failure" role="alert">
-          {task.failure}
-        </p>
-      )}
+      <Failure words={task.failure} />
       <p class="actions">
         <button type="submit" class="primary" disabled={task.isBusy}>
           Save

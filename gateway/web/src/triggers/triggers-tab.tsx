@@ -7,6 +7,7 @@ import { ShownOnce } from "../ui/shown-once.tsx";
 import { NewTrigger } from "./new-trigger.tsx";
 import { TriggerCard } from "./trigger-card.tsx";
 import { listTriggers, schemes } from "./triggers.ts";
+import { Failure } from "../ui/failure.tsx";
 
 export function TriggersTab({ agent }: { agent: Agent }) {
   const [triggers, setTriggers] = useState<Trigger[] | null>(null);
@@ -20,11 +21,7 @@ export function TriggersTab({ agent }: { agent: Agent }) {
   };
   return (
     <div class="page scroller triggers" tabIndex={0} role="region" aria-label={`Triggers of ${agent.name}`}>
-      {failure && (
-        <p class="failure" role="alert">
-          {failure}
-        </p>
-      )}
+      <Failure words={failure} />
       {triggers?.length === 0 && (
         <p class="lead muted">
           A trigger is an address. Whatever a program posts to it becomes a message to this agent, each delivery once:

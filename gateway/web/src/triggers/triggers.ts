@@ -21,6 +21,8 @@ export const schemes: Record<WebhookScheme, { name: string; advice: string }> = 
   },
 };
 
+export const schemeNames = Object.keys(schemes) as WebhookScheme[];
+
 export const listTriggers = (agentId: string) => getAll<Trigger>(`/v1/agents/${agentId}/triggers`);
 export const createTrigger = (agentId: string, wanted: NewTrigger) =>
   post<TriggerWithSecret>(`/v1/agents/${agentId}/triggers`, wanted);

@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Dialog } from "./dialog.tsx";
 import { useTask } from "./use-task.ts";
+import { Failure } from "./failure.tsx";
 
 interface ConfirmProps {
   title: string;
@@ -42,11 +43,7 @@ export function Confirm({ title, children, action, typed, act, onClose }: Confir
             />
           </label>
         )}
-        {task.failure && (
-          <p class="failure" role="alert">
-            {task.failure}
-          </p>
-        )}
+        <Failure words={task.failure} />
         <p class="actions">
           <button type="button" onClick={onClose}>
             Keep it
