@@ -371,6 +371,30 @@ describe("triggers", () => {
     await page.getByText("From a webhook", { exact: false }).first().waitFor();
     await eventually(() => page.locator(".output").getByText("build 7 broke").count()).toBe(2);
   });
+
+  test("get a new secret: the old one ends at once, or in a day where that is asked for", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("rotated", { runtime: "shell" });
+    const made = { name: "builds", scheme: "token", template: "{{payload.none}}" };
+    const hook = await client.ok<{ url: string; secret: string }>("POST", `/v1/agents/${agent.id}/triggers`, made);
+    await page.goto(`/agents/${agent.id}/triggers`);
+    const rotate = async (old: string, keepsOld: boolean) => {
+      await page.getByRole("button", { name: "New secret …" }).click();
+      if (keepsOld) await page.getByLabel("Keep the old one good for a day").check();
+      await page.getByRole("button", { name: "Make it" }).click();
+      const shown = async () => ((await page.locator(".shown-once pre").textContent()) ?? "").split("\n")[1] ?? "";
+      await eventually(shown).not.toBe(old);
+      return shown();
+    };
+    const statusOf = async (secret: string) => {
+      const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };
+      return (await fetch(berth.url + new URL(hook.url).pathname, { method: "POST", headers, body: "{}" })).status;
+    };
+    const second = await rotate(hook.secret, false);
+    expect([await statusOf(hook.secret), await statusOf(second)]).toEqual([401, 202]);
+    const third = await rotate(second, true);
+    expect([await statusOf(second), await statusOf(third)]).toEqual([202, 202]);
+  });
 });
 
 describe("the page", () => {

@@ -10,6 +10,8 @@ import { TemplateField } from "./new-trigger.tsx";
 import { deleteTrigger, rotateTrigger, schemes, updateTrigger } from "./triggers.ts";
 import { Failure } from "../ui/failure.tsx";
 
+const daySeconds = 86_400;
+
 interface TriggerCardProps {
   trigger: Trigger;
   onChange: () => void;
@@ -57,47 +59,42 @@ export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
         </span>
       </p>
       {isOpen && <Deliveries triggerId={trigger.id} />}
-      {asked && (
-        <Question
-          asked={asked}
-          trigger={trigger}
+      {asked === "rotate" && <Rotate trigger={trigger} onSecret={onSecret} onClose={() => setAsked(null)} />}
+      {asked === "delete" && (
+        <Confirm
+          title={`Delete ${trigger.name}?`}
+          action="Delete"
           onClose={() => setAsked(null)}
-          onChange={onChange}
-          onSecret={onSecret}
-        />
+          act={() => deleteTrigger(trigger.id).then(onChange)}
+        >
+          <p>
+            Its address answers no longer, its deliveries go, and messages that still wait are dropped. Runs and their
+            transcripts stay.
+          </p>
+        </Confirm>
       )}
     </section>
   );
 }
 
-interface QuestionProps extends TriggerCardProps {
-  asked: "delete" | "rotate";
-  onClose: () => void;
-}
-
-function Question({ asked, trigger, onClose, onChange, onSecret }: QuestionProps) {
-  if (asked === "rotate")
-    return (
-      <Confirm
-        title={`A new secret for ${trigger.name}?`}
-        action="Make it"
-        onClose={onClose}
-        act={async () => onSecret(await rotateTrigger(trigger.id))}
-      >
-        <p>The old one stays good for a day, so that you can give the sender the new one meanwhile.</p>
-      </Confirm>
-    );
+function Rotate({ trigger, onSecret, onClose }: Omit<TriggerCardProps, "onChange"> & { onClose: () => void }) {
+  const [keepsOld, setKeepsOld] = useState(false);
   return (
     <Confirm
-      title={`Delete ${trigger.name}?`}
-      action="Delete"
+      title={`A new secret for ${trigger.name}?`}
+      action="Make it"
       onClose={onClose}
-      act={() => deleteTrigger(trigger.id).then(onChange)}
+      act={async () => onSecret(await rotateTrigger(trigger.id, keepsOld ? daySeconds : 0))}
     >
       <p>
-        Its address answers no longer, its deliveries go, and messages that still wait are dropped. Runs and their
-        transcripts stay.
+        {keepsOld
+          ? "The old one stays good for a day, so that the sender can be changed meanwhile."
+          : "The old one ends at once: the sender is refused until it has the new one."}
       </p>
+      <label class="check">
+        <input type="checkbox" checked={keepsOld} onChange={(event) => setKeepsOld(event.currentTarget.checked)} /> Keep
+        the old one good for a day: only if nobody else has it
+      </label>
     </Confirm>
   );
 }

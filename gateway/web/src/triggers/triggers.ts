@@ -29,7 +29,7 @@ export const createTrigger = (agentId: string, wanted: NewTrigger) =>
 export const updateTrigger = (id: string, change: TriggerChange) =>
   call<Trigger>("PATCH", `/v1/triggers/${id}`, change);
 export const deleteTrigger = (id: string) => call("DELETE", `/v1/triggers/${id}`);
-/** A new secret; the old one stays good for a day, so that the sender can be changed meanwhile. */
-export const rotateTrigger = (id: string) =>
-  post<TriggerWithSecret>(`/v1/triggers/${id}/rotate`, { graceSeconds: 86_400 });
+/** A new secret; the old one ends after so many seconds, at once with 0. */
+export const rotateTrigger = (id: string, graceSeconds: number) =>
+  post<TriggerWithSecret>(`/v1/triggers/${id}/rotate`, { graceSeconds });
 export const replayDelivery = (id: string) => post<Delivery>(`/v1/deliveries/${id}/replay`);
