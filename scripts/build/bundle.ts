@@ -12,7 +12,7 @@ const entries = {
   cli: "gateway/src/node/cli.ts",
   host: "host-agent/src/main.ts",
 };
-export type Bundle = keyof typeof entries;
+type Bundle = keyof typeof entries;
 /** The files that bundles are made from: what runs while it is being changed. */
 export const sources = { gateway: join(root, entries.gateway), host: join(root, entries.host) };
 /** All that any of them is made of; packages change with the lock file. */

@@ -10,9 +10,9 @@ const healthyMs = 60_000;
 /** Longer than a process takes that ends by itself. */
 const stopDeadlineMs = 20_000;
 /** The exit code of a process that cannot work with its settings: a new start would not help. */
-export const settingsExitCode = 2;
+const settingsExitCode = 2;
 
-export interface ChildOptions {
+interface ChildOptions {
   file: string;
   env: NodeJS.ProcessEnv;
   /** Each line of its standard output and standard error. */

@@ -27,7 +27,7 @@ export interface Cluster {
   close(): Promise<void>;
 }
 
-export interface ClusterOptions {
+interface ClusterOptions {
   settings: Settings;
   /** The environment of both processes. */
   env: NodeJS.ProcessEnv;

@@ -4,7 +4,7 @@ import type { Settings } from "@berth/shared/settings";
 import { prepareMachine } from "../setup/machine.ts";
 import { runGatewayCommand, startCluster, type Cluster, type ClusterFiles } from "./cluster.ts";
 
-export interface ServeOptions {
+interface ServeOptions {
   settings: Settings;
   /** The environment of both processes. */
   env: NodeJS.ProcessEnv;

@@ -47,7 +47,7 @@ export async function ensureImage({ docker, name }: { docker: Docker; name: stri
 }
 
 /** SHA-256 over the Dockerfile, the scripts and the versions of the packages that are copied into the image. */
-export function hashOfContext(): string {
+function hashOfContext(): string {
   const hash = createHash("sha256");
   for (const path of scripts) hash.update(`${path}\0`).update(readFileSync(join(root, path)));
   for (const path of packages) hash.update(`${path}\0${versionOf(path)}\0`);

@@ -19,7 +19,7 @@ export const httpStatusOf = {
 } as const;
 
 export type ErrorCode = keyof typeof httpStatusOf;
-export type ErrorStatus = (typeof httpStatusOf)[ErrorCode];
+type ErrorStatus = (typeof httpStatusOf)[ErrorCode];
 
 const titleOf: Record<ErrorCode, string> = {
   invalid_request: "The request does not fit the contract",
@@ -51,7 +51,7 @@ export const problemSchema = z.object({
 });
 export type Problem = z.infer<typeof problemSchema>;
 
-export interface ProblemFields {
+interface ProblemFields {
   errors?: { path: string; message: string }[];
   limit?: number;
   runId?: string;

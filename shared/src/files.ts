@@ -8,7 +8,7 @@ export const fileMaxBytes = 2 ** 30;
 export const listingMaxEntries = 10_000;
 const pathMaxBytes = 4096;
 
-export const fileKind = z.enum(["file", "directory", "link", "other"]);
+const fileKind = z.enum(["file", "directory", "link", "other"]);
 
 /** What an upload made. `size` in bytes. */
 export const fileSchema = z.object({ path: z.string(), type: fileKind, size: z.int(), modifiedAt: time });

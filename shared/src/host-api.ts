@@ -27,7 +27,7 @@ export const hostClaims = z.object({ sub: id, tid: z.string().max(200).nullable(
 export type HostClaims = z.infer<typeof hostClaims>;
 
 /** The whole of what a host must know of an agent to run it; a host refuses a version older than the one it has. */
-export const agentSpec = z.object({
+const agentSpec = z.object({
   id,
   version: z.int(),
   name: z.string(),
@@ -48,7 +48,7 @@ export type StartRunBody = z.infer<typeof startRunBody>;
  * A run as a host tells it: the contract's object, whose it is, and the host's revision of it. The prompt is the gateway's
  * own word, and long: a report has it only where the gateway may never have held the run, an answer never.
  */
-export const reportedRun = runSchema.extend({ userId: id, rev: z.int(), prompt: z.string().optional() });
+const reportedRun = runSchema.extend({ userId: id, rev: z.int(), prompt: z.string().optional() });
 export type ReportedRun = z.infer<typeof reportedRun>;
 
 /** A host's answer that carries runs: the gateway applies them to its copy as it would a report's. */
@@ -70,7 +70,7 @@ export const reportedAgent = z.object({
 export type ReportedAgent = z.infer<typeof reportedAgent>;
 export const agentAnswer = z.object({ epoch: id, agent: reportedAgent });
 
-export const reportedWorkspace = workspaceSchema.extend({ userId: id });
+const reportedWorkspace = workspaceSchema.extend({ userId: id });
 export type ReportedWorkspace = z.infer<typeof reportedWorkspace>;
 
 /** Load of the machine. `demoModel` = the built-in demo model answers here. */
@@ -138,4 +138,3 @@ export const joinBody = z.object({
 });
 export type JoinBody = z.infer<typeof joinBody>;
 export const joinAnswer = z.object({ hostId: id, issuer: z.string() });
-export type JoinAnswer = z.infer<typeof joinAnswer>;

@@ -12,7 +12,7 @@ export const plainText = z
   .refine((text) => text.isWellFormed(), "must be well-formed Unicode")
   .refine((text) => !text.includes("\0"), "must not contain NUL characters");
 
-export const workspaceStatus = z.enum(["absent", "starting", "running", "stopping", "failed"]);
+const workspaceStatus = z.enum(["absent", "starting", "running", "stopping", "failed"]);
 /** A user's one container and its volume. Sizes in bytes; `cpu.percent` is of one core. */
 export const workspaceSchema = z
   .object({
@@ -71,8 +71,8 @@ export const runtimeName = z.enum(["claude", "shell"]);
 export type RuntimeName = z.infer<typeof runtimeName>;
 
 export const agentName = plainText.trim().min(1).max(64);
-export const instructions = plainText.max(65_536);
-export const modelName = z.string().regex(/^[A-Za-z0-9._:@/[\]-]{1,100}$/, "must be the name of a model");
+const instructions = plainText.max(65_536);
+const modelName = z.string().regex(/^[A-Za-z0-9._:@/[\]-]{1,100}$/, "must be the name of a model");
 
 export const agentSchema = z
   .object({
@@ -105,7 +105,7 @@ export const updateAgentBody = z.strictObject({
 /** Names that Berth or the wrapper sets itself; an agent's environment may not take them. */
 const reservedEnv =
   /^(BERTH_.*|ANTHROPIC_(API_KEY|AUTH_TOKEN|BASE_URL|UNIX_SOCKET|CUSTOM_HEADERS)|CLAUDE_CONFIG_DIR|HOME|TMPDIR|USER|LOGNAME|LD_.*|HTTPS?_PROXY|NO_PROXY|https?_proxy|no_proxy)$/;
-export const envKey = z
+const envKey = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be a name of letters, digits and _")
   .refine((key) => !reservedEnv.test(key), "is a name that Berth sets itself");
@@ -113,7 +113,6 @@ export const envBody = z
   .record(envKey, plainText.max(32_768))
   .refine((env) => Object.keys(env).length <= 100, "must have at most 100 variables")
   .refine((env) => JSON.stringify(env).length <= 131_072, "must be at most 128 KiB in all");
-export type AgentEnv = z.infer<typeof envBody>;
 
 export const runStatus = z.enum(["pending", "starting", "running", "completed", "failed", "cancelled"]);
 export type RunStatus = z.infer<typeof runStatus>;
@@ -135,7 +134,7 @@ export const runReasons = [
   "nonzero_exit",
   "completed",
 ] as const;
-export const runReason = z.enum(runReasons);
+const runReason = z.enum(runReasons);
 export type RunReason = z.infer<typeof runReason>;
 
 /** What a run may come from. Which of them a trigger makes goes by its scheme: `originOf` in webhooks.ts. */
@@ -143,7 +142,7 @@ export const originKind = z.enum(["api", "webhook"]);
 export type OriginKind = z.infer<typeof originKind>;
 /** Where a run comes from; `triggerId` is null where no trigger stands behind it. */
 export const originSchema = z.object({ kind: originKind, triggerId: nullable(id) });
-export const usageSchema = z.object({
+const usageSchema = z.object({
   inputTokens: z.int(),
   outputTokens: z.int(),
   cacheReadTokens: z.int(),

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { id, plainText, time, workspaceSchema } from "./resources.ts";
 
-export const userRole = z.enum(["user", "admin"]);
+const userRole = z.enum(["user", "admin"]);
 export const userSchema = z
   .object({ id, name: z.string(), role: userRole, disabled: z.boolean(), createdAt: time })
   .meta({ id: "User" });

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { agentName, id, plainText, runStatus, time, type OriginKind } from "./resources.ts";
 
 /** How a sender proves itself. */
-export const webhookScheme = z.enum(["standard", "github", "token"]);
+const webhookScheme = z.enum(["standard", "github", "token"]);
 export type WebhookScheme = z.infer<typeof webhookScheme>;
 /** What a run that such a trigger starts is said to come from. */
 export const originOf: Record<WebhookScheme, OriginKind> = {

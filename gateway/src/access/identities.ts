@@ -25,7 +25,7 @@ export async function ensureIdentity(deps: Deps, address: string | null, profile
  * Whether an entry names this person: by the subject, by the verified address (any case), or, without an @, by the
  * user name.
  */
-export function isNamedAdmin(entries: string[], { subject, username, email, isEmailVerified }: Profile): boolean {
+function isNamedAdmin(entries: string[], { subject, username, email, isEmailVerified }: Profile): boolean {
   return entries.some((entry) => {
     if (entry === subject) return true;
     if (entry.includes("@")) return isEmailVerified && email?.toLowerCase() === entry.toLowerCase();

@@ -20,9 +20,9 @@ const shown = {
 };
 
 /** What issuing a token needs of the app; the command line has it too. */
-export type Issuer = Pick<Deps, "atomic" | "keyring" | "settings" | "now">;
+type Issuer = Pick<Deps, "atomic" | "keyring" | "settings" | "now">;
 
-export interface NewToken {
+interface NewToken {
   userId: string;
   kind: "api" | "session";
   name: string;

@@ -8,7 +8,7 @@ import { joinBytes } from "../http/body.ts";
 const pollMs = 500;
 const silenceMs = 10_000;
 
-export interface PendingSource {
+interface PendingSource {
   /** The run as it is now. Throws when the caller may not see it any more. */
   load(): Promise<Run>;
   /** The host's own stream from the beginning, opened once the run is no longer pending. */

@@ -12,7 +12,7 @@ export type LimitName = keyof typeof callsPerMinute;
 
 /** Failed credentials a minute: of one network at sign-in, of one network at one trigger. */
 export const failuresPerMinute = { sign_in: 60, hooks: 100 };
-export type FailureName = keyof typeof failuresPerMinute;
+type FailureName = keyof typeof failuresPerMinute;
 
 const firstPauseSeconds = 60;
 const longestPauseSeconds = 3600;

@@ -95,7 +95,7 @@ export function toPage<R extends { id: string; createdAt: string }, T>(
   return { items: shown.map(present), nextCursor: last ? encodeCursor(last) : null };
 }
 
-export function encodeCursor(row: { id: string; createdAt: string }): string {
+function encodeCursor(row: { id: string; createdAt: string }): string {
   return btoa(JSON.stringify([row.createdAt, row.id]))
     .replace(/\+/g, "-")
     .replace(/\//g, "_")

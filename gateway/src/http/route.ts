@@ -13,7 +13,7 @@ type Schema = z.ZodType | undefined;
 type HeaderSchema = z.ZodObject | undefined;
 type Parsed<S extends Schema> = S extends z.ZodType ? z.infer<S> : undefined;
 
-export interface Input<
+interface Input<
   A extends Auth,
   P extends Schema,
   Q extends Schema,
@@ -33,7 +33,7 @@ export interface Input<
   body: Parsed<B>;
 }
 
-export interface RouteSpec<
+interface RouteSpec<
   A extends Auth,
   P extends Schema,
   Q extends Schema,

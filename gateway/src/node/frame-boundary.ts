@@ -1,6 +1,6 @@
 /** Follows the frames of a WebSocket stream (RFC 6455, section 5.2) by their headers alone, to know when a frame of our own may come in between. */
 
-export interface Frames {
+interface Frames {
   /** Takes the next bytes of the stream. */
   note: (chunk: Uint8Array) => void;
   /** Whether the stream stands between two frames. */

@@ -9,7 +9,7 @@ import type { AppEnv } from "../deps.ts";
 import { refuseConnection, refuseRequest } from "./refusal.ts";
 import { serveUpgrades } from "./upgrade.ts";
 
-export interface RunningServer {
+interface RunningServer {
   port: number;
   /** Lets calls in progress end; what is still open after the grace is cut, and its reader resumes by offset. */
   close(graceMs: number): Promise<void>;

@@ -19,7 +19,7 @@ const silenceMs = 30_000;
 type Serve = (request: Request, bindings: Bindings) => Response | Promise<Response>;
 
 /** The sockets that are joined now. */
-export interface JoinedSockets {
+interface JoinedSockets {
   /** Tells each client 1012 where a frame boundary allows it, and lets go of all within `graceMs`. */
   close(graceMs: number): Promise<void>;
 }

@@ -26,7 +26,7 @@ export interface Accepted {
   isRepeated: boolean;
 }
 
-export interface Incoming {
+interface Incoming {
   externalId: string | null;
   replayOf: string | null;
   contentType: string | null;

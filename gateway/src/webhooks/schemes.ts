@@ -5,12 +5,12 @@ import type { WebhookScheme } from "@berth/shared/webhooks";
 import { base64url } from "jose";
 import { joinBytes } from "../http/body.ts";
 
-export interface WebhookMessage {
+interface WebhookMessage {
   headers: Headers;
   body: Uint8Array;
 }
 /** What a genuine message says of itself; without an id nothing is deduplicated. */
-export interface Genuine {
+interface Genuine {
   externalId: string | null;
 }
 

@@ -18,7 +18,7 @@ export interface Env {
   [name: string]: unknown;
 }
 
-export interface Gateway {
+interface Gateway {
   app: Hono<AppEnv>;
   deps: Deps;
 }

@@ -13,7 +13,7 @@ export const attemptSeconds = 600;
 const deadlineSeconds = 10;
 const attemptClaims = z.object({ state: z.string().min(20), nonce: z.string().min(20), verifier: z.string().min(43) });
 
-export interface Begun {
+interface Begun {
   /** Where the browser goes. */
   url: URL;
   /** What the browser keeps meanwhile: a signed JWT. */

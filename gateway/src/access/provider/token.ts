@@ -23,7 +23,7 @@ export interface Profile {
   name: string | null;
 }
 
-export interface ProviderToken {
+interface ProviderToken {
   profile: Profile;
   /** Seconds since 1970. */
   expiresAt: number;

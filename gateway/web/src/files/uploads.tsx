@@ -16,7 +16,7 @@ interface Upload {
   failure: string | null;
   stop: AbortController;
 }
-export type Uploads = ReturnType<typeof useUploads>;
+type Uploads = ReturnType<typeof useUploads>;
 
 const mostBytes = 2 ** 30;
 

@@ -10,7 +10,7 @@ export const workspace = signal<Workspace | null>(null);
 /** Every run that this page has heard of, by id. */
 export const runs = signal<ReadonlyMap<string, Run>>(new Map());
 /** Whether the latest runs were loaded once. */
-export const hasRuns = signal(false);
+const hasRuns = signal(false);
 /** The last thing the server refused on the socket (the workspace cannot start, …); null once it runs. */
 export const refusal = signal<{ code: string; detail: string } | null>(null);
 

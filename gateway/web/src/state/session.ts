@@ -8,7 +8,7 @@ import { startLive, stopLive, workspace } from "./live.ts";
 import { closeTerminals } from "../terminal/open-terminals.ts";
 import { createOtherTabs } from "../api/other-tabs.ts";
 
-export type Session =
+type Session =
   | { kind: "unknown" }
   /** `oidc`: whether there is a provider to sign in at. */
   | { kind: "out"; why: string | null; oidc: boolean }

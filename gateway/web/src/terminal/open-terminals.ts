@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import type { TerminalSession } from "./session.ts";
 
-export interface OpenTerminal {
+interface OpenTerminal {
   number: number;
   session: TerminalSession;
 }

@@ -3,7 +3,7 @@
  * policy refuses; the same rules as constructed sheets and through the CSSOM are allowed.
  */
 
-export interface StyleKeeper {
+interface StyleKeeper {
   /** Does the work; `<style>` elements that it makes become sheets of the document. */
   within(work: () => void): void;
   /** Takes the sheets away. */

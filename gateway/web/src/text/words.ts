@@ -2,7 +2,7 @@
 import { wasNeverRun } from "@berth/shared/exit-codes";
 import type { OriginKind, Run, RunReason, Workspace } from "@berth/shared/resources";
 
-export type Tone = "good" | "busy" | "warn" | "bad" | "idle";
+type Tone = "good" | "busy" | "warn" | "bad" | "idle";
 export interface StateWords {
   tone: Tone;
   /** A word or two. */
@@ -82,7 +82,7 @@ const ends: Record<Exclude<RunReason, "completed" | "cancelled" | "nonzero_exit"
 };
 
 /** The state in one word, for lists. */
-export function tellGoing(status: Run["status"]): StateWords {
+function tellGoing(status: Run["status"]): StateWords {
   if (status === "pending")
     return { tone: "idle", short: "Waiting", advice: "It starts when its agent and one of the run slots are free." };
   if (status === "starting") return { tone: "busy", short: "Starting", advice: "" };

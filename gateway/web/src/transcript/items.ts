@@ -27,19 +27,19 @@ export interface OutputItem extends Drawn {
   kind: "output";
   text: string;
 }
-export interface NoteItem extends Drawn {
+interface NoteItem extends Drawn {
   kind: "note";
   text: string;
   tone: "quiet" | "bad";
 }
 /** An event that this page has no picture of. */
-export interface RawItem extends Drawn {
+interface RawItem extends Drawn {
   kind: "raw";
   name: string;
   text: string;
 }
 /** What turned out not to be part of the transcript. */
-export interface GoneItem extends Drawn {
+interface GoneItem extends Drawn {
   kind: "gone";
 }
 export type Item = TextItem | ToolItem | OutputItem | NoteItem | RawItem | GoneItem;

@@ -22,7 +22,7 @@ export function summarise({ name, input }: ToolItem): string {
   }
 }
 
-export interface FileEdit {
+interface FileEdit {
   path: string;
   lines: DiffLine[];
 }

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { explain, get, type Page } from "../api/api.ts";
 
-export interface Pages<T> {
+interface Pages<T> {
   /** Null until the first page is here. */
   items: T[] | null;
   failure: string | null;
