@@ -316,7 +316,7 @@ describe("a conversation", () => {
     expect(resumed.lines.join("\n")).not.toContain("session_missing");
     rmSync(join(await agentDirectory(alice, agent), ".claude/projects"), { recursive: true });
     const fresh = await alice.runToEnd(agent.id, "demo: say third");
-    expect(JSON.parse(fresh.lines[0]!)).toMatchObject({ type: "system", subtype: "session_missing" });
+    expect(JSON.parse(fresh.lines[0]!)).toMatchObject({ type: "session_missing" });
     expect(fresh.run).toMatchObject({ status: "completed", result: "third" });
     expect(model.callsOf("demo: say third")[0]!.messages).toBe(model.callsOf("demo: say first")[0]!.messages);
     const onward = await alice.runToEnd(agent.id, "demo: say fourth");

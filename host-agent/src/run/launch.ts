@@ -115,17 +115,33 @@ function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, hasPayl
     ...environmentOf(settings, agent),
     [runtime.tokenName]: run.token,
     BERTH_RUN_ID: run.id,
-    // The wrapper resumes the session if its file is there, and says so if it should be and is not.
-    BERTH_SESSION_ID: agent.sessionId,
-    BERTH_SESSION: agent.sessionUsed ? "known" : "new",
+    ...forWrapper(agent),
     ...(hasPayload && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
   };
+  const prompt = `${files}/prompt`;
+  const stdin = runtime.readsPrompt ? prompt : "/dev/null";
   return {
-    command: ["/opt/berth/bin/berth-run", files, agent.runtime, ...runtime.args(agent)],
+    command: ["/opt/berth/bin/berth-run", files, stdin, ...runtime.command(agent, prompt)],
     env: toLines(env),
     uid: agent.uid,
     gid: runGid,
     workingDir: homeOf(agent),
+  };
+}
+
+/** The wrapper resumes the session if its file is there, and says so if it should be and is not. */
+function forWrapper(agent: AgentRow): Record<string, string> {
+  const { ruleFile, session } = runtimes[agent.runtime];
+  const known = session?.(agent.sessionId);
+  return {
+    ...(ruleFile && { BERTH_RULE: `${homeOf(agent)}/${ruleFile}` }),
+    ...(known && {
+      BERTH_SESSION: agent.sessionUsed ? "known" : "new",
+      BERTH_SESSION_FILE: `${homeOf(agent)}/${known.file}`,
+      BERTH_SESSION_MESSAGE: known.message,
+      BERTH_SESSION_RESUME: known.resume,
+      BERTH_SESSION_BEGIN: known.begin,
+    }),
   };
 }
 

@@ -25,8 +25,14 @@ export interface Runtime {
   env(home: string, modelSocket: string): Record<string, string>;
   /** The name under which a run alone has its token for the model. */
   tokenName: string;
-  /** Arguments for the wrapper after the runtime's name. */
-  args(agent: AgentRow): string[];
+  /** What a run executes; the file has its message. */
+  command(agent: AgentRow, promptFile: string): string[];
+  /** Whether the message is its standard input, which is empty else. */
+  readsPrompt: boolean;
+  /** Where it looks for instructions, below the agent's directory; null where it takes none. */
+  ruleFile: string | null;
+  /** How its conversation goes on from one run to the next; null where it has none. */
+  session: ((id: string) => Session) | null;
   /** What one line changes of them, or null. */
   readLine(line: string): Partial<LinesSeen> | null;
   /** Whether its lines are JSON objects, which readers get unchanged. */
@@ -35,8 +41,15 @@ export interface Runtime {
   resultIsTail: boolean;
   /** Whether a first line must come within a minute. */
   answersSoon: boolean;
-  /** Whether the conversation has a session at the CLI. */
-  hasSession: boolean;
+}
+/** A conversation at a CLI: its file, and the arguments that resume and begin it. */
+interface Session {
+  /** Below the agent's directory, as a pattern of the shell. */
+  file: string;
+  /** A message in it, as a pattern of grep -E: a file without any is of no use to the CLI. */
+  message: string;
+  resume: string;
+  begin: string;
 }
 
 const claude: Runtime = {
@@ -49,7 +62,8 @@ const claude: Runtime = {
     ANTHROPIC_BASE_URL: "http://localhost",
   }),
   tokenName: "ANTHROPIC_API_KEY",
-  args: (agent) => [
+  command: (agent) => [
+    "claude",
     "--print",
     "--dangerously-skip-permissions",
     "--output-format",
@@ -58,6 +72,14 @@ const claude: Runtime = {
     "--verbose",
     ...(agent.model ? ["--model", agent.model] : []),
   ],
+  readsPrompt: true,
+  ruleFile: ".claude/rules/berth.md",
+  session: (id) => ({
+    file: `.claude/projects/*/${id}.jsonl`,
+    message: '"type":"(user|assistant)"',
+    resume: `--resume ${id}`,
+    begin: `--session-id ${id}`,
+  }),
   readLine(line) {
     if (!line.startsWith("{")) return null;
     if (!/"type":"(result|system)"/.test(line)) return { hasStarted: true };
@@ -70,7 +92,6 @@ const claude: Runtime = {
   speaksJson: true,
   resultIsTail: false,
   answersSoon: true,
-  hasSession: true,
 };
 
 interface ClaudeEvent {
@@ -100,12 +121,14 @@ const shell: Runtime = {
   modelApi: claude.modelApi,
   env: claude.env,
   tokenName: claude.tokenName,
-  args: () => [],
+  command: (_agent, promptFile) => ["bash", promptFile],
+  readsPrompt: false,
+  ruleFile: null,
+  session: null,
   readLine: () => null,
   speaksJson: false,
   resultIsTail: true,
   answersSoon: false,
-  hasSession: false,
 };
 
 export const runtimes: Record<RuntimeName, Runtime> = { claude, shell };

@@ -34,19 +34,16 @@ const linesOf = (state: State): LineTypes => ({
   stream_event: (line) => addPartial(state, helperOf(line), objectOf(line["event"])),
   assistant: (line) => addAssistant(state, helperOf(line), objectOf(line["message"])),
   user: (line) => addUser(state, helperOf(line), objectOf(line["message"])),
-  system: (line) => addSystem(state, line),
+  system(line) {
+    if (line["subtype"] === "compact_boundary")
+      state.drawing.addNote("The conversation got long; the agent summed up its beginning.", "quiet");
+  },
   result: (line) => addResult(state, line),
   rate_limit_event: () => undefined,
 });
 
 /** The call that started the helper that a line is of; empty for the agent itself. */
 const helperOf = (line: Json) => textOf(line["parent_tool_use_id"]);
-
-function addSystem({ drawing }: State, line: Json): void {
-  if (line["subtype"] === "compact_boundary")
-    drawing.addNote("The conversation got long; the agent summed up its beginning.", "quiet");
-  if (line["subtype"] === "session_missing") drawing.addNote(textOf(line["message"]), "bad");
-}
 
 function addPartial(state: State, helper: string, event: Json): void {
   if (event["type"] === "message_start") dropDrafts(state, helper);

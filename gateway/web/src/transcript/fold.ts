@@ -1,5 +1,5 @@
 /**
- * Folds the lines of a run into items: plain output by itself, every other line by the dialect that knows its type. A line
+ * Folds the lines of a run into items: Berth's own by itself, every other line by the dialect that knows its type. A line
  * that nobody knows is shown as it is.
  */
 import { capped, objectOf, textOf, type Json } from "./fields.ts";
@@ -42,6 +42,7 @@ export function createFold(dialects: Dialect[]): Fold {
   const addOutput = createOutput(drawing);
   const known = new Map(dialects.flatMap((dialect) => Object.entries(dialect(drawing))));
   known.set("line", (line) => addOutput(textOf(line["text"]), line["more"] === true));
+  known.set("session_missing", (line) => drawing.addNote(textOf(line["message"]), "bad"));
   return {
     items,
     chunkRevs,
