@@ -85,6 +85,7 @@ export async function startBerth(
     BERTH_GATEWAY_URL: `http://127.0.0.1:${port}`,
     BERTH_DISK_BYTES: String(2 ** 30),
     BERTH_POLL_SECONDS: "0.5",
+    ...(process.env["DOCKER_HOST"] && { DOCKER_HOST: process.env["DOCKER_HOST"] }),
     ...settings,
   };
   onSettled?.(env);

@@ -30,7 +30,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
     streams.closeExpired();
     streams.vouch(reports.silentMs() <= unvouchedMs);
   };
-  /** However many events come during one look, they are followed by one more. */
+  /** Coalesces: however many events come during one look, they are followed by one more. */
   const engineChanged = createLatch();
   const watchEngine = () =>
     engine.watchEvents(`berth.host=${hostId}`, signal, ({ action }) =>

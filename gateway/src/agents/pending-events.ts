@@ -4,7 +4,7 @@ import { isEnded, type Run } from "@berth/shared/resources";
 import { sleep } from "@berth/shared/wait";
 import { joinBytes } from "../http/body.ts";
 
-/** How often the database is looked at; also how soon a revoked credential ends the stream. */
+/** Polling interval of the database; also how soon a revoked credential ends the stream. */
 const pollMs = 500;
 const silenceMs = 10_000;
 

@@ -17,7 +17,7 @@ import { findHostOfUser, liveMs, placeUser } from "../hosts/placement.ts";
 import { endWithRemovedHost, getRun, stored, upsertRuns } from "./runs.ts";
 import { agents, deliveries, hosts, runs, users } from "../data/schema.ts";
 
-/** A call that starts a run is given up before its lease ends: nobody else asks meanwhile. */
+/** The deadline of a call that starts a run lies before the end of its lease: nobody else asks meanwhile. */
 const startDeadlineMs = 8000;
 const leaseMs = 10_000;
 /** The next attempt while the host says that the agent or the user is busy; the report of an ended run comes earlier. */
@@ -186,7 +186,7 @@ async function giveUp({ atomic, now }: Deps, claimed: Claimed, runId: string): P
   return true;
 }
 
-/** Puts it back. A host that said no does not have it, for it looks the id up first; one that said nothing may. */
+/** Puts it back, with backoff. A host that said no does not have it, for it looks the id up first; one that said nothing may. */
 async function postpone({ db, log, now }: Deps, claimed: Claimed, error: AppError): Promise<boolean> {
   const isBusy = error.code === "agent_busy" || error.code === "run_limit";
   const isUncertain = error.code === "host_unavailable" || error.code === "internal";

@@ -1,6 +1,6 @@
 /**
- * How often somebody may call. Counters of this process alone, of bounded size: they keep a flood off the database and
- * the hosts, and are no guarantee. Generous for who is known; failures are few, and each time too many wait longer.
+ * Rate limits: fixed windows in this process alone, of bounded size. They keep a flood off the database and the hosts, and
+ * are no guarantee. Generous for who is known; failures are few, and pauses back off exponentially.
  */
 import { AppError } from "@berth/shared/errors";
 import { networkOf } from "./address.ts";

@@ -11,11 +11,11 @@ import { serveUpgrades } from "./upgrade.ts";
 
 interface RunningServer {
   port: number;
-  /** Lets calls in progress end; what is still open after the grace is cut, and its reader resumes by offset. */
+  /** Graceful shutdown: calls in progress may end; what is open after the grace is cut, and its reader resumes by offset. */
   close(graceMs: number): Promise<void>;
 }
 
-/** Milliseconds. Longer than clients and proxies keep an idle connection (mostly 60 s), so that it is not closed under a call that just sets out. */
+/** Keep-alive timeout in milliseconds: longer than that of clients and proxies (mostly 60 s), so that no connection is closed under a call that sets out. */
 const keepAliveTimeout = 75_000;
 
 /** Listens and serves. Rejects when the address cannot be had. */

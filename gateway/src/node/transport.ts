@@ -1,4 +1,4 @@
-/** Calls to hosts over node:http(s) with connections that are kept. Bodies flow with backpressure and small buffers; one that is given up closes its connection. */
+/** Calls to hosts over node:http(s) with keep-alive. Bodies flow with backpressure and small buffers; one that is given up closes its connection. */
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { Readable } from "node:stream";
@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 import type { ReadableStream as WebStream } from "node:stream/web";
 import type { HostTransport } from "../deps.ts";
 
-/** How long nothing may move of a body that is sent; a host gives up on it sooner. */
+/** Idle timeout of a body that is sent; a host gives up on it sooner. */
 const idleMs = 150_000;
 
 /** A transport with its pool of connections. */
@@ -32,7 +32,7 @@ interface Pools {
   https: HttpsAgent;
 }
 
-/** Resolves with the headers. A kept connection that the host had closed already is tried once more on a new one. */
+/** Resolves with the headers. One retry, on a new connection, where a kept one turns out to be closed by the host. */
 function send(request: Request, body: Buffer | null, pools: Pools): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const giveUp = () => sent.destroy(new Error("no answer in time"));
@@ -96,7 +96,7 @@ function toResponse(message: IncomingMessage): Response {
   return new Response(toBody(message), { status, headers });
 }
 
-/** Chunk by chunk as it is pulled, and uncopied, unlike `Readable.toWeb`: a gigabyte leaves half the garbage behind. */
+/** Backpressure: chunk by chunk as it is pulled, and uncopied, unlike `Readable.toWeb`: a gigabyte leaves half the garbage behind. */
 function toBody(message: IncomingMessage): ReadableStream<Uint8Array> {
   const chunks = message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
   return new ReadableStream(

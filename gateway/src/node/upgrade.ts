@@ -11,9 +11,9 @@ import type { Bindings } from "../deps.ts";
 import { watchFrames } from "./frame-boundary.ts";
 
 const handshakeMs = 15_000;
-/** How long a client may take no byte of what its host sent before closing. */
+/** Idle timeout of a client that is to take the last bytes of its host. */
 const lastBytesMs = 30_000;
-/** A host pings every 10 s: one that says nothing for so long is gone, whatever the connection looks like. */
+/** Heartbeat: a host pings every 10 s, so one that is silent for so long is gone, whatever the connection looks like. */
 const silenceMs = 30_000;
 
 type Serve = (request: Request, bindings: Bindings) => Response | Promise<Response>;
@@ -97,7 +97,7 @@ function toRequest(incoming: IncomingMessage): Request {
   return new Request(new URL(incoming.url ?? "/", `http://${incoming.headers.host ?? "localhost"}`), { headers });
 }
 
-/** The host's end of the socket, or its answer when it refuses. Given up when the client goes away. */
+/** The host's end of the socket, or its refusal. Under a deadline, and given up when the client goes away. */
 function openHostSocket(target: Request, client: Duplex): Promise<Upstream | Response> {
   return new Promise((resolve, reject) => {
     const url = new URL(target.url);

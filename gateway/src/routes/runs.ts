@@ -17,7 +17,7 @@ import { applyRunAnswer, publicRun, startRun } from "../agents/start-run.ts";
 import type { Caller } from "../http/caller.ts";
 
 const params = z.object({ id });
-/** A host that lives says something on every stream each 10 s. */
+/** Idle timeout: hosts send a heartbeat on every stream each 10 s. */
 const silenceMs = 30_000;
 const offset = digits(z.number().int().nonnegative());
 

@@ -36,7 +36,7 @@ export function createLatch(): Latch {
   };
 }
 
-/** Runs jobs of the same key one after the other; other keys go on beside them. */
+/** A mutex a key: jobs of the same key run one after the other, those of other keys beside them. */
 export function createLocks() {
   const tails = new Map<string, Promise<unknown>>();
   async function locked<T>(key: string, job: () => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-/** Reaching a target of a workspace: resolve once, keep the public addresses, connect to one of those and no other. */
+/** Reaching a target, safe from DNS rebinding: resolve once, keep the public addresses, connect to one of those and no other. */
 import { Resolver } from "node:dns/promises";
 import net from "node:net";
 import type { Socket } from "node:net";
@@ -42,7 +42,7 @@ export async function dial(dialer: Dialer, target: Target, signal: AbortSignal):
   return { ok: false, kind: "unreachable" };
 }
 
-/** No address at all when the name does not resolve in time. */
+/** Under a deadline: no address at all when the name does not resolve in time. */
 async function resolve({ lookup, limits }: Dialer, host: string): Promise<string[]> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<string[]>((done) => (timer = setTimeout(done, limits.lookupMs, [])));

@@ -61,7 +61,7 @@ export function isPublicAddress(address: string): boolean {
 }
 const globalUnicast = ipaddr.IPv6.parseCIDR("2000::/3");
 
-/** One spelling for one address, for comparing. */
+/** Canonical form: one spelling for one address, for comparing. */
 export function normalizeAddress(address: string): string {
   const bare = address.split("%", 1)[0] ?? "";
   return ipaddr.isValid(bare) ? ipaddr.process(bare).toString() : address;

@@ -65,23 +65,24 @@ export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
   };
   return {
     serverFor(userId) {
-      const workspace = { dialer, limits, open: 0, refused: createRefusalLog(userId, deps, limits.logsPerMinute) };
+      const traffic = { dialer, limits, open: 0, refused: createRefusalLog(userId, deps, limits.logsPerMinute) };
       const server = http.createServer(
         {
           headersTimeout: limits.headerMs,
           requestTimeout: 0,
           connectionsCheckingInterval: Math.min(5000, limits.headerMs),
         },
-        (req, res) => void forwardRequest(workspace, req, res),
+        (req, res) => void forwardRequest(traffic, req, res),
       );
       server.maxConnections = 2 * limits.tunnels;
-      server.on("connect", (req, client, head) => void openTunnel(workspace, req, client as Socket, head));
+      server.on("connect", (req, client, head) => void openTunnel(traffic, req, client as Socket, head));
       return server;
     },
   };
 }
 
-interface Workspace {
+/** What one workspace has open, and where its refusals are logged. */
+interface Traffic {
   dialer: Dialer;
   limits: EgressLimits;
   /** Connections to the outside, the ones being made included. */
@@ -90,10 +91,10 @@ interface Workspace {
 }
 
 /** CONNECT: bytes both ways, until both sides have ended or nothing moved for `idleMs`. */
-async function openTunnel(workspace: Workspace, req: IncomingMessage, client: Socket, head: Buffer) {
+async function openTunnel(traffic: Traffic, req: IncomingMessage, client: Socket, head: Buffer) {
   client.on("error", () => client.destroy());
   const authority = req.url ?? "";
-  const reached = await reach(workspace, authority, parseTarget(authority), client);
+  const reached = await reach(traffic, authority, parseTarget(authority), client);
   if (client.destroyed) return void (reached.ok && reached.socket.destroy());
   if (!reached.ok) {
     const { status, headers, body } = describe(reached, authority);
@@ -101,19 +102,19 @@ async function openTunnel(workspace: Workspace, req: IncomingMessage, client: So
     return void client.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
   }
   const { socket } = reached;
-  boundTunnel(socket, client, workspace.limits.idleMs);
+  boundTunnel(socket, client, traffic.limits.idleMs);
   client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
   if (head.length) socket.write(head);
   client.pipe(socket).pipe(client);
 }
 
 /** A plain request with an absolute address: sent on over a connection of its own, the answer streamed back. */
-async function forwardRequest(workspace: Workspace, req: IncomingMessage, res: ServerResponse) {
+async function forwardRequest(traffic: Traffic, req: IncomingMessage, res: ServerResponse) {
   res.on("error", () => res.destroy());
   const [, authority = "", rest = ""] = /^http:\/\/([^/?#]*)([^#]*)$/i.exec(req.url ?? "") ?? [];
   const path = rest.startsWith("/") ? rest : `/${rest}`;
   const target = /^[\x21-\x7e]*$/.test(path) ? parseTarget(authority, 80) : null;
-  const reached = await reach(workspace, authority, target, res);
+  const reached = await reach(traffic, authority, target, res);
   if (res.destroyed) return void (reached.ok && reached.socket.destroy());
   if (!reached.ok) {
     const { status, headers, body } = describe(reached, authority);
@@ -121,7 +122,7 @@ async function forwardRequest(workspace: Workspace, req: IncomingMessage, res: S
     return void res.writeHead(status, headers).end(body);
   }
   const { socket } = reached;
-  socket.setTimeout(workspace.limits.idleMs, () => socket.destroy());
+  socket.setTimeout(traffic.limits.idleMs, () => socket.destroy());
   const headers = { ...passedOn(req.headers), host: authority };
   const sent = http.request({ createConnection: () => socket, method: req.method, path, headers, setHost: false });
   const fail = () => {
@@ -149,31 +150,29 @@ function failRequest(res: ServerResponse, authority: string) {
   res.writeHead(status, headers).end(body);
 }
 
-/** A connection to the target if it is allowed, counted against the workspace's limit until it closes. */
+/** A connection to the target if it is allowed, counted against the workspace's quota until it closes. */
 async function reach(
-  workspace: Workspace,
+  traffic: Traffic,
   authority: string,
   target: Target | null,
   client: Duplex | ServerResponse,
 ): Promise<Reached> {
-  if (workspace.open >= workspace.limits.tunnels) return { ok: false, kind: "too many" };
-  workspace.open++;
+  if (traffic.open >= traffic.limits.tunnels) return { ok: false, kind: "too many" };
+  traffic.open++;
   const gone = new AbortController();
   client.once("close", () => gone.abort());
-  const reached: Reached = target
-    ? await dial(workspace.dialer, target, gone.signal)
-    : { ok: false, kind: "malformed" };
+  const reached: Reached = target ? await dial(traffic.dialer, target, gone.signal) : { ok: false, kind: "malformed" };
   if (reached.ok) {
-    reached.socket.on("error", () => reached.socket.destroy()).once("close", () => workspace.open--);
+    reached.socket.on("error", () => reached.socket.destroy()).once("close", () => traffic.open--);
     return reached;
   }
-  workspace.open--;
-  if (reached.kind === "refused") workspace.refused(authority, reached.reason);
-  if (reached.kind === "malformed") workspace.refused(authority, reached.kind);
+  traffic.open--;
+  if (reached.kind === "refused") traffic.refused(authority, reached.reason);
+  if (reached.kind === "malformed") traffic.refused(authority, reached.kind);
   return reached;
 }
 
-/** Silence ends both; an end by error of one side ends the other (an orderly end goes through the pipe). */
+/** Idle timeout: silence ends both. An end by error of one side ends the other (an orderly end goes through the pipe). */
 function boundTunnel(a: Socket, b: Socket, idleMs: number) {
   for (const [one, other] of [
     [a, b],
@@ -189,7 +188,7 @@ function boundTunnel(a: Socket, b: Socket, idleMs: number) {
 /** What a client is told, in a sentence that names the host and the setting. */
 function describe(failure: Failure, authority: string) {
   const host = authority.slice(0, 260).replaceAll(/[^\x21-\x7e]/g, "?") || "this address";
-  const [status, sentence] = tell(failure, host);
+  const [status, sentence] = explain(failure, host);
   const body = `${sentence}\n`;
   const headers: Record<string, string> = {
     "content-type": "text/plain; charset=utf-8",
@@ -200,7 +199,7 @@ function describe(failure: Failure, authority: string) {
   return { status, headers, body };
 }
 
-function tell(failure: Failure, host: string): [number, string] {
+function explain(failure: Failure, host: string): [number, string] {
   const setting = "BERTH_EGRESS_ALLOW says which hosts a workspace may reach";
   switch (failure.kind) {
     case "refused":
@@ -224,7 +223,7 @@ function passedOn(headers: http.IncomingHttpHeaders): http.OutgoingHttpHeaders {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHop.test(name) && !named.has(name)));
 }
 
-/** Tells the owner of each refusal, and the log of the first ones in each minute. */
+/** Rate-limited logging: of the refusals in a minute the first alone; the owner hears of each. */
 function createRefusalLog(userId: string, { log, onRefused }: EgressProxyDeps, perMinute: number) {
   let minute = 0;
   let logged = 0;

@@ -75,7 +75,7 @@ function disposition(name: string): string {
   return `attachment; filename="${plain}"; filename*=UTF-8''${encoded}`;
 }
 
-/** A pull-driven body: nothing is read before the client has taken what was read before. */
+/** Backpressure: nothing is read before the client has taken what was read before. */
 function answerContent({ chunks, signal, close }: Content, headers: Record<string, string>): Response {
   const body = new ReadableStream<Uint8Array>(
     {

@@ -48,7 +48,7 @@ export type ReadAnswer = { listing: DirectoryListing } | { file: FileHead; conte
 export type Files = ReturnType<typeof createFiles>;
 
 const maxPerUser = 16;
-/** A peer that takes or sends nothing for so long is let go of. */
+/** Idle timeout of a peer that takes or sends nothing. */
 const stallMs = 120_000;
 /** A removal says nothing before its end: longer than the gateway waits for it. */
 const removalMs = 660_000;

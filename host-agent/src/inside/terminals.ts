@@ -1,6 +1,6 @@
 /**
  * Terminals: a login shell in an agent's directory, as that agent, behind a socket. Binary frames are its bytes both
- * ways, each side as fast as the other takes them. A terminal lives as long as its socket: nothing of it goes on.
+ * ways, with backpressure. A terminal lives as long as its socket: nothing of it goes on.
  */
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
@@ -168,7 +168,7 @@ function say(ws: WebSocket, frame: TerminalServerFrame): void {
   if (ws.readyState === ws.OPEN) ws.send(JSON.stringify(frame));
 }
 
-/** Client to shell. The client is not read while much lies unread before the shell. */
+/** Client to shell, with backpressure: the client is not read while much lies unread before the shell. */
 function joinInput(ws: WebSocket, stream: Duplex, resize: (size: TerminalSize) => void): void {
   ws.on("message", (data, isBinary) => {
     if (isBinary) {
@@ -210,7 +210,7 @@ function joinOutput(stream: Duplex, ws: WebSocket, gone: AbortSignal): Promise<v
   });
 }
 
-/** Sets the newest size, one call at a time: a window that is dragged sends many. */
+/** Coalesced: sets the newest size, one call at a time, for a window that is dragged sends many. */
 function createResizer(set: (size: TerminalSize) => Promise<unknown>): (size: TerminalSize) => void {
   let wanted: TerminalSize | null = null;
   let isSetting = false;

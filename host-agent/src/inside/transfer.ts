@@ -1,6 +1,6 @@
 /**
  * One attached execution of `berth-files`: the request goes in by the environment, the answer's head and what follows
- * come out, an upload goes in by frames. Holds little at a time: whoever does not take makes the other side wait.
+ * come out, an upload goes in by frames. Backpressure both ways: little is held at a time.
  */
 import type { Writable } from "node:stream";
 import { AppError } from "@berth/shared/errors";

@@ -12,7 +12,7 @@ export interface Cgroup {
   cpu: string;
   pids: string;
 }
-export interface Usage {
+export interface CgroupUsage {
   /** Without page cache that the kernel can drop. */
   memoryBytes: number;
   cpuNs: number;
@@ -42,7 +42,7 @@ export function findCgroup(initPid: number, root = "/sys/fs/cgroup"): Cgroup | n
 }
 
 /** Present use; null if the container is gone. */
-export function readUsage(cgroup: Cgroup): Usage | null {
+export function readUsage(cgroup: Cgroup): CgroupUsage | null {
   const v1 = cgroup.version === 1;
   const used = read(`${cgroup.memory}/${v1 ? "memory.usage_in_bytes" : "memory.current"}`);
   const stat = read(`${cgroup.memory}/memory.stat`);

@@ -190,8 +190,8 @@ export class Engine {
       answer.resume(); // an answer that nobody reads keeps a descriptor open here and in the engine
       return "started";
     } catch (error) {
-      if (statusOf(error) === 409) return "already";
-      if (statusOf(error) === 404) return "gone";
+      if (httpStatusOf(error) === 409) return "already";
+      if (httpStatusOf(error) === 404) return "gone";
       throw error;
     }
   }
@@ -292,7 +292,7 @@ function toCreate(spec: ContainerSpec): Docker.ContainerCreateOptions {
   };
 }
 
-/** Runs one engine call under a deadline; an engine that hangs must not hang its caller. */
+/** Deadline: an engine that hangs must not hang its caller. */
 async function within<T>(ms: number, what: string, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const deadline = AbortSignal.timeout(ms);
   const expired = new Promise<never>((_, reject) =>
@@ -307,10 +307,10 @@ async function within<T>(ms: number, what: string, call: (signal: AbortSignal) =
   return Promise.race([call(deadline), expired]);
 }
 
-const statusOf = (error: unknown) => (error as { statusCode?: number }).statusCode;
+const httpStatusOf = (error: unknown) => (error as { statusCode?: number }).statusCode;
 /** Turns the named statuses into undefined: for us they are facts, not failures. */
 const unless =
   (...statuses: number[]) =>
   (error: unknown): undefined => {
-    if (!statuses.includes(statusOf(error) ?? 0)) throw error;
+    if (!statuses.includes(httpStatusOf(error) ?? 0)) throw error;
   };

@@ -1,12 +1,12 @@
-/** What an exec without a terminal writes, taken apart: the engine sends both streams in frames of one connection. */
+/** Demultiplexes what an exec without a terminal writes: the engine sends both streams in frames of one connection. */
 import type { Readable } from "node:stream";
 
 const headerBytes = 8;
 const errorMaxBytes = 64;
 
 /**
- * The bytes of standard output, as they come; none is read before the ones before were taken. Throws unless the
- * program's last word on standard error is `verdict`: then some are missing.
+ * The bytes of standard output, with backpressure. Throws unless the program's last word on standard error is `verdict`:
+ * then some are missing.
  */
 export async function* readOutput(stream: Readable, verdict: string): AsyncGenerator<Buffer, undefined> {
   let header = Buffer.alloc(0);

@@ -91,7 +91,7 @@ async function joinGateway(settings: Settings, path: string, log: Log, signal: A
   return identity;
 }
 
-/** A gateway that is not there yet is waited for; any answer of it is an answer. */
+/** Retries while no gateway answers; any answer of it is an answer. */
 async function postUntilAnswered(url: string, body: unknown, log: Log, signal: AbortSignal): Promise<Response> {
   for (let attempt = 0; ; attempt++) {
     signal.throwIfAborted();

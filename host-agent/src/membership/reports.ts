@@ -1,6 +1,6 @@
 /**
- * Tells the gateway how this host stands: at each change (gathered for 100 ms; the end of a run at once) and at least every 5 s; all that changed
- * after what the gateway's last answer said it holds. Acts on the answer: time, revocations, deleted agents.
+ * Reports to the gateway: on change (debounced by 100 ms, the end of a run at once), else as a heartbeat every 5 s, with
+ * backoff after failures. The cursor is what its last answer said it holds. The answer brings time, revocations, orders.
  */
 import { statfsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";

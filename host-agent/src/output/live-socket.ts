@@ -1,6 +1,6 @@
 /**
- * The socket `berth.v1`: presence, and everything that happens in the user's workspace, pushed. Output is read from the
- * logs as fast as the client takes it and no faster; a client that takes nothing for 20 s is closed and resumes by offset.
+ * The socket `berth.v1`: presence, and everything that happens in the user's workspace, pushed. Backpressure: output is read
+ * from the logs as fast as the client takes it; one that takes nothing for 20 s is closed and resumes by offset.
  */
 import type { WebSocket } from "ws";
 import type { HostClaims } from "@berth/shared/host-api";
@@ -21,6 +21,7 @@ export interface SocketDeps extends FollowDeps {
   streams: Streams;
 }
 
+/** Of the WebSocket protocol (1012: service restart) and of our own. */
 export const closeCodes = { credentialGone: 4001, tooSlow: 4008, restarting: 1012 } as const;
 const pingMs = 10_000;
 const silenceMs = 30_000;
@@ -75,7 +76,7 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
   }
 }
 
-/** What all sockets of a user have in common: each is presence, ends with its credential, and its peer shows that it lives. Aborts once the client is gone. */
+/** What all sockets of a user have in common: presence, an end with the credential, a heartbeat. Aborts once the client is gone. */
 export function attend(
   { workspaces, streams }: Pick<SocketDeps, "workspaces" | "streams">,
   claims: HostClaims,
@@ -98,7 +99,7 @@ export function attend(
   return gone.signal;
 }
 
-/** Sends in order; each waits until the client has taken what came before. Closes a client that does not. */
+/** Backpressure: sends in order, each once the client has taken what came before. Closes a client that does not. */
 function createSender(ws: WebSocket) {
   let last: Promise<void> = Promise.resolve();
   const isOpen = () => ws.readyState === ws.OPEN;
@@ -141,7 +142,7 @@ function createSender(ws: WebSocket) {
 }
 type Sender = ReturnType<typeof createSender>;
 
-/** The runs this client is told of, each once at a time. */
+/** Subscriptions: the runs that this client follows, each once at a time. */
 function createFollower(deps: SocketDeps, userId: string, sender: Sender, gone: AbortSignal) {
   const following = new Map<string, AbortController>();
   async function pump(runId: string, after: number, stop: AbortSignal): Promise<void> {
@@ -192,6 +193,7 @@ function createFollower(deps: SocketDeps, userId: string, sender: Sender, gone: 
   };
 }
 
+/** Heartbeat: a ping every 10 s; a client that is silent for 30 s is gone. */
 function keepAlive(ws: WebSocket): () => void {
   let heardAt = performance.now();
   const hear = () => void (heardAt = performance.now());

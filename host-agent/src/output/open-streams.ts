@@ -1,6 +1,6 @@
 /**
- * The long streams and sockets that are open, each held against the credential it was opened with: closed when that is
- * revoked or expires, and when the gateway has not vouched for it for 10 s.
+ * A registry of the long streams and sockets that are open, each with the credential it was opened with: closed when that
+ * is revoked or expires, and when the gateway has been silent for 10 s.
  */
 import { AppError } from "@berth/shared/errors";
 import type { HostClaims } from "@berth/shared/host-api";

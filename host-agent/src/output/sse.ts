@@ -22,7 +22,7 @@ export async function* toEventStream(events: AsyncIterable<RunEvent>): AsyncGene
   }
 }
 
-/** A pull-driven body: nothing is read from the log before the client has taken what was read before. */
+/** Backpressure: nothing is read from the log before the client has taken what was read before. */
 export function toBody(chunks: AsyncGenerator<string>, onClose: () => void): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   return new ReadableStream<Uint8Array>(

@@ -39,6 +39,6 @@ export function reasonOf(ending: Ending): RunReason {
 }
 
 /** The final status that goes with a reason. */
-export function statusOf(reason: RunReason): RunStatus {
+export function finalStatusOf(reason: RunReason): RunStatus {
   return reason === "completed" ? "completed" : reason === "cancelled" ? "cancelled" : "failed";
 }

@@ -10,7 +10,7 @@ import type { Over } from "./decide.ts";
 import { readRest } from "./monitor.ts";
 import { readTail } from "./run-log.ts";
 import { type LinesSeen, runtimes } from "../workspace/runtimes.ts";
-import { reasonOf, statusOf } from "./reason.ts";
+import { reasonOf, finalStatusOf } from "./reason.ts";
 import { logSizes, runDirectory, sealRunFiles } from "./run-files.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
@@ -74,10 +74,10 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   const tail = async (name: "out" | "err", maxBytes: number) =>
     sizes && attempt(name, () => readTail(join(runDirectory(volume, runId), name), maxBytes, sizes[name]));
   const text = seen.result?.text ?? (runtimes[agent.runtime].resultIsTail ? await tail("out", tailResultBytes) : null);
-  const stderrTail = statusOf(reason) === "failed" ? await tail("err", stderrTailBytes) : null;
+  const stderrTail = finalStatusOf(reason) === "failed" ? await tail("err", stderrTailBytes) : null;
   if (seen.hasStarted && runtimes[agent.runtime].session) store.useSession(agent.id);
   return store.updateRun(runId, {
-    status: statusOf(reason),
+    status: finalStatusOf(reason),
     reason,
     result: text === null ? null : clip(text, resultBytes),
     exitCode,
