@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Run } from "@berth/shared/resources";
 import type { Client } from "./harness/client.ts";
-import { type Berth, startBerth, until, userIdOf } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
 
 let berth: Berth;
 let boss: Client;

@@ -9,7 +9,8 @@ import { type Environment, variables } from "@berth/shared/settings";
 import { bundle, nodeFlags } from "../scripts/build/bundle.ts";
 import { badCalls, marker, type OpenApiDocument } from "./harness/bad-input.ts";
 import type { Client } from "./harness/client.ts";
-import { type Berth, patienceMs, startBerth, until } from "./harness/harness.ts";
+import { patienceMs, until } from "../gateway/test/wait.ts";
+import { type Berth, startBerth } from "./harness/harness.ts";
 
 let berth: Berth;
 let admin: Client;

@@ -7,9 +7,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Run } from "@berth/shared/resources";
+import { answers } from "../scripts/processes/own-process.ts";
 import { root } from "../scripts/setup/image.ts";
 import { connectClient } from "./harness/client.ts";
-import { freePort, removeTraces, until, userIdOf } from "./harness/harness.ts";
+import { freePort } from "@berth/shared/node/free-port";
+import { until } from "../gateway/test/wait.ts";
+import { removeTraces, userIdOf } from "./harness/harness.ts";
 
 let dir: string;
 let url: string;
@@ -95,14 +98,7 @@ describe("the commands of the operator", () => {
     const pid = pidIn("gateway.pid");
     process.kill(pid, "SIGKILL");
     await until(() => existsSync(join(dir, "gateway.pid")) && pidIn("gateway.pid") !== pid, "there is another");
-    await until(
-      () =>
-        fetch(`${url}/readyz`).then(
-          ({ ok }) => ok,
-          () => false,
-        ),
-      "it is ready",
-    );
+    await until(() => answers(`${url}/readyz`), "it is ready");
     expect(start.said.err).toMatch(/^gateway: it was ended by SIGKILL; it starts again in 0\.5 s$/m);
   });
 

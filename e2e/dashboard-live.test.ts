@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import type { Page } from "playwright-core";
 import type { Run } from "@berth/shared/resources";
 import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./browser/dashboard.ts";
-import { until } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
 import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./harness/model-endpoint.ts";
 
 const scripts = new Map<string, (call: ModelCall) => Scripted | null>();

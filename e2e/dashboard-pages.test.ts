@@ -1,7 +1,7 @@
 /** The dashboard's pages beside the conversation, at every width, and who may see which. */
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { startProvider } from "../gateway/test/provider.ts";
+import { startProvider } from "../gateway/test/provider/provider.ts";
 import { findBarriers, openWindow } from "./browser/browser.ts";
 import { eventually, lastEnd, serveDashboard } from "./browser/dashboard.ts";
 import type { Berth } from "./harness/harness.ts";

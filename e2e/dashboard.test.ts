@@ -5,7 +5,8 @@ import type { Browser } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { linkOf, noteTasks } from "./browser/browser.ts";
 import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./browser/dashboard.ts";
-import { type Berth, until } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth } from "./harness/harness.ts";
 
 const { world, meet, stranger } = serveDashboard();
 let berth: Berth;

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
 import { type Client, textOf } from "./harness/client.ts";
 import { openWire } from "./harness/wire.ts";
-import { type Berth, engine, startBerth, unmountBelow, until, userIdOf } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth, engine, startBerth, unmountBelow, userIdOf } from "./harness/harness.ts";
 
 let berth: Berth;
 let alice: Client;

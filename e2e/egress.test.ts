@@ -10,7 +10,8 @@ import {
   wheelName,
 } from "../host-agent/test/tls-servers.ts";
 import { type Client, textOf } from "./harness/client.ts";
-import { type Berth, startBerth, until } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth, startBerth } from "./harness/harness.ts";
 
 let servers: TlsServers;
 let berth: Berth;

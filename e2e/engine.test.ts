@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Agent, Workspace } from "@berth/shared/resources";
 import { type Client, connectClient, textOf } from "./harness/client.ts";
-import { type Berth, startBerth, until } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth, startBerth } from "./harness/harness.ts";
 import { type PrivateEngine, startPrivateEngine } from "./engines/private-engine.ts";
 
 let engine: PrivateEngine;

@@ -10,7 +10,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DirectoryListing } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";
 import { type Client } from "./harness/client.ts";
-import { type Berth, startBerth, until, userIdOf } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
 
 const diskBytes = 512 * 2 ** 20;
 const transferGid = 19_003;

@@ -7,7 +7,8 @@ import type { Agent, Run } from "@berth/shared/resources";
 import { bundle } from "../scripts/build/bundle.ts";
 import { type Client, textOf } from "./harness/client.ts";
 import { type Fleet, type FleetHost, startFleet } from "./engines/fleet.ts";
-import { startBerth, until } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { startBerth } from "./harness/harness.ts";
 
 interface HostItem {
   id: string;

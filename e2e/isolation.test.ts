@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
 import { type Client, textOf } from "./harness/client.ts";
-import { type Berth, startBerth, until, userIdOf } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
 import { type ModelEndpoint, startModel } from "./harness/model-endpoint.ts";
 import { attackScript, postureScript } from "./harness/attacks.ts";
 

@@ -3,7 +3,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
 import { type Client, textOf } from "./harness/client.ts";
-import { type Berth, engine, startBerth, until, userIdOf } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth, engine, startBerth, userIdOf } from "./harness/harness.ts";
 import { type Accepted, createTrigger, headersOf, type Scheme, type Trigger } from "./harness/sender.ts";
 import { makeUsers } from "./harness/users.ts";
 

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
 import { costOf } from "../host-agent/src/model/prices.ts";
 import { type Client, textOf } from "./harness/client.ts";
-import { type Berth, startBerth, until, userIdOf } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
 import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./harness/model-endpoint.ts";
 
 const scripts = new Map<string, (call: ModelCall) => Scripted | null>();

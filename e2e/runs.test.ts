@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
 import { type Client, textOf } from "./harness/client.ts";
-import { type Berth, patienceMs, startBerth, until, userIdOf } from "./harness/harness.ts";
+import { patienceMs, until } from "../gateway/test/wait.ts";
+import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
 
 let berth: Berth;
 let alice: Client;

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Agent } from "@berth/shared/resources";
 import type { Client } from "./harness/client.ts";
-import { type Berth, engine, startBerth, until } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth, engine, startBerth } from "./harness/harness.ts";
 
 const full = 40;
 

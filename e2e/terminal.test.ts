@@ -5,7 +5,8 @@ import { WebSocket } from "ws";
 import type { TerminalServerFrame } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";
 import { type Client } from "./harness/client.ts";
-import { type Berth, startBerth, until, userIdOf } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
 
 const sessionGid = 19_002;
 const memoryLimit = 150 * 2 ** 20;

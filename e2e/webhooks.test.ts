@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Run } from "@berth/shared/resources";
 import { type Client, textOf } from "./harness/client.ts";
-import { type Berth, startBerth, until } from "./harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
+import { type Berth, startBerth } from "./harness/harness.ts";
 import { type Accepted, createTrigger, type Trigger } from "./harness/sender.ts";
 
 let berth: Berth;

@@ -9,7 +9,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { bundle } from "../scripts/build/bundle.ts";
 import { connectClient, openSocket, textOf, type Client } from "./harness/client.ts";
-import { createDaemon, freePort, patienceMs, removeTraces, until, type Daemon } from "./harness/harness.ts";
+import { answers } from "../scripts/processes/own-process.ts";
+import { freePort } from "@berth/shared/node/free-port";
+import { patienceMs, until } from "../gateway/test/wait.ts";
+import { createDaemon, removeTraces, type Daemon } from "./harness/harness.ts";
 import { startWorkerGateway, type WorkerGateway } from "./harness/worker-gateway.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "berth-e2e-"));
@@ -33,12 +36,7 @@ beforeAll(async () => {
     BERTH_HOST_DATA_DIR: join(dir, "host"),
     BERTH_DISK_BYTES: String(2 ** 30),
   };
-  host = createDaemon("host", files.host, dir, env, () =>
-    fetch(`${gateway.url}/readyz`).then(
-      (answer) => answer.ok,
-      () => false,
-    ),
-  );
+  host = createDaemon("host", files.host, dir, env, () => answers(`${gateway.url}/readyz`));
   await host.start();
   const user = await gateway.admin.ok<{ id: string }>("POST", "/v1/admin/users", { name: "alice" });
   const made = await gateway.admin.ok<{ token: string }>("POST", `/v1/admin/users/${user.id}/tokens`, { name: "e2e" });

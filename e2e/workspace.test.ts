@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run, ServerFrame, Workspace } from "@berth/shared/resources";
 import type { Client, Socket } from "./harness/client.ts";
-import { type Berth, engine, pass, startBerth, until, userIdOf } from "./harness/harness.ts";
+import { pass, until } from "../gateway/test/wait.ts";
+import { type Berth, engine, startBerth, userIdOf } from "./harness/harness.ts";
 
 let berth: Berth;
 let alice: Client;

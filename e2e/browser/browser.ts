@@ -4,7 +4,8 @@ import { createRequire } from "node:module";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { browserPath } from "../../scripts/setup/test-programs.ts";
 import type { Client } from "../harness/client.ts";
-import { type Berth, patienceMs } from "../harness/harness.ts";
+import { patienceMs } from "../../gateway/test/wait.ts";
+import { type Berth } from "../harness/harness.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 

@@ -2,7 +2,8 @@
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { openBrowser, openWindow, type Person, signIn } from "./browser.ts";
-import { type Berth, patienceMs, startBerth } from "../harness/harness.ts";
+import { patienceMs } from "../../gateway/test/wait.ts";
+import { type Berth, startBerth } from "../harness/harness.ts";
 
 /** Serves a Berth with these settings to this file's tests; whatever goes wrong in a window fails the test that opened it. */
 export function serveDashboard(settings: () => Promise<Record<string, string>> = async () => ({})) {

@@ -17,7 +17,8 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import Docker from "dockerode";
-import { unmountBelow, until } from "../harness/harness.ts";
+import { until } from "../../gateway/test/wait.ts";
+import { unmountBelow } from "../harness/harness.ts";
 import { copyImageStore } from "./private-engine.ts";
 import { commandOf, groupsOf, isAlive, pidsIn, processesWith, shimsOf, uidOf } from "./processes.ts";
 

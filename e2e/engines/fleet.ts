@@ -4,7 +4,9 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { bundle } from "../../scripts/build/bundle.ts";
 import { type Machine, type Machines, mountDisk, startMachines } from "./engines.ts";
-import { createDaemon, type Daemon, freePort, makeJoinToken } from "../harness/harness.ts";
+import { answers } from "../../scripts/processes/own-process.ts";
+import { freePort } from "@berth/shared/node/free-port";
+import { createDaemon, type Daemon, makeJoinToken } from "../harness/harness.ts";
 import { type ClientOf, openUsers } from "../harness/users.ts";
 
 export interface FleetHost extends Machine {
@@ -117,9 +119,3 @@ async function closeFleet(machines: Machines, gateway: Daemon, hosts: FleetHost[
   await Promise.all([gateway, ...hosts.map(({ agent }) => agent)].map((daemon) => daemon.kill()));
   await machines.close();
 }
-
-const answers = (url: string) =>
-  fetch(url, { signal: AbortSignal.timeout(2000) }).then(
-    (answer) => answer.ok,
-    () => false,
-  );

@@ -19,7 +19,8 @@ import { basename, join } from "node:path";
 import Docker from "dockerode";
 import { withLock } from "../../scripts/setup/lock.mjs";
 import { commandOf, isAlive, pidsIn, shimsOf } from "./processes.ts";
-import { unmountBelow, until } from "../harness/harness.ts";
+import { until } from "../../gateway/test/wait.ts";
+import { unmountBelow } from "../harness/harness.ts";
 
 export interface PrivateEngine {
   /** For `DOCKER_HOST`. */

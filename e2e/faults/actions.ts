@@ -5,7 +5,8 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import type { Client } from "../harness/client.ts";
 import type { Fleet, FleetHost } from "../engines/fleet.ts";
-import { type Daemon, until } from "../harness/harness.ts";
+import { until } from "../../gateway/test/wait.ts";
+import { type Daemon } from "../harness/harness.ts";
 import { pause, type Random } from "./random.ts";
 import type { Relay } from "./relay.ts";
 

@@ -1,6 +1,7 @@
 /** Faults at random moments under load, then the checks. The same seed chooses the same faults; moments are the machine's. */
 import { type FleetHost, startFleet } from "../engines/fleet.ts";
-import { until, userIdOf } from "../harness/harness.ts";
+import { until } from "../../gateway/test/wait.ts";
+import { userIdOf } from "../harness/harness.ts";
 import { type Fault, faults, keepCopy, type Scene } from "./actions.ts";
 import { check } from "./checks.ts";
 import type { Done } from "./findings.ts";

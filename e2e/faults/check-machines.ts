@@ -5,7 +5,7 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import type { Client } from "../harness/client.ts";
 import type { FleetHost } from "../engines/fleet.ts";
-import { until } from "../harness/harness.ts";
+import { until } from "../../gateway/test/wait.ts";
 import { type Findings, isExcused, tell, wasUnderWay } from "./findings.ts";
 import type { Asked } from "./load.ts";
 

@@ -14,19 +14,20 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
+import { freePort } from "@berth/shared/node/free-port";
+import { patienceMs, until } from "../../gateway/test/wait.ts";
 import { openDatabase } from "../../host-agent/src/store/open.ts";
 import { Store } from "../../host-agent/src/store/store.ts";
 import { bundle, nodeFlags } from "../../scripts/build/bundle.ts";
+import { answers } from "../../scripts/processes/own-process.ts";
 import type { Client } from "./client.ts";
 import { type ClientOf, openUsers } from "./users.ts";
 
 export const engine = new Docker();
-/** For what must come: a machine may be slow, and full of other suites. */
-export const patienceMs = 180_000;
 /** Directories of test runs; private engines have one of their own. */
 const prefix = "berth-e2e-";
 const enginePrefix = "berth-engine-";
@@ -131,24 +132,6 @@ export async function startBerth(
   };
 }
 
-/**
- * Waits until `check` answers something true, which it answers; throws after `ms` with what was waited for. It asks the less
- * often the longer it waits, and never a tenth of that time too late: who waits must not take the processor from what is awaited.
- */
-export async function until<T>(check: () => Promise<T> | T, what: string, ms = patienceMs): Promise<NonNullable<T>> {
-  const startedAt = performance.now();
-  for (;;) {
-    const value = await check();
-    if (value) return value;
-    const waitedMs = performance.now() - startedAt;
-    if (waitedMs > ms) throw new Error(`after ${ms / 1000} s still not: ${what}`);
-    await pass(Math.min(250, Math.max(20, waitedMs / 10)));
-  }
-}
-
-/** Lets time pass in which nothing must happen, or something must go on. */
-export const pass = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
 /** A token for a host that joins. */
 export const makeJoinToken = async (admin: Client) =>
   (await admin.ok<{ token: string }>("POST", "/v1/admin/hosts/join-tokens")).token;
@@ -198,21 +181,6 @@ async function topOf(containerId: string): Promise<{ Titles: string[]; Processes
   } catch (error) {
     if ((await container.inspect().catch(() => null))?.State.Running) throw error;
     return null;
-  }
-}
-
-/** Below those that the kernel gives to whoever asks for any: a daemon finds its own free when it starts again. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once("error", () => resolve(false));
-      server.listen(port, "127.0.0.1", () => resolve(true));
-    });
-    if (!isFree) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
   }
 }
 
@@ -269,12 +237,6 @@ function accepts(port: number): Promise<boolean> {
     socket.once("error", () => resolve(false)).once("connect", () => socket.destroy());
   });
 }
-
-const answers = (url: string) =>
-  fetch(url, { signal: AbortSignal.timeout(2000) }).then(
-    (answer) => answer.ok,
-    () => false,
-  );
 
 /** Containers first, then mounts, then files: each holds the next. */
 export async function removeTraces(dir: string): Promise<void> {

@@ -35,7 +35,7 @@ describe("two ticks at once", () => {
     await gateway.call("POST", `/hooks/${id}`, { headers: { authorization: `Bearer ${secret}` }, body: '"hello"' });
     const isPutBack = async () =>
       (await gateway.deps.db.all(sql`select 1 from deliveries where attempts > 0 and lease_until is null`)).length > 0;
-    await until("the first attempt is over", isPutBack);
+    await until(isPutBack, "the first attempt is over");
     host.handle = undefined;
     gateway.clock.skewMs = 20_000;
     await host.report();

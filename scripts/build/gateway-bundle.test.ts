@@ -1,10 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "@berth/shared/node/free-port";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { answers } from "../processes/own-process.ts";
 import { bundle } from "./bundle.ts";
 import { until } from "../../gateway/test/wait.ts";
 
@@ -24,14 +25,6 @@ afterEach(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
   rmSync(dir, { recursive: true, force: true });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port: free } = server.address() as AddressInfo;
-  server.close();
-  return free;
-}
 
 function start(file: keyof typeof files, args: string[] = [], env: Record<string, string> = {}): ChildProcess {
   const own = { PATH: process.env["PATH"], BERTH_DATA_DIR: join(dir, "data"), BERTH_PORT: String(port), ...env };
@@ -54,12 +47,7 @@ const url = () => `http://127.0.0.1:${port}`;
 async function startGateway(): Promise<ChildProcess> {
   const child = start("gateway");
   child.stdout!.resume();
-  await until("the gateway answers", () =>
-    fetch(`${url()}/healthz`).then(
-      (answer) => answer.ok,
-      () => false,
-    ),
-  );
+  await until(() => answers(`${url()}/healthz`), "the gateway answers");
   return child;
 }
 

@@ -1,11 +1,12 @@
 /** `npm run doctor`: proves the whole path, from the engine to the model, by really running a run; a line for each part, a sentence for what is wrong. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "@berth/shared/node/free-port";
 import { parseSettings, type Settings } from "@berth/shared/settings";
 import { localUrl, runGatewayCommand, startCluster, type Cluster } from "../processes/cluster.ts";
 import { runWithSettings } from "../setup/command.ts";
 import { isRoot } from "../setup/debian.ts";
 import { ensureEngine } from "../setup/engine.ts";
-import { freePort, pidIn } from "../processes/own-process.ts";
+import { pidIn } from "../processes/own-process.ts";
 import { ensureImage } from "../setup/image.ts";
 import { tryRun } from "./try-run.ts";
 

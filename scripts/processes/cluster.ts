@@ -10,6 +10,7 @@ import { bundle } from "../build/bundle.ts";
 import { Child } from "./child.ts";
 import { SetupError } from "../setup/debian.ts";
 import { openLogFile } from "./log-file.ts";
+import { answers } from "./own-process.ts";
 
 const exec = promisify(execFile);
 const startDeadlineMs = 120_000;
@@ -134,12 +135,6 @@ async function joinToken(settings: Settings, env: NodeJS.ProcessEnv): Promise<{ 
 /** Whether the pid file names the child: whatever answers on its port may be somebody else's. */
 async function isPidOf(child: Child, pidFile: string): Promise<boolean> {
   return existsSync(pidFile) && Number(readFileSync(pidFile, "utf8")) === child.pid;
-}
-
-async function answers(url: string): Promise<boolean> {
-  const answer = await fetch(url, { signal: AbortSignal.timeout(2000) }).catch(() => null);
-  await answer?.body?.cancel();
-  return answer?.status === 200;
 }
 
 async function until(child: Child, isTrue: () => Promise<boolean>, signal?: AbortSignal): Promise<void> {

@@ -1,7 +1,5 @@
-/** Which processes of Berth run on this machine, and which ports are free for more. */
-import { once } from "node:events";
+/** Which processes of Berth run on this machine, and whether they answer. */
 import { readFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 
 /** The pid in a pid file when that process is alive and one of Node's, else null. */
@@ -14,12 +12,9 @@ export function pidIn(dir: string, name: string): number | null {
   }
 }
 
-/** A TCP port of 127.0.0.1 that was free just now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+/** Whether a GET there is answered with 200, within 2 s. */
+export async function answers(url: string): Promise<boolean> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(2000) }).catch(() => null);
+  await answer?.body?.cancel();
+  return answer?.status === 200;
 }

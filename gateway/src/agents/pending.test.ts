@@ -104,7 +104,7 @@ const isDelivery = async (condition: SQL) =>
 const isRefused = (runId: string) =>
   isDelivery(sql`run_id = ${runId} and attempts >= 1 and lease_until is null and due_at is not null`);
 const nobodyAsks = () =>
-  until("nobody is asking", async () => !(await isDelivery(sql`due_at is not null and lease_until is not null`)));
+  until(async () => !(await isDelivery(sql`due_at is not null and lease_until is not null`)), "nobody is asking");
 /** Lets each attempt to start fail as if the connection broke. */
 const breakStarts = () =>
   (strict.answer = (request, response) => request.path === "/v1/runs" && Boolean(response.destroy()));
@@ -119,13 +119,13 @@ describe("what waits", () => {
     const { agent, waiting, run } = await userWithAgents();
     const ids: string[] = [];
     for (const text of ["1", "2", "3", "4"]) ids.push(await agent.runId(text));
-    await until("the first has begun", () => strict.began.length === 1);
+    await until(() => strict.began.length === 1, "the first has begun");
     for (const at of [0, 1, 2]) {
-      await until("the copy knows", async () => (await run(ids[at]!)).status === "running");
+      await until(async () => (await run(ids[at]!)).status === "running", "the copy knows");
       expect(await waiting()).toEqual(ids.slice(at + 1).toReversed());
       await nobodyAsks();
       await host.report({ runs: [strict.end(ids[at]!)], rev: host.rev });
-      await until("the next has begun", () => strict.began.length === at + 2);
+      await until(() => strict.began.length === at + 2, "the next has begun");
     }
     expect(prompts()).toEqual(["1", "2", "3", "4"]);
     expect(strict.began.map(({ runId }) => runId)).toEqual(ids);
@@ -134,7 +134,7 @@ describe("what waits", () => {
   test("keeps to three runs of a user, and the rest follows as slots free", async () => {
     const { agents } = await userWithAgents(6);
     const ids = await Promise.all(agents.map((agent, at) => agent.runId(`agent ${at}`)));
-    await until("three have begun", () => strict.began.length === 3);
+    await until(() => strict.began.length === 3, "three have begun");
     await tick(gateway.deps);
     expect(strict.began).toHaveLength(3);
     while (strict.began.length < 6) {
@@ -142,7 +142,7 @@ describe("what waits", () => {
       const before = strict.began.length;
       const [active] = [...strict.runs.values()].filter((run) => run.endedAt === null);
       await host.report({ runs: [strict.end(active!.id)], rev: host.rev });
-      await until("another has begun", () => strict.began.length === before + 1);
+      await until(() => strict.began.length === before + 1, "another has begun");
     }
     expect(new Set(strict.began.map(({ runId }) => runId))).toEqual(new Set(ids));
   });
@@ -153,7 +153,7 @@ describe("what waits", () => {
     const runId = await agent.runId("x");
     expect((await call("GET", `/v1/agents/${agent.id}`)).json()).toMatchObject({ status: "idle", lastRunId: runId });
     const { createdAt } = await run(runId);
-    await until("the attempt is over", () => isRefused(runId));
+    await until(() => isRefused(runId), "the attempt is over");
     strict.answer = null;
     await later(30_000);
     await tick(gateway.deps);
@@ -163,10 +163,10 @@ describe("what waits", () => {
   test("is asked for at most every other second while the host says busy, and at once when a run ended", async () => {
     const { agent } = await userWithAgents();
     const first = await agent.runId("1");
-    await until("it has begun", () => strict.began.length === 1);
+    await until(() => strict.began.length === 1, "it has begun");
     const asked = () => host.requests.filter(({ path, body }) => path === "/v1/runs" && body.includes(agent.id)).length;
     const second = await agent.runId("2");
-    await until("the second was refused", () => isRefused(second));
+    await until(() => isRefused(second), "the second was refused");
     expect(asked()).toBe(2);
     for (let at = 0; at < 5; at++) await tick(gateway.deps);
     expect(asked()).toBe(2);
@@ -174,7 +174,7 @@ describe("what waits", () => {
     await tick(gateway.deps);
     expect(asked()).toBe(3);
     await host.report({ runs: [strict.end(first)], rev: host.rev });
-    await until("the second has begun", () => strict.began.length === 2);
+    await until(() => strict.began.length === 2, "the second has begun");
   });
 
   test("ends as host_lost when its host is removed while it takes it, and waits for nobody then", async () => {
@@ -191,7 +191,7 @@ describe("what waits", () => {
       return true;
     };
     const runId = await agent.runId("1");
-    await until("it has ended", async () => (await run(runId)).endedAt !== null);
+    await until(async () => (await run(runId)).endedAt !== null, "it has ended");
     expect(await run(runId)).toMatchObject({ status: "failed", reason: "host_lost", trigger: { kind: "webhook" } });
     expect(await waiting()).toEqual([]);
     expect(await isDelivery(sql`due_at is not null`)).toBe(false);
@@ -200,7 +200,7 @@ describe("what waits", () => {
   test("waits without a call while its host is down, and starts when it is back", async () => {
     const { agent, run } = await userWithAgents();
     const first = await agent.runId("1");
-    await until("it has begun", () => strict.began.length === 1);
+    await until(() => strict.began.length === 1, "it has begun");
     await host.report({ runs: [strict.end(first)], rev: host.rev });
     gateway.clock.skewMs += 1_800_000;
     const calls = host.requests.length;
@@ -220,7 +220,7 @@ describe("what waits", () => {
       gateway.call("PATCH", `/v1/admin/users/${id}`, { token: admin.token, body: { disabled } });
     breakStarts();
     const runId = await agent.runId("x");
-    await until("the attempt is over", () => isRefused(runId));
+    await until(() => isRefused(runId), "the attempt is over");
     await disable(true);
     strict.answer = null;
     await later(30_000);
@@ -253,7 +253,7 @@ describe("starting exactly once", () => {
     const { agents } = await userWithAgents(3);
     breakStarts();
     const ids = await Promise.all(agents.map((agent) => agent.runId("x")));
-    for (const runId of ids) await until("the attempt is over", () => isRefused(runId));
+    for (const runId of ids) await until(() => isRefused(runId), "the attempt is over");
     strict.answer = null;
     await later(30_000);
     const asked = host.requests.length;
@@ -292,7 +292,7 @@ describe("starting exactly once", () => {
     const { agent, run } = await userWithAgents();
     breakStarts();
     const runId = await agent.runId("x");
-    await until("the attempt is over", () => isRefused(runId));
+    await until(() => isRefused(runId), "the attempt is over");
     strict.answer = null;
     const lease = new Date(gateway.deps.now() + 10_000).toISOString();
     await gateway.deps.atomic([
@@ -310,9 +310,9 @@ describe("ending what waits", () => {
   test("cancelling it touches no host, and it never starts", async () => {
     const { agent, call, run } = await userWithAgents();
     const first = await agent.runId("1");
-    await until("it has begun", () => strict.began.length === 1);
+    await until(() => strict.began.length === 1, "it has begun");
     const second = await agent.runId("2");
-    await until("it was refused", () => isRefused(second));
+    await until(() => isRefused(second), "it was refused");
     const calls = host.requests.length;
     const cancelled = await call("POST", `/v1/runs/${second}/cancel`);
     expect(cancelled.json()).toMatchObject({
@@ -339,7 +339,7 @@ describe("ending what waits", () => {
     const { agent, call, id } = await userWithAgents();
     breakStarts();
     const runId = await agent.runId("x");
-    await until("the attempt is over", () => isRefused(runId));
+    await until(() => isRefused(runId), "the attempt is over");
     strict.answer = (request, response) => request.path.endsWith("/cancel") && Boolean(response.destroy());
     expect((await call("POST", `/v1/runs/${runId}/cancel`)).json().code).toBe("host_unavailable");
     strict.answer = null;
@@ -353,9 +353,9 @@ describe("ending what waits", () => {
   test.each(["agent", "trigger"])("deleting its %s cancels it", async (what) => {
     const { agent, call, run } = await userWithAgents();
     const first = await agent.runId("1");
-    await until("it has begun", () => strict.began.length === 1);
+    await until(() => strict.began.length === 1, "it has begun");
     const [second, third] = [await agent.runId("2"), await agent.runId("3")];
-    await until("it was refused", () => isRefused(second));
+    await until(() => isRefused(second), "it was refused");
     expect(
       (await call("DELETE", what === "agent" ? `/v1/agents/${agent.id}` : `/v1/triggers/${agent.trigger.id}`)).status,
     ).toBe(204);
@@ -374,7 +374,7 @@ describe("ending what waits", () => {
         const patch = (body: object) => gateway.call("PATCH", `/v1/admin/users/${id}`, { token: admin.token, body });
         strict.answer = (_request, response) => Boolean(response.destroy());
         const runId = await agent.runId("x");
-        await until("the attempt is over", () => isRefused(runId));
+        await until(() => isRefused(runId), "the attempt is over");
         if (what === "deleting its agent") await call("DELETE", `/v1/agents/${agent.id}`);
         if (what === "deleting its trigger") await call("DELETE", `/v1/triggers/${agent.trigger.id}`);
         if (what === "disabling its user") await patch({ disabled: true, cancelRuns: true });
@@ -400,7 +400,7 @@ describe("reading what waits", () => {
     const first = (await reader.read()).value!;
     expect(JSON.parse(first.split("data: ")[1]!)).toMatchObject({ id: runId, status: "pending" });
     expect((await call("GET", `/v1/runs/${runId}/stderr`)).text).toBe("");
-    await until("the attempt is over", () => isRefused(runId));
+    await until(() => isRefused(runId), "the attempt is over");
     strict.answer = (request, response) => {
       if (!request.path.includes("/events")) return false;
       const run = JSON.stringify(strict.end(runId));
@@ -418,12 +418,12 @@ describe("reading what waits", () => {
   test("its events end with its cancellation, then and later", async () => {
     const { agent, token, call } = await userWithAgents();
     const first = await agent.runId("1");
-    await until("it has begun", () => strict.began.length === 1);
+    await until(() => strict.began.length === 1, "it has begun");
     const runId = await agent.runId("2");
     const open = () =>
       gateway.app.request(`/v1/runs/${runId}/events`, { headers: { authorization: `Bearer ${token}` } });
     const text = (await open()).text();
-    await until("it is cancelled", async () => (await call("POST", `/v1/runs/${runId}/cancel`)).status === 200);
+    await until(async () => (await call("POST", `/v1/runs/${runId}/cancel`)).status === 200, "it is cancelled");
     expect((await text).match(/"status":"\w+"/g)).toEqual(['"status":"pending"', '"status":"cancelled"']);
     expect((await (await open()).text()).match(/"status":"\w+"/g)).toEqual([
       '"status":"cancelled"',
@@ -436,7 +436,7 @@ describe("reading what waits", () => {
     const { agent, token, tokenId, call } = await userWithAgents();
     breakStarts();
     const runId = await agent.runId("x");
-    await until("the attempt is over", () => isRefused(runId));
+    await until(() => isRefused(runId), "the attempt is over");
     const stream = await gateway.app.request(`/v1/runs/${runId}/events`, {
       headers: { authorization: `Bearer ${token}` },
     });
@@ -449,7 +449,7 @@ describe("reading what waits", () => {
 test("deliveries go after the retention with their runs, and what waits stays", async () => {
   const { agent, call } = await userWithAgents();
   const first = await agent.runId("1");
-  await until("it has begun", () => strict.began.length === 1);
+  await until(() => strict.began.length === 1, "it has begun");
   await host.report({ runs: [strict.end(first)], rev: host.rev });
   breakStarts();
   const second = await agent.runId("2");

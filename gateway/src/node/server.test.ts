@@ -92,10 +92,12 @@ describe("the server on Node", () => {
       sending.write('{"na');
       await once(sending, "continue");
       sending.destroy();
-      await until("the call is over", () =>
-        gateway.lines.some(
-          (line) => line.includes('"method":"POST"') && !line.includes("/internal") && !line.includes("join-tokens"),
-        ),
+      await until(
+        () =>
+          gateway.lines.some(
+            (line) => line.includes('"method":"POST"') && !line.includes("/internal") && !line.includes("join-tokens"),
+          ),
+        "the call is over",
       );
       expect(gateway.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
     },

@@ -141,14 +141,14 @@ describe("a socket", () => {
     const message = "x".repeat(100_000);
     let sent = 0;
     // Loopback buffers take some; then what the host sends stays with the host.
-    await until("the host is held back", () => {
+    await until(() => {
       for (let at = 0; at < 20; at++, sent++) end.send(message);
       return end.bufferedAmount > 20_000_000;
-    });
+    }, "the host is held back");
     expect(sent * message.length - end.bufferedAmount).toBeLessThan(40_000_000);
     let received = 0;
     socket.on("message", () => received++);
     socket.resume();
-    await until("all of it came", () => received === sent);
+    await until(() => received === sent, "all of it came");
   });
 });

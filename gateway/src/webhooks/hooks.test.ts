@@ -188,7 +188,7 @@ describe("a delivery", () => {
       replayOf: null,
       detail: null,
     });
-    await until("the host has the run", () => isSent(sent.body.runId));
+    await until(() => isSent(sent.body.runId), "the host has the run");
     expect((await user.call("GET", `/v1/triggers/${user.trigger.id}`)).json().lastDeliveryAt).toBe(delivery.receivedAt);
   });
 
@@ -251,7 +251,7 @@ describe("a delivery", () => {
     const user = await userWithTrigger({ template: "fixed" });
     const bytes = Uint8Array.from({ length: 1024 }, (_, at) => at % 256);
     const { runId } = (await user.deliver(bytes, { "content-type": "application/octet-stream" })).body;
-    const sent = await until("the host has the run", () => isSent(runId));
+    const sent = await until(() => isSent(runId), "the host has the run");
     expect(Buffer.from(JSON.parse(sent.body).run.payload, "base64url")).toEqual(Buffer.from(bytes));
     const claims = JSON.parse(atob(sent.headers.authorization!.split(".")[1]!));
     expect(claims).toMatchObject({ sub: user.id, tid: null });

@@ -1,7 +1,7 @@
 import type { JWTPayload } from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../../test/app.ts";
-import { startProvider, type TestProvider } from "../../../test/provider.ts";
+import { startProvider, type TestProvider } from "../../../test/provider/provider.ts";
 import { createApp } from "../../app.ts";
 
 const publicUrl = "http://localhost:8080";

@@ -1,8 +1,8 @@
-/** For tests: starts, stops and uses the OpenID provider of provider-process.ts. */
+/** For tests: starts, stops and uses the OpenID provider of process.ts. */
+import { freePort } from "@berth/shared/node/free-port";
 import { exportJWK, generateKeyPair, SignJWT, type JWK, type JWTPayload } from "jose";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 
 export type TestProvider = Awaited<ReturnType<typeof startProvider>>;
@@ -24,7 +24,7 @@ export async function startProvider({ redirectUri, algorithm = "RS256", accounts
 
   const start = async () => {
     const config = { port, jwks: { keys: [key] }, algorithm, redirectUris: [redirectUri], accounts };
-    const path = fileURLToPath(new URL("provider-process.ts", import.meta.url));
+    const path = fileURLToPath(new URL("process.ts", import.meta.url));
     child = spawn(process.execPath, [path], {
       env: { PATH: process.env["PATH"], PROVIDER_CONFIG: JSON.stringify(config), NODE_NO_WARNINGS: "1" },
       stdio: ["pipe", "pipe", "inherit"],
@@ -123,13 +123,4 @@ export async function startProvider({ redirectUri, algorithm = "RS256", accounts
 async function makeKey(algorithm: string, kid: string): Promise<JWK> {
   const { privateKey } = await generateKeyPair(algorithm, { crv: "Ed25519", extractable: true });
   return { ...(await exportJWK(privateKey)), kid, alg: algorithm, use: "sig" };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
