@@ -86,7 +86,7 @@ export default defineConfig({
           name: "gateway-workerd",
           include: ["gateway/src/**/*.test.ts"],
           exclude: [...onNodeAlone, ...pure],
-          globalSetup: ["gateway/test/workerd.ts"],
+          globalSetup: ["gateway/test/workerd/workerd.ts"],
           ...together,
         },
       },

@@ -5,7 +5,7 @@ import { inject } from "vitest";
 import { issueToken } from "../src/access/tokens.ts";
 import { createUser } from "../src/access/users.ts";
 import { openOnNode } from "./on-node.ts";
-import { openOnWorkerd } from "./on-workerd.ts";
+import { openOnWorkerd } from "./workerd/on-workerd.ts";
 import type { TestClock } from "./runtime.ts";
 import { systemActor } from "../src/http/caller.ts";
 

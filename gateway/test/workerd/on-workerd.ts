@@ -2,13 +2,13 @@
 import { createLog } from "@berth/shared/log";
 import { parseSettings, type Environment } from "@berth/shared/settings";
 import { readdirSync, readFileSync } from "node:fs";
-import { createSigningJwk, importKeyring } from "../src/keys/keyring.ts";
-import { openD1, type D1 } from "../src/worker/data.ts";
-import type { Runtime, TestClock } from "./runtime.ts";
+import { createSigningJwk, importKeyring } from "../../src/keys/keyring.ts";
+import { openD1, type D1 } from "../../src/worker/data.ts";
+import type { Runtime, TestClock } from "../runtime.ts";
 import { openRemoteD1 } from "./remote-d1.ts";
 import type { Told } from "./worker.ts";
 
-const migrations = new URL("../../migrations/", import.meta.url);
+const migrations = new URL("../../../migrations/", import.meta.url);
 /** What fetch would not send, or the runtime replaces on the way. */
 const unsendable = /^(host|origin|cookie|upgrade|sec-.*|cf-.*)$/;
 

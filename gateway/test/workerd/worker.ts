@@ -4,10 +4,10 @@
  * `/~NAME/~sql` gives the test the same database, `/~NAME/~cron` is the cron event.
  */
 import { createLog } from "@berth/shared/log";
-import { bindingsFor, type WaitUntil } from "../src/worker/bindings.ts";
-import type { D1, D1Statement } from "../src/worker/data.ts";
-import { openGateway, type Env } from "../src/worker/gateway.ts";
-import worker from "../src/worker/main.ts";
+import { bindingsFor, type WaitUntil } from "../../src/worker/bindings.ts";
+import type { D1, D1Statement } from "../../src/worker/data.ts";
+import { openGateway, type Env } from "../../src/worker/gateway.ts";
+import worker from "../../src/worker/main.ts";
 import { databases } from "./worker-databases.ts";
 
 interface OpenApp {

@@ -1,5 +1,5 @@
 /** For tests: the D1 of an app in workerd, seen from Node, with as much of its interface as Drizzle and we use. */
-import type { D1, D1Result, D1Statement } from "../src/worker/data.ts";
+import type { D1, D1Result, D1Statement } from "../../src/worker/data.ts";
 import type { SqlCall } from "./worker.ts";
 
 /** `url` is the app's own. */

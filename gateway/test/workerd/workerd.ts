@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
 import { unstable_startWorker as startWorker } from "wrangler";
-import { makeDirectory } from "./directory.ts";
+import { makeDirectory } from "../directory.ts";
 import { databases } from "./worker-databases.ts";
 
 declare module "vitest" {
@@ -30,7 +30,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   const worker = await startWorker({
     name: "berth-test",
     entrypoint: here("./worker.ts"),
-    compatibilityDate: /^compatibility_date = "(.+)"$/m.exec(readFileSync(here("../../wrangler.toml"), "utf8"))![1]!,
+    compatibilityDate: /^compatibility_date = "(.+)"$/m.exec(readFileSync(here("../../../wrangler.toml"), "utf8"))![1]!,
     bindings: Object.fromEntries(databases.map((name) => [name, { type: "d1", name, id: name }])),
     dev: { server: { hostname: "127.0.0.1", port: 0 }, inspector: false, persist, watch: false, logLevel: "error" },
   });
