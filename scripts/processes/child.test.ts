@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -86,5 +87,20 @@ describe("a child", () => {
     await vi.waitFor(() => expect(ends).toEqual([500]), 100_000);
     await failing.close();
     expect(failing.pid).toBeNull();
+  });
+
+  test("is started again where no descriptor was left for it", () => {
+    writeFileSync(join(dir, "program.mjs"), 'console.log("up"); setInterval(() => {}, 1000);');
+    const script = `
+      import { closeSync, openSync } from "node:fs";
+      import { Child } from ${JSON.stringify(import.meta.resolve("./child.ts"))};
+      const open = [];
+      try { for (;;) open.push(openSync("/dev/null")); } catch {}
+      const onEnd = (how, pauseMs) => { open.splice(0).forEach(closeSync); console.log(pauseMs); };
+      const onLine = (line) => { console.log(/EMFILE|up/.exec(line)?.[0]); if (line === "up") child.close(); };
+      const child = new Child({ file: ${JSON.stringify(join(dir, "program.mjs"))}, env: process.env, onLine, onEnd });
+    `;
+    const limited = ["-c", 'ulimit -n 100; exec "$0" --input-type=module -e "$1"', process.execPath, script];
+    expect(execFileSync("sh", limited, { encoding: "utf8" })).toBe("EMFILE\n500\nup\n");
   });
 });

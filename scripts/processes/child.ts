@@ -80,7 +80,9 @@ export class Child {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
     this.#process = child;
-    for (const stream of [child.stdout!, child.stderr!]) createInterface({ input: stream }).on("line", onLine);
+    // Where no descriptor was left there are no streams.
+    for (const stream of [child.stdout, child.stderr])
+      if (stream) createInterface({ input: stream }).on("line", onLine);
     child.once("error", (error) => onLine(`it cannot be started: ${error.message}`));
     child.once("close", (code, signal) => this.#ended(code, signal, performance.now() - startedAt));
   }

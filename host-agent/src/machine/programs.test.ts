@@ -1,6 +1,7 @@
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { ProgramError, runProgram } from "./programs.ts";
+import { ProgramError, runProgram, runWithin } from "./programs.ts";
 
 test("a program gets its arguments as they are, and nothing to read", async () => {
   const odd = ["", "two words", "a'b", "$HOME `x` \\", "line\nbreak", "*", "🙂"];
@@ -33,4 +34,24 @@ test("a job of a shell that is killed is finished, one that it had not read fail
   await expect(unread).rejects.toThrow("the shell for programs ended with SIGKILL");
   expect(await job).toBe("done");
   expect(await runProgram("echo", "again")).toBe("again");
+});
+
+test("one that hangs is given up, and holds up no other", async () => {
+  const hung = runWithin(300, "sleep", "5");
+  expect(await runProgram("echo", "beside")).toBe("beside");
+  await expect(hung).rejects.toThrow("sleep has not ended in 0.3 s");
+});
+
+test("without a descriptor left it fails with the reason, and works again once there is one", () => {
+  const script = `
+    import { closeSync, openSync } from "node:fs";
+    import { runProgram } from ${JSON.stringify(import.meta.resolve("./programs.ts"))};
+    const open = [];
+    try { for (;;) open.push(openSync("/dev/null")); } catch {}
+    console.log(await runProgram("echo", "lost").catch(({ code }) => code));
+    open.forEach(closeSync);
+    console.log(await runProgram("echo", "again"));
+  `;
+  const limited = ["-c", 'ulimit -n 60; exec "$0" --input-type=module -e "$1"', process.execPath, script];
+  expect(execFileSync("sh", limited, { encoding: "utf8" })).toBe("EMFILE\nagain\n");
 });

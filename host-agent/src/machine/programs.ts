@@ -5,6 +5,7 @@
 import { spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
+import type { Writable } from "node:stream";
 
 /** A program that ended with another exit code than 0; the message is what it said. */
 export class ProgramError extends Error {
@@ -25,10 +26,28 @@ type Run = (program: string, args: string[]) => Promise<string>;
 
 let run: Run | null = null;
 
-/** What the program said, on one line, once it has ended with 0; several run beside each other. Throws a ProgramError. */
+const deadlineMs = 60_000;
+/** For what may go through a whole file system. */
+const longDeadlineMs = 3_600_000;
+const longPrograms = new Set(["e2fsck", "resize2fs", "e2image", "rm"]);
+
+/**
+ * What the program said, on one line, once it has ended with 0; several run beside each other, and one that hangs is given
+ * up. Throws a ProgramError, or what kept it from its end.
+ */
 export function runProgram(program: string, ...args: string[]): Promise<string> {
+  return runWithin(longPrograms.has(program) ? longDeadlineMs : deadlineMs, program, ...args);
+}
+
+/** As `runProgram`, with a deadline in milliseconds. What is given up may end later: whoever cares looks at what it did. */
+export async function runWithin(ms: number, program: string, ...args: string[]): Promise<string> {
   run ??= startShell(() => (run = null));
-  return run(program, args);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const giveUp = () => reject(new Error(`${program} has not ended in ${ms / 1000} s: see whether the disk hangs`));
+    timer = setTimeout(giveUp, ms).unref();
+  });
+  return Promise.race([run(program, args), late]).finally(() => clearTimeout(timer));
 }
 
 /** Each answer is one short line: the job's number, exit code, what was said. So two that end at once do not mix. */
@@ -52,6 +71,11 @@ function startShell(onEnd: () => void): Run {
     cwd: "/",
     detached: true,
   });
+  // Where no descriptor was left there are no pipes; the error says so.
+  if (!(shell.stdin as Writable | undefined)) {
+    shell.once("error", onEnd);
+    return () => new Promise((_, reject) => shell.once("error", reject));
+  }
   const output = shell.stdout as Socket;
   const fail = (error: Error) => {
     for (const { reject } of jobs.values()) reject(error);
