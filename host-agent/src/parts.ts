@@ -49,9 +49,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const engine = await openEngine(options, signal);
   const identity = await openIdentity(settings, dataDir, log, signal);
   const { context, store } = openStore(options, identity.hostId);
-  const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES, (uid) => store.reserveUids(uid + 1));
-  volumes.start();
-  await reserveUids(store, volumes, log);
+  const volumes = await openVolumes(options, store);
 
   const targets = await openModelTargets(settings);
   const model = createModelProxy({
@@ -107,6 +105,14 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
       store.close();
     },
   };
+}
+
+/** The volumes, with every uid that they have reserved. */
+async function openVolumes({ settings, dataDir, log }: HostOptions, store: Store): Promise<Volumes> {
+  const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES, (uid) => store.reserveUids(uid + 1));
+  volumes.start();
+  await reserveUids(store, volumes, log);
+  return volumes;
 }
 
 /** The host's database, and the clock that goes by the gateway's time as it was known last. */
