@@ -1,6 +1,7 @@
 /** The data directory on Node: signing key, database, migrations. The command line opens it too, while a gateway runs on it. */
 import { makeDataDir, makeDirectory } from "@berth/shared/node/directory";
 import { takeLock } from "@berth/shared/node/lock";
+import { syncDirectory } from "@berth/shared/node/durable-file";
 import type { Settings } from "@berth/shared/settings";
 import Sqlite from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
@@ -10,7 +11,7 @@ import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import type { JWK } from "jose";
 import { randomUUID } from "node:crypto";
 import { chmodSync, existsSync, linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Atomic, Database } from "../data/database.ts";
 import { createSigningJwk, importKeyring, type Keyring } from "../keys/keyring.ts";
@@ -82,13 +83,14 @@ function migrationsDir(): string {
   return found;
 }
 
-/** The key is linked into place whole, so that of two first starts one wins and both read the same. */
+/** The key is linked into place whole and on disk, so that of two first starts one wins and both read the same. It opens sealed secrets too. */
 async function readSigningKey(path: string): Promise<JWK> {
   if (!existsSync(path)) {
     const made = `${path}.${randomUUID()}`;
-    writeFileSync(made, JSON.stringify(await createSigningJwk()), { mode: 0o600, flag: "wx" });
+    writeFileSync(made, JSON.stringify(await createSigningJwk()), { mode: 0o600, flag: "wx", flush: true });
     try {
       linkSync(made, path);
+      syncDirectory(dirname(path));
     } catch (error) {
       if (!existsSync(path)) throw error;
     } finally {

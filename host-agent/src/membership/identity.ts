@@ -3,13 +3,14 @@
  * once with a join token; after that a file says who it is.
  */
 import { randomUUID } from "node:crypto";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { z } from "zod";
 import { gatewayAudience, joinAnswer, type JoinBody, protocolVersion } from "@berth/shared/host-api";
 import { messageOf, type Log } from "@berth/shared/log";
+import { writeDurably } from "@berth/shared/node/durable-file";
 import { isLoopback, type Settings, SettingsError } from "@berth/shared/settings";
 import { ifMissing } from "../machine/missing.ts";
 import { backoff, sleep } from "@berth/shared/wait";
@@ -19,6 +20,12 @@ const identityFile = z.object({
   issuer: z.string(),
   gatewayUrl: z.string(),
   privateKey: z.looseObject({ kty: z.string() }),
+});
+
+/** While a join has no answer yet. */
+const joiningFile = z.object({
+  token: z.string(),
+  privateKey: z.looseObject({ kty: z.string(), crv: z.string(), x: z.string() }),
 });
 
 export interface Identity {
@@ -67,14 +74,14 @@ async function joinGateway(settings: Settings, path: string, log: Log, signal: A
     throw new SettingsError(
       "This host has not joined a gateway yet: set BERTH_GATEWAY_URL and BERTH_JOIN_TOKEN (an admin makes the token).",
     );
-  const { privateKey, publicKey } = await generateKeyPair("EdDSA", { extractable: true });
-  const { kty, crv, x } = await exportJWK(publicKey);
+  const privateKey = await keyForJoin(`${path}.joining`, token);
+  const { kty, crv, x } = privateKey;
   const body: JoinBody = {
     protocol: protocolVersion,
     token,
     name: settings.BERTH_HOST_NAME ?? hostname(),
     url: settings.BERTH_HOST_URL,
-    publicKey: { kty: kty as "OKP", crv: crv as "Ed25519", x: x! },
+    publicKey: { kty: kty as "OKP", crv: crv as "Ed25519", x },
   };
   const answer = await postUntilAnswered(`${gatewayUrl}/internal/hosts/join`, body, log, signal);
   if (!answer.ok) {
@@ -84,11 +91,25 @@ async function joinGateway(settings: Settings, path: string, log: Log, signal: A
     );
   }
   const { hostId, issuer } = joinAnswer.parse(await answer.json());
-  const identity = { hostId, issuer, gatewayUrl, privateKey: { ...(await exportJWK(privateKey)), kty: "OKP" } };
-  await writeFile(`${path}.new`, JSON.stringify(identity), { mode: 0o600 });
-  await rename(`${path}.new`, path);
+  const identity = { hostId, issuer, gatewayUrl, privateKey };
+  writeDurably(path, JSON.stringify(identity));
+  await rm(`${path}.joining`, { force: true });
   log.info("host.joined", { hostId });
   return identity;
+}
+
+/**
+ * The key to join with, stored before it is shown: the gateway takes a token from one key alone, so that whoever was killed
+ * while it waited for the answer must ask again with the same.
+ */
+async function keyForJoin(path: string, token: string): Promise<z.infer<typeof joiningFile>["privateKey"]> {
+  const text = await readFile(path, "utf8").catch(ifMissing(null));
+  const known = text === null ? null : joiningFile.parse(JSON.parse(text));
+  if (known?.token === token) return known.privateKey;
+  const { privateKey } = await generateKeyPair("EdDSA", { extractable: true });
+  const joining = joiningFile.parse({ token, privateKey: { ...(await exportJWK(privateKey)), kty: "OKP" } });
+  writeDurably(path, JSON.stringify(joining));
+  return joining.privateKey;
 }
 
 /** Retries while no gateway answers; any answer of it is an answer. */
