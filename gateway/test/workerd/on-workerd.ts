@@ -6,7 +6,7 @@ import { createSigningJwk, importKeyring } from "../../src/keys/keyring.ts";
 import { openD1, type D1 } from "../../src/worker/data.ts";
 import type { Runtime, TestClock } from "../runtime.ts";
 import { openRemoteD1 } from "./remote-d1.ts";
-import type { Told } from "./worker.ts";
+import type { TestCall } from "./worker.ts";
 
 const migrations = new URL("../../../migrations/", import.meta.url);
 /** What fetch would not send, or the runtime replaces on the way. */
@@ -44,7 +44,7 @@ export async function openOnWorkerd(workerd: string, environment: Environment, c
     lines,
     async request(path, init = {}) {
       const headers = new Headers(init.headers);
-      const told: Told = { skewMs: clock.skewMs, headers: {} };
+      const told: TestCall = { skewMs: clock.skewMs, headers: {} };
       for (const [name, value] of [...headers].filter(([name]) => unsendable.test(name))) {
         told.headers[name] = value;
         headers.delete(name);

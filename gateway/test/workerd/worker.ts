@@ -38,7 +38,7 @@ interface FullStatement extends D1Statement {
 }
 
 /** What a call of the test says of itself, in the header `berth-test`; the clock stays so for calls that say nothing. */
-export interface Told {
+export interface TestCall {
   skewMs: number;
   /** Headers that a client of HTTP may not set by itself. */
   headers: Record<string, string>;
@@ -100,7 +100,7 @@ const openApp = (app: OpenApp) =>
   openGateway(app.env, { now: () => Date.now() + app.skewMs, log: createLog((line) => app.lines.push(line)) });
 
 async function serve(app: OpenApp, given: Request, context: WaitUntil): Promise<Response> {
-  const told = JSON.parse(given.headers.get("berth-test") ?? "null") as Told | null;
+  const told = JSON.parse(given.headers.get("berth-test") ?? "null") as TestCall | null;
   const headers = new Headers(given.headers);
   headers.delete("berth-test");
   if (told) {
