@@ -10,7 +10,17 @@ const expectTimes = { expect: { poll: { timeout: 100_000 } } };
 const times = { testTimeout: 120_000, hookTimeout: 120_000, ...expectTimes };
 /** Files of one process after the other: it costs more to load our modules anew than most files take. None of them keeps state. */
 const together = { isolate: false, ...times };
-const engineTimes = { testTimeout: 600_000, hookTimeout: 600_000, ...expectTimes };
+/**
+ * How many suites on a prepared machine run at once, each with processes and users of its own: they wait as much as they work,
+ * for engines, deadlines, what others do.
+ */
+const queued = {
+  maxWorkers: 2,
+  sequence: { groupOrder: 1 },
+  testTimeout: 600_000,
+  hookTimeout: 600_000,
+  ...expectTimes,
+};
 
 /** What only Node has: its process, its server. */
 const onNodeAlone = ["gateway/src/node/**/*.test.ts"];
@@ -29,10 +39,8 @@ const onMachines = [
 /** What is built and started: bundles, the Worker. */
 const builds = ["scripts/build/**/*.test.ts"];
 
-/** How many suites on real engines run at once, each with processes and users of its own: they wait as much as they work. */
-const lanes = 2;
 /**
- * Those suites as a queue: who is free takes the next one. The longest go first, so that no lane ends late; those with a browser
+ * The suites on real engines as a queue: who is free takes the next one. The longest go first, so that no lane ends late; those with a browser
  * stand after the storm of `load`, for people's patience is part of them.
  */
 const queue = [
@@ -93,15 +101,13 @@ export default defineConfig({
       { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"], ...together } },
       { test: { name: "together", include: ["e2e/together/**/*.test.ts"], ...together } },
       { test: { name: "scripts", include: ["scripts/**/*.test.ts"], exclude: builds, ...together } },
-      { test: { name: "builds", include: builds, ...together } },
+      { test: { name: "builds", include: builds, ...queued } },
       { test: { name: "host-agent", include: ["host-agent/src/**/*.test.ts"], exclude: onMachines, ...together } },
       {
         test: {
           name: "host-agent-machine",
           include: onMachines,
-          maxWorkers: 1,
-          sequence: { groupOrder: 1 },
-          ...engineTimes,
+          ...queued,
         },
       },
       {
@@ -110,9 +116,7 @@ export default defineConfig({
           include: ["e2e/**/*.test.ts"],
           exclude: ["e2e/together/**"],
           globalSetup: ["e2e/engines/global-setup.ts"],
-          maxWorkers: lanes,
-          sequence: { groupOrder: 2 },
-          ...engineTimes,
+          ...queued,
         },
       },
     ],

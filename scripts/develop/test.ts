@@ -7,15 +7,21 @@ import { runChecks } from "./checks.ts";
 import { tell } from "./outcome.ts";
 import { runSuites } from "./suites.ts";
 
-/** Projects that run beside each other, for suites on engines wait as much as they work: for engines, deadlines, what others do. */
-const lanes = [["e2e"], ["!e2e"]];
+/** What needs the machine prepared; all else runs meanwhile. */
+const onMachine = ["e2e", "host-agent-machine", "builds"];
 
 await runWithSettings(async (settings, filters) => {
-  await prepareMachine(settings);
-  await ensureTestPrograms();
-  // Once for all suites: bundles, the dashboard, and what workerd serves of it.
-  await bundle("gateway", "cli", "host");
-  const checked = filters.length ? [] : [await runChecks()];
-  const runs = filters.length ? [runSuites([], filters)] : lanes.map((lane) => runSuites(lane));
-  process.exit(tell(...checked, ...(await Promise.all(runs))));
+  const prepare = async () => {
+    await prepareMachine(settings);
+    await ensureTestPrograms();
+    // Once for all suites: bundles, the dashboard, and what workerd serves of it.
+    await bundle("gateway", "cli", "host");
+  };
+  const runAll = () => [
+    runChecks(),
+    runSuites(onMachine.map((name) => `!${name}`)),
+    prepare().then(() => runSuites(onMachine)),
+  ];
+  const runs = filters.length ? [prepare().then(() => runSuites([], filters))] : runAll();
+  process.exit(tell(...(await Promise.all(runs))));
 });
