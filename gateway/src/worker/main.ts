@@ -1,4 +1,4 @@
-/** The gateway on Workers: requests and the cron reach the same app and the same tick as on Node. Only `worker*.ts` know Workers. */
+/** The gateway on Workers: requests and the cron reach the same app and the same tick as on Node. Only this room knows Workers. */
 import { toProblem } from "@berth/shared/errors";
 import { messageOf } from "@berth/shared/log";
 import { tick } from "../tick.ts";
