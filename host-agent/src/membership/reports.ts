@@ -139,7 +139,7 @@ export class Reports {
     const isKnown = this.#held.epoch === store.epoch;
     const since = isKnown ? this.#held.rev : 0;
     const changes = store.changedSince(since, maxRunBytes);
-    const rev = isKnown ? changes.rev : Math.min(changes.rev, store.firstRevision);
+    const rev = isKnown ? changes.rev : Math.min(changes.rev, store.earlierRevision);
     return {
       protocol: protocolVersion,
       version,
@@ -182,11 +182,11 @@ export class Reports {
  * of a process claims nothing beyond what earlier ones can have told, so that the answer to it shows that for certain.
  */
 export function isRolledBack(
-  own: Pick<Store, "epoch" | "firstRevision"> & { revision(): number },
+  own: Pick<Store, "epoch" | "earlierRevision"> & { revision(): number },
   isKnown: boolean,
   ack: ReportAnswer["ack"],
 ): boolean {
-  return ack.epoch === own.epoch && ack.rev > (isKnown ? own.revision() : own.firstRevision);
+  return ack.epoch === own.epoch && ack.rev > (isKnown ? own.revision() : own.earlierRevision);
 }
 
 /** What a problem says to a person, or the beginning of whatever else it is. */

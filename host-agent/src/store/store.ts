@@ -34,8 +34,11 @@ const revisionsAStart = 1e9;
 
 /** Over an open database, which it migrates and closes. `now` is the gateway's time in milliseconds. */
 export class Store {
-  /** No revision of an earlier process is above it, and none of this one below. */
-  readonly firstRevision: number;
+  /**
+   * The newest revision that this file had when it was opened: none that an earlier process told is above it, unless the
+   * file is an older copy. This process's own begin above what any process of this file can have given.
+   */
+  readonly earlierRevision: number;
   readonly #db: Database.Database;
   readonly #now: () => number;
   readonly #prepared = new Map<string, Database.Statement>();
@@ -47,9 +50,15 @@ export class Store {
     this.#now = now;
     migrate(db);
     this.#epoch = this.getMeta("epoch") ?? this.renewEpoch();
-    const starts = Number(this.getMeta("starts") ?? 0) + 1;
-    this.setMeta("starts", String(starts));
-    this.firstRevision = this.#rev = starts * revisionsAStart;
+    const starts = Number(this.getMeta("starts") ?? 0);
+    this.setMeta("starts", String(starts + 1));
+    const newest = this.#sql(
+      "SELECT max(rev) FROM (SELECT max(rev) AS rev FROM runs UNION SELECT max(rev) FROM agents)",
+    )
+      .pluck()
+      .get();
+    this.earlierRevision = Math.max(Number(newest ?? 0), starts * revisionsAStart);
+    this.#rev = (starts + 1) * revisionsAStart;
   }
 
   /** Names this database and its one history: a new file has a new one, and so has one that was restored from a copy. */
@@ -64,7 +73,7 @@ export class Store {
     return (this.#epoch = this.getMeta("epoch")!);
   }
 
-  /** The newest revision given. */
+  /** The newest revision given: each is stored in a row, so that a database knows how far it has told. */
   revision(): number {
     return this.#rev;
   }
@@ -233,7 +242,8 @@ export class Store {
           id,
         )[0],
       );
-      if (run && (change.startedAt || change.endedAt))
+      if (!run) this.#rev -= 1;
+      else if (change.startedAt || change.endedAt)
         this.#sql("UPDATE run_inputs SET payload = NULL WHERE run_id = ? AND payload IS NOT NULL").run(id);
       return run;
     });
@@ -255,7 +265,7 @@ export class Store {
    * there is none.
    */
   countOomKill(uid: number, cgroup: string): RunRow | null {
-    return runFrom(
+    const run = runFrom(
       this.#rows<FlatRun>(
         `UPDATE runs SET oom_kills = oom_kills + 1, rev = ? WHERE ended_at IS NULL
          AND agent_id = (SELECT id FROM agents WHERE uid = ?) AND instr(?, container_id) > 0 RETURNING ${runColumns}`,
@@ -264,6 +274,8 @@ export class Store {
         cgroup,
       )[0],
     );
+    if (!run) this.#rev -= 1;
+    return run;
   }
 
   /** Adds what the model proxy counted to the run and to the user's day (UTC); null if the run has ended. */
@@ -281,7 +293,8 @@ export class Store {
         id,
       );
       const run = runFrom(row);
-      if (run) {
+      if (!run) this.#rev -= 1;
+      else {
         this.#sql("INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET usd = usd + excluded.usd").run(
           run.userId,
           this.#isoNow().slice(0, 10),

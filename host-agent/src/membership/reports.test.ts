@@ -1,0 +1,34 @@
+import Database from "better-sqlite3";
+import { expect, test } from "vitest";
+import { Store } from "../store/store.ts";
+import { isRolledBack } from "./reports.ts";
+
+const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
+/** Starts a host on the database as this image has it; answers its store and how to take the next image. */
+function start(image?: Buffer) {
+  const db = new Database(image);
+  return { store: new Store(db, Date.now), image: () => db.serialize() };
+}
+const change = ({ store }: ReturnType<typeof start>) => void store.setEnv("agt_a", { AT: String(store.revision()) });
+/** What the gateway holds after it was told all. */
+const ackOf = ({ store }: ReturnType<typeof start>) => ({ epoch: store.epoch, rev: store.changedSince(0, 1e6).rev });
+
+test("an older copy is known for one, in whichever start it was taken and in whichever it is put back", () => {
+  const first = start();
+  first.store.learnAgent("usr_u", spec, null);
+  const copies = [first.image()];
+  change(first);
+  let ack = ackOf(first);
+  for (let count = 0; count < 3; count++) {
+    const next = start(first.image());
+    for (const copy of copies) expect(isRolledBack(start(copy).store, false, ack)).toBe(true);
+    // The database itself, started anew, is no older copy: also when a change found no row and took no revision.
+    expect(isRolledBack(next.store, false, ack)).toBe(false);
+    copies.push(next.image());
+    change(next);
+    expect(next.store.updateRun("run_none", {})).toBeNull();
+    ack = ackOf(next);
+    expect(isRolledBack(next.store, true, ack)).toBe(false);
+    expect(isRolledBack(start(next.image()).store, false, ack)).toBe(false);
+  }
+});
