@@ -45,7 +45,9 @@ export const variables = {
   BERTH_GATEWAY_URL: httpUrl.optional(),
   BERTH_JOIN_TOKEN: text.optional(),
   BERTH_HOST_NAME: text.max(100).optional(),
-  DOCKER_HOST: text.optional(),
+  DOCKER_HOST: text
+    .regex(/^unix:\/\/\//, "must be the socket of an engine on this machine, as unix:///var/run/docker.sock")
+    .optional(),
   BERTH_IMAGE: text.default("berth-workspace"),
   BERTH_MEMORY_BYTES: whole(64 * 2 ** 20, 2 ** 42).default(1_073_741_824),
   BERTH_MEMORY_WARN_BYTES: whole(2 ** 20, 2 ** 42).default(800_000_000),

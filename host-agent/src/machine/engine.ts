@@ -64,13 +64,16 @@ const detachKeys = ["\\", "^", "_", "]", "_", "\\", "^", "]", "\\", "_", "^", "_
 export async function connectEngine(dockerHost: string | undefined): Promise<Engine> {
   const socketPath = (dockerHost ?? "unix:///var/run/docker.sock").replace(/^unix:\/\//, "");
   const probe = new Docker({ socketPath });
-  const { ApiVersion: spoken } = (await within(10_000, "version", () => probe.version())) as { ApiVersion: string };
-  const minor = Number(spoken.split(".")[1]);
+  const version = await within(10_000, "version", () => probe.version());
+  const { ApiVersion: spoken, MinAPIVersion: least = "1.0" } = version;
+  const [minor, leastMinor] = [spoken, least].map((one) => Number(one.split(".")[1])) as [number, number];
   if (minor < minimumMinor)
     throw new Error(
       `the Docker engine speaks API ${spoken} and Berth needs 1.${minimumMinor}: install Docker 20.10 or later`,
     );
-  return new Engine(new Docker({ socketPath, version: `v1.${Math.min(minor, newestTriedMinor)}` }));
+  return new Engine(
+    new Docker({ socketPath, version: `v1.${Math.max(leastMinor, Math.min(minor, newestTriedMinor))}` }),
+  );
 }
 
 /** The engine's API as far as Berth needs it. It holds no connection that would have to be closed. */
