@@ -1,10 +1,9 @@
 /** What time brings about: pending runs start, what is old goes. The Node timer and the Worker's cron call the same `tick`. */
 import { sql } from "drizzle-orm";
-import { startPending, usersWithPending } from "./agents/pending.ts";
+import { startDue } from "./agents/pending.ts";
 import { isoTime } from "./data/database.ts";
 import type { Deps } from "./deps.ts";
 
-const usersAtOnce = 8;
 const retentionMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
 /** A day over the year in which the database itself refuses to delete. */
@@ -14,11 +13,7 @@ const sliceRows = 500;
 
 /** Does what is due. Any number of ticks may run at once: each piece of work is claimed by one statement. */
 export async function tick(deps: Deps): Promise<void> {
-  const waiting = await usersWithPending(deps.db, deps.now());
-  const workers = Array.from({ length: Math.min(usersAtOnce, waiting.length) }, async () => {
-    for (let userId = waiting.shift(); userId !== undefined; userId = waiting.shift()) await startPending(deps, userId);
-  });
-  const done = await Promise.allSettled([...workers, runRetention(deps)]);
+  const done = await Promise.allSettled([startDue(deps), runRetention(deps)]);
   const failed = done.find((one) => one.status === "rejected");
   if (failed) throw failed.reason;
 }

@@ -15,6 +15,10 @@ export interface Sizes {
   history: number;
   /** Runs of a stranger that are older than the retention, with their deliveries. */
   expired: number;
+  /** The admin's runs that wait, none of which is due. */
+  waiting: number;
+  /** Users of a host that is down, each with a run that is due. */
+  stalled: number;
   /** The admin's other agents and tokens, and triggers of the one agent. */
   belongings: number;
   /** Deleted agents of one neighbour, which the host has not dropped yet. */
@@ -30,6 +34,7 @@ export interface World {
   admin: Awaited<ReturnType<TestApp["addUser"]>>;
   agentId: string;
   triggerId: string;
+  secret: string;
   call(method: string, path: string, body?: unknown): Promise<unknown>;
   close(): Promise<void>;
 }
@@ -46,7 +51,10 @@ export async function openWorld(sizes: Sizes): Promise<World> {
   const { id: agentId } = (await call("POST", "/v1/agents", { name: "a" })) as { id: string };
   await call("POST", `/v1/agents/${agentId}/runs`, { prompt: "hello" });
   const trigger = { name: "t", scheme: "token", template: "x" };
-  const { id: triggerId } = (await call("POST", `/v1/agents/${agentId}/triggers`, trigger)) as { id: string };
+  const { id: triggerId, secret } = (await call("POST", `/v1/agents/${agentId}/triggers`, trigger)) as Record<
+    "id" | "secret",
+    string
+  >;
   await gateway.deps.atomic([
     ...fillNeighbourhood(gateway, host.id, sizes),
     ...fillOwn(gateway, { userId: admin.id, agentId, triggerId, hostId: host.id }, sizes),
@@ -58,6 +66,7 @@ export async function openWorld(sizes: Sizes): Promise<World> {
     admin,
     agentId,
     triggerId,
+    secret,
     call,
     async close() {
       await host.close();
@@ -98,6 +107,13 @@ function fillNeighbourhood(gateway: TestApp, hostId: string, sizes: Sizes): SQL[
       select 'agt_near' || i, 'usr_near' || i, 'a', 'shell', 1, ${time}, ${time}, '[]' from ${count(sizes.neighbours)}`,
     sql`insert into agents (id, user_id, name, runtime, version, created_at, updated_at, deleted_at, env_keys)
       select 'agt_gone' || i, 'usr_near0', 'a', 'shell', 1, ${time}, ${time}, ${time}, '[]' from ${count(sizes.tombstones)}`,
+    sql`insert into hosts (id, name, url, public_key, created_at, last_report_at, load)
+      values ('hst_down', 'down', 'http://127.0.0.1:9', '{}', ${time}, '2020', ${load})`,
+    sql`insert into users (id, name, role, host_id, created_at, pending_due_at)
+      select 'usr_stalled' || i, 'stalled' || i, 'user', 'hst_down', ${time}, '2020' from ${count(sizes.stalled)}`,
+    sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, due_at)
+      select 'dlv_stalled' || i, 'trg_far', 'usr_stalled' || i, 'agt', ${time}, '{}', '', 0, '2020'
+      from ${count(sizes.stalled)}`,
     sql`insert into runs (id, user_id, agent_id, status, created_at, data)
       select 'run_expired' || i, 'usr_far0', 'agt_far0', 'completed', '2020', '{}' from ${count(sizes.expired)}`,
     sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, run_id)
@@ -137,6 +153,9 @@ function fillOwn(gateway: TestApp, { userId, agentId, triggerId, hostId }: Own, 
         json_set(${JSON.stringify(run)}, '$.id', 'run_old' || i, '$.status', 'completed') from ${count(sizes.history)}`,
     sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, run_id)
       select 'dlv_old' || i, ${triggerId}, ${userId}, ${agentId}, ${at}, '{}', '', 0, 'run_old' || i from ${count(sizes.history)}`,
+    sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, due_at)
+      select 'dlv_waits' || i, ${triggerId}, ${userId}, ${agentId}, '2021', '{}', '', 0, '9999' from ${count(sizes.waiting)}`,
+    sql`update users set pending_due_at = '9999' where id = ${userId}`,
     sql`insert into audit (id, created_at, actor_kind, actor_id, actor_name, action, target_id, outcome, detail)
       select 'aud_old' || i, ${at}, 'user', ${userId}, 'admin', 'agent.updated', ${agentId}, 'succeeded', '{}'
       from ${count(sizes.history)}`,

@@ -248,6 +248,62 @@ describe("what waits", () => {
   });
 });
 
+describe("who waits for others", () => {
+  test("starts, however many users wait behind runs in progress", async () => {
+    const { agent, id } = await userWithAgents();
+    breakStarts();
+    const runId = await agent.runId("x");
+    await until(() => isRefused(runId), "the attempt is over");
+    strict.answer = null;
+    await later(30_000);
+    const users = JSON.stringify(Array.from({ length: 249 }, (_, at) => at));
+    const wait = (name: string, dueAt: string) => sql`
+      insert into deliveries (seq, id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, due_at)
+      select ${name === "first" ? -1000 : -500} + value, ${name} || value, 't', 'usr_' || value, 'agt_' || value, '2026',
+        '{}', '', 0, ${dueAt} from json_each(${users})`;
+    await gateway.deps.atomic([
+      sql`insert into users (id, name, role, host_id, created_at, pending_due_at)
+        select 'usr_' || value, 'user ' || value, 'user', (select host_id from users where id = ${id}), '2026', '2026'
+        from json_each(${users})`,
+      wait("first", "9999"),
+      wait("second", "2026"),
+    ]);
+    for (let at = 0; at < 4; at++) await tick(gateway.deps);
+    expect(prompts()).toEqual(["x"]);
+  });
+
+  test("on a host that takes calls and answers none holds up no other host; that one is left alone for a while", async () => {
+    const stuck = await Promise.all(Array.from({ length: 10 }, () => userWithAgents()));
+    breakStarts();
+    for (const { agent } of stuck) {
+      const runId = await agent.runId("stuck");
+      await until(() => isRefused(runId), "the attempt is over");
+    }
+    const other = await joinTestHost(gateway);
+    const healthy = admitStrictly(other);
+    healthy.answer = strict.answer;
+    const { agent } = await userWithAgents();
+    const runId = await agent.runId("healthy");
+    await until(() => isRefused(runId), "the attempt is over");
+    await later(30_000);
+    await other.report();
+    healthy.answer = null;
+    strict.answer = () => true;
+    const before = host.requests.length;
+    const asked = () => host.requests.slice(before).filter(({ path }) => path === "/v1/runs").length;
+    const unanswered = () => gateway.lines.filter((line) => line.includes("host.unreachable")).length;
+    const earlier = unanswered();
+    const ticking = tick(gateway.deps);
+    await until(() => healthy.began.length === 1, "the healthy host's run has begun");
+    expect(unanswered()).toBe(earlier);
+    await ticking;
+    expect(asked()).toBe(8);
+    await tick(gateway.deps);
+    expect(asked()).toBe(8);
+    await other.close();
+  });
+});
+
 describe("starting exactly once", () => {
   test("however many ticks there are at once", async () => {
     const { agents } = await userWithAgents(3);

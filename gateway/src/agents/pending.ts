@@ -4,16 +4,26 @@
  * again with the same run id, which the host knows. So any number of gateways may do this at once.
  */
 import { AppError } from "@berth/shared/errors";
-import { runAnswer, type StartRunBody } from "@berth/shared/host-api";
+import { runAnswer, type RunAnswer, type StartRunBody } from "@berth/shared/host-api";
 import { isEnded, type Run } from "@berth/shared/resources";
 import { eq, sql, type SQL } from "drizzle-orm";
 import { backoff, sleep } from "@berth/shared/wait";
 import { specColumns } from "./agents.ts";
 import { cancelledStatement, isUnsent } from "./cancel-waiting.ts";
-import { isoTime, type Database } from "../data/database.ts";
+import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
-import { callHostJson, longDeadlineMs, type HostCaller } from "../hosts/call.ts";
-import { findHostOfUser, liveMs, placeUser } from "../hosts/placement.ts";
+import { callHostJson, longDeadlineMs, type HostCall, type HostCaller } from "../hosts/call.ts";
+import { findHostOfUser, placeUser, type HostTarget } from "../hosts/placement.ts";
+import {
+  firstsOf,
+  hostsWithPending,
+  isOpen,
+  moveToFront,
+  pauseHost,
+  putBack,
+  startsPerHost,
+  takeUsers,
+} from "./pending-queue.ts";
 import { endWithRemovedHost, getRun, stored, upsertRuns } from "./runs.ts";
 import { agents, deliveries, hosts, runs, users } from "../data/schema.ts";
 
@@ -24,43 +34,60 @@ const leaseMs = 10_000;
 const busyMs = 2000;
 const failedMaxMs = 15_000;
 const startsAtOnce = 100;
+/** How many users a tick looks at: a Worker has so many calls. */
+const usersAtOnce = 100;
 const cancelPatienceMs = 15_000;
 
-/**
- * Starts what waits for this user, until nothing is left that may start now. Not for disabled users, and not while the
- * user's host is down: that costs no call.
- */
-export async function startPending(deps: Deps, userId: string): Promise<void> {
-  for (let count = 0; count < startsAtOnce; count++) {
-    const claimed = await claimNext(deps, userId);
-    if (!claimed || !(await startClaimed(deps, claimed))) return;
+/** Starts what is due, host by host: one that is slow holds up its own users alone. */
+export async function startDue(deps: Deps): Promise<void> {
+  const budget = { users: usersAtOnce };
+  const started = (await hostsWithPending(deps.db, deps.now())).map((hostId) => startOnHost(deps, hostId, budget));
+  const failed = (await Promise.allSettled(started)).find((one) => one.status === "rejected");
+  if (failed) throw failed.reason;
+}
+
+/** Starts what is due on this host (null: for users without one), some users at a time. */
+export async function startOnHost(deps: Deps, hostId: string | null, budget = { users: usersAtOnce }): Promise<void> {
+  while (budget.users > 0) {
+    const most = Math.min(startsPerHost, budget.users);
+    budget.users -= most;
+    const userIds = await takeUsers(deps.db, deps.now(), hostId, most);
+    if (userIds.length === 0) return;
+    await Promise.all(userIds.map((userId) => startPending(deps, userId)));
   }
 }
 
-/** Users of whom something may start now, at most 200, those who wait longest first. */
-export async function usersWithPending(db: Database, now: number): Promise<string[]> {
-  const time = isoTime(now);
-  const rows = await db.all<{ id: string }>(sql`
-    select d.user_id as id from deliveries d
-    where d.due_at is not null and d.due_at <= ${time} and ${isFree(time)} and ${canStart(now, sql`d.user_id`)}
-    group by d.user_id order by min(d.seq) limit 200`);
-  return rows.map((row) => row.id);
+/**
+ * Starts what waits for this user, until nothing is left that may start now. Not for disabled users, and not while the
+ * user's host is down or paused: that costs no call.
+ */
+export async function startPending(deps: Deps, userId: string): Promise<void> {
+  let isRefused = false;
+  for (let count = 0; count < startsAtOnce && !isRefused; count++) {
+    const claimed = await claimNext(deps, userId);
+    if (!claimed) break;
+    isRefused = !(await startClaimed(deps, claimed));
+  }
+  await putBack(deps.db, deps.now(), userId, isRefused);
 }
 
 /** Takes back what an earlier process had claimed. For a gateway that knows to be the only one: it need not wait for leases. */
-export async function releaseLeases({ db }: Deps): Promise<void> {
-  await db.all(sql`
-    update deliveries set lease_until = null, maybe_sent = 1
-    where due_at is not null and lease_until is not null returning seq`);
+export async function releaseLeases({ atomic, now }: Deps): Promise<void> {
+  await atomic([
+    sql`update deliveries set lease_until = null, maybe_sent = 1 where due_at is not null and lease_until is not null`,
+    moveToFront(isoTime(now()), sql`true`),
+  ]);
 }
 
 /** Says that a run of these users ended: what was refused as busy may be tried again now. */
-export async function wakePending({ db, now }: Deps, userIds: string[]): Promise<void> {
+export async function wakePending({ atomic, now }: Deps, userIds: string[]): Promise<void> {
   const time = isoTime(now());
-  await db.all(sql`
-    update deliveries as d set due_at = ${time}
-    where d.user_id in (select value from json_each(${JSON.stringify(userIds)})) and d.due_at is not null
-      and d.due_at > ${time} and ${isFree(time)} returning seq`);
+  const ids = sql`(select value from json_each(${JSON.stringify(userIds)}))`;
+  await atomic([
+    sql`update deliveries as d set due_at = ${time}
+      where d.user_id in ${ids} and d.due_at is not null and d.due_at > ${time} and ${isFree(time)}`,
+    moveToFront(time, sql`id in ${ids}`),
+  ]);
 }
 
 /**
@@ -96,12 +123,11 @@ interface Claimed {
 /** Takes the first delivery that may start now: the first of its agent, due, with nobody's lease on it. */
 async function claimNext({ db, now }: Deps, userId: string): Promise<Claimed | undefined> {
   const [time, lease] = [isoTime(now()), isoTime(now() + leaseMs)];
-  const firsts = sql`(select min(seq) as seq from deliveries where user_id = ${userId} and due_at is not null group by agent_id)`;
   const isReady = sql`d.due_at <= ${time} and ${isFree(time)}`;
   const [row] = await db.all<{ seq: number; attempts: number; wasSent: number }>(sql`
     update deliveries as d set lease_until = ${lease}, attempts = d.attempts + 1,
       maybe_sent = d.maybe_sent or d.lease_until is not null
-    where d.seq = (select min(d.seq) from ${firsts} f join deliveries d on d.seq = f.seq where ${isReady})
+    where d.seq = (select min(d.seq) from ${firstsOf(userId)} f join deliveries d on d.seq = f.seq where ${isReady})
       and ${isReady} and ${canStart(now(), sql`${userId}`)}
     returning seq, attempts, maybe_sent as "wasSent"`);
   return row && { ...row, lease, wasSent: row.wasSent === 1 };
@@ -109,11 +135,11 @@ async function claimNext({ db, now }: Deps, userId: string): Promise<Claimed | u
 
 const isFree = (time: string) => sql`(d.lease_until is null or d.lease_until <= ${time})`;
 
-/** The user is not disabled, or the run of `d` is to be ended; and the host is live, or none is chosen yet. */
+/** The user is not disabled, or the run of `d` is to be ended; and the host may be asked, or none is chosen yet. */
 function canStart(now: number, userId: SQL): SQL {
   return sql`exists (
     select 1 from users u left join hosts h on h.id = u.host_id
-    where u.id = ${userId} and (not u.disabled or d.outcome is not null) and (u.host_id is null or h.last_report_at > ${isoTime(now - liveMs)}))`;
+    where u.id = ${userId} and (not u.disabled or d.outcome is not null) and (u.host_id is null or ${isOpen(now)}))`;
 }
 
 /** Brings one claimed delivery forward; whether more of this user may be tried now. */
@@ -128,7 +154,7 @@ async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
       agent: row.agent,
     };
     const call = { method: "POST", path: "/v1/runs", body, deadlineMs: startDeadlineMs } as const;
-    const answer = await callHostJson(deps, host, gatewayFor(deps, row.userId), call, runAnswer);
+    const answer = await callOrPause(deps, host, row.userId, call);
     const lost = { ...answer.run, id: row.runId, userId: row.userId, agentId: row.agent.id, prompt: row.prompt };
     await deps.atomic([
       ...upsertRuns(host.id, answer.epoch, [answer.run]),
@@ -140,6 +166,17 @@ async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
     if (!(error instanceof AppError)) throw error;
     if (error.code === "not_found") return giveUp(deps, claimed, row.runId);
     return postpone(deps, claimed, error);
+  }
+}
+
+/** Calls the host; one that answers nothing until the deadline is left alone for a while, by everybody who would start something. */
+async function callOrPause(deps: Deps, host: HostTarget, userId: string, call: HostCall): Promise<RunAnswer> {
+  const startedAt = performance.now();
+  try {
+    return await callHostJson(deps, host, gatewayFor(deps, userId), call, runAnswer);
+  } catch (error) {
+    if (performance.now() - startedAt >= startDeadlineMs) await pauseHost(deps.db, deps.now(), host.id);
+    throw error;
   }
 }
 

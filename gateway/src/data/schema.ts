@@ -22,12 +22,17 @@ export const users = sqliteTable(
     /** Placement: the one host that has the user's workspace. */
     hostId: text("host_id"),
     placedAt: text("placed_at"),
+    /** From when on a look at the user's runs that wait is worth it; null while none waits. */
+    pendingDueAt: text("pending_due_at"),
     /** What the user must be told until it is dismissed: one sentence. */
     notice: text(),
     createdAt: text("created_at").notNull(),
   },
   (table) => [
     index("users_host").on(table.hostId, table.placedAt, table.id),
+    index("users_pending")
+      .on(table.hostId, table.pendingDueAt)
+      .where(sql`pending_due_at is not null`),
     index("users_disabled")
       .on(table.hostId)
       .where(sql`disabled`),
@@ -98,6 +103,8 @@ export const hosts = sqliteTable("hosts", {
   draining: integer({ mode: "boolean" }).notNull().default(false),
   removedAt: text("removed_at"),
   lastReportAt: text("last_report_at"),
+  /** Until when no run that waits is offered: it took a call and answered none. */
+  pausedUntil: text("paused_until"),
   version: text(),
   protocol: integer(),
   /** Why its last report was refused: one sentence; null once one was applied. */
@@ -309,6 +316,9 @@ export const deliveries = sqliteTable(
     index("deliveries_received")
       .on(table.receivedAt)
       .where(sql`due_at is null`),
+    index("deliveries_leased")
+      .on(table.leaseUntil)
+      .where(sql`lease_until is not null`),
     index("deliveries_waiting")
       .on(table.userId, table.agentId, table.seq, table.dueAt, table.leaseUntil)
       .where(sql`due_at is not null`),

@@ -14,6 +14,8 @@ import { releaseLeases } from "../agents/pending.ts";
 import { tick } from "../tick.ts";
 
 const tickMs = 1000;
+/** A call to a host that hangs takes some seconds; the others are not held up meanwhile. */
+const turnsAtOnce = 20;
 const graceMs = 5000;
 
 export async function main(): Promise<void> {
@@ -77,24 +79,27 @@ function explainListen(error: unknown, { BERTH_PORT: port, BERTH_LISTEN: host }:
 }
 
 /**
- * Runs the work now and then every `ms`, never twice at once; a failure is told and tried again. What comes back stops
- * it, and waits for the turn in progress for `graceMs` at most.
+ * Runs the work now and then every `ms`, also while slow turns before are under way, up to `turnsAtOnce`; a failure is told
+ * and tried again. What comes back stops it, and waits for the turns in progress for `graceMs` at most.
  */
 function repeat(
   ms: number,
   work: () => Promise<void>,
   failed: (error: unknown) => void,
 ): (graceMs: number) => Promise<void> {
-  const stop = new AbortController();
-  const turns = (async () => {
-    while (!stop.signal.aborted) {
-      await work().catch(failed);
-      await sleep(ms, stop.signal);
-    }
-  })();
+  const turns = new Set<Promise<void>>();
+  const begin = () => {
+    if (turns.size >= turnsAtOnce) return;
+    const turn = work()
+      .catch(failed)
+      .finally(() => turns.delete(turn));
+    turns.add(turn);
+  };
+  begin();
+  const timer = setInterval(begin, ms);
   return async (graceMs) => {
-    stop.abort();
-    await Promise.race([turns, sleep(graceMs)]);
+    clearInterval(timer);
+    await Promise.race([Promise.all(turns), sleep(graceMs)]);
   };
 }
 

@@ -17,7 +17,7 @@ import { runAfterAnswer } from "../http/background.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { joinHost, whyUnusable } from "../fleet/join.ts";
 import { claimedHostId, unauthenticated, verifyHostJwt } from "../keys/jwt.ts";
-import { startPending, wakePending } from "../agents/pending.ts";
+import { startOnHost, wakePending } from "../agents/pending.ts";
 import { applyReport, noteRefusal } from "../fleet/reports.ts";
 import { route } from "../http/route.ts";
 import { readJson } from "../http/body.ts";
@@ -74,19 +74,19 @@ export const hostRoutes = [
       }
       const report = parseOr400(reportBody, body, "body");
       const answer = await applyReport(deps, host.id, report);
-      wakeWaiting(deps, c, report);
+      wakeWaiting(deps, c, host.id, report);
       return answer;
     },
   }),
 ];
 
 /** An ended run leaves room for one that waits. */
-function wakeWaiting(deps: Deps, c: Context<AppEnv>, { runs }: ReportBody): void {
+function wakeWaiting(deps: Deps, c: Context<AppEnv>, hostId: string, { runs }: ReportBody): void {
   const userIds = [...new Set(runs.filter((run) => isEnded(run.status)).map((run) => run.userId))];
   if (userIds.length === 0) return;
   runAfterAnswer(c, deps, "start pending", async () => {
     await wakePending(deps, userIds);
-    await Promise.all(userIds.map((userId) => startPending(deps, userId)));
+    await startOnHost(deps, hostId);
   });
 }
 

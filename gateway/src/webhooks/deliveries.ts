@@ -5,7 +5,8 @@ import type { Run } from "@berth/shared/resources";
 import { originOf, type Delivery } from "@berth/shared/webhooks";
 import { and, desc, eq, sql } from "drizzle-orm";
 import { base64url } from "jose";
-import { auditStatement } from "../access/audit.ts";
+import { auditChange } from "../access/audit.ts";
+import { putInQueue } from "../agents/pending-queue.ts";
 import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
@@ -39,7 +40,12 @@ interface Incoming {
  * Stores a delivery and its pending run, together and durably, unless the sender's id came before. Throws
  * `rate_limited` when the user has 1,000 waiting, `not_found` when the trigger is gone meanwhile.
  */
-export async function acceptDelivery(deps: Deps, trigger: OpenTrigger, incoming: Incoming): Promise<Accepted> {
+export async function acceptDelivery(
+  deps: Deps,
+  trigger: OpenTrigger,
+  incoming: Incoming,
+  replayedBy?: AuditSource,
+): Promise<Accepted> {
   const deliveryId = newId("dlv");
   const receivedAt = isoTime(deps.now());
   const runId = await runIdOf("trigger", trigger.id, incoming.externalId ?? deliveryId);
@@ -48,6 +54,7 @@ export async function acceptDelivery(deps: Deps, trigger: OpenTrigger, incoming:
   const run = prompt === null ? null : pendingRun(runId, trigger, receivedAt);
   const { outcome = null, detail = null } = "outcome" in result ? result : {};
   const { externalId, replayOf, contentType, headers, body } = incoming;
+  const detailOfReplay = { replayOf, triggerId: trigger.id };
   const statements = [
     sql`
       insert into deliveries (id, trigger_id, user_id, agent_id, external_id, replay_of, received_at, content_type,
@@ -58,16 +65,27 @@ export async function acceptDelivery(deps: Deps, trigger: OpenTrigger, incoming:
       from triggers t where t.id = ${trigger.id}
         and (select count(*) from deliveries w where w.user_id = t.user_id and w.due_at is not null) < ${waitingPerUser}
       on conflict do nothing`,
+    ...(replayedBy
+      ? [
+          auditChange(deps.now(), {
+            ...replayedBy,
+            action: "delivery.replayed",
+            target: { id: deliveryId },
+            detail: detailOfReplay,
+          }),
+        ]
+      : []),
     sql`
       insert into runs (id, user_id, agent_id, status, trigger_id, created_at, data, prompt)
       select d.run_id, d.user_id, d.agent_id, 'pending', d.trigger_id, d.received_at, ${JSON.stringify(run)}, ${prompt}
       from deliveries d where d.id = ${deliveryId} and d.run_id is not null
       on conflict do nothing`,
+    ...(run ? [putInQueue(receivedAt, trigger.userId)] : []),
     sql`select id, run_id from deliveries where id = ${deliveryId}
       or (trigger_id = ${trigger.id} and external_id = ${externalId})`,
     sql`select id from triggers where id = ${trigger.id}`,
   ];
-  const [, , stored, kept] = await deps.atomic(statements);
+  const [stored, kept] = (await deps.atomic(statements)).slice(-2);
   if (stored?.[0]) {
     const row = stored[0] as { id: string; run_id: string | null };
     return { deliveryId: row.id, runId: row.run_id, isRepeated: row.id !== deliveryId };
@@ -122,11 +140,7 @@ export async function replayDelivery(
   if (!row) throw new AppError("not_found", "There is no such delivery.");
   const { contentType, headers, payload } = row;
   const incoming = { externalId: null, replayOf: deliveryId, contentType, headers, body: base64url.decode(payload) };
-  const accepted = await acceptDelivery(deps, await openTrigger(deps, row.triggerId), incoming);
-  const detail = { replayOf: deliveryId, triggerId: row.triggerId };
-  await deps.atomic([
-    auditStatement(deps.now(), { ...source, action: "delivery.replayed", target: { id: accepted.deliveryId }, detail }),
-  ]);
+  const accepted = await acceptDelivery(deps, await openTrigger(deps, row.triggerId), incoming, source);
   const [made] = await db
     .select(shown)
     .from(deliveries)

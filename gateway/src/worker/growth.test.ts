@@ -11,6 +11,8 @@ const base: Sizes = {
   strangers: 24,
   history: 40,
   expired: 10,
+  waiting: 20,
+  stalled: 20,
   belongings: 8,
   tombstones: 10,
   entries: 10,
@@ -57,8 +59,14 @@ const hot: Hot[] = [
     grows: ["neighbours", "tombstones", "entries"],
     act: (world) => world.host.report(tellEntries(world)),
   },
-  { title: "a tick that deletes what is old", grows: ["expired"], act: ({ gateway }) => gateway.tick() },
-  { title: "a tick that has nothing to do", grows: [], act: ({ gateway }) => gateway.tick() },
+  { title: "a tick that deletes what is old", grows: ["hosts", "expired"], act: ({ gateway }) => gateway.tick() },
+  { title: "a tick that has nothing to do", grows: ["hosts"], act: ({ gateway }) => gateway.tick() },
+  {
+    title: "a delivery",
+    grows: ["waiting"],
+    act: ({ gateway, triggerId, secret }) =>
+      gateway.call("POST", `/hooks/${triggerId}`, { headers: { authorization: `Bearer ${secret}` }, body: "x" }),
+  },
   call("GET", "/v1/me", ["hosts"]),
   call("POST", "/v1/tickets"),
   call("POST", "/v1/agents/AGENT/runs", [], { prompt: "again" }),
@@ -75,7 +83,7 @@ const hot: Hot[] = [
   call("GET", "/v1/agents/AGENT/triggers?limit=5"),
   call("GET", "/v1/triggers/TRIGGER/deliveries?limit=5"),
   call("GET", "/v1/admin/users?limit=5"),
-  call("GET", "/v1/admin/hosts?limit=5", ["hosts", "neighbours", "strangers"]),
+  call("GET", "/v1/admin/hosts?limit=5", ["hosts", "neighbours", "strangers", "stalled"]),
 ];
 
 /** Of each function: in the first world, in those with one size grown, and in the one with all. */
