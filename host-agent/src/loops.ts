@@ -1,5 +1,6 @@
 /** What a host agent does again and again: samples, clears away, compares itself with the engine. */
 import { messageOf } from "@berth/shared/log";
+import { sleep } from "@berth/shared/wait";
 import { createLatch } from "./context/wait.ts";
 import type { Parts } from "./parts.ts";
 import type { Reports } from "./membership/reports.ts";
@@ -56,7 +57,10 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
     every(Math.min(1000, idleMs / 4), "idle", async () => workspaces.removeIdle()),
     every(reconcileMs, "reconcile", lookAgain, engineChanged),
     every(Math.min(60_000, idleMs), "unmount", () => workspaces.unmountUnused()),
-    every(hourMs, "retention", () => removeExpired(parts)),
+    every(hourMs, "retention", async () => {
+      while (!context.clock.isSure() && !signal.aborted) await sleep(1000, signal);
+      await removeExpired(parts);
+    }),
     every(1000, "engine events", watchEngine),
   ]);
 }

@@ -13,10 +13,27 @@ interface RetentionDeps {
   volumes: Volumes;
 }
 
+const dayMs = 86_400_000;
+
+/**
+ * Up to when everything may go, where `asked` is what the clock makes of it and `reached` how far it came last: a day beyond
+ * that at most, so that a clock that is far ahead for a while makes nothing old. Null the first time, for there is nothing
+ * to hold the clock against.
+ */
+export function deletableUpTo(asked: number, reached: number | null): number | null {
+  return reached === null ? null : Math.min(asked, reached + dayMs);
+}
+
 /** One look at all there is. What a volume that cannot be used now holds is left for the next one, and holds nothing else up. */
 export async function removeExpired(deps: RetentionDeps): Promise<void> {
   const { context, store, volumes } = deps;
-  const before = new Date(context.clock.now() - context.settings.BERTH_RETENTION_DAYS * 86_400_000);
+  if (!context.clock.isSure()) return;
+  const asked = context.clock.now() - context.settings.BERTH_RETENTION_DAYS * dayMs;
+  const upTo = deletableUpTo(asked, Number(store.getMeta("retained") ?? Number.NaN) || null);
+  store.setMeta("retained", String(upTo ?? asked));
+  if (upTo === null) return;
+  const before = new Date(upTo);
+  store.forgetSpend(new Date(context.clock.now() - dayMs));
   const failed = new Set<string>();
   const attempt = async (userId: string, remove: () => Promise<void>) => {
     if (failed.has(userId)) return;

@@ -305,6 +305,11 @@ export class Store {
     });
   }
 
+  /** Days before this one's are over, and nobody asks for them. */
+  forgetSpend(day: Date): void {
+    this.#sql("DELETE FROM spend WHERE day < ?").run(day.toISOString().slice(0, 10));
+  }
+
   /** USD of the user's day (UTC) so far. */
   spentToday(userId: string): number {
     const row = this.#sql("SELECT usd FROM spend WHERE user_id = ? AND day = ?")

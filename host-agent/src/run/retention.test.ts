@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { createLog } from "@berth/shared/log";
+import { parseSettings } from "@berth/shared/settings";
+import { expect, test } from "vitest";
+import { createBus } from "../context/bus.ts";
+import { createClock } from "../context/clock.ts";
+import { Store } from "../store/store.ts";
+import { Volumes } from "../workspace/volumes.ts";
+import { deletableUpTo, removeExpired } from "./retention.ts";
+
+const dayMs = 86_400_000;
+
+test.each([
+  ["nothing at first", 100 * dayMs, null, null],
+  ["what the clock says, day by day", 100 * dayMs, 99.5 * dayMs, 100 * dayMs],
+  ["a day more, when the clock is a year ahead", 465 * dayMs, 100 * dayMs, 101 * dayMs],
+  ["no more than the clock says, when it went back", 99 * dayMs, 100 * dayMs, 99 * dayMs],
+])("retention takes %s", (_what, asked, reached, upTo) => {
+  expect(deletableUpTo(asked, reached)).toBe(upTo);
+});
+
+test("a clock that is a year ahead for an hour takes no run of the last weeks", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "berth-retention-"));
+  let aheadMs = 0;
+  const clock = createClock(() => Date.now() + aheadMs);
+  const store = new Store(new Database(":memory:"), clock.now);
+  const context = {
+    hostId: "hst_this",
+    settings: parseSettings({}),
+    dataDir: dir,
+    clock,
+    log: createLog(() => {}),
+    bus: createBus(),
+  };
+  const trigger = { kind: "api", triggerId: null } as const;
+  for (const [id, days] of [
+    ["run_old", 29.5],
+    ["run_young", 20],
+  ] as const) {
+    store.admit({ id, agentId: id, userId: "usr_u", trigger, prompt: "x", payload: null }, 3);
+    store.updateRun(id, { status: "completed", endedAt: new Date(Date.now() - days * dayMs).toISOString() });
+  }
+  const pass = () => removeExpired({ context, store, volumes: new Volumes(dir, 2 ** 26) });
+  aheadMs = 365 * dayMs;
+  await pass();
+  expect(store.getRun("run_old"), "it is not known whether the clock is right").not.toBeNull();
+  aheadMs = 0;
+  clock.follow(Date.now(), Date.now());
+  await pass();
+  aheadMs = 365 * dayMs;
+  await pass();
+  await pass();
+  expect([store.getRun("run_old"), store.getRun("run_young")?.id]).toEqual([null, "run_young"]);
+  store.close();
+  rmSync(dir, { recursive: true });
+});
