@@ -18,16 +18,16 @@ test("an older copy is known for one, in whichever start it was taken and in whi
   first.store.learnAgent("usr_u", spec, null);
   const copies = [first.image()];
   change(first);
-  let ack = ackOf(first);
+  let [last, ack] = [first, ackOf(first)];
   for (let count = 0; count < 3; count++) {
-    const next = start(first.image());
+    const next = start(last.image());
     for (const copy of copies) expect(isRolledBack(start(copy).store, false, ack)).toBe(true);
     // The database itself, started anew, is no older copy: also when a change found no row and took no revision.
     expect(isRolledBack(next.store, false, ack)).toBe(false);
     copies.push(next.image());
     change(next);
     expect(next.store.updateRun("run_none", {})).toBeNull();
-    ack = ackOf(next);
+    [last, ack] = [next, ackOf(next)];
     expect(isRolledBack(next.store, true, ack)).toBe(false);
     expect(isRolledBack(start(next.image()).store, false, ack)).toBe(false);
   }
