@@ -64,8 +64,7 @@ const detachKeys = ["\\", "^", "_", "]", "_", "\\", "^", "]", "\\", "_", "^", "_
 export async function connectEngine(dockerHost: string | undefined): Promise<Engine> {
   const socketPath = (dockerHost ?? "unix:///var/run/docker.sock").replace(/^unix:\/\//, "");
   const probe = new Docker({ socketPath });
-  const version = await within(10_000, "version", () => probe.version());
-  const { ApiVersion: spoken, MinAPIVersion: least = "1.0" } = version;
+  const { ApiVersion: spoken, MinAPIVersion: least } = await within(10_000, "version", () => probe.version());
   const [minor, leastMinor] = [spoken, least].map((one) => Number(one.split(".")[1])) as [number, number];
   if (minor < minimumMinor)
     throw new Error(
