@@ -66,14 +66,8 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     modelFor: (agentId) => (req, res) => model.handle(agentId, req, res),
     egressFor: (userId) => egress.serverFor(userId),
   });
-  const workspaces = new Workspaces({
-    context,
-    engine,
-    store,
-    volumes,
-    sockets,
-    endLeftovers: endLeftovers.bind(null, store),
-  });
+  const endLeft = endLeftovers.bind(null, store);
+  const workspaces = new Workspaces({ context, engine, store, volumes, sockets, endLeftovers: endLeft });
   const { countKills, close: closeKillLog } = createOomWatch(context, store);
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);

@@ -12,7 +12,7 @@ import type { Files } from "../inside/files.ts";
 import { follow, type FollowDeps } from "../output/follow.ts";
 import { checkProtocol, type VerifyGateway } from "../membership/verify.ts";
 import { readTail } from "../run/run-log.ts";
-import { toBody, toEventStream } from "../output/sse.ts";
+import { toBody } from "../output/sse.ts";
 import { reported, reportedAgent, type RunRow } from "../store/rows.ts";
 import type { Streams } from "../output/open-streams.ts";
 import { logSizes, runDirectory } from "../run/run-files.ts";
@@ -84,14 +84,10 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
     const claims = c.get("claims");
     const run = ownRun(claims, c.req.param("id"));
     const after = Number(/^\d{1,15}$/.exec(c.req.query("after") ?? "0")?.[0] ?? 0);
-    const gone = new AbortController();
-    const unregister = streams.add(claims, () => gone.abort());
-    const chunks = toEventStream(follow(deps, run.id, after, gone.signal));
-    const body = toBody(chunks, () => {
-      unregister();
-      gone.abort();
-      void chunks.return(undefined);
-    });
+    const body = toBody(
+      (signal) => follow(deps, run.id, after, signal),
+      (end) => streams.add(claims, end),
+    );
     return c.body(body, 200, {
       "content-type": "text/event-stream",
       "cache-control": "no-store",

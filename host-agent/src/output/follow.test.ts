@@ -4,7 +4,10 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { follow } from "./follow.ts";
+import { createStreams } from "./open-streams.ts";
+import { toBody } from "./sse.ts";
 import { createBus } from "../context/bus.ts";
+import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { runDirectory } from "../run/run-files.ts";
 import { type Volume } from "../workspace/volume.ts";
@@ -29,7 +32,8 @@ const openBelow = (path: string) =>
     }
   });
 
-test("a reader that leaves in the midst of a long log leaves no file open", async () => {
+/** A run whose log is longer than one batch, and what reads it. */
+function beginLongRun() {
   const volume: Volume = { limitBytes: 0, root: dir, workspace: dir, runs: join(dir, "runs"), trash: dir };
   const trigger = { kind: "api", triggerId: null } as const;
   const run = { id: "run_1", agentId: "agt_1", userId: "usr_1", trigger, prompt: "", payload: null };
@@ -39,7 +43,26 @@ test("a reader that leaves in the midst of a long log leaves no file open", asyn
   mkdirSync(runDirectory(volume, run.id), { recursive: true });
   appendFileSync(join(runDirectory(volume, run.id), "out"), `${"x".repeat(1000)}\n`.repeat(1000));
   const volumes = { exists: () => true, ensure: async () => volume };
-  const reading = { store, volumes, bus: createBus(), logBytes: 2 ** 30, delivered: async () => {} };
+  return { volume, run, reading: { store, volumes, bus: createBus(), logBytes: 2 ** 30, delivered: async () => {} } };
+}
+
+test("a reader that leaves in the midst of a long log leaves no file open", async () => {
+  const { volume, run, reading } = beginLongRun();
   for await (const event of follow(reading, run.id, 0, new AbortController().signal)) if (event.kind === "lines") break;
   expect(openBelow(volume.runs)).toEqual([]);
+});
+
+test("a stream whose reader stalls lets go of the log when its credential is revoked", async () => {
+  const { volume, run, reading } = beginLongRun();
+  const streams = createStreams(createClock());
+  const claims = { sub: "usr_1", tid: "tok_1", texp: Infinity };
+  const body = toBody(
+    (signal) => follow(reading, run.id, 0, signal),
+    (end) => streams.add(claims, end),
+  ).getReader();
+  while (openBelow(volume.runs).length === 0) await body.read();
+  streams.closeRevoked(new Set(["tok_1"]), new Set());
+  await expect.poll(() => openBelow(volume.runs)).toEqual([]);
+  expect(await body.read()).toEqual({ done: true, value: undefined });
+  expect(streams.count()).toBe(0);
 });

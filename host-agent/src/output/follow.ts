@@ -1,6 +1,7 @@
 /** Everything a reader of a run gets, in order: the run, its lines, its changes, its end. One way for SSE and socket. */
 import { join } from "node:path";
 import type { Run } from "@berth/shared/resources";
+import { sleep } from "@berth/shared/wait";
 import type { Bus } from "../context/bus.ts";
 import { createLatch } from "../context/wait.ts";
 import { type OutputLine, readLines } from "../run/run-log.ts";
@@ -22,6 +23,9 @@ export interface FollowDeps {
   delivered(rev: number): Promise<void>;
 }
 
+/** From one look at the log to the next. */
+const pauseMs = 30;
+
 /** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log. */
 export async function* follow(
   { store, volumes, bus, logBytes, delivered }: FollowDeps,
@@ -37,7 +41,9 @@ export async function* follow(
   const off = bus.on(`run:${runId}`, latch.set);
   try {
     yield { kind: "run", run: toPublic(first) };
-    for (let at = after, status = first.status; !signal.aborted;) {
+    let position = { at: after, searched: after };
+    for (let status = first.status; !signal.aborted;) {
+      const lookedAt = performance.now();
       const run = store.getRun(runId);
       if (!run) return;
       if (!run.endedAt && run.status !== status) yield { kind: "run", run: toPublic(run) };
@@ -47,7 +53,7 @@ export async function* follow(
       const path = volume ? join(runDirectory(volume, runId), "out") : "/nonexistent";
       const batches = readLines(
         { path, speaksJson, sealedBytes: () => (run.endedAt ? run.logBytes : null), limitBytes: logBytes },
-        at,
+        position,
       );
       try {
         let batch = await batches.next();
@@ -55,10 +61,10 @@ export async function* follow(
           if (signal.aborted) return;
           yield { kind: "lines", lines: batch.value };
         }
-        at = batch.value;
+        position = batch.value;
       } finally {
         // A reader that leaves in the midst keeps no file open.
-        await batches.return(at);
+        await batches.return(position);
       }
       if (run.endedAt) {
         await delivered(run.rev);
@@ -66,6 +72,8 @@ export async function* follow(
         return;
       }
       if (!(await latch.next(10_000, signal)) && !signal.aborted) yield { kind: "idle" };
+      // Throttle: many small writes are one look.
+      await sleep(lookedAt + pauseMs - performance.now(), signal);
     }
   } finally {
     off();

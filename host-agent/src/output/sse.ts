@@ -2,7 +2,7 @@
 import type { RunEvent } from "./follow.ts";
 
 /** The events as text, in chunks; one chunk is at most about one batch of lines. */
-export async function* toEventStream(events: AsyncIterable<RunEvent>): AsyncGenerator<string> {
+async function* toEventStream(events: AsyncIterable<RunEvent>): AsyncGenerator<string> {
   for await (const event of events) {
     if (event.kind === "idle") yield ": still here\n\n";
     else if (event.kind === "run") yield `event: run\ndata: ${JSON.stringify(event.run)}\n\n`;
@@ -22,8 +22,23 @@ export async function* toEventStream(events: AsyncIterable<RunEvent>): AsyncGene
   }
 }
 
-/** Backpressure: nothing is read from the log before the client has taken what was read before. */
-export function toBody(chunks: AsyncGenerator<string>, onClose: () => void): ReadableStream<Uint8Array> {
+/**
+ * Backpressure: nothing is read from the log before the client has taken what was read before. It ends, and lets go
+ * of the log at once, when its reader leaves and when `register`ed `end` is called: also in the midst of what a reader
+ * that stalls has not taken.
+ */
+export function toBody(
+  events: (signal: AbortSignal) => AsyncIterable<RunEvent>,
+  register: (end: () => void) => () => void,
+): ReadableStream<Uint8Array> {
+  const gone = new AbortController();
+  const chunks = toEventStream(events(gone.signal));
+  const unregister = register(end);
+  function end(): void {
+    unregister();
+    gone.abort();
+    void chunks.return(undefined);
+  }
   const encoder = new TextEncoder();
   return new ReadableStream<Uint8Array>(
     {
@@ -31,16 +46,14 @@ export function toBody(chunks: AsyncGenerator<string>, onClose: () => void): Rea
         try {
           const { done, value } = await chunks.next();
           if (!done) return controller.enqueue(encoder.encode(value));
-          onClose();
+          end();
           controller.close();
         } catch (error) {
-          onClose();
+          end();
           controller.error(error);
         }
       },
-      cancel() {
-        onClose();
-      },
+      cancel: end,
     },
     { highWaterMark: 0 },
   );

@@ -137,13 +137,13 @@ function createReader(
     sealedBytes: () => sealedBytes,
     limitBytes: Infinity,
   };
-  let at = 0;
+  let position = { at: 0, searched: 0 };
   return {
     async read(): Promise<void> {
-      const batches = readLines(source, at);
+      const batches = readLines(source, position);
       for (let batch = await batches.next(); ; batch = await batches.next()) {
         if (batch.done) {
-          at = batch.value;
+          position = batch.value;
           return;
         }
         for (const { data } of batch.value) {

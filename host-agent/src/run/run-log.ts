@@ -28,34 +28,52 @@ export interface LogSource {
 const longestLineBytes = 16 * 2 ** 20;
 const chunkBytes = 64 * 1024;
 
+/** Where a reader stands: its next line begins at `at`, and no line ends before `searched`. */
+export interface Position {
+  at: number;
+  searched: number;
+}
+
 /**
- * Reads the lines that are there now, from `after` on, in batches; returns the offset up to which it came. A last line
- * without a newline counts once the log is sealed.
+ * Reads the lines that are there now, from the position on, in batches; returns the position to which it came. A last line
+ * without a newline counts once the log is sealed. However often it looks, an unfinished line is searched once.
  */
-export async function* readLines(source: LogSource, after: number): AsyncGenerator<OutputLine[], number> {
+export async function* readLines(source: LogSource, position: Position): AsyncGenerator<OutputLine[], Position> {
   const sealed = source.sealedBytes();
   const file = await open(source.path, "r").catch(ifMissing(null));
-  if (!file) return after;
+  if (!file) return position;
   try {
     const end = Math.min(sealed ?? (await file.stat()).size, source.limitBytes);
     const chunk = Buffer.allocUnsafe(chunkBytes);
-    let at = after;
-    while (at < end) {
-      const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, end - at), at);
-      if (bytesRead === 0) return at;
+    let { at } = position;
+    let searched = Math.max(at, position.searched);
+    const handOn = async (line: LineEnd) => [await longLine(file, at, line, source.speaksJson)];
+    while (searched < end) {
+      const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, end - searched), searched);
+      if (bytesRead === 0) break;
       const bytes = chunk.subarray(0, bytesRead);
-      const last = bytes.lastIndexOf(0x0a);
+      const last = searched === at ? bytes.lastIndexOf(0x0a) : -1;
       if (last >= 0) {
         yield splitLines(bytes.subarray(0, last), at, source.speaksJson);
-        at += last + 1;
+        searched = at += last + 1;
         continue;
       }
-      const line = await findLineEnd(file, at, end, sealed !== null);
-      if (!line) return at;
-      yield [await longLine(file, at, line, source.speaksJson)];
-      at = line.next;
+      const newline = bytes.indexOf(0x0a);
+      searched += newline < 0 ? bytesRead : newline;
+      if (searched - at > longestLineBytes) {
+        const cut = await characterStart(file, at + longestLineBytes);
+        yield await handOn({ end: cut, next: cut, more: true });
+        at = cut;
+      } else if (newline >= 0) {
+        yield await handOn({ end: searched, next: searched + 1, more: false });
+        at = searched += 1;
+      }
     }
-    return at;
+    if (sealed !== null && at < searched) {
+      yield await handOn({ end: searched, next: searched, more: false });
+      at = searched;
+    }
+    return { at, searched };
   } finally {
     await file.close();
   }
@@ -81,25 +99,8 @@ interface LineEnd {
   /** Where the line's text ends, and where the next line begins. */
   end: number;
   next: number;
+  /** Whether that is a cut. */
   more: boolean;
-}
-
-/** The end of the line that begins at `start`; null if it is not complete yet. */
-async function findLineEnd(file: FileHandle, start: number, size: number, isSealed: boolean): Promise<LineEnd | null> {
-  const chunk = Buffer.allocUnsafe(chunkBytes);
-  const limit = start + longestLineBytes;
-  for (let at = start; at < Math.min(size, limit);) {
-    const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, size - at), at);
-    if (bytesRead === 0) break;
-    const newline = chunk.subarray(0, bytesRead).indexOf(0x0a);
-    if (newline >= 0 && at + newline <= limit) return { end: at + newline, next: at + newline + 1, more: false };
-    at += bytesRead;
-  }
-  if (size - start > longestLineBytes) {
-    const cut = await characterStart(file, limit);
-    return { end: cut, next: cut, more: true };
-  }
-  return isSealed ? { end: size, next: size, more: false } : null;
 }
 
 /** The nearest offset at or before `at` where a UTF-8 character begins, so that a cut splits none. */
@@ -115,8 +116,8 @@ async function characterStart(file: FileHandle, at: number): Promise<number> {
 async function longLine(file: FileHandle, start: number, line: LineEnd, speaksJson: boolean): Promise<OutputLine> {
   const length = line.end - start;
   if (length <= chunkBytes && !line.more) {
-    const { buffer } = await file.read(Buffer.alloc(length), 0, length, start);
-    return { offset: line.next, data: encodeLine(buffer.toString("utf8"), speaksJson) };
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, start);
+    return { offset: line.next, data: encodeLine(buffer.toString("utf8", 0, bytesRead), speaksJson) };
   }
   const isJson = speaksJson && !line.more && (await isJsonRange(file, start, length));
   const text = decodeRange(file, start, line.end);
@@ -127,8 +128,8 @@ async function longLine(file: FileHandle, start: number, line: LineEnd, speaksJs
 let parsing: Promise<unknown> = Promise.resolve();
 function isJsonRange(file: FileHandle, start: number, length: number): Promise<boolean> {
   const result = parsing.then(async () => {
-    const { buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, start);
-    return isJsonObject(buffer.toString("utf8"));
+    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, start);
+    return isJsonObject(buffer.toString("utf8", 0, bytesRead));
   });
   parsing = result.catch(() => undefined);
   return result;
@@ -166,15 +167,17 @@ function isJsonObject(text: string): boolean {
   }
 }
 
-/** The text at the end of a file, at most `maxBytes`, cut at a character. */
+/** The text at the end of a file, at most `maxBytes` of it, cut at a character. */
 export async function readTail(path: string, maxBytes: number, sealedBytes?: number): Promise<string> {
   const file = await open(path, "r").catch(ifMissing(null));
   if (!file) return "";
   try {
     const size = sealedBytes ?? (await file.stat()).size;
-    const start = size <= maxBytes ? 0 : await characterStart(file, size - maxBytes);
+    const start = Math.max(0, size - maxBytes);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(size - start), 0, size - start, start);
-    return buffer.toString("utf8", 0, bytesRead);
+    let first = 0;
+    if (start > 0) while (first < Math.min(3, bytesRead) && (buffer[first]! & 0xc0) === 0x80) first++;
+    return buffer.toString("utf8", first, bytesRead);
   } finally {
     await file.close();
   }
