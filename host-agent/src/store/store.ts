@@ -25,6 +25,7 @@ import {
   toSnake,
 } from "./rows.ts";
 import { migrate } from "./migrations.ts";
+import { Statements } from "./statements.ts";
 import { firstUid } from "./uids.ts";
 
 /** A run that is admitted but not promised yet has revision 0: no report tells of it. */
@@ -39,22 +40,20 @@ export class Store {
    * file is an older copy. This process's own begin above what any process of this file can have given.
    */
   readonly earlierRevision: number;
-  readonly #db: Database.Database;
+  readonly #db: Statements;
   readonly #now: () => number;
-  readonly #prepared = new Map<string, Database.Statement>();
   #rev: number;
   #epoch: string;
 
   constructor(db: Database.Database, now: () => number) {
-    this.#db = db;
+    this.#db = new Statements(db);
     this.#now = now;
     migrate(db);
     this.#epoch = this.getMeta("epoch") ?? this.renewEpoch();
     const starts = Number(this.getMeta("starts") ?? 0);
     this.setMeta("starts", String(starts + 1));
-    const newest = this.#sql(
-      "SELECT max(rev) FROM (SELECT max(rev) AS rev FROM runs UNION SELECT max(rev) FROM agents)",
-    )
+    const newest = this.#db
+      .sql("SELECT max(rev) FROM (SELECT max(rev) AS rev FROM runs UNION SELECT max(rev) FROM agents)")
       .pluck()
       .get();
     this.earlierRevision = Math.max(Number(newest ?? 0), starts * revisionsAStart);
@@ -69,7 +68,7 @@ export class Store {
   /** Begins a history: for whoever holds something of the one before, all is to be told anew, and uids are looked for anew. */
   renewEpoch(): string {
     this.setMeta("epoch", newId("hst").replace("hst_", "epoch_"));
-    this.#sql("DELETE FROM meta WHERE key = 'uids_reserved'").run();
+    this.#db.sql("DELETE FROM meta WHERE key = 'uids_reserved'").run();
     return (this.#epoch = this.getMeta("epoch")!);
   }
 
@@ -79,36 +78,36 @@ export class Store {
   }
 
   getMeta(key: string): string | undefined {
-    return this.#sql("SELECT value FROM meta WHERE key = ?").pluck().get(key) as string | undefined;
+    return this.#db.sql("SELECT value FROM meta WHERE key = ?").pluck().get(key) as string | undefined;
   }
 
   setMeta(key: string, value: string): void {
-    this.#sql("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value").run(key, value);
+    this.#db.sql("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value").run(key, value);
   }
 
   getRun(id: string): RunRow | null {
-    return runFrom(this.#rows<FlatRun>(`SELECT ${runColumns} FROM runs WHERE id = ?`, id)[0]);
+    return runFrom(this.#db.rows<FlatRun>(`SELECT ${runColumns} FROM runs WHERE id = ?`, id)[0]);
   }
 
   /** What the run was given; null where there is no such run. */
   inputOf(runId: string): RunInput | null {
-    return this.#rows<RunInput>("SELECT prompt, payload FROM run_inputs WHERE run_id = ?", runId)[0] ?? null;
+    return this.#db.rows<RunInput>("SELECT prompt, payload FROM run_inputs WHERE run_id = ?", runId)[0] ?? null;
   }
 
   /** As `inputOf`, the prompt alone; empty where there is no such run. */
   promptOf(runId: string): string {
-    const row = this.#rows<{ prompt: string }>("SELECT prompt FROM run_inputs WHERE run_id = ?", runId)[0];
+    const row = this.#db.rows<{ prompt: string }>("SELECT prompt FROM run_inputs WHERE run_id = ?", runId)[0];
     return row?.prompt ?? "";
   }
 
   getAgent(id: string): AgentRow | null {
-    return agentFrom(this.#rows<FlatAgent>(`SELECT ${agentColumns} FROM agents WHERE id = ?`, id)[0]);
+    return agentFrom(this.#db.rows<FlatAgent>(`SELECT ${agentColumns} FROM agents WHERE id = ?`, id)[0]);
   }
 
   /** Runs in progress, of one user or of all, oldest first. */
   activeRuns(userId?: string): RunRow[] {
     const ofUser = userId === undefined ? "" : "AND user_id = ?";
-    const rows = this.#rows<FlatRun>(
+    const rows = this.#db.rows<FlatRun>(
       `SELECT ${runColumns} FROM runs WHERE ended_at IS NULL ${ofUser} ORDER BY created_at`,
       ...(userId === undefined ? [] : [userId]),
     );
@@ -119,13 +118,16 @@ export class Store {
   countActive(userId?: string): number {
     const count =
       userId === undefined
-        ? this.#sql("SELECT count(*) FROM runs WHERE ended_at IS NULL").pluck().get()
-        : this.#sql("SELECT count(*) FROM runs WHERE ended_at IS NULL AND user_id = ?").pluck().get(userId);
+        ? this.#db.sql("SELECT count(*) FROM runs WHERE ended_at IS NULL").pluck().get()
+        : this.#db.sql("SELECT count(*) FROM runs WHERE ended_at IS NULL AND user_id = ?").pluck().get(userId);
     return Number(count);
   }
 
   agentsOf(userId: string): AgentRow[] {
-    const rows = this.#rows<FlatAgent>(`SELECT ${agentColumns} FROM agents WHERE user_id = ? AND deleted = 0`, userId);
+    const rows = this.#db.rows<FlatAgent>(
+      `SELECT ${agentColumns} FROM agents WHERE user_id = ? AND deleted = 0`,
+      userId,
+    );
     return rows.map((row) => agentFrom(row)!);
   }
 
@@ -139,7 +141,7 @@ export class Store {
    * was deleted, "foreign" if it is another user's. `ownedUid` is the owner of a directory it has already, if any.
    */
   learnAgent(userId: string, spec: AgentSpec, ownedUid: number | null): AgentRow | "deleted" | "foreign" | "stale" {
-    return this.#atomic(() => {
+    return this.#db.atomic(() => {
       const known = this.getAgent(spec.id);
       if (known?.deleted) return "deleted";
       if (known && known.userId !== userId) return "foreign";
@@ -147,51 +149,51 @@ export class Store {
       if (known?.version === spec.version) return known;
       const { id, version, runtime, model, instructions } = spec;
       if (known) {
-        this.#sql("UPDATE agents SET version = ?, runtime = ?, model = ?, instructions = ? WHERE id = ?").run(
-          version,
-          runtime,
-          model,
-          instructions,
-          id,
-        );
+        this.#db
+          .sql("UPDATE agents SET version = ?, runtime = ?, model = ?, instructions = ? WHERE id = ?")
+          .run(version, runtime, model, instructions, id);
       } else {
         const isTaken =
-          ownedUid !== null && this.#sql("SELECT 1 FROM agents WHERE uid = ?").get(ownedUid) !== undefined;
+          ownedUid !== null && this.#db.sql("SELECT 1 FROM agents WHERE uid = ?").get(ownedUid) !== undefined;
         const uid = ownedUid === null || isTaken ? this.#takeUid() : ownedUid;
-        this.#sql(
-          `INSERT INTO agents (id, user_id, uid, version, runtime, model, instructions, session_id, rev)
+        this.#db
+          .sql(
+            `INSERT INTO agents (id, user_id, uid, version, runtime, model, instructions, session_id, rev)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        ).run(id, userId, uid, version, runtime, model, instructions, crypto.randomUUID(), ++this.#rev);
+          )
+          .run(id, userId, uid, version, runtime, model, instructions, crypto.randomUUID(), ++this.#rev);
       }
       return this.getAgent(id)!;
     });
   }
 
   setEnv(agentId: string, env: Record<string, string>): AgentRow {
-    this.#sql("UPDATE agents SET env = ?, rev = ? WHERE id = ?").run(JSON.stringify(env), ++this.#rev, agentId);
+    this.#db.sql("UPDATE agents SET env = ?, rev = ? WHERE id = ?").run(JSON.stringify(env), ++this.#rev, agentId);
     return this.getAgent(agentId)!;
   }
 
   useSession(agentId: string): void {
-    this.#sql("UPDATE agents SET session_used = 1 WHERE id = ?").run(agentId);
+    this.#db.sql("UPDATE agents SET session_used = 1 WHERE id = ?").run(agentId);
   }
 
   /** Keeps a tombstone, also of one that is not known, so that a late call cannot bring the agent back; the environment goes. */
   deleteAgent(userId: string, agentId: string): void {
-    this.#atomic(() => {
+    this.#db.atomic(() => {
       const known = this.getAgent(agentId);
       if (known?.deleted) return;
-      this.#sql(
-        `INSERT INTO agents (id, user_id, uid, version, runtime, session_id, deleted, rev) VALUES (?, ?, ?, 0, 'shell', '', 1, ?)
+      this.#db
+        .sql(
+          `INSERT INTO agents (id, user_id, uid, version, runtime, session_id, deleted, rev) VALUES (?, ?, ?, 0, 'shell', '', 1, ?)
          ON CONFLICT (id) DO UPDATE SET deleted = 1, env = '{}', rev = excluded.rev`,
-      ).run(agentId, userId, known?.uid ?? this.#takeUid(), ++this.#rev);
+        )
+        .run(agentId, userId, known?.uid ?? this.#takeUid(), ++this.#rev);
     });
   }
 
   /** Nothing of the agent is left on this host but its tombstone. */
   buryAgent(agentId: string): void {
     if (this.getAgent(agentId)?.deleted !== "removing") return;
-    this.#sql("UPDATE agents SET deleted = 2, rev = ? WHERE id = ?").run(++this.#rev, agentId);
+    this.#db.sql("UPDATE agents SET deleted = 2, rev = ? WHERE id = ?").run(++this.#rev, agentId);
   }
 
   /**
@@ -200,7 +202,7 @@ export class Store {
    * first `updateRun`.
    */
   admit(run: NewRun, limit: number, isPromised = false): Admission {
-    return this.#atomic(() => {
+    return this.#db.atomic(() => {
       const known = this.getRun(run.id);
       if (known) return { run: known, isNew: false };
       const active = this.activeRuns(run.userId);
@@ -208,21 +210,23 @@ export class Store {
       if (busy) return { busy: busy.id };
       if (active.length >= limit) return "run_limit";
       const rev = isPromised ? ++this.#rev : unpromised;
-      this.#sql(
-        `INSERT INTO runs (id, agent_id, user_id, rev, first_rev, status, trigger_kind, trigger_id, token, created_at)
+      this.#db
+        .sql(
+          `INSERT INTO runs (id, agent_id, user_id, rev, first_rev, status, trigger_kind, trigger_id, token, created_at)
          VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?, ?)`,
-      ).run(
-        run.id,
-        run.agentId,
-        run.userId,
-        rev,
-        rev,
-        run.trigger.kind,
-        run.trigger.triggerId,
-        `brt_${randomText(40)}`,
-        this.#isoNow(),
-      );
-      this.#sql("INSERT INTO run_inputs VALUES (?, ?, ?)").run(run.id, run.prompt, run.payload);
+        )
+        .run(
+          run.id,
+          run.agentId,
+          run.userId,
+          rev,
+          rev,
+          run.trigger.kind,
+          run.trigger.triggerId,
+          `brt_${randomText(40)}`,
+          this.#isoNow(),
+        );
+      this.#db.sql("INSERT INTO run_inputs VALUES (?, ?, ?)").run(run.id, run.prompt, run.payload);
       return { run: this.getRun(run.id)!, isNew: true };
     });
   }
@@ -234,9 +238,9 @@ export class Store {
   updateRun(id: string, change: RunChange): RunRow | null {
     const columns: Record<string, unknown> = { ...change, rev: ++this.#rev };
     const names = Object.keys(columns).map((name) => `${toSnake(name)} = ?`);
-    return this.#atomic(() => {
+    return this.#db.atomic(() => {
       const run = runFrom(
-        this.#rows<FlatRun>(
+        this.#db.rows<FlatRun>(
           `UPDATE runs SET ${names.join(", ")} WHERE id = ? AND ended_at IS NULL RETURNING ${runColumns}`,
           ...Object.values(columns),
           id,
@@ -244,20 +248,20 @@ export class Store {
       );
       if (!run) this.#rev -= 1;
       else if (change.startedAt || change.endedAt)
-        this.#sql("UPDATE run_inputs SET payload = NULL WHERE run_id = ? AND payload IS NOT NULL").run(id);
+        this.#db.sql("UPDATE run_inputs SET payload = NULL WHERE run_id = ? AND payload IS NOT NULL").run(id);
       return run;
     });
   }
 
   /** Forgets a run that was admitted and never promised nor begun. */
   withdraw(id: string): void {
-    this.#sql(`DELETE FROM runs WHERE id = ? AND rev = ${unpromised} AND exec_id IS NULL`).run(id);
+    this.#db.sql(`DELETE FROM runs WHERE id = ? AND rev = ${unpromised} AND exec_id IS NULL`).run(id);
   }
 
   /** Sets an intent; null if one is set already or the run has ended. */
   intend(id: string, intent: Intent): RunRow | null {
     const statement = `UPDATE runs SET intent = ? WHERE id = ? AND intent IS NULL AND ended_at IS NULL RETURNING ${runColumns}`;
-    return runFrom(this.#rows<FlatRun>(statement, intent, id)[0]);
+    return runFrom(this.#db.rows<FlatRun>(statement, intent, id)[0]);
   }
 
   /**
@@ -266,7 +270,7 @@ export class Store {
    */
   countOomKill(uid: number, cgroup: string): RunRow | null {
     const run = runFrom(
-      this.#rows<FlatRun>(
+      this.#db.rows<FlatRun>(
         `UPDATE runs SET oom_kills = oom_kills + 1, rev = ? WHERE ended_at IS NULL
          AND agent_id = (SELECT id FROM agents WHERE uid = ?) AND instr(?, container_id) > 0 RETURNING ${runColumns}`,
         ++this.#rev,
@@ -280,8 +284,8 @@ export class Store {
 
   /** Adds what the model proxy counted to the run and to the user's day (UTC); null if the run has ended. */
   addUsage(id: string, add: Usage): RunRow | null {
-    return this.#atomic(() => {
-      const [row] = this.#rows<FlatRun>(
+    return this.#db.atomic(() => {
+      const [row] = this.#db.rows<FlatRun>(
         `UPDATE runs SET input_tokens = input_tokens + ?, output_tokens = output_tokens + ?, cache_read_tokens = cache_read_tokens + ?,
          cache_write_tokens = cache_write_tokens + ?, cost_usd = cost_usd + ?, rev = ? WHERE id = ? AND ended_at IS NULL RETURNING ${runColumns}`,
         add.inputTokens,
@@ -295,11 +299,9 @@ export class Store {
       const run = runFrom(row);
       if (!run) this.#rev -= 1;
       else {
-        this.#sql("INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET usd = usd + excluded.usd").run(
-          run.userId,
-          this.#isoNow().slice(0, 10),
-          add.costUsd,
-        );
+        this.#db
+          .sql("INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET usd = usd + excluded.usd")
+          .run(run.userId, this.#isoNow().slice(0, 10), add.costUsd);
       }
       return run;
     });
@@ -307,12 +309,13 @@ export class Store {
 
   /** Days before this one's are over, and nobody asks for them. */
   forgetSpend(day: Date): void {
-    this.#sql("DELETE FROM spend WHERE day < ?").run(day.toISOString().slice(0, 10));
+    this.#db.sql("DELETE FROM spend WHERE day < ?").run(day.toISOString().slice(0, 10));
   }
 
   /** USD of the user's day (UTC) so far. */
   spentToday(userId: string): number {
-    const row = this.#sql("SELECT usd FROM spend WHERE user_id = ? AND day = ?")
+    const row = this.#db
+      .sql("SELECT usd FROM spend WHERE user_id = ? AND day = ?")
       .pluck()
       .get(userId, this.#isoNow().slice(0, 10));
     return Number(row ?? 0);
@@ -323,13 +326,12 @@ export class Store {
    * told first after `after` come with their prompts; of the others whoever holds `after` has it.
    */
   changedSince(after: number, maxBytes: number): { runs: ReportedRun[]; agents: ReportedAgent[]; rev: number } {
-    const agents = this.#rows<FlatAgent>(
-      `SELECT ${agentColumns} FROM agents WHERE rev > ? ORDER BY rev LIMIT 500`,
-      after,
-    ).map((row) => reportedAgent(agentFrom(row)!));
+    const agents = this.#db
+      .rows<FlatAgent>(`SELECT ${agentColumns} FROM agents WHERE rev > ? ORDER BY rev LIMIT 500`, after)
+      .map((row) => reportedAgent(agentFrom(row)!));
     const runs: ReportedRun[] = [];
     let bytes = 0;
-    for (const { firstRev, ...row } of this.#rows<FlatRun & { firstRev: number }>(
+    for (const { firstRev, ...row } of this.#db.rows<FlatRun & { firstRev: number }>(
       `SELECT ${runColumns}, first_rev AS firstRev FROM runs WHERE rev > ? ORDER BY rev LIMIT 200`,
       after,
     )) {
@@ -338,7 +340,7 @@ export class Store {
       if (runs.length > 0 && bytes > maxBytes) break;
       runs.push(run);
     }
-    const isWhole = this.#sql("SELECT count(*) FROM runs WHERE rev > ?").pluck().get(after) === runs.length;
+    const isWhole = this.#db.sql("SELECT count(*) FROM runs WHERE rev > ?").pluck().get(after) === runs.length;
     const reach = Math.min(
       isWhole ? this.#rev : runs.at(-1)!.rev,
       agents.length < 500 ? this.#rev : agents.at(-1)!.rev,
@@ -351,7 +353,7 @@ export class Store {
   watchRuns(userId: string): () => RunRow[] {
     let after = this.#rev;
     return () => {
-      const rows = this.#rows<FlatRun>(
+      const rows = this.#db.rows<FlatRun>(
         `SELECT ${runColumns} FROM runs WHERE user_id = ? AND rev > ? ORDER BY rev`,
         userId,
         after,
@@ -364,7 +366,7 @@ export class Store {
 
   /** Ended runs older than `before` (ISO), at most 200, to be removed with their files; none of these users. */
   expiredRuns(before: string, exceptUserIds: string[]): { id: string; userId: string }[] {
-    return this.#rows(
+    return this.#db.rows(
       `SELECT id, user_id AS userId FROM runs
        WHERE ended_at < ? AND user_id NOT IN (SELECT value FROM json_each(?)) ORDER BY ended_at LIMIT 200`,
       before,
@@ -373,7 +375,7 @@ export class Store {
   }
 
   removeRun(id: string): void {
-    this.#sql("DELETE FROM runs WHERE id = ? AND ended_at IS NOT NULL").run(id);
+    this.#db.sql("DELETE FROM runs WHERE id = ? AND ended_at IS NOT NULL").run(id);
   }
 
   close(): void {
@@ -389,21 +391,6 @@ export class Store {
     const uid = this.nextUid();
     this.setMeta("next_uid", String(uid + 1));
     return uid;
-  }
-
-  #atomic<T>(work: () => T): T {
-    return this.#db.transaction(work).immediate();
-  }
-
-  /** The rows of a query, or those that a change returned: all of them, for after the first alone a failing commit would go unseen. */
-  #rows<Row>(text: string, ...values: unknown[]): Row[] {
-    return this.#sql(text).all(...values) as Row[];
-  }
-
-  #sql(text: string): Database.Statement {
-    let statement = this.#prepared.get(text);
-    if (!statement) this.#prepared.set(text, (statement = this.#db.prepare(text)));
-    return statement;
   }
 
   #isoNow(): string {

@@ -1,0 +1,30 @@
+/** SQL on an open database: each statement is prepared once, and a change is one statement or one transaction. */
+import type Database from "better-sqlite3";
+
+export class Statements {
+  readonly #db: Database.Database;
+  readonly #prepared = new Map<string, Database.Statement>();
+
+  constructor(db: Database.Database) {
+    this.#db = db;
+  }
+
+  sql(text: string): Database.Statement {
+    let statement = this.#prepared.get(text);
+    if (!statement) this.#prepared.set(text, (statement = this.#db.prepare(text)));
+    return statement;
+  }
+
+  /** The rows of a query, or those that a change returned: all of them, for after the first alone a failing commit would go unseen. */
+  rows<Row>(text: string, ...values: unknown[]): Row[] {
+    return this.sql(text).all(...values) as Row[];
+  }
+
+  atomic<T>(work: () => T): T {
+    return this.#db.transaction(work).immediate();
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
