@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
+import { joinTestHost, type TestHost } from "../../test/host.ts";
 import { audit, auditChange } from "./audit.ts";
 import { isoTime } from "../data/database.ts";
 import { deleteOld } from "../tick.ts";
@@ -83,5 +84,50 @@ describe("the audit", () => {
       (await list("?action=user.promoted")).items.map((entry: { target: { id: string } }) => entry.target.id),
     ).toEqual([boss.id]);
     expect((await list()).items.every((entry: { at: string }) => entry.at <= isoTime(Date.now() + 5000))).toBe(true);
+  });
+
+  describe("with a change whose entry cannot be written", () => {
+    let host: TestHost;
+    beforeAll(async () => {
+      host = await joinTestHost(gateway);
+    });
+    afterAll(() => host.close());
+
+    test.each(["host.joined", "join_token.created", "delivery.replayed", "agent.environment_set"])(
+      "has neither (%s)",
+      async (action) => {
+        const call = (method: string, path: string, body?: unknown) =>
+          gateway.call(method, path, { token: boss.token, body });
+        const { token } = (await call("POST", "/v1/admin/hosts/join-tokens")).json();
+        const { id } = (await call("POST", "/v1/agents", { name: action })).json();
+        const hook = { name: "t", scheme: "token", template: "x" };
+        const trigger = (await call("POST", `/v1/agents/${id}/triggers`, hook)).json();
+        const headers = { authorization: `Bearer ${trigger.secret}` };
+        const sent = await gateway.call("POST", `/hooks/${trigger.id}`, { headers, body: "x" });
+        const { deliveryId } = sent.json();
+        const count = async () =>
+          gateway.deps.db.all(sql`select (select count(*) from hosts) as hosts, (select count(*) from join_tokens
+            where used_at is not null) as used, (select count(*) from join_tokens) as tokens,
+            (select count(*) from deliveries) as deliveries, (select count(*) from agents where env_keys <> '[]') as envs`);
+        const before = await count();
+        await gateway.deps.atomic([
+          sql.raw(
+            `create trigger full before insert on audit when new.action = '${action}' begin select raise(abort, 'full'); end`,
+          ),
+        ]);
+        const changes: Record<string, () => Promise<{ status: number }>> = {
+          "host.joined": () => call("POST", "/internal/hosts/join", { ...host.join, token }),
+          "join_token.created": () => call("POST", "/v1/admin/hosts/join-tokens"),
+          "delivery.replayed": () => call("POST", `/v1/deliveries/${deliveryId}/replay`),
+          "agent.environment_set": () => call("PUT", `/v1/agents/${id}/env`, { A: "1" }),
+        };
+        const { status } = await changes[action]!();
+        await gateway.deps.atomic([sql`drop trigger full`]);
+        expect(status).toBe(500);
+        expect(await count()).toEqual(before);
+        expect((await changes[action]!()).status).toBeLessThan(300);
+        expect(await count()).not.toEqual(before);
+      },
+    );
   });
 });

@@ -3,7 +3,7 @@ import { AppError } from "@berth/shared/errors";
 import type { agentAnswer, AgentSpec } from "@berth/shared/host-api";
 import { newId } from "@berth/shared/ids";
 import type { Agent, createAgentBody, updateAgentBody } from "@berth/shared/resources";
-import { and, asc, eq, isNull, sql, type Placeholder } from "drizzle-orm";
+import { and, asc, eq, isNull, sql, type Placeholder, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import { auditChange } from "../access/audit.ts";
 import { cancelWaiting } from "./cancel-waiting.ts";
@@ -134,18 +134,11 @@ export async function noteAgentDropped(db: Database, now: number, agentId: strin
     .where(and(eq(agents.id, agentId), isNull(agents.droppedAt)));
 }
 
-/** Applies what a host answered about an agent to the copy, unless the copy is newer. */
-export async function applyAgentAnswer(
-  db: Database,
-  userId: string,
-  answer: z.infer<typeof agentAnswer>,
-): Promise<void> {
-  const { epoch, agent } = answer;
-  const isNewer = sql`(${agents.envEpoch} is not ${epoch} or ${agents.envRev} < ${agent.rev})`;
-  await db
-    .update(agents)
-    .set({ envKeys: agent.envKeys, envEpoch: epoch, envRev: agent.rev })
-    .where(and(eq(agents.id, agent.id), eq(agents.userId, userId), isNewer));
+/** The statement that applies what a host answered about an agent to the copy, unless the copy is newer. */
+export function applyAgentAnswer(userId: string, { epoch, agent }: z.infer<typeof agentAnswer>): SQL {
+  return sql`
+    update agents set env_keys = ${JSON.stringify(agent.envKeys)}, env_epoch = ${epoch}, env_rev = ${agent.rev}
+    where id = ${agent.id} and user_id = ${userId} and (env_epoch is not ${epoch} or env_rev < ${agent.rev})`;
 }
 
 type AgentRow = Omit<Agent, "status"> & { isRunning: number };

@@ -109,6 +109,8 @@ export const hosts = sqliteTable("hosts", {
   protocol: integer(),
   /** Why its last report was refused: one sentence; null once one was applied. */
   refusal: text(),
+  /** What of its reports was set aside: one sentence. */
+  misfit: text(),
   /** The host's database that the copy is of, the revision up to which it is complete, and the last report's number. */
   epoch: text(),
   rev: integer().notNull().default(0),

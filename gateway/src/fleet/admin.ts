@@ -87,6 +87,7 @@ function selectHosts(db: Database, now: number) {
       version: hosts.version,
       protocol: hosts.protocol,
       refusal: hosts.refusal,
+      misfit: hosts.misfit,
       load: hosts.load,
       createdAt: hosts.createdAt,
       lastReportAt: hosts.lastReportAt,
@@ -97,11 +98,15 @@ function selectHosts(db: Database, now: number) {
 
 type HostRow = Awaited<ReturnType<typeof selectHosts>>[number];
 
-function present(settings: Settings, now: number, { refusal, coming, ...row }: HostRow): Host {
+function present(settings: Settings, now: number, { refusal, misfit, coming, ...row }: HostRow): Host {
   const down = refusal ?? whySilent(row.lastReportAt, now);
   const status = down !== null ? "down" : row.draining ? "draining" : "live";
   const draining = row.draining && row.load ? tellDraining(row.load, row.users) : null;
-  return { ...row, status, reason: down ?? draining ?? whyFull(row.load, coming, settings.BERTH_MEMORY_BYTES) };
+  return {
+    ...row,
+    status,
+    reason: down ?? draining ?? whyFull(row.load, coming, settings.BERTH_MEMORY_BYTES) ?? misfit,
+  };
 }
 
 function whySilent(lastReportAt: string | null, now: number): string | null {

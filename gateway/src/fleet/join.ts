@@ -3,18 +3,26 @@ import { AppError } from "@berth/shared/errors";
 import { protocolVersion, tellMismatch, type JoinBody } from "@berth/shared/host-api";
 import { newId, randomText, sha256Hex } from "@berth/shared/ids";
 import { isLoopback, type Settings } from "@berth/shared/settings";
-import { and, eq, gt, isNull, or, sql } from "drizzle-orm";
-import { isoTime, type Database } from "../data/database.ts";
+import { sql } from "drizzle-orm";
+import { auditChange } from "../access/audit.ts";
+import type { AuditSource } from "../http/caller.ts";
+import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
-import { hosts, joinTokens } from "../data/schema.ts";
 
 const joinMs = 3_600_000;
 
 /** Makes a join token: random text, stored by hash, good for one host within an hour. */
-export async function createJoinToken(db: Database, now: number): Promise<{ token: string; expiresAt: string }> {
+export async function createJoinToken(
+  { atomic, now }: Pick<Deps, "atomic" | "now">,
+  source: AuditSource,
+): Promise<{ token: string; expiresAt: string }> {
   const token = randomText(40);
-  const expiresAt = isoTime(now + joinMs);
-  await db.insert(joinTokens).values({ hash: await sha256Hex(token), createdAt: isoTime(now), expiresAt });
+  const expiresAt = isoTime(now() + joinMs);
+  await atomic([
+    sql`insert into join_tokens (hash, created_at, expires_at)
+      values (${await sha256Hex(token)}, ${isoTime(now())}, ${expiresAt})`,
+    auditChange(now(), { ...source, action: "join_token.created" }),
+  ]);
   return { token, expiresAt };
 }
 
@@ -31,26 +39,25 @@ export function joinCommand(settings: Settings, token: string): string {
  * host, so that a host whose answer was lost can ask again. Throws `unauthenticated`, and `invalid_request` for a host
  * that this gateway could not use.
  */
-export async function joinHost({ db, settings, now }: Deps, body: JoinBody): Promise<string> {
+export async function joinHost(deps: Deps, { address }: AuditSource, body: JoinBody): Promise<string> {
+  const { settings, atomic, now } = deps;
   const refusal = whyUnusable(settings, body);
   if (refusal) throw new AppError("invalid_request", refusal);
-  const isUsable = or(isNull(joinTokens.usedAt), eq(joinTokens.publicKey, body.publicKey.x));
-  const [used] = await db
-    .update(joinTokens)
-    .set({
-      usedAt: isoTime(now()),
-      publicKey: body.publicKey.x,
-      hostId: sql`coalesce(${joinTokens.hostId}, ${newId("hst")})`,
-    })
-    .where(and(eq(joinTokens.hash, await sha256Hex(body.token)), gt(joinTokens.expiresAt, isoTime(now())), isUsable))
-    .returning({ hostId: joinTokens.hostId });
-  if (!used?.hostId) throw new AppError("unauthenticated", "The join token is wrong, expired or used already.");
   const { name, url, publicKey } = body;
-  await db
-    .insert(hosts)
-    .values({ id: used.hostId, name, url, publicKey, createdAt: isoTime(now()) })
-    .onConflictDoNothing();
-  return used.hostId;
+  const [time, hash, hostId] = [isoTime(now()), await sha256Hex(body.token), newId("hst")];
+  const actor = { kind: "host", id: hostId, name, tokenId: null } as const;
+  const [used, made] = await atomic([
+    sql`update join_tokens set used_at = ${time}, public_key = ${publicKey.x}, host_id = coalesce(host_id, ${hostId})
+      where hash = ${hash} and expires_at > ${time} and (used_at is null or public_key = ${publicKey.x})
+      returning host_id as id`,
+    sql`insert into hosts (id, name, url, public_key, created_at)
+      select host_id, ${name}, ${url}, ${JSON.stringify(publicKey)}, ${time} from join_tokens
+      where hash = ${hash} and expires_at > ${time} and public_key = ${publicKey.x} on conflict do nothing returning id`,
+    auditChange(now(), { actor, address, action: "host.joined", target: { id: hostId, name } }),
+  ]);
+  if (!used?.[0]) throw new AppError("unauthenticated", "The join token is wrong, expired or used already.");
+  if (made?.[0]) deps.log.info("host.joined", { hostId, name });
+  return used[0]["id"] as string;
 }
 
 /** Why a host that says this of itself cannot be used, in one sentence; null where it can. */

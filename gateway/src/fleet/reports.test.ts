@@ -205,9 +205,29 @@ describe("a report", () => {
     expect(answer.json()).toMatchObject({ status: 410, code: "forbidden" });
   });
 
+  test("with entries that do not fit is taken without them, which is told once, until the host tells all without", async () => {
+    const boss = await gateway.addUser("boss", "admin");
+    const reason = async () =>
+      (await gateway.call("GET", "/v1/admin/hosts", { token: boss.token })).json().items[0].reason;
+    const odd = run({ id: "run_odd", rev: 2, status: "failed", reason: "from_the_future" });
+    const load = { ...host.makeReport().load, memoryAvailableBytes: null as never };
+    const workspaces = [workspace(1), { ...workspace(9), userId: "no id!" }];
+    for (let at = 0; at < 2; at++) {
+      const answer = await host.report({ runs: [run({}), odd], workspaces, load, rev: 2 });
+      expect(answer.json()).toMatchObject({ ack: { rev: 2 } });
+    }
+    await host.report({ since: 2, rev: 2 });
+    expect(await copied()).toMatchObject([{ id: "run_1" }]);
+    expect((await gateway.call("GET", "/v1/me", { token: user.token })).json().workspace.connections).toBe(1);
+    expect(await reason()).toMatch(/^A part of its reports does not fit/);
+    expect(gateway.lines.filter((line) => line.includes("report.entry_set_aside"))).toHaveLength(1);
+    await host.report({ rev: 2 });
+    expect(await reason()).toBeNull();
+  });
+
   test("of another protocol or with rubbish is refused", async () => {
     expect((await host.report({ protocol: protocolVersion + 1 })).status).toBe(400);
-    expect((await host.report({ runs: [{ id: 1 } as never] })).status).toBe(400);
+    expect((await host.report({ runs: {} as never })).status).toBe(400);
   });
 });
 

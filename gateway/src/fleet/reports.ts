@@ -1,6 +1,8 @@
 /** A host's report: applied to the copy in a constant number of statements, and what the host is told in answer. */
-import { protocolVersion, type ReportAnswer, type ReportBody } from "@berth/shared/host-api";
+import { parseOr400 } from "@berth/shared/errors";
+import { hostLoad, protocolVersion, reportBody, type ReportAnswer, type ReportBody } from "@berth/shared/host-api";
 import { sql, type SQL } from "drizzle-orm";
+import { z } from "zod";
 import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { jsonRows } from "../data/json-rows.ts";
@@ -10,13 +12,71 @@ const revocationMs = 2 * 3_600_000;
 /** How many agents an answer names to drop. */
 const dropsAtOnce = 200;
 
+/** A report of which each entry fits; `load` is null where the host's did not. */
+export type Report = Omit<ReportBody, "load"> & { load: ReportBody["load"] | null };
+
+const { workspaces, runs, agents } = reportBody.shape;
+const envelope = reportBody.extend({
+  load: z.unknown(),
+  workspaces: z.array(z.unknown()),
+  runs: z.array(z.unknown()),
+  agents: z.array(z.unknown()),
+});
+
+/**
+ * Reads a report entry by entry: what does not fit is set aside, so that one odd run takes no host down, and `misfit` tells
+ * of the first. Throws `invalid_request` where what is around the entries does not fit.
+ */
+export function readReport(body: unknown): { report: Report; misfit: string | null } {
+  const told = parseOr400(envelope, body, "body");
+  const misfits: string[] = [];
+  const take = <T extends z.ZodType>(what: string, schema: T, entry: unknown): z.infer<T>[] => {
+    const { success, data, error } = schema.safeParse(entry, { reportInput: false });
+    if (success) return [data];
+    misfits.push(`${what}: ${error.issues[0]!.path.join(".")}: ${error.issues[0]!.message}`);
+    return [];
+  };
+  const report = {
+    ...told,
+    load: take("the load", hostLoad, told.load)[0] ?? null,
+    workspaces: told.workspaces.flatMap((entry) => take("a workspace", workspaces.element, entry)),
+    runs: told.runs.flatMap((entry) => take("a run", runs.element, entry)),
+    agents: told.agents.flatMap((entry) => take("an agent", agents.element, entry)),
+  };
+  const [first] = misfits;
+  if (first === undefined) return { report, misfit: null };
+  const advice = "upgrade the older of gateway and host agent";
+  return { report, misfit: `A part of its reports does not fit and is left out (${first}): ${advice}.` };
+}
+
+/**
+ * Notes what of a host's reports was set aside; whether that is new. It is forgotten once the host, which tells all it
+ * knows from time to time, has nothing more that does not fit.
+ */
+export async function noteMisfit(
+  db: Database,
+  hostId: string,
+  { since }: Report,
+  misfit: string | null,
+): Promise<boolean> {
+  if (misfit === null && since > 0) return false;
+  const noted = await db.all(sql`
+    update hosts set misfit = ${misfit} where id = ${hostId} and misfit is not ${misfit} returning id`);
+  return noted.length > 0 && misfit !== null;
+}
+
+/** Asks hosts again for all they know, of whom something was set aside: this process may understand it. */
+export async function askMisfitsAgain(db: Database): Promise<void> {
+  await db.all(sql`update hosts set rev = 0 where misfit is not null returning id`);
+}
+
 /**
  * Applies a report, and answers what is held then and what the host must know: all in one batch. It may come twice, late
  * or out of order: runs and agents go by their own revision, workspaces by the report's number, and absence is never taken
  * for deletion. Users without a placement are taken to be where a workspace of theirs is, so that a restored database
  * finds them again.
  */
-export async function applyReport({ atomic, now }: Deps, hostId: string, report: ReportBody): Promise<ReportAnswer> {
+export async function applyReport({ atomic, now }: Deps, hostId: string, report: Report): Promise<ReportAnswer> {
   const time = isoTime(now());
   const changes = [
     adoptUsers(hostId, report),
@@ -74,14 +134,14 @@ function selectNews(hostId: string, seq: number, now: number): SQL[] {
   ];
 }
 
-function adoptUsers(hostId: string, report: ReportBody): SQL {
+function adoptUsers(hostId: string, report: Report): SQL {
   const told = [...new Set([...report.workspaces, ...report.runs].map((row) => row.userId))];
   return sql`update users set host_id = ${hostId}, notice = null
     where +host_id is null and id in (select value from ${jsonRows(told)})
       and exists (select 1 from hosts where id = ${hostId} and removed_at is null)`;
 }
 
-function upsertWorkspaces(hostId: string, { workspaces, epoch, seq, since }: ReportBody): SQL {
+function upsertWorkspaces(hostId: string, { workspaces, epoch, seq, since }: Report): SQL {
   return sql`
     insert into workspaces (user_id, host_id, data)
     select u.id, ${hostId}, json_remove(j.value, '$.userId')
@@ -92,7 +152,7 @@ function upsertWorkspaces(hostId: string, { workspaces, epoch, seq, since }: Rep
     on conflict (user_id) do update set host_id = excluded.host_id, data = excluded.data`;
 }
 
-function updateAgents(hostId: string, { agents, epoch }: ReportBody, now: string): SQL {
+function updateAgents(hostId: string, { agents, epoch }: Report, now: string): SQL {
   return sql`
     update agents set env_keys = json_extract(j.value, '$.envKeys'), env_epoch = ${epoch},
       env_rev = json_extract(j.value, '$.rev'),
@@ -108,7 +168,7 @@ function updateAgents(hostId: string, { agents, epoch }: ReportBody, now: string
  * A host with a new database that has told all it knows has lost the runs that the copy has of the former one. Those of
  * other epochs are found by an index from both sides: mostly there are none, however many are in progress.
  */
-function endForgottenRuns(hostId: string, { epoch, rev, complete }: ReportBody, now: string): SQL {
+function endForgottenRuns(hostId: string, { epoch, rev, complete }: Report, now: string): SQL {
   const inProgress = sql`select id from runs
     where host_id = ${hostId} and status in ('pending', 'starting', 'running') and status <> 'pending'`;
   return sql`
@@ -122,7 +182,7 @@ function endForgottenRuns(hostId: string, { epoch, rev, complete }: ReportBody, 
  * The revision held grows only by a report that begins where the copy ends; a new epoch begins at 0. A report from the
  * very beginning is a host process that has just started: it counts its reports anew.
  */
-function updateHost(hostId: string, report: ReportBody, now: string): SQL {
+function updateHost(hostId: string, report: Report, now: string): SQL {
   const { epoch, seq, since, rev, version, url, load } = report;
   const isLate = sql`epoch is ${epoch} and seq >= ${seq} and ${since} > 0`;
   return sql`
@@ -131,7 +191,7 @@ function updateHost(hostId: string, report: ReportBody, now: string): SQL {
         when ${since} = 0 then ${rev} else 0 end,
       version = case when ${isLate} then version else ${version} end,
       url = case when ${isLate} then url else ${url} end,
-      load = case when ${isLate} then load else ${JSON.stringify(load)} end,
+      load = case when ${isLate} then load else coalesce(${load && JSON.stringify(load)}, load) end,
       seq = case when ${isLate} then seq else ${seq} end,
       epoch = ${epoch}
     where id = ${hostId}`;

@@ -30,7 +30,7 @@ async function runCommand(args: string[], settings: Settings): Promise<string> {
   const { openData } = await import("./data.ts");
   const data = await openData(settings);
   try {
-    if (command === "join-token") return (await createJoinToken(data.db, Date.now())).token;
+    if (command === "join-token") return (await createJoinToken({ ...data, now: Date.now }, source)).token;
     const user = await ensureUser({ ...data, now: Date.now }, source, name, admin);
     if (user.disabled) throw new SettingsError("This user is disabled; enable it first.");
     return command === "token"

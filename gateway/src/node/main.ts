@@ -11,6 +11,7 @@ import type { Deps } from "../deps.ts";
 import { startServer } from "./server.ts";
 import { loadAssets } from "./assets.ts";
 import { releaseLeases } from "../agents/pending.ts";
+import { askMisfitsAgain } from "../fleet/reports.ts";
 import { tick } from "../tick.ts";
 
 const tickMs = 1000;
@@ -46,6 +47,7 @@ async function run(settings: Settings): Promise<void> {
   const transport = createNodeTransport();
   const deps: Deps = { settings, ...data, transport, log, now: Date.now, startedAt: Date.now(), assets: loadAssets() };
   await releaseLeases(deps);
+  await askMisfitsAgain(deps.db);
   const server = await startServer(createApp(deps), settings.BERTH_LISTEN, settings.BERTH_PORT).catch(
     (error: unknown) => {
       throw explainListen(error, settings);

@@ -13,7 +13,7 @@ import {
   noteAgentDropped,
   updateAgent,
 } from "../agents/agents.ts";
-import { audit } from "../access/audit.ts";
+import { auditStatement } from "../access/audit.ts";
 import type { Deps } from "../deps.ts";
 import { callHost, callHostJson } from "../hosts/call.ts";
 import { findHostOfUser, placeUser } from "../hosts/placement.ts";
@@ -96,10 +96,13 @@ export const agentRoutes = [
       const agent = await getAgentSpec(db, caller.user.id, params.id);
       const host = await placeUser(deps, caller.user.id);
       const call = { method: "PUT", path: `/v1/agents/${params.id}/env`, body: { agent, env: body } } as const;
-      await applyAgentAnswer(db, caller.user.id, await callHostJson(deps, host, caller, call, agentAnswer));
+      const answer = await callHostJson(deps, host, caller, call, agentAnswer);
       const target = { id: agent.id, name: agent.name };
       const detail = { variables: Object.keys(body).length };
-      await audit(deps, { ...source, action: "agent.environment_set", target, detail });
+      await deps.atomic([
+        applyAgentAnswer(caller.user.id, answer),
+        auditStatement(deps.now(), { ...source, action: "agent.environment_set", target, detail }),
+      ]);
       return getAgent(db, caller.user.id, params.id);
     },
   }),

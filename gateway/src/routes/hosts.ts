@@ -1,24 +1,16 @@
 /** What hosts call: join and report. Not part of the public contract. */
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
-import {
-  gatewayAudience,
-  joinAnswer,
-  joinBody,
-  reportAnswer,
-  reportBody,
-  type ReportBody,
-} from "@berth/shared/host-api";
+import { gatewayAudience, joinAnswer, joinBody, reportAnswer } from "@berth/shared/host-api";
 import { isEnded } from "@berth/shared/resources";
 import { eq } from "drizzle-orm";
 import type { Context } from "hono";
 import { z } from "zod";
-import { audit } from "../access/audit.ts";
 import { runAfterAnswer } from "../http/background.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { joinHost, whyUnusable } from "../fleet/join.ts";
 import { claimedHostId, unauthenticated, verifyHostJwt } from "../keys/jwt.ts";
 import { startOnHost, wakePending } from "../agents/pending.ts";
-import { applyReport, noteRefusal } from "../fleet/reports.ts";
+import { applyReport, noteMisfit, noteRefusal, readReport, type Report } from "../fleet/reports.ts";
 import { route } from "../http/route.ts";
 import { readJson } from "../http/body.ts";
 import { hosts } from "../data/schema.ts";
@@ -41,15 +33,7 @@ export const hostRoutes = [
     answer: joinAnswer,
     errors: ["unauthenticated"],
     run: async ({ deps, source, body }) => {
-      const hostId = await joinHost(deps, body);
-      const actor = { kind: "host", id: hostId, name: body.name, tokenId: null } as const;
-      await audit(deps, {
-        ...source,
-        actor,
-        action: "host.joined",
-        target: { id: hostId, name: body.name },
-      });
-      deps.log.info("host.joined", { hostId, name: body.name });
+      const hostId = await joinHost(deps, source, body);
       return { hostId, issuer: gatewayAudience };
     },
   }),
@@ -72,8 +56,10 @@ export const hostRoutes = [
         await noteRefusal(deps.db, host.id, about, refusal);
         throw new AppError("invalid_request", refusal);
       }
-      const report = parseOr400(reportBody, body, "body");
+      const { report, misfit } = readReport(body);
       const answer = await applyReport(deps, host.id, report);
+      if (await noteMisfit(deps.db, host.id, report, misfit))
+        deps.log.error("report.entry_set_aside", { hostId: host.id, misfit });
       wakeWaiting(deps, c, host.id, report);
       return answer;
     },
@@ -81,7 +67,7 @@ export const hostRoutes = [
 ];
 
 /** An ended run leaves room for one that waits. */
-function wakeWaiting(deps: Deps, c: Context<AppEnv>, hostId: string, { runs }: ReportBody): void {
+function wakeWaiting(deps: Deps, c: Context<AppEnv>, hostId: string, { runs }: Report): void {
   const userIds = [...new Set(runs.filter((run) => isEnded(run.status)).map((run) => run.userId))];
   if (userIds.length === 0) return;
   runAfterAnswer(c, deps, "start pending", async () => {

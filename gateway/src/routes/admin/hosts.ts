@@ -2,7 +2,6 @@
 import { hostSchema, joinTokenSchema } from "@berth/shared/hosts";
 import { id } from "@berth/shared/resources";
 import { z } from "zod";
-import { audit } from "../../access/audit.ts";
 import { listHosts, removeHost, setDraining } from "../../fleet/admin.ts";
 import { createJoinToken, joinCommand } from "../../fleet/join.ts";
 import { pageQuery, pageSchema } from "../../http/paging.ts";
@@ -29,8 +28,7 @@ export const adminHostRoutes = [
     status: 201,
     answer: joinTokenSchema,
     run: async ({ deps, source }) => {
-      const made = await createJoinToken(deps.db, deps.now());
-      await audit(deps, { ...source, action: "join_token.created" });
+      const made = await createJoinToken(deps, source);
       return { ...made, command: joinCommand(deps.settings, made.token) };
     },
   }),
