@@ -1,10 +1,12 @@
 /**
- * `npm run simulate -- [--world host|joint] [--seed N] [--count C] [--minutes M] [--every E] [--ops 0,3,4] [--trace] [--json]`: plays
- * schedules from that seed on, and says of each that breaks an invariant how to see it again.
+ * `npm run simulate -- [--seed N] [--count C] [--minutes M] [--every E] [--ops 0,3,4] [--trace] [--json]`: plays
+ * schedules from that seed on, and says of each that breaks an invariant how to see it again. `--mutant NAME` puts a fault back;
+ * `--points` kills and fails at each call of the scenarios instead.
  */
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { replaceGlobals } from "./world/globals.ts";
+import { findMutant } from "./world/mutants.ts";
 import { registerSubstitutes } from "./world/hooks.ts";
 
 const { values } = parseArgs({
@@ -18,21 +20,35 @@ const { values } = parseArgs({
     trace: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     without: { type: "string", default: "" },
+    mutant: { type: "string" },
+    points: { type: "boolean", default: false },
     failures: { type: "string", default: "10" },
   },
 });
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
 replaceGlobals();
-registerSubstitutes();
+const mutant = values.mutant === undefined ? null : findMutant(values.mutant);
+registerSubstitutes(mutant?.mutations);
 const { runCampaign, scheduleOf, lineOf } = await import("./schedule/campaign.ts");
 const { playSchedule } = await import("./schedule/schedule.ts");
 
 const { weights } = await import("./schedule/operations.ts");
+if (mutant?.kinds)
+  for (const some of Object.values(weights))
+    for (const kind of Object.keys(some)) if (!mutant.kinds.includes(kind)) delete some[kind as "wait"];
 for (const kind of values.without.split(",").filter(Boolean))
   for (const some of Object.values(weights)) delete some[kind as "wait"];
 
-const world = values.world as "host" | "joint";
+if (values.points) {
+  const { enumerateAll } = await import("./schedule/points.ts");
+  const results = await enumerateAll();
+  const { user, system } = process.cpuUsage();
+  say(JSON.stringify({ results, cpuSeconds: (user + system) / 1e6 }));
+  process.exit(results.some(({ failures }) => failures.length > 0) ? 1 : 0);
+}
+
+const world = values.world as "host";
 const seed = Number(values.seed);
 if (values.trace || values.ops !== undefined) {
   const outcome = await playSchedule({

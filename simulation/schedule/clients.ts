@@ -34,10 +34,10 @@ export class Clients {
   }
 
   /** Starts a run of the agent; with `isTwice` the same again while the first call is under way. */
-  start({ index, user, agent, seed }: Operation, isTwice = false): void {
+  start({ index, user, agent, seed, script }: Operation, isTwice = false): void {
     const draws = new Draws(seed, "start");
     const runId = `run_${index}`;
-    setScript(runId, drawScript(draws));
+    setScript(runId, { ...drawScript(draws), ...script });
     const wanted = { runId, userId: user, agentId: agent, prompt: `prompt ${index}`, promisedMs: null };
     this.wanted.push(wanted);
     const runtime = hashOf(agent) % 3 === 0 ? "claude" : "shell";

@@ -45,7 +45,6 @@ const deeds: Record<Kind, Deed> = {
   cancel: ({ clients }, operation) => clients.cancel(operation),
   stop: ({ clients }, operation) => clients.stop(operation),
   "delete agent": ({ clients }, operation) => clients.deleteAgent(operation),
-  deliver: () => undefined,
   crash: (scene, _operation, draws) => crash(scene, draws),
   terminate(scene, _operation, draws) {
     scene.host.terminate();
@@ -155,10 +154,6 @@ const deeds: Record<Kind, Deed> = {
       () => (scene.network.isCut = false),
     ),
   "step clock": ({ host }, _operation, draws) => host.stepClock(draws.of([-7_200_000, -60_000, 60_000, 7_200_000])),
-  "gateway crash": () => undefined,
-  "restore gateway": () => undefined,
-  "step gateway clock": () => undefined,
-  "disable user": () => undefined,
   wait: () => undefined,
 };
 

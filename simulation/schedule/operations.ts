@@ -1,4 +1,5 @@
 /** What happens in a schedule: a list of operations, each with its time and a seed of its own, so that any can be left out. */
+import type { Script } from "../machine/script.ts";
 import { Draws } from "../world/random.ts";
 
 export const users = ["usr_a", "usr_b", "usr_c"] as const;
@@ -10,7 +11,6 @@ export type Kind =
   | "cancel"
   | "stop"
   | "delete agent"
-  | "deliver"
   | "crash"
   | "terminate"
   | "terminate during a stop"
@@ -29,10 +29,6 @@ export type Kind =
   | "no descriptors"
   | "cut"
   | "step clock"
-  | "gateway crash"
-  | "restore gateway"
-  | "step gateway clock"
-  | "disable user"
   | "wait";
 
 export interface Operation {
@@ -43,9 +39,11 @@ export interface Operation {
   agent: string;
   /** For everything else that it must decide. */
   seed: number;
+  /** How its run behaves; drawn where nothing is said. */
+  script?: Partial<Script>;
 }
 
-/** How often each comes, for the host alone and with the real gateway. */
+/** How often each comes. */
 type Weights = Partial<Record<Kind, number>>;
 const common: Weights = {
   start: 26,
@@ -73,20 +71,8 @@ const common: Weights = {
   "step clock": 2,
   wait: 3,
 };
-export const weights = {
-  host: common,
-  joint: {
-    ...common,
-    deliver: 12,
-    "gateway crash": 6,
-    "restore gateway": 3,
-    "restore host": 5,
-    "step gateway clock": 2,
-    "disable user": 2,
-    "crash and lose the container": 1,
-    "no descriptors": 1,
-  } as Weights,
-};
+/** By the world that they are played in. */
+export const weights = { host: common };
 
 export function drawOperations(seed: number, weights: Weights): Operation[] {
   const draws = new Draws(seed, "operations");

@@ -13,7 +13,7 @@ import { enter, type Plan, type Violation, type Weather, World } from "../world/
 import { Clients } from "./clients.ts";
 import { disturb } from "./disturb.ts";
 import { isCopyTrue, judge, noticeLog } from "./invariants.ts";
-import type { Operation } from "./operations.ts";
+import type { Kind, Operation } from "./operations.ts";
 import type { Scene } from "./scene.ts";
 
 export interface Outcome {
@@ -26,13 +26,15 @@ export interface Outcome {
   seen: Map<string, number>;
 }
 export interface ScheduleOptions {
-  /** With a model of the gateway, or with the real one. */
-  world?: "host" | "joint";
+  /** With a model of the gateway alone, so far. */
+  world?: "host";
   seed: number;
   operations: Operation[];
   keepsTrace?: boolean;
   weather?: Weather;
   plan?: Plan;
+  /** What happens beside, when the plan strikes. */
+  whenStruck?: Kind;
 }
 
 /** How long all that was begun may take to end once nothing disturbs it. */
@@ -57,9 +59,8 @@ async function openDatabase(): Promise<SharedDatabase> {
   return database;
 }
 
-function open(shared: SharedDatabase, { seed, keepsTrace, plan }: ScheduleOptions): Scene {
+function open(shared: SharedDatabase, { seed, keepsTrace, plan, whenStruck }: ScheduleOptions): Scene {
   const world = new World(seed, keepsTrace);
-  world.plan = plan ?? null;
   enter(world);
   forgetRuns();
   forgetScripts();
@@ -71,10 +72,19 @@ function open(shared: SharedDatabase, { seed, keepsTrace, plan }: ScheduleOption
   const gateway = new ModelGateway();
   const scene = { world, machine, network, gateway, seen: new Map(), lastMs: 0 } as unknown as Scene;
   scene.host = new Host((event: string, fields: LogFields) => noticeLog(scene, event, fields));
+  if (plan) world.plan = (point, name, isAsync) => strike(scene, plan(point, name, isAsync), whenStruck);
   scene.clients = new Clients(network, gateway);
   network.listen(hostUrl, scene.host.address);
   network.listen(gatewayUrl, gateway.address);
   return scene;
+}
+
+function strike(scene: Scene, fault: ReturnType<Plan>, beside: Kind | undefined): ReturnType<Plan> {
+  if (fault && beside) {
+    const operation = { index: -1, kind: beside, atMs: 0, user: "usr_a", agent: "agt_a1", seed: 1 } as const;
+    scene.world.after(50, () => disturb(scene, operation), scene.world.outside);
+  }
+  return fault;
 }
 
 function close(scene: Scene): void {

@@ -58,6 +58,8 @@ export class Host {
     if (this.side && !this.side.isDead) return;
     const side = makeSide(`host${++this.#starts}`, this.#clock);
     side.badCall = badCall;
+    // Its supervisor: nobody that shall run stays dead.
+    side.onDeath.push(() => void world().after(500, () => this.isWanted && this.start(), world().outside));
     [this.side, this.#agent] = [side, null];
     world().trace(`starts ${side.name}`);
     world().after(0, () => this.#main(side), side);
@@ -97,13 +99,13 @@ export class Host {
 
   #exit(side: Side): void {
     world().kill(side);
-    if (this.isWanted && this.side === side) world().after(1000, () => this.isWanted && this.start(), world().outside);
   }
 
   async #main(side: Side): Promise<void> {
     try {
       this.#agent = await startHostAgent({ settings, dataDir, version: "simulated", log: this.#log(side) });
     } catch (error) {
+      if (side.isDead) return;
       world().trace(`did not start: ${messageOf(error)}`);
       if (error instanceof SettingsError || !isCaused(error))
         world().violate("the host agent starts", messageOf(error));

@@ -24,8 +24,8 @@ function call<T>(name: string, work: () => T, lateMs?: number): Promise<T> {
 const isoOf = (ms: number) => new Date(startMs + ms).toISOString();
 
 export default class Docker {
-  version(): Promise<{ ApiVersion: string }> {
-    return call("version", () => ({ ApiVersion: "1.47" }));
+  version(): Promise<{ ApiVersion: string; MinAPIVersion: string }> {
+    return call("version", () => ({ ApiVersion: "1.47", MinAPIVersion: "1.24" }));
   }
 
   createContainer(options: ContainerOptions): Promise<{ id: string }> {
@@ -48,7 +48,14 @@ export default class Docker {
             StartedAt: isoOf(startedMs),
           };
           const { HostConfig, Labels, Image } = options;
-          return { Id: id, Name: `/${options.name}`, State: state, HostConfig, Image, Config: { Labels, Image } };
+          return {
+            Id: id,
+            Name: `/${options.name}`,
+            State: state,
+            HostConfig,
+            Image: `sha256:${Image}`,
+            Config: { Labels, Image },
+          };
         }),
       exec: (options: ExecOptions) =>
         call("createExec", () => ({ id: machine().containers.createExec(find(), options).id }), 31_000),

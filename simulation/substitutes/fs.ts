@@ -57,7 +57,11 @@ export function openSync(path: string, flags: number | string = "r", mode = 0o66
 /** As open(2): also for the promises. */
 export function openFile(path: string, flags: number | string, mode = 0o666): number {
   const { files, kernel } = machine();
-  if (path === "/dev/kmsg") return files.open(kernelLog(kernel.log()), path);
+  if (path === "/dev/kmsg")
+    return files.open(
+      kernelLog(() => kernel.log()),
+      path,
+    );
   const number = typeof flags === "number" ? flags : flagsOf(flags);
   let inode = files.find(path);
   if (inode && (number & constants.O_EXCL) !== 0) throw new FileError("EEXIST", "open", path);
@@ -86,8 +90,8 @@ function flagsOf(flags: string): number {
   return known[flags];
 }
 
-/** Its records, one a read. */
-function kernelLog(records: string[]): Inode {
+/** Its records, one a read; those that come later are read later. */
+function kernelLog(records: () => string[]): Inode {
   return { records, kind: "file" } as unknown as Inode;
 }
 
@@ -110,7 +114,7 @@ export function readFrom(
   position: number | null,
 ): number {
   const open = machine().files.handle(descriptor);
-  if ("records" in open.inode) return buffer.write((open.inode.records as string[])[open.at++] ?? "");
+  if ("records" in open.inode) return buffer.write(nextRecord(open));
   if (position !== null && position < -1)
     throw Object.assign(new RangeError(`The value of "position" is out of range. Received ${position}`), {
       code: "ERR_OUT_OF_RANGE",
@@ -122,6 +126,12 @@ export function readFrom(
   buffer.set(bytes, offset);
   if (position === null || position === -1) open.at += bytes.length;
   return bytes.length;
+}
+
+function nextRecord(open: { inode: Inode; at: number }): string {
+  const record = (open.inode as unknown as { records(): string[] }).records()[open.at];
+  if (record !== undefined) open.at++;
+  return record ?? "";
 }
 
 export function closeSync(descriptor: number): void {

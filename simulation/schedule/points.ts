@@ -1,0 +1,122 @@
+/**
+ * Points instead of chance: each scenario once for each call that the host agent makes in it, with the process killed there, the
+ * call refused, or its answer late; and beside that nothing, or the container gone, or the engine away.
+ */
+import type { Script } from "../machine/script.ts";
+import { world } from "../world/world.ts";
+import type { Kind, Operation } from "./operations.ts";
+import { playSchedule } from "./schedule.ts";
+
+interface Scenario {
+  name: string;
+  operations: Operation[];
+  /** Calls before are none of the scenario's. */
+  fromMs: number;
+  /** Fewer would say that a seam has lost its wrapper. */
+  leastPoints: number;
+}
+export interface Enumerated {
+  scenario: string;
+  points: number;
+  leastPoints: number;
+  plays: number;
+  failures: string[];
+}
+
+const long: Partial<Script> = {
+  beginMs: 5,
+  stepMs: 300,
+  chunks: [10, 4098, 10],
+  end: 0,
+  ignoresTerm: false,
+  leaves: 1,
+  isKilled: false,
+};
+const short = { ...long, stepMs: 20, chunks: [4097] };
+const endless = { ...long, end: null };
+
+const list = (...steps: [Kind, number, Partial<Script>?][]): Operation[] =>
+  steps.map(([kind, atMs, script], index) => ({
+    index,
+    kind,
+    atMs,
+    user: "usr_a",
+    agent: `agt_a${kind === "start" ? index + 1 : 1}`,
+    seed: 5,
+    ...(script && { script }),
+  }));
+
+const scenarios: Scenario[] = [
+  { name: "start, cold", operations: list(["start", 300, short]), fromMs: 299, leastPoints: 80 },
+  {
+    name: "start, warm",
+    operations: list(["start", 300, short], ["start", 3000, short]),
+    fromMs: 2999,
+    leastPoints: 60,
+  },
+  { name: "cancel", operations: list(["start", 300, endless], ["cancel", 3000]), fromMs: 2999, leastPoints: 10 },
+  { name: "stop", operations: list(["start", 300, endless], ["stop", 3000]), fromMs: 2999, leastPoints: 16 },
+  {
+    name: "delete agent",
+    operations: list(["start", 300, endless], ["delete agent", 3000]),
+    fromMs: 2999,
+    leastPoints: 16,
+  },
+  {
+    name: "adopt",
+    operations: list(["start", 300, { ...long, stepMs: 3000 }], ["crash", 2000]),
+    fromMs: 2001,
+    leastPoints: 45,
+  },
+];
+/** Until so long after its beginning a scenario's calls are struck. */
+const lengthMs = 2500;
+const beside: (Kind | undefined)[] = [undefined, "end container", "remove container", "engine away"];
+/** Of the synchronous calls those that change something: dying before or after a mere look is the same. */
+const changes =
+  /^store\.(commit|run|all UPDATE|all DELETE|all INSERT)|^fs\.(openSync|mkdirSync|writeFileSync|renameSync|chmodSync|fchownSync|rmSync)|^kill/;
+const seed = 77;
+
+export async function enumerateAll(): Promise<Enumerated[]> {
+  const results: Enumerated[] = [];
+  for (const scenario of scenarios) results.push(await enumerate(scenario));
+  return results;
+}
+
+async function enumerate({ name, operations, fromMs, leastPoints }: Scenario): Promise<Enumerated> {
+  const isOurs = () =>
+    world().current.name.startsWith("host") && world().nowMs >= fromMs && world().nowMs < fromMs + lengthMs;
+  const calls: { name: string; isAsync: boolean }[] = [];
+  const weather = { rate: 0, names: /^$/ };
+  const note = (_point: number, call: string, isAsync: boolean) => {
+    if (isOurs() && (isAsync || changes.test(call))) calls.push({ name: call, isAsync });
+    return null;
+  };
+  const plain = await playSchedule({ seed, operations, weather, plan: note });
+  const done: Enumerated = { scenario: name, points: calls.length, leastPoints, plays: 1, failures: [] };
+  const tell = (how: string, violations: { invariant: string; detail: string }[]) => {
+    const [first] = violations;
+    if (first) done.failures.push(`${name}, ${how}: ${first.invariant}: ${first.detail}`);
+  };
+  tell("nothing", plain.violations);
+  for (const [at, call] of calls.entries()) {
+    for (const fault of call.isAsync ? (["die", "refused", "lost", "late"] as const) : (["die"] as const)) {
+      const others = call.isAsync ? beside : [beside[at % beside.length]];
+      for (const whenStruck of fault === "die" ? others : [undefined]) {
+        let count = -1;
+        const plan = (_point: number, call: string, isAsync: boolean) =>
+          isOurs() && (isAsync || changes.test(call)) && ++count === at ? fault : null;
+        const { violations } = await playSchedule({
+          seed,
+          operations,
+          weather,
+          plan,
+          ...(whenStruck && { whenStruck }),
+        });
+        done.plays++;
+        tell(`${fault} at call ${at} (${call.name}), ${whenStruck ?? "nothing"} beside`, violations);
+      }
+    }
+  }
+  return done;
+}

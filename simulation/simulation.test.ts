@@ -1,0 +1,62 @@
+/** The simulation in the suite: each part a plain Node process, for substitutes of modules do not reach what vitest loads. */
+import { execFile } from "node:child_process";
+import { expect, test } from "vitest";
+import corpus from "./corpus.json" with { type: "json" };
+import type { Campaign } from "./schedule/campaign.ts";
+import type { Enumerated } from "./schedule/points.ts";
+import { mutants } from "./world/mutants.ts";
+
+const schedulesPerProcess = 1500;
+
+/** What it printed, whether it found something or not. */
+function simulate(...args: string[]): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, ["simulation/main.ts", ...args], { maxBuffer: 2 ** 26 }, (_error, stdout, stderr) =>
+      resolve(stdout || stderr),
+    );
+  });
+}
+const campaign = async (...args: string[]) =>
+  JSON.parse(await simulate("--json", ...args)) as Campaign & { cpuSeconds: number };
+
+test("what was broken once is not broken again", async () => {
+  for (const { seed, ops } of corpus) {
+    const said = await simulate("--seed", String(seed), "--ops", ops.join(","));
+    expect(said.split("\n").filter((line) => line.startsWith("broken:"))).toEqual([]);
+  }
+});
+
+test("the same seeds give the same traces in each process", async () => {
+  const [one, other] = await Promise.all([campaign("--count", "40"), campaign("--count", "40")]);
+  expect(other.hash).toBe(one.hash);
+});
+
+test("thousands of schedules break no invariant, and much happens in them", async () => {
+  const part = (from: string) =>
+    campaign("--seed", from, "--every", "2", "--count", String(schedulesPerProcess), "--failures", "3");
+  const parts = await Promise.all([part("1"), part("2")]);
+  const cpu = parts.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
+  process.stdout.write(`${2 * schedulesPerProcess} schedules took ${cpu.toFixed(0)} CPU s\n`);
+  expect(parts.flatMap(({ failures }) => failures)).toEqual([]);
+  for (const { seen } of parts) {
+    const often = [
+      "run.ended completed",
+      "run.ended cancelled",
+      "run.ended container_lost",
+      "workspace.adopted",
+      "agent.deleted",
+    ];
+    expect(often.filter((what) => (seen[what] ?? 0) < schedulesPerProcess / 25)).toEqual([]);
+  }
+});
+
+test("a kill, a refusal or a late answer at any call of a scenario breaks nothing", async () => {
+  const { results } = JSON.parse(await simulate("--points")) as { results: Enumerated[] };
+  expect(results.filter(({ points, leastPoints }) => points < leastPoints)).toEqual([]);
+  expect(results.flatMap(({ failures }) => failures)).toEqual([]);
+});
+
+test.each(mutants)("noticed: $name", async ({ name, invariant, within }) => {
+  const { failures } = await campaign("--mutant", name, "--count", String(within), "--failures", "1");
+  expect(failures[0]?.invariant).toBe(invariant);
+});

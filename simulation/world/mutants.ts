@@ -1,0 +1,119 @@
+/** Faults put back, each a text of the product or of the model: what must be noticed, by which invariant, within how many schedules. */
+import type { Mutation } from "./hooks.ts";
+
+export interface Mutant {
+  name: string;
+  invariant: string;
+  /** Ten times the mean of schedules that it took. */
+  within: number;
+  /** The operations that it is tried with; all where nothing is said. */
+  kinds?: string[];
+  mutations: Mutation[];
+}
+
+const run = "host-agent/src/run";
+const one = (name: string, invariant: string, within: number, ...mutations: Mutation[]): Mutant => ({
+  name,
+  invariant,
+  within,
+  mutations,
+});
+
+const all: Mutant[] = [
+  one(
+    "what decorates an end prevents it",
+    "every admitted run ends",
+    100,
+    { file: `${run}/run-log.ts`, from: "Math.max(0, at - 3)", to: "at - 3" },
+    { file: `${run}/settle.ts`, from: "if (isNeeded && failures < patience) throw error;", to: "throw error;" },
+  ),
+  one("what is not in memory is lost", "an ended run has no process", 400, {
+    file: `${run}/launch.ts`,
+    from: "await workspaces.find(run.userId)",
+    to: "workspaces.current(run.userId)",
+  }),
+  one("a lost container hides an exit code", "what is told is what the evidence says", 300, {
+    file: `${run}/launch.ts`,
+    from: "const over = { exitCode: exit.code,",
+    to: "const over = { exitCode: null,",
+  }),
+  one("an order is begun at each answer", "no order is begun twice", 1000, {
+    file: "host-agent/src/membership/orders.ts",
+    from: "return !progress ||",
+    to: "return true ||",
+  }),
+  one(
+    "a stop goes on while the host agent closes",
+    "every loop yields",
+    3000,
+    { file: `${run}/runs.ts`, from: "?.done));\n    this.#refuseClosing();", to: "?.done));" },
+    {
+      file: "host-agent/src/workspace/workspaces.ts",
+      from: "      if (isStopped) return;\n      await sleep(20);",
+      to: "      if (isStopped) return;",
+    },
+  ),
+  one("a run is withdrawn under another call", "no call is answered by a defect", 2000, {
+    file: `${run}/runs.ts`,
+    from: "this.#promising.get(id) ?? promise()",
+    to: "promise()",
+  }),
+  one(
+    "a begun run is started again",
+    "a run starts once",
+    100,
+    { file: `${run}/decide.ts`, from: 'if (exec === "running" || hasBegun) return "watch";', to: "" },
+    {
+      file: `${run}/decide.ts`,
+      from: 'if (exit.hasBegun || run.startedAt !== null) return container === "here" ? "watch" : "lost";',
+      to: "",
+    },
+  ),
+  one("a busy agent takes another run", "an agent has one run", 100, {
+    file: "host-agent/src/store/store.ts",
+    from: "if (busy) return { busy: busy.id };",
+    to: "",
+  }),
+  one("a user has no limit", "a user has three runs", 1000, {
+    file: "host-agent/src/store/store.ts",
+    from: 'if (active.length >= limit) return "run_limit";',
+    to: "",
+  }),
+  one("model: signals end nothing", "every loop yields", 100, {
+    file: "simulation/machine/kernel.ts",
+    from: 'this.end(process, "signal");',
+    to: "return;",
+  }),
+  one("an exit code is misread", "what is told is what the evidence says", 100, {
+    file: `${run}/run-files.ts`,
+    from: "code: code === undefined ? null : Number(code)",
+    to: "code: code === undefined ? null : Number(code) ^ 1",
+  }),
+  one("model: a signal's last resort comes late", "a signal ends the host agent", 1000, {
+    file: "simulation/sides/host.ts",
+    from: "const forcedExitMs = 8000;",
+    to: "const forcedExitMs = 80_000;",
+  }),
+];
+
+/** What provokes those that are rare among all operations. */
+const kindsOf: Record<string, string[]> = {
+  "what decorates an end prevents it": ["start"],
+  "an order is begun at each answer": ["start", "delete agent"],
+  "a stop goes on while the host agent closes": ["start", "terminate during a stop"],
+  "a run is withdrawn under another call": ["start twice", "engine away", "remove container"],
+  "a begun run is started again": ["start", "crash"],
+  "a busy agent takes another run": ["start"],
+  "a user has no limit": ["start"],
+};
+
+export const mutants: Mutant[] = all.map((mutant) => {
+  const kinds = kindsOf[mutant.name];
+  return kinds ? { ...mutant, kinds } : mutant;
+});
+
+export function findMutant(name: string): Mutant {
+  const found = mutants.find((mutant) => mutant.name === name);
+  if (!found) throw new Error(`Say one of: ${mutants.map((mutant) => mutant.name).join(" | ")}`);
+  return found;
+}
