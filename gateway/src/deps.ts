@@ -18,6 +18,8 @@ export interface Deps {
   log: Log;
   /** Milliseconds since 1970. */
   now: () => number;
+  /** Uses of tokens that are still to be stored: when, by the token's id. */
+  uses: Map<string, string>;
   /** When this process started, in milliseconds since 1970; absent where processes come and go. */
   startedAt?: number;
   /** Lets work outlive the call that began it; absent where the process goes on anyway. */

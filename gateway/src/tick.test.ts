@@ -45,6 +45,7 @@ describe("two ticks at once", () => {
   });
 
   test("do the chores of an hour once", async () => {
+    gateway.deps.uses.clear();
     let statements = 0;
     const { atomic } = gateway.deps;
     gateway.deps.atomic = (batch) => {

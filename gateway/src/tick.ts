@@ -1,5 +1,6 @@
 /** What time brings about: pending runs start, what is old goes. The Node timer and the Worker's cron call the same `tick`. */
 import { sql } from "drizzle-orm";
+import { storeUses } from "./access/token-uses.ts";
 import { startDue } from "./agents/pending.ts";
 import { isoTime } from "./data/database.ts";
 import type { Deps } from "./deps.ts";
@@ -13,7 +14,7 @@ const sliceRows = 500;
 
 /** Does what is due. Any number of ticks may run at once: each piece of work is claimed by one statement. */
 export async function tick(deps: Deps): Promise<void> {
-  const done = await Promise.allSettled([startDue(deps), runRetention(deps)]);
+  const done = await Promise.allSettled([startDue(deps), runRetention(deps), storeUses(deps)]);
   const failed = done.find((one) => one.status === "rejected");
   if (failed) throw failed.reason;
 }

@@ -32,7 +32,8 @@ export async function openOnNode(environment: Environment, clock: TestClock): Pr
   const transport = createNodeTransport();
   const lines: string[] = [];
   const now = () => Date.now() + clock.skewMs;
-  const deps: Deps = { settings, ...data, transport, log: createLog((line) => lines.push(line)), now };
+  const log = createLog((line) => lines.push(line));
+  const deps: Deps = { settings, ...data, transport, log, uses: new Map(), now };
   const app = createApp(deps);
   const closing: (() => Promise<void>)[] = [];
   return {

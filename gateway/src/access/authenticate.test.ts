@@ -133,8 +133,11 @@ describe("bearer tokens", () => {
 
   test("the use of a token is noted at most once a minute", async () => {
     const user = await gateway.addUser("noted");
-    const lastUsed = async () =>
-      (await gateway.call("GET", "/v1/tokens", { token: user.token })).json().items[0].lastUsedAt;
+    const lastUsed = async () => {
+      const { lastUsedAt } = (await gateway.call("GET", "/v1/tokens", { token: user.token })).json().items[0];
+      await gateway.tick();
+      return lastUsedAt;
+    };
     await lastUsed();
     const first = await lastUsed();
     expect(first).not.toBeNull();

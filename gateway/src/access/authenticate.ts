@@ -1,6 +1,6 @@
 /** Who is calling: bearer token, session cookie or socket ticket, held against the database on every call. */
 import { AppError } from "@berth/shared/errors";
-import { and, eq, isNull, lt, or, sql } from "drizzle-orm";
+import { and, eq, isNull, sql } from "drizzle-orm";
 import { isoTime, prepareOnce } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { createTokenVerifier, signToken, unauthenticated, verifyTicket, type TokenClaims } from "../keys/jwt.ts";
@@ -11,6 +11,7 @@ import type { Provider } from "./provider/discovery.ts";
 import { tokens, users } from "../data/schema.ts";
 import type { Authenticator, Caller } from "../http/caller.ts";
 import { readSessionCookie, sessionCookie, sessionSeconds } from "../http/cookies.ts";
+import { noteUse } from "./token-uses.ts";
 import { findUserRow, userColumns, type UserRow } from "./users.ts";
 
 export function createAuthenticator(deps: Deps, provider: Provider | null): Authenticator {
@@ -75,19 +76,6 @@ const selectCaller = prepareOnce((db) =>
     .where(and(eq(tokens.id, sql.placeholder("tokenId")), eq(users.id, sql.placeholder("userId"))))
     .prepare(),
 );
-
-/** Notes the use at most once a minute; the call does not wait for it. */
-function noteUse({ db, now, log, background }: Deps, tokenId: string, lastUsedAt: string | null): void {
-  const minuteAgo = isoTime(now() - 60_000);
-  if (lastUsedAt !== null && lastUsedAt > minuteAgo) return;
-  const unnoted = or(isNull(tokens.lastUsedAt), lt(tokens.lastUsedAt, minuteAgo));
-  const noted = db
-    .update(tokens)
-    .set({ lastUsedAt: isoTime(now()) })
-    .where(and(eq(tokens.id, tokenId), unnoted));
-  const done = Promise.resolve(noted).catch(() => log.warn("token.use_not_noted"));
-  background?.(done);
-}
 
 /** A session that is more than half gone lives its whole time again: same token id, so that one revocation ends all of it. */
 async function renewSession({ db, settings, keyring, now }: Deps, { token, user }: Caller): Promise<string | null> {

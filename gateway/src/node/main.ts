@@ -10,6 +10,7 @@ import { createApp } from "../app.ts";
 import type { Deps } from "../deps.ts";
 import { startServer } from "./server.ts";
 import { loadAssets } from "./assets.ts";
+import { storeUses } from "../access/token-uses.ts";
 import { releaseLeases } from "../agents/pending.ts";
 import { askMisfitsAgain } from "../fleet/reports.ts";
 import { tick } from "../tick.ts";
@@ -45,7 +46,9 @@ async function run(settings: Settings): Promise<void> {
   if (!lock) throw new SettingsError(`Another gateway runs on ${dir} already; stop it or set BERTH_DATA_DIR.`);
   const data = await openData(settings);
   const transport = createNodeTransport();
-  const deps: Deps = { settings, ...data, transport, log, now: Date.now, startedAt: Date.now(), assets: loadAssets() };
+  const uses = new Map<string, string>();
+  const startedAt = Date.now();
+  const deps: Deps = { settings, ...data, transport, log, uses, now: Date.now, startedAt, assets: loadAssets() };
   await releaseLeases(deps);
   await askMisfitsAgain(deps.db);
   const server = await startServer(createApp(deps), settings.BERTH_LISTEN, settings.BERTH_PORT).catch(
@@ -64,6 +67,7 @@ async function run(settings: Settings): Promise<void> {
   await stopped;
   log.info("gateway.stopping");
   await Promise.all([stopTicking(graceMs), server.close(graceMs)]);
+  await storeUses(deps);
   transport.close();
   data.close();
   rmSync(join(dir, "gateway.pid"), { force: true });

@@ -40,6 +40,7 @@ export async function openGateway(env: Env, own: Partial<Pick<Deps, "now" | "log
     transport: { fetch: (request) => fetch(request, { redirect: "manual" }) },
     log: workerLog,
     now: Date.now,
+    uses: new Map(),
     background: waitUntil,
     assets: env.ASSETS && ((request) => readAsset(env.ASSETS!, request)),
     ...own,

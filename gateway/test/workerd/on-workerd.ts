@@ -38,6 +38,7 @@ export async function openOnWorkerd(workerd: string, environment: Environment, c
       ...openD1(d1),
       keyring: await importKeyring([jwk]),
       transport: { fetch },
+      uses: new Map(),
       log: createLog((line) => lines.push(line)),
       now: () => Date.now() + clock.skewMs,
     },
