@@ -35,6 +35,8 @@ export interface World {
   agentId: string;
   triggerId: string;
   secret: string;
+  /** Somebody without a host, with an agent. */
+  newcomer: { token: string; agentId: string };
   call(method: string, path: string, body?: unknown): Promise<unknown>;
   close(): Promise<void>;
 }
@@ -55,6 +57,8 @@ export async function openWorld(sizes: Sizes): Promise<World> {
     "id" | "secret",
     string
   >;
+  const { token } = await gateway.addUser("newcomer");
+  const made = await gateway.call("POST", "/v1/agents", { token, body: { name: "n" } });
   await gateway.deps.atomic([
     ...fillNeighbourhood(gateway, host.id, sizes),
     ...fillOwn(gateway, { userId: admin.id, agentId, triggerId, hostId: host.id }, sizes),
@@ -67,6 +71,7 @@ export async function openWorld(sizes: Sizes): Promise<World> {
     agentId,
     triggerId,
     secret,
+    newcomer: { token, agentId: made.json().id },
     call,
     async close() {
       await host.close();

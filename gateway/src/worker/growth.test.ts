@@ -67,6 +67,12 @@ const hot: Hot[] = [
     act: ({ gateway, triggerId, secret }) =>
       gateway.call("POST", `/hooks/${triggerId}`, { headers: { authorization: `Bearer ${secret}` }, body: "x" }),
   },
+  {
+    title: "placing a user",
+    grows: ["hosts", "neighbours", "strangers", "stalled"],
+    act: ({ gateway, newcomer: { token, agentId } }) =>
+      gateway.call("POST", `/v1/agents/${agentId}/runs`, { token, body: { prompt: "first" } }),
+  },
   call("GET", "/v1/me", ["hosts"]),
   call("POST", "/v1/tickets"),
   call("POST", "/v1/agents/AGENT/runs", [], { prompt: "again" }),
