@@ -33,7 +33,7 @@ const pure = ["gateway/src/webhooks/template.test.ts", "gateway/src/webhooks/sch
 const onMachines = [
   "host-agent/src/egress/clients.test.ts",
   "host-agent/src/store/full.test.ts",
-  "host-agent/src/workspace/volume*.test.ts",
+  "host-agent/src/workspace/{reserve-uids,volume*}.test.ts",
   "host-agent/test/**/*.test.ts",
 ];
 /** What is built and started: bundles, the Worker. */
