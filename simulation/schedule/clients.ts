@@ -25,6 +25,8 @@ export class Clients {
   readonly #gateway: ModelGateway;
   readonly wanted: Wanted[] = [];
   readonly deletedAgents = new Set<string>();
+  /** When the host's database was lost or restored last: answers to earlier calls promise nothing. */
+  #forgotMs = -1;
   /** Calls without an answer yet. */
   waiting = 0;
 
@@ -73,13 +75,15 @@ export class Clients {
 
   /** A copy of the host's database knows nothing of what it promised later. */
   forgetSince(ms: number): void {
+    this.#forgotMs = world().nowMs;
     for (const wanted of this.wanted) if ((wanted.promisedMs ?? -1) >= ms) wanted.promisedMs = null;
   }
 
   async #repeat(wanted: Wanted, method: string, path: string, body: unknown): Promise<void> {
     for (let attempt = 0; attempt < retries; attempt++) {
+      const askedMs = world().nowMs;
       const answer = await this.call(wanted.userId, method, path, body);
-      if (answer && answer.status === 202) {
+      if (answer && answer.status === 202 && askedMs > this.#forgotMs) {
         wanted.promisedMs = world().nowMs;
         const { epoch, run } = JSON.parse(answer.text) as { epoch: string; run: never };
         this.#gateway.take(epoch, run);

@@ -3,7 +3,7 @@ import type { LogFields } from "@berth/shared/log";
 import { SharedDatabase } from "../machine/database.ts";
 import { listening } from "../substitutes/http.ts";
 import { hostUrl, gatewayUrl, Machine, setMachine } from "../machine/machine.ts";
-import { forgetRuns } from "../machine/evidence.ts";
+import { allRuns, forgetRuns } from "../machine/evidence.ts";
 import { forgetScripts } from "../machine/script.ts";
 import { Host } from "../sides/host.ts";
 import { ModelGateway } from "../sides/model-gateway.ts";
@@ -161,7 +161,8 @@ function watchForQuiet(scene: Scene): () => boolean {
     const active = machine.database.prepare("select count(*) as n from runs where ended_at is null").get() as {
       n: number;
     };
-    isQuiet = active.n === 0 && host.isReady && clients.waiting === 0 && isCopyTrue(scene);
+    const hasProcesses = allRuns().some(({ runId }) => machine.kernel.ofRun(runId).length > 0);
+    isQuiet = active.n === 0 && !hasProcesses && host.isReady && clients.waiting === 0 && isCopyTrue(scene);
     if (!isQuiet) world.after(500, look, world.outside);
   };
   world.after(0, look, world.outside);

@@ -24,7 +24,11 @@ const all: Mutant[] = [
     "what decorates an end prevents it",
     "every admitted run ends",
     100,
-    { file: `${run}/run-log.ts`, from: "Math.max(0, at - 3)", to: "at - 3" },
+    {
+      file: `${run}/run-log.ts`,
+      from: "const start = Math.max(0, size - maxBytes);",
+      to: "const start = size - maxBytes === 1 ? -2 : 0;",
+    },
     { file: `${run}/settle.ts`, from: "if (isNeeded && failures < patience) throw error;", to: "throw error;" },
   ),
   one("what is not in memory is lost", "an ended run has no process", 400, {
