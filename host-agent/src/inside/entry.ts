@@ -8,6 +8,7 @@ import { sleep } from "@berth/shared/wait";
 import { endAll, endProcesses, hasVariable, ownersOf, processesOf, sessionOf } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
+import { readExit } from "../run/run-files.ts";
 import type { Runs } from "../run/runs.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
@@ -81,8 +82,13 @@ export async function endStarted({ engine, context }: EntryDeps, started: Starte
  * Ends what an earlier process of this host agent left in a container and nobody asks for any more: terminals, transfers,
  * and runs that the database does not know (it is a new one).
  */
-export async function endLeftovers(store: Store, userId: string, { cgroup }: RunningContainer): Promise<void> {
+export async function endLeftovers(store: Store, userId: string, container: RunningContainer): Promise<void> {
+  const { cgroup, volume } = container;
   for (const gid of [sessionGid, transferGid]) await endProcesses(cgroup, undefined, gid, 0);
-  const known = new Set(store.activeRuns(userId).map((run) => store.getAgent(run.agentId)?.uid));
+  // A run that was only admitted has no process: those of its agent are of one that an older database has forgotten.
+  const begun = store
+    .activeRuns(userId)
+    .filter((run) => run.containerId === container.id || readExit(volume, run.id).hasBegun);
+  const known = new Set(begun.map((run) => store.getAgent(run.agentId)?.uid));
   for (const uid of ownersOf(cgroup, runGid)) if (!known.has(uid)) await endProcesses(cgroup, uid, runGid, 0);
 }
