@@ -59,13 +59,15 @@ export async function loadRuns(query: string): Promise<Page<Run>> {
   return page;
 }
 
-/** Takes runs over from an answer; one that is known to have ended stays so. */
+/** Takes runs over. Answers and frames overtake each other: what is known to have begun or ended stays so. */
 export function noteRuns(items: Run[]): void {
   const next = new Map(runs.value);
-  for (const run of items) if (!next.get(run.id)?.endedAt || run.endedAt) next.set(run.id, run);
+  for (const run of items) if (stageOf(run) >= stageOf(next.get(run.id))) next.set(run.id, run);
   runs.value = next;
   for (const run of items) logs.addRun(next.get(run.id)!);
 }
+
+const stageOf = (run?: Run) => (!run || run.status === "pending" ? 0 : run.endedAt ? 3 : run.startedAt ? 2 : 1);
 
 export const newestFirst = (a: Run, b: Run) =>
   a.createdAt === b.createdAt ? (a.id < b.id ? 1 : -1) : a.createdAt < b.createdAt ? 1 : -1;
