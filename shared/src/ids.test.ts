@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { newId, runIdOf } from "./ids.ts";
 import { id } from "./resources.ts";
