@@ -1,4 +1,5 @@
 /** `npm run quick`: types, lint, format, and every test that needs neither root nor an engine nor programs of the machine. */
+import { availableParallelism } from "node:os";
 import { runWithSettings } from "../setup/command.ts";
 import { runChecks } from "./checks.ts";
 import { tell } from "./outcome.ts";
@@ -10,7 +11,7 @@ const projects = ["shared", "gateway", "web", "scripts", "host-agent", "together
 
 await runWithSettings(async () => {
   const startedAt = performance.now();
-  const code = tell(...(await Promise.all([runChecks(), runSuites(projects)])));
+  const code = tell(...(await Promise.all([runChecks(), runSuites(projects, [], availableParallelism())])));
   const seconds = Math.round((performance.now() - startedAt) / 1000);
   process.stdout.write(`${seconds} s; on a quiet machine with two cores ${budgetSeconds} s are the budget\n`);
   process.exit(code);
