@@ -28,5 +28,7 @@ function namesOfFailed(vitest: Vitest): string[] {
   const outside = vitest.state
     .getUnhandledErrors()
     .map((error) => (error as Partial<Error>).message ?? "an error outside of any test");
-  return [...vitest.state.getTestModules().flatMap(ofFile), ...outside.map((message) => message.split("\n")[0]!)];
+  const files = vitest.state.getTestModules();
+  const none = files.length === 0 ? ["no suite could be started: the reason stands above"] : [];
+  return [...none, ...files.flatMap(ofFile), ...outside.map((message) => message.split("\n")[0]!)];
 }

@@ -29,6 +29,8 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   const persist = makeDirectory("berth-workerd-");
   const worker = await startWorker({
     name: "berth-test",
+    // Its own: the root's names the dashboard's files, which a fresh clone has not yet.
+    config: here("./wrangler.json"),
     entrypoint: here("./worker.ts"),
     compatibilityDate: /^compatibility_date = "(.+)"$/m.exec(readFileSync(here("../../../wrangler.toml"), "utf8"))![1]!,
     bindings: Object.fromEntries(databases.map((name) => [name, { type: "d1", name, id: name }])),
