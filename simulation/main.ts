@@ -30,8 +30,7 @@ const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding:
 replaceGlobals();
 const mutant = values.mutant === undefined ? null : findMutant(values.mutant);
 registerSubstitutes(mutant?.mutations);
-const { runCampaign, scheduleOf, lineOf } = await import("./schedule/campaign.ts");
-const { playSchedule } = await import("./schedule/schedule.ts");
+const { runCampaign, scheduleOf, lineOf, hostGame } = await import("./schedule/campaign.ts");
 
 const { weights } = await import("./schedule/operations.ts");
 if (mutant?.kinds)
@@ -48,11 +47,11 @@ if (values.points) {
   process.exit(results.some(({ failures }) => failures.length > 0) ? 1 : 0);
 }
 
-const world = values.world as "host";
+const game = hostGame;
 const seed = Number(values.seed);
 if (values.trace || values.ops !== undefined) {
-  const outcome = await playSchedule({
-    ...scheduleOf(world, seed, values.ops?.split(",").map(Number)),
+  const outcome = await game.play({
+    ...scheduleOf(game, seed, values.ops?.split(",").map(Number)),
     keepsTrace: true,
   });
   say(outcome.lines.join("\n"));
@@ -61,8 +60,7 @@ if (values.trace || values.ops !== undefined) {
 }
 const count = Number(values.count ?? (values.minutes ? Infinity : 1000));
 const minutes = Number(values.minutes ?? Infinity);
-const campaign = await runCampaign({
-  world,
+const campaign = await runCampaign(game, {
   from: seed,
   every: Number(values.every),
   count,

@@ -1,7 +1,7 @@
 /** One machine: files, kernel, engine, database, and the host agent's data directory on it. What survives its processes. */
 import { privateJwk, signals } from "../world/globals.ts";
 import { hash } from "../world/random.ts";
-import { world } from "../world/world.ts";
+import { makeSide, type Side, world } from "../world/world.ts";
 import { Containers } from "./containers.ts";
 import type { SharedDatabase } from "./database.ts";
 import { Files } from "./files.ts";
@@ -11,6 +11,15 @@ export const dataDir = "/data";
 export const hostId = "hst_simulated";
 export const gatewayUrl = "http://gateway";
 export const hostUrl = "http://host";
+/** Who a machine's host agent is, and where it is called. */
+export interface Place {
+  hostId: string;
+  url: string;
+  port: number;
+  /** What its processes are called. */
+  name: string;
+}
+export const onlyPlace: Place = { hostId, url: hostUrl, port: 8081, name: "host" };
 
 export class Machine {
   readonly files = new Files();
@@ -24,12 +33,18 @@ export class Machine {
   isOutOfDescriptors = false;
   /** Programs in progress, by what they were called with. */
   readonly programs: string[] = [];
+  readonly place: Place;
+  /** What goes on here whoever dies; null where it is the only machine. */
+  readonly side: Side | null;
 
-  constructor(database: SharedDatabase) {
+  constructor(database: SharedDatabase, place: Place = onlyPlace) {
     this.database = database;
+    this.place = place;
+    this.side = place === onlyPlace ? null : makeSide(`machine of ${place.name}`);
+    if (this.side) this.side.outside = this.side;
     for (const path of [dataDir, "/proc", "/sys/fs/cgroup", "/dev"]) this.files.makeDirectories(path);
     const identity = this.files.add(`${dataDir}/host.json`, "file", 0o600, "open");
-    const text = JSON.stringify({ hostId, issuer: "berth:gateway", gatewayUrl, privateKey: privateJwk });
+    const text = JSON.stringify({ hostId: place.hostId, issuer: "berth:gateway", gatewayUrl, privateKey: privateJwk });
     this.files.write(identity, Buffer.from(text), "host.json");
   }
 
@@ -53,10 +68,10 @@ export class Machine {
   }
 }
 
-let present: Machine | null = null;
-/** The machine of the schedule in progress. */
-export const machine = (): Machine => present!;
-export function setMachine(next: Machine): void {
-  present = next;
-  signals.send = (pid, signal) => next.kernel.signal(pid, signal);
+let present: Machine[] = [];
+/** The machine of the schedule in progress on which this step happens; the first where none is said. */
+export const machine = (): Machine => present.find(({ side }) => side === world().outside) ?? present[0]!;
+export function setMachines(...machines: Machine[]): void {
+  present = machines;
+  signals.send = (pid, signal) => machine().kernel.signal(pid, signal);
 }

@@ -1,13 +1,24 @@
 /** Many schedules, one seed each: counts them, shrinks what breaks, and says how to see it again in one line. */
 import { hash } from "../world/random.ts";
-import { drawOperations, weights } from "./operations.ts";
-import { type Outcome, playSchedule, type ScheduleOptions } from "./schedule.ts";
+import { drawOperations, type Operation, weights } from "./operations.ts";
+import { type Outcome, playSchedule, type Schedule } from "./schedule.ts";
 import { shrink } from "./shrink.ts";
 
-export type World = keyof typeof weights;
+/** A world in which schedules are drawn and played. */
+export interface Game<Op extends { index: number } = Operation> {
+  world: string;
+  draw(seed: number): Op[];
+  play(schedule: Schedule<Op>): Promise<Outcome>;
+}
+/** Of a host agent alone. */
+export const hostGame: Game = {
+  world: "host",
+  draw: (seed) => drawOperations(seed, weights.host),
+  play: playSchedule,
+};
 
 export interface Failure {
-  world: World;
+  world: string;
   seed: number;
   /** Indices of the operations that are left. */
   ops: number[];
@@ -24,7 +35,6 @@ export interface Campaign {
   failures: Failure[];
 }
 export interface CampaignOptions {
-  world: World;
   from: number;
   /** Of all seeds from there on every so-manieth is this process's. */
   every?: number;
@@ -34,34 +44,41 @@ export interface CampaignOptions {
   mostFailures?: number;
 }
 
-export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
-  const { world, from, every = 1, count, minutes = Infinity, mostFailures = 10 } = options;
+export async function runCampaign<Op extends { index: number }>(
+  game: Game<Op>,
+  options: CampaignOptions,
+): Promise<Campaign> {
+  const { from, every = 1, count, minutes = Infinity, mostFailures = 10 } = options;
   const deadline = process.hrtime.bigint() + BigInt(Math.min(minutes, 1e6) * 60e9);
   const done: Campaign = { schedules: 0, hash: 0, steps: 0, seen: {}, failures: [] };
   for (let seed = from; done.schedules < count && process.hrtime.bigint() < deadline; seed += every) {
-    const schedule = scheduleOf(world, seed);
-    const outcome = await playSchedule(schedule);
+    const schedule = scheduleOf(game, seed);
+    const outcome = await game.play(schedule);
     done.schedules++;
     done.steps += outcome.steps;
     done.hash = hash(String(outcome.hash), done.hash);
     for (const [what, times] of outcome.seen) done.seen[what] = (done.seen[what] ?? 0) + times;
     if (outcome.violations.length === 0) continue;
-    done.failures.push(await tell(world, schedule, outcome));
+    done.failures.push(await tell(game, schedule, outcome));
     if (done.failures.length >= mostFailures) break;
   }
   return done;
 }
 
 /** With the operations of these indices alone, if any are given. */
-export function scheduleOf(world: World, seed: number, kept?: number[]): ScheduleOptions {
-  const operations = drawOperations(seed, weights[world]);
-  return { seed, world, operations: kept ? operations.filter(({ index }) => kept.includes(index)) : operations };
+export function scheduleOf<Op extends { index: number }>(game: Game<Op>, seed: number, kept?: number[]): Schedule<Op> {
+  const operations = game.draw(seed);
+  return { seed, operations: kept ? operations.filter(({ index }) => kept.includes(index)) : operations };
 }
 
-async function tell(world: World, schedule: ScheduleOptions, first: Outcome): Promise<Failure> {
-  const { operations, outcome } = await shrink(schedule, first);
+async function tell<Op extends { index: number }>(
+  game: Game<Op>,
+  schedule: Schedule<Op>,
+  first: Outcome,
+): Promise<Failure> {
+  const { operations, outcome } = await shrink(game.play, schedule, first);
   const { invariant, detail } = outcome.violations[0]!;
-  return { world, seed: schedule.seed, ops: operations.map(({ index }) => index), invariant, detail };
+  return { world: game.world, seed: schedule.seed, ops: operations.map(({ index }) => index), invariant, detail };
 }
 
 /** The line that shows it again. */

@@ -2,7 +2,7 @@
 import type { LogFields } from "@berth/shared/log";
 import { SharedDatabase } from "../machine/database.ts";
 import { listening } from "../substitutes/http.ts";
-import { hostUrl, gatewayUrl, Machine, setMachine } from "../machine/machine.ts";
+import { hostUrl, gatewayUrl, Machine, setMachines } from "../machine/machine.ts";
 import { allRuns, forgetRuns } from "../machine/evidence.ts";
 import { forgetScripts } from "../machine/script.ts";
 import { Host } from "../sides/host.ts";
@@ -25,12 +25,12 @@ export interface Outcome {
   /** How often each thing happened that a schedule is worth playing for. */
   seen: Map<string, number>;
 }
-export interface ScheduleOptions {
-  /** With a model of the gateway alone, so far. */
-  world?: "host";
+export interface Schedule<Op> {
   seed: number;
-  operations: Operation[];
+  operations: Op[];
   keepsTrace?: boolean;
+}
+export interface ScheduleOptions extends Schedule<Operation> {
   weather?: Weather;
   plan?: Plan;
   /** What happens beside, when the plan strikes. */
@@ -66,12 +66,12 @@ function open(shared: SharedDatabase, { seed, keepsTrace, plan, whenStruck }: Sc
   forgetScripts();
   listening.clear();
   const machine = new Machine(shared);
-  setMachine(machine);
+  setMachines(machine);
   const network = new Network();
   network.connect();
   const gateway = new ModelGateway();
   const scene = { world, machine, network, gateway, seen: new Map(), lastMs: 0 } as unknown as Scene;
-  scene.host = new Host((event: string, fields: LogFields) => noticeLog(scene, event, fields));
+  scene.host = new Host(machine, (event: string, fields: LogFields) => noticeLog(scene, event, fields));
   if (plan) world.plan = (point, name, isAsync) => strike(scene, plan(point, name, isAsync), whenStruck);
   scene.clients = new Clients(network, gateway);
   network.listen(hostUrl, scene.host.address);

@@ -1,21 +1,24 @@
 /** The fewest operations that still break the same invariant: each is left out in turn, until none can be. */
-import type { Operation } from "./operations.ts";
-import { type Outcome, playSchedule, type ScheduleOptions } from "./schedule.ts";
+import type { Outcome, Schedule } from "./schedule.ts";
 
-export interface Shrunk {
-  operations: Operation[];
+export interface Shrunk<Op> {
+  operations: Op[];
   outcome: Outcome;
   plays: number;
 }
 
-export async function shrink(options: ScheduleOptions, first: Outcome): Promise<Shrunk> {
+export async function shrink<Op>(
+  play: (schedule: Schedule<Op>) => Promise<Outcome>,
+  options: Schedule<Op>,
+  first: Outcome,
+): Promise<Shrunk<Op>> {
   const { invariant } = first.violations[0]!;
   let [operations, outcome, plays] = [options.operations, first, 0];
   for (let isSmaller = true; isSmaller;) {
     isSmaller = false;
     for (const left of operations.toReversed()) {
       const fewer = operations.filter((operation) => operation !== left);
-      const tried = await playSchedule({ ...options, operations: fewer });
+      const tried = await play({ ...options, operations: fewer });
       plays++;
       if (tried.violations[0]?.invariant !== invariant) continue;
       [operations, outcome, isSmaller] = [fewer, tried, true];

@@ -1,15 +1,14 @@
 /** The host agent's process: the real one, started on a machine, killed, ended by a signal, and started again by its supervisor. */
 import { type Log, type LogFields, messageOf } from "@berth/shared/log";
-import { parseSettings, SettingsError } from "@berth/shared/settings";
+import { parseSettings, type Settings, SettingsError } from "@berth/shared/settings";
 import { type HostAgent, startHostAgent } from "../../host-agent/src/host-agent.ts";
 import { listening } from "../substitutes/http.ts";
-import { dataDir, gatewayUrl, hostUrl } from "../machine/machine.ts";
+import { dataDir, gatewayUrl, type Machine, type Place } from "../machine/machine.ts";
 import { byFetch } from "./network.ts";
 import { mark, makeSide, type Side, world } from "../world/world.ts";
 
-export const settings = parseSettings({
+const common = {
   BERTH_GATEWAY_URL: gatewayUrl,
-  BERTH_HOST_URL: hostUrl,
   BERTH_HOST_DATA_DIR: dataDir,
   BERTH_MODEL_URL: "http://model",
   BERTH_EGRESS: "none",
@@ -17,8 +16,7 @@ export const settings = parseSettings({
   BERTH_LOG_BYTES: "100000",
   BERTH_IDLE_SECONDS: "8",
   BERTH_RUN_TIMEOUT_SECONDS: "60",
-});
-const port = settings.BERTH_HOST_PORT;
+};
 /** main.ts ends its process so long after a signal at the latest. */
 const forcedExitMs = 8000;
 /** A signal must have ended it by then. */
@@ -34,17 +32,31 @@ export class Host {
   #starts = 0;
   /** Whether its supervisor starts it again. */
   isWanted = false;
+  readonly #machine: Machine;
+  readonly #settings: Settings;
 
-  constructor(onLog: OnLog) {
+  constructor(machine: Machine, onLog: OnLog) {
+    this.#machine = machine;
     this.#onLog = onLog;
+    const { url, port } = machine.place;
+    this.#settings = parseSettings({ ...common, BERTH_HOST_URL: url, BERTH_HOST_PORT: String(port) });
+  }
+
+  get #place(): Place {
+    return this.#machine.place;
   }
 
   get isReady(): boolean {
-    return this.#agent !== null && this.side !== null && !this.side.isDead && listening.get(port)?.side === this.side;
+    return (
+      this.#agent !== null &&
+      this.side !== null &&
+      !this.side.isDead &&
+      listening.get(this.#place.port)?.side === this.side
+    );
   }
 
   readonly address = () => {
-    const there = this.isReady ? listening.get(port)! : null;
+    const there = this.isReady ? listening.get(this.#place.port)! : null;
     return there && { side: there.side, answer: byFetch(there.fetch) };
   };
 
@@ -56,7 +68,7 @@ export class Host {
   start(badCall: number | null = null): void {
     this.isWanted = true;
     if (this.side && !this.side.isDead) return;
-    const side = makeSide(`host${++this.#starts}`, this.#clock);
+    const side = makeSide(`${this.#place.name}${++this.#starts}`, this.#clock, this.#machine.side ?? undefined);
     side.badCall = badCall;
     // Its supervisor: nobody that shall run stays dead.
     side.onDeath.push(() => void world().after(500, () => this.isWanted && this.start(), world().outside));
@@ -103,7 +115,12 @@ export class Host {
 
   async #main(side: Side): Promise<void> {
     try {
-      this.#agent = await startHostAgent({ settings, dataDir, version: "simulated", log: this.#log(side) });
+      this.#agent = await startHostAgent({
+        settings: this.#settings,
+        dataDir,
+        version: "simulated",
+        log: this.#log(side),
+      });
     } catch (error) {
       if (side.isDead) return;
       world().trace(`did not start: ${messageOf(error)}`);

@@ -16,6 +16,8 @@ export interface Side {
   onDeath: (() => void)[];
   /** The call of this process that fails, counted from its start; null for none beyond what the weather brings. */
   badCall: number | null;
+  /** What goes on around it whoever dies: its machine. The world itself where nothing is said. */
+  outside?: Side;
 }
 
 /** Thrown where a dead process would go on. */
@@ -64,8 +66,8 @@ export class World {
   /** The last lines, or all of them where the trace is asked for. */
   readonly lines: string[] = [];
   traceHash = 0;
-  readonly outside: Side = makeSide("world");
-  current: Side = this.outside;
+  readonly #root: Side = makeSide("world");
+  current: Side = this.#root;
   readonly #keepsAll: boolean;
   readonly #heap: Entry[] = [];
   #order = 0;
@@ -74,6 +76,11 @@ export class World {
   constructor(seed: number, keepsAll = false) {
     this.seed = seed;
     this.#keepsAll = keepsAll;
+  }
+
+  /** What is there whoever dies: around the side whose step this is. */
+  get outside(): Side {
+    return this.current.outside ?? this.#root;
   }
 
   /** Draws of what this side does for the n-th time. */
@@ -199,7 +206,7 @@ export class World {
       this.#spent = 0;
       await this.#step(next);
     }
-    this.current = this.outside;
+    this.current = this.#root;
     return true;
   }
 
@@ -211,7 +218,7 @@ export class World {
       this.notice(error);
     }
     await new Promise<void>((resolve) => void realSetImmediate(resolve));
-    this.current = this.outside;
+    this.current = this.#root;
   }
 
   /** Whatever nobody has caught. */
@@ -229,8 +236,8 @@ interface IoOptions {
   tookMs?: number;
 }
 
-export function makeSide(name: string, clock = { offsetMs: 0 }): Side {
-  return { name, isDead: false, clock, calls: new Map(), onDeath: [], badCall: null };
+export function makeSide(name: string, clock = { offsetMs: 0 }, outside?: Side): Side {
+  return { name, isDead: false, clock, calls: new Map(), onDeath: [], badCall: null, ...(outside && { outside }) };
 }
 
 /** The world of the schedule in progress: the substitutes of modules have no other way to it. One schedule at a time. */
