@@ -1,7 +1,7 @@
 /** The audit as admins read it: who did what, on what, from where, and with what outcome. */
 import { z } from "zod";
 import { auditActions } from "./audit-actions.ts";
-import { time } from "./resources.ts";
+import { time } from "./values.ts";
 
 export const auditAction = z.enum(auditActions);
 export const auditOutcome = z.enum(["succeeded", "refused"]);

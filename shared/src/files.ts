@@ -1,6 +1,6 @@
 /** An agent's files and terminals as the contract shows them, and how a path travels in a URL. */
 import { z } from "zod";
-import { time } from "./resources.ts";
+import { time } from "./values.ts";
 
 /** Bytes of one upload. */
 export const fileMaxBytes = 2 ** 30;

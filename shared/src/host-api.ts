@@ -3,7 +3,8 @@
  * (`aud` = host id, `sub` = user id). Host → gateway: join and report, with a JWT of the host's own key.
  */
 import { z } from "zod";
-import { id, runSchema, originSchema, runtimeName, time, workspaceSchema } from "./resources.ts";
+import { runSchema, originSchema, runtimeName, workspaceSchema } from "./resources.ts";
+import { id, time } from "./values.ts";
 
 /** Raised with every incompatible change of this file; sent as the header `berth-protocol` and in every report. */
 export const protocolVersion = 2;

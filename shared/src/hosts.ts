@@ -1,7 +1,7 @@
 /** Hosts as admins see them. */
 import { z } from "zod";
 import { hostLoad } from "./host-api.ts";
-import { id, time } from "./resources.ts";
+import { id, time } from "./values.ts";
 
 export const hostSchema = z
   .object({

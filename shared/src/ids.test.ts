@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { newId, runIdOf } from "./ids.ts";
-import { id } from "./resources.ts";
+import { id } from "./values.ts";
 
 test("the same words give the same run id, other words another, however they are cut", async () => {
   const words = fc.array(fc.string({ unit: "binary" }), { minLength: 1, maxLength: 4 });

@@ -1,16 +1,10 @@
 /** The resources of the contract as schemas: what the API answers and accepts. Both processes and the dashboard speak these. */
 import { z } from "zod";
 import type { Settings } from "./settings.ts";
+import { agentName, id, plainText, runStatus, time, type RunStatus } from "./values.ts";
+import { originOf } from "./webhooks.ts";
 
-export const id = z.string().regex(/^[A-Za-z0-9_-]{1,40}$/, "must be an id of letters, digits, _ and -");
-export const time = z.iso.datetime();
 const nullable = <T extends z.ZodType>(schema: T) => schema.nullable();
-
-/** Text that survives UTF-8 and C strings: well-formed Unicode without NUL. */
-export const plainText = z
-  .string()
-  .refine((text) => text.isWellFormed(), "must be well-formed Unicode")
-  .refine((text) => !text.includes("\0"), "must not contain NUL characters");
 
 const workspaceStatus = z.enum(["absent", "starting", "running", "stopping", "failed"]);
 /** A user's one container and its volume. Sizes in bytes; `cpu.percent` is of one core. */
@@ -70,7 +64,6 @@ export function describeMemory(settings: Settings, usedBytes: number): Workspace
 export const runtimeName = z.enum(["claude", "shell"]);
 export type RuntimeName = z.infer<typeof runtimeName>;
 
-export const agentName = plainText.trim().min(1).max(64);
 const instructions = plainText.max(65_536);
 const modelName = z.string().regex(/^[A-Za-z0-9._:@/[\]-]{1,100}$/, "must be the name of a model");
 
@@ -114,9 +107,6 @@ export const envBody = z
   .refine((env) => Object.keys(env).length <= 100, "must have at most 100 variables")
   .refine((env) => JSON.stringify(env).length <= 131_072, "must be at most 128 KiB in all");
 
-export const runStatus = z.enum(["pending", "starting", "running", "completed", "failed", "cancelled"]);
-export type RunStatus = z.infer<typeof runStatus>;
-
 /** The closed list of ends, in rank order: where several fit, the first wins. */
 export const runReasons = [
   "cancelled",
@@ -137,8 +127,8 @@ export const runReasons = [
 const runReason = z.enum(runReasons);
 export type RunReason = z.infer<typeof runReason>;
 
-/** What a run may come from. Which of them a trigger makes goes by its scheme: `originOf` in webhooks.ts. */
-export const originKind = z.enum(["api", "webhook"]);
+/** What a run may come from: a person or program that calls the API, or what its trigger's scheme says. */
+export const originKind = z.enum(["api", ...Object.values(originOf)]);
 export type OriginKind = z.infer<typeof originKind>;
 /** Where a run comes from; `triggerId` is null where no trigger stands behind it. */
 export const originSchema = z.object({ kind: originKind, triggerId: nullable(id) });

@@ -1,6 +1,7 @@
 /** Users, their API tokens, and who is calling, as the contract shows and accepts them. */
 import { z } from "zod";
-import { id, plainText, time, workspaceSchema } from "./resources.ts";
+import { workspaceSchema } from "./resources.ts";
+import { id, plainText, time } from "./values.ts";
 
 const userRole = z.enum(["user", "admin"]);
 export const userSchema = z

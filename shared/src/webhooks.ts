@@ -1,23 +1,22 @@
-/** Triggers (webhooks in) and what came in through them, as the contract shows and accepts them. */
+/** Triggers and what came in through them, as the contract shows and accepts them. */
 import { z } from "zod";
-import { agentName, id, plainText, runStatus, time, type OriginKind } from "./resources.ts";
+import { agentName, id, plainText, runStatus, time } from "./values.ts";
 
-/** How a sender proves itself. */
-const webhookScheme = z.enum(["standard", "github", "token"]);
-export type WebhookScheme = z.infer<typeof webhookScheme>;
-/** What a run that such a trigger starts is said to come from. */
-export const originOf: Record<WebhookScheme, OriginKind> = {
-  standard: "webhook",
-  github: "webhook",
-  token: "webhook",
-};
+/** How a trigger is called, and what a run that it starts is said to come from. */
+export const originOf = { standard: "webhook", github: "webhook", token: "webhook" } as const;
+export type TriggerScheme = keyof typeof originOf;
+const triggerScheme = z.enum(Object.keys(originOf) as [TriggerScheme, ...TriggerScheme[]]);
+/** Those of a trigger that a sender calls: how it proves itself. */
+export type SenderScheme = {
+  [Scheme in TriggerScheme]: (typeof originOf)[Scheme] extends "webhook" ? Scheme : never;
+}[TriggerScheme];
 
 export const triggerSchema = z
   .object({
     id,
     agentId: id,
     name: z.string(),
-    scheme: webhookScheme,
+    scheme: triggerScheme,
     template: z.string(),
     /** Where the sender posts to. */
     url: z.string(),
@@ -39,7 +38,7 @@ const template = plainText.pipe(
     .max(templateMaxLength)
     .refine((text) => text.trim() !== "", "must not be empty"),
 );
-export const createTriggerBody = z.strictObject({ name: agentName, scheme: webhookScheme, template });
+export const createTriggerBody = z.strictObject({ name: agentName, scheme: triggerScheme, template });
 export type NewTrigger = z.infer<typeof createTriggerBody>;
 export const updateTriggerBody = z.strictObject({ name: agentName.optional(), template: template.optional() });
 export type TriggerChange = z.infer<typeof updateTriggerBody>;

@@ -1,7 +1,7 @@
 /** The audit: who did what, on what, from where, and with what outcome. Appended only; never holds a secret. */
 import { newId } from "@berth/shared/ids";
 import { auditAction, auditOutcome, type AuditEntry } from "@berth/shared/audit";
-import { time } from "@berth/shared/resources";
+import { time } from "@berth/shared/values";
 import { desc, inArray, sql, type SQL } from "drizzle-orm";
 import { z } from "zod";
 import type { AuditSource } from "../http/caller.ts";

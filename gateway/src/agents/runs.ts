@@ -1,7 +1,8 @@
 /** Runs as the gateway knows them: a copy of what hosts report, applied by revision, whoever brings it. */
 import { AppError } from "@berth/shared/errors";
 import type { ReportedRun } from "@berth/shared/host-api";
-import { id, isEnded, originKind, runStatus, type Run } from "@berth/shared/resources";
+import { isEnded, originKind, type Run } from "@berth/shared/resources";
+import { id, runStatus } from "@berth/shared/values";
 import { and, eq, inArray, sql, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import { prepareOnce, type Database } from "../data/database.ts";

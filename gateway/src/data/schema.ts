@@ -4,8 +4,9 @@
  * with milliseconds, so that text order is time order.
  */
 import type { HostLoad, JoinBody } from "@berth/shared/host-api";
-import type { Run, RunStatus, RuntimeName, Workspace } from "@berth/shared/resources";
-import type { WebhookScheme } from "@berth/shared/webhooks";
+import type { Run, RuntimeName, Workspace } from "@berth/shared/resources";
+import type { RunStatus } from "@berth/shared/values";
+import type { TriggerScheme } from "@berth/shared/webhooks";
 import { sql } from "drizzle-orm";
 import type { JWK } from "jose";
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
@@ -267,7 +268,7 @@ export const triggers = sqliteTable(
     userId: text("user_id").notNull(),
     agentId: text("agent_id").notNull(),
     name: text().notNull(),
-    scheme: text().$type<WebhookScheme>().notNull(),
+    scheme: text().$type<TriggerScheme>().notNull(),
     template: text().notNull(),
     secret: text().notNull(),
     previousSecret: text("previous_secret"),

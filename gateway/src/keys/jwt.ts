@@ -1,7 +1,7 @@
 /** Every JWT that Berth signs or accepts: user tokens, socket tickets, calls to hosts, reports of hosts. Knows no database. */
 import { AppError } from "@berth/shared/errors";
 import { gatewayAudience, hostClaims, type HostClaims, type JoinBody } from "@berth/shared/host-api";
-import { id } from "@berth/shared/resources";
+import { id } from "@berth/shared/values";
 import { decodeJwt, decodeProtectedHeader, importJWK, jwtVerify, SignJWT, type JWTPayload } from "jose";
 import { z } from "zod";
 import { algorithm, type Keyring } from "./keyring.ts";

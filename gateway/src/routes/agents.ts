@@ -1,7 +1,8 @@
 /** Agents: the gateway's own rows; the host hears of environments and deletions. */
 import { AppError } from "@berth/shared/errors";
 import { agentAnswer } from "@berth/shared/host-api";
-import { agentSchema, createAgentBody, envBody, id, updateAgentBody } from "@berth/shared/resources";
+import { agentSchema, createAgentBody, envBody, updateAgentBody } from "@berth/shared/resources";
+import { id } from "@berth/shared/values";
 import { z } from "zod";
 import {
   applyAgentAnswer,

@@ -1,7 +1,7 @@
 /** An agent's files and terminals: who may, and the pass-through to the user's host. Bytes stream; nothing is held here. */
 import { AppError } from "@berth/shared/errors";
 import { archiveFormat, directoryListing, fileMaxBytes, filePath, fileSchema, terminalSize } from "@berth/shared/files";
-import { id } from "@berth/shared/resources";
+import { id } from "@berth/shared/values";
 import type { Context } from "hono";
 import { z } from "zod";
 import { getAgentSpec } from "../agents/agents.ts";

@@ -1,7 +1,8 @@
 /** Runs: started and cancelled on the host, listed from the copy, streamed through. */
 import { AppError } from "@berth/shared/errors";
 import { runAnswer } from "@berth/shared/host-api";
-import { createRunBody, id, idempotencyKey, isEnded, promptMaxBytes, runSchema } from "@berth/shared/resources";
+import { createRunBody, idempotencyKey, isEnded, promptMaxBytes, runSchema } from "@berth/shared/resources";
+import { id } from "@berth/shared/values";
 import type { Context } from "hono";
 import { z } from "zod";
 import type { AppEnv, Deps } from "../deps.ts";

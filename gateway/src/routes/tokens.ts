@@ -1,5 +1,5 @@
 /** The user's own API tokens. */
-import { id } from "@berth/shared/resources";
+import { id } from "@berth/shared/values";
 import { createdTokenSchema, createTokenBody, tokenSchema } from "@berth/shared/users";
 import { z } from "zod";
 import { pageQuery, pageSchema } from "../http/paging.ts";

@@ -1,6 +1,6 @@
 /** Triggers and their deliveries, and `POST /hooks/:triggerId`, where senders deliver. */
 import { AppError } from "@berth/shared/errors";
-import { id } from "@berth/shared/resources";
+import { id } from "@berth/shared/values";
 import {
   acceptedSchema,
   createTriggerBody,
@@ -26,7 +26,7 @@ import {
   deleteTrigger,
   getTrigger,
   listTriggers,
-  openTrigger,
+  openHook,
   rotateSecret,
   updateTrigger,
 } from "../webhooks/triggers.ts";
@@ -169,7 +169,7 @@ async function takeWebhook(
   triggerId: string,
 ): Promise<Response> {
   const body = await readBody(c.req.raw, payloadMaxBytes);
-  const trigger = await openTrigger(deps, triggerId);
+  const trigger = await openHook(deps, triggerId);
   const headers = c.req.raw.headers;
   const genuine = await verifyWebhook(trigger.scheme, trigger.secrets, { headers, body }, deps.now());
   if (!genuine) {

@@ -140,7 +140,7 @@ export async function replayDelivery(
   if (!row) throw new AppError("not_found", "There is no such delivery.");
   const { contentType, headers, payload } = row;
   const incoming = { externalId: null, replayOf: deliveryId, contentType, headers, body: base64url.decode(payload) };
-  const accepted = await acceptDelivery(deps, await openTrigger(deps, row.triggerId), incoming, source);
+  const accepted = await acceptDelivery(deps, await openTrigger(db, row.triggerId), incoming, source);
   const [made] = await db
     .select(shown)
     .from(deliveries)

@@ -1,7 +1,7 @@
 import { sign } from "@octokit/webhooks-methods";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
-import type { WebhookScheme } from "@berth/shared/webhooks";
+import type { SenderScheme } from "@berth/shared/webhooks";
 import { createSecret, verifyWebhook } from "./schemes.ts";
 
 const now = Date.now();
@@ -11,7 +11,7 @@ const other = { standard: createSecret("standard"), github: createSecret("github
 
 type Headers_ = Record<string, string>;
 const verify = (
-  scheme: WebhookScheme,
+  scheme: SenderScheme,
   headers: Headers_,
   content: string | Uint8Array = body,
   valid = [secrets[scheme]],

@@ -1,7 +1,7 @@
 /** The three ways a webhook proves who sent it. Knows no database: secrets, headers and bytes in, the sender's delivery id out. */
 import { AppError } from "@berth/shared/errors";
 import { idempotencyKey } from "@berth/shared/resources";
-import type { WebhookScheme } from "@berth/shared/webhooks";
+import type { SenderScheme } from "@berth/shared/webhooks";
 import { base64url } from "jose";
 import { joinBytes } from "../http/body.ts";
 
@@ -20,7 +20,7 @@ const secretBytes = 32;
 const maxSignatures = 8;
 
 /** A new secret in the form that senders of this scheme expect. */
-export function createSecret(scheme: WebhookScheme): string {
+export function createSecret(scheme: SenderScheme): string {
   const bytes = crypto.getRandomValues(new Uint8Array(secretBytes));
   return scheme === "standard" ? `whsec_${btoa(String.fromCharCode(...bytes))}` : base64url.encode(bytes);
 }
@@ -30,7 +30,7 @@ export function createSecret(scheme: WebhookScheme): string {
  * since 1970. Throws `invalid_request` for a genuine message whose delivery id is none.
  */
 export async function verifyWebhook(
-  scheme: WebhookScheme,
+  scheme: SenderScheme,
   secrets: string[],
   message: WebhookMessage,
   now: number,
@@ -48,11 +48,11 @@ const idHeader = {
   standard: "webhook-id",
   github: "x-github-delivery",
   token: "idempotency-key",
-} as const satisfies Record<WebhookScheme, string>;
+} as const satisfies Record<SenderScheme, string>;
 
 type Verify = (secret: string, message: WebhookMessage, now: number) => Promise<boolean>;
 
-const isGenuine: Record<WebhookScheme, Verify> = {
+const isGenuine: Record<SenderScheme, Verify> = {
   /** Standard Webhooks 1.0: HMAC-SHA256 of `id.timestamp.body`, several signatures separated by spaces. */
   async standard(secret, { headers, body }, now) {
     const [id, timestamp] = [headers.get("webhook-id"), headers.get("webhook-timestamp")];

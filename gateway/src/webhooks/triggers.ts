@@ -1,8 +1,15 @@
-/** Triggers: the webhooks that start runs of an agent, and their secrets. */
+/** Triggers: what starts runs of an agent, and the secrets of those that senders call. */
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
 import type { Settings } from "@berth/shared/settings";
-import type { NewTrigger, Trigger, TriggerChange, TriggerWithSecret, WebhookScheme } from "@berth/shared/webhooks";
+import type {
+  NewTrigger,
+  SenderScheme,
+  Trigger,
+  TriggerChange,
+  TriggerScheme,
+  TriggerWithSecret,
+} from "@berth/shared/webhooks";
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { getAgent } from "../agents/agents.ts";
 import { auditChange, auditStatement } from "../access/audit.ts";
@@ -160,20 +167,32 @@ export async function rotateSecret(
   return { ...present(deps.settings, { ...trigger, updatedAt }), secret };
 }
 
-/** What a hook needs to know of its trigger. */
+/** What a delivery needs to know of its trigger. */
 export interface OpenTrigger {
   id: string;
   userId: string;
   agentId: string;
   name: string;
-  scheme: WebhookScheme;
+  scheme: TriggerScheme;
   template: string;
-  /** The secrets that are good now. */
+}
+
+/** A trigger that senders call, with the secrets that are good now. */
+interface Hook extends OpenTrigger {
+  scheme: SenderScheme;
   secrets: string[];
 }
 
-/** The trigger behind a hook, whoever asks. Throws `not_found`, also where its agent is deleted or its user disabled. */
-export async function openTrigger({ db, keyring, now }: Deps, triggerId: string): Promise<OpenTrigger> {
+/** The trigger behind a hook's address, whoever asks. Throws `not_found`, also where its agent is deleted or its user disabled. */
+export async function openHook({ db, keyring, now }: Deps, triggerId: string): Promise<Hook> {
+  const { previousSecret, previousUntil, ...row } = await openTrigger(db, triggerId);
+  const isPreviousGood = previousUntil !== null && previousUntil > isoTime(now());
+  const sealed = [row.secret, isPreviousGood ? previousSecret : null].filter((one) => one !== null);
+  return { ...row, secrets: await Promise.all(sealed.map((one) => unseal(keyring, row.id, one))) };
+}
+
+/** The trigger as deliveries see it, its secrets sealed. Throws `not_found`, also where its agent is deleted or its user disabled. */
+export async function openTrigger(db: Database, triggerId: string) {
   const { id, userId, agentId, name, scheme, template, secret, previousSecret, previousUntil } = triggers;
   const [row] = await db
     .select({ id, userId, agentId, name, scheme, template, secret, previousSecret, previousUntil })
@@ -182,9 +201,7 @@ export async function openTrigger({ db, keyring, now }: Deps, triggerId: string)
     .innerJoin(users, eq(users.id, triggers.userId))
     .where(and(eq(triggers.id, triggerId), isNull(agents.deletedAt), eq(users.disabled, false)));
   if (!row) throw new AppError("not_found", "There is no such trigger.");
-  const isPreviousGood = row.previousUntil !== null && row.previousUntil > isoTime(now());
-  const sealed = [row.secret, isPreviousGood ? row.previousSecret : null].filter((one) => one !== null);
-  return { ...row, secrets: await Promise.all(sealed.map((one) => unseal(keyring, row.id, one))) };
+  return row;
 }
 
 const shown = {

@@ -4,7 +4,7 @@ import { Hono } from "hono";
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
 import { type HostClaims, protocolHeader, setEnvBody, startRunBody } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
-import { id } from "@berth/shared/resources";
+import { id } from "@berth/shared/values";
 import { type AgentDeps, deleteAgent, setEnv } from "../inside/agents.ts";
 import type { ServerEnv } from "./env.ts";
 import { addFileRoutes } from "./file-routes.ts";

@@ -3,7 +3,7 @@ import type { Context, Hono } from "hono";
 import { z } from "zod";
 import { AppError, parseOr400 } from "@berth/shared/errors";
 import { archiveFormat, type FileInfo, filePath, type FilePath } from "@berth/shared/files";
-import { id } from "@berth/shared/resources";
+import { id } from "@berth/shared/values";
 import { type Content, type FileCall, type FileHead, type Files, isoTime } from "../inside/files.ts";
 import type { ServerEnv } from "./env.ts";
 

@@ -1,5 +1,6 @@
 /** Why a run ended: pure rules over what was seen, in the contract's rank order. Nothing here is guessed. */
-import { runReasons, type RunReason, type RunStatus } from "@berth/shared/resources";
+import { runReasons, type RunReason } from "@berth/shared/resources";
+import type { RunStatus } from "@berth/shared/values";
 import type { Intent } from "../store/rows.ts";
 
 /** What was seen of a run when it was over. */

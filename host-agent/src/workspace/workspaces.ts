@@ -5,7 +5,8 @@
 import { AppError } from "@berth/shared/errors";
 import type { ReportedWorkspace } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
-import { id, type Workspace } from "@berth/shared/resources";
+import type { Workspace } from "@berth/shared/resources";
+import { id } from "@berth/shared/values";
 import { sleep } from "@berth/shared/wait";
 import { findCgroup } from "../machine/cgroup.ts";
 import { identify } from "../machine/processes.ts";

@@ -1,6 +1,6 @@
 /** Admin: the hosts. */
 import { hostSchema, joinTokenSchema } from "@berth/shared/hosts";
-import { id } from "@berth/shared/resources";
+import { id } from "@berth/shared/values";
 import { z } from "zod";
 import { listHosts, removeHost, setDraining } from "../../fleet/admin.ts";
 import { createJoinToken, joinCommand } from "../../fleet/join.ts";

@@ -1,7 +1,7 @@
 /** Admin: users, their tokens, the audit. */
 import { auditSchema } from "@berth/shared/audit";
 import { AppError } from "@berth/shared/errors";
-import { id } from "@berth/shared/resources";
+import { id } from "@berth/shared/values";
 import { createdTokenSchema, createTokenBody, createUserBody, updateUserBody, userSchema } from "@berth/shared/users";
 import { z } from "zod";
 import { auditQuery, listAudit } from "../../access/audit.ts";

@@ -3,14 +3,12 @@ import type { Trigger, TriggerWithSecret } from "@berth/shared/webhooks";
 import { useState } from "preact/hooks";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
-import { CopyButton } from "../ui/copy-button.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { Deliveries } from "./deliveries.tsx";
-import { TemplateField } from "./new-trigger.tsx";
-import { deleteTrigger, rotateTrigger, schemes, updateTrigger } from "./triggers.ts";
+import { CalledAt, nameOfScheme, NewSecret } from "./schemes.tsx";
+import { TemplateField } from "./template-field.tsx";
+import { deleteTrigger, updateTrigger } from "./triggers.ts";
 import { Failure } from "../ui/failure.tsx";
-
-const daySeconds = 86_400;
 
 interface TriggerCardProps {
   trigger: Trigger;
@@ -19,17 +17,15 @@ interface TriggerCardProps {
 }
 
 export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
-  const [asked, setAsked] = useState<"delete" | "rotate" | null>(null);
+  const [isAsked, setAsked] = useState(false);
   const [isOpen, setOpen] = useState(false);
   const [isEditing, setEditing] = useState(false);
   return (
     <section class="card host" aria-label={`Trigger ${trigger.name}`}>
       <h2>
-        {trigger.name} <span class="muted">{schemes[trigger.scheme].name}</span>
+        {trigger.name} <span class="muted">{nameOfScheme(trigger.scheme)}</span>
       </h2>
-      <p class="address">
-        <code>{trigger.url}</code> <CopyButton text={trigger.url} label="Copy the address" />
-      </p>
+      <CalledAt trigger={trigger} />
       {isEditing ? (
         <Edit trigger={trigger} onDone={() => (setEditing(false), onChange())} />
       ) : (
@@ -42,10 +38,8 @@ export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
         <button type="button" onClick={() => setEditing(!isEditing)}>
           {isEditing ? "Leave it as it is" : "Change the message"}
         </button>
-        <button type="button" class="quiet" onClick={() => setAsked("rotate")}>
-          New secret …
-        </button>
-        <button type="button" class="quiet" onClick={() => setAsked("delete")}>
+        <NewSecret trigger={trigger} onSecret={onSecret} />
+        <button type="button" class="quiet" onClick={() => setAsked(true)}>
           Delete …
         </button>
         <span class="muted">
@@ -59,12 +53,11 @@ export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
         </span>
       </p>
       {isOpen && <Deliveries triggerId={trigger.id} />}
-      {asked === "rotate" && <Rotate trigger={trigger} onSecret={onSecret} onClose={() => setAsked(null)} />}
-      {asked === "delete" && (
+      {isAsked && (
         <Confirm
           title={`Delete ${trigger.name}?`}
           action="Delete"
-          onClose={() => setAsked(null)}
+          onClose={() => setAsked(false)}
           act={() => deleteTrigger(trigger.id).then(onChange)}
         >
           <p>
@@ -74,28 +67,6 @@ export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
         </Confirm>
       )}
     </section>
-  );
-}
-
-function Rotate({ trigger, onSecret, onClose }: Omit<TriggerCardProps, "onChange"> & { onClose: () => void }) {
-  const [keepsOld, setKeepsOld] = useState(false);
-  return (
-    <Confirm
-      title={`A new secret for ${trigger.name}?`}
-      action="Make it"
-      onClose={onClose}
-      act={async () => onSecret(await rotateTrigger(trigger.id, keepsOld ? daySeconds : 0))}
-    >
-      <p>
-        {keepsOld
-          ? "The old one stays good for a day, so that the sender can be changed meanwhile."
-          : "The old one ends at once: the sender is refused until it has the new one."}
-      </p>
-      <label class="check">
-        <input type="checkbox" checked={keepsOld} onChange={(event) => setKeepsOld(event.currentTarget.checked)} /> Keep
-        the old one good for a day: only if nobody else has it
-      </label>
-    </Confirm>
   );
 }
 

@@ -3,10 +3,9 @@ import { useEffect, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import type { Trigger, TriggerWithSecret } from "@berth/shared/webhooks";
 import { explain } from "../api/api.ts";
-import { ShownOnce } from "../ui/shown-once.tsx";
-import { NewTrigger } from "./new-trigger.tsx";
+import { NewTrigger, SecretOnce } from "./schemes.tsx";
 import { TriggerCard } from "./trigger-card.tsx";
-import { listTriggers, schemes } from "./triggers.ts";
+import { listTriggers } from "./triggers.ts";
 import { Failure } from "../ui/failure.tsx";
 
 export function TriggersTab({ agent }: { agent: Agent }) {
@@ -28,12 +27,7 @@ export function TriggersTab({ agent }: { agent: Agent }) {
           an issue, a failed build, a form. While the agent is busy, messages wait in order.
         </p>
       )}
-      {made && (
-        <div>
-          <p>{schemes[made.scheme].advice}</p>
-          <ShownOnce text={`${made.url}\n${made.secret}`} what="the secret in the second line" />
-        </div>
-      )}
+      {made && <SecretOnce trigger={made} />}
       {triggers?.map((trigger) => (
         <TriggerCard key={trigger.id} trigger={trigger} onChange={load} onSecret={show} />
       ))}

@@ -1,27 +1,6 @@
 /** Calls about triggers and what came in through them. */
-import type {
-  Delivery,
-  NewTrigger,
-  Trigger,
-  TriggerChange,
-  TriggerWithSecret,
-  WebhookScheme,
-} from "@berth/shared/webhooks";
+import type { Delivery, NewTrigger, Trigger, TriggerChange, TriggerWithSecret } from "@berth/shared/webhooks";
 import { call, getAll, post } from "../api/api.ts";
-
-export const schemes: Record<WebhookScheme, { name: string; advice: string }> = {
-  standard: { name: "Standard Webhooks", advice: "Give the sender the address and this signing secret." },
-  github: {
-    name: "GitHub",
-    advice: "In the repository's settings, under Webhooks: this address, content type application/json, this secret.",
-  },
-  token: {
-    name: "Bearer token",
-    advice: "The sender posts to the address with this header: Authorization: Bearer SECRET",
-  },
-};
-
-export const schemeNames = Object.keys(schemes) as WebhookScheme[];
 
 export const listTriggers = (agentId: string) => getAll<Trigger>(`/v1/agents/${agentId}/triggers`);
 export const createTrigger = (agentId: string, wanted: NewTrigger) =>

@@ -1,0 +1,109 @@
+/** What goes by the scheme of a trigger: its words, the form that makes one, where it is called and by what secret. */
+import { useState } from "preact/hooks";
+import type { Agent } from "@berth/shared/resources";
+import type { Trigger, TriggerScheme, TriggerWithSecret } from "@berth/shared/webhooks";
+import { Confirm } from "../ui/confirm.tsx";
+import { CopyButton } from "../ui/copy-button.tsx";
+import { NameForm } from "../ui/name-form.tsx";
+import { ShownOnce } from "../ui/shown-once.tsx";
+import { TemplateField } from "./template-field.tsx";
+import { createTrigger, rotateTrigger } from "./triggers.ts";
+
+const schemes: Record<TriggerScheme, { name: string; advice: string }> = {
+  standard: { name: "Standard Webhooks", advice: "Give the sender the address and this signing secret." },
+  github: {
+    name: "GitHub",
+    advice: "In the repository's settings, under Webhooks: this address, content type application/json, this secret.",
+  },
+  token: {
+    name: "Bearer token",
+    advice: "The sender posts to the address with this header: Authorization: Bearer SECRET",
+  },
+};
+const schemeNames = Object.keys(schemes) as TriggerScheme[];
+export const nameOfScheme = (scheme: TriggerScheme) => schemes[scheme].name;
+
+const example =
+  "A new delivery came in: {{payload.title}}\n\nThe whole of it is in the file named in $BERTH_PAYLOAD_FILE.";
+const daySeconds = 86_400;
+
+type OnSecret = (trigger: TriggerWithSecret) => void;
+
+export function NewTrigger({ agent, onMade }: { agent: Agent; onMade: OnSecret }) {
+  const [template, setTemplate] = useState(example);
+  const make = async (name: string, scheme: TriggerScheme) =>
+    onMade(await createTrigger(agent.id, { name, scheme, template }));
+  return (
+    <NameForm
+      title="New trigger"
+      label="Name of a new trigger"
+      placeholder="What calls?"
+      choiceLabel="How the sender signs"
+      choices={schemeNames.map((scheme) => [scheme, nameOfScheme(scheme)])}
+      initial="standard"
+      action="Make the trigger"
+      act={make}
+    >
+      <TemplateField value={template} set={setTemplate} />
+    </NameForm>
+  );
+}
+
+/** What the sender must be given: shown when the trigger was made or its secret renewed. */
+export function SecretOnce({ trigger }: { trigger: TriggerWithSecret }) {
+  return (
+    <div>
+      <p>{schemes[trigger.scheme].advice}</p>
+      <ShownOnce text={`${trigger.url}\n${trigger.secret}`} what="the secret in the second line" />
+    </div>
+  );
+}
+
+/** Where, or when, the trigger is called. */
+export function CalledAt({ trigger }: { trigger: Trigger }) {
+  return (
+    <p class="address">
+      <code>{trigger.url}</code> <CopyButton text={trigger.url} label="Copy the address" />
+    </p>
+  );
+}
+
+interface SecretProps {
+  trigger: Trigger;
+  onSecret: OnSecret;
+}
+
+/** The button that renews the secret. */
+export function NewSecret(props: SecretProps) {
+  const [isAsked, setAsked] = useState(false);
+  return (
+    <>
+      <button type="button" class="quiet" onClick={() => setAsked(true)}>
+        New secret …
+      </button>
+      {isAsked && <Rotate {...props} onClose={() => setAsked(false)} />}
+    </>
+  );
+}
+
+function Rotate({ trigger, onSecret, onClose }: SecretProps & { onClose: () => void }) {
+  const [keepsOld, setKeepsOld] = useState(false);
+  return (
+    <Confirm
+      title={`A new secret for ${trigger.name}?`}
+      action="Make it"
+      onClose={onClose}
+      act={async () => onSecret(await rotateTrigger(trigger.id, keepsOld ? daySeconds : 0))}
+    >
+      <p>
+        {keepsOld
+          ? "The old one stays good for a day, so that the sender can be changed meanwhile."
+          : "The old one ends at once: the sender is refused until it has the new one."}
+      </p>
+      <label class="check">
+        <input type="checkbox" checked={keepsOld} onChange={(event) => setKeepsOld(event.currentTarget.checked)} /> Keep
+        the old one good for a day: only if nobody else has it
+      </label>
+    </Confirm>
+  );
+}
