@@ -43,9 +43,6 @@ export function startOf({ cursor }: PageQuery): { createdAt: string; id: string 
   return cursor === undefined ? { createdAt: "", id: "" } : decodeCursor(cursor);
 }
 
-/** At most so many entries of an index are looked through for one page: some milliseconds. */
-const mostLookedThrough = 10_000;
-
 interface Place {
   id: string;
   createdAt: string;
@@ -61,12 +58,13 @@ interface Looked<Row> {
 
 /**
  * The rows of a page, newest first, and one more if there is one. Of rows that few fit among very many a page ends early,
- * even empty, and `endsAt` is the cursor from which the next goes on.
+ * even empty, and `endsAt` is the cursor from which the next goes on: so many entries of an index take some milliseconds.
  */
 export async function lookThrough<Row extends object>(
   db: Database,
   { sources, filter, columns }: Looked<Row>,
   query: PageQuery,
+  mostLookedThrough = 10_000,
 ): Promise<{ rows: (Row & Place)[]; endsAt: string | null }> {
   const most = filter.length === 0 ? query.limit + 1 : mostLookedThrough;
   const newest = sql`order by created_at desc, id desc limit ${most}`;
