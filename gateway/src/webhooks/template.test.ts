@@ -1,3 +1,6 @@
+import { AppError } from "@berth/shared/errors";
+import { promptMaxBytes } from "@berth/shared/resources";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkTemplate, renderPrompt } from "./template.ts";
 
@@ -72,11 +75,79 @@ describe("rendering", () => {
     );
   });
 
+  test.each([
+    ["through many levels", `${"{{#.}}".repeat(1200)}{{#payload}}{{x}}{{/payload}}${"{{/.}}".repeat(1200)}`],
+    ["along many dots", `{{#payload}}{{${"a.".repeat(8000)}a}}{{/payload}}`],
+  ])("names that are looked for %s come to an end", (_way, text) => {
+    expect(render(text, { payload: Array.from({ length: 20_000 }, () => ({})) })).toHaveProperty("problem");
+  });
+
   test("a payload nested deeper than the stack is said", () => {
     const payload: unknown = JSON.parse("[".repeat(100_000) + "]".repeat(100_000));
     expect(render("{{payload}}", { payload })).toHaveProperty("problem");
     expect(render("fine", { payload })).toEqual({ prompt: "fine" });
   });
+});
+
+/** Templates that are mostly well formed, of names that mean something to objects. */
+const name = fc.constantFrom(
+  "payload",
+  "a",
+  "b.c",
+  ".",
+  "payload.0",
+  "__proto__",
+  "constructor",
+  "length",
+  " a ",
+  "é",
+  "",
+);
+const { template } = fc.letrec<{ template: string; part: string }>((tie) => ({
+  template: fc.array(tie("part"), { maxLength: 5 }).map((parts) => parts.join("")),
+  part: fc.oneof(
+    { depthSize: "small" },
+    fc.string({ unit: "binary", maxLength: 8 }),
+    name.map((one) => `{{${one}}}`),
+    name.map((one) => `{{{${one}}}}`),
+    fc.constantFrom("{{! x }}", "{{=<% %>=}}", "{{> a}}", "{{", "}}", "{{#", "{{/a}}", "\n", "\ud800", "\0", "{{&a}}"),
+    fc
+      .tuple(fc.constantFrom("#", "^"), name, tie("template"))
+      .map(([kind, one, inner]) => `{{${kind}${one}}}${inner}{{/${one}}}`),
+  ),
+}));
+const isKept = (text: string) => {
+  try {
+    checkTemplate(text);
+    return true;
+  } catch (error) {
+    expect(error).toBeInstanceOf(AppError);
+    return false;
+  }
+};
+
+test("any template that is kept makes a prompt or a sentence of any payload, and any other is refused", () => {
+  const payload = fc.oneof(fc.jsonValue({ maxDepth: 4 }), fc.string({ unit: "binary" }));
+  fc.assert(
+    fc.property(template, payload, fc.dictionary(fc.string(), fc.string()), (text, value, headers) => {
+      if (!isKept(text)) return;
+      const rendered = renderPrompt(text, { payload: value, headers, a: value, b: { c: [value, headers] } });
+      if ("problem" in rendered) return expect(rendered.problem).toMatch(/^[A-Z].*\.$/);
+      expect(rendered.prompt.isWellFormed() && !rendered.prompt.includes("\0")).toBe(true);
+      expect(Buffer.byteLength(rendered.prompt)).toBeLessThanOrEqual(promptMaxBytes);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test.each(["x", "é", "€", "🙂"])("a prompt of %s is whole up to 1 MiB and said to be too long beyond", (unit) => {
+  const size = Buffer.byteLength(unit);
+  for (let bytes = promptMaxBytes - 4; bytes <= promptMaxBytes + 4; bytes++) {
+    const payload = unit.repeat(Math.floor(bytes / size)) + "x".repeat(bytes % size);
+    const rendered = render("{{payload}}", { payload });
+    if (bytes <= promptMaxBytes) expect(rendered).toEqual({ prompt: payload });
+    else expect(rendered).toHaveProperty("problem");
+  }
 });
 
 describe("checking", () => {

@@ -8,8 +8,8 @@ import { promptMaxBytes } from "@berth/shared/resources";
 import Mustache from "mustache";
 import type { TemplateSpans } from "mustache";
 
-/** Tags, texts and items that one rendering may pass. */
-const maxSteps = 100_000;
+/** Steps that one rendering may take, some tens of milliseconds: tags, texts, items, and each value that is asked for a name. */
+const maxSteps = 400_000;
 
 /** Checks a template that somebody wants to keep. Throws `invalid_request` with the parser's reason. */
 export function checkTemplate(text: string): void {
@@ -68,12 +68,12 @@ function hasPartial(spans: TemplateSpans): boolean {
 
 function renderSpans(spans: TemplateSpans, context: unknown[], out: Output): void {
   for (const span of spans) {
-    countStep(out);
+    takeSteps(out, 1);
     const [kind, name] = span;
     if (kind === "text") append(out, name);
-    else if (kind === "name" || kind === "&") append(out, textOf(lookUp(context, name)));
-    else if (kind === "#") renderSection(lookUp(context, name), span[4] as TemplateSpans, context, out);
-    else if (kind === "^" && isEmpty(lookUp(context, name))) renderSpans(span[4] as TemplateSpans, context, out);
+    else if (kind === "name" || kind === "&") append(out, textOf(lookUp(context, name, out)));
+    else if (kind === "#") renderSection(lookUp(context, name, out), span[4] as TemplateSpans, context, out);
+    else if (kind === "^" && isEmpty(lookUp(context, name, out))) renderSpans(span[4] as TemplateSpans, context, out);
   }
 }
 
@@ -81,13 +81,13 @@ function renderSection(value: unknown, spans: TemplateSpans, context: unknown[],
   if (isEmpty(value)) return;
   const items = Array.isArray(value) ? (value as unknown[]) : [value];
   for (const item of items) {
-    countStep(out);
+    takeSteps(out, context.length);
     renderSpans(spans, [...context, item], out);
   }
 }
 
-function countStep(out: Output): void {
-  if (++out.steps > maxSteps) throw new TooMuch("The template repeats too much for this payload.");
+function takeSteps(out: Output, steps: number): void {
+  if ((out.steps += steps) > maxSteps) throw new TooMuch("The template repeats too much for this payload.");
 }
 
 function append(out: Output, text: string): void {
@@ -96,9 +96,10 @@ function append(out: Output, text: string): void {
 }
 
 /** The innermost value that has the first of the dotted names decides. */
-function lookUp(context: unknown[], dotted: string): unknown {
+function lookUp(context: unknown[], dotted: string, out: Output): unknown {
   if (dotted === ".") return context.at(-1);
   const [first = "", ...rest] = dotted.split(".");
+  takeSteps(out, context.length + rest.length);
   const owner = context.findLast((value) => owns(value, first));
   return rest.reduce(propertyOf, propertyOf(owner, first));
 }
