@@ -1,4 +1,6 @@
+import { createHmac } from "node:crypto";
 import { sign } from "@octokit/webhooks-methods";
+import * as fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
 import type { SenderScheme } from "@berth/shared/webhooks";
@@ -139,6 +141,88 @@ test("a message of one scheme proves nothing under another", async () => {
   expect(await verify("github", standard())).toBeNull();
   expect(await verify("token", await github())).toBeNull();
   expect(await verify("standard", { authorization: `Bearer ${secrets.standard}` })).toBeNull();
+});
+
+describe("whatever is sent", () => {
+  const bytes = fc.uint8Array({ maxLength: 80 });
+  const headerValue = fc.string({
+    unit: fc.integer({ min: 0x20, max: 0xff }).map((code) => String.fromCharCode(code)),
+  });
+  const second = Math.floor(now / 1000);
+
+  test("any headers over any body prove nothing, and throw nothing", async () => {
+    const names = ["webhook-id", "webhook-timestamp", "webhook-signature", "x-hub-signature-256", "authorization"];
+    const given = fc.oneof(
+      headerValue,
+      fc.base64String().map((text) => `v1,${text}`),
+      fc.constantFrom(String(second), "v1,", "v1, v1,", "sha256=", `sha256=${"0".repeat(64)}`, "Bearer x", "msg_1"),
+    );
+    const headers = fc.record(Object.fromEntries(names.map((name) => [name, given])), { requiredKeys: [] });
+    const scheme = fc.constantFrom("standard" as const, "github" as const, "token" as const);
+    await fc.assert(
+      fc.asyncProperty(scheme, headers, bytes, async (one, all, content) => {
+        expect(await verify(one, all as Headers_, content)).toBeNull();
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("a genuine message is taken, and with one bit of body or signature changed it is not", async () => {
+    const flip = (content: Uint8Array, at: number, bit: number) =>
+      content.map((byte, place) => (place === at % content.length ? byte ^ (1 << bit) : byte));
+    await fc.assert(
+      fc.asyncProperty(bytes, fc.nat(), fc.nat({ max: 7 }), async (content, at, bit) => {
+        const id = "msg_1";
+        const key = Buffer.from(secrets.standard.slice("whsec_".length), "base64");
+        const signed = createHmac("sha256", key).update(`${id}.${second}.`).update(content).digest();
+        const hex = createHmac("sha256", secrets.github).update(content).digest();
+        const ofStandard = (signature: Uint8Array) => ({
+          "webhook-id": id,
+          "webhook-timestamp": String(second),
+          "webhook-signature": `v1,${Buffer.from(signature).toString("base64")}`,
+        });
+        const ofGithub = (signature: Uint8Array) => ({
+          "x-hub-signature-256": `sha256=${Buffer.from(signature).toString("hex")}`,
+        });
+        expect(await verify("standard", ofStandard(signed), content)).not.toBeNull();
+        expect(await verify("github", ofGithub(hex), content)).not.toBeNull();
+        expect(await verify("standard", ofStandard(flip(signed, at, bit)), content)).toBeNull();
+        expect(await verify("github", ofGithub(flip(hex, at, bit)), content)).toBeNull();
+        if (content.length === 0) return;
+        expect(await verify("standard", ofStandard(signed), flip(content, at, bit))).toBeNull();
+        expect(await verify("github", ofGithub(hex), flip(content, at, bit))).toBeNull();
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("a secret with any one character changed, left out or added is another", async () => {
+    const { token } = secrets;
+    const character = fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code));
+    await fc.assert(
+      fc.asyncProperty(fc.nat({ max: token.length - 1 }), character, async (at, other_) => {
+        const [before, after] = [token.slice(0, at), token.slice(at + 1)];
+        for (const written of [before + other_ + after, before + after, before + other_ + token.slice(at)])
+          expect((await verify("token", { authorization: `Bearer ${written}` })) !== null).toBe(written === token);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("a time is taken up to 300 s off, to the millisecond, and no other writing of it", async () => {
+    for (const side of [-1, 1])
+      for (const [off, isTaken] of [
+        [299_999, true],
+        [300_000, true],
+        [300_001, false],
+      ] as const) {
+        const headers = standard({ at: second * 1000 });
+        const at = second * 1000 + side * off;
+        const message = { headers: new Headers(headers), body: bytesOf(body) };
+        const found = await verifyWebhook("standard", [secrets.standard], message, at);
+        expect([off, found !== null]).toEqual([off, isTaken]);
+      }
+  });
 });
 
 function omit(headers: Headers_, name: string): Headers_ {
