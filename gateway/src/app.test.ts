@@ -112,6 +112,13 @@ describe("bodies", () => {
       duplex: "half",
     } as RequestInit);
     expect([unsaid.status, (await unsaid.json()).code]).toEqual([413, "payload_too_large"]);
+    const path = `${url}/v1/agents`;
+    for (let size = 2 * 2 ** 20 - 4; size <= 2 * 2 ** 20 + 4; size++) {
+      const sized = '{"name":'.padEnd(size - '"body"}'.length) + '"body"}';
+      const { status } = await fetch(path, { method: "POST", headers, body: sized });
+      // The name is taken by the first of them.
+      expect([size, status]).toEqual([size, size > 2 * 2 ** 20 ? 413 : size === 2 * 2 ** 20 - 4 ? 201 : 409]);
+    }
   });
 });
 

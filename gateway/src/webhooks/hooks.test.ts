@@ -232,7 +232,9 @@ describe("a delivery", () => {
     const user = await userWithTrigger({ template: "fixed" });
     const whole = new Uint8Array(262_144).fill(255);
     const chunked = (bytes: Uint8Array) => new Blob([bytes as Uint8Array<ArrayBuffer>]).stream();
-    expect((await user.deliver(whole)).status).toBe(202);
+    for (const off of [-4, -3, -2, -1, 0])
+      expect((await user.deliver(whole.subarray(0, 262_144 + off))).status).toBe(202);
+    for (const off of [1, 2, 3, 4]) expect((await user.deliver(new Uint8Array(262_144 + off))).status).toBe(413);
     expect((await user.deliver(new Uint8Array(262_145), { "content-length": "262145" })).body["code"]).toBe(
       "payload_too_large",
     );

@@ -132,7 +132,10 @@ test("any template that is kept makes a prompt or a sentence of any payload, and
     fc.property(template, payload, fc.dictionary(fc.string(), fc.string()), (text, value, headers) => {
       if (!isKept(text)) return;
       const rendered = renderPrompt(text, { payload: value, headers, a: value, b: { c: [value, headers] } });
-      if ("problem" in rendered) return expect(rendered.problem).toMatch(/^[A-Z].*\.$/);
+      if ("problem" in rendered) {
+        expect(rendered.problem).toMatch(/^[A-Z].*\.$/);
+        return;
+      }
       expect(rendered.prompt.isWellFormed() && !rendered.prompt.includes("\0")).toBe(true);
       expect(Buffer.byteLength(rendered.prompt)).toBeLessThanOrEqual(promptMaxBytes);
     }),
