@@ -46,6 +46,7 @@ export async function splitLine(
     if (done) return null;
     begun = Buffer.concat([begun, value]);
     const end = begun.indexOf(0x0a);
+    if (end > maxBytes) return null;
     if (end >= 0) return { line: begun.toString("utf8", 0, end), rest: continueWith(begun.subarray(end + 1), output) };
   }
   return null;
