@@ -183,3 +183,4 @@ export const clientFrame = z.strictObject({
   runId: id,
   after: z.int().nonnegative().default(0),
 });
+export type ClientFrame = z.infer<typeof clientFrame>;

@@ -4,8 +4,8 @@
  */
 import type { WebSocket } from "ws";
 import type { HostClaims } from "@berth/shared/host-api";
-import { clientFrame, type ServerFrame } from "@berth/shared/resources";
-import { AppError } from "@berth/shared/errors";
+import { type ClientFrame, clientFrame, type ServerFrame } from "@berth/shared/resources";
+import { AppError, type ErrorCode } from "@berth/shared/errors";
 import { messageOf } from "@berth/shared/log";
 import { follow, type FollowDeps } from "./follow.ts";
 import { type HostContext } from "../context/context.ts";
@@ -17,7 +17,7 @@ import type { Workspaces } from "../workspace/workspaces.ts";
 
 export interface SocketDeps extends FollowDeps {
   context: HostContext;
-  workspaces: Workspaces;
+  workspaces: Pick<Workspaces, "ensure" | "view" | "connect">;
   streams: Streams;
 }
 
@@ -35,20 +35,15 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
   const sender = createSender(ws);
   const gone = attend(deps, claims, ws);
   const follower = createFollower(deps, userId, sender, gone);
-  ws.on("message", (data, isBinary) => {
-    const frame = isBinary ? null : readFrame((data as Buffer).toString());
-    if (frame) follower.subscribe(frame.runId, frame.after);
-    else
-      void sender.send({
-        type: "error",
-        code: "invalid_request",
-        detail: "A frame must be a subscribe message in JSON.",
-      });
-  });
+  takeFrames(ws, (frame) =>
+    frame
+      ? follower.subscribe(frame.runId, frame.after)
+      : sender.sendError("invalid_request", "A frame must be a subscribe message in JSON."),
+  );
 
   await workspaces.ensure(userId).catch((error: unknown) => {
     if (!(error instanceof AppError)) throw error;
-    void sender.send({ type: "error", code: error.code, detail: error.message });
+    void sender.sendError(error.code, error.message);
   });
   if (gone.aborted) return;
   const toPublic = (run: RunRow) => publicRun(run, store.promptOf(run.id));
@@ -66,7 +61,7 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
     if (JSON.stringify(workspace) !== JSON.stringify(known)) await sender.send({ type: "workspace", workspace });
     known = workspace;
     for (const run of changedRuns()) {
-      if (!named.has(run.id)) follower.begin(run.id, 0);
+      if (!named.has(run.id)) void follower.begin(run.id, 0);
       else if (named.get(run.id) !== run.status && !follower.follows(run.id))
         await sender.send({ type: "run", run: toPublic(run) });
       // What has ended changes no more.
@@ -99,6 +94,24 @@ export function attend(
   return gone.signal;
 }
 
+/**
+ * Backpressure: frames are answered one after the other, and no more of the client is read before all that came are. A
+ * frame that does not fit is null.
+ */
+function takeFrames(ws: WebSocket, answer: (frame: ClientFrame | null) => Promise<void>): void {
+  let unanswered = 0;
+  let last: Promise<void> = Promise.resolve();
+  ws.on("message", (data, isBinary) => {
+    if (unanswered++ === 0) ws.pause();
+    last = last
+      .then(() => answer(isBinary ? null : readFrame((data as Buffer).toString())))
+      .catch(() => ws.terminate())
+      .finally(() => {
+        if (--unanswered === 0) ws.resume();
+      });
+  });
+}
+
 /** Backpressure: sends in order, each once the client has taken what came before. Closes a client that does not. */
 function createSender(ws: WebSocket) {
   let last: Promise<void> = Promise.resolve();
@@ -121,8 +134,10 @@ function createSender(ws: WebSocket) {
     last = done.catch(() => undefined);
     return done;
   };
+  const send = (frame: ServerFrame) => inOrder(() => put(JSON.stringify(frame), true));
   return {
-    send: (frame: ServerFrame): Promise<void> => inOrder(() => put(JSON.stringify(frame), true)),
+    send,
+    sendError: (code: ErrorCode, detail: string) => send({ type: "error", code, detail }),
     async sendOutput(runId: string, agentId: string, line: OutputLine): Promise<void> {
       const head = `{"type":"output","runId":${JSON.stringify(runId)},"agentId":${JSON.stringify(agentId)},"offset":${line.offset},"data":`;
       await inOrder(async () => {
@@ -145,50 +160,46 @@ type Sender = ReturnType<typeof createSender>;
 /** Subscriptions: the runs that this client follows, each once at a time. */
 function createFollower(deps: SocketDeps, userId: string, sender: Sender, gone: AbortSignal) {
   const following = new Map<string, AbortController>();
-  async function pump(runId: string, after: number, stop: AbortSignal): Promise<void> {
+  async function pump(runId: string, after: number, stop: AbortSignal, begun: () => void): Promise<void> {
     let agentId = "";
     for await (const event of follow(deps, runId, after, stop)) {
       if (event.kind === "run") {
         agentId = event.run.agentId;
         await sender.send({ type: "run", run: event.run });
       } else if (event.kind === "lines") for (const line of event.lines) await sender.sendOutput(runId, agentId, line);
+      begun();
       if (stop.aborted) return;
     }
   }
-  function begin(runId: string, after: number): void {
+  async function begin(runId: string, after: number): Promise<void> {
     if (following.has(runId)) return;
-    if (following.size >= maxSubscriptions) {
-      void sender.send({
-        type: "error",
-        code: "rate_limited",
-        detail: `At most ${maxSubscriptions} runs are followed at once.`,
-      });
-      return;
-    }
+    if (following.size >= maxSubscriptions)
+      return sender.sendError("rate_limited", `At most ${maxSubscriptions} runs are followed at once.`);
     const stop = new AbortController();
     following.set(runId, stop);
-    pump(runId, after, AbortSignal.any([gone, stop.signal]))
+    const begun = Promise.withResolvers<void>();
+    pump(runId, after, AbortSignal.any([gone, stop.signal]), begun.resolve)
       .catch((error: unknown) => {
         deps.context.log.warn("follow.failed", { runId, error: messageOf(error) });
-        return sender.send({ type: "error", code: "host_unavailable", detail: "The run's output cannot be read now." });
+        return sender.sendError("host_unavailable", "The run's output cannot be read now.");
       })
       .finally(() => {
         if (following.get(runId) === stop) following.delete(runId);
+        begun.resolve();
       });
+    return begun.promise;
   }
   return {
+    /** Resolves once the client has taken the first of it, or why there is none. */
     begin,
     follows: (runId: string) => following.has(runId),
     /** As the client asks: from its offset on, in place of what is followed already. */
-    subscribe(runId: string, after: number): void {
+    async subscribe(runId: string, after: number): Promise<void> {
       const run = deps.store.getRun(runId);
-      if (!run || run.userId !== userId) {
-        void sender.send({ type: "error", code: "not_found", detail: "There is no such run." });
-        return;
-      }
+      if (!run || run.userId !== userId) return sender.sendError("not_found", "There is no such run.");
       following.get(runId)?.abort();
       following.delete(runId);
-      begin(runId, after);
+      return begin(runId, after);
     },
   };
 }
@@ -209,7 +220,7 @@ function keepAlive(ws: WebSocket): () => void {
   return () => clearInterval(beat);
 }
 
-function readFrame(text: string) {
+function readFrame(text: string): ClientFrame | null {
   try {
     return clientFrame.safeParse(JSON.parse(text)).data ?? null;
   } catch {
