@@ -3,7 +3,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { filePath, terminalFrame } from "./files.ts";
-import { clientFrame, createAgentBody, createRunBody, envBody, id, idempotencyKey } from "./resources.ts";
+import { clientFrame, createAgentBody, createRunBody, envBody, idempotencyKey } from "./resources.ts";
+import { id } from "./values.ts";
 import { createTriggerBody, rotateBody } from "./webhooks.ts";
 
 const x = (length: number) => "x".repeat(Math.max(0, length));
