@@ -1,5 +1,5 @@
 /**
- * `npm run simulate -- [--seed N] [--count C] [--minutes M] [--every E] [--ops 0,3,4] [--trace] [--json]`: plays
+ * `npm run simulate -- [--world joint] [--seed N] [--count C] [--minutes M] [--every E] [--ops 0,3,4] [--trace] [--json]`: plays
  * schedules from that seed on, and says of each that breaks an invariant how to see it again. `--mutant NAME` puts a fault back;
  * `--points` kills and fails at each call of the scenarios instead.
  */
@@ -47,7 +47,8 @@ if (values.points) {
   process.exit(results.some(({ failures }) => failures.length > 0) ? 1 : 0);
 }
 
-const game = hostGame;
+const { jointGame } = await import("./joint/game.ts");
+const game = (values.world === "joint" ? jointGame : hostGame) as typeof hostGame;
 const seed = Number(values.seed);
 if (values.trace || values.ops !== undefined) {
   const outcome = await game.play({

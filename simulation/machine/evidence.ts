@@ -6,6 +6,8 @@ import type { EndCause, Exec } from "./shapes.ts";
 export interface Evidence {
   runId: string;
   agentId: string;
+  /** Where it was started last: uids are a machine's. */
+  kernel: Kernel;
   uid: number;
   execs: Exec[];
   /** Why the last process of it went, and when. */
@@ -25,6 +27,7 @@ export function noteStart(kernel: Kernel, exec: Exec, runId: string, agentId: st
   const known = evidence.get(runId) ?? {
     runId,
     agentId,
+    kernel,
     uid,
     execs: [],
     ended: null,
@@ -51,9 +54,9 @@ function judgeStart(kernel: Kernel, { runId, agentId, execs }: Evidence, { conta
     world().violate("a user has three runs", `${runId} was started beside ${[...beside].join(", ")}`);
 }
 
-function judgeUid({ agentId }: Evidence, { container }: Exec, uid: number): void {
+function judgeUid({ agentId, kernel }: Evidence, { container }: Exec, uid: number): void {
   const tell = (what: string) => world().violate("a uid has one owner", what);
-  const runs = allRuns();
+  const runs = allRuns().filter((known) => known.kernel === kernel);
   const namesake = runs.find((known) => known.uid === uid && known.agentId !== agentId);
   if (namesake) tell(`${uid} is ${agentId}'s and was ${namesake.agentId}'s`);
   const home = container.mounts.get("/workspace")?.entries.get(`agent-${agentId}`);

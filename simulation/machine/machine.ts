@@ -18,6 +18,8 @@ export interface Place {
   port: number;
   /** What its processes are called. */
   name: string;
+  /** Beside those that all have. */
+  settings?: Record<string, string>;
 }
 export const onlyPlace: Place = { hostId, url: hostUrl, port: 8081, name: "host" };
 

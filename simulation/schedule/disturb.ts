@@ -11,7 +11,7 @@ export function disturb(scene: Scene, operation: Operation): void {
 type Deed = (scene: Scene, operation: Operation, draws: Draws) => void;
 
 /** How long something stays down: mostly short. */
-const pause = (draws: Draws) => (draws.is(0.7) ? draws.between(0, 300) : draws.between(300, 10_000));
+export const pause = (draws: Draws) => (draws.is(0.7) ? draws.between(0, 300) : draws.between(300, 10_000));
 
 /** Nothing is made well before the last of these has come. */
 function later(scene: Scene, ms: number, job: () => void): void {
@@ -34,7 +34,7 @@ function crash(scene: Scene, draws: Draws): void {
 }
 
 /** For a while, then it is well again. */
-const spell = (scene: Scene, draws: Draws, begin: () => void, end: () => void) => {
+export const spell = (scene: Scene, draws: Draws, begin: () => void, end: () => void) => {
   begin();
   later(scene, draws.is(0.7) ? draws.between(10, 1000) : draws.between(1000, 20_000), end);
 };

@@ -19,7 +19,7 @@ interface EndedLine {
   reason: string;
   exitCode: number | null;
 }
-interface RunRow {
+export interface RunRow {
   id: string;
   agent_id: string;
   user_id: string;
@@ -65,7 +65,7 @@ export function judge(scene: Scene, isOver: boolean): void {
 }
 
 /** What is told of a run is what its files, the engine and the kernel say of it. */
-function judgeRun({ world, machine }: Scene, run: RunRow): void {
+export function judgeRun({ world, machine }: Pick<Scene, "world" | "machine">, run: RunRow): void {
   const { id, reason, exit_code: told, status } = run;
   const known = runOf(id);
   const exit = machine.files.find(`/data/mnt/${run.user_id}/runs/${id}/exit`);

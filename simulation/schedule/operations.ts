@@ -90,7 +90,7 @@ export function drawOperations(seed: number, weights: Weights): Operation[] {
 }
 
 /** At once, soon, or after what goes on by itself has gone on. */
-function pauseOf(draws: Draws): number {
+export function pauseOf(draws: Draws): number {
   const kind = draws.next();
   if (kind < 0.35) return draws.between(0, 30);
   if (kind < 0.7) return draws.between(30, 400);

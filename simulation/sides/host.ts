@@ -38,8 +38,8 @@ export class Host {
   constructor(machine: Machine, onLog: OnLog) {
     this.#machine = machine;
     this.#onLog = onLog;
-    const { url, port } = machine.place;
-    this.#settings = parseSettings({ ...common, BERTH_HOST_URL: url, BERTH_HOST_PORT: String(port) });
+    const { url, port, settings } = machine.place;
+    this.#settings = parseSettings({ ...common, ...settings, BERTH_HOST_URL: url, BERTH_HOST_PORT: String(port) });
   }
 
   get #place(): Place {

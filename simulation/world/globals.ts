@@ -2,7 +2,7 @@
  * What every module has without an import, replaced by the world's: timers, clocks, randomness, signatures, fetch.
  * Outside of a schedule the real ones answer. Signatures are constants: who may do what is not what is tried here.
  */
-import { createHash, generateKeyPairSync } from "node:crypto";
+import { createHash, createHmac, generateKeyPairSync } from "node:crypto";
 import { hasWorld, world } from "./world.ts";
 
 /** 28 November 2026. */
@@ -70,7 +70,16 @@ function replaceTime(): void {
     if (typeof timer === "object" && timer !== null && "entry" in timer) world().cancel(timer.entry as never);
     else real.clearTimeout(timer as NodeJS.Timeout);
   };
-  Object.assign(globalThis, { setTimeout: later, clearTimeout: forget });
+  const again = (run: () => void, ms: number) => {
+    const timer = { entry: null as unknown };
+    const turn = () => {
+      timer.entry = (later(turn, ms) as { entry: unknown }).entry;
+      run();
+    };
+    timer.entry = (later(turn, ms) as { entry: unknown }).entry;
+    return timer;
+  };
+  Object.assign(globalThis, { setTimeout: later, clearTimeout: forget, setInterval: again, clearInterval: forget });
   Date.now = () => (hasWorld() ? Math.floor(startMs + world().nowMs + world().current.clock.offsetMs) : real.now());
   performance.now = () => (hasWorld() ? 1e6 + world().nowMs : real.monotonic.call(performance));
   AbortSignal.timeout = (ms) => {
@@ -98,11 +107,20 @@ function replaceRandomness(): void {
         .update(new Uint8Array(data as ArrayBuffer))
         .digest(),
     ).buffer;
-  const importKey = async (_format: string, key: { d?: string }) => (key.d === undefined ? keys.public : keys.private);
+  /** Of signing keys there is one; a shared secret is itself. */
+  const importKey = async (format: string, key: { d?: string }) =>
+    format === "raw" ? { secret: key } : key.d === undefined ? keys.public : keys.private;
+  const hmac = (secret: Uint8Array, data: Uint8Array) => createHmac("sha256", secret).update(data).digest();
+  const sign = async (_how: unknown, key: { secret?: Uint8Array }, data: Uint8Array) =>
+    key.secret ? new Uint8Array(hmac(key.secret, data)).buffer : new ArrayBuffer(64);
+  const verify = async (_how: unknown, key: { secret?: Uint8Array }, signature: Uint8Array, data: Uint8Array) =>
+    !key.secret || hmac(key.secret, data).equals(new Uint8Array(signature));
+  /** Nobody looks into the database here. */
+  const copy = async (_how: unknown, _key: unknown, data: Uint8Array) => new Uint8Array(data).buffer;
   Object.defineProperties(globalThis.crypto, {
     getRandomValues: { value: fill },
     randomUUID: { value: randomUUID },
-    subtle: { value: { digest, importKey, sign: async () => new ArrayBuffer(64), verify: async () => true } },
+    subtle: { value: { digest, importKey, sign, verify, encrypt: copy, decrypt: copy } },
   });
 }
 

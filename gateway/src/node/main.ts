@@ -5,19 +5,17 @@ import { parseSettings, SettingsError, type Settings } from "@berth/shared/setti
 import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { sleep } from "@berth/shared/wait";
 import { createApp } from "../app.ts";
 import type { Deps } from "../deps.ts";
 import { startServer } from "./server.ts";
 import { loadAssets } from "./assets.ts";
+import { repeat } from "./repeat.ts";
 import { storeUses } from "../access/token-uses.ts";
 import { releaseLeases } from "../agents/pending.ts";
 import { askMisfitsAgain } from "../fleet/reports.ts";
 import { tick } from "../tick.ts";
 
 const tickMs = 1000;
-/** A call to a host that hangs takes some seconds; the others are not held up meanwhile. */
-const turnsAtOnce = 20;
 const graceMs = 5000;
 
 export async function main(): Promise<void> {
@@ -82,31 +80,6 @@ function explainListen(error: unknown, { BERTH_PORT: port, BERTH_LISTEN: host }:
   return new SettingsError(
     `The gateway cannot listen on ${host} port ${port} (${messageOf(error)}); see BERTH_LISTEN and BERTH_PORT.`,
   );
-}
-
-/**
- * Runs the work now and then every `ms`, also while slow turns before are under way, up to `turnsAtOnce`; a failure is told
- * and tried again. What comes back stops it, and waits for the turns in progress for `graceMs` at most.
- */
-function repeat(
-  ms: number,
-  work: () => Promise<void>,
-  failed: (error: unknown) => void,
-): (graceMs: number) => Promise<void> {
-  const turns = new Set<Promise<void>>();
-  const begin = () => {
-    if (turns.size >= turnsAtOnce) return;
-    const turn = work()
-      .catch(failed)
-      .finally(() => turns.delete(turn));
-    turns.add(turn);
-  };
-  begin();
-  const timer = setInterval(begin, ms);
-  return async (graceMs) => {
-    clearInterval(timer);
-    await Promise.race([Promise.all(turns), sleep(graceMs)]);
-  };
 }
 
 if (import.meta.main) await main();

@@ -1,0 +1,51 @@
+/** Gateway and hosts together, in schedules of one seed each: as simulation.test.ts does it of a host alone. */
+import { execFile } from "node:child_process";
+import { expect, test } from "vitest";
+import corpus from "./joint/corpus.json" with { type: "json" };
+import type { Campaign } from "./schedule/campaign.ts";
+
+const schedulesPerProcess = 100;
+
+/** What it printed, whether it found something or not. */
+function simulate(...args: string[]): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      ["simulation/main.ts", "--world", "joint", ...args],
+      { maxBuffer: 2 ** 26 },
+      (_error, stdout, stderr) => resolve(stdout || stderr),
+    );
+  });
+}
+const campaign = async (...args: string[]) =>
+  JSON.parse(await simulate("--json", ...args)) as Campaign & { cpuSeconds: number };
+
+test("what was broken once is not broken again", async () => {
+  for (const { seed, ops } of corpus as { seed: number; ops: number[] }[]) {
+    const said = await simulate("--seed", String(seed), "--ops", ops.join(","));
+    expect(said.split("\n").filter((line) => line.startsWith("broken:"))).toEqual([]);
+  }
+});
+
+test("the same seeds give the same traces in each process", async () => {
+  const [one, other] = await Promise.all([campaign("--count", "25"), campaign("--count", "25")]);
+  expect(other.hash).toBe(one.hash);
+});
+
+test("schedules of gateway and hosts break no invariant, and much happens in them", async () => {
+  const part = (from: string) =>
+    campaign("--seed", from, "--every", "2", "--count", String(schedulesPerProcess), "--failures", "3");
+  const parts = await Promise.all([part("1"), part("2")]);
+  const cpu = parts.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);
+  process.stdout.write(`${2 * schedulesPerProcess} schedules of gateway and hosts took ${cpu.toFixed(0)} CPU s\n`);
+  expect(parts.flatMap(({ failures }) => failures)).toEqual([]);
+  for (const { seen } of parts) {
+    const often = [
+      "run.ended completed",
+      "run.ended cancelled",
+      "gateway pending.postponed",
+      "gateway host.unreachable",
+    ];
+    expect(often.filter((what) => (seen[what] ?? 0) < schedulesPerProcess / 10)).toEqual([]);
+  }
+});

@@ -1,0 +1,144 @@
+/**
+ * The gateway's database, spoken to as D1 is: each statement is a call that takes a while, may fail, and may be the last of its
+ * process. Below it is one real SQLite in memory for all schedules, with the real migrations and what a schedule begins with.
+ */
+import Sqlite from "better-sqlite3";
+import { drizzle } from "drizzle-orm/better-sqlite3";
+import { migrate } from "drizzle-orm/better-sqlite3/migrator";
+import { fileURLToPath } from "node:url";
+import { type D1, type D1Result, type D1Statement, openD1 } from "../../gateway/src/worker/data.ts";
+import { type Copy, SharedDatabase } from "../machine/database.ts";
+import { hasWorld, mark, world } from "../world/world.ts";
+
+const migrations = fileURLToPath(new URL("../../migrations", import.meta.url));
+/** Appended only, and nothing here reads it. */
+const leftOut = ["audit", "__drizzle_migrations"];
+const never = new Promise<never>(() => undefined);
+
+/** What the rules of the database tell: an end that was told already, and what it is now. */
+export type Changed = Record<"runId" | "from" | "to", string>;
+
+export class GatewayDatabase {
+  readonly shared = new SharedDatabase(new Sqlite(":memory:"));
+  /** One for all processes: it knows nothing, and its queries are prepared once. */
+  readonly opened: ReturnType<typeof openD1>;
+  /** Whether a statement takes a while, as on D1, or is done at once, as on Node. */
+  isSlow = true;
+  /** Counts down with each call; the process that makes the last one dies there. */
+  fuse: number | null = null;
+  onChanged: (changed: Changed) => void = () => undefined;
+
+  constructor() {
+    const { real } = this.shared;
+    migrate(drizzle(real), { migrationsFolder: migrations });
+    // An older copy is put back table by table.
+    real.pragma("foreign_keys = OFF");
+    real.function("random", () =>
+      hasWorld()
+        ? world()
+            .draws("sql")
+            .whole(0, 2 ** 31)
+        : 0,
+    );
+    real.function("note_changed", (runId: string, from: string, to: string) => {
+      this.onChanged({ runId, from, to });
+      return null;
+    });
+    const ended = "('completed', 'failed', 'cancelled')";
+    const told = (row: string) =>
+      `${row}.status || ' ' || coalesce(${row}.data ->> '$.reason', '') || ' ' || coalesce(${row}.data ->> '$.exitCode', '')`;
+    real.exec(`create temp trigger run_changed after update on main.runs when old.status in ${ended}
+      and ${told("old")} <> ${told("new")} begin select note_changed(new.id, ${told("old")}, ${told("new")}); end`);
+    this.opened = openD1(this.#d1());
+  }
+
+  /** Rows of a query of the judges', who call nobody. */
+  rows<Row>(text: string, ...values: unknown[]): Row[] {
+    const statement = this.shared.prepare(text);
+    if (statement.reader) return statement.raw(false).all(...values) as Row[];
+    statement.run(...values);
+    return [];
+  }
+
+  copy(): Copy {
+    const tables = this.shared.tables().filter((table) => !leftOut.includes(table));
+    return this.shared.copy([...tables, "sqlite_sequence"]);
+  }
+
+  restore(copy: Copy): void {
+    const { onChanged } = this;
+    this.onChanged = () => undefined;
+    this.shared.restore(copy);
+    this.onChanged = onChanged;
+  }
+
+  #d1(): D1 {
+    const prepare = (sql: string, values: unknown[] = []): Prepared => {
+      const name = nameOf(sql);
+      const all = () => this.#call(name, () => ({ results: this.rows<Record<string, unknown>>(sql, ...values) }));
+      return {
+        sql,
+        values,
+        bind: (...bound) => prepare(sql, bound),
+        all,
+        run: all,
+        raw: () =>
+          this.#call(
+            name,
+            () =>
+              this.shared
+                .prepare(sql)
+                .raw(true)
+                .all(...values) as unknown[][],
+          ),
+        first: async () => (await all()).results[0] ?? null,
+      };
+    };
+    const apply = (statements: Prepared[]) =>
+      this.shared.real.transaction(() =>
+        statements.map(({ sql, values }) => ({ results: this.rows<Record<string, unknown>>(sql, ...values) })),
+      )();
+    return {
+      prepare,
+      batch: (statements) =>
+        this.#call(`batch ${nameOf((statements[0] as Prepared).sql)}`, () => apply(statements as Prepared[])),
+    };
+  }
+
+  #call<T>(name: string, work: () => T): Promise<T> {
+    if (!hasWorld()) return Promise.resolve(work());
+    const here = world();
+    const side = here.current;
+    if (side.isDead) return never;
+    const isLast = this.fuse !== null && --this.fuse <= 0;
+    if (isLast) this.fuse = null;
+    if (isLast && here.draws("fuse").is(0.5)) {
+      here.kill(side);
+      return never;
+    }
+    const done = () => {
+      const outcome = work();
+      if (isLast) here.kill(side);
+      return outcome;
+    };
+    if (this.isSlow) return here.io(`db.${name}`, done).then((outcome) => (side.isDead ? never : outcome));
+    here.sync(`db.${name}`);
+    if (here.isStruck(`db.${name}`, here.draws(`db.${name}`)))
+      return Promise.reject(new Error(`database is locked ${mark}`));
+    const outcome = done();
+    return side.isDead ? never : Promise.resolve(outcome);
+  }
+}
+
+interface Prepared extends D1Statement {
+  sql: string;
+  values: unknown[];
+  all(): Promise<Required<D1Result>>;
+  run(): Promise<D1Result>;
+  raw(): Promise<unknown[][]>;
+  first(): Promise<unknown>;
+}
+
+/** What it does to which table. */
+const nameOf = (sql: string) =>
+  /^\s*(insert into|update|delete from|select|with)\s+"?(\w+)?/i.exec(sql)?.slice(1).join(" ").toLowerCase() ?? "other";
