@@ -1,7 +1,7 @@
 /** The OpenAPI 3.1 document, made from the same declarations that register the routes. */
 import { problemSchema, httpStatusOf, type ErrorCode } from "@berth/shared/errors";
 import { z } from "zod";
-import type { Route } from "./route.ts";
+import { statusOf, type Route } from "./route.ts";
 
 type Json = Record<string, unknown>;
 interface Operation extends Json {
@@ -43,6 +43,7 @@ export function describeRoutes(routes: Route[], serverUrl: string): OpenApi {
 export function errorsOf(route: Route): ErrorCode[] {
   const codes = new Set<ErrorCode>(route.errors);
   if (route.params || route.query || route.headers || route.body) codes.add("invalid_request");
+  if (route.params) codes.add("not_found");
   if (route.body) codes.add("payload_too_large");
   if (route.auth !== "none") codes.add("unauthenticated");
   if (route.auth === "admin") codes.add("forbidden");
@@ -114,7 +115,7 @@ function describeResponses(route: Route, toSchema: SchemaWriter): Json {
     ...(route.media && { [route.media]: { schema: { type: "string" } } }),
   };
   const responses: Json = {
-    [route.status]: { description: route.summary, ...(Object.keys(content).length > 0 && { content }) },
+    [statusOf(route)]: { description: route.summary, ...(Object.keys(content).length > 0 && { content }) },
   };
   if (route.otherwise) responses[route.otherwise.status] = { description: route.otherwise.when, content };
   const problem = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };

@@ -59,8 +59,8 @@ interface RouteSpec<
   bodyMaxBytes?: number;
   /** The type of a body that `run` reads itself, as a stream. */
   upload?: string;
-  /** The status of success. */
-  status: 101 | 200 | 201 | 202 | 204 | 302;
+  /** The status of success where that is neither 200 nor, without a body, 204. */
+  status?: 101 | 201 | 202 | 302;
   /** Another status with the same JSON, and when it is answered. */
   otherwise?: { status: 200 | 503; when: string };
   /** The JSON of success; without it there is no body, or one of `media`, and `run` answers itself. */
@@ -88,6 +88,11 @@ export function route<
   return spec;
 }
 
+/** The status with which the route answers success. */
+export function statusOf({ status, answer, media }: Route): number {
+  return status ?? (answer || media ? 200 : 204);
+}
+
 const bodyMaxBytes = 2 * 2 ** 20;
 
 /** Adds the routes to the app. */
@@ -106,7 +111,7 @@ export function registerRoutes(
       const given = { deps, c, authenticator, limits, caller, source };
       const answer = await declared.run({ ...given, ...(await parseInput(declared, c)) });
       if (answer instanceof Response) return answer;
-      return declared.answer ? c.json(answer as object, declared.status as 200) : c.body(null, 204);
+      return declared.answer ? c.json(answer as object, statusOf(declared) as 200) : c.body(null, 204);
     });
 }
 

@@ -31,7 +31,6 @@ export const agentRoutes = [
     summary: "The user's agents, oldest first",
     auth: "user",
     query: pageQuery,
-    status: 200,
     answer: pageSchema(agentSchema),
     run: async ({ deps, caller, query }) => listAgents(deps.db, caller.user.id, query),
   }),
@@ -52,9 +51,7 @@ export const agentRoutes = [
     summary: "One agent",
     auth: "user",
     params,
-    status: 200,
     answer: agentSchema,
-    errors: ["not_found"],
     run: async ({ deps, caller, params }) => getAgent(deps.db, caller.user.id, params.id),
   }),
   route({
@@ -64,9 +61,8 @@ export const agentRoutes = [
     auth: "user",
     params,
     body: updateAgentBody,
-    status: 200,
     answer: agentSchema,
-    errors: ["not_found", "conflict"],
+    errors: ["conflict"],
     run: async ({ deps, source, caller, params, body }) => updateAgent(deps, source, caller.user.id, params.id, body),
   }),
   route({
@@ -75,8 +71,6 @@ export const agentRoutes = [
     summary: "Delete an agent: its run is cancelled and its directory removed",
     auth: "user",
     params,
-    status: 204,
-    errors: ["not_found"],
     run: async ({ deps, source, caller, params }) => {
       await deleteAgent(deps, source, caller.user.id, params.id);
       await tellDeletion(deps, caller, params.id);
@@ -89,9 +83,8 @@ export const agentRoutes = [
     auth: "user",
     params,
     body: envBody,
-    status: 200,
     answer: agentSchema,
-    errors: ["not_found", "host_unavailable", "no_host"],
+    errors: ["host_unavailable", "no_host"],
     run: async ({ deps, source, caller, params, body }) => {
       const { db } = deps;
       const agent = await getAgentSpec(db, caller.user.id, params.id);

@@ -3,7 +3,7 @@ import { httpStatusOf } from "@berth/shared/errors";
 import { z } from "zod";
 import { describeRoutes, errorsOf, type OpenApi } from "../http/openapi.ts";
 import { escapeHtml, htmlPage } from "../http/html.ts";
-import { route, type Route } from "../http/route.ts";
+import { route, statusOf, type Route } from "../http/route.ts";
 
 export function documentRoutes(contract: Route[]): Route[] {
   let described: OpenApi | undefined;
@@ -14,7 +14,6 @@ export function documentRoutes(contract: Route[]): Route[] {
       path: "/openapi.json",
       summary: "This contract as OpenAPI 3.1",
       auth: "none",
-      status: 200,
       answer: z.record(z.string(), z.unknown()),
       run: async ({ deps }) => describe(deps.settings.BERTH_PUBLIC_URL),
     }),
@@ -23,7 +22,6 @@ export function documentRoutes(contract: Route[]): Route[] {
       path: "/docs",
       summary: "This contract to read",
       auth: "none",
-      status: 200,
       media: "text/html",
       run: async ({ deps }) =>
         htmlPage("Berth API", docsBody([...contract, ...routes], describe(deps.settings.BERTH_PUBLIC_URL))),
@@ -38,8 +36,8 @@ function docsBody(routes: Route[], { paths, components }: OpenApi): string {
     const who = { none: "no credential", user: "any user", admin: "admins" }[declared.auth];
     const codes = errorsOf(declared).map((code) => `${httpStatusOf[code]} ${code}`);
     return `<h2><code>${declared.method} ${escapeHtml(declared.path)}</code></h2>
-<p>${escapeHtml(declared.summary)}. For ${who}. Success: ${declared.status}${codes.length > 0 ? `; errors: ${codes.join(", ")}` : ""}.</p>
-${jsonBlock("Parameters", operation?.["parameters"])}${jsonBlock("Body", operation?.["requestBody"])}${jsonBlock("Answer", operation?.responses[declared.status])}`;
+<p>${escapeHtml(declared.summary)}. For ${who}. Success: ${statusOf(declared)}${codes.length > 0 ? `; errors: ${codes.join(", ")}` : ""}.</p>
+${jsonBlock("Parameters", operation?.["parameters"])}${jsonBlock("Body", operation?.["requestBody"])}${jsonBlock("Answer", operation?.responses[statusOf(declared)])}`;
   });
   const schemas = Object.entries(components.schemas).map(([name, schema]) => jsonBlock(name, schema));
   return `<h1>Berth API</h1>

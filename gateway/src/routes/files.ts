@@ -16,7 +16,7 @@ import type { Caller } from "../http/caller.ts";
 const params = z.object({ id, path: filePath });
 const { cols, rows } = terminalSize.shape;
 const path = "/v1/agents/{id}/files/{path}";
-const errors = ["forbidden", "not_found", "conflict", "rate_limited", "host_unavailable", "no_host"] as const;
+const errors = ["forbidden", "conflict", "rate_limited", "host_unavailable", "no_host"] as const;
 const binary = "application/octet-stream";
 /** Whatever a host says: a browser must never take an agent's bytes for a page. */
 const types = ["application/json", "application/x-tar", "application/zip"];
@@ -31,7 +31,6 @@ export const fileRoutes = [
     auth: "user",
     params,
     query: z.object({ download: archiveFormat.optional() }),
-    status: 200,
     answer: directoryListing,
     media: binary,
     errors: [...errors],
@@ -52,7 +51,6 @@ export const fileRoutes = [
     params,
     query: z.object({ type: z.literal("directory").optional() }),
     upload: binary,
-    status: 200,
     answer: fileSchema,
     errors: [...errors, "payload_too_large"],
     run: async ({ deps, c, caller, params, query }) => {
@@ -82,7 +80,6 @@ export const fileRoutes = [
     summary: "Delete a file, or a directory with all in it",
     auth: "user",
     params,
-    status: 204,
     errors: [...errors],
     run: async ({ deps, c, caller, params }) => {
       await call(deps, c, caller, params.id, { method: "DELETE", deadlineMs: 600_000 });
@@ -97,7 +94,7 @@ export const fileRoutes = [
     params: z.object({ id }),
     query: z.object({ cols: digits(cols).optional(), rows: digits(rows).optional() }),
     status: 101,
-    errors: ["unauthenticated", "not_found", "host_unavailable", "no_host"],
+    errors: ["unauthenticated", "host_unavailable", "no_host"],
     run: async ({ deps, c, authenticator, params }) =>
       openSocket(deps, c, authenticator, `/v1/agents/${params.id}/terminal`, async (caller) => {
         await getAgentSpec(deps.db, caller.user.id, params.id);

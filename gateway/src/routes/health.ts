@@ -13,7 +13,6 @@ export const healthRoutes = [
     path: "/healthz",
     summary: "Live: the process answers",
     auth: "none",
-    status: 200,
     answer: z.object({ status: z.literal("ok") }),
     run: async () => ({ status: "ok" as const }),
   }),
@@ -22,7 +21,6 @@ export const healthRoutes = [
     path: "/readyz",
     summary: "Ready: the database answers and at least one host is live",
     auth: "none",
-    status: 200,
     otherwise: { status: 503, when: "Not ready, and the reason" },
     answer: readiness,
     run: async ({ deps, c }) => {
@@ -35,7 +33,6 @@ export const healthRoutes = [
     path: "/.well-known/jwks.json",
     summary: "The public keys of the tokens that this gateway issues",
     auth: "none",
-    status: 200,
     answer: z.object({ keys: z.array(z.record(z.string(), z.unknown())) }),
     run: async ({ deps }) => ({ keys: deps.keyring.jwks.keys.map((jwk) => ({ ...jwk })) }),
   }),

@@ -29,7 +29,6 @@ export const hostRoutes = [
     summary: "A host joins with a join token and registers its public key",
     auth: "none",
     body: joinBody,
-    status: 200,
     answer: joinAnswer,
     errors: ["unauthenticated"],
     run: async ({ deps, source, body }) => {
@@ -42,7 +41,6 @@ export const hostRoutes = [
     path: "/internal/hosts/report",
     summary: "A host reports its state and hears of revocations; 410 once it was removed",
     auth: "none",
-    status: 200,
     answer: reportAnswer,
     errors: ["unauthenticated"],
     run: async ({ deps, c }) => {

@@ -35,7 +35,7 @@ export const runRoutes = [
     status: 202,
     answer: runSchema,
     limit: "runs",
-    errors: ["not_found", "conflict", "agent_busy", "run_limit", "host_unavailable", "no_host"],
+    errors: ["conflict", "agent_busy", "run_limit", "host_unavailable", "no_host"],
     run: async ({ deps, caller, params, headers, body }) => {
       const key = headers["Idempotency-Key"] ?? null;
       if (new TextEncoder().encode(body.prompt).length > promptMaxBytes)
@@ -49,7 +49,6 @@ export const runRoutes = [
     summary: "The user's runs, newest first; a page of very long or very rare runs holds fewer than its limit",
     auth: "user",
     query: runsQuery,
-    status: 200,
     answer: pageSchema(runSchema),
     run: async ({ deps, caller, query }) => listRuns(deps.db, caller.user.id, query),
   }),
@@ -59,9 +58,7 @@ export const runRoutes = [
     summary: "One run",
     auth: "user",
     params,
-    status: 200,
     answer: runSchema,
-    errors: ["not_found"],
     run: async ({ deps, caller, params }) => getRun(deps.db, caller.user.id, params.id),
   }),
   route({
@@ -70,9 +67,8 @@ export const runRoutes = [
     summary: "Cancel a run; answers when no process of it is left",
     auth: "user",
     params,
-    status: 200,
     answer: runSchema,
-    errors: ["not_found", "conflict", "host_unavailable"],
+    errors: ["conflict", "host_unavailable"],
     run: async ({ deps, caller, params }) => {
       const run = await getRun(deps.db, caller.user.id, params.id);
       if (isEnded(run.status)) throw new AppError("conflict", "The run has ended already.", { runId: run.id });
@@ -93,9 +89,8 @@ export const runRoutes = [
     query: z.object({ after: offset.optional() }),
     // A client that has seen no event yet may send an empty one.
     headers: z.object({ "Last-Event-ID": z.literal("").or(offset).optional() }),
-    status: 200,
     media: "text/event-stream",
-    errors: ["not_found", "host_unavailable"],
+    errors: ["host_unavailable"],
     run: async ({ deps, c, authenticator, source, caller, params, query, headers }) => {
       const last = headers["Last-Event-ID"];
       const after = (last === "" ? undefined : last) ?? query.after ?? 0;
@@ -123,9 +118,8 @@ export const runRoutes = [
     summary: "The run's standard error as text, at most its last 1 MiB",
     auth: "user",
     params,
-    status: 200,
     media: "text/plain",
-    errors: ["not_found", "host_unavailable"],
+    errors: ["host_unavailable"],
     run: async ({ deps, c, caller, params }) => {
       const run = await getRun(deps.db, caller.user.id, params.id);
       const text = (await isOnHost(deps.db, run)) ? await readThrough(deps, c, caller, `${params.id}/stderr`) : null;

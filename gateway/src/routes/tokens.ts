@@ -13,7 +13,6 @@ export const tokenRoutes = [
     summary: "The user's API tokens that can still be used",
     auth: "user",
     query: pageQuery,
-    status: 200,
     answer: pageSchema(tokenSchema),
     run: async ({ deps, caller, query }) => listTokens(deps.db, deps.now(), caller.user.id, query),
   }),
@@ -37,8 +36,6 @@ export const tokenRoutes = [
     summary: "Revoke a token at once",
     auth: "user",
     params: z.object({ id }),
-    status: 204,
-    errors: ["not_found"],
     run: async ({ deps, source, caller, params }) =>
       revokeToken(deps, { ...source, action: "token.revoked" }, caller.user.id, params.id),
   }),

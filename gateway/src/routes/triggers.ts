@@ -43,9 +43,7 @@ const agentTriggerRoutes = [
     auth: "user",
     params,
     query: pageQuery,
-    status: 200,
     answer: pageSchema(triggerSchema),
-    errors: ["not_found"],
     run: async ({ deps, caller, params, query }) =>
       listTriggers(deps.db, deps.settings, caller.user.id, params.id, query),
   }),
@@ -58,7 +56,7 @@ const agentTriggerRoutes = [
     body: createTriggerBody,
     status: 201,
     answer: triggerWithSecretSchema,
-    errors: ["not_found", "conflict"],
+    errors: ["conflict"],
     run: async ({ deps, source, caller, params, body }) => createTrigger(deps, source, caller.user.id, params.id, body),
   }),
 ];
@@ -70,9 +68,7 @@ const triggerOwnRoutes = [
     summary: "One trigger",
     auth: "user",
     params,
-    status: 200,
     answer: triggerSchema,
-    errors: ["not_found"],
     run: async ({ deps, caller, params }) => getTrigger(deps.db, deps.settings, caller.user.id, params.id),
   }),
   route({
@@ -82,9 +78,7 @@ const triggerOwnRoutes = [
     auth: "user",
     params,
     body: updateTriggerBody,
-    status: 200,
     answer: triggerSchema,
-    errors: ["not_found"],
     run: async ({ deps, source, caller, params, body }) => updateTrigger(deps, source, caller.user.id, params.id, body),
   }),
   route({
@@ -93,8 +87,6 @@ const triggerOwnRoutes = [
     summary: "Delete a trigger and its deliveries; runs that still wait are cancelled",
     auth: "user",
     params,
-    status: 204,
-    errors: ["not_found"],
     run: async ({ deps, source, caller, params }) => deleteTrigger(deps, source, caller.user.id, params.id),
   }),
   route({
@@ -105,9 +97,7 @@ const triggerOwnRoutes = [
     params,
     body: rotateBody,
     isBodyOptional: true,
-    status: 200,
     answer: triggerWithSecretSchema,
-    errors: ["not_found"],
     run: async ({ deps, source, caller, params, body }) =>
       rotateSecret(deps, source, caller.user.id, params.id, body.graceSeconds),
   }),
@@ -121,9 +111,7 @@ const deliveryRoutes = [
     auth: "user",
     params,
     query: pageQuery,
-    status: 200,
     answer: pageSchema(deliverySchema),
-    errors: ["not_found"],
     run: async ({ deps, caller, params, query }) => listDeliveries(deps.db, caller.user.id, params.id, query),
   }),
   route({
@@ -134,7 +122,7 @@ const deliveryRoutes = [
     params,
     status: 202,
     answer: deliverySchema,
-    errors: ["not_found", "rate_limited"],
+    errors: ["rate_limited"],
     run: async ({ deps, c, source, caller, params }) => {
       const delivery = await replayDelivery(deps, source, caller.user.id, params.id);
       runAfterAnswer(c, deps, "start pending", () => startPending(deps, caller.user.id));
@@ -154,7 +142,7 @@ const hookRoute = route({
   status: 202,
   otherwise: { status: 200, when: "The same delivery id came before: the first run" },
   answer: acceptedSchema,
-  errors: ["unauthenticated", "not_found", "payload_too_large", "rate_limited"],
+  errors: ["unauthenticated", "payload_too_large", "rate_limited"],
   run: async ({ deps, c, limits, source, params }) => takeWebhook(deps, c, limits, source.address, params.id),
 });
 

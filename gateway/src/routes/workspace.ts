@@ -14,7 +14,6 @@ export const workspaceRoutes = [
     path: "/v1/workspace",
     summary: "The state of the user's workspace; as last reported when its host does not answer",
     auth: "user",
-    status: 200,
     answer: workspaceSchema,
     run: async ({ deps, caller }) => {
       const host = await findHostOfUser(deps.db, caller.user.id);
@@ -33,7 +32,6 @@ export const workspaceRoutes = [
     path: "/v1/workspace/start",
     summary: "Start the workspace; answers when it is running",
     auth: "user",
-    status: 200,
     answer: workspaceSchema,
     errors: ["host_unavailable", "no_host"],
     run: async ({ deps, caller }) => {
@@ -47,7 +45,6 @@ export const workspaceRoutes = [
     path: "/v1/workspace/stop",
     summary: "Stop the workspace; its runs are cancelled, its files stay",
     auth: "user",
-    status: 200,
     answer: workspaceSchema,
     errors: ["host_unavailable"],
     run: async ({ deps, caller }) => {

@@ -16,7 +16,6 @@ export const adminHostRoutes = [
     summary: "All hosts with their load and why one takes no new users, oldest first",
     auth: "admin",
     query: pageQuery,
-    status: 200,
     answer: pageSchema(hostSchema),
     run: async ({ deps, query }) => listHosts(deps.db, deps.settings, deps.now(), query),
   }),
@@ -39,9 +38,7 @@ export const adminHostRoutes = [
       summary: what === "drain" ? "No new users for this host; those it has go on" : "The host takes new users again",
       auth: "admin",
       params,
-      status: 200,
       answer: hostSchema,
-      errors: ["not_found"],
       run: async ({ deps, source, params }) => setDraining(deps, source, params.id, what === "drain"),
     }),
   ),
@@ -53,8 +50,7 @@ export const adminHostRoutes = [
     auth: "admin",
     params,
     query: z.object({ confirm: z.string().max(100).optional() }),
-    status: 204,
-    errors: ["not_found", "conflict"],
+    errors: ["conflict"],
     run: async ({ deps, source, params, query }) => {
       await removeHost(deps, source, params.id, query.confirm ?? null);
       deps.log.warn("host.removed", { hostId: params.id });

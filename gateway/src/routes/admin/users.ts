@@ -20,7 +20,6 @@ export const adminRoutes = [
     summary: "All users, oldest first",
     auth: "admin",
     query: pageQuery,
-    status: 200,
     answer: pageSchema(userSchema),
     run: async ({ deps, query }) => listUsers(deps.db, query),
   }),
@@ -43,9 +42,8 @@ export const adminRoutes = [
     auth: "admin",
     params,
     body: updateUserBody,
-    status: 200,
     answer: userSchema,
-    errors: ["not_found", "conflict"],
+    errors: ["conflict"],
     run: async ({ deps, source, params, body }) => {
       const user = await updateUser(deps, source, params.id, body);
       if (body.cancelRuns) await cancelRunsOf(deps, user.id);
@@ -62,7 +60,7 @@ export const adminRoutes = [
     status: 201,
     answer: createdTokenSchema,
     limit: "tokens",
-    errors: ["not_found", "conflict"],
+    errors: ["conflict"],
     run: async ({ deps, source, params, body }) => {
       const user = await findUser(deps.db, params.id);
       if (!user) throw new AppError("not_found", "There is no such user.");
@@ -76,7 +74,6 @@ export const adminRoutes = [
     summary: "Who did what, on what, from where: newest first, kept for a year",
     auth: "admin",
     query: auditQuery,
-    status: 200,
     answer: pageSchema(auditSchema),
     run: async ({ deps, query }) => listAudit(deps.db, query),
   }),

@@ -27,7 +27,6 @@ export const sessionRoutes = [
     summary:
       "For the sign-in page: whether an OpenID provider is set up (GET /session/oidc signs in there), and whether this browser is signed in",
     auth: "none",
-    status: 200,
     answer: z.object({ oidc: z.boolean(), signedIn: z.boolean() }),
     run: async ({ deps, c, authenticator }) => {
       const caller = readSessionCookie(c.req.raw) && (await authenticator.fromRequest(c.req.raw).catch(refusedAsNull));
@@ -41,7 +40,6 @@ export const sessionRoutes = [
     summary: "Sign a browser in: a one-time code or an API token becomes the session cookie",
     auth: "none",
     body: sessionBody,
-    status: 204,
     limit: "sign_in",
     errors: ["unauthenticated", "forbidden"],
     run: async ({ deps, c, authenticator, limits, source, body }) => {
@@ -57,7 +55,6 @@ export const sessionRoutes = [
     path: "/session",
     summary: "Sign a browser out: the session ends and the cookie goes",
     auth: "none",
-    status: 204,
     errors: ["forbidden"],
     run: async ({ deps, c, authenticator, source }) => {
       refuseForeignOrigin(deps, c.req.raw);
@@ -83,7 +80,6 @@ export const sessionRoutes = [
     path: "/v1/me",
     summary: "The caller: user, role, limits, workspace",
     auth: "user",
-    status: 200,
     answer: meSchema,
     run: async ({ deps, caller }) => {
       const { settings, db } = deps;
@@ -104,7 +100,6 @@ export const sessionRoutes = [
     path: "/v1/me/notice",
     summary: "Dismiss the notice of /v1/me",
     auth: "user",
-    status: 204,
     run: async ({ deps, caller }) => dismissNotice(deps.db, caller.user.id),
   }),
 ];
