@@ -31,7 +31,7 @@ function faultsOf(status: number, type: string | null, text: string): string[] {
   const faults: string[] = [];
   const parsed = type === "application/problem+json" ? problemSchema.safeParse(JSON.parse(text)) : null;
   if (!parsed?.success) faults.push(`${status} is no problem: ${type} ${text.slice(0, 200)}`);
-  else if (httpStatusOf[parsed.data.code] !== status || parsed.data.status !== status)
+  else if (httpStatusOf(parsed.data.code) !== status || parsed.data.status !== status)
     faults.push(`${parsed.data.code} with status ${status}`);
   if (status >= 500) faults.push(`status ${status}: ${text.slice(0, 200)}`);
   for (const leak of [marker, "node:internal", "node_modules", ".ts:", ".mjs", "    at ", "SQLITE", berth.dir])

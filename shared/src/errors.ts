@@ -1,41 +1,26 @@
 /** The closed set of error codes and what each means in HTTP. Knows nothing of servers: both processes turn an AppError into RFC 9457 with `toProblem`. */
 import { z } from "zod";
 
-/** Every code of the contract and its status; a code without a status does not compile. */
-export const httpStatusOf = {
-  invalid_request: 400,
-  unauthenticated: 401,
-  forbidden: 403,
-  not_found: 404,
-  agent_limit: 409,
-  agent_busy: 409,
-  conflict: 409,
-  payload_too_large: 413,
-  run_limit: 429,
-  rate_limited: 429,
-  internal: 500,
-  host_unavailable: 503,
-  no_host: 503,
+/** Every code of the contract with its status and its title. */
+const codes = {
+  invalid_request: [400, "The request does not fit the contract"],
+  unauthenticated: [401, "Sign in first"],
+  forbidden: [403, "Not allowed"],
+  not_found: [404, "Not found"],
+  agent_limit: [409, "The limit of agents is reached"],
+  agent_busy: [409, "The agent is busy"],
+  conflict: [409, "The state forbids this"],
+  payload_too_large: [413, "The request is too large"],
+  run_limit: [429, "The limit of concurrent runs is reached"],
+  rate_limited: [429, "Too many requests"],
+  internal: [500, "Internal error"],
+  host_unavailable: [503, "The host does not answer"],
+  no_host: [503, "No host takes a new workspace"],
 } as const;
 
-export type ErrorCode = keyof typeof httpStatusOf;
-type ErrorStatus = (typeof httpStatusOf)[ErrorCode];
-
-const titleOf: Record<ErrorCode, string> = {
-  invalid_request: "The request does not fit the contract",
-  unauthenticated: "Sign in first",
-  forbidden: "Not allowed",
-  not_found: "Not found",
-  agent_limit: "The limit of agents is reached",
-  agent_busy: "The agent is busy",
-  conflict: "The state forbids this",
-  payload_too_large: "The request is too large",
-  run_limit: "The limit of concurrent runs is reached",
-  rate_limited: "Too many requests",
-  internal: "Internal error",
-  host_unavailable: "The host does not answer",
-  no_host: "No host takes a new workspace",
-};
+export type ErrorCode = keyof typeof codes;
+type ErrorStatus = (typeof codes)[ErrorCode][0];
+export const httpStatusOf = (code: ErrorCode): ErrorStatus => codes[code][0];
 
 /** RFC 9457 problem details, with the contract's `code` and `requestId`. */
 export const problemSchema = z.object({
@@ -43,7 +28,7 @@ export const problemSchema = z.object({
   title: z.string(),
   status: z.int(),
   detail: z.string(),
-  code: z.enum(Object.keys(httpStatusOf) as [ErrorCode, ...ErrorCode[]]),
+  code: z.enum(Object.keys(codes) as [ErrorCode, ...ErrorCode[]]),
   requestId: z.string(),
   errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
   limit: z.int().optional(),
@@ -82,7 +67,7 @@ export function toProblem(
       : new AppError("internal", "Something went wrong here; the log has it under this request id.");
   const { retryAfter, ...fields } = known.fields;
   if (known.code === "invalid_request") fields.errors ??= [{ path: "", message: known.message }];
-  const status = httpStatusOf[known.code];
+  const [status, title] = codes[known.code];
   const headers: Record<string, string> = { "content-type": "application/problem+json" };
   if (retryAfter !== undefined) headers["retry-after"] = String(retryAfter);
   if (status === 401) headers["www-authenticate"] = "Bearer";
@@ -91,7 +76,7 @@ export function toProblem(
     headers,
     body: {
       type: "about:blank",
-      title: titleOf[known.code],
+      title,
       status,
       detail: known.message,
       code: known.code,

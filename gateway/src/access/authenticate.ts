@@ -1,7 +1,7 @@
 /** Who is calling: bearer token, session cookie or socket ticket, held against the database on every call. */
 import { AppError } from "@berth/shared/errors";
 import { and, eq, isNull, sql } from "drizzle-orm";
-import { isoTime, prepareOnce } from "../data/database.ts";
+import { columnsOf, isoTime, prepareOnce } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { createTokenVerifier, signToken, unauthenticated, verifyTicket, type TokenClaims } from "../keys/jwt.ts";
 import { isOwnOrigin } from "../http/origin.ts";
@@ -65,12 +65,7 @@ const isSafe = (request: Request) => request.method === "GET" || request.method 
 /** One query a call: the user, and whether the credential still stands. */
 const selectCaller = prepareOnce((db) =>
   db
-    .select({
-      ...userColumns,
-      kind: tokens.kind,
-      revokedAt: tokens.revokedAt,
-      lastUsedAt: tokens.lastUsedAt,
-    })
+    .select({ ...userColumns, ...columnsOf(tokens, "kind", "revokedAt", "lastUsedAt") })
     .from(tokens)
     .innerJoin(users, eq(users.id, tokens.userId))
     .where(and(eq(tokens.id, sql.placeholder("tokenId")), eq(users.id, sql.placeholder("userId"))))

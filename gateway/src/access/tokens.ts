@@ -4,20 +4,14 @@ import { newId } from "@berth/shared/ids";
 import type { CreatedToken, Token } from "@berth/shared/users";
 import { and, asc, eq, gt, isNull, sql } from "drizzle-orm";
 import { auditChange, type NewAuditEntry } from "./audit.ts";
-import { isoTime, type Database } from "../data/database.ts";
+import { columnsOf, isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { signToken } from "../keys/jwt.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { tokens } from "../data/schema.ts";
 import type { AuditSource } from "../http/caller.ts";
 
-const shown = {
-  id: tokens.id,
-  name: tokens.name,
-  createdAt: tokens.createdAt,
-  expiresAt: tokens.expiresAt,
-  lastUsedAt: tokens.lastUsedAt,
-};
+const shown = columnsOf(tokens, "id", "name", "createdAt", "expiresAt", "lastUsedAt");
 
 /** What issuing a token needs of the app; the command line has it too. */
 type Issuer = Pick<Deps, "atomic" | "keyring" | "settings" | "now">;

@@ -5,7 +5,7 @@ import type { User, UserChange } from "@berth/shared/users";
 import { and, asc, eq, not, or, sql, type SQL } from "drizzle-orm";
 import type { AuditEntry } from "@berth/shared/audit";
 import { auditChange, auditStatement, type NewAuditEntry } from "./audit.ts";
-import { isoTime, isUniqueViolation, type Database } from "../data/database.ts";
+import { columnsOf, isoTime, isUniqueViolation, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { users } from "../data/schema.ts";
@@ -13,13 +13,7 @@ import type { AuditSource } from "../http/caller.ts";
 
 type Role = User["role"];
 
-const shown = {
-  id: users.id,
-  name: users.name,
-  role: users.role,
-  disabled: users.disabled,
-  createdAt: users.createdAt,
-};
+const shown = columnsOf(users, "id", "name", "role", "disabled", "createdAt");
 /** What every call must know of its user, as columns. */
 export const userColumns = { ...shown, hostId: users.hostId };
 export type UserRow = User & { hostId: string | null };

@@ -7,7 +7,7 @@ import { and, asc, eq, isNull, sql, type Placeholder, type SQL } from "drizzle-o
 import type { z } from "zod";
 import { auditChange } from "../access/audit.ts";
 import { cancelWaiting } from "./cancel-waiting.ts";
-import { isoTime, isUniqueViolation, prepareOnce, type Database } from "../data/database.ts";
+import { columnsOf, isoTime, isUniqueViolation, prepareOnce, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { startOf, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { agents } from "../data/schema.ts";
@@ -22,27 +22,13 @@ const lastRunId = sql<
   order by r.created_at desc, r.id desc limit 1)`;
 
 const shown = {
-  id: agents.id,
-  name: agents.name,
-  runtime: agents.runtime,
-  model: agents.model,
-  instructions: agents.instructions,
-  envKeys: agents.envKeys,
+  ...columnsOf(agents, "id", "name", "runtime", "model", "instructions", "envKeys", "createdAt", "updatedAt"),
   isRunning,
   lastRunId,
-  createdAt: agents.createdAt,
-  updatedAt: agents.updatedAt,
 };
 
 /** What a host must know of an agent, as columns. */
-export const specColumns = {
-  id: agents.id,
-  version: agents.version,
-  name: agents.name,
-  runtime: agents.runtime,
-  model: agents.model,
-  instructions: agents.instructions,
-};
+export const specColumns = columnsOf(agents, "id", "version", "name", "runtime", "model", "instructions");
 
 /** Creates an agent unless the user has `limit` of them: one conditional statement, so that racing calls agree. Throws `agent_limit`, `conflict`. */
 export async function createAgent(

@@ -21,6 +21,14 @@ export function prepareOnce<Query extends object>(build: (db: Database) => Query
   };
 }
 
+/** These columns of a table, as a selection. */
+export function columnsOf<Table extends object, Name extends keyof Table>(
+  table: Table,
+  ...names: Name[]
+): Pick<Table, Name> {
+  return Object.fromEntries(names.map((name) => [name, table[name]])) as Pick<Table, Name>;
+}
+
 /** Whether the database refused the statement because a unique value is taken already. */
 export function isUniqueViolation(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause)

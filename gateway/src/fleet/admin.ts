@@ -5,7 +5,7 @@ import type { Host } from "@berth/shared/hosts";
 import type { Settings } from "@berth/shared/settings";
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { auditChange } from "../access/audit.ts";
-import { isoTime, type Database } from "../data/database.ts";
+import { columnsOf, isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { countComing, liveMs } from "../hosts/placement.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
@@ -78,19 +78,10 @@ async function findHost({ db, settings, now }: Deps, hostId: string): Promise<Ho
 function selectHosts(db: Database, now: number) {
   return db
     .select({
-      id: hosts.id,
-      name: hosts.name,
-      url: hosts.url,
-      draining: hosts.draining,
+      ...columnsOf(hosts, "id", "name", "url", "draining", "version", "protocol", "refusal", "misfit", "load"),
+      ...columnsOf(hosts, "createdAt", "lastReportAt"),
       users: sql<number>`(select count(*) from users u where u.host_id = hosts.id)`,
       coming: countComing(sql`hosts`, now),
-      version: hosts.version,
-      protocol: hosts.protocol,
-      refusal: hosts.refusal,
-      misfit: hosts.misfit,
-      load: hosts.load,
-      createdAt: hosts.createdAt,
-      lastReportAt: hosts.lastReportAt,
     })
     .from(hosts)
     .$dynamic();

@@ -48,7 +48,7 @@ export function errorsOf(route: Route): ErrorCode[] {
   if (route.auth !== "none") codes.add("unauthenticated");
   if (route.auth === "admin") codes.add("forbidden");
   if (route.limit) codes.add("rate_limited");
-  return [...codes].sort((a, b) => httpStatusOf[a] - httpStatusOf[b]);
+  return [...codes].sort((a, b) => httpStatusOf(a) - httpStatusOf(b));
 }
 
 type SchemaWriter = (schema: z.ZodType, side: "input" | "output") => Json;
@@ -120,7 +120,7 @@ function describeResponses(route: Route, toSchema: SchemaWriter): Json {
   if (route.otherwise) responses[route.otherwise.status] = { description: route.otherwise.when, content };
   const problem = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };
   for (const code of errorsOf(route)) {
-    const status = httpStatusOf[code];
+    const status = httpStatusOf(code);
     const earlier = responses[status] as { description: string } | undefined;
     responses[status] = { description: earlier ? `${earlier.description}, ${code}` : code, content: problem };
   }

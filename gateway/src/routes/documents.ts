@@ -34,7 +34,7 @@ function docsBody(routes: Route[], { paths, components }: OpenApi): string {
   const sections = routes.map((declared) => {
     const operation = paths[declared.path]?.[declared.method.toLowerCase()];
     const who = { none: "no credential", user: "any user", admin: "admins" }[declared.auth];
-    const codes = errorsOf(declared).map((code) => `${httpStatusOf[code]} ${code}`);
+    const codes = errorsOf(declared).map((code) => `${httpStatusOf(code)} ${code}`);
     return `<h2><code>${declared.method} ${escapeHtml(declared.path)}</code></h2>
 <p>${escapeHtml(declared.summary)}. For ${who}. Success: ${statusOf(declared)}${codes.length > 0 ? `; errors: ${codes.join(", ")}` : ""}.</p>
 ${jsonBlock("Parameters", operation?.["parameters"])}${jsonBlock("Body", operation?.["requestBody"])}${jsonBlock("Answer", operation?.responses[statusOf(declared)])}`;

@@ -7,7 +7,7 @@ import { and, desc, eq, sql } from "drizzle-orm";
 import { base64url } from "jose";
 import { auditChange } from "../access/audit.ts";
 import { putInQueue } from "../agents/pending-queue.ts";
-import { isoTime, type Database } from "../data/database.ts";
+import { columnsOf, isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { deliveries, runs, triggers } from "../data/schema.ts";
@@ -128,12 +128,7 @@ export async function replayDelivery(
 ): Promise<Delivery> {
   const { db } = deps;
   const [row] = await db
-    .select({
-      triggerId: deliveries.triggerId,
-      contentType: deliveries.contentType,
-      headers: deliveries.headers,
-      payload: deliveries.payload,
-    })
+    .select(columnsOf(deliveries, "triggerId", "contentType", "headers", "payload"))
     .from(deliveries)
     .innerJoin(triggers, eq(triggers.id, deliveries.triggerId))
     .where(and(eq(deliveries.id, deliveryId), eq(deliveries.userId, userId)));
@@ -156,16 +151,9 @@ export function templateHeaders(headers: Headers): Record<string, string> {
 }
 
 const shown = {
-  id: deliveries.id,
-  triggerId: deliveries.triggerId,
-  externalId: deliveries.externalId,
-  runId: deliveries.runId,
-  status: sql<Delivery["status"]>`coalesce(${runs.status}, ${deliveries.outcome}, 'cancelled')`,
-  detail: deliveries.detail,
-  contentType: deliveries.contentType,
-  bytes: deliveries.bytes,
-  receivedAt: deliveries.receivedAt,
+  ...columnsOf(deliveries, "id", "triggerId", "externalId", "runId", "detail", "contentType", "bytes", "receivedAt"),
   replayOf: deliveries.replayOf,
+  status: sql<Delivery["status"]>`coalesce(${runs.status}, ${deliveries.outcome}, 'cancelled')`,
 };
 
 function viewOf(

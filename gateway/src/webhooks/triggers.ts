@@ -14,7 +14,7 @@ import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { getAgent } from "../agents/agents.ts";
 import { auditChange, auditStatement } from "../access/audit.ts";
 import { cancelWaiting } from "../agents/cancel-waiting.ts";
-import { isoTime, type Database } from "../data/database.ts";
+import { columnsOf, isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { agents, triggers, users } from "../data/schema.ts";
@@ -193,9 +193,8 @@ export async function openHook({ db, keyring, now }: Deps, triggerId: string): P
 
 /** The trigger as deliveries see it, its secrets sealed. Throws `not_found`, also where its agent is deleted or its user disabled. */
 export async function openTrigger(db: Database, triggerId: string) {
-  const { id, userId, agentId, name, scheme, template, secret, previousSecret, previousUntil } = triggers;
   const [row] = await db
-    .select({ id, userId, agentId, name, scheme, template, secret, previousSecret, previousUntil })
+    .select(columnsOf(triggers, "id", "userId", "agentId", "name", "scheme", "template", ...secretColumns))
     .from(triggers)
     .innerJoin(agents, eq(agents.id, triggers.agentId))
     .innerJoin(users, eq(users.id, triggers.userId))
@@ -204,14 +203,9 @@ export async function openTrigger(db: Database, triggerId: string) {
   return row;
 }
 
+const secretColumns = ["secret", "previousSecret", "previousUntil"] as const;
 const shown = {
-  id: triggers.id,
-  agentId: triggers.agentId,
-  name: triggers.name,
-  scheme: triggers.scheme,
-  template: triggers.template,
-  createdAt: triggers.createdAt,
-  updatedAt: triggers.updatedAt,
+  ...columnsOf(triggers, "id", "agentId", "name", "scheme", "template", "createdAt", "updatedAt"),
   lastDeliveryAt: sql<string | null>`(select max(d.received_at) from deliveries d where d.trigger_id = triggers.id)`,
 };
 

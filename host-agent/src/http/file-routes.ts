@@ -4,7 +4,7 @@ import { z } from "zod";
 import { AppError, parseOr400 } from "@berth/shared/errors";
 import { archiveFormat, type FileInfo, filePath, type FilePath } from "@berth/shared/files";
 import { id } from "@berth/shared/values";
-import { type Content, type FileCall, type FileHead, type Files, isoTime } from "../inside/files.ts";
+import { type Content, type FileCall, type FileHead, type Files } from "../inside/files.ts";
 import type { ServerEnv } from "./env.ts";
 
 const address = z.object({ id, path: filePath });
@@ -57,7 +57,8 @@ function readCall(c: Context<ServerEnv>): FileCall {
 }
 
 function answerEntry(c: Context<ServerEnv>, path: FilePath, head: FileHead): Response {
-  const info: FileInfo = { path: path.text, type: head.type, size: head.size, modifiedAt: isoTime(head.modifiedMs) };
+  const modifiedAt = new Date(head.modifiedMs).toISOString();
+  const info: FileInfo = { path: path.text, type: head.type, size: head.size, modifiedAt };
   return c.json(info, 200, describe(head));
 }
 

@@ -167,12 +167,10 @@ const listingSchema = z.object({
     fileEntry
       .omit({ modifiedAt: true })
       .extend({ modifiedMs: z.int().min(-8.64e15).max(8.64e15) })
-      .transform(({ modifiedMs, ...entry }) => ({ ...entry, modifiedAt: isoTime(modifiedMs) })),
+      .transform(({ modifiedMs, ...entry }) => ({ ...entry, modifiedAt: new Date(modifiedMs).toISOString() })),
   ),
   truncated: z.boolean(),
 });
-
-export const isoTime = (ms: number) => new Date(ms).toISOString();
 
 /** The answer, unless it is a refusal: that is thrown. */
 async function answerOf(transfer: Transfer) {

@@ -192,8 +192,8 @@ export class Engine {
       answer.resume(); // an answer that nobody reads keeps a descriptor open here and in the engine
       return "started";
     } catch (error) {
-      if (httpStatusOf(error) === 409) return "already";
-      if (httpStatusOf(error) === 404) return "gone";
+      if (statusOfCode(error) === 409) return "already";
+      if (statusOfCode(error) === 404) return "gone";
       throw error;
     }
   }
@@ -309,10 +309,10 @@ async function within<T>(ms: number, what: string, call: (signal: AbortSignal) =
   return Promise.race([call(deadline), expired]);
 }
 
-const httpStatusOf = (error: unknown) => (error as { statusCode?: number }).statusCode;
+const statusOfCode = (error: unknown) => (error as { statusCode?: number }).statusCode;
 /** Turns the named statuses into undefined: for us they are facts, not failures. */
 const unless =
   (...statuses: number[]) =>
   (error: unknown): undefined => {
-    if (!statuses.includes(httpStatusOf(error) ?? 0)) throw error;
+    if (!statuses.includes(statusOfCode(error) ?? 0)) throw error;
   };

@@ -41,22 +41,7 @@ export interface RunInput {
 export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger"> & RunInput;
 /** What an update of a run may set. */
 export type RunChange = Partial<
-  Pick<
-    RunRow,
-    | "status"
-    | "reason"
-    | "result"
-    | "exitCode"
-    | "oomKills"
-    | "logBytes"
-    | "stderrTail"
-    | "startedAt"
-    | "endedAt"
-    | "containerId"
-    | "execId"
-    | "intent"
-    | "modelStatus"
-  >
+  Omit<RunRow, "id" | "agentId" | "userId" | "rev" | "trigger" | "usage" | "createdAt" | "token">
 >;
 export type Admission = { run: RunRow; isNew: boolean } | "run_limit" | { busy: string };
 

@@ -75,7 +75,7 @@ async function orPage({ log }: Deps, c: Context<AppEnv>, answer: () => Promise<R
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     log.info("sign_in.refused", { requestId: c.get("requestId"), code: error.code });
-    const status = httpStatusOf[error.code];
+    const status = httpStatusOf(error.code);
     const page = htmlPage(
       "Sign-in did not succeed",
       `<h1>Sign-in did not succeed</h1><p>${escapeHtml(sentenceOf(error))}</p>
