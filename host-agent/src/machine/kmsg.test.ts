@@ -1,6 +1,7 @@
 import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { openKillLog, parseKill } from "./kmsg.ts";
 
@@ -36,6 +37,42 @@ test.each([
   ["what a program wrote into the log", ofContainer.replace(/^6,/, "14,")],
 ])("%s is no kill", (_what, record) => {
   expect(parseKill(record)).toBeNull();
+});
+
+/** As the kernel writes a name: what is no plain character of ASCII is escaped (kernel/printk, `msg_print_ext_body`). */
+const comm = fc
+  .string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)), maxLength: 15 })
+  .map((name) => name.replaceAll("\\", "\\x5c"));
+
+test("a kill is known by its own words alone, whatever the process calls itself and wherever its sequence stands", () => {
+  const odd = fc.constantFrom("a,pid=1,uid=0", ",task_memcg=/x,ta", "x;oom-kill:y", "pid=", "uid=1");
+  const sequence = fc.oneof(fc.nat(), fc.integer({ min: 2 ** 31 - 4, max: 2 ** 31 + 4 }), fc.constant(2 ** 52));
+  fc.assert(
+    fc.property(fc.oneof(comm, odd), sequence, fc.nat(), fc.nat(), fc.boolean(), (task, at, pid, uid, goesOn) => {
+      const record = ofContainer
+        .replace(/^6,\d+/, () => `6,${at}`)
+        .replace(/task=tail,pid=\d+,uid=\d+/, () => `task=${task},pid=${pid},uid=${uid}`);
+      const continued = goesOn ? `${record} SUBSYSTEM=memory,pid=7,uid=8\n` : record;
+      expect(parseKill(continued)).toEqual({ sequence: at, cgroup: `/docker/${id}`, pid, uid });
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("any text is a kill of whole numbers, or none", () => {
+  const near = fc
+    .tuple(fc.nat({ max: ofContainer.length }), fc.nat({ max: 40 }), fc.string({ unit: "binary", maxLength: 6 }))
+    .map(([at, length, text]) => ofContainer.slice(0, at) + text + ofContainer.slice(at + length));
+  fc.assert(
+    fc.property(fc.oneof(fc.string({ unit: "binary" }), near), (record) => {
+      const kill = parseKill(record);
+      if (kill)
+        expect([kill.sequence, kill.pid, kill.uid].map((one) => Number.isInteger(one) && one >= 0)).not.toContain(
+          false,
+        );
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 test("each look at the log answers what is new since the one before, and a log that is not there nothing", () => {

@@ -121,7 +121,11 @@ function createOutput({ items, push, replace, drop, touch }: Drawing) {
 
 function cut(text: string): OutputItem[] {
   const pieces: OutputItem[] = [];
-  for (let at = 0; at < text.length; at += outputChars)
-    pieces.push({ kind: "output", text: text.slice(at, at + outputChars), isNested: false, rev: 0 });
+  for (let at = 0; at < text.length;) {
+    // Not within a character of two halves.
+    const end = at + outputChars - (/[\ud800-\udbff]/.test(text[at + outputChars - 1] ?? "") ? 1 : 0);
+    pieces.push({ kind: "output", text: text.slice(at, end), isNested: false, rev: 0 });
+    at = end;
+  }
   return pieces;
 }

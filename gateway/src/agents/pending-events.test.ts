@@ -1,0 +1,45 @@
+import type { Run } from "@berth/shared/resources";
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { makeRun } from "../../test/host.ts";
+import { streamPending } from "./pending-events.ts";
+
+const run = (changes: Partial<Run>): Run => ({
+  ...makeRun({ id: "run_1", userId: "usr_1", agentId: "agt_1", rev: 1 }),
+  prompt: "é\n\n🙂",
+  ...changes,
+});
+const eventOf = (told: Run) => `event: run\ndata: ${JSON.stringify(told)}\n\n`;
+const ended = run({
+  status: "completed",
+  reason: "completed",
+  startedAt: "2026-01-01T00:00:01.000Z",
+  endedAt: "2026-01-01T00:00:02.000Z",
+});
+const output = fc
+  .array(fc.string({ unit: "binary" }), { maxLength: 4 })
+  .map((all) =>
+    all.map((text, at) => `id: ${at}\nevent: output\ndata: ${JSON.stringify({ type: "line", text })}\n\n`).join(""),
+  );
+
+test("the host's stream follows, without its first event where that tells the end, wherever its pieces end", async () => {
+  const first = fc.constantFrom(run({ status: "running" }), ended);
+  await fc.assert(
+    fc.asyncProperty(first, output, fc.array(fc.nat(), { maxLength: 10 }), async (told, lines, picks) => {
+      const bytes = new TextEncoder().encode(eventOf(told) + lines + eventOf(ended));
+      const cuts = picks.map((pick) => pick % (bytes.length + 1)).toSorted((a, b) => a - b);
+      const host = new ReadableStream<Uint8Array>({
+        start(controller) {
+          for (const [at, end] of [...cuts, bytes.length].entries())
+            if (end > (cuts[at - 1] ?? 0)) controller.enqueue(bytes.subarray(cuts[at - 1] ?? 0, end));
+          controller.close();
+        },
+      });
+      const starting = run({ status: "starting" });
+      const body = streamPending(starting, { load: async () => starting, openHost: async () => host });
+      const expected = eventOf(starting) + (told === ended ? "" : eventOf(told)) + lines + eventOf(ended);
+      expect(await new Response(body).text()).toBe(new TextDecoder().decode(new TextEncoder().encode(expected)));
+    }),
+    { numRuns: 200 },
+  );
+});
