@@ -99,6 +99,7 @@ export default defineConfig({
         },
       },
       { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"], ...together } },
+      { test: { name: "judge", include: ["e2e/judge/**/*.test.ts"], ...together } },
       { test: { name: "together", include: ["e2e/together/**/*.test.ts"], ...together } },
       { test: { name: "simulation", include: ["simulation/**/*.test.ts"], testTimeout: 600_000 } },
       { test: { name: "scripts", include: ["scripts/**/*.test.ts"], exclude: builds, ...together } },
@@ -115,7 +116,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          exclude: ["e2e/together/**"],
+          exclude: ["e2e/together/**", "e2e/judge/**"],
           globalSetup: ["e2e/engines/global-setup.ts"],
           ...queued,
         },

@@ -26,6 +26,8 @@ export interface Machine {
   /** For names and directories: `h1`, `h2`, … */
   name: string;
   address: string;
+  /** Of its network, and of its containers' control groups. */
+  namespace: string;
   /** Where its host agent keeps its data. */
   dataDir: string;
   docker: Docker;
@@ -39,8 +41,12 @@ export interface Machine {
   endEngine(signal: NodeJS.Signals): Promise<void>;
   /** Stops the daemon where it stands (SIGSTOP), or lets it go on (SIGCONT). */
   signalEngine(signal: "SIGSTOP" | "SIGCONT"): void;
+  /** The same of its containerd, which can be killed too: the daemon starts another one. */
+  signalContainerd(signal: "SIGSTOP" | "SIGCONT" | "SIGKILL"): void;
   /** The power goes: daemon and containers are gone at once. */
   kill(): Promise<void>;
+  /** What a boot takes away from a machine that was killed: its mounts of volumes, and all that it had in /run. */
+  forgetBoot(): void;
   /** Resets every connection of the machine; answers how many there were. */
   resetConnections(): number;
   /** What runs in its containers now. */
@@ -125,6 +131,7 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
   return {
     name,
     address: `${subnet}.${10 + at}`,
+    namespace,
     dataDir,
     docker,
     dockerHost: `unix://${socketPath}`,
@@ -173,6 +180,13 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
       forget();
     },
     signalEngine: (signal) => void process.kill(readPid(pidFile), signal),
+    signalContainerd: (signal) => void process.kill(containerd(), signal),
+    forgetBoot() {
+      unmountBelow(join(dataDir, "mnt"));
+      unmountBelow(join(own, "exec"));
+      unmountBelow(join(own, "data"));
+      rmSync(join(own, "exec"), { recursive: true, force: true });
+    },
     async kill() {
       await end([readPid(pidFile), containerd()], "SIGKILL");
       await killContainers(own, namespace);

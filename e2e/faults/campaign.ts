@@ -1,18 +1,23 @@
-/** Faults at random moments under load, then the checks. The same seed chooses the same faults; moments are the machine's. */
+/** Faults at random moments under load, all of it written down, then judged. The same seed chooses the same faults; moments are the machine's. */
 import { type FleetHost, startFleet } from "../engines/fleet.ts";
 import { until } from "../../gateway/test/wait.ts";
 import { userIdOf } from "../harness/harness.ts";
+import { createTrigger } from "../harness/sender.ts";
+import { judge, readHistory, type Verdict } from "../judge/judge.ts";
 import { type Fault, faults, keepCopy, type Scene } from "./actions.ts";
-import { check } from "./checks.ts";
-import type { Done } from "./findings.ts";
-import { startLoad, type Worker } from "./load.ts";
+import { collect } from "./collect.ts";
+import { type Hook, startLoad } from "./load.ts";
 import { createRandom, pause } from "./random.ts";
+import { openRecorder, type Recorder, recordClient } from "./recorder.ts";
 import { openRelay, type Relay } from "./relay.ts";
+import { startWatch } from "./watch.ts";
 
 export interface Campaign {
   seed: number;
   ms: number;
   hosts: number;
+  /** Where the history is written. */
+  file: string;
   /** Takes what is done, a line each. */
   tell(line: string): void;
   /** Names of faults to do; all without it. */
@@ -22,25 +27,50 @@ export interface Outcome {
   /** How often each was done, by name. */
   faults: Record<string, number>;
   runs: number;
-  lines: number;
   /** Ends of runs by reason. */
   reasons: Record<string, number>;
-  /** What was compared, in sentences. */
-  checked: string[];
-  wrong: string[];
+  verdicts: Verdict[];
 }
 
-const users = 4;
+/** Agents of each user; user 0 has one of the real CLI, user 1 more than may run at once. */
+const agentsOf = [2, 5, 2, 2];
 const diskBytes = 3 * 2 ** 30;
+const runTimeoutMs = 90_000;
+const logLimitBytes = 2 ** 20;
+const maxRuns = 3;
 
-/** Does it all and takes everything away again. */
-export async function runCampaign({ seed, ms, hosts, tell, only }: Campaign): Promise<Outcome> {
+/** Does it all, takes everything away again but the history, and judges that. */
+export async function runCampaign(campaign: Campaign): Promise<Outcome> {
+  const { seed, ms, hosts, tell, file } = campaign;
+  const recorder = openRecorder(file);
+  recorder.write({ kind: "campaign", seed, runTimeoutMs, maxRuns, logLimitBytes });
+  tell(`seed ${seed}: ${hosts} hosts, ${ms / 1000} s; the history is in ${file}`);
+  try {
+    const { counts, asked } = await breakFleet(campaign, recorder);
+    recorder.flush();
+    return {
+      faults: counts,
+      runs: asked.filter(({ runId }) => runId !== null).length,
+      reasons: countBy(asked.filter(({ runId }) => runId !== null).map(({ final }) => final?.reason ?? "none")),
+      verdicts: judge(readHistory(file)),
+    };
+  } finally {
+    recorder.close();
+  }
+}
+
+async function breakFleet(campaign: Campaign, recorder: Recorder) {
+  const { seed, ms, hosts, tell } = campaign;
   const random = createRandom(seed);
   const relays: Relay[] = [];
-  tell(`seed ${seed}: ${hosts} hosts, ${ms / 1000} s`);
   const fleet = await startFleet({
     hosts,
-    settings: { BERTH_IDLE_SECONDS: "20" },
+    settings: {
+      BERTH_IDLE_SECONDS: "20",
+      BERTH_RUN_TIMEOUT_SECONDS: String(runTimeoutMs / 1000),
+      BERTH_LOG_BYTES: String(logLimitBytes),
+      BERTH_MAX_RUNS: String(maxRuns),
+    },
     hostDiskBytes: diskBytes,
     gatewayDiskBytes: 2 ** 28,
     gatewayUrlOf: async (_host, url) => {
@@ -48,64 +78,63 @@ export async function runCampaign({ seed, ms, hosts, tell, only }: Campaign): Pr
       return relays[0]!.url;
     },
   });
+  const watch = startWatch(fleet.hosts, recorder);
   try {
-    const scene: Scene = {
-      fleet,
-      relay: relays[0]!,
-      admin: await fleet.client("boss", { admin: true }),
-      random,
-      wrong: [],
-    };
-    const workers = await makeWorkers(scene);
+    const admin = recordClient(await fleet.client("boss", { admin: true }), "admin", recorder);
+    const scene: Scene = { fleet, relay: relays[0]!, admin, random, recorder, workers: [] };
+    const hooks = await makeWorkers(scene);
     await keepCopy(fleet);
-    const load = startLoad(workers, createRandom(seed + 2));
-    const done: Done[] = [];
+    const load = startLoad(scene.workers, hooks, createRandom(seed + 2), recorder);
+    const done: string[] = [];
     const end = performance.now() + ms;
     // At least two, however slow the machine is.
     while (performance.now() < end || done.length < 2) {
       await pause(random.whole(300, 4000));
-      await Promise.all(choose(scene, only).map(async ({ fault, host }) => doOne(scene, fault, host, done, tell)));
+      await Promise.all(
+        choose(scene, campaign.only).map(async ({ fault, host }) => doOne(scene, fault, host, done, tell)),
+      );
       await reviveAll(scene);
       if (random.isTrue(0.2)) await keepCopy(fleet).catch(() => undefined);
     }
     tell("all is mended; waiting for the ends of what was asked");
     await load.stop();
     await until(async () => (await allLive(scene)) === hosts, "all hosts are live");
-    await settle(scene);
-    const { checked, wrong } = await check(scene, workers, load.asked, done);
-    wrong.unshift(...scene.wrong, ...load.wrong);
-    if (wrong.length > 0) keepLogs(fleet, tell);
-    return {
-      faults: countBy(done, ({ name }) => name),
-      runs: load.asked.length,
-      lines: load.asked.reduce((sum, { received }) => sum + received.length, 0),
-      reasons: countBy(load.asked, ({ final }) => final?.reason ?? "none"),
-      checked: [...checked, `${scene.relay.repeated} reports came again or late`],
-      wrong,
-    };
+    // Two reports' time: late ends are told.
+    await pause(15_000);
+    await collect(scene, scene.workers, load.asked);
+    return { counts: countBy(done), asked: load.asked };
   } catch (error) {
-    keepLogs(fleet, tell);
+    tell(`--- ${String(error)}`);
+    for (const daemon of [fleet.gateway, ...fleet.hosts.map(({ agent }) => agent)]) tell(`--- log\n${daemon.log()}`);
     throw error;
   } finally {
     relays.forEach((relay) => relay.close());
     await fleet.close();
+    await watch.stop();
   }
 }
 
-/** Users with two shell agents each, and one with an agent of the real CLI. */
-async function makeWorkers({ fleet }: Scene): Promise<Worker[]> {
-  const workers: Worker[] = [];
-  for (let at = 0; at < users; at++) {
+/** Users with their agents; one of each user's but the first has a trigger. */
+async function makeWorkers({ fleet, recorder, workers }: Scene): Promise<Hook[]> {
+  const hooks: Hook[] = [];
+  for (const [at, count] of agentsOf.entries()) {
     const user = `user${at}`;
-    const client = await fleet.client(user);
-    const userId = await userIdOf(client);
-    const kinds = at === 0 ? (["shell", "claude"] as const) : (["shell", "shell"] as const);
-    for (const [index, runtime] of kinds.entries()) {
-      const { id: agentId } = await client.createAgent(`${runtime}${index}`, { runtime });
-      workers.push({ user, userId, client, agentId, isShell: runtime === "shell" });
+    const plain = await fleet.client(user);
+    const userId = await userIdOf(plain);
+    const client = recordClient(plain, userId, recorder);
+    recorder.write({ kind: "user", user: userId, name: user });
+    for (let index = 0; index < count; index++) {
+      const runtime = at === 0 && index === 1 ? "claude" : "shell";
+      const agent = await plain.createAgent(`${runtime}${index}`, { runtime });
+      recorder.write({ kind: "agent", user: userId, agent: agent.id, runtime });
+      const isHooked = at > 0 && index === 0;
+      const isShell = runtime === "shell";
+      const worker = { user, userId, client, agentId: agent.id, isShell, isDeletable: isShell && !isHooked };
+      workers.push(worker);
+      if (isHooked) hooks.push({ worker, trigger: await createTrigger(plain, agent, "{{payload.script}}") });
     }
   }
-  return workers;
+  return hooks;
 }
 
 /** A fault and the host it breaks; now and then a second one elsewhere at the same time. */
@@ -125,48 +154,41 @@ function choose({ random, fleet }: Scene, only: string[] | undefined): { fault: 
 
 async function doOne(
   scene: Scene,
-  fault: Fault,
+  { name, of, act }: Fault,
   host: FleetHost,
-  done: Done[],
+  done: string[],
   tell: (line: string) => void,
 ): Promise<void> {
-  const { name, harm, of } = fault;
-  const one: Done = { name, harm, host: host.name, from: Date.now(), to: Infinity };
-  done.push(one);
-  const said = await fault.act(scene, host).catch((error: Error) => {
-    scene.wrong.push(`${name}, ${host.name}: ${error.message}`);
-    return "not as it should";
+  const [from, where] = [Date.now(), of === "host" ? host.name : "gateway"];
+  done.push(name);
+  scene.recorder.write({ kind: "fault", name, host: where, phase: "begins" });
+  const said = await act(scene, host).catch((error: Error) => {
+    scene.recorder.write({ kind: "remark", text: `${name}, ${where}: ${error.message}` });
+    return `not as it should: ${error.message.slice(0, 200)}`;
   });
-  one.to = Date.now();
-  const at = new Date(one.from).toISOString().slice(11, 23);
-  tell(`${at} ${name}${of === "host" ? `, ${host.name}` : ""}: ${said} (${one.to - one.from} ms)`);
+  scene.recorder.write({ kind: "fault", name, host: where, phase: "ends" });
+  const at = new Date(from).toISOString().slice(11, 23);
+  tell(`${at} ${name}${of === "host" ? `, ${host.name}` : ""}: ${said} (${Date.now() - from} ms)`);
 }
 
 /** As a supervisor would; but none of them should have ended by itself. */
-async function reviveAll({ fleet, wrong }: Scene): Promise<void> {
+async function reviveAll({ fleet, recorder }: Scene): Promise<void> {
   const all = { gateway: fleet.gateway, ...Object.fromEntries(fleet.hosts.map(({ name, agent }) => [name, agent])) };
   for (const [name, daemon] of Object.entries(all)) {
     const code = await Promise.race([daemon.ended(), "alive"]);
-    if (code === "alive") continue;
-    wrong.push(`${name} ended by itself with ${code}`);
+    if (typeof code === "string") continue;
+    recorder.write({ kind: "ended", daemon: name, code, asked: null });
     await daemon.start();
   }
 }
 
-function countBy<T>(items: T[], keyOf: (item: T) => string): Record<string, number> {
+function countBy(items: string[]): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const item of items) counts[keyOf(item)] = (counts[keyOf(item)] ?? 0) + 1;
+  for (const item of items) counts[item] = (counts[item] ?? 0) + 1;
   return counts;
 }
 
 async function allLive({ admin }: Scene): Promise<number> {
   const { items } = await admin.ok<{ items: { status: string }[] }>("GET", "/v1/admin/hosts");
   return items.filter(({ status }) => status === "live").length;
-}
-
-/** Two reports' time: late ends are told. */
-const settle = async (_scene: Scene) => pause(15_000);
-
-function keepLogs(fleet: Awaited<ReturnType<typeof startFleet>>, tell: (line: string) => void): void {
-  for (const daemon of [fleet.gateway, ...fleet.hosts.map(({ agent }) => agent)]) tell(`--- log\n${daemon.log()}`);
 }

@@ -1,38 +1,29 @@
 /**
  * What users do while things break: they send messages with a key, repeat the call until it is accepted, and read to the end,
- * by event stream or socket as it comes.
+ * by event stream or socket as it comes. Senders deliver webhooks. All of it is written down; what it means is the judge's.
  */
 import { once, on } from "node:events";
-import type { Run, ServerFrame } from "@berth/shared/resources";
+import { isEnded, type Run, type ServerFrame } from "@berth/shared/resources";
 import { WebSocket } from "ws";
-import { type Client, textOf } from "../harness/client.ts";
+import type { Client } from "../harness/client.ts";
+import { headersOf, type Trigger } from "../harness/sender.ts";
+import { composeProgram } from "./programs.ts";
 import { pause, type Random } from "./random.ts";
+import { type Recorder, toldRun } from "./recorder.ts";
 
 /** One message that was sent, and what came of it. */
 export interface Asked {
   user: string;
-  userId: string;
   agentId: string;
   key: string;
   prompt: string;
-  /** What a shell run prints and ends with; null for one of the real CLI. */
-  expected: { lines: number; exitCode: number } | null;
-  isCancelAsked: boolean;
   runId: string | null;
-  /** Milliseconds since 1970. */
-  sentAt: number;
-  acceptedAt: number;
-  endedAt: number;
-  /** Lines; of the real CLI as JSON. */
-  received: string[];
-  /** The byte offset just after the last of them. */
+  /** The byte offset just after the last line that was read. */
   offset: number;
   final: Run | null;
 }
 export interface Load {
   asked: Asked[];
-  /** What should never have happened, in sentences. */
-  wrong: string[];
   /** Takes no new messages, and waits for the ends of those that were sent. */
   stop(): Promise<void>;
 }
@@ -40,114 +31,120 @@ export interface Worker {
   user: string;
   userId: string;
   client: Client;
+  /** Another one once it was deleted. */
   agentId: string;
   isShell: boolean;
+  /** No trigger and no conversation stands behind its agent. */
+  isDeletable: boolean;
+}
+/** What an agent has of a trigger. */
+export interface Hook {
+  worker: Worker;
+  trigger: Trigger;
 }
 
-const acceptMs = 240_000;
-const endMs = 300_000;
+const acceptMs = 400_000;
+const endMs = 600_000;
 const quietMs = 45_000;
 
-/** Starts all workers; each has one run at a time. */
-export function startLoad(workers: Worker[], random: Random): Load {
-  const load: Load = {
-    asked: [],
-    wrong: [],
-    stop() {
+/** Starts all workers, each with one run at a time, and a sender for each hook. */
+export function startLoad(workers: Worker[], hooks: Hook[], random: Random, recorder: Recorder): Load {
+  const asked: Asked[] = [];
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const done = Promise.all([
+    ...workers.map((worker, at) => work(worker, at, asked, random, recorder, signal)),
+    ...hooks.map((hook, at) => deliver(hook, at, asked, random, recorder, signal)),
+  ]);
+  return {
+    asked,
+    async stop() {
       stopping.abort();
-      return done;
+      await done;
     },
   };
-  const stopping = new AbortController();
-  const done = Promise.all(
-    workers.map(async (worker, at) => {
-      for (let count = 1; !stopping.signal.aborted; count++) {
-        const asked = compose(worker, `k${at}-${count}`, random);
-        load.asked.push(asked);
-        let problem = (await send(worker.client, asked)) ?? (await follow(worker.client, asked, random));
-        asked.endedAt = Date.now();
-        if (random.isTrue(0.1)) problem ??= await sendAgain(worker.client, asked);
-        if (problem) load.wrong.push(`${asked.user} ${asked.key} ${asked.runId ?? ""}: ${problem}`);
-        await pause(random.whole(50, 800));
-      }
-    }),
-  ).then(() => undefined);
-  return load;
 }
 
-function compose({ user, userId, agentId, isShell }: Worker, key: string, random: Random): Asked {
-  const lines = random.whole(3, 250);
-  const exitCode = random.isTrue(0.3) ? random.whole(1, 100) : 0;
-  const seconds = random.pick(["0.01", "0.03", "0.05"]);
-  // Some leave a process behind that would like to stay.
-  const left = random.isTrue(0.2) ? "setsid sleep 7777 > /dev/null 2>&1 & " : "";
-  const script = `${left}echo ${key} >> ran; for i in $(seq 1 ${lines}); do echo $i; sleep ${seconds}; done; exit ${exitCode}`;
-  return {
-    user,
-    userId,
-    agentId,
-    key,
-    prompt: isShell ? script : `Say hello to ${key} in one sentence.`,
-    expected: isShell ? { lines, exitCode } : null,
-    isCancelAsked: false,
-    runId: null,
-    sentAt: Date.now(),
-    acceptedAt: 0,
-    endedAt: 0,
-    received: [],
-    offset: 0,
-    final: null,
-  };
+async function work(
+  worker: Worker,
+  at: number,
+  all: Asked[],
+  random: Random,
+  recorder: Recorder,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let count = 1; !signal.aborted; count++) {
+    const asked = compose(worker, `k${at}-${count}`, random, recorder);
+    all.push(asked);
+    const problem =
+      (await send(worker, asked, recorder)) ??
+      (asked.runId ? await follow(worker.client, asked, random, recorder) : null);
+    if (problem)
+      recorder.write({ kind: "remark", text: `${asked.user} ${asked.key} ${asked.runId ?? ""}: ${problem}` });
+    // The same message once more, after its end: it is the same run, and nothing starts.
+    if (!problem && random.isTrue(0.1)) await send(worker, asked, recorder);
+    await pause(random.whole(50, 800));
+  }
 }
 
-/** Repeats the call with its key until it is accepted; a sentence when that never is, or another run is answered. */
-async function send(client: Client, asked: Asked): Promise<string | null> {
+function compose({ user, userId, agentId, isShell }: Worker, key: string, random: Random, recorder: Recorder): Asked {
+  const { script, expected } = composeProgram(key, random);
+  const program = isShell ? expected : null;
+  recorder.write({ kind: "asked", key, user: userId, agent: agentId, via: "api", program });
+  const prompt = isShell ? script : `Say hello to ${key} in one sentence.`;
+  return { user, agentId, key, prompt, runId: null, offset: 0, final: null };
+}
+
+/** Repeats the call with its key until it is accepted, or its agent is deleted; a sentence when neither ever is. */
+async function send(worker: Worker, asked: Asked, recorder: Recorder): Promise<string | null> {
   const deadline = Date.now() + acceptMs;
   let last = "no answer";
   while (Date.now() < deadline) {
-    const answer = await client
+    const answer = await worker.client
       .call<Run>("POST", `/v1/agents/${asked.agentId}/runs`, { prompt: asked.prompt }, { "idempotency-key": asked.key })
       .catch((error: unknown) => ({ status: 0, body: { id: String(error) } }) as never);
     if (answer.status === 202) {
       asked.runId = answer.body.id;
-      asked.acceptedAt ||= Date.now();
+      recorder.write({ kind: "accepted", key: asked.key, run: asked.runId });
+      recorder.write({ kind: "told", by: "answer", run: toldRun(answer.body) });
       return null;
     }
+    if (worker.agentId !== asked.agentId) return null;
     last = `${answer.status} ${JSON.stringify(answer.body).slice(0, 200)}`;
-    if (answer.status >= 400 && ![401, 404, 409, 429, 500, 503].includes(answer.status))
+    if (answer.status >= 400 && ![401, 403, 404, 409, 429, 500, 503].includes(answer.status))
       return `the message was answered ${last}`;
     await pause(300);
   }
   return `the message was not accepted within ${acceptMs / 1000} s: ${last}`;
 }
 
-/** The same message once more, after its end: it is the same run, and nothing starts. */
-async function sendAgain(client: Client, asked: Asked): Promise<string | null> {
-  const first = asked.runId;
-  const problem = await send(client, asked);
-  return problem ?? (asked.runId === first ? null : `the same key started another run: ${asked.runId}`);
-}
-
 /** Reads the run like a patient client, and cancels one in a while. */
-async function follow(client: Client, asked: Asked, random: Random): Promise<string | null> {
-  const runId = asked.runId!;
+async function follow(client: Client, asked: Asked, random: Random, recorder: Recorder): Promise<string | null> {
   const deadline = Date.now() + endMs;
   if (random.isTrue(0.08)) void cancelLater(client, asked, random.whole(0, 3000));
   while (Date.now() < deadline) {
     const silence = new AbortController();
     let timer = setTimeout(() => silence.abort(), quietMs);
-    const read = random.isTrue(0.3) ? readSocket : readStream;
+    const isSocket = random.isTrue(0.3);
+    const reader = recorder.number();
+    recorder.write({
+      kind: "reader",
+      reader,
+      run: asked.runId!,
+      after: asked.offset,
+      by: isSocket ? "socket" : "stream",
+    });
     try {
-      for await (const told of read(client, asked, silence.signal)) {
+      for await (const told of (isSocket ? readSocket : readStream)(client, asked, silence.signal)) {
         clearTimeout(timer);
         timer = setTimeout(() => silence.abort(), quietMs);
-        if ("end" in told) asked.final = told.end;
-        else if (told.offset <= asked.offset) return `a line came again: offset ${told.offset} after ${asked.offset}`;
-        else {
-          asked.offset = told.offset;
-          asked.received.push(lineOf(asked, told.data));
+        if ("end" in told) {
+          asked.final = told.end;
+          recorder.write({ kind: "told", by: `reader ${reader}`, run: toldRun(told.end) });
+          return null;
         }
-        if (asked.final) return null;
+        asked.offset = told.offset;
+        recorder.write({ kind: "output", reader, offset: told.offset, data: told.data });
       }
     } catch {
       // The connection was lost, or the gateway has not been told of the run again yet.
@@ -157,14 +154,10 @@ async function follow(client: Client, asked: Asked, random: Random): Promise<str
     await pause(200);
   }
   const answer = await client
-    .call<Run>("GET", `/v1/runs/${runId}`)
+    .call<Run>("GET", `/v1/runs/${asked.runId!}`)
     .catch((error: unknown) => ({ status: 0, body: String(error) }));
   return `its end was not told within ${endMs / 1000} s; the API says ${JSON.stringify(answer.body).slice(0, 300)}`;
 }
-
-/** What is compared of an output event: the text of a shell's line, the JSON of the real CLI's however it was written. */
-export const lineOf = (asked: Asked, data: string): string =>
-  asked.expected ? textOf(data) : JSON.stringify(JSON.parse(data));
 
 type Told = { offset: number; data: string } | { end: Run };
 
@@ -206,6 +199,50 @@ async function* readSocket({ url, token }: Client, asked: Asked, signal: AbortSi
 
 async function cancelLater(client: Client, asked: Asked, ms: number): Promise<void> {
   await pause(ms);
-  asked.isCancelAsked = true;
   await client.call("POST", `/v1/runs/${asked.runId}/cancel`).catch(() => undefined);
+}
+
+/** Delivers now and then, again when no answer came, and one in a while twice; at last waits for the ends. */
+async function deliver(
+  { worker, trigger }: Hook,
+  at: number,
+  all: Asked[],
+  random: Random,
+  recorder: Recorder,
+  signal: AbortSignal,
+): Promise<void> {
+  const own: Asked[] = [];
+  for (let count = 1; !signal.aborted; count++) {
+    const key = `w${at}-${count}`;
+    const { script, expected } = composeProgram(key, random);
+    const { user, userId, agentId, client } = worker;
+    recorder.write({ kind: "asked", key, user: userId, agent: agentId, via: "webhook", program: expected });
+    const body = JSON.stringify({ script });
+    const asked: Asked = { user, agentId, key, prompt: script, runId: null, offset: 0, final: null };
+    for (let times = random.isTrue(0.2) ? 2 : 1; times > 0 && !signal.aborted;) {
+      const headers = { "content-type": "application/json", ...(await headersOf("token", trigger.secret, key, body)) };
+      const path = `/hooks/${trigger.id}`;
+      const answer = await client.call<{ runId: string }>("POST", path, body, headers).catch(() => null);
+      if (answer && [200, 202].includes(answer.status)) {
+        asked.runId = answer.body.runId;
+        recorder.write({ kind: "accepted", key, run: answer.body.runId });
+        times--;
+      } else await pause(500);
+    }
+    if (asked.runId) own.push(asked);
+    all.push(asked);
+    await pause(random.whole(2000, 20_000));
+  }
+  for (const asked of own) await awaitEnd(worker.client, asked, recorder);
+}
+
+async function awaitEnd(client: Client, asked: Asked, recorder: Recorder): Promise<void> {
+  const deadline = Date.now() + endMs;
+  while (Date.now() < deadline) {
+    const answer = await client.call<Run>("GET", `/v1/runs/${asked.runId}`).catch(() => null);
+    if (answer?.status === 200) recorder.write({ kind: "told", by: "get", run: toldRun(answer.body) });
+    if (answer?.status === 200 && isEnded(answer.body.status)) return void (asked.final = answer.body);
+    await pause(1000);
+  }
+  recorder.write({ kind: "remark", text: `the delivery ${asked.key} (${asked.runId}) has not ended in ${endMs} ms` });
 }

@@ -1,9 +1,13 @@
-/** `npm run faults -- --seed N --minutes M [--only NAME]`: breaks hosts, engines, links and gateway at random moments under load, then checks everything. */
+/** `npm run faults -- --seed N --minutes M [--only NAME]`: breaks hosts, engines, links and gateway at random moments under load, then judges the history. */
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { runCampaign } from "./campaign.ts";
 import { sweepMachines } from "../engines/engines.ts";
 import { runWithSettings } from "../../scripts/setup/command.ts";
 import { prepareMachine } from "../../scripts/setup/machine.ts";
+import { judge, readHistory, type Verdict } from "../judge/judge.ts";
 
 await runWithSettings(async (settings, args) => {
   const { values } = parseArgs({
@@ -13,29 +17,44 @@ await runWithSettings(async (settings, args) => {
       minutes: { type: "string", default: "10" },
       hosts: { type: "string", default: "3" },
       only: { type: "string", multiple: true },
+      /** Judges a history that is kept, and breaks nothing. */
+      judge: { type: "string" },
     },
   });
+  const tell = (line: string) => void process.stdout.write(`${line}\n`);
+  if (values.judge !== undefined) return tellVerdicts(judge(readHistory(values.judge)), tell);
   await prepareMachine(settings);
   await sweepMachines();
-  const tell = (line: string) => void process.stdout.write(`${line}\n`);
+  const file = join(tmpdir(), `berth-history-${values.seed}.ndjson`);
   const campaign = {
     seed: Number(values.seed),
     ms: Number(values.minutes) * 60_000,
     hosts: Number(values.hosts),
+    file,
     tell,
   };
-  const { faults, runs, lines, reasons, checked, wrong } = await runCampaign({
+  const { faults, runs, reasons, verdicts } = await runCampaign({
     ...campaign,
     ...(values.only && { only: values.only }),
   });
   const total = Object.values(faults).reduce((sum, count) => sum + count, 0);
   tell(`${total} faults: ${inWords(faults)}`);
-  tell(`${runs} runs with ${lines} lines; ends: ${inWords(reasons)}`);
-  tell(`checked: ${checked.join("; ")}`);
-  for (const sentence of wrong) tell(`WRONG: ${sentence}`);
-  tell(wrong.length === 0 ? "all holds" : `${wrong.length} things do not hold`);
-  return wrong.length === 0 ? 0 : 1;
+  tell(`${runs} runs; ends: ${inWords(reasons)}`);
+  const code = tellVerdicts(verdicts, tell);
+  if (code === 0) rmSync(file);
+  else tell(`the history is kept: npm run faults -- --judge ${file}`);
+  return code;
 });
+
+function tellVerdicts(verdicts: Verdict[], tell: (line: string) => void): number {
+  for (const { says, checked, wrong } of verdicts) {
+    tell(`${wrong.length === 0 ? "holds" : "BROKEN"}, ${checked} compared: ${says}`);
+    for (const sentence of wrong) tell(`  WRONG: ${sentence}`);
+  }
+  const broken = verdicts.reduce((sum, { wrong }) => sum + wrong.length, 0);
+  tell(broken === 0 ? "all holds" : `${broken} things do not hold`);
+  return broken === 0 ? 0 : 1;
+}
 
 function inWords(counts: Record<string, number>): string {
   const sorted = Object.entries(counts).toSorted(([, one], [, other]) => other - one);

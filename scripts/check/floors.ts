@@ -134,13 +134,14 @@ const e2e: Package = {
     {
       harness: "A cluster for tests, clients, attacks, a model endpoint that does what a test says.",
       hosts: "Host agents that are not as they should be, as programs.",
+      judge: "What must hold of a history of calls, faults and files: rules, which share no code with what they judge.",
     },
     {
       engines: "Engines of the tests' own, and machines with a network between them.",
       browser: "The dashboard in a browser.",
       together: "Parts of both processes in one, without an engine.",
     },
-    { faults: "A random campaign of faults under load, and what must hold after it." },
+    { faults: "A random campaign of faults under load, and the history that it writes." },
   ],
 };
 

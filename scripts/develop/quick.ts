@@ -7,7 +7,7 @@ import { runSuites } from "./suites.ts";
 
 /** On two cores with nothing else to do. It is said, not enforced: another machine, or a busy one, is no fault of a change. */
 const budgetSeconds = 60;
-const projects = ["shared", "gateway", "web", "scripts", "host-agent", "together"];
+const projects = ["shared", "gateway", "web", "scripts", "host-agent", "together", "judge"];
 
 await runWithSettings(async () => {
   const startedAt = performance.now();

@@ -1,0 +1,131 @@
+/** Rules about what is on the machines: uids, agents that were deleted, what is left at the end, and the product's processes. */
+import type { History } from "./history.ts";
+import { callsTo, ofEach, type Rule } from "./rule.ts";
+
+/** Uids from here on are agents'. */
+const firstUid = 20_000;
+const agentsOf = (uids: number[]) => uids.filter((uid) => uid >= firstUid);
+
+const uidHasOneOwner: Rule = {
+  says: "a uid of a host belongs to one agent for ever",
+  judge(history) {
+    const claims = [
+      ...history.all("agentRow").map(({ host, agent, uid }) => ({ host, agent, uid })),
+      ...history.all("owners").flatMap(({ host, agent, uids }) => agentsOf(uids).map((uid) => ({ host, agent, uid }))),
+    ];
+    const owners = Map.groupBy(claims, ({ host, uid }) => `uid ${uid} of ${host}`);
+    const wrong = [...owners].flatMap(([uid, own]) => {
+      const agents = new Set(own.map(({ agent }) => agent));
+      return agents.size > 1 ? [`${uid} belongs to ${[...agents].join(" and to ")}`] : [];
+    });
+    return { checked: owners.size, wrong };
+  },
+};
+
+const filesHaveOneOwner: Rule = {
+  says: "an agent's files belong to one uid",
+  judge: ofEach(
+    ({ all }) => all("owners"),
+    ({ host, agent, uids }) =>
+      agentsOf(uids).length > 1
+        ? `the files of agent ${agent} on ${host} belong to ${agentsOf(uids).join(" and ")}`
+        : null,
+  ),
+};
+
+const deletedAgentsAreGone: Rule = {
+  says: "a deleted agent is listed nowhere, and its files are gone from its user's host",
+  judge: ofEach(deletions, (agent, { all }) => {
+    const isListed = all("listed").some(({ agents }) => agents.some(({ id }) => id === agent));
+    if (isListed) return `agent ${agent} was deleted and is listed`;
+    const places = all("owners").filter((owners) => owners.agent === agent);
+    const left = places.find(({ user, host }) => all("placed").some((at) => at.user === user && at.host === host));
+    return left ? `agent ${agent} was deleted, and ${left.host} has its files` : null;
+  }),
+};
+
+function deletions(history: History): string[] {
+  const asked = history
+    .all("call")
+    .filter(({ method, path }) => method === "DELETE" && /^\/v1\/agents\/[^/]+$/.test(path));
+  return [...new Set(asked.map(({ path }) => path))]
+    .filter((path) => callsTo(history, "DELETE", path).some(({ status }) => status === 204))
+    .map((path) => path.slice("/v1/agents/".length));
+}
+
+const nothingIsLeft: Rule = {
+  says: "nothing is left of what was stopped: no container, process, mount or open file",
+  judge: ofEach(
+    ({ all }) => all("left"),
+    ({ host, what, items }) => (items.length > 0 ? `${host} has ${what} left: ${items.slice(0, 5).join(", ")}` : null),
+  ),
+};
+
+const databasesAreWhole: Rule = {
+  says: "every database is whole, and every run in it has an end",
+  judge(history) {
+    const damaged = history.all("database").filter(({ integrity }) => integrity !== "ok");
+    const open = history.all("row").filter(({ database, run }) => !database.includes("former") && run.endedAt === null);
+    return {
+      checked: history.all("database").length + history.all("row").length,
+      wrong: [
+        ...damaged.map(({ database, integrity }) => `${database} is damaged: ${integrity}`),
+        ...open.map(({ database, run }) => `${database} has ${run.id} without an end: ${run.status}`),
+      ],
+    };
+  },
+};
+
+const processesStay: Rule = {
+  says: "a process of the product ends when it is told to, with exit code 0, and never by itself",
+  judge: ofEach(
+    ({ all }) => all("ended"),
+    ({ daemon, code, asked }) => {
+      if (asked === "SIGKILL") return null;
+      if (asked === null) return `${daemon} ended by itself with ${code}`;
+      // A host that its gateway has removed says so by its exit code.
+      const expected = asked === "removal" ? 2 : 0;
+      return code === expected ? null : `${daemon} ended with ${code} on ${asked}`;
+    },
+  ),
+};
+
+const oneContainerAUser: Rule = {
+  says: "a user has one container at a time, on one host",
+  judge(history) {
+    const live = new Map<string, Set<string>>();
+    const started = history.all("engine").filter(({ action, user }) => user !== "" && action === "start");
+    const dead = history.all("container").filter(({ isAlive }) => !isAlive);
+    const wrong: string[] = [];
+    const words = [...started, ...dead].toSorted((one, other) => one.at - other.at);
+    for (const word of words) {
+      if (word.kind === "container") for (const own of live.values()) own.delete(word.container);
+      else {
+        const own = live.get(`${word.user} on ${word.host}`) ?? new Set();
+        live.set(`${word.user} on ${word.host}`, own.add(word.container));
+        if (own.size > 1)
+          wrong.push(`${word.user} had ${own.size} containers at once on ${word.host}: ${[...own].join(", ")}`);
+      }
+    }
+    return { checked: started.length, wrong };
+  },
+};
+
+const driverSawNothing: Rule = {
+  says: "what was broken could be mended, and every call was answered in its time",
+  judge: ofEach(
+    ({ all }) => all("remark"),
+    ({ text }) => text,
+  ),
+};
+
+export const machineRules = {
+  uidHasOneOwner,
+  filesHaveOneOwner,
+  deletedAgentsAreGone,
+  nothingIsLeft,
+  databasesAreWhole,
+  processesStay,
+  oneContainerAUser,
+  driverSawNothing,
+} satisfies Record<string, Rule>;
