@@ -46,7 +46,7 @@ export function createApp(deps: Deps, limits: Limits = createLimits()): Hono<App
     c.set("requestId", crypto.randomUUID());
     c.set("route", "-");
     await next();
-    setHeaders(c);
+    setHeaders(deps, c);
     logCall(deps, c, startedAt);
   });
   registerRoutes(app, [...contract, ...documentRoutes(contract), ...hostRoutes, ...firstPageRoutes], deps, {
@@ -71,8 +71,9 @@ function problem(c: Context<AppEnv>, error: unknown): Response {
   return new Response(JSON.stringify(body), { status, headers });
 }
 
-function setHeaders(c: Context<AppEnv>): void {
+function setHeaders({ settings }: Deps, c: Context<AppEnv>): void {
   const headers = c.res.headers;
+  if (settings.BERTH_PUBLIC_URL.startsWith("https:")) headers.set("strict-transport-security", "max-age=31536000");
   headers.set("x-request-id", c.get("requestId"));
   headers.set("x-content-type-options", "nosniff");
   headers.set("referrer-policy", "no-referrer");

@@ -45,6 +45,7 @@ export async function deleteOld(
     agents: sql`dropped_at < ${retained} and not exists (select 1 from runs where runs.agent_id = agents.id)`,
     tokens: sql`expires_at < ${yesterday}`,
     sign_in_codes: sql`expires_at < ${yesterday}`,
+    used_tickets: sql`expires_at < ${isoTime(now)}`,
     join_tokens: sql`expires_at < ${yesterday}`,
     audit: sql`created_at < ${audited}`,
   };

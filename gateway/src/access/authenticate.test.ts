@@ -304,14 +304,20 @@ describe("browser sessions", () => {
     expect(answer.headers.get("set-cookie")).toBeNull();
   });
 
-  test("behind https the cookie is secure", async () => {
+  test("behind https the cookie is secure, this host's alone and read by no other name, and browsers are told to stay", async () => {
     const secure = await createTestApp({ BERTH_PUBLIC_URL: "https://berth.example" });
     const user = await secure.addUser("tls");
     const answer = await secure.call("POST", "/session", {
       body: { token: user.token },
       headers: { origin: "https://berth.example" },
     });
-    expect(answer.headers.get("set-cookie")).toMatch(/; Secure$/);
+    const cookie = answer.headers.get("set-cookie")!;
+    expect(cookie).toMatch(/^__Host-berth_session=[\w.-]+; Path=\/; .*; Secure$/);
+    expect(answer.headers.get("strict-transport-security")).toBe("max-age=31536000");
+    const ask = (line: string) => secure.call("GET", "/v1/me", { headers: { cookie: line } });
+    expect((await ask(cookie.split(";")[0]!)).status).toBe(200);
+    expect((await ask(cookie.split(";")[0]!.replace("__Host-", ""))).status).toBe(401);
+    expect((await gateway.call("GET", "/healthz")).headers.get("strict-transport-security")).toBeNull();
     await secure.close();
   });
 });

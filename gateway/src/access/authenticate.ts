@@ -11,6 +11,7 @@ import type { Provider } from "./provider/discovery.ts";
 import { tokens, users } from "../data/schema.ts";
 import type { Authenticator, Caller } from "../http/caller.ts";
 import { readSessionCookie, sessionCookie, sessionSeconds } from "../http/cookies.ts";
+import { useTicket } from "./sign-in.ts";
 import { noteUse } from "./token-uses.ts";
 import { findUserRow, userColumns, type UserRow } from "./users.ts";
 
@@ -38,14 +39,15 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
   return {
     fromToken,
     async fromTicket(ticket) {
-      const { userId, tokenId, expiresAt } = await verifyTicket(deps.keyring, issuer, ticket, deps.now());
+      const { ticketId, userId, tokenId, expiresAt } = await verifyTicket(deps.keyring, issuer, ticket, deps.now());
+      if (!(await useTicket(deps.db, ticketId, deps.now()))) throw unauthenticated();
       if (tokenId !== null) return fromClaims({ userId, tokenId, expiresAt });
       return fromProvider(await findUserRow(deps.db, userId), expiresAt);
     },
     async fromRequest(request, address) {
       const header = request.headers.get("authorization");
       if (header !== null) return fromToken(/^Bearer +([\w.-]+)$/i.exec(header)?.[1] ?? "", address);
-      const caller = await fromToken(readSessionCookie(request) ?? "", address);
+      const caller = await fromToken(readSessionCookie(issuer, request) ?? "", address);
       if (!isSafe(request) && !isOwnOrigin(deps.settings, request))
         throw new AppError("forbidden", "A call with the session cookie must come from the dashboard's own origin.");
       return { ...caller, renewal: await renewSession(deps, caller) };

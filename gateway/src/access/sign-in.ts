@@ -8,9 +8,10 @@ import { audit } from "./audit.ts";
 import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import type { Limits } from "../http/limits.ts";
-import { signInCodes } from "../data/schema.ts";
+import { signInCodes, usedTickets } from "../data/schema.ts";
 import { sessionCookie, sessionSeconds } from "../http/cookies.ts";
 import { issueToken } from "./tokens.ts";
+import { ticketSeconds } from "../keys/jwt.ts";
 import { personOf, type AuditSource } from "../http/caller.ts";
 
 type Method = "link" | "token" | "oidc";
@@ -60,4 +61,11 @@ export async function useSignInCode(db: Database, now: number, code: string): Pr
     .where(and(eq(signInCodes.hash, await sha256Hex(code)), isUsable))
     .returning({ userId: signInCodes.userId });
   return used?.userId ?? null;
+}
+
+/** Uses a socket ticket up; false when it was used before. Two that come at once are told apart by the primary key. */
+export async function useTicket(db: Database, ticketId: string, now: number): Promise<boolean> {
+  const entry = { id: ticketId, expiresAt: isoTime(now + ticketSeconds * 1000) };
+  const [used] = await db.insert(usedTickets).values(entry).onConflictDoNothing().returning({ id: usedTickets.id });
+  return used !== undefined;
 }

@@ -81,6 +81,13 @@ export const signInCodes = sqliteTable(
   (table) => [index("sign_in_codes_user").on(table.userId), index("sign_in_codes_expires").on(table.expiresAt)],
 );
 
+/** Socket tickets that were used, until they would have expired. */
+export const usedTickets = sqliteTable(
+  "used_tickets",
+  { id: text().primaryKey(), expiresAt: text("expires_at").notNull() },
+  (table) => [index("used_tickets_expires").on(table.expiresAt)],
+);
+
 /** One-time join tokens, by SHA-256; `hostId` and `publicKey` are of the host that used it. */
 export const joinTokens = sqliteTable(
   "join_tokens",

@@ -249,7 +249,14 @@ describe("a token that is not ours", () => {
 
 describe("a ticket that is not ours", () => {
   const ticket = () => ({ alg: "EdDSA", typ: "berth-ticket+jwt", kid: kid() });
-  const ofTicket = () => ({ iss: issuer(), aud: "berth:ticket", iat: seconds(), exp: seconds() + 30, ...hostClaims() });
+  const ofTicket = () => ({
+    iss: issuer(),
+    aud: "berth:ticket",
+    jti: crypto.randomUUID(),
+    iat: seconds(),
+    exp: seconds() + 30,
+    ...hostClaims(),
+  });
   const connect = (jwt: string) =>
     gateway.call("GET", "/v1/connect", {
       headers: { upgrade: "websocket", "sec-websocket-protocol": `berth.v1, ticket.${jwt}` },
@@ -265,11 +272,24 @@ describe("a ticket that is not ours", () => {
     ["of another user's credential", () => own({ ...ofTicket(), tid: victim.tokenId }, ticket())],
     ["for a user whom nobody knows", () => own({ ...ofTicket(), tid: null, sub: "usr_absent" }, ticket())],
     ["with a credential id that is a number", () => own({ ...ofTicket(), tid: 1 }, ticket())],
+    ["without an id of its own", () => own(without(ofTicket(), "jti"), ticket())],
     ["with the type of an API token", () => own(ofTicket(), header())],
     ["with the audience of a host", () => own({ ...ofTicket(), aud: host.id }, ticket())],
     ["a call to a host", () => signHostCall(keyring(), host.id, hostClaims(), gateway.deps.now())],
   ])("is refused: %s", async (_what, make) => {
     expect((await connect(await make())).status).toBe(401);
+  });
+
+  test("is used up by the first of many that bring it, and let in no later", async () => {
+    const asked = await Promise.all(
+      Array.from({ length: 5 }, async () => gateway.call("POST", "/v1/tickets", { token: user.token })),
+    );
+    const tickets = asked.map((answer) => answer.json().ticket as string);
+    expect(new Set(tickets).size).toBe(5);
+    const raced = await Promise.all(Array.from({ length: 5 }, () => connect(tickets[0]!)));
+    expect(raced.filter(({ status }) => status !== 401)).toHaveLength(1);
+    expect((await connect(tickets[0]!)).status).toBe(401);
+    expect((await connect(tickets[1]!)).status).not.toBe(401);
   });
 
   test("is refused from when its credential is revoked", async () => {

@@ -1,6 +1,7 @@
 /** Every JWT that Berth signs or accepts: user tokens, socket tickets, calls to hosts, reports of hosts. Knows no database. */
 import { AppError } from "@berth/shared/errors";
 import { gatewayAudience, hostClaims, type HostClaims, type JoinBody } from "@berth/shared/host-api";
+import { randomText } from "@berth/shared/ids";
 import { id } from "@berth/shared/values";
 import { decodeJwt, decodeProtectedHeader, importJWK, jwtVerify, SignJWT, type JWTPayload } from "jose";
 import { z } from "zod";
@@ -9,6 +10,7 @@ import { algorithm, type Keyring } from "./keyring.ts";
 const skewSeconds = 30;
 const maxTokenLength = 8192;
 const rememberedTokens = 1000;
+export const ticketSeconds = 30;
 
 /** A verified user token; `expiresAt` in seconds since 1970. */
 export interface TokenClaims {
@@ -45,10 +47,16 @@ export function createTokenVerifier(
   };
 }
 
-/** Signs a socket ticket: 30 s, speaks for the credential that asked for it. */
+/** Signs a socket ticket: `ticketSeconds`, once, speaks for the credential that asked for it. */
 export function signTicket(keyring: Keyring, issuer: string, claims: HostClaims, now: number): Promise<string> {
-  const expiresAt = Math.floor(now / 1000) + 30;
-  return sign(keyring, "berth-ticket+jwt", { iss: issuer, aud: "berth:ticket", ...claims }, now, expiresAt);
+  const expiresAt = Math.floor(now / 1000) + ticketSeconds;
+  return sign(
+    keyring,
+    "berth-ticket+jwt",
+    { iss: issuer, aud: "berth:ticket", jti: randomText(20), ...claims },
+    now,
+    expiresAt,
+  );
 }
 
 /** The claims of a ticket; no token id where a credential of the OpenID provider asked for it. Throws `unauthenticated`. */
@@ -57,11 +65,11 @@ export async function verifyTicket(
   issuer: string,
   jwt: string,
   now: number,
-): Promise<Omit<TokenClaims, "tokenId"> & { tokenId: string | null }> {
+): Promise<Omit<TokenClaims, "tokenId"> & { ticketId: string; tokenId: string | null }> {
   const payload = await verifyOwn(keyring, jwt, { issuer, audience: "berth:ticket", typ: "berth-ticket+jwt", now });
-  const claims = hostClaims.safeParse(payload);
+  const claims = hostClaims.extend({ jti: id }).safeParse(payload);
   if (!claims.success || claims.data.texp * 1000 <= now) throw unauthenticated();
-  return { userId: claims.data.sub, tokenId: claims.data.tid, expiresAt: claims.data.texp };
+  return { ticketId: claims.data.jti, userId: claims.data.sub, tokenId: claims.data.tid, expiresAt: claims.data.texp };
 }
 
 /** Signs what a browser keeps while its person is at the OpenID provider: 10 minutes. */

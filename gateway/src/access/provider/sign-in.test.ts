@@ -85,7 +85,7 @@ describe("signing in at the provider", () => {
       redirect_uri: `${publicUrl}/session/oidc/callback`,
     });
     expect(begun.headers.getSetCookie()).toEqual([
-      expect.stringMatching(/^berth_sign_in=[\w.-]+; Path=\/session\/oidc; Max-Age=600; HttpOnly; SameSite=Lax$/),
+      expect.stringMatching(/^berth_sign_in=[\w.-]+; Path=\/; Max-Age=600; HttpOnly; SameSite=Lax$/),
     ]);
     const { back, user } = await signIn("ada");
     expect([back.status, back.headers.get("location")]).toEqual([302, "/"]);

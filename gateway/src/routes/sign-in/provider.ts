@@ -48,7 +48,10 @@ export function oidcRoutes(provider: Provider | null): Route[] {
       errors: ["unauthenticated", "host_unavailable"],
       run: ({ deps, c, limits, source }) =>
         orPage(deps, c, async () => {
-          const back = { search: new URL(c.req.url).search, attempt: readAttemptCookie(c.req.raw) };
+          const back = {
+            search: new URL(c.req.url).search,
+            attempt: readAttemptCookie(deps.settings.BERTH_PUBLIC_URL, c.req.raw),
+          };
           // Any page can send a browser here, but not with the cookie: without it nothing is tried, nor counted as failed.
           if (back.attempt === null) throw unauthenticated();
           const cookie = await attemptSignIn(deps, limits, source, "oidc", async () => {

@@ -29,7 +29,8 @@ export const sessionRoutes = [
     auth: "none",
     answer: z.object({ oidc: z.boolean(), signedIn: z.boolean() }),
     run: async ({ deps, c, authenticator }) => {
-      const caller = readSessionCookie(c.req.raw) && (await authenticator.fromRequest(c.req.raw).catch(refusedAsNull));
+      const cookie = readSessionCookie(deps.settings.BERTH_PUBLIC_URL, c.req.raw);
+      const caller = cookie && (await authenticator.fromRequest(c.req.raw).catch(refusedAsNull));
       if (caller) c.set("cookie", caller.renewal);
       return { oidc: deps.settings.BERTH_OIDC_ISSUER !== undefined, signedIn: Boolean(caller) };
     },
@@ -58,14 +59,15 @@ export const sessionRoutes = [
     errors: ["forbidden"],
     run: async ({ deps, c, authenticator, source }) => {
       refuseForeignOrigin(deps, c.req.raw);
-      await endSession(deps, authenticator, source.address, readSessionCookie(c.req.raw));
-      c.set("cookie", sessionCookie(deps.settings.BERTH_PUBLIC_URL, "", 0));
+      const { BERTH_PUBLIC_URL } = deps.settings;
+      await endSession(deps, authenticator, source.address, readSessionCookie(BERTH_PUBLIC_URL, c.req.raw));
+      c.set("cookie", sessionCookie(BERTH_PUBLIC_URL, "", 0));
     },
   }),
   route({
     method: "POST",
     path: "/v1/tickets",
-    summary: "A ticket that opens sockets for 30 seconds, sent as the second subprotocol",
+    summary: "A ticket that opens one socket within 30 seconds, sent as the second subprotocol",
     auth: "user",
     status: 201,
     answer: z.object({ ticket: z.string() }),
