@@ -63,6 +63,37 @@ describe("two ticks at once", () => {
   });
 });
 
+describe("a clock that is ahead for a while", () => {
+  test("keeps no run that waits once it is right again, and takes no host that is gone for live", async () => {
+    const unavailable = { type: "-", title: "-", status: 503, detail: "-", code: "host_unavailable", requestId: "-" };
+    host.handle = (_request, response) => answerJson(response, 503, unavailable);
+    const path = `/v1/agents/${agentId}/triggers`;
+    const body = { name: "t", scheme: "token", template: "{{payload}}" };
+    const { id, secret } = (await gateway.call("POST", path, { token: user.token, body })).json();
+    await gateway.tick();
+    gateway.clock.skewMs = 300 * dayMs;
+    await host.report();
+    await gateway.call("POST", `/hooks/${id}`, { headers: { authorization: `Bearer ${secret}` }, body: "x" });
+    await gateway.tick();
+    const waits = async () =>
+      (
+        await gateway.deps.db.all(
+          sql`select 1 from deliveries where attempts > 0 and lease_until is null and due_at > ''`,
+        )
+      ).length > 0;
+    await until(waits, "the attempt is over");
+    gateway.clock.skewMs = 0;
+    host.handle = undefined;
+    await gateway.tick();
+    const [told] = await gateway.deps.db.all<{ at: string }>(sql`select last_report_at as at from hosts`);
+    expect(Date.parse(told!.at)).toBeLessThanOrEqual(gateway.deps.now());
+    await until(async () => {
+      await gateway.tick();
+      return !(await waits());
+    }, "the run has started");
+  });
+});
+
 describe("with time", () => {
   test("ended runs and deliveries go after their retention, audit after a year, and what is younger stays", async () => {
     const run = (id: string, createdAt: string) =>

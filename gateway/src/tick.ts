@@ -1,7 +1,7 @@
 /** What time brings about: pending runs start, what is old goes. The Node timer and the Worker's cron call the same `tick`. */
 import { sql } from "drizzle-orm";
 import { storeUses } from "./access/token-uses.ts";
-import { startDue } from "./agents/pending.ts";
+import { forgetFuture, startDue } from "./agents/pending.ts";
 import { isoTime } from "./data/database.ts";
 import type { Deps } from "./deps.ts";
 
@@ -21,8 +21,10 @@ export async function tick(deps: Deps): Promise<void> {
 
 /** A slice a turn, until the next hour's. */
 async function runRetention(deps: Deps): Promise<void> {
-  const time = await claimChore(deps, "retention", retentionMs);
-  if (time !== null && (await deleteOld(deps, time))) await continueChore(deps, "retention");
+  const chore = await claimChore(deps, "retention", retentionMs);
+  if (!chore) return;
+  if (chore.wasAhead) await forgetFuture(deps);
+  if (await deleteOld(deps, chore.time)) await continueChore(deps, "retention");
 }
 
 /**
@@ -60,19 +62,25 @@ export async function deleteOld(
 }
 
 /**
- * Claims the chore when it is due and nobody else has taken it for this time; it is due again after `everyMs`. What comes
- * back is the time that it may believe in: the clock's, but a day beyond the last time at most, so that a clock that is far
- * ahead for a while makes nothing old. Null where there is nothing to do.
+ * Claims the chore when it is due and nobody else has taken it for this time; it is due again after `everyMs`. `time` is
+ * what it may believe in: the clock's, but a day beyond the last time at most, so that a clock that is far ahead for a
+ * while makes nothing old. `wasAhead`: it was due later than it can be, which a clock that was ahead has left behind.
  */
-async function claimChore({ db, now }: Deps, name: string, everyMs: number): Promise<number | null> {
+async function claimChore(
+  { db, now }: Deps,
+  name: string,
+  everyMs: number,
+): Promise<{ time: number; wasAhead: boolean } | null> {
   const [time, next] = [isoTime(now()), isoTime(now() + everyMs)];
-  // Due later than it can be is what a clock that was ahead left behind; no time at all says that it goes on.
+  const [known] = await db.all<{ due: string }>(sql`select due_at as due from chores where name = ${name}`);
+  if (known && known.due > time && known.due <= next) return null;
+  // No time at all says that it goes on.
   const [claimed] = await db.all<{ reached: string }>(sql`
     insert into chores (name, due_at, reached) values (${name}, ${next}, ${time})
     on conflict (name) do update set due_at = excluded.due_at, reached = case when due_at = '' then reached else
       min(${time}, strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(reached, due_at), '+1 day')) end
     where due_at <= ${time} or due_at > ${next} returning reached`);
-  return claimed ? Date.parse(claimed.reached) : null;
+  return claimed ? { time: Date.parse(claimed.reached), wasAhead: known !== undefined && known.due > next } : null;
 }
 
 /** The chore is due at once, in the same time. */

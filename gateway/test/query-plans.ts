@@ -13,7 +13,8 @@ import { makeDirectory } from "./directory.ts";
 const growing = "agents|audit|deliveries|identities|join_tokens|runs|sign_in_codes|tokens|triggers|users|workspaces";
 
 /** Indices of what is current alone: as many entries as there are admins, runs in progress, deliveries that wait. */
-const current = /USING (COVERING )?INDEX (users_admins|runs_unended|deliveries_waiting|agents_undropped)\b/;
+const current =
+  /USING (COVERING )?INDEX (users_admins|users_pending|runs_unended|deliveries_waiting|agents_undropped)\b/;
 /** A page in the order of an index ends with its limit, and so does what is looked through for one. */
 const isPage = (source: string, detail: string) =>
   / USING (COVERING )?INDEX /.test(detail) &&
