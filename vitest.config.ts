@@ -61,6 +61,7 @@ const queue = [
   "workers",
   "bad-input",
   "terminal",
+  "ended",
   "webhooks",
   "scarce",
   "access",

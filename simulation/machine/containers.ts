@@ -41,6 +41,7 @@ export class Containers {
       init: null,
       mounts: new Map(),
       isListening: false,
+      isFrozen: false,
     };
     this.all.set(id, made);
     this.history.set(id, made);
@@ -64,7 +65,7 @@ export class Containers {
     });
     container.mounts = new Map(mounts);
     container.init = this.#spawnOwn(container, 0);
-    Object.assign(container, { isRunning: true, startedMs: world().nowMs, isListening: false });
+    Object.assign(container, { isRunning: true, startedMs: world().nowMs, isListening: false, isFrozen: false });
     const listen = () => {
       if (!container.isRunning) return;
       this.#spawnOwn(container, 19_999);
@@ -128,6 +129,7 @@ export class Containers {
       environment: [],
       container,
       runId: null,
+      movesOn: false,
       onSignal: () => "stays",
       onEnd: () => (uid === 0 ? undefined : this.stop(container)),
     });

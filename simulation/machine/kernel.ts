@@ -1,5 +1,6 @@
 /** The machine's processes, and what /proc, the cgroups and the kernel's log tell of them. */
 import { FileError, type Files, type FileSystem, type Inode } from "./files.ts";
+import { world } from "../world/world.ts";
 import type { Container, EndCause, Process } from "./shapes.ts";
 
 const gib = 2 ** 30;
@@ -49,11 +50,20 @@ export class Kernel {
   read(path: string): string {
     if (path === "/proc/meminfo") return `MemTotal: ${(8 * gib) / 1024} kB\nMemAvailable: ${(6 * gib) / 1024} kB\n`;
     if (path === "/proc/sys/kernel/random/boot_id") return `boot-${this.boot}\n`;
+    if (path === "/proc/loadavg") return `0.00 0.00 0.00 1/100 ${this.#pids}\n`;
     if (path === "/proc/self/mountinfo") return this.#mountInfo();
     const [, pid, what] = /^\/proc\/(\d+)\/(.+)$/.exec(path) ?? [];
     const text = pid !== undefined ? this.#tellProcess(Number(pid), what!) : this.#tellCgroup(path);
     if (text === null) throw new FileError("ENOENT", "open", path);
     return text;
+  }
+
+  /** Writes to a file of the kernel's. */
+  write(path: string, text: string): void {
+    const [, id] = /^\/sys\/fs\/cgroup\/docker\/(\w+)\/cgroup\.freeze$/.exec(path) ?? [];
+    const container = [...this.processes.values()].find((process) => process.container.id === id)?.container;
+    if (!container) throw Object.assign(new Error(`ENODEV: no such device, write '${path}'`), { code: "ENODEV" });
+    container.isFrozen = text === "1";
   }
 
   list(path: string): string[] {
@@ -96,7 +106,7 @@ export class Kernel {
     const { uid, gid, session, start, isEnding, environment, container } = process;
     switch (what) {
       case "status":
-        return `Name:\tsh\nState:\tS (sleeping)\nUid:\t${uid}\t${uid}\nGid:\t${gid}\t${gid}\n`;
+        return `Name:\tsh\nState:\tS (sleeping)\nUid:\t${uid}\t${uid}\nGid:\t${gid}\t${gid}\nThreads:\t1\n`;
       case "stat": {
         const zeros = "0 ".repeat(12);
         return `${pid} (sh) S 1 ${session} ${session} 0 -1 ${isEnding ? 4 : 0} ${zeros}${start} 0 0`;
@@ -123,12 +133,25 @@ export class Kernel {
     const kills = this.kills.filter(({ containerId }) => containerId === id).length;
     const texts: Record<string, string> = {
       "cgroup.procs": processes.map(({ pid }) => `${pid}\n`).join(""),
+      "cgroup.freeze": "0\n",
+      "cgroup.events": `populated 1\nfrozen ${processes[0]!.container.isFrozen ? 1 : 0}\n`,
       "memory.current": "10000000\n",
       "memory.stat": "anon 1\ninactive_file 1000\n",
       "memory.events": `low 0\noom ${kills}\noom_kill ${kills}\n`,
       "cpu.stat": "usage_usec 1000\n",
       "pids.current": `${processes.length}\n`,
     };
+    if (what === "cgroup.procs") this.#moveOn(processes);
     return texts[what!] ?? null;
+  }
+
+  /** What happens just after a list was read: whoever moves on is where the list does not say, and others fork too. */
+  #moveOn(listed: Process[]): void {
+    for (const process of listed) {
+      if (!process.movesOn || process.container.isFrozen) continue;
+      this.spawn(process);
+      this.end(process, "itself");
+    }
+    if (world().draws("forks", world().outside).is(0.2)) this.#pids++;
   }
 }

@@ -70,7 +70,8 @@ class Program {
     }
     if (isKilled) return this.#endByKernel();
     if (end === null) return;
-    for (let count = 0; count < this.#script.leaves; count++) this.#spawn(this.#takesTerm, () => undefined);
+    for (let count = 0; count < this.#script.leaves; count++)
+      this.#spawn(this.#takesTerm, () => undefined, this.#script.leavesMovers);
     if (end !== "gone") return this.#endChild(end);
     this.#child = null;
     for (const process of this.#kernel.ofRun(this.#runId)) this.#kernel.end(process, "itself");
@@ -102,12 +103,16 @@ class Program {
     });
   }
 
-  /** As long as the wrapper lives. */
+  /** As long as the wrapper lives, and once its container stands still no more. */
   #after(ms: number, step: () => void): void {
-    world().after(ms, () => this.#kernel.processes.has(this.#exec.process!.pid) && step(), world().outside);
+    const go = () => {
+      if (this.#exec.container.isFrozen) return this.#after(1, step);
+      if (this.#kernel.processes.has(this.#exec.process!.pid)) step();
+    };
+    world().after(ms, go, world().outside);
   }
 
-  #spawn(onSignal: Process["onSignal"], onEnd: (cause: EndCause) => void): Process {
+  #spawn(onSignal: Process["onSignal"], onEnd: (cause: EndCause) => void, movesOn = false): Process {
     const { container, options } = this.#exec;
     return this.#kernel.spawn({
       uid: this.#uid,
@@ -115,6 +120,7 @@ class Program {
       environment: options.Env,
       container,
       runId: this.#runId,
+      movesOn,
       onSignal,
       onEnd: (cause) => {
         onEnd(cause);

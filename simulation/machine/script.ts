@@ -12,11 +12,22 @@ export interface Script {
   ignoresTerm: boolean;
   /** Processes that stay when it ends. */
   leaves: number;
+  /** What it leaves forks and leaves its pid faster than anybody looks. */
+  leavesMovers: boolean;
   /** The kernel kills its program for want of memory. */
   isKilled: boolean;
 }
 
-const plain: Script = { beginMs: 5, stepMs: 50, chunks: [10], end: 0, ignoresTerm: false, leaves: 0, isKilled: false };
+const plain: Script = {
+  beginMs: 5,
+  stepMs: 50,
+  chunks: [10],
+  end: 0,
+  ignoresTerm: false,
+  leaves: 0,
+  leavesMovers: false,
+  isKilled: false,
+};
 /** Sizes at which something changes, give or take a few. */
 const edges = [0, 64, 4096, 8192, 65_536, 100_000];
 
@@ -29,6 +40,7 @@ export function drawScript(draws: Draws): Script {
     end: draws.of([0, 0, 0, 0, 0, 0, 1, 7, 143, null, "gone"] as const),
     ignoresTerm: draws.is(0.2),
     leaves: draws.is(0.15) ? draws.whole(1, 3) : 0,
+    leavesMovers: draws.is(0.3),
     isKilled: draws.is(0.05),
   };
 }

@@ -13,6 +13,8 @@ export interface Process {
   /** The run it belongs to; null for a container's own processes. */
   runId: string | null;
   isEnding: boolean;
+  /** It leaves its pid to a child whenever somebody has read the list of processes: no list shows where it is. */
+  movesOn: boolean;
   /** What a signal does to it; it is gone at once where this says so. */
   onSignal(signal: NodeJS.Signals): "goes" | "stays";
   onEnd(cause: EndCause): void;
@@ -35,6 +37,8 @@ export interface Container {
   init: Process | null;
   mounts: Map<string, Inode>;
   isListening: boolean;
+  /** Nothing in it moves. */
+  isFrozen: boolean;
 }
 export interface ExecOptions {
   Cmd: string[];

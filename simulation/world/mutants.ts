@@ -36,6 +36,11 @@ const all: Mutant[] = [
     from: "await workspaces.find(run.userId)",
     to: "workspaces.current(run.userId)",
   }),
+  one("one empty list is taken for a proof", "an ended run has no process", 400, {
+    file: "host-agent/src/machine/processes.ts",
+    from: "if (pids.length === 0 && isWhole) return;",
+    to: "if (pids.length === 0) return;",
+  }),
   one("a lost container hides an exit code", "what is told is what the evidence says", 300, {
     file: `${run}/launch.ts`,
     from: "const over = { exitCode: exit.code,",

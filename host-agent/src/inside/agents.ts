@@ -8,6 +8,7 @@ import type { Sockets } from "../workspace/unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { type Volumes } from "../workspace/volumes.ts";
+import { closeUnended } from "../workspace/unended.ts";
 import { removeAgentDirectory } from "../workspace/volume.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
 
@@ -47,7 +48,11 @@ export async function deleteAgent(
   const running = store.activeRuns(userId).find((run) => run.agentId === agentId);
   if (running) await runs.cancel(userId, running.id).catch(ignoreEnded);
   const container = await workspaces.find(userId);
-  if (container) await endProcesses(container.cgroup, agent.uid, undefined, 0);
+  if (container)
+    await endProcesses(container.cgroup, ({ uid }) => uid === agent.uid, 0).catch((error: unknown) => {
+      closeUnended({ context, workspaces }, userId, error);
+      throw error;
+    });
   await sockets.closeAgent(userId, agentId);
   if (volumes.exists(userId)) await removeAgentDirectory(await volumes.ensure(userId), agentId);
   store.buryAgent(agentId);

@@ -5,13 +5,14 @@
 import { AppError } from "@berth/shared/errors";
 import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
-import { endAll, endProcesses, hasVariable, ownersOf, processesOf, sessionOf } from "../machine/processes.ts";
+import { endProcesses, hasVariable, sessionOf, type Which } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
 import { readExit } from "../run/run-files.ts";
 import type { Runs } from "../run/runs.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
+import { closeUnended } from "../workspace/unended.ts";
 import { makeAgentDirectory } from "../workspace/volume.ts";
 import { runGid, sessionGid, transferGid } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
@@ -61,20 +62,25 @@ export async function enter(deps: EntryDeps, userId: string, agentId: string): P
 }
 
 /** Ends all of it, and answers once the engine knows the exec as ended: also one whose process is only coming. */
-export async function endStarted({ engine, context }: EntryDeps, started: Started, graceMs: number): Promise<void> {
+export async function endStarted(
+  { engine, context, workspaces }: EntryDeps,
+  started: Started,
+  graceMs: number,
+): Promise<void> {
   const { execId, container, agent, gid, marker } = started;
   const deadline = performance.now() + graceMs + 10_000;
   try {
     for (;;) {
       const state = await engine.inspectExec(execId);
-      const belongs = (pid: number) => hasVariable(pid, marker) || (state?.pid && sessionOf(pid) === state.pid);
-      const find = () => processesOf(container.cgroup, agent.uid, gid).filter(belongs);
-      await endAll(find, "SIGHUP", graceMs);
+      const isMarked = (pid: number) => hasVariable(pid, marker) || (!!state?.pid && sessionOf(pid) === state.pid);
+      const belongs: Which = (owner, pid) => owner.uid === agent.uid && owner.gid === gid && isMarked(pid);
+      await endProcesses(container.cgroup, belongs, graceMs, "SIGHUP");
       if (!state || (!state.running && state.exitCode !== null) || performance.now() > deadline) return;
       await sleep(20);
     }
   } catch (error) {
     context.log.warn("exec.end_failed", { agentId: agent.id, error: messageOf(error) });
+    closeUnended({ context, workspaces }, agent.userId, error);
   }
 }
 
@@ -84,11 +90,11 @@ export async function endStarted({ engine, context }: EntryDeps, started: Starte
  */
 export async function endLeftovers(store: Store, userId: string, container: RunningContainer): Promise<void> {
   const { cgroup, volume } = container;
-  for (const gid of [sessionGid, transferGid]) await endProcesses(cgroup, undefined, gid, 0);
+  await endProcesses(cgroup, ({ gid }) => gid === sessionGid || gid === transferGid, 0);
   // A run that was only admitted has no process: those of its agent are of one that an older database has forgotten.
   const begun = store
     .activeRuns(userId)
     .filter((run) => run.containerId === container.id || readExit(volume, run.id).hasBegun);
   const known = new Set(begun.map((run) => store.getAgent(run.agentId)?.uid));
-  for (const uid of ownersOf(cgroup, runGid)) if (!known.has(uid)) await endProcesses(cgroup, uid, runGid, 0);
+  await endProcesses(cgroup, ({ uid, gid }) => gid === runGid && !known.has(uid), 0);
 }

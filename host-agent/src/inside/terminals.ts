@@ -100,7 +100,8 @@ export function createTerminals(deps: TerminalDeps) {
     await locked(agentId, async () => {
       const agent = deps.store.getAgent(agentId);
       const container = agent && deps.workspaces.current(agent.userId);
-      if (container && !open.has(agentId)) await endProcesses(container.cgroup, agent.uid, sessionGid, 0);
+      if (container && !open.has(agentId))
+        await endProcesses(container.cgroup, ({ uid, gid }) => uid === agent.uid && gid === sessionGid, 0);
     });
   }
 }

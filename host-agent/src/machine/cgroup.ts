@@ -11,6 +11,7 @@ export interface Cgroup {
   memory: string;
   cpu: string;
   pids: string;
+  freezer: string;
 }
 export interface CgroupUsage {
   /** Without page cache that the kernel can drop. */
@@ -31,13 +32,14 @@ export function findCgroup(initPid: number, root = "/sys/fs/cgroup"): Cgroup | n
   const memory = paths.get("memory");
   if (memory === undefined) {
     const unified = `${root}${paths.get("") ?? ""}`;
-    return { version: 2, memory: unified, cpu: unified, pids: unified };
+    return { version: 2, memory: unified, cpu: unified, pids: unified, freezer: unified };
   }
   return {
     version: 1,
     memory: `${root}/memory${memory}`,
     cpu: `${root}/cpuacct${paths.get("cpuacct") ?? memory}`,
     pids: `${root}/pids${paths.get("pids") ?? memory}`,
+    freezer: `${root}/freezer${paths.get("freezer") ?? memory}`,
   };
 }
 

@@ -1,7 +1,8 @@
-/** Processes of a container as the kernel lists them, and the one way to end those of a run. Knows nothing of the engine. */
+/** Processes of a container as the kernel lists them, and the one way to end them. Knows nothing of the engine. */
 import { readdirSync } from "node:fs";
 import { sleep } from "@berth/shared/wait";
-import type { Cgroup } from "./cgroup.ts";
+import { type Cgroup, findCgroup } from "./cgroup.ts";
+import { whileFrozen } from "./freezer.ts";
 import { readProc as read } from "./proc.ts";
 
 /** PF_EXITING of the kernel's sched.h, in the flags of a process. */
@@ -13,55 +14,112 @@ export interface ProcessId {
   start: string;
 }
 
-/** Host pids of the container's processes with this uid and this gid, as far as given. */
-export function processesOf(cgroup: Cgroup, uid?: number, gid?: number): number[] {
+/** Whose a process is: its real uid and gid, which no agent can change. */
+export interface Owner {
+  uid: number;
+  gid: number;
+}
+/** Which processes of a container are meant. */
+export type Which = (owner: Owner, pid: number) => boolean;
+
+/** Host pids of the container's processes; of some of them, beside a look at one that moves on. */
+export function processesOf(cgroup: Cgroup, which: Which): number[] {
   const list = read(`${cgroup.pids}/cgroup.procs`) ?? "";
   return list
     .split("\n")
     .filter(Boolean)
     .map(Number)
     .filter((pid) => {
-      const status = read(`/proc/${pid}/status`);
-      if (status === null || /^State:\s+[ZX]/m.test(status)) return false;
-      const uids = /^Uid:\s+(\d+)/m.exec(status)?.[1];
-      const gids = /^Gid:\s+(\d+)/m.exec(status)?.[1];
-      return (uid === undefined || Number(uids) === uid) && (gid === undefined || Number(gids) === gid);
+      const owner = ownerOf(pid);
+      return owner !== null && which(owner, pid);
     });
 }
 
-/** The uids that have processes in the container, with this gid as far as given. */
-export function ownersOf(cgroup: Cgroup, gid?: number): number[] {
-  const uids = processesOf(cgroup, undefined, gid).map(
-    (pid) => /^Uid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1],
-  );
-  return [...new Set(uids.filter((uid) => uid !== undefined).map(Number))];
+/** Whether there is provably no such process; false also where that cannot be told now. */
+export function isWithout(cgroup: Cgroup, which: Which): boolean {
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const { pids, isWhole } = list(cgroup, which);
+    if (pids.length > 0 || isWhole) return pids.length === 0;
+  }
+  return false;
 }
 
 /**
- * Ends every process of (uid, gid) in the container, however it forked: TERM first, then KILL after `graceMs`, again and
- * again until none is left. Throws if some are left after 10 s.
+ * Ends these processes of the container, however they fork: `first` (TERM if nothing else is said), then KILL after `graceMs`,
+ * again and again until there is provably none. Who escapes a list by leaving his pid to a child is killed in a frozen
+ * container. Throws if some are left after 20 s of that.
  */
-export function endProcesses(
+export async function endProcesses(
   cgroup: Cgroup,
-  uid: number | undefined,
-  gid: number | undefined,
+  which: Which,
   graceMs: number,
+  first: NodeJS.Signals = "SIGTERM",
 ): Promise<void> {
-  return endAll(() => processesOf(cgroup, uid, gid), "SIGTERM", graceMs);
+  const startedAt = performance.now();
+  const elapsed = () => performance.now() - startedAt;
+  let known: number[] | null = null;
+  for (let moves = 0; elapsed() < graceMs + patienceMs;) {
+    const { pids, isWhole } = list(cgroup, which);
+    if (pids.length === 0 && isWhole) return;
+    const isKill = elapsed() >= graceMs;
+    if (isKill || known === null) for (const pid of pids) send(pid, isKill ? "SIGKILL" : first);
+    // Nobody, and perhaps somebody; or somebody who was not there when the others were killed.
+    const isMove = pids.length === 0 || (isKill && known !== null && pids.some((pid) => !known!.includes(pid)));
+    if (isMove && ++moves > mostMoves && (await endFrozen(cgroup, which))) return;
+    known = pids;
+    await sleep(isKill ? 1 : 5);
+  }
+  throw new UnendedError(`processes survive SIGKILL for ${patienceMs / 1000} s`);
 }
 
-/** Ends whatever `find` finds, as `endProcesses` does, with another first signal. */
-export async function endAll(find: () => number[], first: NodeJS.Signals, graceMs: number): Promise<void> {
+/** Processes that cannot be ended. */
+export class UnendedError extends Error {}
+
+const patienceMs = 20_000;
+/** How often somebody may come new, or a list may be no proof, before the container is frozen. */
+const mostMoves = 3;
+
+/** Kills them in the frozen container: none of them forks again. True once all are gone, which proves that there is none. */
+async function endFrozen(cgroup: Cgroup, which: Which): Promise<boolean> {
+  const killed = await whileFrozen(cgroup, () => {
+    const pids = processesOf(cgroup, which);
+    for (const pid of pids) send(pid, "SIGKILL");
+    return pids.flatMap((pid) => identify(pid) ?? []);
+  });
+  if (killed === null) return false;
+  const deadline = performance.now() + patienceMs / 4;
+  while (killed.some(isAlive) && performance.now() < deadline) await sleep(1);
+  return !killed.some(isAlive);
+}
+
+/** Lists them, and whether that is all: if no pid was given meanwhile on this machine, nothing has escaped by a fork. */
+function list(cgroup: Cgroup, which: Which): { pids: number[]; isWhole: boolean } {
+  const before = lastPid();
+  const pids = processesOf(cgroup, which);
+  return { pids, isWhole: before !== null && lastPid() === before };
+}
+
+/** The pid that the kernel gave last, to a process or a thread, in whatever container (proc(5), loadavg). */
+const lastPid = () => read("/proc/loadavg")?.trim().split(" ")[4] ?? null;
+
+const statusLines = /^State:\s+(\w)[^]*?^Uid:\s+(\d+)[^]*?^Gid:\s+(\d+)[^]*?^Threads:\s+(\d+)/m;
+
+/** Null for a process that is gone; one whose first thread has ended lives on in the others. */
+function ownerOf(pid: number): Owner | null {
+  const status = read(`/proc/${pid}/status`) ?? "";
+  const [, state, uid, gid, threads] = statusLines.exec(status) ?? [];
+  if (state === undefined || (/[ZX]/.test(state) && !(Number(threads) > 1))) return null;
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+/** Ends what `find` finds and cannot fork. Throws if some are left after 10 s. */
+async function endAll(find: () => number[], graceMs: number): Promise<void> {
   const startedAt = performance.now();
-  let signal: NodeJS.Signals = graceMs > 0 ? first : "SIGKILL";
-  let pids = find();
-  for (let round = 0; pids.length > 0; round++) {
+  for (let round = 0, pids = find(); pids.length > 0; pids = find(), round++) {
     const elapsed = performance.now() - startedAt;
-    if (elapsed > graceMs + 10_000) throw new Error(`${pids.length} processes survive SIGKILL`);
-    if (elapsed >= graceMs) signal = "SIGKILL";
-    if (signal === "SIGKILL" || round === 0) for (const pid of pids) send(pid, signal);
-    await sleep(signal === "SIGKILL" ? 1 : 5);
-    pids = find();
+    if (elapsed > graceMs + 10_000) throw new UnendedError(`${pids.length} processes survive SIGKILL`);
+    if (round === 0 || elapsed >= graceMs) for (const pid of pids) send(pid, elapsed < graceMs ? "SIGTERM" : "SIGKILL");
+    await sleep(5);
   }
 }
 
@@ -79,7 +137,10 @@ export async function endForgotten(containerId: string): Promise<void> {
   const forgotten = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && isOf(name))
     .flatMap((pid) => identify(Number(pid)) ?? []);
-  await endAll(() => forgotten.filter(isAlive).map(({ pid }) => pid), "SIGTERM", 2000);
+  const inside = forgotten.find(({ pid }) => (read(`/proc/${pid}/cgroup`) ?? "").includes(containerId));
+  const cgroup = inside && findCgroup(inside.pid);
+  if (cgroup?.pids.includes(containerId)) await endProcesses(cgroup, () => true, 2000);
+  await endAll(() => forgotten.filter(isAlive).map(({ pid }) => pid), 2000);
 }
 
 /** Whether a process was started with this line in its environment, or descends from one that was and kept it. */
@@ -95,7 +156,8 @@ export function sessionOf(pid: number): number | null {
 /** The process now behind a pid; null if there is none. */
 export function identify(pid: number): ProcessId | null {
   const fields = statOf(pid);
-  return fields && fields[0] !== "Z" && fields[0] !== "X" ? { pid, start: fields[19]! } : null;
+  const isGone = fields === null || (/[ZX]/.test(fields[0]!) && !(Number(fields[17]) > 1));
+  return isGone ? null : { pid, start: fields[19]! };
 }
 
 /** Whether that very process still lives. */

@@ -29,13 +29,13 @@ describe("the start of a run", () => {
 
   test("makes a second exec only where the first left neither process nor trace", () => {
     const facts = (["unknown", "created", "running", "ended"] satisfies ExecFact[]).flatMap((exec) =>
-      [0, 1].flatMap((processes) => [true, false].map((hasBegun) => ({ exec, processes, hasBegun }))),
+      [false, true].flatMap((hasProcesses) => [true, false].map((hasBegun) => ({ exec, hasProcesses, hasBegun }))),
     );
-    const made = facts.filter((fact) => nextOfExec(fact.exec, fact.processes, fact.hasBegun) === "make");
+    const made = facts.filter((fact) => nextOfExec(fact.exec, fact.hasProcesses, fact.hasBegun) === "make");
     expect(made).toEqual([
-      { exec: "unknown", processes: 0, hasBegun: false },
-      { exec: "unknown", processes: 1, hasBegun: false },
-      { exec: "ended", processes: 0, hasBegun: false },
+      { exec: "unknown", hasProcesses: false, hasBegun: false },
+      { exec: "unknown", hasProcesses: true, hasBegun: false },
+      { exec: "ended", hasProcesses: false, hasBegun: false },
     ]);
   });
 });
@@ -47,7 +47,7 @@ describe("a look at a begun run", () => {
     intent: null,
     logBytes: 100,
     isInitEnding: false,
-    processes: 1,
+    hasProcesses: true,
     elapsedMs: 50,
     idleMs: null,
     hasStarted: false,
@@ -75,11 +75,13 @@ describe("a look at a begun run", () => {
   test("takes the exit code for the end, whatever became of the container", () => {
     for (const isInitEnding of [true, false])
       for (const code of [0, 1, 127])
-        expect(next({ exit: { hasBegun: true, code }, isInitEnding, processes: 0 })).toEqual(over({ exitCode: code }));
+        expect(next({ exit: { hasBegun: true, code }, isInitEnding, hasProcesses: false })).toEqual(
+          over({ exitCode: code }),
+        );
   });
   test("looks twice where a signal or silence may be the container's end", () => {
     expect(next({ exit: { hasBegun: true, code: 137 } })).toBe("lookAtInit");
-    expect(next({ processes: 0 })).toBe("lookAtInit");
+    expect(next({ hasProcesses: false })).toBe("lookAtInit");
     expect(next({ exit: { hasBegun: true, code: 137 }, isInitEnding: true })).toEqual(
       over({ exitCode: 137, isContainerLost: true }),
     );

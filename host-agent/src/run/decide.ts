@@ -28,11 +28,11 @@ export function nextOfStart(
 export type ExecFact = "unknown" | "created" | "running" | "ended";
 
 /** Second look, at a run whose container is here: start the exec that it has, make one, or watch it. */
-export function nextOfExec(exec: ExecFact, processes: number, hasBegun: boolean): "watch" | "start" | "make" {
+export function nextOfExec(exec: ExecFact, hasProcesses: boolean, hasBegun: boolean): "watch" | "start" | "make" {
   if (exec === "running" || hasBegun) return "watch";
   if (exec === "created") return "start";
   // One that the engine could not start has ended as well, and leaves neither process nor trace.
-  return exec === "ended" && processes > 0 ? "watch" : "make";
+  return exec === "ended" && hasProcesses ? "watch" : "make";
 }
 
 /** What is seen of a begun run at one look. */
@@ -42,7 +42,8 @@ export interface RunFacts {
   logBytes: number;
   /** Whether the container's init is gone, or goes. */
   isInitEnding: boolean;
-  processes: number;
+  /** False only where there is provably none. */
+  hasProcesses: boolean;
   /** Since it began, in milliseconds; null while no clock can be trusted. */
   elapsedMs: number | null;
   /** How long the CLI has had nothing to do since its result; null while it works. */
@@ -79,7 +80,7 @@ export function nextOfRun(facts: RunFacts, limits: RunLimits): NextOfRun {
   if (facts.isInitEnding) return over({ isContainerLost: true });
   if (exit.code !== null) return "lookAtInit";
   if (facts.intent) return over();
-  if (facts.processes === 0) return "lookAtInit";
+  if (!facts.hasProcesses) return "lookAtInit";
   if (facts.idleMs !== null && facts.idleMs > limits.lingerMs) return over({ hasLingered: true });
   if (elapsedMs !== null && elapsedMs > limits.timeoutMs) return { intend: "timed_out" };
   const isLate = limits.startTimeoutMs !== null && !facts.hasStarted;

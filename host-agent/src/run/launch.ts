@@ -3,7 +3,7 @@
  * started, the wrapper leaves a trace in the run's files before it does anything, and only where neither the engine nor
  * the files know of a start is a new exec made.
  */
-import { processesOf } from "../machine/processes.ts";
+import { isWithout } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import type { HostContext } from "../context/context.ts";
@@ -13,7 +13,7 @@ import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { makeRunFiles, readExit } from "./run-files.ts";
 import { makeAgentDirectory, type Volume } from "../workspace/volume.ts";
-import { runGid } from "../store/uids.ts";
+import { inRunOf, runGid } from "../store/uids.ts";
 import { paths, type RunningContainer } from "../workspace/container.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
 
@@ -47,8 +47,8 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
     }
     const container = await workspaces.ensureReady(run.userId);
     const exec = run.containerId === container.id ? await lookAtExec(engine, run.execId) : "unknown";
-    const processes = exec === "ended" ? processesOf(container.cgroup, agent.uid, runGid).length : 0;
-    const step = nextOfExec(exec, processes, exec !== "unknown" && readExit(volume, runId).hasBegun);
+    const hasProcesses = exec === "ended" && !isWithout(container.cgroup, inRunOf(agent.uid));
+    const step = nextOfExec(exec, hasProcesses, exec !== "unknown" && readExit(volume, runId).hasBegun);
     if (step === "watch") return { container, over: null };
     const execId = step === "start" ? run.execId! : await makeExec(deps, run, agent, container);
     if (execId !== null && (await engine.startExec(execId)) !== "gone") return { container, over: null };
@@ -71,7 +71,7 @@ async function findContainer({ workspaces }: LaunchDeps, run: RunRow, agent: Age
   if (run.containerId === null && !hasBegun) return null;
   const container = await workspaces.find(run.userId);
   if (container === null || run.containerId === container.id) return container;
-  const isHere = run.containerId === null && processesOf(container.cgroup, agent.uid, runGid).length > 0;
+  const isHere = run.containerId === null && !isWithout(container.cgroup, inRunOf(agent.uid));
   return isHere ? container : null;
 }
 

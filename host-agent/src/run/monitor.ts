@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import { readOomKills } from "../machine/cgroup.ts";
-import { isEnding, processesOf } from "../machine/processes.ts";
+import { isEnding, isWithout } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
 import type { Latch } from "../context/wait.ts";
 import { nextOfRun, type Over, type RunFacts } from "./decide.ts";
@@ -17,7 +17,7 @@ import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { logSizes, readExit, runDirectory } from "./run-files.ts";
 import type { Volume } from "../workspace/volume.ts";
-import { runGid } from "../store/uids.ts";
+import { inRunOf } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
 
 export const nothingSeen = (): LinesSeen => ({ hasStarted: false, result: null, isInTurn: false, backgroundTasks: 0 });
@@ -89,7 +89,7 @@ function look({ store }: MonitorDeps, { run, agent, container, elapsedMs, seen }
     intent: store.getRun(run.id)!.intent,
     logBytes: out + err,
     isInitEnding: isEnding(container.init),
-    processes: processesOf(container.cgroup, agent.uid, runGid).length,
+    hasProcesses: !isWithout(container.cgroup, inRunOf(agent.uid)),
     elapsedMs: elapsedMs(),
     idleMs: idleSince === null ? null : performance.now() - idleSince,
     hasStarted: seen.hasStarted,

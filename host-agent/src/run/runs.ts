@@ -16,6 +16,7 @@ import { monitor, nothingSeen } from "./monitor.ts";
 import { type Lived, patience, settle, type SettleDeps } from "./settle.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
 import { isOutOfSpace, readExit } from "./run-files.ts";
+import { closeUnended } from "../workspace/unended.ts";
 import { ownerOf, type Volume } from "../workspace/volume.ts";
 import type { Volumes } from "../workspace/volumes.ts";
 
@@ -215,6 +216,7 @@ export class Runs {
       } catch (error) {
         if (this.#closing.signal.aborted) return;
         context.log.warn("run.retry", { runId, error: messageOf(error) });
+        closeUnended(this.#deps, store.getRun(runId)!.userId, error);
         await sleep(backoff(drive.failures++, 200, 5000), this.#closing.signal);
       }
     }

@@ -14,7 +14,7 @@ import { reasonOf, finalStatusOf } from "./reason.ts";
 import { logSizes, runDirectory, sealRunFiles } from "./run-files.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { runGid } from "../store/uids.ts";
+import { inRunOf } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
 import { diskUse, type Volume } from "../workspace/volume.ts";
 
@@ -60,7 +60,7 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   };
   closeModel(runId);
   const isTold = store.getRun(runId)!.intent !== null || hasLingered;
-  if (container) await endProcesses(container.cgroup, agent.uid, runGid, isTold ? graceMs : leftoverGraceMs);
+  if (container) await endProcesses(container.cgroup, inRunOf(agent.uid), isTold ? graceMs : leftoverGraceMs);
   await attempt("kills", countKills);
   const sizes = volume && (await attempt("log", () => seal(volume, runId, context.settings.BERTH_LOG_BYTES), true));
   const out = sizes?.out ?? 0;

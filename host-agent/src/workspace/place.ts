@@ -2,7 +2,7 @@
 import { describeMemory, describeWorkspace, type Workspace } from "@berth/shared/resources";
 import type { HostContext } from "../context/context.ts";
 import { readUsage } from "../machine/cgroup.ts";
-import { isAlive, ownersOf } from "../machine/processes.ts";
+import { isAlive, processesOf } from "../machine/processes.ts";
 import { firstUid } from "../store/uids.ts";
 import type { RunningContainer } from "./container.ts";
 import { diskUse } from "./volume.ts";
@@ -42,7 +42,7 @@ export const newPlace = (userId: string): Place => ({
 export const isRunning = (place: Place) => place.container !== null && isAlive(place.container.init);
 /** Whether any process of an agent runs there. */
 export const hasAgents = ({ container }: Place) =>
-  container !== null && ownersOf(container.cgroup).some((uid) => uid >= firstUid);
+  container !== null && processesOf(container.cgroup, ({ uid }) => uid >= firstUid).length > 0;
 
 /** The kernel's figures of a running workspace now; null if it does not run. Logs a memory warning once per crossing. */
 export function sample({ settings, log }: HostContext, place: Place): Pick<Place, "sample"> | null {

@@ -9,6 +9,7 @@ import type { Workspace } from "@berth/shared/resources";
 import { id } from "@berth/shared/values";
 import { sleep } from "@berth/shared/wait";
 import { findCgroup } from "../machine/cgroup.ts";
+import { letGoOn } from "../machine/freezer.ts";
 import { identify } from "../machine/processes.ts";
 import {
   forwarderPort,
@@ -307,6 +308,7 @@ export class Workspaces {
     if (!init || !cgroup) throw new Error("the container ended just after its start");
     if (!seesVolume(state, volume)) throw new Error("the container does not see the user's volume");
     const container = { id: state.id, init, cgroup, volume, limits: state.limits };
+    await letGoOn(cgroup);
     if (place.container?.id !== state.id) await this.#deps.endLeftovers(place.userId, container);
     this.#change(place, {
       status: "running",

@@ -1,0 +1,66 @@
+/**
+ * Freezing a container for the moment of a look (the kernel's freezer, cgroup v1 and v2): in what stands still the list of
+ * processes is whole, and who is killed there never forks again. The engine starts nothing in a frozen container, so this is
+ * for what a look beside a running one cannot tell.
+ */
+import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { sleep } from "@berth/shared/wait";
+import type { Cgroup } from "./cgroup.ts";
+import { readProc as read } from "./proc.ts";
+
+/** A container that is full of processes at its CPU limit needs some of its turns to stand still. */
+const freezeMs = 1000;
+
+const filesOf = ({ version, freezer }: Cgroup) =>
+  version === 1
+    ? { control: `${freezer}/freezer.state`, state: `${freezer}/freezer.state`, on: "FROZEN", off: "THAWED" }
+    : { control: `${freezer}/cgroup.freeze`, state: `${freezer}/cgroup.events`, on: "1", off: "0" };
+
+/** What `look` answers while nothing in the container moves; null if it did not come to a standstill. One that is gone stands still. */
+export async function whileFrozen<T>(cgroup: Cgroup, look: () => T): Promise<T | null> {
+  const { control, state, on, off } = filesOf(cgroup);
+  // Open before it stands still: a process without descriptors left must be able to let it go on.
+  const handle = openControl(control);
+  if (handle === null) return look();
+  const deadline = performance.now() + freezeMs;
+  try {
+    // Said again at each look: another end may have let it go on meanwhile.
+    for (; performance.now() < deadline; await sleep(1)) {
+      writeSync(handle, on);
+      if (/^(FROZEN|frozen 1)$/m.test(read(state) ?? "")) return look();
+    }
+    return null;
+  } finally {
+    await thaw(handle, off);
+    closeSync(handle);
+  }
+}
+
+/** Lets a container go on that an earlier process of this host agent may have left frozen. */
+export function letGoOn(cgroup: Cgroup): Promise<null> {
+  const { control, off } = filesOf(cgroup);
+  const handle = openControl(control);
+  return handle === null ? Promise.resolve(null) : thaw(handle, off).finally(() => closeSync(handle));
+}
+
+/** Tried until it has worked: nothing else would ever let the container go on. */
+async function thaw(handle: number, off: string): Promise<null> {
+  for (;;) {
+    try {
+      writeSync(handle, off);
+      return null;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENODEV") return null;
+      await sleep(10);
+    }
+  }
+}
+
+function openControl(path: string): number | null {
+  try {
+    return openSync(path, constants.O_WRONLY);
+  } catch (error) {
+    if (["ENOENT", "ENODEV"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
+    throw error;
+  }
+}
