@@ -126,6 +126,11 @@ export const reportAnswer = z.object({
   stoppedUsers: z.array(id).default([]),
   /** Agents deleted at the gateway that this host has reported. */
   deletedAgents: z.array(id),
+  /**
+   * Runs in progress that the gateway holds of `ack.epoch`, some at a time: whoever does not know one of them has forgotten it,
+   * by an older copy of its database.
+   */
+  heldRuns: z.array(id).default([]),
 });
 export type ReportAnswer = z.infer<typeof reportAnswer>;
 

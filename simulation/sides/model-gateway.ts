@@ -38,7 +38,14 @@ export class ModelGateway {
       disabledUsers: [...this.stopped],
       stoppedUsers: [...this.stopped],
       deletedAgents: [...this.deleted],
+      heldRuns: this.#heldRuns(),
     };
+  }
+
+  /** Runs in progress of the history that is held. */
+  #heldRuns(): string[] {
+    const held = [...this.runs.values()].filter((run) => run.epoch === this.#held.epoch && !isEnded(run.status));
+    return held.map(({ id }) => id);
   }
 
   take(epoch: string, run: ReportedRun): void {

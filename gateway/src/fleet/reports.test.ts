@@ -157,6 +157,19 @@ describe("a report", () => {
     expect(told.size).toBe(450);
   });
 
+  test("is asked about every run in progress of its epoch in turn, whatever told of it", async () => {
+    const started = Array.from({ length: 45 }, (_, at) => run({ id: `run_${at}`, rev: at + 2 }));
+    await host.report({ runs: [...started, run({ id: "run_over", rev: 50, status: "completed" })], rev: 60 });
+    const asked = new Set<string>();
+    for (let at = 0; at < 3; at++) {
+      const { heldRuns } = (await host.report({ rev: 60 })).json();
+      expect(heldRuns.length).toBeLessThanOrEqual(20);
+      for (const id of heldRuns) asked.add(id);
+    }
+    expect([...asked].toSorted()).toEqual(started.map(({ id }) => id).toSorted());
+    expect((await host.report({ epoch: "epoch2", rev: 1 })).json().heldRuns).toEqual([]);
+  });
+
   test("of a thousand runs is applied in as many statements as one of a single run", async () => {
     const many = Array.from({ length: 1000 }, (_, at) => run({ id: `run_${at}`, rev: at + 2 }));
     const count = async (report: () => Promise<unknown>) => {

@@ -11,6 +11,8 @@ import { upsertRuns } from "../agents/runs.ts";
 const revocationMs = 2 * 3_600_000;
 /** How many agents an answer names to drop. */
 const dropsAtOnce = 200;
+/** How many runs in progress an answer asks about. */
+const runsAtOnce = 20;
 
 /** A report of which each entry fits; `load` is null where the host's did not. */
 export type Report = Omit<ReportBody, "load"> & { load: ReportBody["load"] | null };
@@ -88,7 +90,7 @@ export async function applyReport({ atomic, now }: Deps, hostId: string, report:
   ];
   const results = await atomic([...changes, ...selectNews(hostId, report.seq, now())]);
   const [held, ...news] = results.slice(changes.length);
-  const [revokedTokens, disabledUsers, stoppedUsers, deletedAgents] = news.map((rows) =>
+  const [revokedTokens, disabledUsers, stoppedUsers, deletedAgents, heldRuns] = news.map((rows) =>
     rows.map(({ id }) => id as string),
   );
   return {
@@ -99,6 +101,7 @@ export async function applyReport({ atomic, now }: Deps, hostId: string, report:
     disabledUsers: disabledUsers!,
     stoppedUsers: stoppedUsers!,
     deletedAgents: deletedAgents!,
+    heldRuns: heldRuns!,
   };
 }
 
@@ -115,8 +118,9 @@ export async function noteRefusal(
 }
 
 /**
- * What is held now; the revoked tokens, disabled and stopped users of the host; and the agents that it should drop. Where
- * those are too many for one answer, each report's number gives the next of them: some that cannot be dropped hold up no other.
+ * What is held now; the revoked tokens, disabled and stopped users of the host; the agents that it should drop, and the runs
+ * that it should know. Where those are too many for one answer, each report's number gives the next of them: some that cannot
+ * be dropped hold up no other.
  */
 function selectNews(hostId: string, seq: number, now: number): SQL[] {
   const revokedAfter = isoTime(now - revocationMs);
@@ -131,6 +135,11 @@ function selectNews(hostId: string, seq: number, now: number): SQL[] {
         from users u cross join agents a on a.user_id = u.id
         where u.host_id = ${hostId} and a.deleted_at is not null and a.dropped_at is null)
       where (place + ${seq * dropsAtOnce}) % total < ${dropsAtOnce}`,
+    sql`select id from (
+        select r.id, row_number() over (order by r.id) as place, count(*) over () as total
+        from hosts h cross join runs r on r.host_id = h.id and r.epoch = h.epoch
+        where h.id = ${hostId} and r.status in ('pending', 'starting', 'running') and r.status <> 'pending')
+      where (place + ${seq * runsAtOnce}) % total < ${runsAtOnce}`,
   ];
 }
 

@@ -11,7 +11,10 @@ function start(image?: Buffer) {
 }
 const change = ({ store }: ReturnType<typeof start>) => void store.setEnv("agt_a", { AT: String(store.revision()) });
 /** What the gateway holds after it was told all. */
-const ackOf = ({ store }: ReturnType<typeof start>) => ({ epoch: store.epoch, rev: store.changedSince(0, 1e6).rev });
+const ackOf = ({ store }: ReturnType<typeof start>) => ({
+  ack: { epoch: store.epoch, rev: store.changedSince(0, 1e6).rev },
+  heldRuns: [] as string[],
+});
 
 test("an older copy is known for one, in whichever start it was taken and in whichever it is put back", () => {
   const first = start();
@@ -31,4 +34,17 @@ test("an older copy is known for one, in whichever start it was taken and in whi
     expect(isRolledBack(next.store, true, ack)).toBe(false);
     expect(isRolledBack(start(next.image()).store, false, ack)).toBe(false);
   }
+});
+
+test("an older copy is known by a run that the gateway has from the answer to its start alone", () => {
+  const first = start();
+  first.store.learnAgent("usr_u", spec, null);
+  const answer = ackOf(first);
+  const copy = first.image();
+  const trigger = { kind: "api", triggerId: null } as const;
+  const run = { id: "run_a", agentId: "agt_a", userId: "usr_u", trigger, prompt: "p", payload: null };
+  first.store.admit(run, 3, true);
+  expect(isRolledBack(start(first.image()).store, false, { ...answer, heldRuns: ["run_a"] })).toBe(false);
+  expect(isRolledBack(start(copy).store, false, { ...answer, heldRuns: ["run_a"] })).toBe(true);
+  expect(isRolledBack(start(copy).store, true, { ...answer, heldRuns: ["run_a"] })).toBe(true);
 });

@@ -123,7 +123,7 @@ export class Reports {
     }
     const said = reportAnswer.parse(await answer.json());
     context.clock.follow(Date.parse(said.time), askedAt);
-    if (isRolledBack(store, this.#held.epoch === store.epoch, said.ack)) {
+    if (isRolledBack(store, this.#held.epoch === store.epoch, said)) {
       context.log.error("database.restored", { held: said.ack.rev, own: store.revision() });
       store.renewEpoch();
     }
@@ -179,14 +179,16 @@ export class Reports {
 
 /**
  * Whether the gateway holds more of this database than the database has: then this is an older copy of it. The first report
- * of a process claims nothing beyond what earlier ones can have told, so that the answer to it shows that for certain.
+ * of a process claims nothing beyond what earlier ones can have told, so that the answer to it shows that for certain. What
+ * was told by an answer to a start, and by no report, shows by the run that is not known.
  */
 export function isRolledBack(
-  own: Pick<Store, "epoch" | "earlierRevision"> & { revision(): number },
+  own: Pick<Store, "epoch" | "earlierRevision" | "getRun"> & { revision(): number },
   isKnown: boolean,
-  ack: ReportAnswer["ack"],
+  { ack, heldRuns }: Pick<ReportAnswer, "ack" | "heldRuns">,
 ): boolean {
-  return ack.epoch === own.epoch && ack.rev > (isKnown ? own.revision() : own.earlierRevision);
+  if (ack.epoch !== own.epoch) return false;
+  return ack.rev > (isKnown ? own.revision() : own.earlierRevision) || heldRuns.some((id) => own.getRun(id) === null);
 }
 
 /** What a problem says to a person, or the beginning of whatever else it is. */
