@@ -6,7 +6,8 @@
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { replaceGlobals } from "./world/globals.ts";
-import { findMutant } from "./world/mutants.ts";
+import { findMutant, mutants } from "./world/mutants.ts";
+import { mutants as jointMutants } from "./joint/mutants.ts";
 import { registerSubstitutes } from "./world/hooks.ts";
 
 const { values } = parseArgs({
@@ -28,16 +29,18 @@ const { values } = parseArgs({
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
 replaceGlobals();
-const mutant = values.mutant === undefined ? null : findMutant(values.mutant);
+const isJoint = values.world === "joint";
+const mutant = values.mutant === undefined ? null : findMutant(values.mutant, isJoint ? jointMutants : mutants);
 registerSubstitutes(mutant?.mutations);
 const { runCampaign, scheduleOf, lineOf, hostGame } = await import("./schedule/campaign.ts");
 
-const { weights } = await import("./schedule/operations.ts");
-if (mutant?.kinds)
-  for (const some of Object.values(weights))
-    for (const kind of Object.keys(some)) if (!mutant.kinds.includes(kind)) delete some[kind as "wait"];
-for (const kind of values.without.split(",").filter(Boolean))
-  for (const some of Object.values(weights)) delete some[kind as "wait"];
+const { jointGame } = await import("./joint/game.ts");
+const { weights: jointWeights } = await import("./joint/operations.ts");
+const { weights: hostWeights } = await import("./schedule/operations.ts");
+const weights = (isJoint ? jointWeights : hostWeights.host) as Record<string, number>;
+const isLeftOut = (kind: string) =>
+  values.without.split(",").includes(kind) || (mutant?.kinds && !mutant.kinds.includes(kind));
+for (const kind of Object.keys(weights)) if (isLeftOut(kind)) delete weights[kind];
 
 if (values.points) {
   const { enumerateAll } = await import("./schedule/points.ts");
@@ -47,8 +50,7 @@ if (values.points) {
   process.exit(results.some(({ failures }) => failures.length > 0) ? 1 : 0);
 }
 
-const { jointGame } = await import("./joint/game.ts");
-const game = (values.world === "joint" ? jointGame : hostGame) as typeof hostGame;
+const game = (isJoint ? jointGame : hostGame) as typeof hostGame;
 const seed = Number(values.seed);
 if (values.trace || values.ops !== undefined) {
   const outcome = await game.play({

@@ -27,6 +27,8 @@ export class GatewayDatabase {
   /** Counts down with each call; the process that makes the last one dies there. */
   fuse: number | null = null;
   onChanged: (changed: Changed) => void = () => undefined;
+  /** Since when, in virtual time, whose runs may not be started. */
+  readonly disabledSince = new Map<string, number>();
 
   constructor() {
     const { real } = this.shared;
@@ -49,7 +51,25 @@ export class GatewayDatabase {
       `${row}.status || ' ' || coalesce(${row}.data ->> '$.reason', '') || ' ' || coalesce(${row}.data ->> '$.exitCode', '')`;
     real.exec(`create temp trigger run_changed after update on main.runs when old.status in ${ended}
       and ${told("old")} <> ${told("new")} begin select note_changed(new.id, ${told("old")}, ${told("new")}); end`);
+    real.function("note_disabled", (userId: string, isDisabled: number) => {
+      this.#noteDisabled(userId, isDisabled === 1);
+      return null;
+    });
+    real.exec(`create temp trigger user_changed after update on main.users when old.disabled <> new.disabled
+      begin select note_disabled(new.id, new.disabled); end`);
     this.opened = openD1(this.#d1());
+  }
+
+  /** For a schedule that begins. */
+  begin(isSlow: boolean): void {
+    [this.isSlow, this.fuse] = [isSlow, null];
+    this.disabledSince.clear();
+    this.shared.begin();
+  }
+
+  #noteDisabled(userId: string, isDisabled: boolean): void {
+    if (isDisabled) this.disabledSince.set(userId, world().nowMs);
+    else this.disabledSince.delete(userId);
   }
 
   /** Rows of a query of the judges', who call nobody. */
@@ -70,6 +90,8 @@ export class GatewayDatabase {
     this.onChanged = () => undefined;
     this.shared.restore(copy);
     this.onChanged = onChanged;
+    this.disabledSince.clear();
+    for (const { id } of this.rows<{ id: string }>("select id from users where disabled")) this.#noteDisabled(id, true);
   }
 
   #d1(): D1 {

@@ -19,6 +19,8 @@ import type { GatewayDatabase } from "./d1.ts";
 export const settings = parseSettings({ BERTH_PUBLIC_URL: gatewayUrl, BERTH_ALLOW_HTTP_HOSTS: "1" });
 const tickMs = 1000;
 const graceMs = 5000;
+/** A start that was under way when its user was disabled has waited for hosts to speak for so long at most. */
+const underWayMs = 13_000;
 /** A signal must have ended it by then. */
 const promisedExitMs = 10_000;
 const kid = "simulated";
@@ -98,7 +100,7 @@ export class Gateway {
       settings,
       ...this.#database.opened,
       keyring,
-      transport: { fetch: callHost },
+      transport: { fetch: (request) => this.#callHost(request) },
       log: this.#log(side),
       now: Date.now,
       uses: new Map(),
@@ -137,6 +139,18 @@ export class Gateway {
     return { status: answer.status, headers: [...answer.headers, date], body: await answer.text() };
   }
 
+  /** Over the network, as `fetch` would; with a body that can be read as a stream. */
+  async #callHost(request: Request): Promise<Response> {
+    const { url, method, headers, signal } = request;
+    const body = request.body ? await request.text() : null;
+    const since = this.#database.disabledSince.get(userOf(headers));
+    if (url.endsWith("/v1/runs") && since !== undefined && world().nowMs - since > underWayMs)
+      world().violate("nothing of a disabled user is started", `${userOf(headers)} was disabled at ${since}`);
+    const answer = await carrier.send({ url, method, headers, body, signal });
+    const isEmpty = answer.status === 204;
+    return new Response(isEmpty ? null : await answer.text(), { status: answer.status, headers: answer.headers });
+  }
+
   #log(side: Side): Log {
     const line = (event: string, fields: LogFields = {}) => {
       if (side.isDead) return;
@@ -147,11 +161,8 @@ export class Gateway {
   }
 }
 
-/** Over the network, as `fetch` would; with a body that can be read as a stream. */
-async function callHost(request: Request): Promise<Response> {
-  const { url, method, headers, signal } = request;
-  const body = request.body ? await request.text() : null;
-  const answer = await carrier.send({ url, method, headers, body, signal });
-  const isEmpty = answer.status === 204;
-  return new Response(isEmpty ? null : await answer.text(), { status: answer.status, headers: answer.headers });
+/** For whom the gateway calls a host. */
+function userOf(headers: Headers): string {
+  const [, claims = ""] = headers.get("authorization")!.split(".");
+  return (JSON.parse(Buffer.from(claims, "base64url").toString()) as { sub: string }).sub;
 }

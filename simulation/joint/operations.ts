@@ -94,7 +94,7 @@ export function drawOperations(seed: number): JointOperation[] {
   const draws = new Draws(seed, "joint operations");
   const bag = Object.entries(weights).flatMap(([kind, count]) => Array<JointKind>(count).fill(kind as JointKind));
   const kinds: JointKind[] = [
-    draws.of(["start", "deliver"]),
+    draws.of(bag.filter((kind) => /^(start|deliver)/.test(kind))),
     ...Array.from({ length: draws.whole(3, 8) }, () => draws.of(bag)),
   ];
   const crowd = draws.of([1, 1, 2, 3]);

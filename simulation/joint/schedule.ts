@@ -79,12 +79,10 @@ function open({ gateway: database, hosts }: Databases, schedule: JointSchedule):
   forgetScripts();
   listening.clear();
   const draws = new Draws(seed, "joint");
-  const count = schedule.hosts ?? draws.of([1, 1, 2]);
+  const count = schedule.hosts ?? draws.of([1, 1, 1, 2]);
   const machines = hosts.slice(0, count).map((database, at) => new Machine(database, places[at]));
   setMachines(...machines);
   if (plan) world.plan = plan;
-  database.isSlow = schedule.isSlow ?? draws.is(0.6);
-  database.fuse = null;
   const network = new Network();
   network.connect();
   const callers = new Callers(network);
@@ -129,13 +127,13 @@ export async function playJoint(schedule: JointSchedule): Promise<Outcome> {
   const opened = await openDatabases();
   const scene = open(opened, schedule);
   const { world } = scene;
-  const all = [opened.gateway.shared, ...opened.hosts];
-  for (const database of all) database.begin();
+  opened.gateway.begin(schedule.isSlow ?? new Draws(schedule.seed, "statements").is(0.6));
+  for (const database of opened.hosts) database.begin();
   try {
     await play(scene, schedule);
   } finally {
     close(scene);
-    for (const database of all) database.end();
+    for (const database of [opened.gateway.shared, ...opened.hosts]) database.end();
   }
   const { violations, traceHash, lines, steps, points } = world;
   return { violations, hash: traceHash, lines, steps, points, seen: scene.seen };

@@ -19,6 +19,7 @@ export const byFetch =
     return { status: answer.status, headers: [...answer.headers], body: await answer.text() };
   };
 
+const planFaults = { refused: "lost", lost: "answer lost", late: "late" } as const;
 const unreachable = (why: string) => new TypeError(`fetch failed: ${why} ${mark}`);
 
 export class Network {
@@ -40,7 +41,10 @@ export class Network {
     const { origin } = new URL(request.url);
     const draws = world().draws(`net.${origin}`);
     const isStruck = world().isStruck(`net.${origin}`, draws);
-    const fault = isStruck ? draws.of(["lost", "answer lost", "late", "twice"] as const) : null;
+    const drawn = isStruck ? draws.of(["lost", "answer lost", "late", "twice"] as const) : null;
+    const planned = world().planned(`net.${origin}`, from);
+    if (from.isDead) return new Promise(() => undefined);
+    const fault = planned ? planFaults[planned] : drawn;
     return new Promise((resolve, reject) => {
       const { signal } = request;
       signal?.addEventListener("abort", () => reject(signal.reason as Error));

@@ -121,7 +121,7 @@ export const mutants: Mutant[] = all.map((mutant) => {
   return kinds ? { ...mutant, kinds } : mutant;
 });
 
-export function findMutant(name: string): Mutant {
+export function findMutant(name: string, mutants: Mutant[]): Mutant {
   const found = mutants.find((mutant) => mutant.name === name);
   if (!found) throw new Error(`Say one of: ${mutants.map((mutant) => mutant.name).join(" | ")}`);
   return found;

@@ -154,13 +154,16 @@ export class World {
     });
   }
 
-  #faultOf(name: string, side: Side, draws: Draws): Fault | null {
+  /** What is planned for this asynchronous call of the side; one that is to die is dead then. */
+  planned(name: string, side: Side): Fault | null {
     const planned = this.plan?.(++this.points, name, true) ?? null;
-    if (planned === "die") {
-      this.kill(side);
-      return null;
-    }
-    if (planned) return planned;
+    if (planned === "die") this.kill(side);
+    return planned === "die" ? null : planned;
+  }
+
+  #faultOf(name: string, side: Side, draws: Draws): Fault | null {
+    const planned = this.planned(name, side);
+    if (planned || side.isDead) return planned;
     const total = (side.calls.get("*") ?? 0) + 1;
     side.calls.set("*", total);
     if (side.badCall !== total && !this.isStruck(name, draws)) return null;
