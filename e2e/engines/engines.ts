@@ -43,6 +43,8 @@ export interface Machine {
   signalEngine(signal: "SIGSTOP" | "SIGCONT"): void;
   /** The same of its containerd, which can be killed too: the daemon starts another one. */
   signalContainerd(signal: "SIGSTOP" | "SIGCONT" | "SIGKILL"): void;
+  /** 0 while it has none. */
+  containerdPid(): number;
   /** The power goes: daemon and containers are gone at once. */
   kill(): Promise<void>;
   /** What a boot takes away from a machine that was killed: its mounts of volumes, and all that it had in /run. */
@@ -181,6 +183,7 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
     },
     signalEngine: (signal) => void process.kill(readPid(pidFile), signal),
     signalContainerd: (signal) => void process.kill(containerd(), signal),
+    containerdPid: () => (isAlive(containerd()) ? containerd() : 0),
     forgetBoot() {
       unmountBelow(join(dataDir, "mnt"));
       unmountBelow(join(own, "exec"));

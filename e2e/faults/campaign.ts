@@ -4,12 +4,13 @@ import { until } from "../../gateway/test/wait.ts";
 import { userIdOf } from "../harness/harness.ts";
 import { createTrigger } from "../harness/sender.ts";
 import { judge, readHistory, type Verdict } from "../judge/judge.ts";
-import { type Fault, faults, keepCopy, type Scene } from "./actions.ts";
+import { faults } from "./all-faults.ts";
 import { collect } from "./collect.ts";
 import { type Hook, startLoad } from "./load.ts";
 import { createRandom, pause } from "./random.ts";
 import { openRecorder, type Recorder, recordClient } from "./recorder.ts";
 import { openRelay, type Relay } from "./relay.ts";
+import { type Fault, keepCopy, type Scene } from "./scene.ts";
 import { startWatch } from "./watch.ts";
 
 export interface Campaign {

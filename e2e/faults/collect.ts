@@ -7,9 +7,9 @@ import Database from "better-sqlite3";
 import type { Client } from "../harness/client.ts";
 import type { FleetHost } from "../engines/fleet.ts";
 import { until } from "../../gateway/test/wait.ts";
-import type { Scene } from "./actions.ts";
 import type { Asked, Worker } from "./load.ts";
 import { type Recorder, toldRun } from "./recorder.ts";
+import type { Scene } from "./scene.ts";
 
 /** Uids from here on are agents'. */
 const firstUid = 20_000;
@@ -28,8 +28,7 @@ export async function collect(scene: Scene, workers: Worker[], asked: Asked[]): 
     ...Object.fromEntries(fleet.hosts.map(({ name, agent }) => [name, agent])),
   };
   for (const [name, daemon] of Object.entries(daemons)) {
-    if (name !== "gateway")
-      recorder.write({ kind: "left", host: name, what: "open files of runs", items: openFiles(daemon.pid) });
+    recorder.write({ kind: "left", host: name, what: "open files of runs", items: openFiles(daemon.pid) });
     for (const line of daemon.log().split("\n").filter(Boolean)) recorder.write({ kind: "log", by: name, line });
   }
   await Promise.all(
@@ -103,6 +102,9 @@ async function collectStopped({ fleet, recorder }: Scene, users: Map<string, Wor
     const isEmpty = async () => (await left()).length === 0;
     await until(isEmpty, `${host.name} is empty`).catch(() => undefined);
     recorder.write({ kind: "left", host: host.name, what: "containers and processes", items: await left() });
+    const points = mountsBelow(join(host.dataDir, "mnt"));
+    const twice = points.filter((point, at) => points.indexOf(point) !== at);
+    recorder.write({ kind: "left", host: host.name, what: "mounts upon mounts", items: twice });
     // One is made ahead for the next new user.
     const unfinished = readdirSync(join(host.dataDir, "volumes")).filter((name) => name.endsWith(".new"));
     const odd = unfinished.length > 1 ? unfinished : [];
@@ -223,9 +225,7 @@ function isSealed(directory: string): boolean {
 
 /** Every user's volume on the machine: where it is mounted, or else mounted now, to be read only. */
 function volumesOf({ dataDir }: FleetHost): [userId: string, root: string][] {
-  const mounts = readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .map((line) => line.split(" ")[4]!);
+  const mounts = mountsBelow(join(dataDir, "mnt"));
   const images = readdirSync(join(dataDir, "volumes")).filter((name) => name.endsWith(".img"));
   return images.map((image) => {
     const userId = image.slice(0, -".img".length);
@@ -237,3 +237,9 @@ function volumesOf({ dataDir }: FleetHost): [userId: string, root: string][] {
     return [userId, here];
   });
 }
+
+const mountsBelow = (dir: string) =>
+  readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[4] ?? "")
+    .filter((point) => point.startsWith(`${dir}/`));

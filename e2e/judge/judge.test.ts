@@ -56,6 +56,13 @@ function tell(): HistoryEvent[] {
   const r3 = run("r3", "a-u1", "failed", "nonzero_exit", 3, 2);
   add({ kind: "told", by: "get", run: r3 });
 
+  add({ kind: "asked", key: "w2", user: "u1", agent: "a-u1", via: "webhook", program: { lines: 1, exitCode: 3 } });
+  add({ kind: "accepted", key: "w2", run: "r5" });
+  mark(marks, "begin", "w2", "r5", "900");
+  mark(marks, "end", "w2", "r5", "900");
+  const r5 = run("r5", "a-u1", "failed", "nonzero_exit", 3, 2);
+  add({ kind: "told", by: "get", run: r5 });
+
   // One of another user that is cancelled, and an agent that is deleted.
   add({ kind: "asked", key: "k4", user: "u2", agent: "a-u2", via: "api", program: { lines: 9, exitCode: 0 } });
   add({ kind: "accepted", key: "k4", run: "r4" });
@@ -69,12 +76,13 @@ function tell(): HistoryEvent[] {
 
   // What is found at the end, after a minute.
   const idle = { status: "idle" };
-  add({ kind: "listed", user: "u1", runs: [r3, r2, r1], agents: [{ id: "a-u1", ...idle }] }, 60_000);
+  add({ kind: "listed", user: "u1", runs: [r5, r3, r2, r1], agents: [{ id: "a-u1", ...idle }] }, 60_000);
   add({ kind: "listed", user: "u2", runs: [r4], agents: [{ id: "a-u2", ...idle }] });
   add({ kind: "left", host: "h1", what: "containers and processes", items: [] });
+  add({ kind: "log", by: "h1", line: '{"level":"info","event":"host.ready"}' });
   add({ kind: "ended", daemon: "h1", code: 0, asked: "SIGTERM" });
   for (const user of ["u1", "u2"]) add({ kind: "placed", user, host: "h1" });
-  for (const told of [r1, r2, r3, r4]) {
+  for (const told of [r1, r2, r3, r4, r5]) {
     const container = told.id === "r2" ? "c1" : null;
     add({ kind: "row", host: null, database: "gateway.sqlite", run: told, container: null });
     add({ kind: "row", host: "h1", database: "h1/host.db", run: told, container });
@@ -88,6 +96,7 @@ function tell(): HistoryEvent[] {
   files("u1", "r1", "1\n2\n", "\nbegun\n0\n");
   files("u1", "r2", "", "\nbegun\n");
   files("u1", "r3", "1\n", "\nbegun\n3\n");
+  files("u1", "r5", "1\n", "\nbegun\n3\n");
   files("u2", "r4", "", "\nbegun\n143\n");
   add({ kind: "marks", host: "h1", user: "u1", agent: "a-u1", lines: marks });
   add({ kind: "marks", host: "h1", user: "u2", agent: "a-u2", lines: others });
@@ -430,6 +439,16 @@ const bad: Record<RuleName, Record<string, [change: Change, says: RegExp]>> = {
       /run r4 .* started 2 times/,
     ],
   },
+  deliveriesInOrder: {
+    "a delivery begins before one that came earlier": [
+      change(
+        "marks",
+        ({ user }) => user === "u1",
+        ({ lines }) => ({ lines: [...lines.slice(0, 3), ...lines.slice(5), ...lines.slice(3, 5)] }),
+      ),
+      /w1 began after w2, which was accepted later/,
+    ],
+  },
   threeAUser: {
     "a user has one program more at a time than may be": [
       change(
@@ -512,6 +531,16 @@ const bad: Record<RuleName, Record<string, [change: Change, says: RegExp]>> = {
     "a second container of a user starts beside the first": [
       after("campaign", { kind: "engine", host: "h1", action: "start", container: "c0", user: "u1" }),
       /u1 had 2 containers at once on h1: c0, c1/,
+    ],
+  },
+  logHasFacts: {
+    "a log has a stack": [
+      after("log", { kind: "log", by: "h1", line: "    at Runs.settle (run.ts:274:1)" }),
+      /the log of h1 has: {5}at Runs/,
+    ],
+    "a log has a warning of Node": [
+      after("log", { kind: "log", by: "h1", line: "(node:1) TimeoutNegativeWarning: -200 is a negative number." }),
+      /the log of h1 has: .*TimeoutNegativeWarning/,
     ],
   },
   driverSawNothing: {

@@ -111,6 +111,15 @@ const oneContainerAUser: Rule = {
   },
 };
 
+const logHasFacts: Rule = {
+  says: "a process writes facts into its log: no warning of its runtime, no stack",
+  judge: ofEach(
+    ({ all }) => all("log"),
+    ({ by, line }) =>
+      /^\s*at |Warning: |^\S*Error: /.test(line) ? `the log of ${by} has: ${line.slice(0, 200)}` : null,
+  ),
+};
+
 const driverSawNothing: Rule = {
   says: "what was broken could be mended, and every call was answered in its time",
   judge: ofEach(
@@ -127,5 +136,6 @@ export const machineRules = {
   databasesAreWhole,
   processesStay,
   oneContainerAUser,
+  logHasFacts,
   driverSawNothing,
 } satisfies Record<string, Rule>;

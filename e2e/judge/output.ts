@@ -119,6 +119,17 @@ function wasUnderWay({ asked, acceptedAt }: RunStory, begins: Placed[], history:
     );
 }
 
+const deliveriesInOrder: Rule = {
+  says: "deliveries of an agent begin in the order in which they were accepted",
+  judge: ofEach(byFile, (marks, { all }) => {
+    const hooked = new Set(all("asked").flatMap(({ via, key }) => (via === "webhook" ? [key] : [])));
+    const order = [...new Set(all("accepted").flatMap(({ key }) => (hooked.has(key) ? [key] : [])))];
+    const begun = marks.filter(({ what, key }) => what === "begin" && hooked.has(key)).map(({ key }) => key);
+    const late = begun.findIndex((key, at) => at > 0 && order.indexOf(key) < order.indexOf(begun[at - 1]!));
+    return late === -1 ? null : `${begun[late]} began after ${begun[late - 1]}, which was accepted later`;
+  }),
+};
+
 const threeAUser: Rule = {
   says: "a user has three programs at a time at most",
   judge(history) {
@@ -143,5 +154,6 @@ export const outputRules = {
   readerOfTheEndHasAll,
   oneAtATime,
   startsOnce,
+  deliveriesInOrder,
   threeAUser,
 } satisfies Record<string, Rule>;

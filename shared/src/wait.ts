@@ -1,6 +1,6 @@
 /** Waiting: a sleep that a signal ends, and the pauses of a retry. Web standards alone. */
 
-/** Resolves after `ms`, or as soon as the signal aborts: who must know which asks the signal. */
+/** Resolves after `ms`, in the next turn where that is past, or as soon as the signal aborts: who must know which asks the signal. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
@@ -9,7 +9,7 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       signal?.removeEventListener("abort", done);
       resolve();
     };
-    const timer = setTimeout(done, ms);
+    const timer = setTimeout(done, Math.max(0, ms));
     signal?.addEventListener("abort", done, { once: true });
   });
 }
