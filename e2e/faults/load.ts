@@ -202,47 +202,61 @@ async function cancelLater(client: Client, asked: Asked, ms: number): Promise<vo
   await client.call("POST", `/v1/runs/${asked.runId}/cancel`).catch(() => undefined);
 }
 
-/** Delivers now and then, again when no answer came, and one in a while twice; at last waits for the ends. */
+/** Delivers now and then, and one in a while twice; at last waits for the ends. */
 async function deliver(
-  { worker, trigger }: Hook,
+  hook: Hook,
   at: number,
   all: Asked[],
   random: Random,
   recorder: Recorder,
   signal: AbortSignal,
 ): Promise<void> {
+  const { user, userId, agentId } = hook.worker;
   const own: Asked[] = [];
   for (let count = 1; !signal.aborted; count++) {
     const key = `w${at}-${count}`;
     const { script, expected } = composeProgram(key, random);
-    const { user, userId, agentId, client } = worker;
     recorder.write({ kind: "asked", key, user: userId, agent: agentId, via: "webhook", program: expected });
-    const body = JSON.stringify({ script });
     const asked: Asked = { user, agentId, key, prompt: script, runId: null, offset: 0, final: null };
-    for (let times = random.isTrue(0.2) ? 2 : 1; times > 0 && !signal.aborted;) {
-      const headers = { "content-type": "application/json", ...(await headersOf("token", trigger.secret, key, body)) };
-      const path = `/hooks/${trigger.id}`;
-      const answer = await client.call<{ runId: string }>("POST", path, body, headers).catch(() => null);
-      if (answer && [200, 202].includes(answer.status)) {
-        asked.runId = answer.body.runId;
-        recorder.write({ kind: "accepted", key, run: answer.body.runId });
-        times--;
-      } else await pause(500);
-    }
-    if (asked.runId) own.push(asked);
     all.push(asked);
-    await pause(random.whole(2000, 20_000));
+    own.push(asked);
+    for (let times = random.isTrue(0.2) ? 2 : 1; times > 0; times--) await deliverOne(hook, asked, recorder);
+    await pause(random.whole(4000, 25_000));
   }
-  for (const asked of own) await awaitEnd(worker.client, asked, recorder);
+  await awaitEnds(hook, own, recorder);
 }
 
-async function awaitEnd(client: Client, asked: Asked, recorder: Recorder): Promise<void> {
-  const deadline = Date.now() + endMs;
-  while (Date.now() < deadline) {
-    const answer = await client.call<Run>("GET", `/v1/runs/${asked.runId}`).catch(() => null);
-    if (answer?.status === 200) recorder.write({ kind: "told", by: "get", run: toldRun(answer.body) });
-    if (answer?.status === 200 && isEnded(answer.body.status)) return void (asked.final = answer.body);
-    await pause(1000);
+/** Again and again until it is accepted. */
+async function deliverOne({ worker, trigger }: Hook, asked: Asked, recorder: Recorder): Promise<void> {
+  const body = JSON.stringify({ script: asked.prompt });
+  const signed = await headersOf("token", trigger.secret, asked.key, body);
+  const headers = { "content-type": "application/json", ...signed };
+  for (const deadline = Date.now() + acceptMs; Date.now() < deadline; await pause(500)) {
+    const answer = await worker.client
+      .call<{ runId: string }>("POST", `/hooks/${trigger.id}`, body, headers)
+      .catch(() => null);
+    if (!answer || ![200, 202].includes(answer.status)) continue;
+    asked.runId = answer.body.runId;
+    return recorder.write({ kind: "accepted", key: asked.key, run: asked.runId });
   }
-  recorder.write({ kind: "remark", text: `the delivery ${asked.key} (${asked.runId}) has not ended in ${endMs} ms` });
+  recorder.write({ kind: "remark", text: `the delivery ${asked.key} was not accepted in ${acceptMs} ms` });
+}
+
+/** What a gateway forgot that was restored is delivered once more. */
+async function awaitEnds(hook: Hook, own: Asked[], recorder: Recorder): Promise<void> {
+  const { client } = hook.worker;
+  for (const deadline = Date.now() + endMs; Date.now() < deadline; await pause(1000)) {
+    const open = own.filter(({ runId, final }) => runId !== null && !final);
+    if (open.length === 0) return;
+    for (const asked of open) {
+      const answer = await client.call<Run>("GET", `/v1/runs/${asked.runId}`).catch(() => null);
+      if (answer?.status === 404) await deliverOne(hook, asked, recorder);
+      if (answer?.status !== 200) continue;
+      recorder.write({ kind: "told", by: "get", run: toldRun(answer.body) });
+      if (!isEnded(answer.body.status)) break;
+      asked.final = answer.body;
+    }
+  }
+  const open = own.filter(({ final }) => !final).map(({ key, runId }) => `${key} (${runId})`);
+  recorder.write({ kind: "remark", text: `deliveries have not ended in ${endMs} ms: ${open.join(", ")}` });
 }
