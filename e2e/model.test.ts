@@ -400,6 +400,23 @@ describe("limits that the operator sets", () => {
     expect((await runScripted("demo: say cheap", () => null)).run.status).toBe("completed");
   });
 
+  test("of 200 calls that a run makes at once its budget is exceeded by one", async () => {
+    await restart({ BERTH_RUN_BUDGET_USD: "0.01" });
+    scripts.set("demo: say burst", () => dear);
+    const agent = await alice.createAgent("burst", { runtime: "shell" });
+    const call = JSON.stringify({
+      model: "claude-sonnet-5",
+      max_tokens: 9,
+      messages: [{ role: "user", content: "demo: say burst" }],
+    });
+    const { run } = await alice.runToEnd(
+      agent.id,
+      `curl -sS -Z --parallel-max 200 --unix-socket /run/berth/$BERTH_AGENT_ID.sock -H "x-api-key: $ANTHROPIC_API_KEY" -d '${call}' 'http://localhost/v1/messages?n=[1-200]'; exec sleep 1000`,
+    );
+    expect(run).toMatchObject({ reason: "budget_reached", usage: { outputTokens: 200_000 } });
+    expect(model.callsOf("demo: say burst")).toHaveLength(1);
+  });
+
   test("a user past the day's budget is answered by no model until tomorrow, and others are", async () => {
     await restart({ BERTH_DAILY_BUDGET_USD: "3" });
     scripts.set("demo: say dear", () => dear);

@@ -57,7 +57,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     targetOf: targets.of,
     log,
     findRun: (agentId, token) => findRun(store, agentId, token),
-    mayCall: (runId) => (runs.isOverBudget(runId) ? "budget" : "ok"),
+    budgetsOf: (runId) => runs.budgetsOf(runId),
     onUsage: (runId, { model: _model, ...usage }) => runs.addUsage(runId, usage),
     onStatus: (runId, status) => void store.updateRun(runId, { modelStatus: status }),
   });

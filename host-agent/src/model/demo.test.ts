@@ -155,7 +155,7 @@ describe("with the real CLI", () => {
   });
 
   /** The demo model behind the model proxy, as in a workspace. */
-  async function serveThroughProxy(mayCall: () => "ok" | "budget" = () => "ok") {
+  async function serveThroughProxy(leftUsd: () => number = () => Infinity) {
     const told = { usage: [] as UsageDelta[], statuses: [] as number[] };
     const quiet = { info() {}, warn() {}, error() {} };
     const demo = createServer(createDemoModel({ wordMs: 1 }));
@@ -163,7 +163,7 @@ describe("with the real CLI", () => {
     await new Promise<void>((resolve) => demo.listen(0, "127.0.0.1", resolve));
     const proxy = createModelProxy({
       findRun: (_agent, token) => (token === "run-token" ? { runId: "run1" } : null),
-      mayCall,
+      budgetsOf: (of) => [{ of, leftUsd: leftUsd() }],
       onUsage: (_run, delta) => told.usage.push(delta),
       onStatus: (_run, status) => told.statuses.push(status),
       apiOf: () => messagesApi,
@@ -189,7 +189,7 @@ describe("with the real CLI", () => {
 
   test("a budget that is reached stops the CLI at once", async () => {
     let calls = 0;
-    const { socketPath } = await serveThroughProxy(() => (calls++ ? "budget" : "ok"));
+    const { socketPath } = await serveThroughProxy(() => (calls++ ? 0 : 1));
     const { exitCode, result } = await runCli({
       dir: join(dir, "budget"),
       socketPath,

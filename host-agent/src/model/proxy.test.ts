@@ -29,7 +29,7 @@ async function startProxy(upstream: http.RequestListener | string, options: Part
   const write = (event: string, fields?: object) => void told.log.push(JSON.stringify({ event, ...fields }));
   const proxy = createModelProxy({
     findRun: (agentId, token) => (agentId === "agent1" && token === "run-token" ? { runId: "run1" } : null),
-    mayCall: () => "ok",
+    budgetsOf: (of) => [{ of, leftUsd: Infinity }],
     onUsage: (_runId, delta) => told.usage.push(delta),
     onStatus: (_runId, status) => told.statuses.push(status),
     apiOf: () => messagesApi,
@@ -215,7 +215,9 @@ test("an unknown token gets the API's own kind of 401, and the run's status is l
 });
 
 test("a run at its budget gets 402, not retried, without a call", async () => {
-  const { call, told } = await startProxy(() => expect.unreachable(), { mayCall: () => "budget" });
+  const { call, told } = await startProxy(() => expect.unreachable(), {
+    budgetsOf: (of) => [{ of, leftUsd: 0 }],
+  });
   const answer = await call();
   expect(answer.status).toBe(402);
   expect(answer.headers.get("x-should-retry")).toBe("false");
@@ -280,31 +282,66 @@ test("a body beyond the limit is 413, announced or not", async () => {
   expect((await call(undefined, { body: stream, duplex: "half" })).status).toBe(413);
 });
 
-test("a client that goes away ends the upstream call", async () => {
+test("a client that goes away before it has said all ends the upstream call", async () => {
   const ended = vi.fn();
-  const { call } = await startProxy((req, res) => {
-    req.resume();
-    res.on("close", ended);
-    res.writeHead(200, { "content-type": "text/event-stream" }).write(start);
-  });
-  const gone = new AbortController();
-  await call(undefined, { signal: gone.signal });
-  gone.abort();
+  const { base } = await startProxy((req) => void req.on("close", ended).resume());
+  const sent = http.request(`${base}/v1/messages`, { method: "POST", headers: { "x-api-key": "run-token" } });
+  sent.on("error", () => undefined).write("half");
+  await vi.waitFor(() => expect(sent.socket?.bytesWritten).toBeGreaterThan(0), 100_000);
+  sent.destroy();
   await vi.waitFor(() => expect(ended).toHaveBeenCalled(), 100_000);
 });
 
-test("closeRun cuts the calls of that run", async () => {
-  const ended = vi.fn();
+test.each(["its client goes away", "its run is closed", "its client goes away before a word"])(
+  "a call is counted to its end when %s",
+  async (what) => {
+    const asked = Promise.withResolvers<http.ServerResponse>();
+    const { call, proxy, told } = await startProxy((req, res) => {
+      req.resume().on("end", () => asked.resolve(res));
+      if (!what.endsWith("word")) res.writeHead(200, { "content-type": "text/event-stream" }).write(start);
+    });
+    const gone = new AbortController();
+    const answer = call(undefined, { signal: gone.signal }).then((begun) => begun.text());
+    answer.catch(() => undefined);
+    const res = await asked.promise;
+    if (!what.endsWith("word")) await vi.waitFor(() => expect(told.usage.length).toBe(1), 100_000);
+    if (what === "its run is closed") proxy.closeRun("run1");
+    else gone.abort();
+    await expect(answer).rejects.toThrow();
+    if (!res.headersSent) res.writeHead(200, { "content-type": "text/event-stream" }).write(start);
+    res.end(delta(77));
+    await vi.waitFor(() => expect(total(told.usage, "outputTokens")).toBe(77), 100_000);
+  },
+);
+
+test("closeRun ends the answers of that run alone", async () => {
   const { call, proxy } = await startProxy((req, res) => {
     req.resume();
-    res.on("close", ended);
     res.writeHead(200, { "content-type": "text/event-stream" }).write(start);
   });
   const answer = await call();
   proxy.closeRun("another");
+  const text = answer.text();
   proxy.closeRun("run1");
-  await expect(answer.text()).rejects.toThrow();
-  await vi.waitFor(() => expect(ended).toHaveBeenCalled(), 100_000);
+  await expect(text).rejects.toThrow();
+});
+
+test("of many calls at once a budget is exceeded by one at most", async () => {
+  let left = 1;
+  let calls = 0;
+  const { call, told } = await startProxy(
+    (req, res) => {
+      calls++;
+      req.resume().on("end", () => answerStream(start, delta(100_000))(req, res));
+    },
+    {
+      budgetsOf: (of) => [{ of, leftUsd: left }],
+      onUsage: (_runId, usage) => void ((left -= usage.costUsd), told.usage.push(usage)),
+    },
+  );
+  const statuses = await Promise.all(Array.from({ length: 40 }, async () => (await call()).status));
+  expect(calls).toBe(1);
+  expect(statuses.toSorted()).toEqual([200, ...Array.from({ length: 39 }, () => 402)]);
 });
 
 test("a client that reads slowly holds the upstream back", async () => {

@@ -10,6 +10,7 @@ import type { Usage } from "@berth/shared/resources";
 import { type AnswerReader, readBody, readEvents } from "./answer-json.ts";
 import type { AnswerFact, ModelApi, ModelTarget } from "./api.ts";
 import { sendModelError } from "./error.ts";
+import { type Budget, createTurnstile, type Entrant } from "./turnstile.ts";
 
 export type UsageDelta = Usage & { model: string };
 
@@ -19,8 +20,9 @@ export interface ModelProxyDeps {
   targetOf(api: ModelApi): ModelTarget;
   /** The run that this token of this agent stands for. Must not leak by timing: look up a hash, or compare in constant time. */
   findRun(agentId: string, token: string): { runId: string } | null;
-  mayCall(runId: string): "ok" | "budget";
-  /** Called with what is new, as soon as it is known; a stream that is cut was counted up to there. */
+  /** What may still be spent: of the run, and of what it shares with others. */
+  budgetsOf(runId: string): Budget[];
+  /** Called with what is new, as soon as it is known; also after the run's end, of calls that were open then. */
   onUsage(runId: string, delta: UsageDelta): void;
   /** The status of each answer that costs something; an error inside a stream comes as a second call. */
   onStatus(runId: string, status: number): void;
@@ -38,7 +40,7 @@ const defaultLimits: ModelLimits = { bodyBytes: 32 * 1024 * 1024, connectMs: 10_
 export interface ModelProxy {
   /** Answers one request that came through the socket of this agent. */
   handle(agentId: string, req: IncomingMessage, res: ServerResponse): void;
-  /** Cuts every connection of a run, without an answer. */
+  /** Cuts every connection of a run, without an answer; what the provider may bill is counted to its end all the same. */
   closeRun(runId: string): void;
   close(): void;
 }
@@ -48,6 +50,8 @@ interface Call {
   runId: string;
   path: string;
   search: string;
+  /** Whether it costs something. */
+  isCharged: boolean;
 }
 
 /** The proxy for all agents of this host. */
@@ -61,6 +65,7 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
     return pool;
   };
   const open = new Map<string, Set<ServerResponse>>();
+  const turnstile = createTurnstile();
 
   const track = (runId: string, res: ServerResponse) => {
     const calls = open.get(runId) ?? new Set();
@@ -84,11 +89,24 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
       if (req.method !== "POST" || !path) return refuse(404, `Berth passes ${api.name} calls alone.`);
       const run = deps.findRun(agentId, tokenOf(req));
       if (!run) return refuse(401, "This token belongs to no run in progress.");
-      if (deps.mayCall(run.runId) === "budget") return refuse(402, budgetSentence);
       if (Number(req.headers["content-length"]) > limits.bodyBytes)
         return refuse(413, "The request is too large for Berth's model proxy.");
       track(run.runId, res);
-      forward({ api, runId: run.runId, path, search }, req, res, { deps, limits, pool: poolOf(api) });
+      if (path !== api.chargedPath && deps.budgetsOf(run.runId).some(({ leftUsd }) => leftUsd <= 0))
+        return refuse(402, budgetSentence);
+      const call = { api, runId: run.runId, path, search, isCharged: path === api.chargedPath };
+      const begin = () => forward(call, req, res, { deps, limits, pool: poolOf(api) });
+      if (!call.isCharged) return void begin();
+      const entrant: Entrant = {
+        budgets: () => deps.budgetsOf(call.runId),
+        decide(verdict) {
+          if (verdict === "budget") refuse(402, budgetSentence);
+          else if (verdict === "busy") refuse(429, busySentence);
+          else begin().once("close", () => turnstile.leave(entrant));
+        },
+      };
+      res.once("close", () => turnstile.giveUp(entrant));
+      turnstile.enter(entrant);
     },
     closeRun,
     close() {
@@ -117,6 +135,8 @@ function sparing(deps: ModelProxyDeps): ModelProxyDeps {
 /** 402 is the status at which the CLI stops at once; after 400 and 429 it goes on calling. */
 const budgetSentence =
   "Berth: the budget is reached (BERTH_RUN_BUDGET_USD or BERTH_DAILY_BUDGET_USD); no further model calls.";
+
+const busySentence = "Berth: too many model calls of this run wait for their turn: send fewer at once.";
 
 function tokenOf(req: IncomingMessage): string {
   const key = req.headers["x-api-key"];
@@ -164,7 +184,10 @@ interface Circumstances {
   pool: Pool;
 }
 
-/** Sends one call on, and its answer back, with backpressure both ways; either side's end ends the other. */
+/**
+ * Sends one call on, and its answer back, with backpressure both ways; either side's end ends the other. But a call that costs
+ * something and was sent whole is read to its end: the provider may bill it whoever listens.
+ */
 function forward(call: Call, req: IncomingMessage, res: ServerResponse, { deps, limits, pool }: Circumstances) {
   const sent = pool.request(call.path + call.search, requestHeaders(call.api, req));
   const fail = (reason: string) => {
@@ -175,17 +198,23 @@ function forward(call: Call, req: IncomingMessage, res: ServerResponse, { deps, 
     sendModelError(res, call.api, 502, "Berth cannot reach the model API.", { "retry-after": "2" });
   };
   sent.on("error", (error: NodeJS.ErrnoException) => fail(error.code ?? error.message));
-  sent.on("timeout", () => fail("silence"));
+  sent.on("timeout", () => {
+    if (res.destroyed || !res.writableNeedDrain) return fail("silence");
+    // It is the client that takes nothing: the rest is only counted.
+    res.destroy();
+    sent.setTimeout(limits.silenceMs);
+  });
   sent.on("close", () => void (res.headersSent || fail("closed")));
   failUnlessConnected(sent, limits.connectMs, fail);
   sent.on("response", (answer) => passAnswer(call, answer, res, { deps, onCut: fail }));
-  res.on("close", () => sent.destroy());
-  req.on("error", () => sent.destroy());
+  res.on("close", () => void ((call.isCharged && sent.writableFinished) || sent.destroy()));
+  req.on("error", () => void (sent.writableFinished || sent.destroy()));
   boundBody(req, limits.bodyBytes, () => {
     sent.destroy();
     if (!res.headersSent) sendModelError(res, call.api, 413, "The request is too large.", { connection: "close" });
   });
   req.pipe(sent);
+  return sent;
 }
 
 const passedUp = /^(accept|content-type|content-length|user-agent|x-stainless-.*)$/;
@@ -227,24 +256,25 @@ const notPassedDown =
 function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { deps, onCut }: AnswerWatch) {
   const status = answer.statusCode ?? 0;
   if (status < 200) return onCut("no HTTP status");
-  const isCharged = call.path === call.api.chargedPath;
-  if (isCharged) deps.onStatus(call.runId, status);
+  if (call.isCharged) deps.onStatus(call.runId, status);
   if (status === 401) {
     // Not the upstream's own words: some repeat the key they refuse.
     answer.resume();
     const sentence = `The model API refuses the key of this Berth host (${call.api.keyName}).`;
     return sendModelError(res, call.api, 401, sentence, { "x-should-retry": "false" });
   }
-  const reader = isCharged && status === 200 ? readerFor(call, answer, deps) : null;
+  const reader = call.isCharged && status === 200 ? readerFor(call, answer, deps) : null;
   const headers = Object.entries(answer.headers).filter(([name]) => !notPassedDown.test(name));
-  res.writeHead(status, Object.fromEntries(headers));
-  res.flushHeaders();
+  if (!res.destroyed) res.writeHead(status, Object.fromEntries(headers)).flushHeaders();
   answer.on("data", (chunk: Buffer) => reader?.push(chunk));
   answer.on("end", () => {
     if (reader?.end() === false) deps.log.warn("model.usage_unread", { runId: call.runId, reason: "too large" });
   });
   answer.on("error", (error) => onCut(error.message));
-  answer.pipe(res);
+  // Without a client it is only counted.
+  res.on("close", () => void answer.unpipe(res).resume());
+  if (res.destroyed) answer.resume();
+  else answer.pipe(res);
 }
 
 /** The reader that fits the answer, its facts turned into deltas for the run; null when the answer cannot be read. */

@@ -14,6 +14,7 @@ import type { Over } from "./decide.ts";
 import { isNotStartable, type Launched, launch, type LaunchDeps } from "./launch.ts";
 import { monitor, nothingSeen } from "./monitor.ts";
 import { type Lived, patience, settle, type SettleDeps } from "./settle.ts";
+import type { Budget } from "../model/turnstile.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
 import { isOutOfSpace, readExit } from "./run-files.ts";
 import { closeUnended } from "../workspace/unended.ts";
@@ -128,19 +129,18 @@ export class Runs {
   /** Adds what the model proxy counted; ends the run once a budget is reached. */
   addUsage(runId: string, usage: Usage): void {
     if (!this.#deps.store.addUsage(runId, usage)) return;
-    if (this.isOverBudget(runId)) this.intend(runId, "budget_reached");
+    if (this.budgetsOf(runId).some(({ leftUsd }) => leftUsd <= 0)) this.intend(runId, "budget_reached");
     this.#deps.context.bus.emit("host");
   }
 
-  isOverBudget(runId: string): boolean {
+  /** What the run may still spend of its own budget and of its user's day. */
+  budgetsOf(runId: string): Budget[] {
     const { context, store } = this.#deps;
-    const { BERTH_RUN_BUDGET_USD: perRun, BERTH_DAILY_BUDGET_USD: perDay } = context.settings;
+    const { BERTH_RUN_BUDGET_USD: perRun = Infinity, BERTH_DAILY_BUDGET_USD: perDay } = context.settings;
     const run = store.getRun(runId);
-    if (!run) return false;
-    return (
-      (perRun !== undefined && run.usage.costUsd >= perRun) ||
-      (perDay !== undefined && store.spentToday(run.userId) >= perDay)
-    );
+    if (!run) return [];
+    const own = { of: runId, leftUsd: perRun - run.usage.costUsd };
+    return perDay === undefined ? [own] : [own, { of: run.userId, leftUsd: perDay - store.spentToday(run.userId) }];
   }
 
   /** Lets go of every run; their processes go on. */

@@ -282,12 +282,12 @@ export class Store {
     return run;
   }
 
-  /** Adds what the model proxy counted to the run and to the user's day (UTC); null if the run has ended. */
+  /** Adds what the model proxy counted to the run, which may have ended meanwhile, and to the user's day (UTC); null without such a run. */
   addUsage(id: string, add: Usage): RunRow | null {
     return this.#db.atomic(() => {
       const [row] = this.#db.rows<FlatRun>(
         `UPDATE runs SET input_tokens = input_tokens + ?, output_tokens = output_tokens + ?, cache_read_tokens = cache_read_tokens + ?,
-         cache_write_tokens = cache_write_tokens + ?, cost_usd = cost_usd + ?, rev = ? WHERE id = ? AND ended_at IS NULL RETURNING ${runColumns}`,
+         cache_write_tokens = cache_write_tokens + ?, cost_usd = cost_usd + ?, rev = ? WHERE id = ? RETURNING ${runColumns}`,
         add.inputTokens,
         add.outputTokens,
         add.cacheReadTokens,

@@ -1,0 +1,79 @@
+/**
+ * Admission of charged model calls, so that budgets hold whatever is in flight: where the open calls may cost what a budget
+ * has left, one is open at a time and the others wait for their turn. So a budget is exceeded by one call at most.
+ */
+
+/** What may still be spent, of one run or of a user's day. */
+export interface Budget {
+  of: string;
+  /** Infinity where there is no limit. */
+  leftUsd: number;
+}
+export type Verdict = "ok" | "budget" | "busy";
+
+/** More than a call costs: the dearest model's whole window of tokens in, and all it says at once. */
+const mostUsd = 10;
+/** Calls of one budget at once: those that wait, and those whose client is gone and which are counted to their end. */
+const mostOpen = 64;
+const mostWaiting = 64;
+
+/** One call that asks. */
+export interface Entrant {
+  /** The run's own budget first, then what it shares. Never the same without one of them. */
+  budgets(): Budget[];
+  /** Called once; after "ok" the call has begun, and `leave` is due. */
+  decide(verdict: Verdict): void;
+}
+
+export function createTurnstile() {
+  const open = new Map<string, number>();
+  /** Oldest first, with the names of their budgets. */
+  const waiting = new Map<Entrant, string[]>();
+  /** What each call that has begun counts for. */
+  const inside = new Map<Entrant, string[]>();
+  const countOf = (name: string) => open.get(name) ?? 0;
+  const hasRoom = ({ of, leftUsd }: Budget) =>
+    countOf(of) === 0 || (countOf(of) < mostOpen && leftUsd >= (countOf(of) + 1) * mostUsd);
+
+  /** Lets one through, or says why not; the names of its budgets if it has to wait. */
+  function pass(entrant: Entrant): string[] | null {
+    const now = entrant.budgets();
+    const names = now.map(({ of }) => of);
+    if (now.some(({ leftUsd }) => leftUsd <= 0)) entrant.decide("budget");
+    else if (!now.every(hasRoom)) return names;
+    else {
+      for (const name of names) open.set(name, countOf(name) + 1);
+      inside.set(entrant, names);
+      entrant.decide("ok");
+    }
+    return null;
+  }
+
+  return {
+    /** Decides at once, or when its turn comes. */
+    enter(entrant: Entrant): void {
+      const names = pass(entrant);
+      if (names === null) return;
+      const beside = [...waiting.values()].filter(([own]) => own === names[0]);
+      if (beside.length >= mostWaiting) entrant.decide("busy");
+      else waiting.set(entrant, names);
+    },
+    /** Who waits no more. */
+    giveUp: (entrant: Entrant) => void waiting.delete(entrant),
+    /** A call that began is over, and counted: those that wait for what it used are asked again, one of each run. */
+    leave(entrant: Entrant): void {
+      const names = inside.get(entrant) ?? [];
+      inside.delete(entrant);
+      for (const name of names) {
+        if (countOf(name) > 1) open.set(name, countOf(name) - 1);
+        else open.delete(name);
+      }
+      const stuck = new Set<string>();
+      for (const [other, [own, ...shared]] of waiting) {
+        if (stuck.has(own!) || ![own!, ...shared].some((name) => names.includes(name))) continue;
+        if (pass(other) === null) waiting.delete(other);
+        else stuck.add(own!);
+      }
+    },
+  };
+}
