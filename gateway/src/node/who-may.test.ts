@@ -1,0 +1,221 @@
+/** Who may do what: each route of the app, as it is registered, with every credential that somebody may have or make up. */
+import { randomText } from "@berth/shared/ids";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestApp, type Answer, type TestApp } from "../../test/app.ts";
+import { joinTestHost, type TestHost } from "../../test/host.ts";
+import { createApp } from "../app.ts";
+import { signHostCall, signToken } from "../keys/jwt.ts";
+
+/** `owner`: who made the thing, and nobody else, an admin included. `other`: a credential of its own kind, or none. */
+type Access = "other" | "user" | "owner" | "admin";
+interface Row {
+  access: Access;
+  body?: unknown;
+  /** Ids of the path, of the owner's things. */
+  id?: keyof Things;
+}
+interface Things {
+  agent: string;
+  run: string;
+  trigger: string;
+  delivery: string;
+  token: string;
+  user: string;
+  host: string;
+}
+
+const user = (body?: unknown): Row => ({ access: "user", body });
+const owner = (id: keyof Things, body?: unknown): Row => ({ access: "owner", id, body });
+const admin = (id?: keyof Things, body?: unknown): Row => ({ access: "admin", body, ...(id && { id }) });
+const other = (id?: keyof Things): Row => ({ access: "other", ...(id && { id }) });
+const newTrigger = { name: "hook", scheme: "token", template: "hello" };
+
+/** A route that is not here fails the test below: whoever adds one says who may call it. */
+const rows: Record<string, Row> = {
+  "GET /healthz": other(),
+  "GET /readyz": other(),
+  "GET /.well-known/jwks.json": other(),
+  "GET /openapi.json": other(),
+  "GET /docs": other(),
+  "GET /": other(),
+  "GET /page.css": other(),
+  "GET /session": other(),
+  "POST /session": other(),
+  "DELETE /session": other(),
+  "POST /hooks/:id": other("trigger"),
+  "POST /internal/hosts/join": other(),
+  "POST /internal/hosts/report": other(),
+  "GET /v1/connect": user(),
+  "POST /v1/tickets": user(),
+  "GET /v1/me": user(),
+  "DELETE /v1/me/notice": user(),
+  "GET /v1/tokens": user(),
+  "POST /v1/tokens": user({ name: "ci" }),
+  "DELETE /v1/tokens/:id": owner("token"),
+  "GET /v1/workspace": user(),
+  "POST /v1/workspace/start": user(),
+  "POST /v1/workspace/stop": user(),
+  "GET /v1/agents": user(),
+  "POST /v1/agents": user({ name: "further" }),
+  "GET /v1/agents/:id": owner("agent"),
+  "PATCH /v1/agents/:id": owner("agent", { name: "renamed" }),
+  "DELETE /v1/agents/:id": owner("agent"),
+  "PUT /v1/agents/:id/env": owner("agent", { A: "1" }),
+  "POST /v1/agents/:id/runs": owner("agent", { prompt: "x" }),
+  "GET /v1/agents/:id/terminal": owner("agent"),
+  "GET /v1/agents/:id/files/*": owner("agent"),
+  "PUT /v1/agents/:id/files/*": owner("agent", { agent: { id: "x" }, env: {} }),
+  "DELETE /v1/agents/:id/files/*": owner("agent"),
+  "GET /v1/runs": user(),
+  "GET /v1/runs/:id": owner("run"),
+  "POST /v1/runs/:id/cancel": owner("run"),
+  "GET /v1/runs/:id/events": owner("run"),
+  "GET /v1/runs/:id/stderr": owner("run"),
+  "GET /v1/agents/:id/triggers": owner("agent"),
+  "POST /v1/agents/:id/triggers": owner("agent", newTrigger),
+  "GET /v1/triggers/:id": owner("trigger"),
+  "PATCH /v1/triggers/:id": owner("trigger", { name: "renamed" }),
+  "DELETE /v1/triggers/:id": owner("trigger"),
+  "POST /v1/triggers/:id/rotate": owner("trigger", {}),
+  "GET /v1/triggers/:id/deliveries": owner("trigger"),
+  "POST /v1/deliveries/:id/replay": owner("delivery"),
+  "GET /v1/admin/users": admin(),
+  "POST /v1/admin/users": admin(undefined, { name: "newcomer", role: "user" }),
+  "PATCH /v1/admin/users/:id": admin("user", { disabled: false }),
+  "POST /v1/admin/users/:id/tokens": admin("user", { name: "made" }),
+  "GET /v1/admin/audit": admin(),
+  "GET /v1/admin/hosts": admin(),
+  "POST /v1/admin/hosts/join-tokens": admin(),
+  "POST /v1/admin/hosts/:id/drain": admin("host"),
+  "POST /v1/admin/hosts/:id/resume": admin("host"),
+  "DELETE /v1/admin/hosts/:id": admin("host"),
+};
+
+let gateway: TestApp;
+let host: TestHost;
+/** Credentials that open nothing, each with the header that it comes in. */
+let useless: Record<string, Record<string, string>>;
+let boss: Awaited<ReturnType<TestApp["addUser"]>>;
+let stranger: typeof boss;
+/** Of somebody whom all of that leaves as they are. */
+let kept: Things;
+beforeAll(async () => {
+  gateway = await createTestApp();
+  host = await joinTestHost(gateway);
+  boss = await gateway.addUser("boss", "admin");
+  stranger = await gateway.addUser("stranger");
+  useless = await makeUseless();
+  kept = (await makeOwner()).things;
+});
+afterAll(async () => {
+  await host.close();
+  await gateway.close();
+});
+
+async function makeUseless(): Promise<typeof useless> {
+  const { keyring, settings, now } = gateway.deps;
+  const seconds = Math.floor(now() / 1000);
+  const [disabled, revoked] = [await gateway.addUser("disabled"), await gateway.addUser("revoked")];
+  const { ticket } = (await gateway.call("POST", "/v1/tickets", { token: stranger.token })).json();
+  await gateway.call("PATCH", `/v1/admin/users/${disabled.id}`, { token: boss.token, body: { disabled: true } });
+  await gateway.call("DELETE", `/v1/tokens/${revoked.tokenId}`, { token: revoked.token });
+  const claims = { userId: boss.id, tokenId: boss.tokenId, expiresAt: seconds - 1 };
+  const toHost = { sub: boss.id, tid: boss.tokenId, texp: seconds + 600 };
+  const join = (await gateway.call("POST", "/v1/admin/hosts/join-tokens", { token: boss.token })).json().token;
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+  const origin = settings.BERTH_PUBLIC_URL;
+  return {
+    nothing: {},
+    "made-up words": bearer("x.y.z"),
+    "a token that has expired": bearer(await signToken(keyring, origin, claims, (seconds - 600) * 1000)),
+    "a revoked token": bearer(revoked.token),
+    "a disabled user's token": bearer(disabled.token),
+    "a ticket as token": bearer(ticket),
+    "a ticket as cookie": { cookie: `berth_session=${ticket}`, origin },
+    "a gateway's call to a host": bearer(await signHostCall(keyring, host.id, toHost, now())),
+    "a host's report": bearer(await host.sign()),
+    "a used join token": bearer(host.joinToken),
+    "a fresh join token": bearer(join),
+    "a run's token": bearer(`run_${randomText(40)}`),
+    "a user's session from another site": { cookie: `berth_session=${boss.token}`, origin: "https://evil.example" },
+  };
+}
+
+/** A user with one thing of each kind. */
+async function makeOwner(): Promise<{ token: string; things: Things }> {
+  const { id, token, tokenId } = await gateway.addUser(randomText(8));
+  const make = async (path: string, body: unknown) => (await gateway.call("POST", path, { token, body })).json();
+  const agent = await make("/v1/agents", { name: "secret" });
+  const run = await make(`/v1/agents/${agent.id}/runs`, { prompt: "x" });
+  const trigger = await make(`/v1/agents/${agent.id}/triggers`, newTrigger);
+  const headers = { authorization: `Bearer ${trigger.secret}` };
+  await gateway.call("POST", `/hooks/${trigger.id}`, { headers, body: "x" });
+  const deliveries = (await gateway.call("GET", `/v1/triggers/${trigger.id}/deliveries`, { token })).json().items;
+  const [things, delivery] = [{ agent: agent.id, run: run.id, trigger: trigger.id }, deliveries[0].id];
+  return { token, things: { ...things, delivery, token: tokenId, user: id, host: host.id } };
+}
+
+/** Calls the route of this name for the thing of this id; a socket as a socket. */
+function call(name: string, id: string, headers: Record<string, string>): Promise<Answer> {
+  const [method = "", path = ""] = name.split(" ");
+  const { body } = rows[name]!;
+  const isSocket = /\/(connect|terminal)$/.test(path);
+  const socket = isSocket && { upgrade: "websocket", "sec-websocket-protocol": "berth.v1" };
+  const options = { headers: { ...headers, ...socket }, ...(body !== undefined && { body }) };
+  return gateway.call(method, path.replace(":id", id).replace("*", "notes.txt"), options);
+}
+const withToken = (token: string) => ({ authorization: `Bearer ${token}` });
+const withoutRequestId = (text: string) => text.replace(/"requestId":"[^"]+"/, "");
+
+test("each route says here who may call it, and nothing is said of routes that are not", () => {
+  const registered = createApp(gateway.deps).routes.filter(({ method }) => method !== "ALL");
+  expect(registered.map(({ method, path }) => `${method} ${path}`).toSorted()).toEqual(Object.keys(rows).toSorted());
+});
+
+describe.each(Object.entries(rows))("%s", (name, { access, id }) => {
+  test(`answers credentials that open nothing ${access === "other" ? "as it does none" : "401"}`, async () => {
+    const nothing = await call(name, id ? kept[id] : "", {});
+    for (const [what, headers] of Object.entries(useless)) {
+      const isRead = name.startsWith("GET") && !name.endsWith("/connect") && !name.endsWith("/terminal");
+      // A cookie is the browser's own on every page: what only reads is kept from other sites by the browser (SameSite, no CORS).
+      if (what.endsWith("from another site") && isRead) continue;
+      // What a host signs is for reports alone.
+      if (what === "a host's report" && name === "POST /internal/hosts/report") continue;
+      const answer = await call(name, id ? kept[id] : "", headers);
+      const isForeign = what.endsWith("from another site") ? [403] : [401];
+      if (access === "other" && !isForeign.includes(answer.status))
+        expect([what, answer.status]).toEqual([what, nothing.status]);
+      if (access !== "other") expect([what, isForeign.includes(answer.status)]).toEqual([what, true]);
+    }
+  });
+
+  if (access === "owner")
+    test("answers others as if it were not there, and the owner as it is", async () => {
+      const { token, things } = await makeOwner();
+      const calls = host.requests.length;
+      for (const { token: foreign } of [stranger, boss]) {
+        const [there, absent] = [
+          await call(name, things[id!], withToken(foreign)),
+          await call(name, "xyz_absent", withToken(foreign)),
+        ];
+        expect([there.status, withoutRequestId(there.text)]).toEqual([404, withoutRequestId(absent.text)]);
+      }
+      expect(host.requests).toHaveLength(calls);
+      const { status } = await call(name, things[id!], withToken(token));
+      expect([401, 403]).not.toContain(status);
+      if (status === 404) expect(host.requests.length).toBeGreaterThan(calls);
+    });
+
+  if (access === "user" || access === "admin")
+    test(`lets ${access}s in`, async () => {
+      /** Not refused, or by the host itself, which knows little. */
+      const isLetIn = async ({ token }: { token: string }) => {
+        const calls = host.requests.length;
+        const { status } = await call(name, id ? kept[id] : "", withToken(token));
+        return ![401, 403].includes(status) && (status !== 404 || host.requests.length > calls);
+      };
+      expect(await isLetIn(stranger)).toBe(access === "user");
+      // The only host stays: the rows after this one need it.
+      if (name !== "DELETE /v1/admin/hosts/:id") expect(await isLetIn(boss)).toBe(true);
+    });
+});
