@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -183,4 +183,35 @@ describe("the commands of the operator", () => {
     start.process.kill("SIGTERM");
     expect(await start.ended).toBe(0);
   });
+});
+
+test("npm run dev runs the sources behind the page's server, and starts anew what changes", async () => {
+  const port = String(await freePort());
+  const page = `http://localhost:${port}`;
+  const ports = { BERTH_PORT: String(await freePort()), BERTH_HOST_PORT: String(await freePort()) };
+  const dev = begin("dev", [port], ports);
+  await until(() => /^ready$/m.test(dev.said.out), "it says ready");
+  expect(await (await fetch(page)).text()).toContain("/@vite/client");
+  const code = new RegExp(`${page}/#code=(\\w+)$`, "m").exec(dev.said.out)?.[1];
+  const signIn = await fetch(`${page}/session`, {
+    method: "POST",
+    headers: { "content-type": "application/json", origin: page },
+    body: JSON.stringify({ code }),
+  });
+  expect(signIn.status).toBe(204);
+  const files = ["dev/gateway.pid", "dev/host/host.pid"];
+  const first = files.map(pidIn);
+  const commands = first.map((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8"));
+  expect(commands).toEqual([expect.stringContaining("gateway/src/"), expect.stringContaining("host-agent/src/")]);
+  // Touched with its own times: whoever watches is told, and no bundle becomes older than its sources.
+  const source = join(root, "shared/src/log.ts");
+  utimesSync(source, statSync(source).atime, statSync(source).mtime);
+  await until(
+    () => files.every((file, at) => existsSync(join(dir, file)) && pidIn(file) !== first[at]),
+    "both are started anew",
+  );
+  await until(() => answers(`${page}/readyz`), "they are ready");
+  dev.process.kill("SIGTERM");
+  expect(await dev.ended).toBe(0);
+  expect(files.filter((file) => existsSync(join(dir, file)))).toEqual([]);
 });

@@ -16,8 +16,8 @@ type Bundle = keyof typeof entries;
 /** The files that bundles are made from: what runs while it is being changed. */
 export const sources = { gateway: join(root, entries.gateway), host: join(root, entries.host) };
 /** All that any of them is made of; packages change with the lock file. */
-const madeOf = ["gateway/src", "host-agent/src", "shared/src", "scripts/build", "package-lock.json"].map((path) =>
-  join(root, path),
+const madeOf = ["gateway/src", "host-agent/src", "shared/src", "shared/node", "scripts/build", "package-lock.json"].map(
+  (path) => join(root, path),
 );
 
 /**

@@ -1,5 +1,5 @@
 /**
- * `npm run dev`: gateway and host agent from their sources, started anew when those change, and the dashboard by Vite, which
+ * `npm run dev [-- PORT]`: gateway and host agent from their sources, started anew when those change, and the dashboard by Vite, which
  * reloads the page. On data of its own, with a first user to sign in as.
  */
 import { watch } from "node:fs";
@@ -14,8 +14,7 @@ import { runWithSettings } from "../setup/command.ts";
 import { SetupError } from "../setup/debian.ts";
 import { root } from "../setup/image.ts";
 
-const pagePort = 5173;
-const page = `http://localhost:${pagePort}`;
+const usualPort = "5173";
 /** What Vite passes on; the rest is the page's. */
 const ofTheGateway = "^/(v1|hooks|session|healthz|readyz|\\.well-known|openapi\\.json|docs)(/|$)";
 /** Folders, and who is started anew when something in them changes. */
@@ -24,17 +23,18 @@ const watched: Record<string, ("gateway" | "host")[]> = {
   migrations: ["gateway"],
   "host-agent/src": ["host"],
   "shared/src": ["gateway", "host"],
+  "shared/node": ["gateway", "host"],
 };
 /** Debounce: an editor or a checkout writes several files at once. */
 const gatherMs = 200;
 
-await runWithSettings(async (settings) => {
+await runWithSettings(async (settings, [port = usualPort]) => {
   const dir = join(settings.BERTH_DATA_DIR, "dev");
   const own = {
     BERTH_DATA_DIR: dir,
     BERTH_HOST_DATA_DIR: join(dir, "host"),
     // What links, cookies and tokens are made out to, and what browsers send as their origin.
-    BERTH_PUBLIC_URL: page,
+    BERTH_PUBLIC_URL: `http://localhost:${port}`,
   };
   const env = { ...process.env, ...own };
   let vite: ViteDevServer | null = null;
@@ -44,7 +44,7 @@ await runWithSettings(async (settings) => {
       env,
       files: sources,
       async onReady(cluster) {
-        vite = await servePage(cluster.url);
+        vite = await servePage(cluster.url, Number(port));
         for (const [folder, names] of Object.entries(watched)) restartOnChange(cluster, folder, names);
         process.stdout.write(`A change starts its processes anew and reloads the page; the data is in ${dir}\n`);
       },
@@ -55,8 +55,9 @@ await runWithSettings(async (settings) => {
 });
 
 /** Vite's server for the dashboard, before the gateway: one origin, as in production. */
-async function servePage(gateway: string): Promise<ViteDevServer> {
+async function servePage(gateway: string, port: number): Promise<ViteDevServer> {
   const log = createLogger("warn");
+  const own = process.listeners("SIGTERM");
   const vite = await createServer({
     configFile: join(root, "gateway/web/vite.config.ts"),
     cacheDir: join(root, "node_modules/.vite"),
@@ -68,17 +69,19 @@ async function servePage(gateway: string): Promise<ViteDevServer> {
     },
     server: {
       host: "127.0.0.1",
-      port: pagePort,
+      port,
       strictPort: true,
       proxy: { [ofTheGateway]: { target: gateway, ws: true } },
     },
   });
+  // Vite would end this process at once, and with another code: first the two others let go of what they have.
+  for (const listener of process.listeners("SIGTERM")) if (!own.includes(listener)) process.off("SIGTERM", listener);
   try {
     return await vite.listen();
   } catch (error) {
     await vite.close();
     throw new SetupError(
-      `The page cannot be served on port ${pagePort} (${(error as Error).message}): end what listens there.`,
+      `The page cannot be served on port ${port} (${(error as Error).message}): end what listens there, or name another port.`,
       { cause: error },
     );
   }
