@@ -21,9 +21,12 @@ export function openBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: browserPath, args });
 }
 
+/** What moves without end is drawn by the processor, sixty times a second: a test that wants it says so. */
+const usual: BrowserContextOptions = { viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" };
+
 /** A browser window of nobody yet. */
 export async function openWindow(browser: Browser, berth: Berth, options: BrowserContextOptions = {}): Promise<Person> {
-  const context = await browser.newContext({ baseURL: berth.url, viewport: { width: 1280, height: 800 }, ...options });
+  const context = await browser.newContext({ baseURL: berth.url, ...usual, ...options });
   context.setDefaultTimeout(patienceMs);
   const page = await context.newPage();
   return { page, mishaps: noteMishaps(page, berth.url), close: () => context.close() };
