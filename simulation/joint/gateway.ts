@@ -108,7 +108,7 @@ export class Gateway {
     };
     try {
       await releaseLeases(deps);
-      await askMisfitsAgain(deps.db);
+      await askMisfitsAgain(deps);
     } catch (error) {
       world().trace(`the gateway did not start: ${messageOf(error)}`);
       return world().kill(side);

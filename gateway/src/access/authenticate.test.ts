@@ -220,7 +220,7 @@ describe("browser sessions", () => {
   async function signIn(name: string) {
     const { createSignInCode } = await import("./sign-in.ts");
     const user = await gateway.addUser(name);
-    const code = await createSignInCode(gateway.deps.db, gateway.deps.now(), user.id);
+    const code = await createSignInCode(gateway.deps, user.id);
     return { user, code, answer: await gateway.call("POST", "/session", { body: { code }, headers: own }) };
   }
 
@@ -237,12 +237,12 @@ describe("browser sessions", () => {
   test("a code works once, even raced, and for ten minutes", async () => {
     const { createSignInCode } = await import("./sign-in.ts");
     const user = await gateway.addUser("coder");
-    const code = await createSignInCode(gateway.deps.db, gateway.deps.now(), user.id);
+    const code = await createSignInCode(gateway.deps, user.id);
     const raced = await Promise.all(
       Array.from({ length: 5 }, () => gateway.call("POST", "/session", { body: { code } })),
     );
     expect(raced.map((answer) => answer.status).toSorted()).toEqual([204, 401, 401, 401, 401]);
-    const late = await createSignInCode(gateway.deps.db, gateway.deps.now() - 600_001, user.id);
+    const late = await createSignInCode({ ...gateway.deps, now: () => gateway.deps.now() - 600_001 }, user.id);
     expect((await gateway.call("POST", "/session", { body: { code: late } })).status).toBe(401);
   });
 

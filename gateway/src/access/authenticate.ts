@@ -40,7 +40,7 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
     fromToken,
     async fromTicket(ticket) {
       const { ticketId, userId, tokenId, expiresAt } = await verifyTicket(deps.keyring, issuer, ticket, deps.now());
-      if (!(await useTicket(deps.db, ticketId, deps.now()))) throw unauthenticated();
+      if (!(await useTicket(deps, ticketId))) throw unauthenticated();
       if (tokenId !== null) return fromClaims({ userId, tokenId, expiresAt });
       return fromProvider(await findUserRow(deps.db, userId), expiresAt);
     },

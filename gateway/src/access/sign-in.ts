@@ -5,7 +5,7 @@ import type { User } from "@berth/shared/users";
 import { and, eq, gt, isNull } from "drizzle-orm";
 import { networkOf } from "../http/address.ts";
 import { audit } from "./audit.ts";
-import { isoTime, type Database } from "../data/database.ts";
+import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import type { Limits } from "../http/limits.ts";
 import { signInCodes, usedTickets } from "../data/schema.ts";
@@ -46,26 +46,26 @@ export async function attemptSignIn<T>(
 }
 
 /** Makes a code for the user. */
-export async function createSignInCode(db: Database, now: number, userId: string): Promise<string> {
+export async function createSignInCode({ db, now }: Pick<Deps, "db" | "now">, userId: string): Promise<string> {
   const code = randomText(32);
-  await db.insert(signInCodes).values({ hash: await sha256Hex(code), userId, expiresAt: isoTime(now + codeMs) });
+  await db.insert(signInCodes).values({ hash: await sha256Hex(code), userId, expiresAt: isoTime(now() + codeMs) });
   return code;
 }
 
 /** Uses a code up: its user's id, or null when it is unknown, old or used. */
-export async function useSignInCode(db: Database, now: number, code: string): Promise<string | null> {
-  const isUsable = and(isNull(signInCodes.usedAt), gt(signInCodes.expiresAt, isoTime(now)));
+export async function useSignInCode({ db, now }: Deps, code: string): Promise<string | null> {
+  const isUsable = and(isNull(signInCodes.usedAt), gt(signInCodes.expiresAt, isoTime(now())));
   const [used] = await db
     .update(signInCodes)
-    .set({ usedAt: isoTime(now) })
+    .set({ usedAt: isoTime(now()) })
     .where(and(eq(signInCodes.hash, await sha256Hex(code)), isUsable))
     .returning({ userId: signInCodes.userId });
   return used?.userId ?? null;
 }
 
 /** Uses a socket ticket up; false when it was used before. Two that come at once are told apart by the primary key. */
-export async function useTicket(db: Database, ticketId: string, now: number): Promise<boolean> {
-  const entry = { id: ticketId, expiresAt: isoTime(now + ticketSeconds * 1000) };
+export async function useTicket({ db, now }: Deps, ticketId: string): Promise<boolean> {
+  const entry = { id: ticketId, expiresAt: isoTime(now() + ticketSeconds * 1000) };
   const [used] = await db.insert(usedTickets).values(entry).onConflictDoNothing().returning({ id: usedTickets.id });
   return used !== undefined;
 }

@@ -20,7 +20,7 @@ const me = (headers: Record<string, string>) => gateway.call("GET", "/v1/me", { 
 describe("disabling a user", () => {
   test("refuses tokens, sessions, tickets and links at once, and gives only the tokens back", async () => {
     const user = await gateway.addUser("leaver");
-    const link = async () => createSignInCode(gateway.deps.db, gateway.deps.now(), user.id);
+    const link = async () => createSignInCode(gateway.deps, user.id);
     const [used, unused] = [await link(), await link()];
     const session = await gateway.call("POST", "/session", { body: { code: used } });
     const cookie = session.headers.get("set-cookie")!.split(";")[0]!;

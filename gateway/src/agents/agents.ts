@@ -113,10 +113,10 @@ export async function deleteAgent(
 }
 
 /** Notes that the host has dropped a deleted agent. */
-export async function noteAgentDropped(db: Database, now: number, agentId: string): Promise<void> {
+export async function noteAgentDropped({ db, now }: Deps, agentId: string): Promise<void> {
   await db
     .update(agents)
-    .set({ droppedAt: isoTime(now) })
+    .set({ droppedAt: isoTime(now()) })
     .where(and(eq(agents.id, agentId), isNull(agents.droppedAt)));
 }
 

@@ -4,6 +4,7 @@
  */
 import { sql, type SQL } from "drizzle-orm";
 import { isoTime, type Database } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
 import { liveMs } from "../hosts/placement.ts";
 
 /** How many calls that start runs may be under way to a host before it is left alone. */
@@ -30,11 +31,12 @@ export async function hostsWithPending(db: Database, now: number): Promise<(stri
 }
 
 /** Takes those users of the host's queue who wait longest, for a while. */
-export async function takeUsers(db: Database, now: number, hostId: string | null, most: number): Promise<string[]> {
+export async function takeUsers(deps: Deps, hostId: string | null, most: number): Promise<string[]> {
+  const now = deps.now();
   const time = isoTime(now);
   const mayAsk =
     hostId === null ? sql`true` : sql`exists (select 1 from hosts h where h.id = ${hostId} and ${isOpen(now)})`;
-  const rows = await db.all<{ id: string }>(sql`
+  const rows = await deps.db.all<{ id: string }>(sql`
     update users set pending_due_at = ${isoTime(now + takenMs)}
     where id in (${inQueue(sql`${hostId}`, time)} order by u.pending_due_at limit ${most})
       and pending_due_at <= ${time} and ${mayAsk} returning id`);
@@ -42,8 +44,8 @@ export async function takeUsers(db: Database, now: number, hostId: string | null
 }
 
 /** Puts the user back for when the first of an agent's runs is due; nothing that waits is no place in the queue. */
-export async function putBack(db: Database, now: number, userId: string, isRefused: boolean): Promise<void> {
-  const soonest = isoTime(isRefused ? now + refusedMs : now);
+export async function putBack({ db, now }: Deps, userId: string, isRefused: boolean): Promise<void> {
+  const soonest = isoTime(isRefused ? now() + refusedMs : now());
   await db.all(sql`
     update users set pending_due_at = (
       select max(min(max(d.due_at, coalesce(d.lease_until, ''))), ${soonest})
@@ -62,8 +64,8 @@ export function moveToFront(time: string, which: SQL): SQL {
 }
 
 /** Leaves a host alone for a while. */
-export async function pauseHost(db: Database, now: number, hostId: string): Promise<void> {
-  await db.all(sql`update hosts set paused_until = ${isoTime(now + pauseMs)} where id = ${hostId} returning id`);
+export async function pauseHost({ db, now }: Deps, hostId: string): Promise<void> {
+  await db.all(sql`update hosts set paused_until = ${isoTime(now() + pauseMs)} where id = ${hostId} returning id`);
 }
 
 /** The first delivery that waits of each agent of the user. */

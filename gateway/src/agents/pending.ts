@@ -51,7 +51,7 @@ export async function startOnHost(deps: Deps, hostId: string | null, budget = { 
   while (budget.users > 0) {
     const most = Math.min(startsPerHost, budget.users);
     budget.users -= most;
-    const userIds = await takeUsers(deps.db, deps.now(), hostId, most);
+    const userIds = await takeUsers(deps, hostId, most);
     if (userIds.length === 0) return;
     await Promise.all(userIds.map((userId) => startPending(deps, userId)));
   }
@@ -68,7 +68,7 @@ export async function startPending(deps: Deps, userId: string): Promise<void> {
     if (!claimed) break;
     isRefused = !(await startClaimed(deps, claimed));
   }
-  await putBack(deps.db, deps.now(), userId, isRefused);
+  await putBack(deps, userId, isRefused);
 }
 
 /** Takes back what an earlier process had claimed. For a gateway that knows to be the only one: it need not wait for leases. */
@@ -186,7 +186,7 @@ async function callOrPause(deps: Deps, host: HostTarget, userId: string, call: H
   try {
     return await callHostJson(deps, host, gatewayFor(deps, userId), call, runAnswer);
   } catch (error) {
-    if (performance.now() - startedAt >= startDeadlineMs) await pauseHost(deps.db, deps.now(), host.id);
+    if (performance.now() - startedAt >= startDeadlineMs) await pauseHost(deps, host.id);
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { parseOr400 } from "@berth/shared/errors";
 import { hostLoad, protocolVersion, reportBody, type ReportAnswer, type ReportBody } from "@berth/shared/host-api";
 import { sql, type SQL } from "drizzle-orm";
 import { z } from "zod";
-import { isoTime, type Database } from "../data/database.ts";
+import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { jsonRows } from "../data/json-rows.ts";
 import { upsertRuns } from "../agents/runs.ts";
@@ -56,7 +56,7 @@ export function readReport(body: unknown): { report: Report; misfit: string | nu
  * knows from time to time, has nothing more that does not fit.
  */
 export async function noteMisfit(
-  db: Database,
+  { db }: Deps,
   hostId: string,
   { since }: Report,
   misfit: string | null,
@@ -68,7 +68,7 @@ export async function noteMisfit(
 }
 
 /** Asks hosts again for all they know, of whom something was set aside: this process may understand it. */
-export async function askMisfitsAgain(db: Database): Promise<void> {
+export async function askMisfitsAgain({ db }: Pick<Deps, "db">): Promise<void> {
   await db.all(sql`update hosts set rev = 0 where misfit is not null returning id`);
 }
 
@@ -107,7 +107,7 @@ export async function applyReport({ atomic, now }: Deps, hostId: string, report:
 
 /** Notes why a host's reports are refused; what was copied from it stays. */
 export async function noteRefusal(
-  db: Database,
+  { db }: Deps,
   hostId: string,
   { protocol, version }: { protocol: number; version?: string | undefined },
   refusal: string,

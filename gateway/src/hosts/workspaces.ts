@@ -3,6 +3,7 @@ import { describeWorkspace, type Workspace } from "@berth/shared/resources";
 import type { Settings } from "@berth/shared/settings";
 import { eq } from "drizzle-orm";
 import type { Database } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
 import { users, workspaces } from "../data/schema.ts";
 
 /** The copy of the user's workspace; an absent one where no host has told of any. */
@@ -26,6 +27,6 @@ export async function findNotice(db: Database, userId: string): Promise<string |
   return user?.notice ?? null;
 }
 
-export async function dismissNotice(db: Database, userId: string): Promise<void> {
+export async function dismissNotice({ db }: Deps, userId: string): Promise<void> {
   await db.update(users).set({ notice: null }).where(eq(users.id, userId));
 }

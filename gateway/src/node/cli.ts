@@ -75,7 +75,7 @@ async function printToken(data: Data, settings: Settings, user: User, seconds: n
 }
 
 async function printLink({ db }: Data, settings: Settings, user: User): Promise<string> {
-  return `${settings.BERTH_PUBLIC_URL}/#code=${await createSignInCode(db, Date.now(), user.id)}`;
+  return `${settings.BERTH_PUBLIC_URL}/#code=${await createSignInCode({ db, now: Date.now }, user.id)}`;
 }
 
 if (import.meta.main) await main();

@@ -48,7 +48,7 @@ async function run(settings: Settings): Promise<void> {
   const startedAt = Date.now();
   const deps: Deps = { settings, ...data, transport, log, uses, now: Date.now, startedAt, assets: loadAssets() };
   await releaseLeases(deps);
-  await askMisfitsAgain(deps.db);
+  await askMisfitsAgain(deps);
   const server = await startServer(createApp(deps), settings.BERTH_LISTEN, settings.BERTH_PORT).catch(
     (error: unknown) => {
       throw explainListen(error, settings);

@@ -108,7 +108,7 @@ async function tellDeletion(deps: Deps, caller: Caller, agentId: string): Promis
   if (!host) return;
   try {
     await callHost(deps, host, caller, { method: "DELETE", path: `/v1/agents/${agentId}` });
-    await noteAgentDropped(deps.db, deps.now(), agentId);
+    await noteAgentDropped(deps, agentId);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     deps.log.warn("agent.deletion_untold", { agentId, hostId: host.id, code: error.code });

@@ -51,12 +51,12 @@ export const hostRoutes = [
       const about = parseOr400(reportHead, body, "body");
       const refusal = whyUnusable(deps.settings, about);
       if (refusal !== null) {
-        await noteRefusal(deps.db, host.id, about, refusal);
+        await noteRefusal(deps, host.id, about, refusal);
         throw new AppError("invalid_request", refusal);
       }
       const { report, misfit } = readReport(body);
       const answer = await applyReport(deps, host.id, report);
-      if (await noteMisfit(deps.db, host.id, report, misfit))
+      if (await noteMisfit(deps, host.id, report, misfit))
         deps.log.error("report.entry_set_aside", { hostId: host.id, misfit });
       wakeWaiting(deps, c, host.id, report);
       return answer;

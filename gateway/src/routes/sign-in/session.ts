@@ -102,7 +102,7 @@ export const sessionRoutes = [
     path: "/v1/me/notice",
     summary: "Dismiss the notice of /v1/me",
     auth: "user",
-    run: async ({ deps, caller }) => dismissNotice(deps.db, caller.user.id),
+    run: async ({ deps, caller }) => dismissNotice(deps, caller.user.id),
   }),
 ];
 
@@ -115,7 +115,7 @@ function refuseForeignOrigin({ settings }: Deps, request: Request): void {
 
 /** The code of a printed link becomes a session. */
 async function useLink(deps: Deps, source: AuditSource, code: string): Promise<string> {
-  const userId = await useSignInCode(deps.db, deps.now(), code);
+  const userId = await useSignInCode(deps, code);
   const user = userId === null ? undefined : await findUser(deps.db, userId);
   if (!user || user.disabled) throw unauthenticated();
   return openSession(deps, source.address, user, "link");
