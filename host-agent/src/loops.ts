@@ -59,7 +59,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
     every(Math.min(60_000, idleMs), "unmount", () => workspaces.unmountUnused()),
     every(hourMs, "retention", async () => {
       while (!context.clock.isSure() && !signal.aborted) await sleep(1000, signal);
-      await removeExpired(parts);
+      await removeExpired({ ...parts, heldRev: () => reports.heldRev() });
     }),
     every(1000, "engine events", watchEngine),
   ]);

@@ -87,7 +87,7 @@ export class Reports {
 
   /** Resolves once the gateway holds this revision, so that whoever is told then finds it in the API; after 1 s anyhow. */
   delivered(rev: number): Promise<void> {
-    const isHeld = () => this.#held.epoch === this.#deps.store.epoch && this.#held.rev >= rev;
+    const isHeld = () => this.heldRev() >= rev;
     if (isHeld() || this.#failure) return Promise.resolve();
     return new Promise((resolve) => {
       const end = () => {
@@ -99,6 +99,11 @@ export class Reports {
       const timer = setTimeout(end, deliveryMs);
       this.#waiting.add(check);
     });
+  }
+
+  /** The revision up to which the gateway holds all of this database; 0 before it has said so. */
+  heldRev(): number {
+    return this.#held.epoch === this.#deps.store.epoch ? this.#held.rev : 0;
   }
 
   /** Milliseconds since the gateway last answered. */

@@ -1,4 +1,4 @@
-/** Removes what is older than `BERTH_RETENTION_DAYS`: ended runs, with their logs. */
+/** Removes what is older than `BERTH_RETENTION_DAYS`, ended runs with their logs, and tombstones that nobody needs any more. */
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "@berth/shared/log";
@@ -11,6 +11,8 @@ interface RetentionDeps {
   context: HostContext;
   store: Store;
   volumes: Volumes;
+  /** The revision up to which the gateway holds all that there is. */
+  heldRev(): number;
 }
 
 const dayMs = 86_400_000;
@@ -51,6 +53,13 @@ export async function removeExpired(deps: RetentionDeps): Promise<void> {
       });
   }
   for (const userId of await volumes.mounted()) await attempt(userId, () => removeUnknown(deps, userId, before));
+  forgetTombstones(deps);
+}
+
+/** Those that the gateway holds since the pass before: a call that was on its way when an agent was deleted is over. */
+function forgetTombstones({ store, heldRev }: RetentionDeps): void {
+  store.forgetAgents(Math.min(heldRev(), Number(store.getMeta("tombstones_upto") ?? 0)));
+  store.setMeta("tombstones_upto", String(store.revision()));
 }
 
 /** Files of runs that only an earlier database of this host knew: they count against their user's disk. */

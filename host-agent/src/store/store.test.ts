@@ -200,3 +200,47 @@ test("whoever watches a user's runs reads no change of others twice, and none by
   expect(plan.map(({ detail }) => detail)).toEqual(["SEARCH runs USING INDEX runs_user_rev (user_id=? AND rev>?)"]);
   store.close();
 });
+
+test("a tombstone goes once the gateway holds it and no run is left, its uid stays taken, and its database is no older copy", () => {
+  const first = open();
+  for (const id of ["agt_a", "agt_b"]) first.learnAgent("usr_u", { ...spec, id }, null);
+  first.admit(run("run_1"), 3, true);
+  first.updateRun("run_1", { status: "completed", endedAt: new Date().toISOString() });
+  const uids = ["agt_a", "agt_b"].map((id) => first.getAgent(id)!.uid);
+  for (const id of ["agt_a", "agt_b"]) {
+    first.deleteAgent("usr_u", id);
+    first.buryAgent(id);
+  }
+  const told = first.revision();
+  const left = () => ["agt_a", "agt_b"].filter((id) => first.getAgent(id));
+  first.forgetAgents(told - 1);
+  expect(left()).toEqual(["agt_a", "agt_b"]);
+  first.forgetAgents(told);
+  expect(left()).toEqual(["agt_a"]);
+  first.removeRun("run_1");
+  first.forgetAgents(told);
+  expect(left()).toEqual([]);
+  first.learnAgent("usr_u", { ...spec, id: "agt_b" }, null);
+  expect(uids).not.toContain(first.getAgent("agt_b")!.uid);
+  first.deleteAgent("usr_u", "agt_b");
+  first.buryAgent("agt_b");
+  const newest = first.revision();
+  first.forgetAgents(newest);
+  first.close();
+  const second = open();
+  expect(second.earlierRevision).toBeGreaterThanOrEqual(newest);
+  second.close();
+});
+
+test("a database whose newest run went with its time is no older copy at its next start", () => {
+  const first = open();
+  first.learnAgent("usr_u", spec, null);
+  first.admit(run("run_1"), 3);
+  first.updateRun("run_1", { status: "completed", endedAt: new Date().toISOString() });
+  const told = first.revision();
+  first.removeRun("run_1");
+  first.close();
+  const second = open();
+  expect(second.earlierRevision).toBeGreaterThanOrEqual(told);
+  second.close();
+});

@@ -56,7 +56,8 @@ export class Store {
       .sql("SELECT max(rev) FROM (SELECT max(rev) AS rev FROM runs UNION SELECT max(rev) FROM agents)")
       .pluck()
       .get();
-    this.earlierRevision = Math.max(Number(newest ?? 0), starts * revisionsAStart);
+    const removed = Number(this.getMeta("removed_rev") ?? 0);
+    this.earlierRevision = Math.max(Number(newest ?? 0), removed, starts * revisionsAStart);
     this.#rev = (starts + 1) * revisionsAStart;
   }
 
@@ -375,7 +376,24 @@ export class Store {
   }
 
   removeRun(id: string): void {
-    this.#db.sql("DELETE FROM runs WHERE id = ? AND ended_at IS NOT NULL").run(id);
+    this.#remove("DELETE FROM runs WHERE id = ? AND ended_at IS NOT NULL RETURNING rev", id);
+  }
+
+  /** Forgets those tombstones up to a revision whose agents have no runs left here. Their uids stay taken. */
+  forgetAgents(upTo: number): void {
+    this.#remove(
+      "DELETE FROM agents WHERE deleted = 2 AND rev <= ? AND NOT EXISTS (SELECT 1 FROM runs WHERE agent_id = agents.id) RETURNING rev",
+      upTo,
+    );
+  }
+
+  /** Removes rows, and keeps how far they had told. */
+  #remove(deletion: string, value: string | number): void {
+    this.#db.atomic(() => {
+      const revs = this.#db.rows<{ rev: number }>(deletion, value).map(({ rev }) => rev);
+      const newest = Math.max(...revs, Number(this.getMeta("removed_rev") ?? 0));
+      if (revs.length > 0) this.setMeta("removed_rev", String(newest));
+    });
   }
 
   close(): void {
