@@ -12,6 +12,7 @@ import { createGatewayVerifier } from "./membership/verify.ts";
 import { type HostContext } from "./context/context.ts";
 import { createBus } from "./context/bus.ts";
 import { createClock } from "./context/clock.ts";
+import { createLocks } from "./context/wait.ts";
 import { openIdentity } from "./membership/identity.ts";
 import { createModelProxy } from "./model/proxy.ts";
 import { openModelTargets } from "./model/targets.ts";
@@ -74,6 +75,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const entry = { context, engine, store, runs, workspaces, streams };
   const verify = createGatewayVerifier(context, identity, store);
   const [files, terminals] = [createFiles(entry), createTerminals(entry)];
+  const deletions = createLocks();
 
   return {
     context,
@@ -87,6 +89,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     streams,
     files,
     terminals,
+    deletions,
     verify,
     countKills,
     isDemo: targets.isDemo,

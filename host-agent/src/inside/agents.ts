@@ -3,6 +3,7 @@ import { AppError } from "@berth/shared/errors";
 import type { AgentSpec } from "@berth/shared/host-api";
 import { endProcesses } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
+import type { createLocks } from "../context/wait.ts";
 import type { Runs } from "../run/runs.ts";
 import type { Sockets } from "../workspace/unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
@@ -19,6 +20,16 @@ export interface AgentDeps {
   workspaces: Workspaces;
   volumes: Volumes;
   sockets: Sockets;
+  /** Of an agent one at a time: users and orders may ask for the same. */
+  deletions: ReturnType<typeof createLocks>;
+}
+
+/** What a deletion needs of them. */
+interface DeletionDeps extends Pick<AgentDeps, "context" | "store" | "deletions"> {
+  runs: Pick<Runs, "cancel">;
+  workspaces: Pick<Workspaces, "find">;
+  volumes: Pick<Volumes, "exists" | "ensure">;
+  sockets: Pick<Sockets, "closeAgent">;
 }
 
 /** Replaces the environment; it holds from the agent's next run on. */
@@ -34,9 +45,13 @@ export async function setEnv(
   return agent;
 }
 
-/** Cancels its run, ends all that its uid runs, takes its directory away, keeps a tombstone. Repeating it is fine. */
-export async function deleteAgent(
-  { context, store, runs, workspaces, volumes, sockets }: AgentDeps,
+/** Cancels its run, ends all that its uid runs, takes its directory away, keeps a tombstone. Repeating it is fine, meanwhile too. */
+export function deleteAgent(deps: DeletionDeps, userId: string, agentId: string): Promise<void> {
+  return deps.deletions(agentId, () => deleteOnce(deps, userId, agentId));
+}
+
+async function deleteOnce(
+  { context, store, runs, workspaces, volumes, sockets }: DeletionDeps,
   userId: string,
   agentId: string,
 ): Promise<void> {

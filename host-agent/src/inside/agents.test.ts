@@ -1,0 +1,56 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import { createLog } from "@berth/shared/log";
+import { parseSettings } from "@berth/shared/settings";
+import { expect, test } from "vitest";
+import { createBus } from "../context/bus.ts";
+import { createClock } from "../context/clock.ts";
+import { createLocks } from "../context/wait.ts";
+import { Store } from "../store/store.ts";
+import { deleteAgent } from "./agents.ts";
+
+test("two deletions of one agent at once are one, and both succeed; one that fails is done by the other", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "berth-agents-"));
+  const volume = { limitBytes: 0, root: dir, workspace: dir, runs: dir, trash: join(dir, "trash") };
+  for (const name of ["trash", "agent-agt_a", "agent-agt_b"]) mkdirSync(join(dir, name));
+  const store = new Store(new Database(":memory:"), Date.now);
+  for (const id of ["agt_a", "agt_b"])
+    store.learnAgent("usr_u", { id, version: 1, name: id, runtime: "shell", model: null, instructions: null }, null);
+  const closed: string[] = [];
+  let failures = 0;
+  const deps = {
+    context: {
+      hostId: "hst_1",
+      settings: parseSettings({}),
+      dataDir: dir,
+      clock: createClock(),
+      log: createLog(() => {}),
+      bus: createBus(),
+    },
+    store,
+    deletions: createLocks(),
+    runs: { cancel: () => Promise.reject(new Error("nothing runs")) },
+    workspaces: { find: async () => null },
+    volumes: { exists: () => true, ensure: async () => volume },
+    sockets: {
+      async closeAgent(_userId: string, agentId: string) {
+        closed.push(agentId);
+        if (failures-- > 0) throw new Error("for once");
+      },
+    },
+  };
+  const twice = (agentId: string) =>
+    Promise.allSettled([deleteAgent(deps, "usr_u", agentId), deleteAgent(deps, "usr_u", agentId)]);
+  expect((await twice("agt_a")).map(({ status }) => status)).toEqual(["fulfilled", "fulfilled"]);
+  expect(closed).toEqual(["agt_a"]);
+  const rev = store.getAgent("agt_a")!.rev;
+  await deleteAgent(deps, "usr_u", "agt_a");
+  expect(store.getAgent("agt_a")).toMatchObject({ deleted: "gone", rev });
+  failures = 1;
+  expect((await twice("agt_b")).map(({ status }) => status)).toEqual(["rejected", "fulfilled"]);
+  expect([store.getAgent("agt_b")!.deleted, readdirSync(dir)]).toEqual(["gone", ["trash"]]);
+  store.close();
+  rmSync(dir, { recursive: true });
+});
