@@ -1,5 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ProgramError, runProgram, runWithin } from "./programs.ts";
 
@@ -40,6 +42,29 @@ test("one that hangs is given up, and holds up no other", async () => {
   const hung = runWithin(300, "sleep", "5");
   expect(await runProgram("echo", "beside")).toBe("beside");
   await expect(hung).rejects.toThrow("sleep has not ended in 0.3 s");
+});
+
+test("one that goes through a file system is killed when it is given up, so that the next one does not meet it", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "berth-programs-"));
+  const fifo = join(dir, "fifo");
+  await runProgram("mkfifo", fifo);
+  const arguments_ = ["-r", fifo, "/dev/null"];
+  const isThere = () =>
+    readdirSync("/proc").some((pid) => {
+      try {
+        return (
+          /^e2image\0/.test(readFileSync(`/proc/${pid}/cmdline`, "latin1")) &&
+          readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(fifo)
+        );
+      } catch {
+        return false;
+      }
+    });
+  const hung = runWithin(1000, "e2image", ...arguments_).catch((error: unknown) => error);
+  await expect.poll(isThere).toBe(true);
+  expect(await hung).toBeInstanceOf(Error);
+  await expect.poll(isThere).toBe(false);
+  rmSync(dir, { recursive: true });
 });
 
 test("without a descriptor left it fails with the reason, and works again once there is one", () => {

@@ -22,7 +22,8 @@ interface Job {
   resolve(said: string): void;
   reject(error: Error): void;
 }
-type Run = (program: string, args: string[]) => Promise<string>;
+/** `named`: what errors call it. */
+type Run = (program: string, args: string[], named?: string) => Promise<string>;
 
 let run: Run | null = null;
 
@@ -39,15 +40,23 @@ export function runProgram(program: string, ...args: string[]): Promise<string> 
   return runWithin(longPrograms.has(program) ? longDeadlineMs : deadlineMs, program, ...args);
 }
 
-/** As `runProgram`, with a deadline in milliseconds. What is given up may end later: whoever cares looks at what it did. */
+/**
+ * As `runProgram`, with a deadline in milliseconds. What goes through a file system is killed then: what takes its place must
+ * not meet it. Another that is given up may end later: whoever cares looks at what it did.
+ */
 export async function runWithin(ms: number, program: string, ...args: string[]): Promise<string> {
   run ??= startShell(() => (run = null));
+  const job = longPrograms.has(program)
+    ? run("timeout", ["-s", "KILL", String(ms / 1000), program, ...args], program)
+    : run(program, args);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     const giveUp = () => reject(new Error(`${program} has not ended in ${ms / 1000} s: see whether the disk hangs`));
     timer = setTimeout(giveUp, ms).unref();
   });
-  return Promise.race([run(program, args), late]).finally(() => clearTimeout(timer));
+  // One that was killed says so at the same moment.
+  job.catch(() => undefined);
+  return Promise.race([job, late]).finally(() => clearTimeout(timer));
 }
 
 /** Each answer is one short line: the job's number, exit code, what was said. So two that end at once do not mix. */
@@ -96,10 +105,10 @@ function startShell(onEnd: () => void): Run {
     if (code === "0") job?.resolve(said);
     else job?.reject(new ProgramError(job.program, Number(code), said));
   });
-  return (program, args) =>
+  return (program, args, named = program) =>
     new Promise((resolve, reject) => {
       const id = ++count;
-      jobs.set(id, { program, resolve, reject });
+      jobs.set(id, { program: named, resolve, reject });
       output.ref();
       shell.stdin.write(`job ${[String(id), program, ...args].map(quote).join(" ")} &\n`);
     });
