@@ -52,6 +52,18 @@ test("a reader that leaves in the midst of a long log leaves no file open", asyn
   expect(openBelow(volume.runs)).toEqual([]);
 });
 
+test("a stream whose reader takes nothing for long is broken off, and lets go of the log", async () => {
+  const { volume, run, reading } = beginLongRun();
+  const body = toBody(
+    (signal) => follow(reading, run.id, 0, signal),
+    () => () => {},
+    50,
+  ).getReader();
+  while (openBelow(volume.runs).length === 0) await body.read();
+  await expect.poll(() => openBelow(volume.runs)).toEqual([]);
+  await expect(body.read()).rejects.toThrow("stalled");
+});
+
 test("a stream whose reader stalls lets go of the log when its credential is revoked", async () => {
   const { volume, run, reading } = beginLongRun();
   const streams = createStreams(createClock());

@@ -22,30 +22,44 @@ async function* toEventStream(events: AsyncIterable<RunEvent>): AsyncGenerator<s
   }
 }
 
+/** Whoever takes nothing for so long is let go, and goes on by offset: a heartbeat comes each 10 s, and who reads takes it. */
+const longestStallMs = 300_000;
+
 /**
  * Backpressure: nothing is read from the log before the client has taken what was read before. It ends, and lets go
  * of the log at once, when its reader leaves and when `register`ed `end` is called: also in the midst of what a reader
- * that stalls has not taken.
+ * that stalls has not taken. One that stalls for `stallMs` has its stream broken off.
  */
 export function toBody(
   events: (signal: AbortSignal) => AsyncIterable<RunEvent>,
   register: (end: () => void) => () => void,
+  stallMs = longestStallMs,
 ): ReadableStream<Uint8Array> {
   const gone = new AbortController();
+  let stalled: NodeJS.Timeout | undefined;
   const chunks = toEventStream(events(gone.signal));
   const unregister = register(end);
   function end(): void {
+    clearTimeout(stalled);
     unregister();
     gone.abort();
     void chunks.return(undefined);
+  }
+  function breakOff(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    end();
+    controller.error(new Error("the reader has stalled"));
   }
   const encoder = new TextEncoder();
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
+        clearTimeout(stalled);
         try {
           const { done, value } = await chunks.next();
-          if (!done) return controller.enqueue(encoder.encode(value));
+          if (!done) {
+            stalled = setTimeout(breakOff, stallMs, controller).unref();
+            return controller.enqueue(encoder.encode(value));
+          }
           end();
           controller.close();
         } catch (error) {
