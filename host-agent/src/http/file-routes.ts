@@ -1,7 +1,7 @@
 /** Files over HTTP, for the gateway: `?path=` is the percent-encoded path as the client wrote it. Parses, calls one function, answers. */
 import type { Context, Hono } from "hono";
 import { z } from "zod";
-import { AppError, parseOr400 } from "@berth/shared/errors";
+import { parseOr400 } from "@berth/shared/errors";
 import { archiveFormat, type FileInfo, filePath, type FilePath } from "@berth/shared/files";
 import { id } from "@berth/shared/values";
 import { type Content, type FileCall, type FileHead, type Files } from "../inside/files.ts";
@@ -81,11 +81,7 @@ function answerContent({ chunks, signal, close }: Content, headers: Record<strin
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        signal.addEventListener(
-          "abort",
-          () => controller.error(new AppError("host_unavailable", "The transfer was cut.")),
-          { once: true },
-        );
+        signal.addEventListener("abort", () => controller.error(signal.reason), { once: true });
       },
       async pull(controller) {
         const { done, value } = await chunks.next();

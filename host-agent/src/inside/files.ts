@@ -127,9 +127,9 @@ async function begin(
       retryAfter: 1,
     });
   const cut = new AbortController();
-  const stalled = setTimeout(() => cut.abort(), silenceMs);
+  const stalled = setTimeout(() => cut.abort(tellSilence(silenceMs)), silenceMs);
   const disconnect = deps.workspaces.connect(claims.sub);
-  const unregister = deps.streams.add(claims, () => cut.abort());
+  const unregister = deps.streams.add(claims, () => cut.abort(wasCut));
   let transfer: Transfer | null = null;
   let closing: Promise<void> | null = null;
   const close = () => (closing ??= release());
@@ -148,12 +148,23 @@ async function begin(
     const started = await startTransfer(deps, entry, { path: Buffer.from(path.bytes).toString("hex"), ...request });
     transfer = started;
     if (cut.signal.aborted) await started.close();
-    return { ...started, close, signal: cut.signal, touch: () => void stalled.refresh() };
+    // Whose end was ours says why; the workspace has not refused it.
+    const answer = () =>
+      started.answer().catch((error: unknown) => {
+        throw cut.signal.aborted ? cut.signal.reason : error;
+      });
+    return { ...started, answer, close, signal: cut.signal, touch: () => void stalled.refresh() };
   } catch (error) {
     await close();
     throw error;
   }
 }
+const wasCut = new AppError("host_unavailable", "The transfer was cut: try again.", { retryAfter: 2 });
+const tellSilence = (ms: number) =>
+  new AppError("host_unavailable", `Nothing moved for ${ms / 1000} s, so the transfer was given up: try again.`, {
+    retryAfter: 2,
+  });
+
 /** By user: how to end each. */
 type OpenTransfers = Map<string, Set<() => Promise<void>>>;
 interface OpenTransfer extends Transfer {
