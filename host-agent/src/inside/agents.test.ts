@@ -32,7 +32,7 @@ test("two deletions of one agent at once are one, and both succeed; one that fai
     store,
     deletions: createLocks(),
     runs: { cancel: () => Promise.reject(new Error("nothing runs")) },
-    workspaces: { find: async () => null },
+    workspaces: { find: async () => null, evict: () => {} },
     volumes: { exists: () => true, ensure: async () => volume },
     sockets: {
       async closeAgent(_userId: string, agentId: string) {

@@ -27,7 +27,7 @@ export interface AgentDeps {
 /** What a deletion needs of them. */
 interface DeletionDeps extends Pick<AgentDeps, "context" | "store" | "deletions"> {
   runs: Pick<Runs, "cancel">;
-  workspaces: Pick<Workspaces, "find">;
+  workspaces: Pick<Workspaces, "find" | "evict">;
   volumes: Pick<Volumes, "exists" | "ensure">;
   sockets: Pick<Sockets, "closeAgent">;
 }

@@ -52,10 +52,7 @@ test("one that goes through a file system is killed when it is given up, so that
   const isThere = () =>
     readdirSync("/proc").some((pid) => {
       try {
-        return (
-          /^e2image\0/.test(readFileSync(`/proc/${pid}/cmdline`, "latin1")) &&
-          readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(fifo)
-        );
+        return readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith(`e2image\0-r\0${fifo}`);
       } catch {
         return false;
       }

@@ -25,6 +25,7 @@ import {
   toSnake,
 } from "./rows.ts";
 import { migrate } from "./migrations.ts";
+import * as removal from "./removal.ts";
 import { Statements } from "./statements.ts";
 import { firstUid } from "./uids.ts";
 
@@ -56,8 +57,7 @@ export class Store {
       .sql("SELECT max(rev) FROM (SELECT max(rev) AS rev FROM runs UNION SELECT max(rev) FROM agents)")
       .pluck()
       .get();
-    const removed = Number(this.getMeta("removed_rev") ?? 0);
-    this.earlierRevision = Math.max(Number(newest ?? 0), removed, starts * revisionsAStart);
+    this.earlierRevision = Math.max(Number(newest ?? 0), removal.removedRevision(this.#db), starts * revisionsAStart);
     this.#rev = (starts + 1) * revisionsAStart;
   }
 
@@ -97,8 +97,7 @@ export class Store {
 
   /** As `inputOf`, the prompt alone; empty where there is no such run. */
   promptOf(runId: string): string {
-    const row = this.#db.rows<{ prompt: string }>("SELECT prompt FROM run_inputs WHERE run_id = ?", runId)[0];
-    return row?.prompt ?? "";
+    return this.#db.rows<RunInput>("SELECT prompt FROM run_inputs WHERE run_id = ?", runId)[0]?.prompt ?? "";
   }
 
   getAgent(id: string): AgentRow | null {
@@ -367,33 +366,16 @@ export class Store {
 
   /** Ended runs older than `before` (ISO), at most 200, to be removed with their files; none of these users. */
   expiredRuns(before: string, exceptUserIds: string[]): { id: string; userId: string }[] {
-    return this.#db.rows(
-      `SELECT id, user_id AS userId FROM runs
-       WHERE ended_at < ? AND user_id NOT IN (SELECT value FROM json_each(?)) ORDER BY ended_at LIMIT 200`,
-      before,
-      JSON.stringify(exceptUserIds),
-    );
+    return removal.expiredRuns(this.#db, before, exceptUserIds);
   }
 
   removeRun(id: string): void {
-    this.#remove("DELETE FROM runs WHERE id = ? AND ended_at IS NOT NULL RETURNING rev", id);
+    removal.removeRun(this.#db, id);
   }
 
   /** Forgets those tombstones up to a revision whose agents have no runs left here. Their uids stay taken. */
   forgetAgents(upTo: number): void {
-    this.#remove(
-      "DELETE FROM agents WHERE deleted = 2 AND rev <= ? AND NOT EXISTS (SELECT 1 FROM runs WHERE agent_id = agents.id) RETURNING rev",
-      upTo,
-    );
-  }
-
-  /** Removes rows, and keeps how far they had told. */
-  #remove(deletion: string, value: string | number): void {
-    this.#db.atomic(() => {
-      const revs = this.#db.rows<{ rev: number }>(deletion, value).map(({ rev }) => rev);
-      const newest = Math.max(...revs, Number(this.getMeta("removed_rev") ?? 0));
-      if (revs.length > 0) this.setMeta("removed_rev", String(newest));
-    });
+    removal.forgetAgents(this.#db, upTo);
   }
 
   close(): void {

@@ -8,7 +8,7 @@ const reason =
 
 /** If this error says so, the container goes with all that runs in it, and a person is told: whatever hangs there hangs in the kernel. */
 export function closeUnended(
-  { context, workspaces }: { context: HostContext; workspaces: Workspaces },
+  { context, workspaces }: { context: HostContext; workspaces: Pick<Workspaces, "evict"> },
   userId: string,
   error: unknown,
 ): void {

@@ -1,0 +1,34 @@
+/** What goes from the host's database with time, and how far it had told: no start may take the file for an older copy. */
+import type { Statements } from "./statements.ts";
+
+export function expiredRuns(db: Statements, before: string, exceptUserIds: string[]): { id: string; userId: string }[] {
+  return db.rows(
+    `SELECT id, user_id AS userId FROM runs
+     WHERE ended_at < ? AND user_id NOT IN (SELECT value FROM json_each(?)) ORDER BY ended_at LIMIT 200`,
+    before,
+    JSON.stringify(exceptUserIds),
+  );
+}
+
+export function removeRun(db: Statements, id: string): void {
+  remove(db, "DELETE FROM runs WHERE id = ? AND ended_at IS NOT NULL RETURNING rev", id);
+}
+
+export function forgetAgents(db: Statements, upTo: number): void {
+  const isUnused = "NOT EXISTS (SELECT 1 FROM runs WHERE agent_id = agents.id)";
+  remove(db, `DELETE FROM agents WHERE deleted = 2 AND rev <= ? AND ${isUnused} RETURNING rev`, upTo);
+}
+
+/** The newest revision of all that was removed; 0 where nothing was. */
+export function removedRevision(db: Statements): number {
+  return Number(db.sql("SELECT value FROM meta WHERE key = 'removed_rev'").pluck().get() ?? 0);
+}
+
+function remove(db: Statements, deletion: string, value: string | number): void {
+  db.atomic(() => {
+    const revs = db.rows<{ rev: number }>(deletion, value).map(({ rev }) => rev);
+    if (revs.length === 0) return;
+    const newest = Math.max(removedRevision(db), ...revs);
+    db.sql("INSERT OR REPLACE INTO meta (key, value) VALUES ('removed_rev', ?)").run(String(newest));
+  });
+}
