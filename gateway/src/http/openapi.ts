@@ -2,7 +2,7 @@
 import { problemSchema, httpStatusOf, type ErrorCode } from "@berth/shared/errors";
 import { z } from "zod";
 import { sessionName } from "./cookies.ts";
-import { statusOf, type Route } from "./route.ts";
+import { paramsOf, statusOf, type Route } from "./route.ts";
 
 type Json = Record<string, unknown>;
 interface Operation extends Json {
@@ -43,8 +43,9 @@ export function describeRoutes(routes: Route[], serverUrl: string): OpenApi {
 /** The codes that a route can answer: its own, and those that follow from what it takes. */
 export function errorsOf(route: Route): ErrorCode[] {
   const codes = new Set<ErrorCode>(route.errors);
-  if (route.params || route.query || route.headers || route.body) codes.add("invalid_request");
-  if (route.params) codes.add("not_found");
+  const params = paramsOf(route);
+  if (params || route.query || route.headers || route.body) codes.add("invalid_request");
+  if (params) codes.add("not_found");
   if (route.body) codes.add("payload_too_large");
   if (route.auth !== "none") codes.add("unauthenticated");
   if (route.auth === "admin") codes.add("forbidden");
@@ -73,7 +74,7 @@ function withoutId({ id: _id, ...schema }: Json): Json {
 
 function describeRoute(route: Route, toSchema: SchemaWriter): Operation {
   const parameters = [
-    ...describeParameters(route.params, "path", toSchema),
+    ...describeParameters(paramsOf(route), "path", toSchema),
     ...describeParameters(route.query, "query", toSchema),
     ...describeParameters(route.headers, "header", toSchema),
   ];

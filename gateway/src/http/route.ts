@@ -1,7 +1,9 @@
 /** One declaration a route: from it come the handler's parsed input, the answer, and the OpenAPI document. */
 import { AppError, parseOr400, type ErrorCode } from "@berth/shared/errors";
 import type { Context, Hono } from "hono";
-import type { z } from "zod";
+import { filePath } from "@berth/shared/files";
+import { id } from "@berth/shared/values";
+import { z } from "zod";
 import { clientAddress } from "./address.ts";
 import { readJson } from "./body.ts";
 import type { AppEnv, Deps } from "../deps.ts";
@@ -13,9 +15,18 @@ type Schema = z.ZodType | undefined;
 type HeaderSchema = z.ZodObject | undefined;
 type Parsed<S extends Schema> = S extends z.ZodType ? z.infer<S> : undefined;
 
+/** What may stand in braces in an address; a last `{path}` takes all that follows, slashes and all. */
+const placeholders = { id, path: filePath };
+type Placeholders = typeof placeholders;
+type Params<Path extends string> = {
+  [Name in keyof Placeholders as Path extends `${string}{${Name}}${string}` ? Name : never]: z.infer<
+    Placeholders[Name]
+  >;
+};
+
 interface Input<
   A extends Auth,
-  P extends Schema,
+  P extends string,
   Q extends Schema,
   B extends Schema,
   H extends HeaderSchema = undefined,
@@ -27,7 +38,7 @@ interface Input<
   /** Who calls and from where, for the audit. */
   source: AuditSource;
   limits: Limits;
-  params: Parsed<P>;
+  params: Params<P>;
   query: Parsed<Q>;
   headers: Parsed<H>;
   body: Parsed<B>;
@@ -35,18 +46,17 @@ interface Input<
 
 interface RouteSpec<
   A extends Auth,
-  P extends Schema,
+  P extends string,
   Q extends Schema,
   B extends Schema,
   R extends Schema,
   H extends HeaderSchema = undefined,
 > {
   method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
-  /** With parameters in braces, as OpenAPI writes them; a last one named `path` takes all that follows, slashes and all. */
-  path: string;
+  /** With parameters in braces, as OpenAPI writes them: see `placeholders`. */
+  path: P;
   summary: string;
   auth: A;
-  params?: P;
   query?: Q;
   /** By their names as the contract writes them. */
   headers?: H;
@@ -72,14 +82,14 @@ interface RouteSpec<
 }
 
 /** A declared route, whatever its schemas: what registration and the documents read. */
-export type Route = Omit<RouteSpec<Auth, Schema, Schema, Schema, Schema, HeaderSchema>, "run"> & {
+export type Route = Omit<RouteSpec<Auth, string, Schema, Schema, Schema, HeaderSchema>, "run"> & {
   // oxlint-disable-next-line no-explicit-any -- each route is checked where it is declared
   run(input: any): Promise<unknown>;
 };
 
 export function route<
   A extends Auth,
-  P extends Schema = undefined,
+  P extends string,
   Q extends Schema = undefined,
   B extends Schema = undefined,
   R extends Schema = undefined,
@@ -93,6 +103,12 @@ export function statusOf({ status, answer, media }: Route): number {
   return status ?? (answer || media ? 200 : 204);
 }
 
+/** The schema of what stands in braces in the address; undefined without any. */
+export function paramsOf({ path }: Route): z.ZodObject | undefined {
+  const named = Object.entries(placeholders).filter(([name]) => path.includes(`{${name}}`));
+  return named.length > 0 ? z.object(Object.fromEntries(named)) : undefined;
+}
+
 const bodyMaxBytes = 2 * 2 ** 20;
 
 /** Adds the routes to the app. */
@@ -102,17 +118,19 @@ export function registerRoutes(
   deps: Deps,
   { authenticator, limits }: { authenticator: Authenticator; limits: Limits },
 ): void {
-  for (const declared of routes)
+  for (const declared of routes) {
+    const params = paramsOf(declared);
     app.on(declared.method, declared.path.replace(/\{path\}$/, "*").replace(/\{(\w+)\}/g, ":$1"), async (c) => {
       c.set("route", declared.path);
       const caller = await admit(declared.auth, c, authenticator, clientAddress(deps.settings, c));
       const source = sourceOf(deps, c, caller ?? null);
       if (declared.limit) await limits.spend(declared.limit, caller ?? null, source.address);
       const given = { deps, c, authenticator, limits, caller, source };
-      const answer = await declared.run({ ...given, ...(await parseInput(declared, c)) });
+      const answer = await declared.run({ ...given, ...(await parseInput(declared, params, c)) });
       if (answer instanceof Response) return answer;
       return declared.answer ? c.json(answer as object, statusOf(declared) as 200) : c.body(null, 204);
     });
+  }
 }
 
 async function admit(
@@ -129,8 +147,8 @@ async function admit(
   return caller;
 }
 
-async function parseInput(declared: Route, c: Context<AppEnv>) {
-  const { params, query, headers, body } = declared;
+async function parseInput(declared: Route, params: z.ZodObject | undefined, c: Context<AppEnv>) {
+  const { query, headers, body } = declared;
   const given = declared.path.endsWith("{path}") ? { ...c.req.param(), path: tailOf(c, declared.path) } : c.req.param();
   return {
     params: params && parseOr400(params, given, "path"),

@@ -2,8 +2,6 @@
 import { AppError } from "@berth/shared/errors";
 import { agentAnswer } from "@berth/shared/host-api";
 import { agentSchema, createAgentBody, envBody, updateAgentBody } from "@berth/shared/resources";
-import { id } from "@berth/shared/values";
-import { z } from "zod";
 import {
   applyAgentAnswer,
   createAgent,
@@ -21,8 +19,6 @@ import { findHostOfUser, placeUser } from "../hosts/placement.ts";
 import { pageQuery, pageSchema } from "../http/paging.ts";
 import { route } from "../http/route.ts";
 import type { Caller } from "../http/caller.ts";
-
-const params = z.object({ id });
 
 export const agentRoutes = [
   route({
@@ -50,7 +46,6 @@ export const agentRoutes = [
     path: "/v1/agents/{id}",
     summary: "One agent",
     auth: "user",
-    params,
     answer: agentSchema,
     run: async ({ deps, caller, params }) => getAgent(deps.db, caller.user.id, params.id),
   }),
@@ -59,7 +54,6 @@ export const agentRoutes = [
     path: "/v1/agents/{id}",
     summary: "Change name, model or instructions; runs that start later see it",
     auth: "user",
-    params,
     body: updateAgentBody,
     answer: agentSchema,
     errors: ["conflict"],
@@ -70,7 +64,6 @@ export const agentRoutes = [
     path: "/v1/agents/{id}",
     summary: "Delete an agent: its run is cancelled and its directory removed",
     auth: "user",
-    params,
     run: async ({ deps, source, caller, params }) => {
       await deleteAgent(deps, source, caller.user.id, params.id);
       await tellDeletion(deps, caller, params.id);
@@ -81,7 +74,6 @@ export const agentRoutes = [
     path: "/v1/agents/{id}/env",
     summary: "Replace the environment; values stay on the host and are never returned",
     auth: "user",
-    params,
     body: envBody,
     answer: agentSchema,
     errors: ["host_unavailable", "no_host"],

@@ -1,7 +1,6 @@
 /** An agent's files and terminals: who may, and the pass-through to the user's host. Bytes stream; nothing is held here. */
 import { AppError } from "@berth/shared/errors";
-import { archiveFormat, directoryListing, fileMaxBytes, filePath, fileSchema, terminalSize } from "@berth/shared/files";
-import { id } from "@berth/shared/values";
+import { archiveFormat, directoryListing, fileMaxBytes, fileSchema, terminalSize } from "@berth/shared/files";
 import type { Context } from "hono";
 import { z } from "zod";
 import { getAgentSpec } from "../agents/agents.ts";
@@ -13,7 +12,6 @@ import { route, tailOf } from "../http/route.ts";
 import { openSocket } from "./connect.ts";
 import type { Caller } from "../http/caller.ts";
 
-const params = z.object({ id, path: filePath });
 const { cols, rows } = terminalSize.shape;
 const path = "/v1/agents/{id}/files/{path}";
 const errors = ["forbidden", "conflict", "rate_limited", "host_unavailable", "no_host"] as const;
@@ -29,7 +27,6 @@ export const fileRoutes = [
     summary:
       "A file's bytes, or a directory's listing; ?download makes an archive of a directory. The path may have slashes, each segment is percent-encoded",
     auth: "user",
-    params,
     query: z.object({ download: archiveFormat.optional() }),
     answer: directoryListing,
     media: binary,
@@ -48,7 +45,6 @@ export const fileRoutes = [
     summary:
       "Upload a file of up to 1 GiB: it appears whole or not at all, directories on the way are made; If-Match with an ETag guards against a change in between, If-None-Match: * against a file that is there. With a slash at its end, or ?type=directory, a directory",
     auth: "user",
-    params,
     query: z.object({ type: z.literal("directory").optional() }),
     upload: binary,
     answer: fileSchema,
@@ -79,7 +75,6 @@ export const fileRoutes = [
     path,
     summary: "Delete a file, or a directory with all in it",
     auth: "user",
-    params,
     errors: [...errors],
     run: async ({ deps, c, caller, params }) => {
       await call(deps, c, caller, params.id, { method: "DELETE", deadlineMs: 600_000 });
@@ -91,7 +86,6 @@ export const fileRoutes = [
     summary:
       'WebSocket berth.v1: a login shell in the agent\'s directory. Binary frames are its bytes; text frames {"type":"resize","cols","rows"} to it, {"type":"exit","code"} or {"type":"error","code","detail"} from it, then it closes. At most 5 an agent',
     auth: "none",
-    params: z.object({ id }),
     query: z.object({ cols: digits(cols).optional(), rows: digits(rows).optional() }),
     status: 101,
     errors: ["unauthenticated", "host_unavailable", "no_host"],

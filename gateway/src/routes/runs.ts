@@ -2,7 +2,6 @@
 import { AppError } from "@berth/shared/errors";
 import { runAnswer } from "@berth/shared/host-api";
 import { createRunBody, idempotencyKey, isEnded, promptMaxBytes, runSchema } from "@berth/shared/resources";
-import { id } from "@berth/shared/values";
 import type { Context } from "hono";
 import { z } from "zod";
 import type { AppEnv, Deps } from "../deps.ts";
@@ -17,7 +16,6 @@ import { getRun, isOnHost, listRuns, runsQuery } from "../agents/runs.ts";
 import { applyRunAnswer, publicRun, startRun } from "../agents/start-run.ts";
 import type { Caller } from "../http/caller.ts";
 
-const params = z.object({ id });
 /** Idle timeout: hosts send a heartbeat on every stream each 10 s. */
 const silenceMs = 30_000;
 const offset = digits(z.number().int().nonnegative());
@@ -29,7 +27,6 @@ export const runRoutes = [
     summary:
       "Send a message: starts a run, and the workspace if need be; the header Idempotency-Key makes a retry return the first run",
     auth: "user",
-    params,
     headers: z.object({ "Idempotency-Key": idempotencyKey.optional() }),
     body: createRunBody,
     status: 202,
@@ -57,7 +54,6 @@ export const runRoutes = [
     path: "/v1/runs/{id}",
     summary: "One run",
     auth: "user",
-    params,
     answer: runSchema,
     run: async ({ deps, caller, params }) => getRun(deps.db, caller.user.id, params.id),
   }),
@@ -66,7 +62,6 @@ export const runRoutes = [
     path: "/v1/runs/{id}/cancel",
     summary: "Cancel a run; answers when no process of it is left",
     auth: "user",
-    params,
     answer: runSchema,
     errors: ["conflict", "host_unavailable"],
     run: async ({ deps, caller, params }) => {
@@ -85,7 +80,6 @@ export const runRoutes = [
     path: "/v1/runs/{id}/events",
     summary: "The run's output and changes as server-sent events, from the offset in Last-Event-ID or ?after",
     auth: "user",
-    params,
     query: z.object({ after: offset.optional() }),
     // A client that has seen no event yet may send an empty one.
     headers: z.object({ "Last-Event-ID": z.literal("").or(offset).optional() }),
@@ -117,7 +111,6 @@ export const runRoutes = [
     path: "/v1/runs/{id}/stderr",
     summary: "The run's standard error as text, at most its last 1 MiB",
     auth: "user",
-    params,
     media: "text/plain",
     errors: ["host_unavailable"],
     run: async ({ deps, c, caller, params }) => {

@@ -1,7 +1,5 @@
 /** The user's own API tokens. */
-import { id } from "@berth/shared/values";
 import { createdTokenSchema, createTokenBody, tokenSchema } from "@berth/shared/users";
-import { z } from "zod";
 import { pageQuery, pageSchema } from "../http/paging.ts";
 import { route } from "../http/route.ts";
 import { issueToken, listTokens, revokeToken } from "../access/tokens.ts";
@@ -35,7 +33,6 @@ export const tokenRoutes = [
     path: "/v1/tokens/{id}",
     summary: "Revoke a token at once",
     auth: "user",
-    params: z.object({ id }),
     run: async ({ deps, source, caller, params }) =>
       revokeToken(deps, { ...source, action: "token.revoked" }, caller.user.id, params.id),
   }),

@@ -1,6 +1,5 @@
 /** Triggers and their deliveries, and `POST /hooks/:triggerId`, where senders deliver. */
 import { AppError } from "@berth/shared/errors";
-import { id } from "@berth/shared/values";
 import {
   acceptedSchema,
   createTriggerBody,
@@ -11,7 +10,6 @@ import {
   updateTriggerBody,
 } from "@berth/shared/webhooks";
 import type { Context } from "hono";
-import { z } from "zod";
 import { networkOf } from "../http/address.ts";
 import { runAfterAnswer } from "../http/background.ts";
 import { readBody } from "../http/body.ts";
@@ -32,7 +30,6 @@ import {
 } from "../webhooks/triggers.ts";
 import { verifyWebhook } from "../webhooks/schemes.ts";
 
-const params = z.object({ id });
 const payloadMaxBytes = 262_144;
 
 const agentTriggerRoutes = [
@@ -41,7 +38,6 @@ const agentTriggerRoutes = [
     path: "/v1/agents/{id}/triggers",
     summary: "The agent's triggers, oldest first",
     auth: "user",
-    params,
     query: pageQuery,
     answer: pageSchema(triggerSchema),
     run: async ({ deps, caller, params, query }) =>
@@ -52,7 +48,6 @@ const agentTriggerRoutes = [
     path: "/v1/agents/{id}/triggers",
     summary: "Create a trigger; url and secret go to the sender, the secret is shown once",
     auth: "user",
-    params,
     body: createTriggerBody,
     status: 201,
     answer: triggerWithSecretSchema,
@@ -67,7 +62,6 @@ const triggerOwnRoutes = [
     path: "/v1/triggers/{id}",
     summary: "One trigger",
     auth: "user",
-    params,
     answer: triggerSchema,
     run: async ({ deps, caller, params }) => getTrigger(deps.db, deps.settings, caller.user.id, params.id),
   }),
@@ -76,7 +70,6 @@ const triggerOwnRoutes = [
     path: "/v1/triggers/{id}",
     summary: "Change name or template; deliveries and replays from now on see it",
     auth: "user",
-    params,
     body: updateTriggerBody,
     answer: triggerSchema,
     run: async ({ deps, source, caller, params, body }) => updateTrigger(deps, source, caller.user.id, params.id, body),
@@ -86,7 +79,6 @@ const triggerOwnRoutes = [
     path: "/v1/triggers/{id}",
     summary: "Delete a trigger and its deliveries; runs that still wait are cancelled",
     auth: "user",
-    params,
     run: async ({ deps, source, caller, params }) => deleteTrigger(deps, source, caller.user.id, params.id),
   }),
   route({
@@ -94,7 +86,6 @@ const triggerOwnRoutes = [
     path: "/v1/triggers/{id}/rotate",
     summary: "A new secret, shown once; the one before ends at once, or after graceSeconds",
     auth: "user",
-    params,
     body: rotateBody,
     isBodyOptional: true,
     answer: triggerWithSecretSchema,
@@ -109,7 +100,6 @@ const deliveryRoutes = [
     path: "/v1/triggers/{id}/deliveries",
     summary: "What came in and what became of it, newest first",
     auth: "user",
-    params,
     query: pageQuery,
     answer: pageSchema(deliverySchema),
     run: async ({ deps, caller, params, query }) => listDeliveries(deps.db, caller.user.id, params.id, query),
@@ -119,7 +109,6 @@ const deliveryRoutes = [
     path: "/v1/deliveries/{id}/replay",
     summary: "Take a delivery once more: a new delivery and a new run, by the template as it is now",
     auth: "user",
-    params,
     status: 202,
     answer: deliverySchema,
     errors: ["rate_limited"],
@@ -137,7 +126,6 @@ const hookRoute = route({
   summary: "Deliver a webhook, with any body up to 256 KiB: 202 once it is stored and will run",
   auth: "none",
   limit: "hooks",
-  params,
   upload: "*/*",
   status: 202,
   otherwise: { status: 200, when: "The same delivery id came before: the first run" },

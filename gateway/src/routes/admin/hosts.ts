@@ -1,13 +1,10 @@
 /** Admin: the hosts. */
 import { hostSchema, joinTokenSchema } from "@berth/shared/hosts";
-import { id } from "@berth/shared/values";
 import { z } from "zod";
 import { listHosts, removeHost, setDraining } from "../../fleet/admin.ts";
 import { createJoinToken, joinCommand } from "../../fleet/join.ts";
 import { pageQuery, pageSchema } from "../../http/paging.ts";
 import { route } from "../../http/route.ts";
-
-const params = z.object({ id });
 
 export const adminHostRoutes = [
   route({
@@ -37,7 +34,6 @@ export const adminHostRoutes = [
       path: `/v1/admin/hosts/{id}/${what}`,
       summary: what === "drain" ? "No new users for this host; those it has go on" : "The host takes new users again",
       auth: "admin",
-      params,
       answer: hostSchema,
       run: async ({ deps, source, params }) => setDraining(deps, source, params.id, what === "drain"),
     }),
@@ -48,7 +44,6 @@ export const adminHostRoutes = [
     summary:
       "Remove a host for good: its runs end as host_lost, its users start anew elsewhere with an empty workspace; where there are any, ?confirm must be the host's name",
     auth: "admin",
-    params,
     query: z.object({ confirm: z.string().max(100).optional() }),
     errors: ["conflict"],
     run: async ({ deps, source, params, query }) => {

@@ -1,17 +1,13 @@
 /** Admin: users, their tokens, the audit. */
 import { auditSchema } from "@berth/shared/audit";
 import { AppError } from "@berth/shared/errors";
-import { id } from "@berth/shared/values";
 import { createdTokenSchema, createTokenBody, createUserBody, updateUserBody, userSchema } from "@berth/shared/users";
-import { z } from "zod";
 import { auditQuery, listAudit } from "../../access/audit.ts";
 import { cancelRunsOf } from "../../agents/end-runs-of-user.ts";
 import { pageQuery, pageSchema } from "../../http/paging.ts";
 import { route } from "../../http/route.ts";
 import { issueToken } from "../../access/tokens.ts";
 import { createUser, findUser, listUsers, updateUser } from "../../access/users.ts";
-
-const params = z.object({ id });
 
 export const adminRoutes = [
   route({
@@ -40,7 +36,6 @@ export const adminRoutes = [
     summary:
       "Disable or enable a user, at once everywhere, or change the role; cancelRuns ends what they have running too",
     auth: "admin",
-    params,
     body: updateUserBody,
     answer: userSchema,
     errors: ["conflict"],
@@ -55,7 +50,6 @@ export const adminRoutes = [
     path: "/v1/admin/users/{id}/tokens",
     summary: "Create an API token for a user; the token itself is shown once",
     auth: "admin",
-    params,
     body: createTokenBody,
     status: 201,
     answer: createdTokenSchema,
