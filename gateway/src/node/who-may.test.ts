@@ -1,6 +1,6 @@
 /** Who may do what: each route of the app, as it is registered, with every credential that somebody may have or make up. */
 import { randomText } from "@berth/shared/ids";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestApp, type Answer, type TestApp } from "../../test/app.ts";
 import { joinTestHost, type TestHost } from "../../test/host.ts";
 import { createApp } from "../app.ts";
@@ -172,50 +172,63 @@ test("each route says here who may call it, and nothing is said of routes that a
   expect(registered.map(({ method, path }) => `${method} ${path}`).toSorted()).toEqual(Object.keys(rows).toSorted());
 });
 
-describe.each(Object.entries(rows))("%s", (name, { access, id }) => {
-  test(`answers credentials that open nothing ${access === "other" ? "as it does none" : "401"}`, async () => {
-    const nothing = await call(name, id ? kept[id] : "", {});
-    for (const [what, headers] of Object.entries(useless)) {
-      const isRead = name.startsWith("GET") && !name.endsWith("/connect") && !name.endsWith("/terminal");
-      // A cookie is the browser's own on every page: what only reads is kept from other sites by the browser (SameSite, no CORS).
-      if (what.endsWith("from another site") && isRead) continue;
-      // What a host signs is for reports alone.
-      if (what === "a host's report" && name === "POST /internal/hosts/report") continue;
-      const answer = await call(name, id ? kept[id] : "", headers);
-      const isForeign = what.endsWith("from another site") ? [403] : [401];
-      if (access === "other" && !isForeign.includes(answer.status))
-        expect([what, answer.status]).toEqual([what, nothing.status]);
-      if (access !== "other") expect([what, isForeign.includes(answer.status)]).toEqual([what, true]);
-    }
-  });
+const rowsOf = (...kinds: Access[]) => Object.entries(rows).filter(([, { access }]) => kinds.includes(access));
 
-  if (access === "owner")
-    test("answers others as if it were not there, and the owner as it is", async () => {
-      const { token, things } = await makeOwner();
-      const calls = host.requests.length;
-      for (const { token: foreign } of [stranger, boss]) {
-        const [there, absent] = [
-          await call(name, things[id!], withToken(foreign)),
-          await call(name, "xyz_absent", withToken(foreign)),
-        ];
-        expect([there.status, withoutRequestId(there.text)]).toEqual([404, withoutRequestId(absent.text)]);
-      }
-      expect(host.requests).toHaveLength(calls);
-      const { status } = await call(name, things[id!], withToken(token));
-      expect([401, 403]).not.toContain(status);
-      if (status === 404) expect(host.requests.length).toBeGreaterThan(calls);
-    });
+/** A cookie is the browser's own on every page: from what only reads, other sites are kept by the browser (SameSite, no CORS). */
+const isLeftToBrowser = (name: string, what: string) =>
+  what.endsWith("another site") && name.startsWith("GET") && !/\/(connect|terminal)$/.test(name);
 
-  if (access === "user" || access === "admin")
-    test(`lets ${access}s in`, async () => {
-      /** Not refused, or by the host itself, which knows little. */
-      const isLetIn = async ({ token }: { token: string }) => {
-        const calls = host.requests.length;
-        const { status } = await call(name, id ? kept[id] : "", withToken(token));
-        return ![401, 403].includes(status) && (status !== 404 || host.requests.length > calls);
-      };
-      expect(await isLetIn(stranger)).toBe(access === "user");
-      // The only host stays: the rows after this one need it.
-      if (name !== "DELETE /v1/admin/hosts/:id") expect(await isLetIn(boss)).toBe(true);
-    });
+/** Status by credential. */
+async function answersToUseless(name: string): Promise<[string, number][]> {
+  const { id } = rows[name]!;
+  const answers: [string, number][] = [];
+  for (const [what, headers] of Object.entries(useless))
+    if (!isLeftToBrowser(name, what)) answers.push([what, (await call(name, id ? kept[id] : "", headers)).status]);
+  return answers;
+}
+
+test.each(rowsOf("user", "owner", "admin"))("%s is shut to credentials that open nothing", async (name) => {
+  const answers = await answersToUseless(name);
+  expect(answers).toEqual(answers.map(([what]) => [what, what.endsWith("another site") ? 403 : 401]));
 });
+
+test.each(rowsOf("other"))("%s answers other credentials than its own as it does none", async (name, { id }) => {
+  const nothing = await call(name, id ? kept[id] : "", {});
+  // What a host signs is for reports alone; and a page elsewhere is refused before anything else is looked at.
+  const own = (what: string) => what === "a host's report" && name.endsWith("/report");
+  const answers = (await answersToUseless(name)).filter(([what, status]) => !own(what) && status !== 403);
+  expect(answers.length).toBeGreaterThan(10);
+  expect(answers).toEqual(answers.map(([what]) => [what, nothing.status]));
+});
+
+test.each(rowsOf("owner"))("%s is there for its owner alone", async (name, { id }) => {
+  const { token, things } = await makeOwner();
+  const calls = host.requests.length;
+  for (const { token: foreign } of [stranger, boss]) {
+    const [there, absent] = [
+      await call(name, things[id!], withToken(foreign)),
+      await call(name, "xyz_absent", withToken(foreign)),
+    ];
+    expect([there.status, withoutRequestId(there.text)]).toEqual([404, withoutRequestId(absent.text)]);
+  }
+  expect(host.requests).toHaveLength(calls);
+  expect(await isLetIn(name, things[id!], token)).toBe(true);
+});
+
+test.each(rowsOf("user"))("%s lets every user in", async (name) => {
+  expect([await isLetIn(name, "", stranger.token), await isLetIn(name, "", boss.token)]).toEqual([true, true]);
+});
+
+test.each(rowsOf("admin"))("%s lets admins in alone", async (name, { id }) => {
+  expect((await call(name, id ? kept[id] : "", withToken(stranger.token))).status).toBe(403);
+  // The host stays: the rows after this one need it.
+  const of = name.startsWith("DELETE") ? "hst_absent" : id ? kept[id] : "";
+  expect([401, 403]).not.toContain((await call(name, of, withToken(boss.token))).status);
+});
+
+/** Not refused; or by the host itself, which knows little. */
+async function isLetIn(name: string, id: string, token: string): Promise<boolean> {
+  const calls = host.requests.length;
+  const { status } = await call(name, id, withToken(token));
+  return ![401, 403].includes(status) && (status !== 404 || host.requests.length > calls);
+}
