@@ -1,4 +1,5 @@
 import { runIdOf } from "@berth/shared/ids";
+import { sql } from "drizzle-orm";
 import { sign } from "@octokit/webhooks-methods";
 import examples from "@octokit/webhooks-examples" with { type: "json" };
 import { Webhook } from "standardwebhooks";
@@ -156,6 +157,30 @@ describe("triggers", () => {
     const { call, trigger } = await userWithTrigger();
     expect((await call("POST", `/v1/triggers/${trigger.id}/rotate`, "")).json().secret).toBeDefined();
     expect((await call("POST", `/v1/triggers/${trigger.id}/rotate`, "{")).json().code).toBe("invalid_request");
+  });
+});
+
+describe("a trigger with many deliveries", () => {
+  test("is deleted at once, they go a slice a tick, and those of others stay", async () => {
+    const [user, other] = [await userWithTrigger({ template: "{{nothing}}" }), await userWithTrigger()];
+    await other.deliver("stays");
+    await gateway.deps.atomic([
+      sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes)
+        select ${user.trigger.id} || value, ${user.trigger.id}, ${user.id}, ${user.agent.id}, ${new Date().toISOString()}, '{}',
+          '', 0 from json_each(${JSON.stringify(Array.from({ length: 1200 }, (_, at) => at))})`,
+    ]);
+    const left = async () =>
+      (await gateway.deps.db.all(sql`select 1 from deliveries where trigger_id = ${user.trigger.id}`)).length;
+    expect((await user.call("DELETE", `/v1/triggers/${user.trigger.id}`)).status).toBe(204);
+    expect((await user.call("GET", `/v1/triggers/${user.trigger.id}/deliveries`)).status).toBe(404);
+    const counts = [await left()];
+    for (let at = 0; at < 3; at++) {
+      await gateway.tick();
+      counts.push(await left());
+    }
+    expect(counts).toEqual([700, 200, 0, 0]);
+    expect(await gateway.deps.db.all(sql`select 1 from chores where name like 'deliveries%'`)).toEqual([]);
+    expect(await other.deliveries()).toHaveLength(1);
   });
 });
 

@@ -10,7 +10,7 @@ import type {
   TriggerScheme,
   TriggerWithSecret,
 } from "@berth/shared/webhooks";
-import { and, asc, eq, isNull, sql } from "drizzle-orm";
+import { and, asc, eq, isNull, sql, type SQL } from "drizzle-orm";
 import { getAgent } from "../agents/agents.ts";
 import { auditChange, auditStatement } from "../access/audit.ts";
 import { cancelWaiting } from "../agents/cancel-waiting.ts";
@@ -124,13 +124,22 @@ export async function updateTrigger(
   return getTrigger(deps.db, deps.settings, userId, triggerId);
 }
 
-/** Deletes a trigger with its deliveries; what still waited to be started is cancelled. Throws `not_found`. */
+/** How many deliveries go in one transaction: everybody waits for it. */
+const sliceRows = 500;
+/** Chores of this name have a trigger's id behind it. */
+const deliveriesOf = "deliveries of ";
+
+/**
+ * Deletes a trigger with its deliveries, those beyond a slice by ticks; what still waited to be started is cancelled. Throws
+ * `not_found`.
+ */
 export async function deleteTrigger(deps: Deps, source: AuditSource, userId: string, triggerId: string): Promise<void> {
   const { name, agentId } = await findTrigger(deps.db, userId, triggerId);
   await deps.atomic([
     ...cancelWaiting(isoTime(deps.now()), sql`d.trigger_id = ${triggerId}`),
-    // What the host may have stays until that is certain: the row is what remembers it.
-    sql`delete from deliveries as d where d.trigger_id = ${triggerId} and d.due_at is null`,
+    deleteSlice(triggerId),
+    sql`insert into chores (name, due_at) select ${deliveriesOf + triggerId}, ''
+      where exists (select 1 from deliveries where trigger_id = ${triggerId} and due_at is null)`,
     sql`delete from triggers where id = ${triggerId}`,
     auditStatement(deps.now(), {
       ...source,
@@ -139,6 +148,22 @@ export async function deleteTrigger(deps: Deps, source: AuditSource, userId: str
       detail: { agentId },
     }),
   ]);
+}
+
+/** Deletes a slice of what deleted triggers have left. */
+export async function deleteLeftDeliveries({ db, atomic }: Deps): Promise<void> {
+  const [chore] = await db.all<{ name: string }>(
+    sql`select name from chores where name > ${deliveriesOf} and name < ${`${deliveriesOf}~`} limit 1`,
+  );
+  if (!chore) return;
+  const [deleted] = await atomic([deleteSlice(chore.name.slice(deliveriesOf.length))]);
+  if (deleted!.length < sliceRows) await atomic([sql`delete from chores where name = ${chore.name}`]);
+}
+
+/** What the host may have stays until that is certain: the row is what remembers it. */
+function deleteSlice(triggerId: string): SQL {
+  return sql`delete from deliveries where seq in (
+    select seq from deliveries where trigger_id = ${triggerId} and due_at is null limit ${sliceRows}) returning seq`;
 }
 
 /** Gives the trigger a new secret; the one before stays good for `graceSeconds`. Throws `not_found`. */
