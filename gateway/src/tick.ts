@@ -4,6 +4,8 @@ import { storeUses } from "./access/token-uses.ts";
 import { forgetFuture, startDue } from "./agents/pending.ts";
 import { isoTime } from "./data/database.ts";
 import type { Deps } from "./deps.ts";
+import { askMisfitsAgain } from "./fleet/reports.ts";
+import { deleteLeftDeliveries } from "./webhooks/triggers.ts";
 
 const retentionMs = 3_600_000;
 const dayMs = 24 * 3_600_000;
@@ -14,7 +16,12 @@ const sliceRows = 500;
 
 /** Does what is due. Any number of ticks may run at once: each piece of work is claimed by one statement. */
 export async function tick(deps: Deps): Promise<void> {
-  const done = await Promise.allSettled([startDue(deps), runRetention(deps), storeUses(deps)]);
+  const done = await Promise.allSettled([
+    startDue(deps),
+    runRetention(deps),
+    deleteLeftDeliveries(deps),
+    storeUses(deps),
+  ]);
   const failed = done.find((one) => one.status === "rejected");
   if (failed) throw failed.reason;
 }
@@ -24,6 +31,8 @@ async function runRetention(deps: Deps): Promise<void> {
   const chore = await claimChore(deps, "retention", retentionMs);
   if (!chore) return;
   if (chore.wasAhead) await forgetFuture(deps);
+  // Whoever answers here may be of another version than whoever set something aside, or soon is.
+  if (!chore.goesOn) await askMisfitsAgain(deps);
   if (await deleteOld(deps, chore.time)) await continueChore(deps, "retention");
 }
 
@@ -65,12 +74,13 @@ export async function deleteOld(
  * Claims the chore when it is due and nobody else has taken it for this time; it is due again after `everyMs`. `time` is
  * what it may believe in: the clock's, but a day beyond the last time at most, so that a clock that is far ahead for a
  * while makes nothing old. `wasAhead`: it was due later than it can be, which a clock that was ahead has left behind.
+ * `goesOn`: it was continued.
  */
 async function claimChore(
   { db, now }: Deps,
   name: string,
   everyMs: number,
-): Promise<{ time: number; wasAhead: boolean } | null> {
+): Promise<{ time: number; wasAhead: boolean; goesOn: boolean } | null> {
   const [time, next] = [isoTime(now()), isoTime(now() + everyMs)];
   const [known] = await db.all<{ due: string }>(sql`select due_at as due from chores where name = ${name}`);
   if (known && known.due > time && known.due <= next) return null;
@@ -80,7 +90,9 @@ async function claimChore(
     on conflict (name) do update set due_at = excluded.due_at, reached = case when due_at = '' then reached else
       min(${time}, strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(reached, due_at), '+1 day')) end
     where due_at <= ${time} or due_at > ${next} returning reached`);
-  return claimed ? { time: Date.parse(claimed.reached), wasAhead: known !== undefined && known.due > next } : null;
+  if (!claimed) return null;
+  const due = known?.due ?? time;
+  return { time: Date.parse(claimed.reached), wasAhead: due > next, goesOn: due === "" };
 }
 
 /** The chore is due at once, in the same time. */

@@ -238,6 +238,16 @@ describe("a report", () => {
     expect(await reason()).toBeNull();
   });
 
+  test("of which something was set aside is asked for whole again each hour, whoever answers then", async () => {
+    await gateway.tick();
+    await host.report({ runs: [run({ rev: 2, reason: "from_the_future" as never })], rev: 2 });
+    expect((await host.report({ since: 2, rev: 2 })).json()).toMatchObject({ ack: { rev: 2 } });
+    gateway.clock.skewMs = 3_601_000;
+    await gateway.tick();
+    expect((await host.report({ since: 2, rev: 2 })).json()).toMatchObject({ ack: { rev: 0 } });
+    gateway.clock.skewMs = 0;
+  });
+
   test("of another protocol or with rubbish is refused", async () => {
     expect((await host.report({ protocol: protocolVersion + 1 })).status).toBe(400);
     expect((await host.report({ runs: {} as never })).status).toBe(400);

@@ -67,7 +67,7 @@ export async function noteMisfit(
   return noted.length > 0 && misfit !== null;
 }
 
-/** Asks hosts again for all they know, of whom something was set aside: this process may understand it. */
+/** Asks hosts again for all they know, of whom something was set aside: whoever answers now may understand it. */
 export async function askMisfitsAgain({ db }: Pick<Deps, "db">): Promise<void> {
   await db.all(sql`update hosts set rev = 0 where misfit is not null returning id`);
 }
