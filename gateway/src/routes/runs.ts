@@ -43,7 +43,8 @@ export const runRoutes = [
   route({
     method: "GET",
     path: "/v1/runs",
-    summary: "The user's runs, newest first; a page of very long or very rare runs holds fewer than its limit",
+    summary:
+      "The user's runs, newest first; a page of very long or very rare runs holds fewer than its limit, or none, and goes on by its cursor",
     auth: "user",
     query: runsQuery,
     answer: pageSchema(runSchema),

@@ -65,7 +65,8 @@ export const adminRoutes = [
   route({
     method: "GET",
     path: "/v1/admin/audit",
-    summary: "Who did what, on what, from where: newest first, kept for a year",
+    summary:
+      "Who did what, on what, from where: newest first, kept for a year; of what is rare a page holds fewer than its limit, or none, and goes on by its cursor",
     auth: "admin",
     query: auditQuery,
     answer: pageSchema(auditSchema),

@@ -43,7 +43,11 @@ export function AuditPage() {
       </div>
       <Failure words={failure} />
       {items && items.length > 0 && <AuditTable items={items} />}
-      {items?.length === 0 && <p class="muted">Nothing fits these filters.</p>}
+      {items?.length === 0 && (
+        <p class="muted">
+          {loadMore ? "Nothing among the newest entries fits these filters." : "Nothing fits these filters."}
+        </p>
+      )}
       {loadMore && (
         <p>
           <button type="button" onClick={() => void loadMore()}>

@@ -63,11 +63,7 @@ export function RunsPage() {
       </div>
       <Failure words={pages.failure} />
       {shown.length > 0 && <RunTable runs={shown} />}
-      {shown.length === 0 && !pages.isLoading && (
-        <p class="muted">
-          {query ? "No run fits these filters." : "No runs yet. Send an agent a message and it shows up here."}
-        </p>
-      )}
+      {shown.length === 0 && !pages.isLoading && <p class="muted">{tellNone(query, pages.cursor !== null)}</p>}
       {pages.cursor !== null && (
         <p>
           <button
@@ -81,6 +77,11 @@ export function RunsPage() {
       )}
     </section>
   );
+}
+
+function tellNone(query: string, goesOn: boolean): string {
+  if (goesOn) return "None of the newest runs fits these filters.";
+  return query ? "No run fits these filters." : "No runs yet. Send an agent a message and it shows up here.";
 }
 
 interface FilterProps {
@@ -149,7 +150,8 @@ function useRunPages(query: string) {
       if (asked.current !== wanted) return;
       setCursor(page.nextCursor);
       // What is older than the last page would show with gaps.
-      setOldest(page.nextCursor === null ? null : (page.items.at(-1)?.createdAt ?? null));
+      // Of rare runs a page may hold none, and go on all the same.
+      setOldest((before) => (page.nextCursor === null ? null : (page.items.at(-1)?.createdAt ?? before)));
     } catch (error) {
       setFailure(explain(error));
     }
