@@ -11,6 +11,7 @@ import { createTestApp, type TestApp } from "../../gateway/test/app.ts";
 import { joinTestHost } from "../../gateway/test/host.ts";
 import { createBus } from "../../host-agent/src/context/bus.ts";
 import { createClock } from "../../host-agent/src/context/clock.ts";
+import { createTurns } from "../../host-agent/src/context/turns.ts";
 import { Reports } from "../../host-agent/src/membership/reports.ts";
 import { Store } from "../../host-agent/src/store/store.ts";
 
@@ -34,6 +35,7 @@ export async function startPair() {
   });
   const bus = createBus();
   const context = {
+    turns: createTurns(),
     hostId: joined.id,
     settings: parseSettings({}),
     dataDir: tmpdir(),

@@ -89,7 +89,13 @@ function createObedience(parts: Parts): (answer: ReportAnswer) => void {
 async function serve(parts: Parts, reports: Reports): Promise<Server> {
   const { context, verify, terminals, streams } = parts;
   const logBytes = context.settings.BERTH_LOG_BYTES;
-  const reading = { ...parts, bus: context.bus, logBytes, delivered: (rev: number) => reports.delivered(rev) };
+  const reading = {
+    ...parts,
+    bus: context.bus,
+    turns: context.turns,
+    logBytes,
+    delivered: (rev: number) => reports.delivered(rev),
+  };
   const server = openServer(
     context.settings,
     getRequestListener(createServerApp(reading).fetch, { overrideGlobalObjects: false }),

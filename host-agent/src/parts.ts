@@ -13,6 +13,7 @@ import { type HostContext } from "./context/context.ts";
 import { createBus } from "./context/bus.ts";
 import { createClock } from "./context/clock.ts";
 import { createLocks } from "./context/wait.ts";
+import { createTurns } from "./context/turns.ts";
 import { openIdentity } from "./membership/identity.ts";
 import { createModelProxy } from "./model/proxy.ts";
 import { openModelTargets } from "./model/targets.ts";
@@ -119,7 +120,7 @@ function openStore({ settings, dataDir, log, machineNow }: HostOptions, hostId: 
   const clock = createClock(machineNow, () => kept, keepOffset);
   const store = new Store(openDatabase(join(dataDir, "host.db")), clock.now);
   kept = Number(store.getMeta("clock_offset") ?? 0);
-  const context: HostContext = { hostId, settings, dataDir, clock, log, bus: createBus() };
+  const context: HostContext = { hostId, settings, dataDir, clock, log, bus: createBus(), turns: createTurns() };
   return { context, store };
 }
 

@@ -7,7 +7,7 @@ import { hasWorld, world } from "./world.ts";
 
 /** 28 November 2026. */
 export const startMs = Date.UTC(2026, 10, 28);
-const real = { setTimeout, clearTimeout, now: Date.now, random: Math.random, monotonic: performance.now };
+const real = { setTimeout, clearTimeout, setImmediate, now: Date.now, random: Math.random, monotonic: performance.now };
 const subtle = globalThis.crypto.subtle;
 
 /** A key pair for whoever signs; made once, for real ones need the thread pool. */
@@ -79,7 +79,15 @@ function replaceTime(): void {
     timer.entry = (later(turn, ms) as { entry: unknown }).entry;
     return timer;
   };
-  Object.assign(globalThis, { setTimeout: later, clearTimeout: forget, setInterval: again, clearInterval: forget });
+  const atOnce = (run: (...values: unknown[]) => void, ...values: unknown[]) =>
+    hasWorld() ? world().after(0, () => run(...values)) : real.setImmediate(run, ...values);
+  Object.assign(globalThis, {
+    setTimeout: later,
+    clearTimeout: forget,
+    setInterval: again,
+    clearInterval: forget,
+    setImmediate: atOnce,
+  });
   Date.now = () => (hasWorld() ? Math.floor(startMs + world().nowMs + world().current.clock.offsetMs) : real.now());
   performance.now = () => (hasWorld() ? 1e6 + world().nowMs : real.monotonic.call(performance));
   AbortSignal.timeout = (ms) => {

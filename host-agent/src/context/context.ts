@@ -3,6 +3,7 @@ import type { Log } from "@berth/shared/log";
 import type { Settings } from "@berth/shared/settings";
 import type { Bus } from "./bus.ts";
 import type { Clock } from "./clock.ts";
+import type { Turns } from "./turns.ts";
 
 /** What every part is given. */
 export interface HostContext {
@@ -13,4 +14,5 @@ export interface HostContext {
   clock: Clock;
   log: Log;
   bus: Bus;
+  turns: Turns;
 }

@@ -3,6 +3,7 @@ import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createBus } from "../context/bus.ts";
+import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { createOrders, keyOf, type Order, ordersToBegin } from "./orders.ts";
@@ -18,6 +19,7 @@ const context = {
   clock: createClock(),
   log: createLog(() => {}),
   bus: createBus(),
+  turns: createTurns(),
 };
 const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
 const deletion: Order = { kind: "delete_agent", id: "agt_a" };

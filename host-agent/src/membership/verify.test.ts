@@ -8,6 +8,7 @@ import { parseSettings } from "@berth/shared/settings";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createGatewayVerifier, type VerifyGateway } from "./verify.ts";
 import { createBus } from "../context/bus.ts";
+import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 
@@ -37,6 +38,7 @@ beforeAll(async () => {
     clock: createClock(),
     log: createLog(() => {}),
     bus: createBus(),
+    turns: createTurns(),
   };
   const gatewayUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   verify = createGatewayVerifier(context, { hostId, issuer: "berth:gateway", gatewayUrl, sign: async () => "" }, store);

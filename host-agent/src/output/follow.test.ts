@@ -7,6 +7,7 @@ import { follow } from "./follow.ts";
 import { createStreams } from "./open-streams.ts";
 import { toBody } from "./sse.ts";
 import { createBus } from "../context/bus.ts";
+import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { runDirectory } from "../run/run-files.ts";
@@ -43,7 +44,11 @@ function beginLongRun() {
   mkdirSync(runDirectory(volume, run.id), { recursive: true });
   appendFileSync(join(runDirectory(volume, run.id), "out"), `${"x".repeat(1000)}\n`.repeat(1000));
   const volumes = { exists: () => true, ensure: async () => volume };
-  return { volume, run, reading: { store, volumes, bus: createBus(), logBytes: 2 ** 30, delivered: async () => {} } };
+  return {
+    volume,
+    run,
+    reading: { store, volumes, bus: createBus(), turns: createTurns(), logBytes: 2 ** 30, delivered: async () => {} },
+  };
 }
 
 test("a reader that leaves in the midst of a long log leaves no file open", async () => {

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import type { Run } from "@berth/shared/resources";
 import { sleep } from "@berth/shared/wait";
 import type { Bus } from "../context/bus.ts";
+import type { Turns } from "../context/turns.ts";
 import { createLatch } from "../context/wait.ts";
-import { type OutputLine, readLines } from "../run/run-log.ts";
+import { longestLineBytes, type OutputLine, readLines } from "../run/run-log.ts";
 import { runtimes } from "../workspace/runtimes.ts";
 import { publicRun, type RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
@@ -17,6 +18,7 @@ export interface FollowDeps {
   store: Store;
   volumes: Pick<Volumes, "exists" | "ensure">;
   bus: Bus;
+  turns: Turns;
   /** `BERTH_LOG_BYTES`. */
   logBytes: number;
   /** Resolves once the gateway knows the run at this revision. */
@@ -28,7 +30,7 @@ const pauseMs = 30;
 
 /** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log. */
 export async function* follow(
-  { store, volumes, bus, logBytes, delivered }: FollowDeps,
+  { store, volumes, bus, turns, logBytes, delivered }: FollowDeps,
   runId: string,
   after: number,
   signal: AbortSignal,
@@ -52,7 +54,14 @@ export async function* follow(
       const volume = volumes.exists(run.userId) ? await volumes.ensure(run.userId) : null;
       const path = volume ? join(runDirectory(volume, runId), "out") : "/nonexistent";
       const batches = readLines(
-        { path, speaksJson, sealedBytes: () => (run.endedAt ? run.logBytes : null), limitBytes: logBytes },
+        {
+          path,
+          speaksJson,
+          sealedBytes: () => (run.endedAt ? run.logBytes : null),
+          limitBytes: logBytes,
+          longestLineBytes,
+          turn: () => turns(run.userId),
+        },
         position,
       );
       try {

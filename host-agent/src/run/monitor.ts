@@ -3,7 +3,6 @@
  * settles nothing. A closed stream or a missing event proves nothing here; only files and processes do.
  */
 import { watch } from "node:fs";
-import { join } from "node:path";
 import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import { readOomKills } from "../machine/cgroup.ts";
@@ -11,16 +10,14 @@ import { isEnding, isWithout } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
 import type { Latch } from "../context/wait.ts";
 import { nextOfRun, type Over, type RunFacts } from "./decide.ts";
-import { type LogSource, readLines } from "./run-log.ts";
-import { type LinesSeen, runtimes } from "../workspace/runtimes.ts";
+import type { LinesReader } from "./lines-reader.ts";
+import { runtimes } from "../workspace/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { logSizes, readExit, runDirectory } from "./run-files.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { inRunOf } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
-
-export const nothingSeen = (): LinesSeen => ({ hasStarted: false, result: null, isInTurn: false, backgroundTasks: 0 });
 
 export interface MonitorDeps {
   context: HostContext;
@@ -33,19 +30,19 @@ export interface Watched {
   container: RunningContainer;
   /** Milliseconds since it began; null while that is not known. */
   elapsedMs: () => number | null;
-  seen: LinesSeen;
+  lines: LinesReader;
 }
 
 const startTimeoutMs = 60_000;
 const lingerMs = 30_000;
 /** Between two looks at a busy run; readers of its output do not wait for this. */
 const pauseMs = 20;
-const longestResultBytes = 2 * 2 ** 20;
 
 /** Resolves once the run is over or an intent says it shall be. `wake` is set by whoever sets an intent. */
 export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch): Promise<Over> {
   const { context, store, countKills } = deps;
-  const { run, agent, container, seen } = watched;
+  const { run, agent, container, lines } = watched;
+  const { seen } = lines;
   const runtime = runtimes[agent.runtime];
   const limits = {
     logBytes: context.settings.BERTH_LOG_BYTES,
@@ -53,7 +50,6 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
     startTimeoutMs: runtime.answersSoon ? startTimeoutMs : null,
     lingerMs,
   };
-  const reader = createReader(container.volume, run.id, agent, seen);
   let idleSince: number | null = null;
   let kills = readOomKills(container.cgroup) ?? 0;
   let logBytes = 0;
@@ -61,7 +57,7 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
   try {
     for (;;) {
       // What its lines tell never keeps a run from its end.
-      if (runtime.answersSoon && readExit(container.volume, run.id).code === null) await reader.read();
+      if (runtime.answersSoon && readExit(container.volume, run.id).code === null) if (await lines.read()) wake.set();
       idleSince = seen.result && !seen.isInTurn && seen.backgroundTasks === 0 ? (idleSince ?? performance.now()) : null;
       const killsNow = readOomKills(container.cgroup) ?? kills;
       if (killsNow !== kills) countKills();
@@ -83,7 +79,7 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
 }
 
 /** The exit file last: who has no process any more has written it, if ever. */
-function look({ store }: MonitorDeps, { run, agent, container, elapsedMs, seen }: Watched, idleSince: number | null) {
+function look({ store }: MonitorDeps, { run, agent, container, elapsedMs, lines }: Watched, idleSince: number | null) {
   const { out, err } = logSizes(container.volume, run.id);
   const facts: Omit<RunFacts, "exit"> = {
     intent: store.getRun(run.id)!.intent,
@@ -92,7 +88,7 @@ function look({ store }: MonitorDeps, { run, agent, container, elapsedMs, seen }
     hasProcesses: !isWithout(container.cgroup, inRunOf(agent.uid)),
     elapsedMs: elapsedMs(),
     idleMs: idleSince === null ? null : performance.now() - idleSince,
-    hasStarted: seen.hasStarted,
+    hasStarted: lines.seen.hasStarted,
   };
   return { ...facts, exit: readExit(container.volume, run.id) };
 }
@@ -110,59 +106,6 @@ function watchFiles({ context }: MonitorDeps, volume: Volume, runId: string, wak
     context.log.warn("run.not_watched", { runId, error: messageOf(error) });
     return () => {};
   }
-}
-
-/** Reads the rest of the lines; for when the log is sealed. */
-export async function readRest(
-  volume: Volume,
-  runId: string,
-  agent: AgentRow,
-  seen: LinesSeen,
-  sealedBytes: number,
-): Promise<void> {
-  await createReader(volume, runId, agent, seen, sealedBytes).read();
-}
-
-function createReader(
-  volume: Volume,
-  runId: string,
-  agent: AgentRow,
-  seen: LinesSeen,
-  sealedBytes: number | null = null,
-) {
-  const runtime = runtimes[agent.runtime];
-  const source: LogSource = {
-    path: join(runDirectory(volume, runId), "out"),
-    speaksJson: runtime.speaksJson,
-    sealedBytes: () => sealedBytes,
-    limitBytes: Infinity,
-  };
-  let position = { at: 0, searched: 0 };
-  return {
-    async read(): Promise<void> {
-      const batches = readLines(source, position);
-      for (let batch = await batches.next(); ; batch = await batches.next()) {
-        if (batch.done) {
-          position = batch.value;
-          return;
-        }
-        for (const { data } of batch.value) {
-          const facts = runtime.readLine(typeof data === "string" ? data : await collect(data));
-          if (facts) Object.assign(seen, facts);
-        }
-      }
-    },
-  };
-}
-
-/** A long line as text, up to a bound; a longer one tells nothing. */
-async function collect(chunks: AsyncIterable<string>): Promise<string> {
-  let text = "";
-  for await (const chunk of chunks) {
-    text += chunk;
-    if (text.length > longestResultBytes) return "{}";
-  }
-  return text;
 }
 
 /** Whether the container is gone or goes now: its init is the last to end, within a moment of the others. */

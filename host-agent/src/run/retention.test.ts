@@ -6,6 +6,7 @@ import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { expect, test } from "vitest";
 import { createBus } from "../context/bus.ts";
+import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { Volumes } from "../workspace/volumes.ts";
@@ -34,6 +35,7 @@ test("a clock that is a year ahead for an hour takes no run of the last weeks", 
     clock,
     log: createLog(() => {}),
     bus: createBus(),
+    turns: createTurns(),
   };
   const trigger = { kind: "api", triggerId: null } as const;
   for (const [id, days] of [

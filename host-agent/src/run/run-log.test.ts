@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Position, readLines, readTail } from "./run-log.ts";
+import { longestLineBytes, type Position, readLines, readTail } from "./run-log.ts";
 
+const turn = async () => {};
 const kib = 1024;
 const mib = 2 ** 20;
 let dir: string;
@@ -23,7 +24,14 @@ interface Line {
 
 /** All lines from a position on, and where that ends; text alone. */
 async function read(from: Position, sealedBytes: number | null): Promise<{ lines: Line[]; position: Position }> {
-  const source = { path, speaksJson: false, sealedBytes: () => sealedBytes, limitBytes: Infinity };
+  const source = {
+    path,
+    speaksJson: false,
+    sealedBytes: () => sealedBytes,
+    limitBytes: Infinity,
+    longestLineBytes,
+    turn,
+  };
   const lines: Line[] = [];
   const batches = readLines(source, from);
   for (;;) {

@@ -4,6 +4,7 @@
  * reader at a time. Knows nothing of HTTP, sockets or runs' states.
  */
 import { open, type FileHandle } from "node:fs/promises";
+import { JsonScan } from "@berth/shared/json-scan";
 import { ifMissing } from "../machine/missing.ts";
 
 /** One event's data: JSON text, whole or (for a long line) in chunks that together are the JSON text. */
@@ -11,6 +12,8 @@ export interface OutputLine {
   /** Byte offset in the log just after the line. */
   offset: number;
   data: string | AsyncIterable<string>;
+  /** How many keys and values parsing it would make; null where the CLI's line is no JSON object, but shown as text. */
+  values: number | null;
 }
 
 /** What a reader must know of the log: how far it reaches, whether it can still grow, and how to wait for more. */
@@ -22,11 +25,19 @@ export interface LogSource {
   sealedBytes(): number | null;
   /** What was written beyond is not shown: it goes when the log is sealed. */
   limitBytes: number;
+  /** Longer lines are handed on in pieces of this many bytes. */
+  longestLineBytes: number;
+  /** Resolves when a piece of it may be read: an agent makes as many lines, as long and of such a shape, as it likes. */
+  turn(): Promise<void>;
 }
 
-/** Longer lines are handed on in pieces of this many bytes, each an event of its own. */
-const longestLineBytes = 16 * 2 ** 20;
+/** For readers longer lines are cut into pieces of this many bytes, each an event of its own. */
+export const longestLineBytes = 16 * 2 ** 20;
 const chunkBytes = 64 * 1024;
+/** So many lines are one piece of work. */
+const linesAtOnce = 256;
+/** JSON that is nested deeper is shown as text: it is nobody's message, and breaks parsers. */
+const maxDepth = 500;
 
 /** Where a reader stands: its next line begins at `at`, and no line ends before `searched`. */
 export interface Position {
@@ -46,22 +57,28 @@ export async function* readLines(source: LogSource, position: Position): AsyncGe
     const end = Math.min(sealed ?? (await file.stat()).size, source.limitBytes);
     const chunk = Buffer.allocUnsafe(chunkBytes);
     let { at } = position;
-    let searched = Math.max(at, position.searched);
-    const handOn = async (line: LineEnd) => [await longLine(file, at, line, source.speaksJson)];
+    let searched = Math.max(at, Math.min(position.searched, end));
+    const handOn = async (line: LineEnd) => [await longLine(file, at, line, source)];
     while (searched < end) {
+      await source.turn();
       const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, end - searched), searched);
       if (bytesRead === 0) break;
       const bytes = chunk.subarray(0, bytesRead);
       const last = searched === at ? bytes.lastIndexOf(0x0a) : -1;
       if (last >= 0) {
-        yield splitLines(bytes.subarray(0, last), at, source.speaksJson);
+        for (let from = 0; from < last + 1;) {
+          if (from > 0) await source.turn();
+          const { lines, next } = splitLines(bytes.subarray(0, last + 1), from, at, source.speaksJson);
+          yield lines;
+          from = next;
+        }
         searched = at += last + 1;
         continue;
       }
       const newline = bytes.indexOf(0x0a);
       searched += newline < 0 ? bytesRead : newline;
-      if (searched - at > longestLineBytes) {
-        const cut = await characterStart(file, at + longestLineBytes);
+      if (searched - at > source.longestLineBytes) {
+        const cut = await characterStart(file, at + source.longestLineBytes);
         yield await handOn({ end: cut, next: cut, more: true });
         at = cut;
       } else if (newline >= 0) {
@@ -79,20 +96,31 @@ export async function* readLines(source: LogSource, position: Position): AsyncGe
   }
 }
 
-/** The data of a line that is short enough to hold. */
-function encodeLine(text: string, speaksJson: boolean): string {
-  return speaksJson && isJsonObject(text) ? text.replaceAll("\r", "") : JSON.stringify({ type: "line", text });
+/** A line that is short enough to hold. */
+function toLine(bytes: Buffer, offset: number, speaksJson: boolean): OutputLine {
+  const values = speaksJson ? countValues(bytes) : null;
+  const text = bytes.toString();
+  const data = values === null ? JSON.stringify({ type: "line", text }) : text.replaceAll("\r", "");
+  return { offset, data, values };
 }
 
-function splitLines(bytes: Buffer, start: number, speaksJson: boolean): OutputLine[] {
+/** How many values the JSON object has; null where it is none. */
+function countValues(bytes: Buffer): number | null {
+  const scan = new JsonScan(maxDepth);
+  scan.push(bytes);
+  return scan.isObject() ? scan.values() : null;
+}
+
+/** The next lines from that place of the bytes on, which begin at `start` in the log and end with a newline. */
+function splitLines(bytes: Buffer, from: number, start: number, speaksJson: boolean) {
   const lines: OutputLine[] = [];
-  for (let from = 0; from <= bytes.length;) {
-    const newline = bytes.indexOf(0x0a, from);
-    const to = newline < 0 ? bytes.length : newline;
-    lines.push({ offset: start + to + 1, data: encodeLine(bytes.toString("utf8", from, to), speaksJson) });
-    from = to + 1;
+  let next = from;
+  while (next < bytes.length && lines.length < linesAtOnce) {
+    const newline = bytes.indexOf(0x0a, next);
+    lines.push(toLine(bytes.subarray(next, newline), start + newline + 1, speaksJson));
+    next = newline + 1;
   }
-  return lines;
+  return { lines, next };
 }
 
 interface LineEnd {
@@ -113,37 +141,45 @@ async function characterStart(file: FileHandle, at: number): Promise<number> {
   return at;
 }
 
-async function longLine(file: FileHandle, start: number, line: LineEnd, speaksJson: boolean): Promise<OutputLine> {
+async function longLine(file: FileHandle, start: number, line: LineEnd, source: LogSource): Promise<OutputLine> {
   const length = line.end - start;
   if (length <= chunkBytes && !line.more) {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, start);
-    return { offset: line.next, data: encodeLine(buffer.toString("utf8", 0, bytesRead), speaksJson) };
+    return toLine(buffer.subarray(0, bytesRead), line.next, source.speaksJson);
   }
-  const isJson = speaksJson && !line.more && (await isJsonRange(file, start, length));
-  const text = decodeRange(file, start, line.end);
-  return { offset: line.next, data: isJson ? withoutReturns(text) : asTextLine(text, line.more) };
+  const values = source.speaksJson && !line.more ? await countLongValues(file, start, line.end, source) : null;
+  const text = decodeRange(file, start, line.end, source);
+  const data = values === null ? asTextLine(text, line.more) : withoutReturns(text);
+  return { offset: line.next, data, values };
 }
 
-/** One long line is parsed at a time, in the whole process: parsing needs several times its size. */
-let parsing: Promise<unknown> = Promise.resolve();
-function isJsonRange(file: FileHandle, start: number, length: number): Promise<boolean> {
-  const result = parsing.then(async () => {
-    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, start);
-    return isJsonObject(buffer.toString("utf8", 0, bytesRead));
-  });
-  parsing = result.catch(() => undefined);
-  return result;
+/** As `countValues`, of a line that nobody holds: a piece a turn. */
+async function countLongValues(
+  file: FileHandle,
+  start: number,
+  end: number,
+  source: LogSource,
+): Promise<number | null> {
+  const scan = new JsonScan(maxDepth);
+  for await (const bytes of readRange(file, start, end, source)) scan.push(bytes);
+  return scan.isObject() ? scan.values() : null;
 }
 
-async function* decodeRange(file: FileHandle, start: number, end: number): AsyncGenerator<string> {
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+/** The bytes of a range, a piece a turn; each is good until the next. */
+async function* readRange(file: FileHandle, start: number, end: number, { turn }: LogSource): AsyncGenerator<Buffer> {
   const chunk = Buffer.allocUnsafe(chunkBytes);
   for (let at = start; at < end;) {
+    await turn();
     const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, end - at), at);
     if (bytesRead === 0) break;
-    yield decoder.decode(chunk.subarray(0, bytesRead), { stream: true });
+    yield chunk.subarray(0, bytesRead);
     at += bytesRead;
   }
+}
+
+async function* decodeRange(file: FileHandle, start: number, end: number, source: LogSource): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  for await (const bytes of readRange(file, start, end, source)) yield decoder.decode(bytes, { stream: true });
   yield decoder.decode();
 }
 
@@ -155,16 +191,6 @@ async function* asTextLine(chunks: AsyncIterable<string>, more: boolean): AsyncG
   yield '{"type":"line","text":"';
   for await (const chunk of chunks) yield JSON.stringify(chunk).slice(1, -1);
   yield more ? '","more":true}' : '"}';
-}
-
-function isJsonObject(text: string): boolean {
-  if (!/^\s*\{/.test(text)) return false;
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The text at the end of a file, at most `maxBytes` of it, cut at a character. */

@@ -12,7 +12,8 @@ import { createElapsed } from "../context/clock.ts";
 import { createLatch, type Latch } from "../context/wait.ts";
 import type { Over } from "./decide.ts";
 import { isNotStartable, type Launched, launch, type LaunchDeps } from "./launch.ts";
-import { monitor, nothingSeen } from "./monitor.ts";
+import { createLinesReader } from "./lines-reader.ts";
+import { monitor } from "./monitor.ts";
 import { type Lived, patience, settle, type SettleDeps } from "./settle.ts";
 import type { Budget } from "../model/turnstile.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
@@ -228,20 +229,20 @@ export class Runs {
     const volume = await this.#volumeOf(run, drive);
     if (!volume) {
       const over = { exitCode: null, isContainerLost: true, hasLingered: false };
-      return this.#settle({ runId: run.id, agent, volume, container: null, seen: nothingSeen() }, over, drive);
+      return this.#settle({ runId: run.id, agent, volume, container: null, lines: null }, over, drive);
     }
     const { BERTH_DAILY_BUDGET_USD: perDay } = context.settings;
     if (perDay !== undefined && store.spentToday(run.userId) >= perDay) store.intend(run.id, "budget_reached");
     const { container, over } = await this.#launch(run, agent, volume);
-    const seen = nothingSeen();
-    const lived = { runId: run.id, agent, volume, container, seen };
+    const lines = createLinesReader(context, volume, run.id, agent);
+    const lived = { runId: run.id, agent, volume, container, lines };
     if (over || !container) return this.#settle(lived, over ?? lostWithoutBegin, drive);
     drive.elapsedMs ??= createElapsed(context.clock, run.startedAt);
     const started = run.startedAt
       ? run
       : store.updateRun(run.id, { status: "running", startedAt: context.clock.iso() })!;
     this.#tell(started);
-    const watched = { run: started, agent, container, elapsedMs: drive.elapsedMs, seen };
+    const watched = { run: started, agent, container, elapsedMs: drive.elapsedMs, lines };
     await this.#settle(lived, await monitor(this.#deps, watched, drive.wake), drive);
   }
 

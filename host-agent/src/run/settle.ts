@@ -7,9 +7,9 @@ import { messageOf } from "@berth/shared/log";
 import { endProcesses } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
 import type { Over } from "./decide.ts";
-import { readRest } from "./monitor.ts";
+import { type LinesReader, nothingSeen } from "./lines-reader.ts";
 import { readTail } from "./run-log.ts";
-import { type LinesSeen, runtimes } from "../workspace/runtimes.ts";
+import { runtimes } from "../workspace/runtimes.ts";
 import { reasonOf, finalStatusOf } from "./reason.ts";
 import { logSizes, runDirectory, sealRunFiles } from "./run-files.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
@@ -31,7 +31,8 @@ export interface Lived {
   agent: AgentRow;
   volume: Volume | null;
   container: RunningContainer | null;
-  seen: LinesSeen;
+  /** Null without a volume. */
+  lines: LinesReader | null;
 }
 
 /** So many failures in a row, with backoff about a minute, and a run ends with what is known. */
@@ -47,7 +48,8 @@ const stderrTailBytes = 4096;
 /** Stores the end and answers the run as it ended; null if it had ended before. `failures` is how often this has failed in a row. */
 export async function settle(deps: SettleDeps, lived: Lived, over: Over, failures: number): Promise<RunRow | null> {
   const { context, store, closeModel, countKills } = deps;
-  const { runId, agent, volume, container, seen } = lived;
+  const { runId, agent, volume, container, lines } = lived;
+  const seen = lines?.seen ?? nothingSeen();
   const { exitCode, isContainerLost, hasLingered } = over;
   const attempt = async <T>(part: string, job: () => T | Promise<T>, isNeeded = false): Promise<T | null> => {
     try {
@@ -64,8 +66,7 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   await attempt("kills", countKills);
   const sizes = volume && (await attempt("log", () => seal(volume, runId, context.settings.BERTH_LOG_BYTES), true));
   const out = sizes?.out ?? 0;
-  if (sizes && runtimes[agent.runtime].answersSoon)
-    await attempt("lines", () => readRest(volume, runId, agent, seen, out));
+  if (lines && sizes && runtimes[agent.runtime].answersSoon) await attempt("lines", () => lines.readRest(out));
   const { intent, oomKills, modelStatus } = store.getRun(runId)!;
   const isDiskFull = (volume && (await attempt("disk", () => diskUse(volume.root)?.isFull))) ?? false;
   const resultIsError = seen.result?.isError ?? null;

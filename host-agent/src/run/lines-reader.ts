@@ -1,0 +1,76 @@
+/**
+ * What the lines of one run tell of it, read once: by the monitor while it goes on, and by who settles it from there. The
+ * agent can write lines of its own, of any length and shape: what is looked at is bounded.
+ */
+import { join } from "node:path";
+import type { HostContext } from "../context/context.ts";
+import type { AgentRow } from "../store/rows.ts";
+import { type LinesSeen, runtimes } from "../workspace/runtimes.ts";
+import type { Volume } from "../workspace/volume.ts";
+import { type OutputLine, readLines } from "./run-log.ts";
+import { runDirectory } from "./run-files.ts";
+
+export interface LinesReader {
+  readonly seen: LinesSeen;
+  /** Reads on, a bounded amount; true if there is more. */
+  read(): Promise<boolean>;
+  /** Reads what is unread of a sealed log; of very much, the end. */
+  readRest(sealedBytes: number): Promise<void>;
+}
+
+const bytesAtOnce = 2 ** 20;
+const restBytes = 4 * 2 ** 20;
+/** A longer line, or one of more values, tells only that the CLI has begun. */
+const longestBytes = 2 * 2 ** 20;
+const mostValues = 2000;
+
+export const nothingSeen = (): LinesSeen => ({ hasStarted: false, result: null, isInTurn: false, backgroundTasks: 0 });
+
+export function createLinesReader({ turns }: HostContext, volume: Volume, runId: string, agent: AgentRow): LinesReader {
+  const runtime = runtimes[agent.runtime];
+  const path = join(runDirectory(volume, runId), "out");
+  const turn = () => turns(agent.userId);
+  const seen = nothingSeen();
+  let position = { at: 0, searched: 0 };
+
+  async function readUpTo(limitBytes: number, sealedBytes: number | null): Promise<void> {
+    const { speaksJson } = runtime;
+    const source = {
+      path,
+      speaksJson,
+      sealedBytes: () => sealedBytes,
+      limitBytes,
+      longestLineBytes: longestBytes,
+      turn,
+    };
+    const batches = readLines(source, position);
+    for (let batch = await batches.next(); ; batch = await batches.next()) {
+      if (batch.done) return void (position = batch.value);
+      for (const line of batch.value) Object.assign(seen, await look(line));
+    }
+  }
+  async function look({ data, values }: OutputLine): Promise<Partial<LinesSeen> | null> {
+    if (values === null || values > mostValues) return { hasStarted: true };
+    if (values > mostValues / 10) await turn();
+    return runtime.readLine(typeof data === "string" ? data : await collect(data));
+  }
+  return {
+    seen,
+    async read() {
+      const limit = position.searched + bytesAtOnce;
+      await readUpTo(limit, null);
+      return position.searched >= limit;
+    },
+    async readRest(sealedBytes) {
+      const at = Math.max(position.at, sealedBytes - restBytes);
+      position = { at, searched: Math.max(at, position.searched) };
+      await readUpTo(Infinity, sealedBytes);
+    },
+  };
+}
+
+async function collect(chunks: AsyncIterable<string>): Promise<string> {
+  let text = "";
+  for await (const chunk of chunks) text += chunk;
+  return text;
+}
