@@ -98,6 +98,29 @@ describe("bodies", () => {
     expect((await gateway.app.request("/v1/agents", { method: "POST", headers, body })).status).toBe(400);
   });
 
+  test("a body has the size of what its route takes, and is not read for who may not call it", async () => {
+    const send = async (path: string, bytes: number, headers: Record<string, string>) => {
+      const body = JSON.stringify({ x: "y".repeat(bytes - 8) });
+      const all = { ...headers, "content-type": "application/json" };
+      const answer = await gateway.app.request(path, { method: "POST", headers: all, body });
+      return ((await answer.json()) as { code: string }).code;
+    };
+    const bearer = { authorization: `Bearer ${token}` };
+    const told = await Promise.all([
+      send("/session", 8192, {}),
+      send("/session", 8193, {}),
+      send("/internal/hosts/join", 8193, {}),
+      send("/v1/tokens", 65_536, bearer),
+      send("/v1/tokens", 65_537, bearer),
+      send("/v1/tokens", 65_537, {}),
+      send("/v1/agents", 524_288, bearer),
+      send("/v1/agents", 524_289, bearer),
+    ]);
+    const tooLarge = "payload_too_large";
+    const fits = "invalid_request";
+    expect(told).toEqual([fits, tooLarge, tooLarge, fits, tooLarge, "unauthenticated", fits, tooLarge]);
+  });
+
   test("a body over 2 MiB is refused, with and without its length said", async () => {
     const { url } = await gateway.listen();
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };

@@ -59,3 +59,29 @@ test("any bytes as JSON are a value or one refusal, in whatever pieces they come
     { numRuns: 500 },
   );
 });
+
+test("a body of more keys and values than its bound, or of more depth, is refused before it is parsed", async () => {
+  const read = (body: string) => {
+    const headers = { "content-type": "application/json" };
+    return readJson(new Request("http://localhost/", { method: "POST", headers, body }), {
+      bytes: 2 ** 21,
+      values: 1000,
+    });
+  };
+  const list = (length: number) => JSON.stringify({ code: Array.from({ length }, () => ({})) });
+  expect(await read(list(997))).toHaveProperty("code.length", 997);
+  const parse = JSON.parse;
+  let parsed = 0;
+  JSON.parse = (...values) => {
+    parsed += 1;
+    return parse(...values) as unknown;
+  };
+  try {
+    await expect(read(list(998))).rejects.toMatchObject({ code: "payload_too_large" });
+    await expect(read(list(690_000))).rejects.toMatchObject({ code: "payload_too_large" });
+    await expect(read(`{"a":${"[".repeat(30)}${"]".repeat(30)}}`)).rejects.toMatchObject({ code: "invalid_request" });
+    expect(parsed).toBe(0);
+  } finally {
+    JSON.parse = parse;
+  }
+});

@@ -1,21 +1,45 @@
 /** Reads bodies with a bound, whoever sends them. */
 import { AppError } from "@berth/shared/errors";
+import { JsonScan } from "@berth/shared/json-scan";
 import { sleep } from "@berth/shared/wait";
+
+/** What a body may be, whoever sends it: parsing costs by the value, not by the byte. */
+export interface BodyBounds {
+  bytes: number;
+  /** Keys and values. */
+  values: number;
+}
+/** Nothing in the contract is nested deeper, reports of hosts included. */
+const maxDepth = 20;
 
 /**
  * The JSON of a request. Throws `invalid_request` for another content type, bad UTF-8 or broken JSON, and as `readBody`.
  * Where a body is optional, one of no bytes is `{}`, whatever its type is said to be.
  */
-export async function readJson(request: Request, maxBytes: number, isOptional = false): Promise<unknown> {
+export async function readJson(request: Request, bounds: BodyBounds, isOptional = false): Promise<unknown> {
   if (!isOptional) refuseOtherTypes(request);
-  const bytes = await readBody(request, maxBytes);
+  const bytes = await readBody(request, bounds.bytes, bounds.bytes > smallBytes ? slowestMs : slowestSmallMs);
   if (isOptional && bytes.length === 0) return {};
   refuseOtherTypes(request);
+  refuseShape(bytes, bounds.values);
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
     throw new AppError("invalid_request", "The body is not well-formed JSON in UTF-8.");
   }
+}
+
+/** Before anything is made of it. */
+function refuseShape(bytes: Uint8Array, maxValues: number): void {
+  const scan = new JsonScan(maxDepth);
+  scan.push(bytes);
+  if (!scan.isWhole())
+    throw new AppError(
+      "invalid_request",
+      `The body is not well-formed JSON in UTF-8, nested ${maxDepth} levels at most.`,
+    );
+  if (scan.values() > maxValues)
+    throw new AppError("payload_too_large", `The body has over ${maxValues} keys and values.`);
 }
 
 function refuseOtherTypes(request: Request): void {
@@ -25,6 +49,9 @@ function refuseOtherTypes(request: Request): void {
 
 /** How long a body that is read whole may take, in milliseconds. */
 const slowestMs = 300_000;
+/** The same for a small one. */
+const slowestSmallMs = 30_000;
+const smallBytes = 65_536;
 
 /** The bytes of a request. Throws `payload_too_large` over the bound, `invalid_request` when its sender broke off or dawdles. */
 export async function readBody(request: Request, maxBytes: number, withinMs = slowestMs): Promise<Uint8Array> {

@@ -5,7 +5,7 @@ import { filePath } from "@berth/shared/files";
 import { id } from "@berth/shared/values";
 import { z } from "zod";
 import { clientAddress } from "./address.ts";
-import { readJson } from "./body.ts";
+import { type BodyBounds, readJson } from "./body.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import type { LimitName, Limits } from "./limits.ts";
 import { sourceOf, type AuditSource, type Authenticator, type Caller } from "./caller.ts";
@@ -65,7 +65,7 @@ interface RouteSpec<
   isBodyOptional?: boolean;
   /** How often it may be called: by one credential, or without one from one address. */
   limit?: LimitName;
-  /** Bytes of the body, 2 MiB without it. */
+  /** Bytes of the body; without it 64 KiB, and 8 KiB where anybody may call. */
   bodyMaxBytes?: number;
   /** The type of a body that `run` reads itself, as a stream. */
   upload?: string;
@@ -109,7 +109,9 @@ export function paramsOf({ path }: Route): z.ZodObject | undefined {
   return named.length > 0 ? z.object(Object.fromEntries(named)) : undefined;
 }
 
-const bodyMaxBytes = 2 * 2 ** 20;
+const bodyBytes = { none: 8192, user: 65_536, admin: 65_536 };
+/** The most that the contract has in one body are 100 variables. */
+const bodyValues = 1000;
 
 /** Adds the routes to the app. */
 export function registerRoutes(
@@ -154,14 +156,12 @@ async function parseInput(declared: Route, params: z.ZodObject | undefined, c: C
     params: params && parseOr400(params, given, "path"),
     query: query && parseOr400(query, c.req.query(), "query"),
     headers: headers && parseOr400(headers, namedHeaders(headers, c), "header"),
-    body:
-      body &&
-      parseOr400(
-        body,
-        await readJson(c.req.raw, declared.bodyMaxBytes ?? bodyMaxBytes, declared.isBodyOptional),
-        "body",
-      ),
+    body: body && parseOr400(body, await readJson(c.req.raw, boundsOf(declared), declared.isBodyOptional), "body"),
   };
+}
+
+function boundsOf({ auth, bodyMaxBytes }: Route): BodyBounds {
+  return { bytes: bodyMaxBytes ?? bodyBytes[auth], values: bodyValues };
 }
 
 function namedHeaders(schema: z.ZodObject, c: Context<AppEnv>): Record<string, string | undefined> {

@@ -20,6 +20,8 @@ import { pageQuery, pageSchema } from "../http/paging.ts";
 import { route } from "../http/route.ts";
 import type { Caller } from "../http/caller.ts";
 
+/** Instructions, or 128 KiB of variables, escaped. */
+const longTextBytes = 524_288;
 export const agentRoutes = [
   route({
     method: "GET",
@@ -36,6 +38,7 @@ export const agentRoutes = [
     summary: "Create an agent; answers without waiting for a container",
     auth: "user",
     body: createAgentBody,
+    bodyMaxBytes: longTextBytes,
     status: 201,
     answer: agentSchema,
     errors: ["agent_limit", "conflict"],
@@ -55,6 +58,7 @@ export const agentRoutes = [
     summary: "Change name, model or instructions; runs that start later see it",
     auth: "user",
     body: updateAgentBody,
+    bodyMaxBytes: longTextBytes,
     answer: agentSchema,
     errors: ["conflict"],
     run: async ({ deps, source, caller, params, body }) => updateAgent(deps, source, caller.user.id, params.id, body),
@@ -75,6 +79,7 @@ export const agentRoutes = [
     summary: "Replace the environment; values stay on the host and are never returned",
     auth: "user",
     body: envBody,
+    bodyMaxBytes: longTextBytes,
     answer: agentSchema,
     errors: ["host_unavailable", "no_host"],
     run: async ({ deps, source, caller, params, body }) => {

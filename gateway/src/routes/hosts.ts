@@ -21,6 +21,8 @@ const reportHead = z.looseObject({
   url: z.url().optional(),
 });
 const reportMaxBytes = 16 * 2 ** 20;
+/** A host tells a megabyte of runs at a time, and all of its workspaces. */
+const reportMaxValues = 1_000_000;
 
 export const hostRoutes = [
   route({
@@ -46,7 +48,7 @@ export const hostRoutes = [
     run: async ({ deps, c }) => {
       const host = await authenticateHost(deps, c.req.raw);
       if (host.removedAt !== null) return goneAnswer(c.get("requestId"));
-      const body = await readJson(c.req.raw, reportMaxBytes);
+      const body = await readJson(c.req.raw, { bytes: reportMaxBytes, values: reportMaxValues });
       // Of another protocol nothing is understood but this.
       const about = parseOr400(reportHead, body, "body");
       const refusal = whyUnusable(deps.settings, about);

@@ -29,6 +29,8 @@ export const runRoutes = [
     auth: "user",
     headers: z.object({ "Idempotency-Key": idempotencyKey.optional() }),
     body: createRunBody,
+    // A prompt of 1 MiB, escaped.
+    bodyMaxBytes: 2 * 2 ** 20,
     status: 202,
     answer: runSchema,
     limit: "runs",

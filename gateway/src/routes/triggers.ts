@@ -31,6 +31,8 @@ import {
 import { verifyWebhook } from "../webhooks/schemes.ts";
 
 const payloadMaxBytes = 262_144;
+/** A template of 16,384 characters, escaped. */
+const templateBytes = 131_072;
 
 const agentTriggerRoutes = [
   route({
@@ -49,6 +51,7 @@ const agentTriggerRoutes = [
     summary: "Create a trigger; url and secret go to the sender, the secret is shown once",
     auth: "user",
     body: createTriggerBody,
+    bodyMaxBytes: templateBytes,
     status: 201,
     answer: triggerWithSecretSchema,
     errors: ["conflict"],
@@ -71,6 +74,7 @@ const triggerOwnRoutes = [
     summary: "Change name or template; deliveries and replays from now on see it",
     auth: "user",
     body: updateTriggerBody,
+    bodyMaxBytes: templateBytes,
     answer: triggerSchema,
     run: async ({ deps, source, caller, params, body }) => updateTrigger(deps, source, caller.user.id, params.id, body),
   }),

@@ -1,6 +1,7 @@
 /** Deliveries: what came in through a trigger, written down with its pending run before the sender hears that it was taken. */
 import { AppError } from "@berth/shared/errors";
 import { newId, runIdOf } from "@berth/shared/ids";
+import { JsonScan } from "@berth/shared/json-scan";
 import type { Run } from "@berth/shared/resources";
 import { originOf, type Delivery } from "@berth/shared/webhooks";
 import { and, desc, eq, sql } from "drizzle-orm";
@@ -18,6 +19,9 @@ import type { AuditSource } from "../http/caller.ts";
 /** What a user may have waiting; senders are told to come again later. */
 const waitingPerUser = 1000;
 const retryAfterSeconds = 30;
+/** A payload of more keys and values, or nested deeper, is text to the template. */
+const payloadMaxValues = 20_000;
+const payloadMaxDepth = 100;
 
 /** What a sender is answered. */
 export interface Accepted {
@@ -173,7 +177,11 @@ function parsePayload(body: Uint8Array, contentType: string | null): unknown {
   return tryJson(fields["payload"] ?? "") ?? fields;
 }
 
+/** Undefined where it is none, or so much of it that parsing would hold up everybody else. */
 function tryJson(text: string): unknown {
+  const scan = new JsonScan(payloadMaxDepth);
+  scan.push(new TextEncoder().encode(text));
+  if (!scan.isWhole() || scan.values() > payloadMaxValues) return undefined;
   try {
     return JSON.parse(text);
   } catch {

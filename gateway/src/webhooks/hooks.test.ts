@@ -253,6 +253,16 @@ describe("a delivery", () => {
     }
   });
 
+  test("of many thousand values is taken as text, so that no sender's parsing holds up the others", async () => {
+    const user = await userWithTrigger({ template: "first: {{payload.a.0}}" });
+    const prompts: string[] = [];
+    for (const length of [10, 30_000]) {
+      const payload = JSON.stringify({ a: Array.from({ length }, () => 7) });
+      prompts.push((await user.runOf((await user.deliver(payload)).body)).prompt as string);
+    }
+    expect(prompts.map((prompt) => prompt.trim())).toEqual(["first: 7", "first:"]);
+  });
+
   test("of 256 KiB is taken and a byte more is not, with and without a declared length", async () => {
     const user = await userWithTrigger({ template: "fixed" });
     const whole = new Uint8Array(262_144).fill(255);
