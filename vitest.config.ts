@@ -45,6 +45,7 @@ const builds = ["scripts/build/**/*.test.ts"];
  */
 const queue = [
   "load",
+  "attack-work",
   "hosts",
   "durability",
   "model",

@@ -141,7 +141,10 @@ const e2e: Package = {
       browser: "The dashboard in a browser.",
       together: "Parts of both processes in one, without an engine.",
     },
-    { faults: "A random campaign of faults under load, and the history that it writes." },
+    {
+      faults: "A random campaign of faults under load, and the history that it writes.",
+      attack: "What an agent, a user or a stranger tries against everybody else, and whether the wall holds.",
+    },
   ],
 };
 

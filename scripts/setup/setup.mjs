@@ -25,6 +25,7 @@ const scriptOf = {
     Object.entries(scripts).flatMap(([room, names]) => names.map((name) => [name, `scripts/${room}/${name}.ts`])),
   ),
   faults: "e2e/faults/main.ts",
+  attack: "e2e/attack/main.ts",
   simulate: "simulation/main.ts",
 };
 /** All others make their own settings: those of the operator must not change what they find. */

@@ -46,7 +46,9 @@ test("any bytes as JSON are a value or one refusal, in whatever pieces they come
       const at = cut % (content.length + 1);
       const parts = [content.subarray(0, at), content.subarray(at)].filter(({ length }) => length > 0);
       const json = { "content-type": "application/json; charset=utf-8" };
-      const read = await readJson(request(streamOf(parts), json), 1000).catch((error: unknown) => error);
+      const read = await readJson(request(streamOf(parts), json), { bytes: 1000, values: 1000 }).catch(
+        (error: unknown) => error,
+      );
       let expected: unknown;
       try {
         expected = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(content));

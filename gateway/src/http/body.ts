@@ -32,7 +32,8 @@ export async function readJson(request: Request, bounds: BodyBounds, isOptional 
 /** Before anything is made of it. */
 function refuseShape(bytes: Uint8Array, maxValues: number): void {
   const scan = new JsonScan(maxDepth);
-  scan.push(bytes);
+  // The decoder leaves a byte order mark out.
+  scan.push(bytes[0] === 0xef ? bytes.subarray(3) : bytes);
   if (!scan.isWhole())
     throw new AppError(
       "invalid_request",

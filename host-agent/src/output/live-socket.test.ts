@@ -11,6 +11,7 @@ import { createLog } from "@berth/shared/log";
 import { clientFrame, describeWorkspace, type ServerFrame } from "@berth/shared/resources";
 import { parseSettings } from "@berth/shared/settings";
 import { createBus } from "../context/bus.ts";
+import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { serveSocket, type SocketDeps } from "./live-socket.ts";
@@ -35,11 +36,13 @@ beforeEach(async () => {
   store.admit({ id: "run_1", agentId: spec.id, userId, trigger, prompt, payload: null }, 3);
   const clock = createClock();
   const bus = createBus();
-  const context = { hostId: "hst_1", settings, dataDir: "/nonexistent", clock, log: createLog(() => {}), bus };
+  const turns = createTurns();
+  const context = { turns, hostId: "hst_1", settings, dataDir: "/nonexistent", clock, log: createLog(() => {}), bus };
   const deps: SocketDeps = {
     context,
     store,
     bus,
+    turns,
     logBytes: 1,
     delivered: async () => {},
     volumes: { exists: () => false, ensure: () => Promise.reject(new Error("there is none")) },

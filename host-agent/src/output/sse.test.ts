@@ -53,6 +53,7 @@ test("each line is one event with its offset and its very data, whole or in piec
                 kind: "lines",
                 lines: lines.map((one): OutputLine => ({
                   offset: one.offset,
+                  values: null,
                   data: one.pieces === null ? one.data : inPieces(one.data, one.pieces),
                 })),
               };

@@ -1,0 +1,30 @@
+/** What an attempt is, and where it is made: one Berth, somebody who attacks it, and somebody who only works there. */
+import type { Client } from "../harness/client.ts";
+import type { Berth } from "../harness/harness.ts";
+
+/** One Berth under attack. `mallory` does what she can; `bob` is another user of the same host. */
+export interface Stage {
+  berth: Berth;
+  mallory: Client;
+  bob: Client;
+}
+
+/** What came of an attempt: what does not hold (nothing, where the wall holds), and its figures in words. */
+export interface Finding {
+  wrong: string[];
+  figures: string;
+}
+
+export interface Attempt {
+  /** What is tried, as a noun: "lines of 16 MiB of JSON". */
+  name: string;
+  /** Makes the attempt, and ends all that it started. Throws where it could not be made at all: that is no finding. */
+  make(stage: Stage): Promise<Finding>;
+}
+
+/** Attempts on one kind of wall, on one Berth with these settings. */
+export interface Area {
+  name: string;
+  settings: Record<string, string>;
+  attempts: Attempt[];
+}

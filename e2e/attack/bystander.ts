@@ -1,0 +1,205 @@
+/**
+ * What somebody else notices of an attack: bob's calls while nothing but a busy container is there (control), and while the
+ * attack goes on. What counts is the ratio of the two on the same machine at the same time, and how busy Berth's own
+ * main threads are, for that is what everybody shares.
+ */
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Agent, Run } from "@berth/shared/resources";
+import { pass, until } from "../../gateway/test/wait.ts";
+import { userIdOf, type Daemon } from "../harness/harness.ts";
+import type { Client } from "../harness/client.ts";
+import type { Attempt, Finding, Stage } from "./attempt.ts";
+
+/** Milliseconds of each call, and what the processes took meanwhile. */
+interface Seen {
+  gatewayHealth: number[];
+  hostHealth: number[];
+  echo: number[];
+  cancel: number[];
+  /** Share of a core that the main threads used. */
+  gatewayLoop: number;
+  hostLoop: number;
+  /** The most that was seen, in MB. */
+  memory: number;
+  force: number;
+}
+
+const rounds = 2;
+const healthChecks = 6;
+/** Below this a difference is the machine's noise. */
+const noiseMs = { gatewayHealth: 50, hostHealth: 50, echo: 400, cancel: 400 };
+const memoryMb = 200;
+/** The share of a core from which on a loop may be what bob waits for. */
+const busy = 0.25;
+
+/** An attack under way. */
+export interface Attack {
+  /** Ends it, with every process and connection that it has. */
+  end(): Promise<void>;
+  /** How much of it there was, asked before its end: an attack that did not take place proves nothing. */
+  force(): Promise<number>;
+}
+
+/**
+ * An attempt that holds where bob goes on as in the quiet, memory stays bounded, and nothing is left afterwards. It was made
+ * where its force was at least so much.
+ */
+export function beside(name: string, leastForce: number, begin: (stage: Stage) => Promise<Attack>): Attempt {
+  return {
+    name,
+    async make(stage) {
+      const bob = await bobOf(stage);
+      const before = await during(stage, () => spin(stage), bob);
+      const descriptors = stage.berth.host.descriptors() + stage.berth.gateway.descriptors();
+      const under = await during(stage, () => begin(stage), bob);
+      const after = await during(stage, () => spin(stage), bob);
+      const { wrong, figures } = await judge(stage, [before, after], under, descriptors);
+      if (under.force < leastForce) wrong.push(`the attack had a force of ${under.force}, not of ${leastForce}`);
+      return { wrong, figures: `force ${under.force}, ${figures}` };
+    },
+  };
+}
+
+async function judge(stage: Stage, quiet: Seen[], under: Seen, descriptors: number): Promise<Finding> {
+  const wrong: string[] = [];
+  const words: string[] = [];
+  // With both loops at leisure, what is slow is the machine, which other suites share.
+  const isBusy = Math.max(under.gatewayLoop, under.hostLoop) > busy;
+  for (const what of ["gatewayHealth", "hostHealth", "echo", "cancel"] as const) {
+    const base = median(quiet.flatMap((seen) => seen[what]));
+    const now = median(under[what]);
+    words.push(`${what} ${base.toFixed(0)} → ${now.toFixed(0)} (max ${Math.max(...under[what]).toFixed(0)}) ms`);
+    if (now > (isBusy ? 3 : 10) * base + noiseMs[what])
+      wrong.push(`${what} took ${now.toFixed(0)} ms, ${base.toFixed(0)} in the quiet`);
+  }
+  words.push(
+    `loops gateway ${under.gatewayLoop.toFixed(2)}, host ${under.hostLoop.toFixed(2)}`,
+    `${under.memory.toFixed(0)} MB`,
+  );
+  if (under.memory > memoryMb) wrong.push(`a process took ${under.memory.toFixed(0)} MB`);
+  wrong.push(...(await leftBehind(stage, descriptors)));
+  return { wrong, figures: words.join(", ") };
+}
+
+/** Runs, processes and descriptors that an attack leaves. */
+async function leftBehind({ berth, mallory }: Stage, descriptors: number): Promise<string[]> {
+  const userId = await userIdOf(mallory);
+  const left: string[] = [];
+  const { activeRuns } = await mallory.workspace();
+  if (activeRuns > 0) left.push(`${activeRuns} runs are left`);
+  const processes = (await berth.processes(userId)).filter(({ uid }) => uid >= 20_000);
+  if (processes.length > 0) left.push(`${processes.length} processes are left`);
+  const count = () => berth.host.descriptors() + berth.gateway.descriptors();
+  // Kept connections are let go after a while.
+  await until(() => count() <= descriptors + 30, "descriptors are given back", 20_000).catch(() =>
+    left.push(`${count() - descriptors} descriptors are left`),
+  );
+  return left;
+}
+
+/** What bob and the processes see while something goes on. */
+async function during(stage: Stage, begin: () => Promise<Attack>, bob: Bob): Promise<Seen> {
+  const { gateway, host } = stage.berth;
+  const attack = await begin();
+  const seen: Seen = {
+    gatewayHealth: [],
+    hostHealth: [],
+    echo: [],
+    cancel: [],
+    gatewayLoop: 0,
+    hostLoop: 0,
+    memory: 0,
+    force: 0,
+  };
+  try {
+    const [startedAt, gatewayCpu, hostCpu] = [performance.now(), mainThreadMs(gateway), mainThreadMs(host)];
+    for (let round = 0; round < rounds; round++) {
+      for (let check = 0; check < healthChecks; check++) {
+        seen.gatewayHealth.push(await timed(() => answered(`${stage.berth.url}/healthz`)));
+        seen.hostHealth.push(
+          await timed(() => answered(`http://127.0.0.1:${stage.berth.env["BERTH_HOST_PORT"]}/healthz`)),
+        );
+      }
+      seen.echo.push(await timed(() => bob.client.runToEnd(bob.agent.id, "echo hi")));
+      const run = await bob.client.send(bob.agent.id, "echo up; exec sleep 600");
+      await bob.client.firstLine(run.id);
+      seen.cancel.push(await timed(() => bob.client.ok<Run>("POST", `/v1/runs/${run.id}/cancel`)));
+      for (const { memoryBytes } of [gateway, host]) seen.memory = Math.max(seen.memory, memoryBytes() / 1e6);
+    }
+    const elapsed = performance.now() - startedAt;
+    seen.gatewayLoop = (mainThreadMs(gateway) - gatewayCpu) / elapsed;
+    seen.hostLoop = (mainThreadMs(host) - hostCpu) / elapsed;
+    seen.force = await attack.force();
+  } finally {
+    await attack.end();
+  }
+  return seen;
+}
+
+interface Bob {
+  client: Client;
+  agent: Agent;
+}
+async function bobOf({ bob }: Stage): Promise<Bob> {
+  const { items } = await bob.ok<{ items: Agent[] }>("GET", "/v1/agents");
+  const agent = items[0] ?? (await bob.createAgent("bob", { runtime: "shell" }));
+  await bob.runToEnd(agent.id, "true");
+  return { client: bob, agent };
+}
+
+/** The control: mallory's container takes its share of the processor, and nothing else. */
+const spin = (stage: Stage) => runs(stage, ["echo up; while :; do :; done"]);
+
+/**
+ * These scripts as runs of agents of mallory's, each once it has said its first line; they end with their agents. Their force is
+ * the bytes of their logs.
+ */
+export async function runs(
+  { mallory, berth }: Stage,
+  scripts: string[],
+  runtime: "shell" | "claude" = "shell",
+): Promise<Attack & { runIds: string[] }> {
+  const started = await Promise.all(
+    scripts.map(async (script, at) => {
+      const agent = await mallory.createAgent(`attacker-${at}`, { runtime });
+      const run = await mallory.send(agent.id, script);
+      await mallory.firstLine(run.id);
+      return { agent, run };
+    }),
+  );
+  await pass(500);
+  const volume = join(berth.hostDir, "mnt", await userIdOf(mallory), "runs");
+  return {
+    force: async () => Math.max(...started.map(({ run }) => statSync(join(volume, run.id, "out")).size)),
+    runIds: started.map(({ run }) => run.id),
+    async end() {
+      await Promise.all(started.map(({ agent }) => mallory.ok("DELETE", `/v1/agents/${agent.id}`)));
+    },
+  };
+}
+
+async function answered(url: string): Promise<void> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(60_000) });
+  await answer.arrayBuffer();
+}
+
+export async function timed(job: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await job();
+  return performance.now() - startedAt;
+}
+
+/** Processor time of a process's main thread, whose loop all users share. */
+function mainThreadMs({ pid }: Daemon): number {
+  const stat = readFileSync(`/proc/${pid}/task/${pid}/stat`, "utf8");
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13);
+  return (Number(user) + Number(system)) * 10;
+}
+
+function median(values: number[]): number {
+  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)]!;
+}
