@@ -19,6 +19,7 @@ export const rest = "*";
 const shared: Package = {
   dir: "shared/src",
   floors: [
+    { bounds: "What bounds the work that others make: JSON of any shape, places that many want." },
     { [rest]: "The contract as zod schemas: resources, errors, host protocol, settings, ids. Knows no process." },
   ],
 };

@@ -1,6 +1,6 @@
 /** Reads bodies with a bound, whoever sends them. */
 import { AppError } from "@berth/shared/errors";
-import { JsonScan } from "@berth/shared/json-scan";
+import { JsonScan } from "@berth/shared/bounds/json-scan";
 import { sleep } from "@berth/shared/wait";
 
 /** What a body may be, whoever sends it: parsing costs by the value, not by the byte. */

@@ -1,7 +1,7 @@
 /** Deliveries: what came in through a trigger, written down with its pending run before the sender hears that it was taken. */
 import { AppError } from "@berth/shared/errors";
 import { newId, runIdOf } from "@berth/shared/ids";
-import { JsonScan } from "@berth/shared/json-scan";
+import { JsonScan } from "@berth/shared/bounds/json-scan";
 import type { Run } from "@berth/shared/resources";
 import { originOf, type Delivery } from "@berth/shared/webhooks";
 import { and, desc, eq, sql } from "drizzle-orm";

@@ -6,6 +6,7 @@ import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { expect, test } from "vitest";
 import { createBus } from "../context/bus.ts";
+import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
 import { createLocks } from "../context/wait.ts";
 import { Store } from "../store/store.ts";
@@ -28,6 +29,7 @@ test("two deletions of one agent at once are one, and both succeed; one that fai
       clock: createClock(),
       log: createLog(() => {}),
       bus: createBus(),
+      turns: createTurns(),
     },
     store,
     deletions: createLocks(),

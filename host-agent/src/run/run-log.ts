@@ -4,7 +4,7 @@
  * reader at a time. Knows nothing of HTTP, sockets or runs' states.
  */
 import { open, type FileHandle } from "node:fs/promises";
-import { JsonScan } from "@berth/shared/json-scan";
+import { JsonScan } from "@berth/shared/bounds/json-scan";
 import { ifMissing } from "../machine/missing.ts";
 
 /** One event's data: JSON text, whole or (for a long line) in chunks that together are the JSON text. */
