@@ -47,8 +47,9 @@ await runWithSettings(async (settings, args) => {
 });
 
 function tellVerdicts(verdicts: Verdict[], tell: (line: string) => void): number {
-  for (const { says, checked, wrong } of verdicts) {
-    tell(`${wrong.length === 0 ? "holds" : "BROKEN"}, ${checked} compared: ${says}`);
+  for (const { says, checked, excused = 0, wrong } of verdicts) {
+    const counts = `${checked} compared${excused > 0 ? `, ${excused} cannot be` : ""}`;
+    tell(`${wrong.length === 0 ? "holds" : "BROKEN"}, ${counts}: ${says}`);
     for (const sentence of wrong) tell(`  WRONG: ${sentence}`);
   }
   const broken = verdicts.reduce((sum, { wrong }) => sum + wrong.length, 0);

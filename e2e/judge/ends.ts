@@ -6,6 +6,7 @@ import {
   deedsTo,
   doubled,
   endedRunsOf,
+  excused,
   isDeleted,
   isForgotten,
   lookMs,
@@ -76,7 +77,7 @@ const databasesAgree: Rule = {
   says: "gateway and host have the same end of a run",
   judge: ofEach(runsOf, (run, history) => {
     const copy = run.rows.find(({ host }) => host === null)?.run;
-    if (!copy) return isForgotten(history, run) ? null : `${nameOf(run)} is not in the gateway's database`;
+    if (!copy) return isForgotten(history, run) ? excused : `${nameOf(run)} is not in the gateway's database`;
     if (copy.reason === "host_lost") return null;
     return run.rows
       .filter(({ host, database }) => host !== null && database.endsWith("host.db"))
@@ -101,7 +102,7 @@ const exitIsTold: Rule = {
   judge: ofEach(endedRunsOf, (run, history) => {
     const told = run.end!.run;
     // Its disk kept nothing, or its host is another's now.
-    if (told.reason === "host_lost" || metFullDisk(history, run)) return null;
+    if (told.reason === "host_lost" || metFullDisk(history, run)) return excused;
     const codes = run.files.map(codeIn).filter((code) => code !== null);
     const code = codes.at(-1) ?? null;
     if (code === told.exitCode) {
@@ -110,7 +111,7 @@ const exitIsTold: Rule = {
         return `${nameOf(run)} is told as container_lost, and its exit file says ${code}`;
       return isCompleted && code !== 0 ? `${nameOf(run)} is told as completed with exit code ${code}` : null;
     }
-    if (run.files.length === 0) return isForgotten(history, run) ? null : `${nameOf(run)} has no files on any host`;
+    if (run.files.length === 0) return isForgotten(history, run) ? excused : `${nameOf(run)} has no files on any host`;
     // Told to end, or dying with its container, it may have said its code after the last look.
     const isLate =
       told.exitCode === null && (byIntent.has(told.reason!) || (told.reason === "container_lost" && code! >= 128));
@@ -123,7 +124,8 @@ const endIsThePrograms: Rule = {
   judge: ofEach(endedRunsOf, (run, history) => {
     const { reason, exitCode } = run.end!.run;
     const { program, agent } = run.asked;
-    if (!program || !["completed", "nonzero_exit"].includes(reason!) || metFullDisk(history, run)) return null;
+    if (!program || !["completed", "nonzero_exit"].includes(reason!)) return null;
+    if (metFullDisk(history, run)) return excused;
     if (exitCode !== program.exitCode)
       return `${nameOf(run)} ended by itself with exit code ${exitCode}, and its program with ${program.exitCode}`;
     if (isDeleted(history, agent) || exitCode >= 128) return null;

@@ -5,18 +5,12 @@ import type { HistoryEvent } from "./events.ts";
 import { createHistory } from "./history.ts";
 import { machineRules } from "./machines.ts";
 import { outputRules } from "./output.ts";
+import type { Judged } from "./rule.ts";
 
 export const rules = { ...endRules, ...outputRules, ...machineRules };
 export type RuleName = keyof typeof rules;
 
-export interface Verdict {
-  rule: RuleName;
-  says: string;
-  /** How many facts were compared. */
-  checked: number;
-  /** What is not as the rule says, in sentences. */
-  wrong: string[];
-}
+export type Verdict = Judged & { rule: RuleName; says: string };
 
 export function judge(events: HistoryEvent[]): Verdict[] {
   const history = createHistory(events);

@@ -1,19 +1,19 @@
 /** Rules about output and about who runs when: the bytes in the file, and the marks that programs wrote beside them. */
 import type { EventOf } from "./events.ts";
 import { type History, nameOf, type Placed, type RunStory } from "./history.ts";
-import { endedRunsOf, isForgotten, metFullDisk, ofEach, type Rule, runsOf } from "./rule.ts";
+import { endedRunsOf, excused, isForgotten, metFullDisk, ofEach, type Rule, runsOf } from "./rule.ts";
 
 const readersGetTheFile: Rule = {
   says: "every reader is told the bytes of the file, in order, each once",
-  judge(history) {
-    const wrong = [...history.readers.values()].flatMap(({ reader, run: id, after, lines }) => {
+  judge: ofEach(
+    ({ readers }) => readers.values(),
+    ({ reader, run: id, after, lines }, history) => {
       const run = history.runs.get(id);
-      if (!run || metFullDisk(history, run)) return [];
+      if (!run || metFullDisk(history, run)) return excused;
       const problem = problemOf(after, lines, bytesOf(run));
-      return problem ? [`${nameOf(run)} told its reader ${reader} ${problem}`] : [];
-    });
-    return { checked: history.all("output").length, wrong };
-  },
+      return problem ? `${nameOf(run)} told its reader ${reader} ${problem}` : null;
+    },
+  ),
 };
 
 /** Of the host that kept most of it. */
@@ -51,9 +51,9 @@ const readerOfTheEndHasAll: Rule = {
   says: "who was told the end was told all of the output, and the file is as long as was told, and sealed",
   judge: ofEach(endedRunsOf, (run, history) => {
     const { reason, logBytes } = run.end!.run;
-    if (reason === "host_lost" || metFullDisk(history, run)) return null;
+    if (reason === "host_lost" || metFullDisk(history, run)) return excused;
     const file = bytesOf(run);
-    if (!file) return null;
+    if (!file) return excused;
     if (file.length !== logBytes)
       return `${nameOf(run)} is told with ${logBytes} bytes, and its file has ${file.length}`;
     const open = run.files.find(({ isSealed, out }) => out !== null && !isSealed);

@@ -4,18 +4,30 @@ import { type History, lifeOf, type RunStory } from "./history.ts";
 
 export interface Rule {
   says: string;
-  /** How many facts were compared, and what of them is not as the rule says, in sentences. */
-  judge(history: History): { checked: number; wrong: string[] };
+  judge(history: History): Judged;
 }
+export interface Judged {
+  /** How many facts were compared. */
+  checked: number;
+  /** How many could not be, for a deed in the history took away what they say. */
+  excused?: number;
+  /** What is not as the rule says, in sentences. */
+  wrong: string[];
+}
+
+/** Of an item about which nothing can be said. */
+export const excused = Symbol("excused");
 
 /** A rule about each item of a kind by itself. */
 export function ofEach<T>(itemsOf: (history: History) => Iterable<T>, problemOf: Problem<T>): Rule["judge"] {
   return (history) => {
-    const items = [...itemsOf(history)];
-    return { checked: items.length, wrong: items.flatMap((item) => problemOf(item, history) ?? []) };
+    const found = [...itemsOf(history)].map((item) => problemOf(item, history));
+    const judged = found.filter((problem) => problem !== excused);
+    const wrong = judged.flatMap((problem) => problem ?? []);
+    return { checked: judged.length, excused: found.length - judged.length, wrong };
   };
 }
-type Problem<T> = (item: T, history: History) => string | string[] | null;
+type Problem<T> = (item: T, history: History) => string | string[] | null | typeof excused;
 
 export const runsOf = ({ runs }: History) => runs.values();
 export const endedRunsOf = ({ runs }: History) => [...runs.values()].filter(({ end }) => end !== null);
