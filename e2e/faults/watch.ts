@@ -7,6 +7,8 @@ import { pause } from "./random.ts";
 import type { Recorder } from "./recorder.ts";
 
 const lookMs = 250;
+/** Kills for want of memory, and file systems that failed. */
+const telling = /;oom-kill:|EXT4-fs error|Aborting journal|Remounting filesystem read-only/;
 
 /** Looks until it is stopped; the last look is done by then. */
 export function startWatch(hosts: FleetHost[], recorder: Recorder): { stop(): Promise<void> } {
@@ -19,7 +21,7 @@ export function startWatch(hosts: FleetHost[], recorder: Recorder): { stop(): Pr
     for (let isLast = false; !isLast; await pause(lookMs)) {
       isLast = signal.aborted;
       for (const host of hosts) compare(host, alive.get(host.name)!, recorder);
-      for (const text of kernel.read()) if (text.includes(";oom-kill:")) recorder.write({ kind: "kernel", text });
+      for (const text of kernel.read()) if (telling.test(text)) recorder.write({ kind: "kernel", text });
     }
     kernel.close();
   };

@@ -157,7 +157,8 @@ function deathsOf(history: History): { container: string; host: string; at: numb
 
 function wasContainerLost(run: RunStory, history: History): string | null {
   const killed = deedsTo(history, run, ["containers killed"]);
-  if (killed.length === 0) return "and nothing killed a container of its host in its life";
+  const failed = volumeFailures(run, history);
+  if (killed.length === 0 && failed.length === 0) return "and nothing killed a container of its host in its life";
   const containers = containersOf(run, history);
   if (containers.size === 0) return null;
   const { from, to } = lifeOf(run);
@@ -166,9 +167,18 @@ function wasContainerLost(run: RunStory, history: History): string | null {
   );
   const names = [...containers].join(", ");
   if (deaths.length === 0) return `and neither engine nor kernel saw its container end in its life (${names})`;
-  const isKilled = deaths.some(({ at }) => killed.some((deed) => Math.abs(deed.at - at) <= lookMs));
-  return isKilled ? null : `and its container ended when nothing killed it (${names})`;
+  const hasCause = (at: number) =>
+    killed.some((deed) => Math.abs(deed.at - at) <= lookMs) || failed.some((word) => word.at <= at + lookMs);
+  return deaths.some(({ at }) => hasCause(at)) ? null : `and its container ended when nothing killed it (${names})`;
 }
+
+/** A disk that is full fails the volumes on it: to mend one, nobody may have it, so its container has to go. */
+function volumeFailures(run: RunStory, history: History): EventOf<"kernel">[] {
+  if (!metFullDisk(history, run)) return [];
+  const { to } = lifeOf(run);
+  return history.all("kernel").filter(({ text, at }) => volumeFailed.test(text) && at <= to + lookMs);
+}
+const volumeFailed = /EXT4-fs error|Aborting journal|Remounting filesystem read-only/;
 
 function wasHostLost(run: RunStory, history: History): string | null {
   const lost = deedsTo(history, run, ["host removed", "host database lost", "host database restored"]);

@@ -309,6 +309,17 @@ const bad: Record<RuleName, Record<string, [change: Change, says: RegExp]>> = {
       ),
       /run r2 .* is told as container_lost, and its container ended when nothing killed it/,
     ],
+    "a container went for a volume that never failed": [
+      all(
+        change(
+          "deed",
+          () => true,
+          () => ({ deed: "disk full" }),
+        ),
+        after("deed", { kind: "deed", deed: "disk free", host: "h1" }),
+      ),
+      /run r2 .* is told as container_lost, and nothing killed a container/,
+    ],
     "a host is told as lost that is there": [
       everywhere("r4", { status: "failed", reason: "host_lost" }),
       /run r4 .* is told as host_lost, and its host was neither removed/,
