@@ -1,9 +1,10 @@
 /**
  * `npm run simulate -- [--world joint] [--seed N] [--count C] [--minutes M] [--every E] [--ops 0,3,4] [--trace] [--json]`: plays
- * schedules from that seed on, and says of each that breaks an invariant how to see it again. `--mutant NAME` puts a fault back;
- * `--points` kills and fails at each call of the scenarios instead.
+ * schedules from that seed on, says of each that breaks an invariant how to see it again, and keeps it in corpus.json. `--mutant NAME` puts a fault back;
+ * `--points` kills and fails at each call of the scenarios instead, `--corpus` plays what was broken once.
  */
 import { execFileSync } from "node:child_process";
+import { enableCompileCache } from "node:module";
 import { parseArgs } from "node:util";
 import { replaceGlobals } from "./world/globals.ts";
 import { findMutant, mutants } from "./world/mutants.ts";
@@ -23,21 +24,25 @@ const { values } = parseArgs({
     without: { type: "string", default: "" },
     mutant: { type: "string" },
     points: { type: "boolean", default: false },
+    corpus: { type: "boolean", default: false },
     failures: { type: "string", default: "10" },
   },
 });
 const say = (text: string) => process.stdout.write(`${text}\n`);
-const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+enableCompileCache();
+const commit = () => execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
 replaceGlobals();
 const isJoint = values.world === "joint";
 const mutant = values.mutant === undefined ? null : findMutant(values.mutant, isJoint ? jointMutants : mutants);
 registerSubstitutes(mutant?.mutations);
-const { runCampaign, scheduleOf, lineOf, hostGame } = await import("./schedule/campaign.ts");
+const { runCampaign, scheduleOf, lineOf, sharesOf, hostGame } = await import("./schedule/campaign.ts");
 
-const { jointGame } = await import("./joint/game.ts");
-const { weights: jointWeights } = await import("./joint/operations.ts");
+const { keep, readCorpus } = await import("./schedule/corpus.ts");
 const { weights: hostWeights } = await import("./schedule/operations.ts");
-const weights = (isJoint ? jointWeights : hostWeights.host) as Record<string, number>;
+const weights = (isJoint ? (await import("./joint/operations.ts")).weights : hostWeights.host) as Record<
+  string,
+  number
+>;
 const isLeftOut = (kind: string) =>
   values.without.split(",").includes(kind) || (mutant?.kinds && !mutant.kinds.includes(kind));
 for (const kind of Object.keys(weights)) if (isLeftOut(kind)) delete weights[kind];
@@ -50,7 +55,19 @@ if (values.points) {
   process.exit(results.some(({ failures }) => failures.length > 0) ? 1 : 0);
 }
 
-const game = (isJoint ? jointGame : hostGame) as typeof hostGame;
+/** The gateway is loaded for those who play with it. */
+const gameOf = async (world: string) =>
+  (world === "joint" ? (await import("./joint/game.ts")).jointGame : hostGame) as typeof hostGame;
+const game = await gameOf(values.world);
+if (values.corpus) {
+  const broken = [];
+  for (const { world, seed, operations } of readCorpus()) {
+    const { violations } = await (await gameOf(world)).play({ seed, operations: operations as never });
+    broken.push(...violations.map(({ invariant, detail }) => `${world} ${seed}: ${invariant}: ${detail}`));
+  }
+  say(JSON.stringify(broken));
+  process.exit(broken.length > 0 ? 1 : 0);
+}
 const seed = Number(values.seed);
 if (values.trace || values.ops !== undefined) {
   const outcome = await game.play({
@@ -71,7 +88,8 @@ const campaign = await runCampaign(game, {
   mostFailures: Number(values.failures),
 });
 const { user, system } = process.cpuUsage();
-if (values.json) say(JSON.stringify({ ...campaign, cpuSeconds: (user + system) / 1e6 }));
+if (!mutant) campaign.failures.forEach(keep);
+if (values.json) say(JSON.stringify({ ...campaign, shares: sharesOf(campaign), cpuSeconds: (user + system) / 1e6 }));
 else {
   say(
     Object.entries(campaign.seen)
@@ -79,7 +97,9 @@ else {
       .map(([what, times]) => `${what} ${times}`)
       .join(", "),
   );
-  for (const failure of campaign.failures) say(lineOf(failure, commit));
+  say(sharesOf(campaign));
+  for (const failure of campaign.failures) say(lineOf(failure, commit()));
+  if (campaign.failures.length > 0 && !mutant) say("kept in simulation/corpus.json");
   say(
     `${campaign.schedules} schedules, ${campaign.steps} steps, ${campaign.failures.length} broken, hash ${campaign.hash}, ${((user + system) / 1e6).toFixed(1)} CPU s`,
   );

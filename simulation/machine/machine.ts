@@ -36,12 +36,14 @@ export class Machine {
   /** Programs in progress, by what they were called with. */
   readonly programs: string[] = [];
   readonly place: Place;
+  readonly settings: Record<string, string>;
   /** What goes on here whoever dies; null where it is the only machine. */
   readonly side: Side | null;
 
-  constructor(database: SharedDatabase, place: Place = onlyPlace) {
+  constructor(database: SharedDatabase, place: Place = onlyPlace, settings: Place["settings"] = {}) {
     this.database = database;
     this.place = place;
+    this.settings = { ...place.settings, ...settings };
     this.side = place === onlyPlace ? null : makeSide(`machine of ${place.name}`);
     if (this.side) this.side.outside = this.side;
     for (const path of [dataDir, "/proc", "/sys/fs/cgroup", "/dev"]) this.files.makeDirectories(path);

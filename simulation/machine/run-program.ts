@@ -7,7 +7,7 @@ import { type Evidence, noteStart } from "./evidence.ts";
 import type { Inode } from "./files.ts";
 import type { Kernel } from "./kernel.ts";
 import type { EndCause, Exec, Process } from "./shapes.ts";
-import { type Script, scriptOf } from "./script.ts";
+import { boundNear, type Script, scriptOf } from "./script.ts";
 
 /** What it says, again and again. */
 const line = `${"x".repeat(999)}\n`;
@@ -65,7 +65,9 @@ class Program {
     if (!this.#child) return;
     const chunk = chunks[at];
     if (chunk !== undefined) {
-      this.#write("out", Buffer.alloc(chunk, line));
+      this.#write("out", Buffer.alloc(chunk, this.#script.saysLines ? line : "x"));
+      const bound = boundNear(this.#directory?.entries.get("out")?.size ?? 0);
+      if (bound !== null) world().traits.add(`output near ${bound}`);
       return this.#after(stepMs, () => this.#step(at + 1));
     }
     if (isKilled) return this.#endByKernel();

@@ -20,8 +20,8 @@ export const hostGame: Game = {
 export interface Failure {
   world: string;
   seed: number;
-  /** Indices of the operations that are left. */
-  ops: number[];
+  /** The operations that are left. */
+  operations: { index: number }[];
   invariant: string;
   detail: string;
 }
@@ -78,10 +78,21 @@ async function tell<Op extends { index: number }>(
 ): Promise<Failure> {
   const { operations, outcome } = await shrink(game.play, schedule, first);
   const { invariant, detail } = outcome.violations[0]!;
-  return { world: game.world, seed: schedule.seed, ops: operations.map(({ index }) => index), invariant, detail };
+  return { world: game.world, seed: schedule.seed, operations, invariant, detail };
 }
 
 /** The line that shows it again. */
-export function lineOf({ world, seed, ops, invariant, detail }: Failure, commit: string): string {
-  return `npm run simulate -- --world ${world} --seed ${seed} --ops ${ops.join(",")} --trace   # at ${commit}: ${invariant}: ${detail}`;
+export function lineOf({ world, seed, operations, invariant, detail }: Failure, commit: string): string {
+  const ops = operations.map(({ index }) => index);
+  return `npm run simulate -- --world ${world} --seed ${seed} --ops ${ops.join()} --trace   # at ${commit}: ${invariant}: ${detail}`;
+}
+
+/** In which share of the schedules the rare happened that they lean towards. */
+export function sharesOf({ schedules, seen }: Campaign): string {
+  const prefix = "schedules: ";
+  return Object.entries(seen)
+    .filter(([what]) => what.startsWith(prefix))
+    .map(([what, count]) => `${what.slice(prefix.length)} ${((100 * count) / schedules).toFixed(1)} %`)
+    .toSorted()
+    .join(", ");
 }

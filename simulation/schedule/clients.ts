@@ -27,19 +27,22 @@ export class Clients {
   readonly deletedAgents = new Set<string>();
   /** When the host's database was lost or restored last: answers to earlier calls promise nothing. */
   #forgotMs = -1;
-  /** Calls without an answer yet. */
+  /** Calls without an answer yet; of them those that stop a workspace. */
   waiting = 0;
+  stopping = 0;
+  readonly #hasLongLogs: boolean;
 
-  constructor(network: Network, gateway: ModelGateway) {
+  constructor(network: Network, gateway: ModelGateway, hasLongLogs: boolean) {
     this.#network = network;
     this.#gateway = gateway;
+    this.#hasLongLogs = hasLongLogs;
   }
 
   /** Starts a run of the agent; with `isTwice` the same again while the first call is under way. */
   start({ index, user, agent, seed, script }: Operation, isTwice = false): void {
     const draws = new Draws(seed, "start");
     const runId = `run_${index}`;
-    setScript(runId, { ...drawScript(draws), ...script });
+    setScript(runId, { ...drawScript(draws, this.#hasLongLogs), ...script });
     const wanted = { runId, userId: user, agentId: agent, prompt: `prompt ${index}`, promisedMs: null };
     this.wanted.push(wanted);
     const runtime = hashOf(agent) % 3 === 0 ? "claude" : "shell";
@@ -62,7 +65,8 @@ export class Clients {
   }
 
   stop({ user }: Operation): void {
-    void this.call(user, "POST", "/v1/workspace/stop");
+    this.stopping++;
+    void this.call(user, "POST", "/v1/workspace/stop").finally(() => this.stopping--);
   }
 
   /** By a call, by the answer to a report, or by both. */

@@ -20,8 +20,8 @@ function later(scene: Scene, ms: number, job: () => void): void {
   world.after(ms, job, world.outside);
 }
 
-/** Starts the host agent again; one time in three one of its first calls fails. */
-const restart = (scene: Scene, draws: Draws, badCall = draws.is(1 / 3) ? draws.whole(1, 14) : null) =>
+/** Starts the host agent again; one time in two one of its first calls fails. */
+const restart = (scene: Scene, draws: Draws, badCall = draws.is(1 / 2) ? draws.whole(1, 14) : null) =>
   later(scene, pause(draws), () => scene.host.start(badCall));
 
 function containersOf({ machine }: Scene, user: string) {
@@ -31,6 +31,11 @@ function containersOf({ machine }: Scene, user: string) {
 function crash(scene: Scene, draws: Draws): void {
   scene.host.kill();
   restart(scene, draws);
+}
+
+function terminate({ world, host, clients }: Scene): void {
+  if (clients.stopping > 0) world.traits.add("SIGTERM in a stop");
+  host.terminate();
 }
 
 /** For a while, then it is well again. */
@@ -47,13 +52,13 @@ const deeds: Record<Kind, Deed> = {
   "delete agent": ({ clients }, operation) => clients.deleteAgent(operation),
   crash: (scene, _operation, draws) => crash(scene, draws),
   terminate(scene, _operation, draws) {
-    scene.host.terminate();
+    terminate(scene);
     restart(scene, draws);
   },
   "terminate during a stop"(scene, operation, draws) {
     if (draws.is(0.7)) scene.machine.setEngine(draws.of(["away", "hangs"]));
     scene.clients.stop(operation);
-    later(scene, draws.between(5, 2000), () => scene.host.terminate());
+    later(scene, draws.between(5, 2000), () => terminate(scene));
     later(scene, draws.between(12_000, 20_000), () => {
       scene.machine.setEngine("there");
       scene.host.start();

@@ -74,11 +74,14 @@ const common: Weights = {
 /** By the world that they are played in. */
 export const weights = { host: common };
 
+/** How many follow the first: most faults need two or three, so that many short schedules find more than few long ones. */
+const lengths = [1, 2, 2, 3, 3, 4, 5, 6, 8, 10];
+
 export function drawOperations(seed: number, weights: Weights): Operation[] {
   const draws = new Draws(seed, "operations");
   const bag = Object.entries(weights).flatMap(([kind, count]) => Array<Kind>(count).fill(kind as Kind));
   // The first makes sure that there is something to disturb.
-  const kinds: Kind[] = ["start", ...Array.from({ length: draws.whole(4, 10) }, () => draws.of(bag))];
+  const kinds: Kind[] = ["start", ...Array.from({ length: draws.of(lengths) }, () => draws.of(bag))];
   const crowd = draws.of([1, 1, 2, 3]);
   let atMs = 200;
   return kinds.map((kind, index) => {

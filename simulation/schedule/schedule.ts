@@ -2,9 +2,9 @@
 import type { LogFields } from "@berth/shared/log";
 import { SharedDatabase } from "../machine/database.ts";
 import { listening } from "../substitutes/http.ts";
-import { hostUrl, gatewayUrl, Machine, setMachines } from "../machine/machine.ts";
+import { hostUrl, gatewayUrl, Machine, onlyPlace, setMachines } from "../machine/machine.ts";
 import { allRuns, forgetRuns } from "../machine/evidence.ts";
-import { forgetScripts } from "../machine/script.ts";
+import { forgetScripts, longLogBytes } from "../machine/script.ts";
 import { Host } from "../sides/host.ts";
 import { ModelGateway } from "../sides/model-gateway.ts";
 import { Network } from "../sides/network.ts";
@@ -43,6 +43,8 @@ const patienceMs = 400_000;
 const settleMs = 300;
 /** So long after all has ended nothing may happen any more. */
 const quietMs = 1200;
+/** Of so many schedules runs may say much. */
+const longLogs = 0.03;
 
 let database: SharedDatabase | null = null;
 
@@ -65,7 +67,8 @@ function open(shared: SharedDatabase, { seed, keepsTrace, plan, whenStruck }: Sc
   forgetRuns();
   forgetScripts();
   listening.clear();
-  const machine = new Machine(shared);
+  const hasLongLogs = new Draws(seed, "logs").is(longLogs);
+  const machine = new Machine(shared, onlyPlace, hasLongLogs ? { BERTH_LOG_BYTES: String(longLogBytes) } : {});
   setMachines(machine);
   const network = new Network();
   network.connect();
@@ -73,7 +76,7 @@ function open(shared: SharedDatabase, { seed, keepsTrace, plan, whenStruck }: Sc
   const scene = { world, machine, network, gateway, seen: new Map(), lastMs: 0 } as unknown as Scene;
   scene.host = new Host(machine, (event: string, fields: LogFields) => noticeLog(scene, event, fields));
   if (plan) world.plan = (point, name, isAsync) => strike(scene, plan(point, name, isAsync), whenStruck);
-  scene.clients = new Clients(network, gateway);
+  scene.clients = new Clients(network, gateway, hasLongLogs);
   network.listen(hostUrl, scene.host.address);
   network.listen(gatewayUrl, gateway.address);
   return scene;
@@ -104,7 +107,8 @@ export async function playSchedule(options: ScheduleOptions): Promise<Outcome> {
     close(scene);
     shared.end();
   }
-  const { violations, traceHash, lines, steps, points } = world;
+  const { violations, traceHash, lines, steps, points, traits } = world;
+  for (const trait of traits) scene.seen.set(`schedules: ${trait}`, 1);
   return { violations, hash: traceHash, lines, steps, points, seen: scene.seen };
 }
 

@@ -22,6 +22,15 @@ const forcedExitMs = 8000;
 /** A signal must have ended it by then. */
 const promisedExitMs = 10_000;
 
+const known = new Map<string, Settings>();
+/** Parsed once. */
+function settingsOf(given: Record<string, string>): Settings {
+  const key = JSON.stringify(given);
+  const parsed = known.get(key) ?? parseSettings(given);
+  known.set(key, parsed);
+  return parsed;
+}
+
 type OnLog = (event: string, fields: LogFields) => void;
 
 export class Host {
@@ -38,8 +47,13 @@ export class Host {
   constructor(machine: Machine, onLog: OnLog) {
     this.#machine = machine;
     this.#onLog = onLog;
-    const { url, port, settings } = machine.place;
-    this.#settings = parseSettings({ ...common, ...settings, BERTH_HOST_URL: url, BERTH_HOST_PORT: String(port) });
+    const { url, port } = machine.place;
+    this.#settings = settingsOf({
+      ...common,
+      ...machine.settings,
+      BERTH_HOST_URL: url,
+      BERTH_HOST_PORT: String(port),
+    });
   }
 
   get #place(): Place {

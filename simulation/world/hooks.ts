@@ -19,11 +19,13 @@ const substitutes: Record<string, string> = {
   "node:fs": here("fs.ts"),
   "node:fs/promises": here("fs-promises.ts"),
   "node:crypto": here("crypto.ts"),
+  "node:os": here("os.ts"),
   "node:http": here("http.ts"),
   "node:https": here("http.ts"),
   "@hono/node-server": here("http.ts"),
   "better-sqlite3": here("better-sqlite3.ts"),
   dockerode: here("docker.ts"),
+  jose: here("jose.ts"),
 };
 
 export function registerSubstitutes(mutations: Mutation[] = []): void {

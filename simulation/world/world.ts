@@ -55,6 +55,9 @@ const stepLimit = 60_000;
 const realSetImmediate = setImmediate;
 const never = new Promise<never>(() => undefined);
 
+/** Stacks are for who reads them: of all errors that are made here nearly none is. */
+const stackLines = 8;
+
 export class World {
   readonly seed: number;
   nowMs = 0;
@@ -66,6 +69,8 @@ export class World {
   /** The last lines, or all of them where the trace is asked for. */
   readonly lines: string[] = [];
   traceHash = 0;
+  /** What happened in it that is worth to happen often. */
+  readonly traits = new Set<string>();
   readonly #root: Side = makeSide("world");
   current: Side = this.#root;
   readonly #keepsAll: boolean;
@@ -76,6 +81,7 @@ export class World {
   constructor(seed: number, keepsAll = false) {
     this.seed = seed;
     this.#keepsAll = keepsAll;
+    Error.stackTraceLimit = keepsAll ? stackLines : 0;
   }
 
   /** What is there whoever dies: around the side whose step this is. */
@@ -144,6 +150,7 @@ export class World {
           if (fault === "refused") return answer(() => reject(failure()));
           try {
             const outcome = await work();
+            if (!by && fault === null) return resolve(outcome);
             answer(() => (fault === null ? resolve(outcome) : reject(failure())));
           } catch (error) {
             answer(() => reject(error));
@@ -166,7 +173,8 @@ export class World {
     if (planned || side.isDead) return planned;
     const total = (side.calls.get("*") ?? 0) + 1;
     side.calls.set("*", total);
-    if (side.badCall !== total && !this.isStruck(name, draws)) return null;
+    if (side.badCall === total) this.traits.add("an early call of a start fails");
+    else if (!this.isStruck(name, draws)) return null;
     return draws.of(["refused", "refused", "lost", "late"]);
   }
 
