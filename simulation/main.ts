@@ -86,6 +86,7 @@ const campaign = await runCampaign(game, {
   count,
   minutes,
   mostFailures: Number(values.failures),
+  isMutant: mutant !== null,
 });
 const { user, system } = process.cpuUsage();
 if (!mutant) campaign.failures.forEach(keep);

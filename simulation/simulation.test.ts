@@ -1,5 +1,7 @@
 /** The simulation in the suite: each part a plain Node process, for substitutes of modules do not reach what vitest loads. */
 import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Campaign } from "./schedule/campaign.ts";
 import type { Enumerated } from "./schedule/points.ts";
@@ -61,7 +63,20 @@ test("a kill, a refusal or a late answer at any call of a scenario breaks nothin
   expect(results.flatMap(({ failures }) => failures)).toEqual([]);
 });
 
-test.each(mutants)("noticed: $name", async ({ name, invariant, within }) => {
+test("each invariant is named by a fault that it alone notices", () => {
+  const checked = ["machine", "schedule", "sides", "substitutes", "world"].flatMap((room) =>
+    readdirSync(join(import.meta.dirname, room)).flatMap((file) =>
+      [...readFileSync(join(import.meta.dirname, room, file), "utf8").matchAll(/violate\(\s*"([^"]+)"/g)].map(
+        ([, invariant]) => invariant!,
+      ),
+    ),
+  );
+  const named = mutants.filter(({ isAlone }) => isAlone).map(({ invariant }) => invariant);
+  expect(named.toSorted()).toEqual([...new Set(checked)].toSorted());
+});
+
+test.each(mutants)("noticed: $name", async ({ name, invariant, within, isAlone }) => {
   const { failures } = await campaign("--mutant", name, "--count", String(within), "--failures", "1");
   expect(failures[0]?.invariant).toBe(invariant);
+  if (isAlone) expect(failures[0]?.others).toEqual([]);
 });

@@ -24,6 +24,8 @@ export interface Failure {
   operations: { index: number }[];
   invariant: string;
   detail: string;
+  /** What else is broken in the same schedule by those who do not look at that; only of a mutant. */
+  others?: string[];
 }
 export interface Campaign {
   schedules: number;
@@ -42,13 +44,15 @@ export interface CampaignOptions {
   minutes?: number;
   /** Ends after so many failures. */
   mostFailures?: number;
+  /** Whether a fault was put back: what it breaks is not made smaller, but looked at by all others too. */
+  isMutant?: boolean;
 }
 
 export async function runCampaign<Op extends { index: number }>(
   game: Game<Op>,
   options: CampaignOptions,
 ): Promise<Campaign> {
-  const { from, every = 1, count, minutes = Infinity, mostFailures = 10 } = options;
+  const { from, every = 1, count, minutes = Infinity, mostFailures = 10, isMutant = false } = options;
   const deadline = process.hrtime.bigint() + BigInt(Math.min(minutes, 1e6) * 60e9);
   const done: Campaign = { schedules: 0, hash: 0, steps: 0, seen: {}, failures: [] };
   for (let seed = from; done.schedules < count && process.hrtime.bigint() < deadline; seed += every) {
@@ -59,7 +63,7 @@ export async function runCampaign<Op extends { index: number }>(
     done.hash = hash(String(outcome.hash), done.hash);
     for (const [what, times] of outcome.seen) done.seen[what] = (done.seen[what] ?? 0) + times;
     if (outcome.violations.length === 0) continue;
-    done.failures.push(await tell(game, schedule, outcome));
+    done.failures.push(await (isMutant ? tellMutant : tell)(game, schedule, outcome));
     if (done.failures.length >= mostFailures) break;
   }
   return done;
@@ -79,6 +83,16 @@ async function tell<Op extends { index: number }>(
   const { operations, outcome } = await shrink(game.play, schedule, first);
   const { invariant, detail } = outcome.violations[0]!;
   return { world: game.world, seed: schedule.seed, operations, invariant, detail };
+}
+
+async function tellMutant<Op extends { index: number }>(
+  { world, play }: Game<Op>,
+  schedule: Schedule<Op>,
+  { violations }: Outcome,
+): Promise<Failure> {
+  const { invariant, detail } = violations[0]!;
+  const { violations: others } = await play({ ...schedule, muted: invariant });
+  return { world, ...schedule, invariant, detail, others: others.map((other) => other.invariant) };
 }
 
 /** The line that shows it again. */

@@ -29,6 +29,8 @@ export interface Schedule<Op> {
   seed: number;
   operations: Op[];
   keepsTrace?: boolean;
+  /** An invariant that is not looked at. */
+  muted?: string;
 }
 export interface ScheduleOptions extends Schedule<Operation> {
   weather?: Weather;
@@ -61,8 +63,8 @@ async function openDatabase(): Promise<SharedDatabase> {
   return database;
 }
 
-function open(shared: SharedDatabase, { seed, keepsTrace, plan, whenStruck }: ScheduleOptions): Scene {
-  const world = new World(seed, keepsTrace);
+function open(shared: SharedDatabase, { seed, keepsTrace, muted, plan, whenStruck }: ScheduleOptions): Scene {
+  const world = new World(seed, keepsTrace, muted);
   enter(world);
   forgetRuns();
   forgetScripts();

@@ -9,6 +9,8 @@ export interface Mutant {
   /** The operations that it is tried with; all where nothing is said. */
   kinds?: string[];
   mutations: Mutation[];
+  /** Whether that invariant alone notices it: without it this fault would go through. */
+  isAlone?: boolean;
 }
 
 const run = "host-agent/src/run";
@@ -78,6 +80,41 @@ const all: Mutant[] = [
       to: "",
     },
   ),
+  one(
+    "a lost database gives uids anew",
+    "a uid has one owner",
+    300,
+    {
+      file: "host-agent/src/parts.ts",
+      from: "(uid) => store.reserveUids(uid + 1)",
+      to: "() => undefined",
+    },
+    {
+      file: "host-agent/src/workspace/volume.ts",
+      from: "  if (other)\n",
+      to: "  if (other && false)\n",
+    },
+  ),
+  one("a restored database keeps its epoch", "the gateway's copy is the host's truth", 500, {
+    file: "host-agent/src/membership/reports.ts",
+    from: "if (isRolledBack(store, this.#held.epoch === store.epoch, said)) {",
+    to: "if (false) {",
+  }),
+  one("processes outlive their run", "an ended run has no process", 100, {
+    file: `${run}/settle.ts`,
+    from: "if (container) await endProcesses(",
+    to: "if (false) await endProcesses(",
+  }),
+  one("nobody hears of a loop that fails", "nothing is thrown that nobody catches", 100, {
+    file: "host-agent/src/loops.ts",
+    from: 'if (isWell) log.warn("loop.failed", { loop: name, error: messageOf(error) });',
+    to: 'throw new TypeError("unheard");',
+  }),
+  one("a new database starts at the second attempt", "the host agent starts", 100, {
+    file: "host-agent/src/workspace/reserve-uids.ts",
+    from: 'store.setMeta("uids_reserved", "1");',
+    to: 'store.setMeta("uids_reserved", "1"); throw new TypeError("once");',
+  }),
   one("a busy agent takes another run", "an agent has one run", 100, {
     file: "host-agent/src/store/store.ts",
     from: "if (busy) return { busy: busy.id };",
@@ -112,13 +149,35 @@ const kindsOf: Record<string, string[]> = {
   "a stop goes on while the host agent closes": ["start", "terminate during a stop"],
   "a run is withdrawn under another call": ["start twice", "engine away", "remove container"],
   "a begun run is started again": ["start", "crash"],
+  "a lost database gives uids anew": ["start", "lose host database"],
+  "a restored database keeps its epoch": ["start", "restore host", "crash"],
+  "processes outlive their run": ["start"],
+  "nobody hears of a loop that fails": ["start", "engine away"],
   "a busy agent takes another run": ["start"],
   "a user has no limit": ["start"],
 };
 
+/** Of each invariant one that no other notices. */
+const alone = new Set([
+  "what decorates an end prevents it",
+  "a lost container hides an exit code",
+  "an order is begun at each answer",
+  "a stop goes on while the host agent closes",
+  "a run is withdrawn under another call",
+  "a begun run is started again",
+  "a lost database gives uids anew",
+  "a restored database keeps its epoch",
+  "processes outlive their run",
+  "nobody hears of a loop that fails",
+  "a new database starts at the second attempt",
+  "a busy agent takes another run",
+  "a user has no limit",
+  "model: a signal's last resort comes late",
+]);
+
 export const mutants: Mutant[] = all.map((mutant) => {
   const kinds = kindsOf[mutant.name];
-  return kinds ? { ...mutant, kinds } : mutant;
+  return { ...mutant, ...(kinds && { kinds }), isAlone: alone.has(mutant.name) };
 });
 
 export function findMutant(name: string, mutants: Mutant[]): Mutant {
