@@ -5,7 +5,7 @@
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import { AppError } from "@berth/shared/errors";
-import { terminalFrame, type TerminalServerFrame, terminalSize, type TerminalSize } from "@berth/shared/files";
+import { terminalSize, type TerminalSize } from "@berth/shared/files";
 import type { HostClaims } from "@berth/shared/host-api";
 import { randomText } from "@berth/shared/ids";
 import { messageOf } from "@berth/shared/log";
@@ -13,6 +13,7 @@ import { sleep } from "@berth/shared/wait";
 import { endProcesses } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { endStarted, enter, type EntryDeps, type Started } from "./entry.ts";
+import { createResizer, joinInput, say } from "./terminal-input.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import { createLocks } from "../context/wait.ts";
 import { attend } from "../output/live-socket.ts";
@@ -34,12 +35,10 @@ const endCode = 1000;
 const notStartedCode = 1011;
 /** How long programs have after SIGHUP: an editor saves what it can. */
 const graceMs = 1000;
-const probeMs = 1000;
 /** How long the engine may take to note the exit code of a shell that has ended. */
 const exitCodeMs = 5000;
-/** What may lie in wait for a slow client, and for a program that does not read. */
+/** What may lie in wait for a slow client. */
 const outputBytes = 256 * 1024;
-const inputBytes = 512 * 1024;
 
 /** First in line when memory runs out, sized before anything draws; then the shell that a person expects. */
 const startScript = [
@@ -165,36 +164,6 @@ function readSize(query: URLSearchParams): TerminalSize {
   return terminalSize.safeParse(asked).data ?? defaultSize;
 }
 
-function say(ws: WebSocket, frame: TerminalServerFrame): void {
-  if (ws.readyState === ws.OPEN) ws.send(JSON.stringify(frame));
-}
-
-/** Client to shell, with backpressure: the client is not read while much lies unread before the shell. */
-function joinInput(ws: WebSocket, stream: Duplex, resize: (size: TerminalSize) => void): void {
-  ws.on("message", (data, isBinary) => {
-    if (isBinary) {
-      if (stream.writable && !stream.write(data) && stream.writableLength > inputBytes) holdBack(ws, stream);
-      return;
-    }
-    const frame = readFrame((data as Buffer).toString("utf8"));
-    if (frame) resize(frame);
-    else say(ws, { type: "error", code: "invalid_request", detail: "A text frame must be a resize message in JSON." });
-  });
-}
-
-/** Reads no more of the client before the shell has taken all. Whom we do not read we do not see leaving: a ping fails then. */
-function holdBack(ws: WebSocket, stream: Duplex): void {
-  ws.pause();
-  const probe = setInterval(() => ws.ping(), probeMs);
-  const stop = () => clearInterval(probe);
-  ws.once("close", stop);
-  stream.once("drain", () => {
-    stop();
-    ws.off("close", stop);
-    ws.resume();
-  });
-}
-
 /** Shell to client, until the shell's output ends or the client is gone. */
 function joinOutput(stream: Duplex, ws: WebSocket, gone: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -209,29 +178,4 @@ function joinOutput(stream: Duplex, ws: WebSocket, gone: AbortSignal): Promise<v
       if (ws.bufferedAmount > outputBytes) stream.pause();
     });
   });
-}
-
-/** Coalesced: sets the newest size, one call at a time, for a window that is dragged sends many. */
-function createResizer(set: (size: TerminalSize) => Promise<unknown>): (size: TerminalSize) => void {
-  let wanted: TerminalSize | null = null;
-  let isSetting = false;
-  return async function resize(size) {
-    wanted = size;
-    if (isSetting) return;
-    isSetting = true;
-    while (wanted) {
-      const next: TerminalSize = wanted;
-      wanted = null;
-      await set(next).catch(() => undefined);
-    }
-    isSetting = false;
-  };
-}
-
-function readFrame(text: string): TerminalSize | null {
-  try {
-    return terminalFrame.safeParse(JSON.parse(text)).data ?? null;
-  } catch {
-    return null;
-  }
 }
