@@ -63,6 +63,7 @@ const queue = [
   "bad-input",
   "terminal",
   "ended",
+  "kept",
   "webhooks",
   "scarce",
   "access",

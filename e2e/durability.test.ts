@@ -68,7 +68,7 @@ describe("a run whose keepers are killed", () => {
     await engine.getContainer(container!.Id).remove({ force: true });
     // As when a volume is mended whose last writes a full disk did not take.
     const files = join(berth.hostDir, "mnt", userId, "runs", run.id);
-    execFileSync("chattr", ["-R", "-a", files]);
+    execFileSync("chattr", ["-R", "-a", "-i", files]);
     rmSync(files, { recursive: true });
     await berth.host.start();
     expect((await alice.finish(run.id)).run).toMatchObject({ status: "failed", reason: "container_lost" });

@@ -75,6 +75,7 @@ describe("a workspace", () => {
       MemorySwap: 268_435_456,
       NanoCpus: 1_000_000_000,
       PidsLimit: 512,
+      OomScoreAdj: 500,
     });
     expect(Config.Labels).toMatchObject({ "berth.host": berth.hostId, "berth.user": await userIdOf(alice) });
     expect(Object.keys(NetworkSettings.Networks)).toEqual(["none"]);

@@ -163,6 +163,7 @@ export function readWhole(path: string, encoding?: "utf8"): string | Buffer {
 
 export function writeFileSync(to: string | number, data: string | Uint8Array): void {
   begin("writeFileSync", String(to), typeof to === "string");
+  if (typeof to === "string" && isKernels(to)) return machine().kernel.write(to, String(data));
   const { files } = machine();
   const { inode, path } = typeof to === "number" ? files.handle(to) : { inode: files.get(to), path: to };
   files.write(inode, Buffer.from(data), path);

@@ -52,10 +52,12 @@ function wordsOf({ code, message }: FileError): string {
 
 const programs: Record<string, (args: string[]) => string> = {
   chattr: changeFlags,
-  /** The one script: room for the first words, and append only. */
-  sh([, , , directory]) {
+  /** The script of a run's files: room for the first words, append only, what was given as it is. Memory that is kept is not modelled. */
+  sh([, script, , directory, ...given]) {
+    if (!script!.includes("fallocate")) return "";
     const files = ["out", "err", "exit"].map((name) => join(directory!, name));
     machine().files.checkWritable(machine().files.get(files[0]!), "fallocate", files[0]!, true);
+    changeFlags(["+i", ...given.map((name) => join(directory!, name))]);
     return changeFlags(["+a", ...files]);
   },
   "mkfs.ext4"(args) {

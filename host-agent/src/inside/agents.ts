@@ -1,9 +1,11 @@
 /** What the gateway does to agents on their host: set the environment, delete for good. */
 import { AppError } from "@berth/shared/errors";
 import type { AgentSpec } from "@berth/shared/host-api";
+import { allMemory, freeMemory } from "../machine/kept-memory.ts";
 import { endProcesses } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
 import type { createLocks } from "../context/wait.ts";
+import { removeRunFiles } from "../run/run-files.ts";
 import type { Runs } from "../run/runs.ts";
 import type { Sockets } from "../workspace/unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
@@ -45,7 +47,7 @@ export async function setEnv(
   return agent;
 }
 
-/** Cancels its run, ends all that its uid runs, takes its directory away, keeps a tombstone. Repeating it is fine, meanwhile too. */
+/** Cancels its run, ends all that its uid runs, takes its directory and its runs' files away, keeps a tombstone. Repeating it is fine, meanwhile too. */
 export function deleteAgent(deps: DeletionDeps, userId: string, agentId: string): Promise<void> {
   return deps.deletions(agentId, () => deleteOnce(deps, userId, agentId));
 }
@@ -68,8 +70,13 @@ async function deleteOnce(
       closeUnended({ context, workspaces }, userId, error);
       throw error;
     });
+  if (container) await freeMemory(container, agent.uid, allMemory);
   await sockets.closeAgent(userId, agentId);
-  if (volumes.exists(userId)) await removeAgentDirectory(await volumes.ensure(userId), agentId);
+  if (volumes.exists(userId)) {
+    const volume = await volumes.ensure(userId);
+    await removeAgentDirectory(volume, agentId);
+    for (const runId of store.runsOf(agentId)) await removeRunFiles(volume, runId);
+  }
   store.buryAgent(agentId);
   context.log.info("agent.deleted", { agentId, userId });
   context.bus.emit("host");

@@ -10,6 +10,7 @@ import type { HostClaims } from "@berth/shared/host-api";
 import { randomText } from "@berth/shared/ids";
 import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
+import { freeMemory, sharedMemory } from "../machine/kept-memory.ts";
 import { endProcesses } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { endStarted, enter, type EntryDeps, type Started } from "./entry.ts";
@@ -40,9 +41,8 @@ const exitCodeMs = 5000;
 /** What may lie in wait for a slow client. */
 const outputBytes = 256 * 1024;
 
-/** First in line when memory runs out, sized before anything draws; then the shell that a person expects. */
+/** Sized before anything draws; then the shell that a person expects. */
 const startScript = [
-  "echo 500 >/proc/self/oom_score_adj",
   "ulimit -c 0",
   'ulimit -u "$BERTH_NPROC"',
   'stty cols "$1" rows "$2"',
@@ -99,8 +99,9 @@ export function createTerminals(deps: TerminalDeps) {
     await locked(agentId, async () => {
       const agent = deps.store.getAgent(agentId);
       const container = agent && deps.workspaces.current(agent.userId);
-      if (container && !open.has(agentId))
-        await endProcesses(container.cgroup, ({ uid, gid }) => uid === agent.uid && gid === sessionGid, 0);
+      if (!container || open.has(agentId)) return;
+      await endProcesses(container.cgroup, ({ uid, gid }) => uid === agent.uid && gid === sessionGid, 0);
+      await freeMemory(container, agent.uid, sharedMemory);
     });
   }
 }

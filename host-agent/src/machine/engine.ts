@@ -267,6 +267,16 @@ export const fixedShape = {
   SecurityOpt: ["no-new-privileges"],
   Tmpfs: { "/tmp": "rw,nosuid,nodev,size=64m,mode=1777" },
   ShmSize: 16 * 2 ** 20,
+  // What outlives its process is small beside the workspace's memory.
+  Sysctls: {
+    "kernel.shmall": "4096",
+    "kernel.shmmax": String(16 * 2 ** 20),
+    "kernel.msgmni": "32",
+    "kernel.sem": "250 2048 32 64",
+    "fs.mqueue.queues_max": "32",
+  },
+  // A floor that none of its processes can go below; the forwarder is lowered once it runs.
+  OomScoreAdj: 500,
   LogConfig: { Type: "none", Config: {} },
   RestartPolicy: { Name: "no" },
 };

@@ -1,5 +1,5 @@
 /** Processes of a container as the kernel lists them, and the one way to end them. Knows nothing of the engine. */
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { sleep } from "@berth/shared/wait";
 import { type Cgroup, findCgroup } from "./cgroup.ts";
 import { whileFrozen } from "./freezer.ts";
@@ -167,6 +167,15 @@ export const isAlive = (process: ProcessId) => identify(process.pid)?.start === 
 export function isEnding(process: ProcessId): boolean {
   const flags = Number(statOf(process.pid)?.[6]);
   return !isAlive(process) || (flags & exitingFlag) !== 0;
+}
+
+/** A process that is gone is fine; so is one whose score a machine without CAP_SYS_RESOURCE does not let go down. */
+export function setOomScore(pid: number, score: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, String(score));
+  } catch (error) {
+    if (!["ENOENT", "ESRCH", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
 }
 
 function send(pid: number, signal: NodeJS.Signals): void {

@@ -48,13 +48,11 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
     ["exit", "\n"],
   ] as const)
     writeNew(join(dir, name), text, 0o600, uid);
-  const appendOnly = runProgram("sh", "-c", makeRoom, "sh", dir);
   const given = Object.entries(files).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
-  try {
-    for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
-  } finally {
-    await appendOnly;
-  }
+  for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
+  // `env` goes with the run; what stays can be neither grown nor kept from anybody.
+  const kept = given.map(([name]) => name).filter((name) => name !== "env");
+  await runProgram("sh", "-c", makeRoom, "sh", dir, ...kept);
 }
 
 /** Whether files could not be made because the volume is full to its last block. */
@@ -63,7 +61,8 @@ export const isOutOfSpace = (error: unknown) =>
   (error instanceof ProgramError && error.message.includes("No space left on device"));
 
 /** Node has neither call. Blocks beyond a file's end are its own: appending to it takes no other. */
-const makeRoom = 'cd "$1" && fallocate -n -l 8192 out && exec chattr +a out err exit';
+const makeRoom =
+  'cd "$1" && shift && fallocate -n -l 8192 out && chattr +a out err exit && { [ $# = 0 ] || exec chattr +i "$@"; }';
 
 /** What the wrapper has said in `exit`: whether it began, and the exit code once it is over. */
 export function readExit(volume: Volume, runId: string): { hasBegun: boolean; code: number | null } {

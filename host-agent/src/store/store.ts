@@ -314,11 +314,10 @@ export class Store {
 
   /** USD of the user's day (UTC) so far. */
   spentToday(userId: string): number {
-    const row = this.#db
-      .sql("SELECT usd FROM spend WHERE user_id = ? AND day = ?")
-      .pluck()
-      .get(userId, this.#isoNow().slice(0, 10));
-    return Number(row ?? 0);
+    const day = this.#isoNow().slice(0, 10);
+    return (
+      this.#db.rows<{ usd: number }>("SELECT usd FROM spend WHERE user_id = ? AND day = ?", userId, day)[0]?.usd ?? 0
+    );
   }
 
   /**
@@ -367,6 +366,10 @@ export class Store {
   /** Ended runs older than `before` (ISO), at most 200, to be removed with their files; none of these users. */
   expiredRuns(before: string, exceptUserIds: string[]): { id: string; userId: string }[] {
     return removal.expiredRuns(this.#db, before, exceptUserIds);
+  }
+
+  runsOf(agentId: string): string[] {
+    return this.#db.sql("SELECT id FROM runs WHERE agent_id = ?").pluck().all(agentId) as string[];
   }
 
   removeRun(id: string): void {

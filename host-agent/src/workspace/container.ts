@@ -4,7 +4,7 @@ import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sleep } from "@berth/shared/wait";
 import { type Cgroup, isListening, isSameDirectory } from "../machine/cgroup.ts";
-import { type ProcessId } from "../machine/processes.ts";
+import { type ProcessId, processesOf, setOomScore } from "../machine/processes.ts";
 import { ifMissing } from "../machine/missing.ts";
 import { type ContainerLimits, type ContainerSpec, type ContainerState, fixedShape } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
@@ -71,6 +71,11 @@ export async function waitForForwarder(initPid: number, port: number): Promise<v
     if (performance.now() > deadline) throw new Error("the forwarder in the container did not start");
     await sleep(2);
   }
+}
+
+/** When memory runs out whatever an agent runs goes first, and of that what is largest: the forwarder and the init come last. */
+export function protectForwarder(cgroup: Cgroup): void {
+  for (const pid of processesOf(cgroup, ({ uid }) => uid === forwarderUid)) setOomScore(pid, 0);
 }
 
 const imagePasswd =

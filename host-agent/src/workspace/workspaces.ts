@@ -15,6 +15,7 @@ import {
   forwarderPort,
   nameOf,
   passwdOf,
+  protectForwarder,
   type RunningContainer,
   seesVolume,
   shapeLabel,
@@ -90,6 +91,7 @@ export class Workspaces {
   async ensureReady(userId: string): Promise<RunningContainer> {
     const container = await this.ensure(userId);
     await waitForForwarder(container.init.pid, forwarderPort);
+    protectForwarder(container.cgroup);
     return container;
   }
 
