@@ -67,6 +67,44 @@ describe("the gateway process", () => {
     expect(await whoIs(token)).toMatchObject({ name: "ada" });
   });
 
+  test("takes a new signing key while it runs, and lets go of the old one with what it signed, but not of sealed secrets", async () => {
+    await startGateway();
+    const keys = async () => {
+      const answer = await fetch(`${url()}/.well-known/jwks.json`);
+      return ((await answer.json()) as { keys: { kid: string }[] }).keys.map(({ kid }) => kid);
+    };
+    const post = async (path: string, token: string, body: unknown) => {
+      const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+      const answer = await fetch(url() + path, { method: "POST", headers, body: JSON.stringify(body) });
+      return { status: answer.status, ...((await answer.json()) as { id: string; secret: string }) };
+    };
+    const old = (await command("token", "ada", "--admin")).out.trim();
+    const agent = await post("/v1/agents", old, { name: "hooked" });
+    const hook = await post(`/v1/agents/${agent.id}/triggers`, old, { name: "t", scheme: "token", template: "x" });
+    const [first] = await keys();
+
+    const rotated = await command("rotate-key");
+    const [, kid] = /^The key (\S+) signs from now on/.exec(rotated.out)!;
+    await until(async () => (await keys())[0] === kid, "the gateway signs with the new key");
+    expect(await keys()).toEqual([kid, first]);
+    expect(await whoIs(old)).toMatchObject({ name: "ada" });
+    const fresh = (await command("token", "ada")).out.trim();
+    expect(JSON.parse(atob(fresh.split(".")[0]!))).toMatchObject({ kid });
+    expect(await whoIs(fresh)).toMatchObject({ name: "ada" });
+
+    expect((await command("rotate-key", "--retire")).out).toMatch(/^1 earlier key has ended/);
+    await until(async () => (await keys()).length === 1, "the old key is gone");
+    expect([await whoIs(old), await whoIs(fresh)]).toEqual(
+      [401, { name: "ada", role: "admin" }].map((one) =>
+        typeof one === "number" ? one : expect.objectContaining(one),
+      ),
+    );
+    // Its secret opens: the call is genuine, and answered as one for which no host is there.
+    expect((await post(`/hooks/${hook.id}`, hook.secret, {})).status).not.toBe(401);
+    expect((await post(`/hooks/${hook.id}`, "wrong", {})).status).toBe(401);
+    expect((await command("rotate-key", "--retire")).out).toMatch(/nothing to retire/);
+  });
+
   test("ends on SIGTERM with 0, with a call in progress, and takes its pid file along", async () => {
     const gateway = await startGateway();
     const pidFile = join(dir, "data", "gateway.pid");

@@ -131,6 +131,8 @@ export const reportAnswer = z.object({
    * by an older copy of its database.
    */
   heldRuns: z.array(id).default([]),
+  /** The gateway's public keys: a host takes these and no others, so that a key that is retired ends with the next report. */
+  jwks: z.object({ keys: z.array(z.looseObject({ kid: z.string() })).min(1) }).optional(),
 });
 export type ReportAnswer = z.infer<typeof reportAnswer>;
 

@@ -78,7 +78,11 @@ export async function askMisfitsAgain({ db }: Pick<Deps, "db">): Promise<void> {
  * for deletion. Users without a placement are taken to be where a workspace of theirs is, so that a restored database
  * finds them again.
  */
-export async function applyReport({ atomic, now }: Deps, hostId: string, report: Report): Promise<ReportAnswer> {
+export async function applyReport(
+  { atomic, now, keyring }: Deps,
+  hostId: string,
+  report: Report,
+): Promise<ReportAnswer> {
   const time = isoTime(now());
   const changes = [
     adoptUsers(hostId, report),
@@ -102,6 +106,7 @@ export async function applyReport({ atomic, now }: Deps, hostId: string, report:
     stoppedUsers: stoppedUsers!,
     deletedAgents: deletedAgents!,
     heldRuns: heldRuns!,
+    jwks: keyring.jwks as ReportAnswer["jwks"],
   };
 }
 

@@ -36,7 +36,11 @@ export function createTokenVerifier(
   issuer: string,
 ): (jwt: string, now: number) => Promise<TokenClaims> {
   const known = new Map<string, TokenClaims>();
+  let knownOf = keyring.publicKeys;
   return async (jwt, now) => {
+    // A key that was retired ends what it has signed, also what was verified before.
+    if (knownOf !== keyring.publicKeys) known.clear();
+    knownOf = keyring.publicKeys;
     let claims = known.get(jwt);
     if (claims) known.delete(jwt);
     else claims = tokenClaims(await verifyOwn(keyring, jwt, { issuer, audience: "berth", typ: "at+jwt", now }));

@@ -1,4 +1,4 @@
-/** The gateway's commands: token, link, join-token. They open the data directory themselves, so they work whether the gateway runs or not. */
+/** The gateway's commands: token, link, join-token, rotate-key. They open the data directory themselves, so they work whether the gateway runs or not. */
 import { messageOf } from "@berth/shared/log";
 import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
 import { userName, type User } from "@berth/shared/users";
@@ -11,7 +11,7 @@ import { ensureUser } from "../access/users.ts";
 import { systemActor } from "../http/caller.ts";
 
 const usage =
-  "Usage: token USER [--admin] [--ttl 12h] | link USER [--admin] | join-token (a time is a number with s, m, h or d).";
+  "Usage: token USER [--admin] [--ttl 12h] | link USER [--admin] | join-token | rotate-key [--retire] (a time is a number with s, m, h or d).";
 const source = { actor: { ...systemActor, name: "command line" }, address: null };
 const maxSeconds = 366 * 24 * 3600;
 
@@ -26,10 +26,11 @@ export async function main(): Promise<void> {
 }
 
 async function runCommand(args: string[], settings: Settings): Promise<string> {
-  const { command, user: name, admin, seconds } = readArguments(args);
+  const { command, user: name, admin, retire, seconds } = readArguments(args);
   const { openData } = await import("./data.ts");
   const data = await openData(settings);
   try {
+    if (command === "rotate-key") return await changeKeys(settings, data, retire);
     if (command === "join-token") return (await createJoinToken({ ...data, now: Date.now }, source)).token;
     const user = await ensureUser({ ...data, now: Date.now }, source, name, admin);
     if (user.disabled) throw new SettingsError("This user is disabled; enable it first.");
@@ -44,10 +45,12 @@ async function runCommand(args: string[], settings: Settings): Promise<string> {
 function readArguments(args: string[]) {
   const { values, positionals } = parseOrExplain(args);
   const [command = "", user, ...rest] = positionals;
-  if (!["token", "link", "join-token"].includes(command) || rest.length > 0) throw new SettingsError(usage);
+  const ofUser = ["token", "link"].includes(command);
+  if ((!ofUser && !["join-token", "rotate-key"].includes(command)) || rest.length > 0) throw new SettingsError(usage);
   const name = userName.safeParse(user ?? "");
-  if (command === "join-token" ? user !== undefined : !name.success) throw new SettingsError(usage);
-  return { command, user: name.data ?? "", admin: values.admin ?? false, seconds: parseSeconds(values.ttl ?? "12h") };
+  if (ofUser ? !name.success : user !== undefined) throw new SettingsError(usage);
+  const { admin = false, retire = false, ttl = "12h" } = values;
+  return { command, user: name.data ?? "", admin, retire, seconds: parseSeconds(ttl) };
 }
 
 function parseOrExplain(args: string[]) {
@@ -55,7 +58,7 @@ function parseOrExplain(args: string[]) {
     return parseArgs({
       args,
       allowPositionals: true,
-      options: { admin: { type: "boolean" }, ttl: { type: "string" } },
+      options: { admin: { type: "boolean" }, retire: { type: "boolean" }, ttl: { type: "string" } },
     });
   } catch {
     throw new SettingsError(usage);
@@ -67,6 +70,18 @@ function parseSeconds(ttl: string): number {
   const seconds = Number(count) * { s: 1, m: 60, h: 3600, d: 86_400 }[unit as "s" | "m" | "h" | "d"];
   if (seconds >= 1 && seconds <= maxSeconds) return seconds;
   throw new SettingsError("--ttl must be like 30s, 15m, 12h or 7d, at most 366d.");
+}
+
+async function changeKeys(settings: Settings, data: Data, isRetiring: boolean): Promise<string> {
+  const { rotateKey, retireKeys } = await import("./rotation.ts");
+  if (!isRetiring) {
+    const kid = await rotateKey(settings, data);
+    return `The key ${kid} signs from now on. What earlier keys have signed stays good; "rotate-key --retire" ends it.`;
+  }
+  const count = await retireKeys(settings, data);
+  return count === 0
+    ? "There is one key, and nothing to retire."
+    : `${count} earlier ${count === 1 ? "key has" : "keys have"} ended: whoever holds a session or an API token that one of them signed signs in anew.`;
 }
 
 async function printToken(data: Data, settings: Settings, user: User, seconds: number): Promise<string> {

@@ -31,7 +31,9 @@ export async function openData(settings: Settings): Promise<Data> {
   const dir = makeDataDir("BERTH_DATA_DIR", settings.BERTH_DATA_DIR, 0o700);
   chmodSync(dir, 0o700);
   makeDirectory(join(dir, "keys"), 0o700);
-  const keyring = await importKeyring([await readSigningKey(join(dir, "keys", "signing.jwk"))]);
+  const path = signingKeysPath(settings);
+  if (!existsSync(path)) await makeSigningKey(path);
+  const keyring = await importKeyring(readSigningKeys(path));
   return { keyring, ...openDatabase(join(dir, "gateway.sqlite")) };
 }
 
@@ -83,19 +85,25 @@ function migrationsDir(): string {
   return found;
 }
 
-/** The key is linked into place whole and on disk, so that of two first starts one wins and both read the same. It opens sealed secrets too. */
-async function readSigningKey(path: string): Promise<JWK> {
-  if (!existsSync(path)) {
-    const made = `${path}.${randomUUID()}`;
-    writeFileSync(made, JSON.stringify(await createSigningJwk()), { mode: 0o600, flag: "wx", flush: true });
-    try {
-      linkSync(made, path);
-      syncDirectory(dirname(path));
-    } catch (error) {
-      if (!existsSync(path)) throw error;
-    } finally {
-      rmSync(made);
-    }
+/** The private keys of the gateway on this data directory: the first signs, all verify and open sealed secrets. */
+export const signingKeysPath = ({ BERTH_DATA_DIR }: Settings) => join(BERTH_DATA_DIR, "keys", "signing.jwk");
+
+/** One private JWK, or a set of them. Throws where the file holds neither. */
+export function readSigningKeys(path: string): JWK[] {
+  const file = JSON.parse(readFileSync(path, "utf8")) as JWK | { keys: JWK[] };
+  return "keys" in file ? file.keys : [file];
+}
+
+/** The key is linked into place whole and on disk, so that of two first starts one wins and both read the same. */
+async function makeSigningKey(path: string): Promise<void> {
+  const made = `${path}.${randomUUID()}`;
+  writeFileSync(made, JSON.stringify(await createSigningJwk()), { mode: 0o600, flag: "wx", flush: true });
+  try {
+    linkSync(made, path);
+    syncDirectory(dirname(path));
+  } catch (error) {
+    if (!existsSync(path)) throw error;
+  } finally {
+    rmSync(made);
   }
-  return JSON.parse(readFileSync(path, "utf8")) as JWK;
 }

@@ -10,6 +10,7 @@ import type { Deps } from "../deps.ts";
 import { startServer } from "./server.ts";
 import { loadAssets } from "./assets.ts";
 import { repeat } from "./repeat.ts";
+import { followKeys, followMs } from "./rotation.ts";
 import { storeUses } from "../access/token-uses.ts";
 import { releaseLeases } from "../agents/pending.ts";
 import { askMisfitsAgain } from "../fleet/reports.ts";
@@ -62,9 +63,12 @@ async function run(settings: Settings): Promise<void> {
     () => tick(deps),
     (error) => log.error("tick.failed", { error: messageOf(error) }),
   );
+  const stopFollowing = repeat(followMs, followKeys(settings, data.keyring), (error) =>
+    log.error("keys.failed", { error: messageOf(error) }),
+  );
   await stopped;
   log.info("gateway.stopping");
-  await Promise.all([stopTicking(graceMs), server.close(graceMs)]);
+  await Promise.all([stopTicking(graceMs), stopFollowing(graceMs), server.close(graceMs)]);
   await storeUses(deps);
   transport.close();
   data.close();

@@ -19,6 +19,7 @@ import { type HostContext } from "../context/context.ts";
 import { createLatch } from "../context/wait.ts";
 import type { Identity } from "./identity.ts";
 import type { Store } from "../store/store.ts";
+import { keepGatewayKeys } from "./verify.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
 
 export interface ReportDeps {
@@ -127,6 +128,7 @@ export class Reports {
       throw new Error(`the gateway answered ${answer.status}: ${sentenceIn(await answer.text())}${advice}`);
     }
     const said = reportAnswer.parse(await answer.json());
+    if (said.jwks) keepGatewayKeys(store, JSON.stringify(said.jwks));
     context.clock.follow(Date.parse(said.time), askedAt);
     if (isRolledBack(store, this.#held.epoch === store.epoch, said)) {
       context.log.error("database.restored", { held: said.ack.rev, own: store.revision() });

@@ -6,7 +6,7 @@ import { exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createGatewayVerifier, type VerifyGateway } from "./verify.ts";
+import { createGatewayVerifier, keepGatewayKeys, type VerifyGateway } from "./verify.ts";
 import { createBus } from "../context/bus.ts";
 import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
@@ -120,5 +120,16 @@ describe("a call of the gateway", () => {
     for (let count = 0; count < 20; count++)
       await verify(`Bearer ${await sign({}, { kid: `other ${count}` })}`).catch(() => null);
     expect(asked - before).toBeLessThanOrEqual(1);
+  });
+
+  test("is refused from when a report's answer no longer has its key, and taken with a key that it brings", async () => {
+    const before = store.getMeta("jwks")!;
+    const next = await generateKeyPair("EdDSA");
+    const jwk = { ...(await exportJWK(next.publicKey)), kid: "next", alg: "EdDSA", use: "sig" };
+    keepGatewayKeys(store, JSON.stringify({ keys: [jwk] }));
+    expect(await verify(`Bearer ${await sign({}, { kid: "next" }, next.privateKey)}`)).toMatchObject({ sub: "usr_1" });
+    await expect(verify(`Bearer ${await sign()}`)).rejects.toMatchObject({ code: "unauthenticated" });
+    keepGatewayKeys(store, before);
+    expect(await verify(`Bearer ${await sign()}`)).toMatchObject({ sub: "usr_1" });
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Who calls: verifies the gateway's JWTs with its public keys. The keys are kept, so that calls of a gateway whose key
- * address is unreachable still verify; an unknown key id makes us ask again, at most every 30 s.
+ * Who calls: verifies the gateway's JWTs with its public keys. Each answer to a report brings them, and they are kept, so that
+ * calls of a gateway that is unreachable from here still verify; an unknown key id makes us ask for them, at most every 30 s.
  */
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from "jose";
 import { AppError } from "@berth/shared/errors";
@@ -12,26 +12,30 @@ import type { Store } from "../store/store.ts";
 
 export type VerifyGateway = (authorization: string | undefined) => Promise<HostClaims>;
 
+/** Keeps the gateway's public keys, as its JWK set tells them, in place of those of before. */
+export function keepGatewayKeys(store: Store, jwks: string): void {
+  if (store.getMeta("jwks") !== jwks) store.setMeta("jwks", jwks);
+}
+
 export function createGatewayVerifier(
   { hostId, clock, log }: HostContext,
   identity: Identity,
   store: Store,
 ): VerifyGateway {
-  let keys = JSON.parse(store.getMeta("jwks") ?? '{"keys":[]}') as JSONWebKeySet;
+  const readKeys = () => JSON.parse(store.getMeta("jwks") ?? '{"keys":[]}') as JSONWebKeySet;
   let askedAt = -Infinity;
   let asking: Promise<void> | null = null;
 
   async function askKeys(): Promise<void> {
     if (performance.now() - askedAt < 30_000) return;
     asking ??= (async () => {
+      askedAt = performance.now();
       try {
         const answer = await fetch(`${identity.gatewayUrl}/.well-known/jwks.json`, {
           signal: AbortSignal.timeout(5000),
         });
         if (!answer.ok) return;
-        keys = (await answer.json()) as JSONWebKeySet;
-        store.setMeta("jwks", JSON.stringify(keys));
-        askedAt = performance.now();
+        keepGatewayKeys(store, await answer.text());
       } catch {
         // The gateway is away; what is known stays good.
       } finally {
@@ -46,8 +50,8 @@ export function createGatewayVerifier(
     if (!token) throw unauthenticated();
     try {
       const { kid } = decodeProtectedHeader(token);
-      if (!keys.keys.some((key) => key.kid === kid)) await askKeys();
-      const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
+      if (!readKeys().keys.some((key) => key.kid === kid)) await askKeys();
+      const { payload } = await jwtVerify(token, createLocalJWKSet(readKeys()), {
         algorithms: ["EdDSA"],
         issuer: identity.issuer,
         audience: hostId,
