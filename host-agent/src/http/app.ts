@@ -87,6 +87,7 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
     const body = toBody(
       (signal) => follow(deps, run.id, after, signal),
       (end) => streams.add(claims, end),
+      (error) => deps.context.log.warn("follow.failed", { runId: run.id, error: messageOf(error) }),
     );
     return c.body(body, 200, {
       "content-type": "text/event-stream",

@@ -62,6 +62,7 @@ test("a stream whose reader takes nothing for long is broken off, and lets go of
   const body = toBody(
     (signal) => follow(reading, run.id, 0, signal),
     () => () => {},
+    undefined,
     50,
   ).getReader();
   while (openBelow(volume.runs).length === 0) await body.read();

@@ -71,3 +71,16 @@ test("each line is one event with its offset and its very data, whole or in piec
     { numRuns: 300 },
   );
 });
+
+test("a log that cannot be read in the midst of a stream ends it after what was read, and its reader is not told why", async () => {
+  async function* events(): AsyncGenerator<RunEvent> {
+    yield { kind: "lines", lines: [{ offset: 7, values: null, data: "{}" }] };
+    throw new Error("EROFS: read-only file system, chmod '/var/lib/berth/mnt/usr_1'");
+  }
+  const failures: unknown[] = [];
+  const register = () => () => {};
+  const body = await new Response(toBody(events, register, (error) => failures.push(error))).text();
+  expect(readStream(body)).toEqual([{ id: "7", event: "output", data: "{}" }]);
+  expect(body).not.toContain("EROFS");
+  expect(failures).toHaveLength(1);
+});

@@ -28,11 +28,13 @@ const longestStallMs = 300_000;
 /**
  * Backpressure: nothing is read from the log before the client has taken what was read before. It ends, and lets go
  * of the log at once, when its reader leaves and when `register`ed `end` is called: also in the midst of what a reader
- * that stalls has not taken. One that stalls for `stallMs` has its stream broken off.
+ * that stalls has not taken. One that stalls for `stallMs` has its stream broken off. Where the log cannot be read the
+ * stream ends as if the connection was lost, and `failed` is told why: the server would write the error into the stream.
  */
 export function toBody(
   events: (signal: AbortSignal) => AsyncIterable<RunEvent>,
   register: (end: () => void) => () => void,
+  failed: (error: unknown) => void = () => {},
   stallMs = longestStallMs,
 ): ReadableStream<Uint8Array> {
   const gone = new AbortController();
@@ -60,12 +62,11 @@ export function toBody(
             stalled = setTimeout(breakOff, stallMs, controller).unref();
             return controller.enqueue(encoder.encode(value));
           }
-          end();
-          controller.close();
         } catch (error) {
-          end();
-          controller.error(error);
+          if (!gone.signal.aborted) failed(error);
         }
+        end();
+        controller.close();
       },
       cancel: end,
     },
