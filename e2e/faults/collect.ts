@@ -138,7 +138,7 @@ interface RunRow {
 
 function collectDatabases({ fleet, recorder }: Scene): void {
   const gateway = join(fleet.gatewayDir, "gateway.sqlite");
-  for (const { data } of tell(gateway, "select data from runs where host_id is not null", recorder) as {
+  for (const { data } of tell(gateway, "select data from runs", recorder) as {
     data: string;
   }[])
     recorder.write({

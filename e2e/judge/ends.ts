@@ -60,14 +60,17 @@ const endNeverChanges: Rule = {
   judge: ofEach(runsOf, (run, history) => {
     const ends = new Set(run.told.filter(({ run }) => run.endedAt !== null).map(({ run }) => endOf(run)));
     if (ends.size > 1) return `${nameOf(run)} ended ${[...ends].join(", and ")}`;
-    // A restored gateway is as old as its copy until it has heard of its hosts; a restored host until it has looked.
-    const restored = history.all("deed").filter(({ deed }) => deed.endsWith("restored"));
+    // A gateway that was away, or was restored, is as old as its copy until it has heard of its hosts.
+    const restored = [
+      ...history.all("deed").filter(({ deed }) => deed.endsWith("restored")),
+      ...history.all("ended").filter(({ daemon }) => daemon === "gateway"),
+    ];
     const back = run.told.find(
       ({ run: now, at }) =>
         now.endedAt === null &&
         run.end &&
         at > run.end.at + lookMs &&
-        !restored.some((deed) => deed.at > run.end!.at - lookMs && deed.at < at),
+        !restored.some((away) => away.at > run.end!.at - lookMs && away.at < at),
     );
     return back ? `${nameOf(run)} had ended and was told as ${back.run.status} to ${back.by} afterwards` : null;
   }),

@@ -85,11 +85,12 @@ const byFile = ({ marks }: History) => [...Map.groupBy(marks, ({ host, agent }) 
 const oneAtATime: Rule = {
   says: "an agent runs one program at a time",
   judge: ofEach(byFile, (marks) => {
-    const begunAt = new Map<string, number>();
-    let last = "";
-    for (const { what, key, line, agent } of marks.toSorted((one, other) => one.line - other.line)) {
-      if (what === "begin") begunAt.set(key, line);
-      if (what === "begin") last = key;
+    let [last, lastLine] = ["", -1];
+    for (const { what, key, line, agent } of marks) {
+      // A full disk or a kill has damaged what stood between: whose it was nobody can say.
+      const isDamaged = line !== lastLine + 1;
+      if (what === "begin" || isDamaged) last = key;
+      lastLine = line;
       if (key !== last) return `agent ${agent} ran ${key} and ${last} at once: see line ${line + 1} of its marks`;
     }
     return null;
@@ -123,10 +124,15 @@ const deliveriesInOrder: Rule = {
   says: "deliveries of an agent begin in the order in which they were accepted",
   judge: ofEach(byFile, (marks, { all }) => {
     const hooked = new Set(all("asked").flatMap(({ via, key }) => (via === "webhook" ? [key] : [])));
-    const order = [...new Set(all("accepted").flatMap(({ key }) => (hooked.has(key) ? [key] : [])))];
+    const accepted = Map.groupBy(all("accepted"), ({ key }) => key);
     const begun = marks.filter(({ what, key }) => what === "begin" && hooked.has(key)).map(({ key }) => key);
-    const late = begun.findIndex((key, at) => at > 0 && order.indexOf(key) < order.indexOf(begun[at - 1]!));
-    return late === -1 ? null : `${begun[late]} began after ${begun[late - 1]}, which was accepted later`;
+    for (const [at, key] of begun.entries()) {
+      const before = begun[at - 1];
+      // One that was delivered again may have been forgotten by a restored gateway in between.
+      const [last, first] = [accepted.get(key)?.at(-1)?.at ?? 0, accepted.get(before ?? "")?.[0]?.at ?? 0];
+      if (before !== undefined && last < first) return `${key} began after ${before}, which was accepted later`;
+    }
+    return null;
   }),
 };
 
