@@ -49,6 +49,7 @@ const queue = [
   "hosts",
   "durability",
   "model",
+  "place",
   "commands",
   "workspace",
   "faults",

@@ -78,6 +78,29 @@ describe("a file", () => {
     expect([head.status, head.headers.get("content-length")]).toEqual([200, "300000"]);
   });
 
+  test("give a part for a Range, all of it where it has changed since, and say where there is no such part", async () => {
+    const etag = (await raw("PUT", "part.txt", { body: "0123456789" })).headers.get("etag")!;
+    const ask = async (range: string, ifRange?: string) => {
+      const got = await raw("GET", "part.txt", { headers: { range, ...(ifRange && { "if-range": ifRange }) } });
+      return [got.status, got.headers.get("content-range"), got.headers.get("content-length"), await got.text()];
+    };
+    expect(await ask("bytes=2-4")).toEqual([206, "bytes 2-4/10", "3", "234"]);
+    expect(await ask("bytes=7-")).toEqual([206, "bytes 7-9/10", "3", "789"]);
+    expect(await ask("bytes=-2")).toEqual([206, "bytes 8-9/10", "2", "89"]);
+    expect(await ask("bytes=8-99", etag)).toEqual([206, "bytes 8-9/10", "2", "89"]);
+    expect(await ask("bytes=0-")).toEqual([206, "bytes 0-9/10", "10", "0123456789"]);
+    expect(await ask("bytes=10-")).toEqual([416, "bytes */10", "0", ""]);
+    for (const whole of ["bytes=2-1", "bytes=0-1,4-5", "lines=1-2"])
+      expect(await ask(whole)).toEqual([200, null, "10", "0123456789"]);
+    expect(await ask("bytes=2-4", '"another"')).toEqual([200, null, "10", "0123456789"]);
+    const head = await raw("HEAD", "part.txt", { headers: { range: "bytes=2-4" } });
+    expect([head.status, head.headers.get("content-length"), head.headers.get("accept-ranges")]).toEqual([
+      200,
+      "10",
+      "bytes",
+    ]);
+  });
+
   test.each([
     "two words",
     `'"\`$(x)\\`,

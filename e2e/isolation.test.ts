@@ -133,8 +133,9 @@ describe("an agent", () => {
       bind: "EADDRINUSE",
       killForwarder: "EPERM",
     });
+    // On the disk, which is the user's own: what an agent puts there takes no memory from the others.
     expect(seen["tmpBytes"]).toBeGreaterThan(32 * 2 ** 20);
-    expect(seen["tmpBytes"]).toBeLessThanOrEqual(64 * 2 ** 20);
+    expect(seen["tmpBytes"]).toBeLessThan(2 ** 27);
   });
 });
 
@@ -205,13 +206,17 @@ describe("what an agent plants", () => {
       await sh(
         alice,
         planter,
-        `rm -rf .tmp .claude .env; ln -s ${target} .tmp; ln -s ${target} .claude; ln -s ${target}/keep .env
+        `rm -rf .berth .claude; ln -s ${target} .berth; ln -s ${target} .claude; ln -s ${target}/keep .env
         ln -sfn / /workspace/shared/x; ln -s ${target} link; ln -s / root
         python3 -c 'import os
 for _ in range(600): os.mkdir("d" * 200); os.chdir("d" * 200)'; chmod 000 link/* 2>/dev/null`,
       );
-      const { out } = await sh(alice, planter, "cat .env; stat -c %F .env; readlink .tmp .claude");
-      expect(out).toBe(`PLANTED='value'\nregular file\n${target}\n${target}`);
+      const { out } = await sh(
+        alice,
+        planter,
+        "cat .berth/env; stat -c %F .berth/env; readlink .berth.broken .claude .env",
+      );
+      expect(out).toBe(`PLANTED='value'\nregular file\n${target}\n${target}\n${target}/keep`);
       expect((await alice.call("DELETE", `/v1/agents/${planter.id}`)).status).toBe(204);
     }
     const volume = join(berth.hostDir, "mnt", await userIdOf(alice));
@@ -223,10 +228,10 @@ for _ in range(600): os.mkdir("d" * 200); os.chdir("d" * 200)'; chmod 000 link/*
     expect((await sh(alice, b, "cat secret; readlink /workspace/shared/x")).out).toBe("kept\n/");
   });
 
-  test("as a fifo, a directory or a huge file named .env harms itself alone", async () => {
-    for (const plant of ["mkfifo .env", "mkdir -p .env/deep", "truncate -s 100G .env"]) {
+  test("as a fifo, a directory or a huge file named .berth/env harms itself alone", async () => {
+    for (const plant of ["mkfifo .berth/env", "mkdir -p .berth/env/deep", "truncate -s 100G .berth/env"]) {
       const planter = await alice.createAgent("planter", { runtime: "shell" });
-      await sh(alice, planter, `rm -rf .env; ${plant}`);
+      await sh(alice, planter, `rm -rf .berth/env; ${plant}`);
       await alice.ok("PUT", `/v1/agents/${planter.id}/env`, { PLANTED: "value" });
       expect((await sh(alice, planter, "echo $PLANTED")).out).toBe("value");
       expect((await alice.call("DELETE", `/v1/agents/${planter.id}`)).status).toBe(204);

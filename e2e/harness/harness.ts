@@ -87,6 +87,7 @@ export async function startBerth(
     BERTH_DISK_BYTES: String(2 ** 30),
     BERTH_POLL_SECONDS: "0.5",
     ...(process.env["DOCKER_HOST"] && { DOCKER_HOST: process.env["DOCKER_HOST"] }),
+    ...(process.env["BERTH_IMAGE"] && { BERTH_IMAGE: process.env["BERTH_IMAGE"] }),
     ...settings,
   };
   onSettled?.(env);

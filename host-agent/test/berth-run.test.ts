@@ -1,5 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
@@ -25,7 +37,7 @@ beforeAll(async () => {
     Target: target,
   });
   container = await docker.createContainer({
-    Image: "berth-workspace",
+    Image: process.env["BERTH_IMAGE"] ?? "berth-workspace",
     HostConfig: {
       Init: true,
       NetworkMode: "none",
@@ -74,12 +86,11 @@ async function execute(dir: string, command?: string[], extraEnv: string[] = [])
 }
 
 async function start(dir: string, command?: string[], extraEnv: string[] = []): Promise<Docker.Exec> {
-  const prompt = `${inside(dir)}/prompt`;
   const exec = await container.exec({
-    Cmd: ["berth-run", inside(dir), ...(command ? [prompt, ...command] : ["/dev/null", "bash", prompt])],
+    Cmd: ["/opt/berth/bin/berth-run", inside(dir), ...(command ?? ["bash", `${inside(dir)}/prompt`])],
     User: `${uid}:19001`,
     WorkingDir: home,
-    Env: [`HOME=${home}`, `TMPDIR=${home}/.tmp`, ...extraEnv],
+    Env: [`HOME=${home}`, `TMPDIR=${home}/.berth/tmp`, ...extraEnv],
   });
   (await exec.start({ Detach: true })).resume();
   return exec;
@@ -104,23 +115,52 @@ describe("berth-run", () => {
     expect(read(dir, "out").split(/\s+/)).toEqual(["SigIgn:", "0000000000000000", "0", "123", ""]);
   });
 
-  test("writes the agent's .env for its eyes only, replaces it, and leaves it when there is none to write", async () => {
+  test("writes the agent's environment into Berth's own place, for its eyes only, and touches no .env", async () => {
+    writeFileSync(inHome(".env"), "MINE=1\n");
     await execute(makeRun({ env: "A=1\n" }));
-    expect(readFileSync(inHome(".env"), "utf8")).toBe("A=1\n");
-    expect(statSync(inHome(".env")).mode & 0o777).toBe(0o600);
+    expect(readFileSync(inHome(".berth/env"), "utf8")).toBe("A=1\n");
+    expect(statSync(inHome(".berth/env")).mode & 0o777).toBe(0o600);
     await execute(makeRun({ env: "B=2\n" }));
-    await execute(makeRun({}));
-    expect(readFileSync(inHome(".env"), "utf8")).toBe("B=2\n");
+    expect(readFileSync(inHome(".berth/env"), "utf8")).toBe("B=2\n");
+    await execute(makeRun({ env: "" }));
+    expect(existsSync(inHome(".berth/env"))).toBe(false);
+    expect(readFileSync(inHome(".env"), "utf8")).toBe("MINE=1\n");
+    rmSync(inHome(".env"));
   });
 
-  test("goes on when the .env cannot be written, and says so", async () => {
-    rmSync(inHome(".env"));
-    mkdirSync(inHome(".env"));
-    const dir = makeRun({ env: "A=1\n", prompt: "echo on" });
+  test.each([
+    ["a file", () => writeFileSync(inHome(".berth"), "")],
+    ["a link to nowhere", () => symlinkSync("/nowhere/at/all", inHome(".berth"))],
+    ["a link to what is another's", () => symlinkSync("/usr", inHome(".berth"))],
+    ["a locked directory", () => mkdirSync(inHome(".berth"), { mode: 0o000 })],
+  ])("mends its own place when it is %s, and says so", async (_, damage) => {
+    rmSync(inHome(".berth"), { recursive: true, force: true });
+    damage();
+    lchownSync(inHome(".berth"), uid, uid);
+    const dir = makeRun({ env: "A=1\n", prompt: "echo on; touch $TMPDIR/x" });
     expect(await execute(dir)).toBe("0");
     expect(read(dir, "out")).toBe("on\n");
-    expect(read(dir, "err")).toContain(".env");
-    rmSync(inHome(".env"), { recursive: true });
+    expect(read(dir, "err")).toMatch(/^Berth: .*\.berth .*\.\n$/);
+    expect(readFileSync(inHome(".berth/env"), "utf8")).toBe("A=1\n");
+  });
+
+  test("keeps in TMPDIR what the run before used, and nothing older", async () => {
+    const look = async (prompt: string) => {
+      const dir = makeRun({ prompt: `${prompt}; ls -A $TMPDIR` });
+      await execute(dir);
+      return read(dir, "out").split("\n").slice(0, -1);
+    };
+    await look("rm -rf $TMPDIR/*");
+    expect(await look("touch $TMPDIR/.a; mkdir -p $TMPDIR/b/deep")).toEqual([".a", "b"]);
+    expect(await look("touch $TMPDIR/b/deep/used")).toEqual([".a", "b"]);
+    expect(await look(":")).toEqual(["b"]);
+    expect(await look(":")).toEqual([]);
+  });
+
+  test("needs no PATH of the agent's", async () => {
+    const dir = makeRun({ prompt: "echo $PATH; echo on" });
+    expect(await execute(dir, ["/bin/bash", `${inside(dir)}/prompt`], ["PATH=/nowhere"])).toBe("0");
+    expect(read(dir, "out")).toBe("/nowhere\non\n");
   });
 
   test.each([
@@ -137,29 +177,6 @@ describe("berth-run", () => {
     const dir = makeRun({ prompt: "--help" });
     expect(await execute(dir, ["claude", "--version"])).toBe("0");
     expect(read(dir, "out")).toContain("Claude Code");
-  });
-
-  test("goes on with a conversation that has a message, puts one without aside, and says that one is missing", async () => {
-    const known = [
-      "BERTH_SESSION=known",
-      `BERTH_SESSION_FILE=${home}/talks/*/1`,
-      'BERTH_SESSION_MESSAGE="(a|b)"',
-      "BERTH_SESSION_RESUME=--resume 1",
-      "BERTH_SESSION_BEGIN=--begin 1",
-    ];
-    const say = async () => {
-      const dir = makeRun({});
-      await execute(dir, ["echo", "talk"], known);
-      return read(dir, "out");
-    };
-    expect(await say()).toMatch(/^\{"type":"session_missing",.*\}\ntalk --begin 1\n$/);
-    mkdirSync(inHome("talks/x"), { recursive: true });
-    writeFileSync(inHome("talks/x/1"), '{"b"}\n');
-    expect(await say()).toBe("talk --resume 1\n");
-    writeFileSync(inHome("talks/x/1"), "{}\n");
-    for (const name of ["talks", "talks/x"]) chownSync(inHome(name), uid, uid);
-    expect(await say()).toContain("talk --begin 1");
-    expect(statSync(inHome("talks/x/1.broken")).isFile()).toBe(true);
   });
 
   test("outlives a TERM to its whole group and writes the code of the child that did not", async () => {

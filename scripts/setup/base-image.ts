@@ -1,6 +1,7 @@
 /** The Debian base of the workspace image: pulled where a registry answers, bootstrapped from the machine's own apt sources where none does. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import {
   accessSync,
   existsSync,
@@ -22,13 +23,16 @@ export const registryImage = "debian:bookworm-slim";
 /** A registry that says nothing for so long counts as absent. */
 const registrySilenceMs = 20_000;
 
-/** The name of a base image that the engine has now; `packages` are inside when it had to be bootstrapped. */
-export async function ensureBase(docker: Docker, packages: string[]): Promise<string> {
-  const hash = createHash("sha256").update(packages.join(" ")).digest("hex").slice(0, 12);
+/**
+ * The name of a base image that the engine has now; when it had to be bootstrapped, `packages` are inside, and `trim`, a
+ * script, has taken out what is not needed.
+ */
+export async function ensureBase(docker: Docker, packages: string[], trim: string): Promise<string> {
+  const hash = createHash("sha256").update(packages.join(" ")).update(readFileSync(trim)).digest("hex").slice(0, 12);
   const local = { repo: "berth-base", tag: `${readRelease().codename}-${hash}` };
   for (const name of [registryImage, `${local.repo}:${local.tag}`]) if (await hasImage(docker, name)) return name;
   if (await pull(docker)) return registryImage;
-  await bootstrap(docker, local, packages);
+  await bootstrap(docker, local, packages, trim);
   return `${local.repo}:${local.tag}`;
 }
 
@@ -89,14 +93,19 @@ export async function followProgress(
   }
 }
 
-async function bootstrap(docker: Docker, target: { repo: string; tag: string }, packages: string[]): Promise<void> {
+async function bootstrap(
+  docker: Docker,
+  target: { repo: string; tag: string },
+  packages: string[],
+  trim: string,
+): Promise<void> {
   const cannot = "No registry answers, and a base image can be bootstrapped as root on Debian or Ubuntu only";
   if (!mayInstall()) throw new SetupError(`${cannot}: run this as root there, or pull ${registryImage} by hand.`);
   if (!existsSync("/usr/bin/mmdebstrap")) await installDebianPackages(["mmdebstrap"]);
   const step = startStep("bootstrapping a base image from Debian's packages");
   const dir = mkdtempSync(join(tmpdir(), "berth-base-"));
   try {
-    await importRootFs(docker, target, mmdebstrapArgs(packages, writeSources(dir)), step.update);
+    await importRootFs(docker, target, mmdebstrapArgs(packages, trim, writeSources(dir)), step.update);
     step.done();
   } catch (error) {
     step.fail();
@@ -131,6 +140,8 @@ async function importRootFs(
     making.once("error", reject);
     making.once("close", resolve);
   });
+  // The engine ends a request in which nothing came for five minutes, and a busy machine may install for longer.
+  await Promise.race([once(making.stdout, "readable"), ended]);
   const answer = await docker.importImage(making.stdout, target);
   const [code] = await Promise.all([ended, followProgress(answer, () => {})]);
   if (code === 0) return;
@@ -146,14 +157,12 @@ async function importRootFs(
   );
 }
 
-function mmdebstrapArgs(packages: string[], sources: string): string[] {
-  const trim =
-    'rm -rf "$1"/usr/share/man/* "$1"/usr/share/locale/* "$1"/usr/share/info/*; find "$1"/usr/share/doc -type f ! -name copyright -delete';
+function mmdebstrapArgs(packages: string[], trim: string, sources: string): string[] {
   return [
     "--mode=root",
     "--variant=apt",
     "--dpkgopt=force-unsafe-io",
-    `--customize-hook=${trim}`,
+    `--customize-hook=sh '${trim.replaceAll("'", String.raw`'\''`)}' "$1"`,
     '--aptopt=Acquire::Languages "none"',
     '--aptopt=APT::Install-Recommends "false"',
     `--include=${packages.join(",")}`,

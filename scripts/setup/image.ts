@@ -11,9 +11,12 @@ import { startStep } from "./progress.mjs";
 
 export const root = join(import.meta.dirname, "../..");
 const label = "berth.context";
+const nameLabel = "berth.name";
 const imageDir = "host-agent/image";
 const dockerfile = `${imageDir}/Dockerfile`;
 const readDockerfile = () => readFileSync(join(root, dockerfile), "utf8");
+/** Node's headers have a directory for each platform: 60 MB that are of no use on this one. */
+const foreignHeaders = ["openssl/archs/[!l]*", "openssl/archs/linux[!-]*", "openssl/archs/linux-[!x]*"];
 /** What the Dockerfile copies; nothing else is sent to the engine. */
 const listContext = () => [
   dockerfile,
@@ -21,7 +24,8 @@ const listContext = () => [
 ];
 
 /**
- * Makes sure that the image `name` exists with the content of this checkout, and says whether it had to be built.
+ * Makes sure that the image `name` exists with the content of this checkout, and says whether it had to be built; what
+ * somebody has made under this name is left alone.
  * Throws with one sentence when it cannot be built.
  */
 export async function ensureImage({ docker, name }: { docker: Docker; name: string }): Promise<"there" | "built"> {
@@ -48,13 +52,15 @@ function hashOfContext(): string {
   return hash.digest("hex");
 }
 
+/** Whether it has the right content, or is somebody's own: another image under this name, or one that is FROM this one. */
 async function isCurrent(docker: Docker, name: string, hash: string): Promise<boolean> {
   if (!(await hasImage(docker, name))) return false;
-  return (await docker.getImage(name).inspect()).Config.Labels?.[label] === hash;
+  const { [label]: content, [nameLabel]: builtAs = name } = (await docker.getImage(name).inspect()).Config.Labels ?? {};
+  return content === hash || content === undefined || builtAs !== name;
 }
 
 async function buildImage(docker: Docker, name: string, hash: string): Promise<void> {
-  const base = await ensureBase(docker, packageList());
+  const base = await ensureBase(docker, packageList(), join(root, imageDir, "trim"));
   const step = startStep(`building the workspace image ${name}`);
   try {
     await sendBuild(docker, { name, hash, base, onLine: step.update });
@@ -83,6 +89,7 @@ async function sendBuild(
       "--group=0",
       "--numeric-owner",
       "--mode=go=rX,go-w",
+      ...foreignHeaders.map((pattern) => `--exclude=${pattern}`),
       ...listContext(),
     ],
     { stdio: ["ignore", "pipe", "pipe"] },
@@ -93,7 +100,7 @@ async function sendBuild(
       t: name,
       dockerfile,
       buildargs: { BASE: base },
-      labels: { [label]: hash },
+      labels: { [label]: hash, [nameLabel]: name },
       forcerm: true,
       // All packages are in a base that was bootstrapped; only a pulled one needs the network to get them.
       ...(base !== registryImage && { networkmode: "none" }),

@@ -14,6 +14,7 @@ export const auditActions = [
   "agent.updated",
   "agent.deleted",
   "agent.environment_set",
+  "agent.reset",
   "trigger.created",
   "trigger.updated",
   "trigger.deleted",

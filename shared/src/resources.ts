@@ -163,7 +163,9 @@ export const runSchema = z
 export type Run = z.infer<typeof runSchema>;
 
 export const promptMaxBytes = 1_048_576;
-export const createRunBody = z.strictObject({ prompt: plainText.min(1) });
+export const createRunBody = z.strictObject({
+  prompt: plainText.refine((text) => text.trim() !== "", "must not be blank"),
+});
 export const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, "must be 1 to 255 visible ASCII characters");
 
 /** Whether a run in this status is over. */

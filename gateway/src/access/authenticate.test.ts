@@ -47,6 +47,7 @@ describe("who may call", () => {
     ["PATCH", "/v1/agents/ID", { name: "stolen" }],
     ["DELETE", "/v1/agents/ID", undefined],
     ["PUT", "/v1/agents/ID/env", { A: "1" }],
+    ["POST", "/v1/agents/ID/reset", undefined],
     ["POST", "/v1/agents/ID/runs", { prompt: "x" }],
   ])(
     "%s %s answers another user and an admin as if it were absent, to the byte but for the request id",

@@ -95,6 +95,26 @@ describe("agents", () => {
     expect(reserved.json().code).toBe("invalid_request");
   });
 
+  test("a new conversation is begun by the host, if the user has one; its refusal is passed on", async () => {
+    const user = await gateway.addUser("resetter");
+    const agent = (await create(user.token, "talker")).json();
+    const reset = () => gateway.call("POST", `/v1/agents/${agent.id}/reset`, { token: user.token });
+    const unplaced = await reset();
+    expect([unplaced.status, unplaced.json()]).toEqual([200, agent]);
+    await gateway.call("PUT", `/v1/agents/${agent.id}/env`, { token: user.token, body: {} });
+    const answers = [
+      [204, ""],
+      [409, JSON.stringify({ type: "", title: "", status: 409, detail: "Busy.", code: "agent_busy", requestId: "r" })],
+    ] as const;
+    for (const [status, body] of answers) {
+      host.handle = (_request, response) => void response.writeHead(status).end(body);
+      const answer = await reset();
+      expect([answer.status, answer.json().code]).toEqual(status === 204 ? [200, undefined] : [409, "agent_busy"]);
+    }
+    host.handle = undefined;
+    expect(host.requests.at(-1)).toMatchObject({ method: "POST", path: `/v1/agents/${agent.id}/reset` });
+  });
+
   test("a deletion that the host did not hear is in the answer to its reports until it has dropped the agent", async () => {
     const user = await gateway.addUser("deleter");
     const { id } = (await create(user.token, "d")).json();

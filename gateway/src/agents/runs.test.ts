@@ -92,6 +92,7 @@ describe("starting a run", () => {
   test.each([
     [{}],
     [{ prompt: "" }],
+    [{ prompt: " \n\t " }],
     [{ prompt: "a\0b" }],
     [{ prompt: "\ud800" }],
     [{ prompt: 1 }],

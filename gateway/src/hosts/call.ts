@@ -21,6 +21,8 @@ export interface HostCall {
   /** A body that flows through, with no deadline: the host ends what stalls. */
   stream?: ReadableStream<Uint8Array>;
   headers?: Headers;
+  /** A refusal that is an answer of this call. */
+  accepts?: number;
   /** Until the headers of the answer; 15 s without it. */
   deadlineMs?: number;
   /** Ends the call when the client goes away before the headers came. */
@@ -47,7 +49,7 @@ export async function callHost(deps: Deps, host: HostTarget, caller: HostCaller,
     const init = { method: call.method, headers, body, signal: abort.signal, ...(call.stream && { duplex: "half" }) };
     const request = new Request(host.url + call.path, init);
     const response = await deps.transport.fetch(request);
-    if (!response.ok) throw await hostProblem(response);
+    if (!response.ok && response.status !== call.accepts) throw await hostProblem(response);
     return response;
   } catch (error) {
     if (error instanceof AppError) throw error;

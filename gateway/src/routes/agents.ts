@@ -97,6 +97,22 @@ export const agentRoutes = [
       return getAgent(db, caller.user.id, params.id);
     },
   }),
+  route({
+    method: "POST",
+    path: "/v1/agents/{id}/reset",
+    summary: "Begin a new conversation; files stay",
+    auth: "user",
+    answer: agentSchema,
+    errors: ["agent_busy", "host_unavailable"],
+    run: async ({ deps, source, caller, params }) => {
+      const agent = await getAgent(deps.db, caller.user.id, params.id);
+      const host = await findHostOfUser(deps.db, caller.user.id);
+      if (host) await callHost(deps, host, caller, { method: "POST", path: `/v1/agents/${agent.id}/reset` });
+      const target = { id: agent.id, name: agent.name };
+      await deps.atomic([auditStatement(deps.now(), { ...source, action: "agent.reset", target })]);
+      return agent;
+    },
+  }),
 ];
 
 /** The deletion holds already: a host that is away hears of it in the answer to its next report. */

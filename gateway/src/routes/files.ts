@@ -18,14 +18,14 @@ const errors = ["forbidden", "conflict", "rate_limited", "host_unavailable", "no
 const binary = "application/octet-stream";
 /** Whatever a host says: a browser must never take an agent's bytes for a page. */
 const types = ["application/json", "application/x-tar", "application/zip"];
-const passed = ["content-length", "content-disposition", "etag", "last-modified"];
+const passed = ["content-length", "content-disposition", "etag", "last-modified", "accept-ranges", "content-range"];
 
 export const fileRoutes = [
   route({
     method: "GET",
     path,
     summary:
-      "A file's bytes, or a directory's listing; ?download makes an archive of a directory. The path may have slashes, each segment is percent-encoded",
+      "A file's bytes, or a directory's listing; Range asks for a part of a file (206), If-Range with its ETag for all if it has changed; ?download makes an archive of a directory. The path may have slashes, each segment is percent-encoded",
     auth: "user",
     query: z.object({ download: archiveFormat.optional() }),
     answer: directoryListing,
@@ -33,7 +33,10 @@ export const fileRoutes = [
     errors: [...errors],
     run: async ({ deps, c, caller, params, query }) => {
       const search = query.download && `download=${query.download}`;
-      const response = await call(deps, c, caller, params.id, { method: "GET", deadlineMs: longDeadlineMs }, search);
+      // A range is of a body, and the answer to HEAD has none.
+      const headers = pick(c.req.raw.headers, c.req.raw.method === "HEAD" ? [] : ["range", "if-range"]);
+      const read = { method: "GET", headers, accepts: 416, deadlineMs: longDeadlineMs } as const;
+      const response = await call(deps, c, caller, params.id, read, search);
       // The answer to HEAD has no body, but the host sends one: it is let go.
       if (c.req.raw.method === "HEAD") await response.body?.cancel();
       return passOn(response);
@@ -119,7 +122,8 @@ function passOn(response: Response): Response {
   const type = response.headers.get("content-type")?.split(";")[0] ?? "";
   const headers = pick(response.headers, passed);
   headers.set("content-type", types.includes(type) ? type : binary);
-  return new Response(response.body, { status: 200, headers });
+  const status = [206, 416].includes(response.status) ? response.status : 200;
+  return new Response(response.body, { status, headers });
 }
 
 function pick(from: Headers, names: string[]): Headers {

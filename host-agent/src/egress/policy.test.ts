@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { builtInHosts } from "./built-in-hosts.ts";
-import { isPublicAddress, parseRule, parseTarget, refusalOf } from "./policy.ts";
+import { isLoopback, isPublicAddress, parseRule, parseTarget, refusalOf } from "./policy.ts";
 
 test.each([
   ["example.com:443", "example.com", 443],
@@ -248,4 +248,24 @@ test.each([
   "example.com:0",
 ])("the pattern %j is refused with a sentence", (pattern) => {
   expect(() => parseRule(pattern)).toThrow(/BERTH_EGRESS_ALLOW/);
+});
+
+test.each([
+  ["127.0.0.1:80", true],
+  ["127.9.9.9", true],
+  ["127.1:5174", true],
+  ["2130706433:80", true],
+  ["0x7f000001", true],
+  ["0.0.0.0:5173", true],
+  ["[::1]:80", true],
+  ["[::]", true],
+  ["[::ffff:127.0.0.1]:80", true],
+  ["localhost.:80", true],
+  ["app.LOCALHOST:80", true],
+  ["10.0.0.1:80", false],
+  ["128.0.0.1", false],
+  ["localhost.example:80", false],
+  ["[::2]:80", false],
+])("%s means the machine itself: %s", (authority, isIt) => {
+  expect(isLoopback(authority)).toBe(isIt);
 });

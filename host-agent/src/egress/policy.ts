@@ -61,6 +61,17 @@ export function isPublicAddress(address: string): boolean {
 }
 const globalUnicast = ipaddr.IPv6.parseCIDR("2000::/3");
 
+/** Whether some reader takes this for the machine itself: a client's own, which no proxy can reach. */
+export function isLoopback(authority: string): boolean {
+  const host = authority
+    .toLowerCase()
+    .replace(/:\d*$/, "")
+    .replace(/\.$/, "")
+    .replace(/^\[(.*)\]$/, "$1");
+  if (host === "localhost" || host.endsWith(".localhost")) return true;
+  return ipaddr.isValid(host) && ["loopback", "unspecified"].includes(ipaddr.process(host).range());
+}
+
 /** Canonical form: one spelling for one address, for comparing. */
 export function normalizeAddress(address: string): string {
   const bare = address.split("%", 1)[0] ?? "";

@@ -160,7 +160,7 @@ test.each([
   const { status, head, rest } = await openTunnel(port, authority);
   expect(status).toBe(403);
   expect(head.toLowerCase()).toContain("berth-egress: refused");
-  expect(rest).toMatch(/^Berth refuses .*BERTH_EGRESS_ALLOW.*\.\n$/);
+  expect(rest).toMatch(/^Berth refuses .*(BERTH_EGRESS_ALLOW|this workspace itself).*\.\n$/);
   expect(rest).toContain(authority);
   expect(told).toMatchObject({ connects: [], lookups: [], refused: [`user1 ${authority}`] });
   expect(told.log[0]).toContain('"event":"egress.refused","userId":"user1"');

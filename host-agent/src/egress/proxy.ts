@@ -10,7 +10,7 @@ import type { Log } from "@berth/shared/log";
 import { builtInHosts } from "./built-in-hosts.ts";
 import { beginConnection, dial, listOwnAddresses, lookupAll } from "./dial.ts";
 import type { Dialer, Failure, Reached } from "./dial.ts";
-import { parseRule, parseTarget } from "./policy.ts";
+import { isLoopback, parseRule, parseTarget } from "./policy.ts";
 import type { EgressMode, Target } from "./policy.ts";
 
 export interface EgressProxyDeps {
@@ -200,6 +200,11 @@ function describe(failure: Failure, authority: string) {
 }
 
 function explain(failure: Failure, host: string): [number, string] {
+  if ((failure.kind === "refused" || failure.kind === "malformed") && isLoopback(host))
+    return [
+      403,
+      `Berth refuses ${host}: it is this workspace itself, and no proxy leads there; ask localhost or 127.0.0.1.`,
+    ];
   const setting = "BERTH_EGRESS_ALLOW says which hosts a workspace may reach";
   switch (failure.kind) {
     case "refused":

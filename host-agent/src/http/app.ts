@@ -5,7 +5,7 @@ import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
 import { type HostClaims, protocolHeader, setEnvBody, startRunBody } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { id } from "@berth/shared/values";
-import { type AgentDeps, deleteAgent, setEnv } from "../inside/agents.ts";
+import { type AgentDeps, deleteAgent, resetAgent, setEnv } from "../inside/agents.ts";
 import type { ServerEnv } from "./env.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import type { Files } from "../inside/files.ts";
@@ -112,6 +112,10 @@ function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
       throw new AppError("invalid_request", "The agent's id differs from the path's.");
     const known = await setEnv(deps, c.get("claims").sub, agent, env);
     return c.json({ epoch: deps.store.epoch, agent: reportedAgent(known) });
+  });
+  app.post("/v1/agents/:id/reset", (c) => {
+    resetAgent(deps, c.get("claims").sub, parseOr400(id, c.req.param("id"), "agent id"));
+    return c.body(null, 204);
   });
   app.delete("/v1/agents/:id", async (c) => {
     await deleteAgent(deps, c.get("claims").sub, parseOr400(id, c.req.param("id"), "agent id"));

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { parseOr400 } from "@berth/shared/errors";
 import { archiveFormat, type FileInfo, filePath, type FilePath } from "@berth/shared/files";
 import { id } from "@berth/shared/values";
-import { type Content, type FileCall, type FileHead, type Files } from "../inside/files.ts";
+import { type Content, type FileCall, type FileHead, type Files, type Part } from "../inside/files.ts";
 import type { ServerEnv } from "./env.ts";
 
 const address = z.object({ id, path: filePath });
@@ -22,14 +22,21 @@ export function addFileRoutes(app: Hono<ServerEnv>, files: Files): void {
         "content-disposition": disposition(`${lastName(call)}.${format}`),
       });
     }
-    const found = await files.read(call);
+    const part = { range: readRange(c.req.header("range")), ifRange: c.req.header("if-range") ?? null };
+    const found = await files.read(call, part);
     if ("listing" in found) return c.json(found.listing);
-    return answerContent(found.content, {
+    const { size, first, length = size } = found.file;
+    const isPart = first !== undefined;
+    const place = length === 0 ? "*" : `${first}-${first! + length - 1}`;
+    const headers = {
       ...describe(found.file),
       "content-type": "application/octet-stream",
-      "content-length": String(found.file.size),
+      "content-length": String(length),
       "content-disposition": disposition(lastName(call)),
-    });
+      "accept-ranges": "bytes",
+      ...(isPart && { "content-range": `bytes ${place}/${size}` }),
+    };
+    return answerContent(found.content, headers, !isPart ? 200 : length === 0 ? 416 : 206);
   });
   app.put("/v1/agents/:id/files", async (c) => {
     const call = readCall(c);
@@ -62,6 +69,15 @@ function answerEntry(c: Context<ServerEnv>, path: FilePath, head: FileHead): Res
   return c.json(info, 200, describe(head));
 }
 
+/** One range of bytes (RFC 9110, 14.1.2); anything else is answered as if it were not there. */
+function readRange(header = ""): Part["range"] {
+  const [, first, last] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header) ?? [];
+  const range = [first ? Number(first) : null, last ? Number(last) : null] as const;
+  const isNone =
+    (range[0] === null && range[1] === null) || (range[0] !== null && range[1] !== null && range[0] > range[1]);
+  return isNone ? null : [...range];
+}
+
 const describe = (head: FileHead) => ({ etag: head.etag, "last-modified": new Date(head.modifiedMs).toUTCString() });
 
 const lastName = ({ agentId, path }: FileCall) => path.text.split("/").at(-1) || `agent-${agentId}`;
@@ -77,7 +93,7 @@ function disposition(name: string): string {
 }
 
 /** Backpressure: nothing is read before the client has taken what was read before. */
-function answerContent({ chunks, signal, close }: Content, headers: Record<string, string>): Response {
+function answerContent({ chunks, signal, close }: Content, headers: Record<string, string>, status = 200): Response {
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -96,7 +112,7 @@ function answerContent({ chunks, signal, close }: Content, headers: Record<strin
     { highWaterMark: 0 },
   );
   return new Response(body, {
-    status: 200,
+    status,
     headers: { ...headers, "cache-control": "no-store", "x-content-type-options": "nosniff" },
   });
 }

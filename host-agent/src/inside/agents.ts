@@ -1,4 +1,4 @@
-/** What the gateway does to agents on their host: set the environment, delete for good. */
+/** What the gateway does to agents on their host: set the environment, begin a conversation, delete for good. */
 import { AppError } from "@berth/shared/errors";
 import type { AgentSpec } from "@berth/shared/host-api";
 import { allMemory, freeMemory } from "../machine/kept-memory.ts";
@@ -45,6 +45,18 @@ export async function setEnv(
   const agent = store.setEnv(spec.id, env);
   context.bus.emit("host");
   return agent;
+}
+
+/** Begins a new conversation; files stay. An agent that this host does not know has none. Throws `agent_busy`. */
+export function resetAgent({ context, store }: AgentDeps, userId: string, agentId: string): void {
+  const agent = store.getAgent(agentId);
+  if (!agent) return;
+  if (agent.userId !== userId || agent.deleted) throw new AppError("not_found", "There is no such agent.");
+  const busy = store.activeRuns(userId).find((run) => run.agentId === agentId);
+  if (busy)
+    throw new AppError("agent_busy", "The agent has a run in progress: wait for it or cancel it.", { runId: busy.id });
+  store.setSession(agentId, crypto.randomUUID(), false);
+  context.log.info("agent.reset", { agentId, userId });
 }
 
 /** Cancels its run, ends all that its uid runs, takes its directory and its runs' files away, keeps a tombstone. Repeating it is fine, meanwhile too. */

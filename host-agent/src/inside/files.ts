@@ -28,6 +28,12 @@ export interface FileCall {
   agentId: string;
   path: FilePath;
 }
+/** A part of a file: its first and last byte; without a first one, so many at its end; without a last one, all to the end. */
+export interface Part {
+  range: [first: number | null, last: number | null] | null;
+  /** The ETag that the file must have for this to count; null for no condition. */
+  ifRange: string | null;
+}
 export interface Upload {
   body: AsyncIterable<Uint8Array>;
   /** Bytes as declared; null if only the end of the body tells. */
@@ -62,13 +68,13 @@ export function createFiles(deps: FilesDeps) {
 
   return {
     /** A file to be taken, or the listing of a directory. Throws `not_found`, `forbidden`, `conflict`, … as all of these. */
-    async read(call: FileCall): Promise<ReadAnswer> {
+    async read(call: FileCall, part: Part): Promise<ReadAnswer> {
       const limits = { maxEntries: listingMaxEntries, maxBytes: listingMaxBytes / 2 };
-      const transfer = await begin(deps, open, call, { operation: "read", ...limits });
+      const transfer = await begin(deps, open, call, { operation: "read", ...limits, ...part });
       return closeOnError(transfer, async () => {
         const { head, rest } = await answerOf(transfer);
         if (head.type === "file")
-          return { file: head, content: { ...transfer, chunks: take(transfer, rest, head.size) } };
+          return { file: head, content: { ...transfer, chunks: take(transfer, rest, head.length ?? head.size) } };
         const listing = listingSchema.parse(JSON.parse(await collect(rest, listingMaxBytes)));
         await transfer.close();
         return { listing: { path: call.path.text, type: "directory", ...listing } };

@@ -46,7 +46,10 @@ const startScript = [
   "ulimit -c 0",
   'ulimit -u "$BERTH_NPROC"',
   'stty cols "$1" rows "$2"',
-  'mkdir -p "$TMPDIR"',
+  'say() { echo "Berth: $1"; }',
+  ". /opt/berth/lib/berth-home",
+  'directory "$HOME/.berth"',
+  'directory "$TMPDIR"',
   "exec bash -l",
 ].join("\n");
 

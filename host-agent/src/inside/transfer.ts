@@ -22,6 +22,9 @@ const headSchema = z.union([
     size: z.int().nonnegative(),
     modifiedMs: z.int().min(-8.64e15).max(8.64e15),
     etag: z.string().regex(/^"[\w-]{1,80}"$/),
+    /** Where what follows is a part of the file; none follows where there is no such part. */
+    first: z.int().nonnegative().optional(),
+    length: z.int().nonnegative().optional(),
   }),
   z.strictObject({ type: z.enum(["archive", "removed"]) }),
 ]);

@@ -2,6 +2,7 @@
  * The few engine calls Berth makes, each with a deadline, behind one interface. Knows the engine's vocabulary and its
  * traps; knows nothing of users, agents or runs. A container or exec that is not there is null, not an exception.
  */
+import { existsSync } from "node:fs";
 import type { Duplex } from "node:stream";
 import Docker from "dockerode";
 import { endForgotten } from "./processes.ts";
@@ -258,14 +259,17 @@ export class Engine {
   }
 }
 
-/** What is the same for every workspace: nothing but its mounts, a small /tmp and the limits. */
+/** What a workspace is called inside. */
+export const hostname = "berth";
+/** What is the same for every workspace: nothing but its mounts and the limits. */
 export const fixedShape = {
   NetworkMode: "none",
   Init: true,
   ReadonlyRootfs: true,
   CapDrop: ["ALL"],
   SecurityOpt: ["no-new-privileges"],
-  Tmpfs: { "/tmp": "rw,nosuid,nodev,size=64m,mode=1777" },
+  // Its own name leads to itself, and so does every spelling of loopback.
+  ExtraHosts: [`${hostname}:127.0.0.1`],
   ShmSize: 16 * 2 ** 20,
   // What outlives its process is small beside the workspace's memory.
   Sysctls: {
@@ -274,6 +278,7 @@ export const fixedShape = {
     "kernel.msgmni": "32",
     "kernel.sem": "250 2048 32 64",
     "fs.mqueue.queues_max": "32",
+    ...(existsSync("/proc/sys/net/ipv6") && { "net.ipv6.conf.lo.disable_ipv6": "0" }),
   },
   // A floor that none of its processes can go below; the forwarder is lowered once it runs.
   OomScoreAdj: 500,
@@ -285,7 +290,7 @@ function toCreate(spec: ContainerSpec): Docker.ContainerCreateOptions {
   return {
     name: spec.name,
     Image: spec.image,
-    Hostname: "berth",
+    Hostname: hostname,
     Labels: spec.labels,
     HostConfig: {
       ...fixedShape,

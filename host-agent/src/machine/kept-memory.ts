@@ -6,7 +6,7 @@ import type { Cgroup } from "./cgroup.ts";
 import { isWithout } from "./processes.ts";
 import { runProgram } from "./programs.ts";
 
-/** Where files are memory; `/tmp` is kept for the agent's next run. */
+/** Where files are memory; `/tmp`, which is on the disk, is kept for the agent's next run. */
 export const sharedMemory = ["/dev/shm", "/dev/mqueue"];
 export const allMemory = [...sharedMemory, "/tmp"];
 

@@ -35,7 +35,7 @@ const openBelow = (path: string) =>
 
 /** A run whose log is longer than one batch, and what reads it. */
 function beginLongRun() {
-  const volume: Volume = { limitBytes: 0, root: dir, workspace: dir, runs: join(dir, "runs"), trash: dir };
+  const volume: Volume = { limitBytes: 0, root: dir, workspace: dir, runs: join(dir, "runs"), tmp: dir, trash: dir };
   const trigger = { kind: "api", triggerId: null } as const;
   const run = { id: "run_1", agentId: "agt_1", userId: "usr_1", trigger, prompt: "", payload: null };
   const spec = { id: "agt_1", version: 1, name: "", runtime: "shell", model: null, instructions: null } as const;

@@ -93,7 +93,7 @@ async function makeExec(
     prompt,
     payload: payload === null ? null : Buffer.from(payload, "base64url"),
     env: dotenv(agent.env),
-    instructions: agent.instructions,
+    instructions: (agent.instructions && runtimes[agent.runtime].rule?.(agent.instructions)) || null,
   };
   // Beside each other: none needs another. The exec is stored, and so started, only once all are there.
   const beside = [
@@ -115,33 +115,15 @@ function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, hasPayl
     ...environmentOf(settings, agent),
     [runtime.tokenName]: run.token,
     BERTH_RUN_ID: run.id,
-    ...forWrapper(agent),
+    ...runtime.envOfRun(agent, run.trigger),
     ...(hasPayload && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
   };
-  const prompt = `${files}/prompt`;
-  const stdin = runtime.readsPrompt ? prompt : "/dev/null";
   return {
-    command: ["/opt/berth/bin/berth-run", files, stdin, ...runtime.command(agent, prompt)],
+    command: ["/opt/berth/bin/berth-run", files, ...runtime.command(agent, `${files}/prompt`)],
     env: toLines(env),
     uid: agent.uid,
     gid: runGid,
     workingDir: homeOf(agent),
-  };
-}
-
-/** The wrapper resumes the session if its file is there, and says so if it should be and is not. */
-function forWrapper(agent: AgentRow): Record<string, string> {
-  const { ruleFile, session } = runtimes[agent.runtime];
-  const known = session?.(agent.sessionId);
-  return {
-    ...(ruleFile && { BERTH_RULE: `${homeOf(agent)}/${ruleFile}` }),
-    ...(known && {
-      BERTH_SESSION: agent.sessionUsed ? "known" : "new",
-      BERTH_SESSION_FILE: `${homeOf(agent)}/${known.file}`,
-      BERTH_SESSION_MESSAGE: known.message,
-      BERTH_SESSION_RESUME: known.resume,
-      BERTH_SESSION_BEGIN: known.begin,
-    }),
   };
 }
 

@@ -24,7 +24,13 @@ const restBytes = 4 * 2 ** 20;
 const longestBytes = 2 * 2 ** 20;
 const mostValues = 2000;
 
-export const nothingSeen = (): LinesSeen => ({ hasStarted: false, result: null, isInTurn: false, backgroundTasks: 0 });
+export const nothingSeen = (): LinesSeen => ({
+  hasStarted: false,
+  result: null,
+  isInTurn: false,
+  backgroundTasks: 0,
+  sessionId: null,
+});
 
 export function createLinesReader({ turns }: HostContext, volume: Volume, runId: string, agent: AgentRow): LinesReader {
   const runtime = runtimes[agent.runtime];

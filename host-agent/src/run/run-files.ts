@@ -25,8 +25,9 @@ import { runGid } from "../store/uids.ts";
 export interface RunFiles {
   prompt: string;
   payload: Uint8Array | null;
-  /** The agent's `.env` text; null leaves the agent's file as it is. */
-  env: string | null;
+  /** The agent's environment as the text of a `.env` file. */
+  env: string;
+  /** As its CLI reads them; null where it takes none. */
   instructions: string | null;
 }
 

@@ -172,8 +172,9 @@ export class Store {
     return this.getAgent(agentId)!;
   }
 
-  useSession(agentId: string): void {
-    this.#db.sql("UPDATE agents SET session_used = 1 WHERE id = ?").run(agentId);
+  /** The conversation that the agent's next run goes on with, or begins where the CLI has had no word in it yet. */
+  setSession(agentId: string, sessionId: string, isUsed: boolean): void {
+    this.#db.sql("UPDATE agents SET session_id = ?, session_used = ? WHERE id = ?").run(sessionId, +isUsed, agentId);
   }
 
   /** Keeps a tombstone, also of one that is not known, so that a late call cannot bring the agent back; the environment goes. */

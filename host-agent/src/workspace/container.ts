@@ -47,6 +47,7 @@ export function specOf(
     mounts: [
       { source: volume.workspace, target: paths.workspace, readOnly: false },
       { source: volume.runs, target: paths.runs, readOnly: false },
+      { source: volume.tmp, target: "/tmp", readOnly: false },
       { source: socketDir, target: paths.sockets, readOnly: true },
       { source: passwdOf(dataDir, userId), target: "/etc/passwd", readOnly: true },
     ],

@@ -2,6 +2,7 @@
 import type { Settings } from "@berth/shared/settings";
 import { modelSocket } from "./unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
+import { hostname } from "../machine/engine.ts";
 import { forwarderPort, paths } from "./container.ts";
 import { runtimes } from "./runtimes.ts";
 
@@ -13,25 +14,80 @@ export const toLines = (env: Record<string, string>) => Object.entries(env).map(
 
 export function environmentOf(settings: Settings, agent: AgentRow): Record<string, string> {
   const home = homeOf(agent);
-  const proxy = `http://127.0.0.1:${forwarderPort}`;
   return {
+    ...(settings.BERTH_EGRESS !== "none" && { JAVA_TOOL_OPTIONS: javaProxy }),
     ...agent.env,
     ...runtimes[agent.runtime].env(home, `${paths.sockets}/${modelSocket(agent.id)}`),
+    PATH: pathOf(home, agent.env["PATH"]),
     HOME: home,
     USER: `agent${agent.uid}`,
     LOGNAME: `agent${agent.uid}`,
-    TMPDIR: `${home}/.tmp`,
+    TMPDIR: `${home}/.berth/tmp`,
     BERTH_AGENT_ID: agent.id,
     // Half of the container's processes: a fork bomb of one agent leaves the others room.
     BERTH_NPROC: String(Math.max(32, Math.floor(settings.BERTH_PIDS / 2))),
-    ...(settings.BERTH_EGRESS !== "none" && {
-      HTTP_PROXY: proxy,
-      HTTPS_PROXY: proxy,
-      http_proxy: proxy,
-      https_proxy: proxy,
-      NO_PROXY: "localhost,127.0.0.1",
-      no_proxy: "localhost,127.0.0.1",
-      NODE_USE_ENV_PROXY: "1",
-    }),
+    ...(settings.BERTH_EGRESS !== "none" && proxyVariables),
   };
 }
+
+/** The agent's own commands first, as of `pip install` and `npm install -g`. */
+const ownPath = (home: string) => [
+  `${home}/.local/bin`,
+  "/opt/berth/bin",
+  "/usr/local/sbin",
+  "/usr/local/bin",
+  "/usr/sbin",
+  "/usr/bin",
+  "/sbin",
+  "/bin",
+];
+
+/** What the agent's environment says, which may name $PATH and $HOME as a shell does; the image's own commands are always in it. */
+function pathOf(home: string, own = "$PATH"): string {
+  const image = ownPath(home);
+  const named = own
+    .replaceAll(/\$(PATH|\{PATH\})(?!\w)/g, image.join(":"))
+    .replaceAll(/\$(HOME|\{HOME\})(?!\w)|(?<=^|:)~(?=\/)/g, home)
+    .split(":");
+  return [...new Set([...named, ...image])].filter(Boolean).join(":");
+}
+
+const proxy = `http://127.0.0.1:${forwarderPort}`;
+/**
+ * Every spelling of this container as some reader of these variables compares it: by suffix (Python, curl), by name (Node), by
+ * network (curl, Go, requests).
+ */
+const inside = [
+  "localhost",
+  ".localhost",
+  "localhost.",
+  hostname,
+  "127.0.0.1",
+  "127.0.0.0/8",
+  "0.0.0.0",
+  "::1",
+  "[::1]",
+  "::",
+  "[::]",
+  "::ffff:127.0.0.1",
+  "[::ffff:127.0.0.1]",
+  "[::ffff:7f00:1]",
+  "::ffff:7f00:1",
+].join(",");
+const proxyVariables = {
+  HTTP_PROXY: proxy,
+  HTTPS_PROXY: proxy,
+  http_proxy: proxy,
+  https_proxy: proxy,
+  NO_PROXY: inside,
+  no_proxy: inside,
+  NODE_USE_ENV_PROXY: "1",
+};
+/** Java reads none of these variables. */
+const javaProxy = [
+  ...["http", "https"].flatMap((scheme) => [
+    `-D${scheme}.proxyHost=127.0.0.1`,
+    `-D${scheme}.proxyPort=${forwarderPort}`,
+  ]),
+  `-Dhttp.nonProxyHosts=localhost|*.localhost|${hostname}|127.*|0.0.0.0|[::1]|[::]`,
+].join(" ");

@@ -2,7 +2,7 @@
  * What a runtime is: all that differs between the programs that a run may be. A further CLI is an entry here; the image
  * needs its program, the page its words and lines, and a model API of its own a file in `model/`.
  */
-import type { RuntimeName } from "@berth/shared/resources";
+import type { Run, RuntimeName } from "@berth/shared/resources";
 import type { ModelApi } from "../model/api.ts";
 import { messagesApi } from "../model/messages.ts";
 import type { AgentRow } from "../store/rows.ts";
@@ -17,6 +17,8 @@ export interface LinesSeen {
   isInTurn: boolean;
   /** Work that the CLI has in the background, and waits for. */
   backgroundTasks: number;
+  /** The conversation that the CLI goes on with; null before it says so. */
+  sessionId: string | null;
 }
 export interface Runtime {
   /** The API of its model; the model proxy answers no other. */
@@ -27,12 +29,12 @@ export interface Runtime {
   tokenName: string;
   /** What a run executes; the file has its message. */
   command(agent: AgentRow, promptFile: string): string[];
-  /** Whether the message is its standard input, which is empty else. */
-  readsPrompt: boolean;
-  /** Where it looks for instructions, below the agent's directory; null where it takes none. */
-  ruleFile: string | null;
-  /** How its conversation goes on from one run to the next; null where it has none. */
-  session: ((id: string) => Session) | null;
+  /** What its wrapper in the image is told in the environment of a run. */
+  envOfRun(agent: AgentRow, trigger: Run["trigger"]): Record<string, string>;
+  /** The file that says instructions to its model to the letter; null where it takes none. */
+  rule: ((instructions: string) => string) | null;
+  /** Whether its conversation goes on from one run to the next. */
+  hasSession: boolean;
   /** What one line changes of them, or null. */
   readLine(line: string): Partial<LinesSeen> | null;
   /** Whether its lines are JSON objects, which readers get unchanged. */
@@ -42,16 +44,6 @@ export interface Runtime {
   /** Whether a first line must come within a minute. */
   answersSoon: boolean;
 }
-/** A conversation at a CLI: its file, and the arguments that resume and begin it. */
-interface Session {
-  /** Below the agent's directory, as a pattern of the shell. */
-  file: string;
-  /** A message in it, as a pattern of grep -E: a file without any is of no use to the CLI. */
-  message: string;
-  resume: string;
-  begin: string;
-}
-
 const claude: Runtime = {
   modelApi: messagesApi,
   env: (home, modelSocket) => ({
@@ -63,23 +55,18 @@ const claude: Runtime = {
   }),
   tokenName: "ANTHROPIC_API_KEY",
   command: (agent) => [
-    "claude",
-    "--print",
+    "/opt/berth/bin/berth-claude",
     "--dangerously-skip-permissions",
-    "--output-format",
-    "stream-json",
     "--include-partial-messages",
-    "--verbose",
     ...(agent.model ? ["--model", agent.model] : []),
   ],
-  readsPrompt: true,
-  ruleFile: ".claude/rules/berth.md",
-  session: (id) => ({
-    file: `.claude/projects/*/${id}.jsonl`,
-    message: '"type":"(user|assistant)"',
-    resume: `--resume ${id}`,
-    begin: `--session-id ${id}`,
+  envOfRun: (agent, trigger) => ({
+    BERTH_SESSION: agent.sessionId,
+    BERTH_SESSION_KNOWN: agent.sessionUsed ? "1" : "",
+    BERTH_COMMANDS: trigger.kind === "api" ? "1" : "",
   }),
+  rule: fence,
+  hasSession: true,
   readLine(line) {
     if (!line.startsWith("{")) return null;
     if (!/"type":"(result|system)"/.test(line)) return { hasStarted: true };
@@ -94,9 +81,22 @@ const claude: Runtime = {
   answersSoon: true,
 };
 
+/**
+ * A file of the CLI's memory is Markdown of its own kind: it reads front matter, leaves comments out and puts files in place
+ * of `@path`. In a code block it does none of that.
+ */
+function fence(text: string): string {
+  const longest = Math.max(2, ...[...text.matchAll(/~+/g)].map(([tildes]) => tildes.length));
+  const mark = "~".repeat(longest + 1);
+  return `The instructions for this agent, as its user wrote them. Follow them:\n\n${mark}\n${text}\n${mark}\n`;
+}
+
 interface ClaudeEvent {
   type?: unknown;
   subtype?: unknown;
+  session_id?: unknown;
+  num_turns?: unknown;
+  local_command?: unknown;
   result?: unknown;
   is_error?: unknown;
   errors?: unknown;
@@ -104,8 +104,13 @@ interface ClaudeEvent {
 }
 
 /** Its cost is not read: it adds up over a resumed session, and the agent can write lines of its own. The proxy counts. */
-function factsOf({ type, subtype, result, is_error, errors, tasks }: ClaudeEvent): Partial<LinesSeen> {
-  if (type === "system" && subtype === "init") return { hasStarted: true, isInTurn: true };
+function factsOf(event: ClaudeEvent): Partial<LinesSeen> {
+  const { type, subtype, session_id, num_turns, local_command, result, is_error, errors, tasks } = event;
+  if (type === "system" && subtype === "init") {
+    // A command of the CLI may have begun another one. The agent can write lines of its own: nothing but an id is taken.
+    const isId = typeof session_id === "string" && /^[0-9a-f-]{36}$/.test(session_id);
+    return { hasStarted: true, isInTurn: true, ...(isId && { sessionId: session_id }) };
+  }
   if (type === "system" && subtype === "background_tasks_changed" && Array.isArray(tasks)) {
     // Ambient ones, a watcher for example, go on for as long as the CLI does: it does not wait for them.
     const awaited = tasks.filter((task: { ambient?: unknown }) => task.ambient !== true);
@@ -113,7 +118,9 @@ function factsOf({ type, subtype, result, is_error, errors, tasks }: ClaudeEvent
   }
   if (type !== "result") return { hasStarted: true };
   const text = typeof result === "string" ? result : Array.isArray(errors) ? errors.join("\n") : "";
-  return { hasStarted: true, isInTurn: false, result: { text, isError: is_error === true } };
+  // Without a turn the model has seen nothing, unless it was a command that the CLI did by itself.
+  const isUnseen = num_turns === 0 && local_command === undefined;
+  return { hasStarted: true, isInTurn: false, result: { text, isError: is_error === true || isUnseen } };
 }
 
 /** Its scripts may call the CLI that the image has, and its model. */
@@ -122,9 +129,9 @@ const shell: Runtime = {
   env: claude.env,
   tokenName: claude.tokenName,
   command: (_agent, promptFile) => ["bash", promptFile],
-  readsPrompt: false,
-  ruleFile: null,
-  session: null,
+  envOfRun: () => ({}),
+  rule: null,
+  hasSession: false,
   readLine: () => null,
   speaksJson: false,
   resultIsTail: true,

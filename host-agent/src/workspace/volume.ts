@@ -1,5 +1,5 @@
 /**
- * One mounted volume: `workspace/` (what agents see), `runs/` (logs and files of each run), `trash/`. Every directory this
+ * One mounted volume: `workspace/` (what agents see), `tmp/`, `runs/` (logs and files of each run), `trash/`. Every directory this
  * file writes into is root's and closed to agents, so no path followed here can lead where an agent wants.
  */
 import { statfsSync, statSync } from "node:fs";
@@ -15,6 +15,8 @@ export interface Volume {
   root: string;
   workspace: string;
   runs: string;
+  /** Their /tmp: on the disk, for in memory one agent could fill it, and the others' memory with it. */
+  tmp: string;
   trash: string;
 }
 /** A volume with less than this is full. */
@@ -81,6 +83,19 @@ export async function removeAgentDirectory(volume: Volume, agentId: string): Pro
   const trashed = join(volume.trash, `${agentId}-${Date.now()}`);
   await rename(agentDirectory(volume, agentId), trashed).catch(ifMissing(undefined));
   await emptyTrash(volume);
+}
+
+/** A container begins with an empty /tmp; no other may run that has the one before. */
+export async function renewTmp(volume: Volume): Promise<void> {
+  if ((await readdir(volume.tmp)).length === 0) return;
+  await rename(volume.tmp, join(volume.trash, `tmp-${Date.now()}`));
+  await makeTmp(volume);
+  await emptyTrash(volume);
+}
+
+export async function makeTmp({ tmp }: Volume): Promise<void> {
+  await mkdir(tmp, { recursive: true });
+  await chmod(tmp, 0o1777);
 }
 
 /** Removes what lies in the trash, also what an earlier process left there. */

@@ -18,7 +18,7 @@ import { chmod, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promi
 import { basename, dirname, join } from "node:path";
 import { ifMissing } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
-import { emptyTrash, highestOwner, isMounted, tellLoss, type Volume } from "./volume.ts";
+import { emptyTrash, highestOwner, isMounted, makeTmp, tellLoss, type Volume } from "./volume.ts";
 import { checkImage, failedMounts, hasRoom, isLetGo, repairVolume } from "./volume-failure.ts";
 
 const blankPauseMs = 2000;
@@ -210,6 +210,7 @@ export class Volumes {
       root,
       workspace: join(root, "workspace"),
       runs: join(root, "runs"),
+      tmp: join(root, "tmp"),
       trash: join(root, "trash"),
     };
     await chmod(root, 0o711);
@@ -221,6 +222,7 @@ export class Volumes {
       await mkdir(path, { recursive: true });
       await chmod(path, mode);
     }
+    await makeTmp(volume);
     await mkdir(join(volume.workspace, "shared"), { recursive: true });
     await chmod(join(volume.workspace, "shared"), 0o1777);
     this.#onOwner(await highestOwner(volume.workspace));

@@ -30,6 +30,7 @@ import { createImageCheck, noImage } from "./image.ts";
 import type { Sockets } from "./unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
+import { renewTmp } from "./volume.ts";
 import { type Volumes } from "./volumes.ts";
 import { hasAgents, isRunning, newPlace, type Place, sample, viewOf } from "./place.ts";
 
@@ -230,8 +231,7 @@ export class Workspaces {
 
   /** How many run, or start, now. */
   count(): number {
-    return [...this.#places.values()].filter(({ container, status }) => container !== null || status === "starting")
-      .length;
+    return [...this.#places.values()].filter((place) => place.container || place.status === "starting").length;
   }
 
   #placeOf(userId: string): Place {
@@ -295,6 +295,7 @@ export class Workspaces {
       containerId = await engine.createContainer(spec);
     }
     if (containerId === null) throw new Error("the engine still holds the name of the earlier container");
+    await renewTmp(volume);
     await engine.startContainer(containerId);
     const state = await engine.inspectContainer(containerId);
     if (!state?.running) throw new Error("the container ended just after its start");

@@ -1,9 +1,9 @@
-/** Name, model, instructions and environment of an agent; and its end. */
+/** Name, model, instructions and environment of an agent; a new conversation; and its end. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import type { Runtime } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
-import { deleteAgent, updateAgent } from "../state/agents.ts";
+import { deleteAgent, resetAgent, updateAgent } from "../state/agents.ts";
 import { go } from "../ui/router.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { EnvEditor } from "./env-editor.tsx";
@@ -15,6 +15,7 @@ export function AgentSettings({ agent }: { agent: Agent }) {
     <div class="page narrow scroller settings" tabIndex={0} role="region" aria-label={`Settings of ${agent.name}`}>
       <About agent={agent} />
       <EnvEditor agent={agent} />
+      {runtimes[agent.runtime].hasModel && <Reset agent={agent} />}
       <Deletion agent={agent} />
     </div>
   );
@@ -95,6 +96,41 @@ function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProp
         />
       </label>
     </>
+  );
+}
+
+function Reset({ agent }: { agent: Agent }) {
+  const [isAsking, setAsking] = useState(false);
+  const [isDone, setDone] = useState(false);
+  const act = async () => {
+    await resetAgent(agent.id);
+    setDone(true);
+  };
+  return (
+    <section>
+      <h2>New conversation</h2>
+      <p class="muted">
+        The next message begins anew: what was said before is no longer told to the model. Files stay.
+      </p>
+      <p class="actions">
+        <button type="button" onClick={() => setAsking(true)}>
+          Begin a new conversation …
+        </button>
+        <span role="status" class="muted">
+          {isDone && "Done. The next message is the first of it."}
+        </span>
+      </p>
+      {isAsking && (
+        <Confirm
+          title={`Begin a new conversation with ${agent.name}?`}
+          action="Begin anew"
+          onClose={() => setAsking(false)}
+          act={act}
+        >
+          <p>It will know nothing of what was said so far but what is in its files and instructions.</p>
+        </Confirm>
+      )}
+    </section>
   );
 }
 

@@ -51,6 +51,11 @@ export async function setEnv(id: string, env: Record<string, string>): Promise<A
   return took(await call<Agent>("PUT", `/v1/agents/${id}/env`, env));
 }
 
+/** Its next message begins a conversation. */
+export async function resetAgent(id: string): Promise<Agent> {
+  return took(await post<Agent>(`/v1/agents/${id}/reset`));
+}
+
 export async function deleteAgent(id: string): Promise<void> {
   await call("DELETE", `/v1/agents/${id}`);
   agents.value = agents.value?.filter((agent) => agent.id !== id) ?? null;

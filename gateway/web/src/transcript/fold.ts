@@ -42,7 +42,8 @@ export function createFold(dialects: Dialect[]): Fold {
   const addOutput = createOutput(drawing);
   const known = new Map(dialects.flatMap((dialect) => Object.entries(dialect(drawing))));
   known.set("line", (line) => addOutput(textOf(line["text"]), line["more"] === true));
-  known.set("session_missing", (line) => drawing.addNote(textOf(line["message"]), "bad"));
+  for (const type of ["session_missing", "repaired"])
+    known.set(type, (line) => drawing.addNote(textOf(line["message"]), "bad"));
   return {
     items,
     chunkRevs,
