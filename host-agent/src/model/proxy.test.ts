@@ -72,6 +72,27 @@ test("an answer comes through when what is told of it cannot be stored", async (
   expect(told.log.filter((line) => line.includes("model.unstored")).length).toBeGreaterThan(1);
 });
 
+test("the key goes down in no answer: not in a body, however it is cut, not in a header, not encoded; nor does the account", async () => {
+  const { call } = await startProxy((req, res) => {
+    req.resume();
+    const said = `no such key: ${String(req.headers["x-api-key"])}!`;
+    res.writeHead(req.url!.includes("gzip") ? 200 : 400, {
+      "x-refused": said,
+      "anthropic-organization-id": "org_1",
+      ...(req.url!.includes("gzip") && { "content-encoding": "gzip" }),
+    });
+    for (const letter of said) res.write(letter);
+    res.end();
+  });
+  const refused = await call();
+  expect([refused.status, await refused.text()]).toEqual([400, "no such key: ********!"]);
+  expect(refused.headers.get("x-refused")).toBe("no such key: ********!");
+  expect(refused.headers.get("anthropic-organization-id")).toBeNull();
+  const encoded = await call("/v1/messages?gzip");
+  expect(encoded.status).toBe(502);
+  expect(await encoded.text()).not.toContain("real-key");
+});
+
 test("a streamed answer comes through unchanged and its tokens are counted once", async () => {
   const text = start + event({ type: "content_block_delta", delta: { text: 'the "usage" ✓' } }) + delta(5) + delta(20);
   const bytes = Buffer.from(text);

@@ -10,6 +10,7 @@ import type { Usage } from "@berth/shared/resources";
 import { type AnswerReader, readBody, readEvents } from "./answer-json.ts";
 import type { AnswerFact, ModelApi, ModelTarget } from "./api.ts";
 import { sendModelError } from "./error.ts";
+import { createMask, maskText } from "./mask.ts";
 import { type Budget, createTurnstile, type Entrant } from "./turnstile.ts";
 
 export type UsageDelta = Usage & { model: string };
@@ -153,6 +154,7 @@ function refuseCall(req: IncomingMessage, res: ServerResponse, api: ModelApi, st
 
 /** Kept connections to one API, with its key. */
 interface Pool {
+  apiKey: string | null;
   agent: http.Agent;
   request(path: string, headers: http.OutgoingHttpHeaders): ClientRequest;
 }
@@ -164,6 +166,7 @@ function openPool(api: ModelApi, { url, apiKey }: ModelTarget, silenceMs: number
   const agent = new client.Agent({ keepAlive: true, maxFreeSockets: 16, timeout: 15_000 });
   const prefix = base.pathname.replace(/\/+$/, "");
   return {
+    apiKey,
     agent,
     request: (path, headers) =>
       client.request({
@@ -206,7 +209,7 @@ function forward(call: Call, req: IncomingMessage, res: ServerResponse, { deps, 
   });
   sent.on("close", () => void (res.headersSent || fail("closed")));
   failUnlessConnected(sent, limits.connectMs, fail);
-  sent.on("response", (answer) => passAnswer(call, answer, res, { deps, onCut: fail }));
+  sent.on("response", (answer) => passAnswer(call, answer, res, { deps, onCut: fail, apiKey: pool.apiKey }));
   res.on("close", () => void ((call.isCharged && sent.writableFinished) || sent.destroy()));
   req.on("error", () => void (sent.writableFinished || sent.destroy()));
   boundBody(req, limits.bodyBytes, () => {
@@ -247,15 +250,20 @@ function boundBody(req: IncomingMessage, limit: number, onExceeded: () => void) 
 
 interface AnswerWatch {
   deps: ModelProxyDeps;
+  apiKey: string | null;
   onCut(reason: string): void;
 }
 
+/** Whose account it is is nobody's business down there. */
 const notPassedDown =
-  /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|set-cookie|x-api-key|authorization)$/;
+  /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|set-cookie|x-api-key|authorization|.*organization.*)$/;
 
-function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { deps, onCut }: AnswerWatch) {
+/** Passes an answer with the key's bytes masked, wherever an upstream repeats them. */
+function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { deps, onCut, apiKey }: AnswerWatch) {
   const status = answer.statusCode ?? 0;
   if (status < 200) return onCut("no HTTP status");
+  // Nobody asked for one: neither the key in it nor its tokens would be seen.
+  if ((answer.headers["content-encoding"] ?? "identity") !== "identity") return onCut("an encoded answer");
   if (call.isCharged) deps.onStatus(call.runId, status);
   if (status === 401) {
     // Not the upstream's own words: some repeat the key they refuse.
@@ -264,7 +272,10 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
     return sendModelError(res, call.api, 401, sentence, { "x-should-retry": "false" });
   }
   const reader = call.isCharged && status === 200 ? readerFor(call, answer, deps) : null;
-  const headers = Object.entries(answer.headers).filter(([name]) => !notPassedDown.test(name));
+  const headers = Object.entries(answer.headers)
+    .filter(([name]) => !notPassedDown.test(name))
+    .map(([name, value]) => [name, maskText(apiKey, String(value))]);
+  const mask = createMask(apiKey);
   if (!res.destroyed) res.writeHead(status, Object.fromEntries(headers)).flushHeaders();
   answer.on("data", (chunk: Buffer) => reader?.push(chunk));
   answer.on("end", () => {
@@ -272,18 +283,14 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
   });
   answer.on("error", (error) => onCut(error.message));
   // Without a client it is only counted.
-  res.on("close", () => void answer.unpipe(res).resume());
+  res.on("close", () => void answer.unpipe(mask ?? res).resume());
   if (res.destroyed) answer.resume();
+  else if (mask) answer.pipe(mask).pipe(res);
   else answer.pipe(res);
 }
 
-/** The reader that fits the answer, its facts turned into deltas for the run; null when the answer cannot be read. */
-function readerFor({ api, runId }: Call, answer: IncomingMessage, deps: ModelProxyDeps): AnswerReader | null {
-  const encoding = answer.headers["content-encoding"] ?? "identity";
-  if (encoding !== "identity") {
-    deps.log.warn("model.usage_unread", { runId, reason: "encoded" });
-    return null;
-  }
+/** The reader that fits the answer, its facts turned into deltas for the run. */
+function readerFor({ api, runId }: Call, answer: IncomingMessage, deps: ModelProxyDeps): AnswerReader {
   const onEvent = api.readAnswer(
     countDeltas(
       (delta) => deps.onUsage(runId, delta),
