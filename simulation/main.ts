@@ -25,6 +25,7 @@ const { values } = parseArgs({
     mutant: { type: "string" },
     points: { type: "boolean", default: false },
     corpus: { type: "boolean", default: false },
+    contract: { type: "boolean", default: false },
     failures: { type: "string", default: "10" },
   },
 });
@@ -47,6 +48,11 @@ const isLeftOut = (kind: string) =>
   values.without.split(",").includes(kind) || (mutant?.kinds && !mutant.kinds.includes(kind));
 for (const kind of Object.keys(weights)) if (isLeftOut(kind)) delete weights[kind];
 
+if (values.contract) {
+  const wrong = await (await import("./contract/ask.ts")).askModel();
+  say(JSON.stringify(wrong));
+  process.exit(wrong.length > 0 ? 1 : 0);
+}
 if (values.points) {
   const { enumerateAll } = await import("./schedule/points.ts");
   const results = await enumerateAll();

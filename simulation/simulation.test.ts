@@ -26,6 +26,10 @@ test("what was broken once is not broken again", async () => {
   expect(JSON.parse(await simulate("--corpus"))).toEqual([]);
 });
 
+test("the model of engine, kernel and files is as the real ones are", async () => {
+  expect(JSON.parse(await simulate("--contract"))).toEqual([]);
+});
+
 test("the same seeds give the same traces in each process", async () => {
   const [one, other] = await Promise.all([campaign("--count", "40"), campaign("--count", "40")]);
   expect(other.hash).toBe(one.hash);

@@ -158,6 +158,7 @@ const simulation: Package = {
     { substitutes: "What the host agent gets for the modules that reach beyond its process." },
     { sides: "The real processes on it, and the network between them." },
     { schedule: "What happens to them, what must hold, and the fewest steps that break it." },
+    { contract: "What is relied on of engine, kernel and files, asked of the model." },
     { joint: "The same of the real gateway and its hosts together." },
     { [rest]: "The command, and the tests." },
   ],

@@ -131,7 +131,7 @@ export class Containers {
       runId: null,
       movesOn: false,
       onSignal: () => "stays",
-      onEnd: () => (uid === 0 ? undefined : this.stop(container)),
+      onEnd: () => this.stop(container),
     });
   }
 

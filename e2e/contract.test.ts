@@ -1,0 +1,71 @@
+/** What the host agent relies on of engine, kernel and files, asked of real ones; the simulation asks its model the same. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { until } from "../gateway/test/wait.ts";
+import { cases, type Place } from "../host-agent/test/contract/cases.ts";
+import { connectEngine } from "../host-agent/src/machine/engine.ts";
+
+const uid = 20_123;
+const programs: Record<string, string> = {
+  null: "exec sleep 600",
+  greedy: "head -c 600000000 /dev/zero | tail",
+};
+const dir = mkdtempSync(join(tmpdir(), "berth-contract-"));
+const volume = join(dir, "volume");
+let count = 0;
+let place: Place;
+
+beforeAll(async () => {
+  execFileSync("truncate", ["-s", "16M", `${dir}/image`]);
+  execFileSync("mkfs.ext4", ["-q", `${dir}/image`]);
+  mkdirSync(volume);
+  execFileSync("mount", ["-o", "loop", `${dir}/image`, volume]);
+  const directory = () => {
+    const path = join(volume, String(++count));
+    mkdirSync(path);
+    return path;
+  };
+  place = {
+    engine: await connectEngine(process.env["DOCKER_HOST"]),
+    uid,
+    directory,
+    spec: () => ({
+      name: `berth-contract-${crypto.randomUUID()}`,
+      image: "berth-workspace",
+      labels: { "berth.contract": "yes", "berth.case": crypto.randomUUID() },
+      memoryBytes: 2 ** 28,
+      cpus: 1,
+      pids: 64,
+      mounts: [],
+    }),
+    exec: (end) => ({
+      command: ["bash", "-c", programs[String(end)] ?? `exit ${end}`],
+      env: [],
+      uid,
+      gid: 19_001,
+      workingDir: "/",
+    }),
+    async fullDirectory() {
+      const path = directory();
+      try {
+        writeFileSync(join(path, "filler"), Buffer.alloc(2 ** 24));
+      } catch {
+        // What fits is there.
+      }
+      return path;
+    },
+    until: async (check) => void (await until(async () => (await check()) || null, "it is as it must become")),
+  };
+});
+afterAll(async () => {
+  execFileSync("umount", [volume]);
+  await rm(dir, { recursive: true });
+});
+
+test.each(cases)("$name", async ({ ask, answer }) => {
+  expect(await ask(place)).toEqual(answer);
+});
