@@ -1,6 +1,7 @@
 /** Gateway and hosts together, in schedules of one seed each: as simulation.test.ts does it of a host alone. */
 import { execFile } from "node:child_process";
 import { expect, test } from "vitest";
+import { mutants } from "./joint/mutants.ts";
 import type { Campaign } from "./schedule/campaign.ts";
 
 const schedulesPerProcess = 100;
@@ -40,4 +41,9 @@ test("schedules of gateway and hosts break no invariant, and much happens in the
     ];
     expect(often.filter((what) => (seen[what] ?? 0) < schedulesPerProcess / 10)).toEqual([]);
   }
+});
+
+test.each(mutants)("noticed: $name", async ({ name, invariant, within }) => {
+  const { failures } = await campaign("--mutant", name, "--count", String(within), "--failures", "1");
+  expect(failures[0]?.invariant).toBe(invariant);
 });

@@ -45,14 +45,18 @@ export const copiesOf = ({ database }: JointScene): Copy[] =>
       data ->> '$.exitCode' as "exitCode", prompt from runs`,
   );
 
-/** Of disabled users what waits may wait. */
 export function unendedOf(scene: JointScene): Copy[] {
-  const disabled = new Set(
-    scene.database.rows<{ id: string }>("select id from users where disabled").map(({ id }) => id),
+  const resting = restingOf(scene);
+  return copiesOf(scene).filter(({ id, status }) => !isEnded(status) && !resting.has(id));
+}
+
+/** Of disabled users what waits may wait, unless somebody is at it. */
+export function restingOf({ database }: JointScene): Set<string> {
+  const rows = database.rows<{ id: string }>(
+    `select d.run_id as id from deliveries d join users u on u.id = d.user_id
+      where u.disabled and d.due_at is not null and d.lease_until is null and d.outcome is null`,
   );
-  return copiesOf(scene).filter(
-    ({ status, user_id }) => !isEnded(status) && !(status === "pending" && disabled.has(user_id)),
-  );
+  return new Set(rows.map(({ id }) => id));
 }
 
 export const rowsOf = ({ hosts }: JointScene, at: number): RunRow[] =>

@@ -25,6 +25,7 @@ import {
   noticeGateway,
   obeyMs,
   type Told,
+  restingOf,
   unendedOf,
   unsettledOf,
 } from "./invariants.ts";
@@ -46,6 +47,8 @@ const settleMs = 300;
 /** So long after all has ended nothing may happen any more. */
 const quietMs = 1500;
 const lookMs = 500;
+/** What rests must rest so long. */
+const restMs = 20_000;
 /** So long after the cure users end what does not end by itself. */
 const impatienceMs = 2000;
 
@@ -206,6 +209,7 @@ function watchForQuiet(scene: JointScene): () => boolean {
     if (world.nowMs - wellMs > obeyMs) judgeObedience(scene);
     isQuiet =
       callers.waiting === 0 &&
+      (world.nowMs - wellMs > restMs || restingOf(scene).size === 0) &&
       gateway.isReady &&
       hosts.every((one) => active(one) === 0) &&
       !hasProcesses() &&
