@@ -33,6 +33,49 @@ for _ in range(200):
     put(b"\\n" * 2**20)
     time.sleep(0.05)
 time.sleep(100)`;
+const writes = `${toLog}
+prompt = "/run/berth-runs/" + os.environ["BERTH_RUN_ID"] + "/prompt"
+while True:
+    os.write(log, b"x")
+    os.chmod(prompt, 0o600)
+    os.write(log, b"\\n")
+    os.chmod(prompt, 0o400)`;
+const sleepers = `
+import os, time
+for _ in range(140):
+    if os.fork() == 0:
+        time.sleep(110)
+        os._exit(0)
+${writes}`;
+
+/** As many connections as there are, each sending the same again and again; one that is closed is opened anew. */
+const flood = (connect: string, data: string, connections: number) => `
+import os, select, socket
+def connect():
+    ${connect}
+    s.setblocking(False)
+    return s
+data = ${data}
+poll = select.epoll()
+held = {}
+def add():
+    try: s = connect()
+    except OSError: return
+    held[s.fileno()] = s
+    poll.register(s, select.EPOLLIN | select.EPOLLOUT)
+while True:
+    if len(held) < ${connections}: add()
+    for fd, event in poll.poll(0.01):
+        try:
+            if event & select.EPOLLIN and not held[fd].recv(65536): raise OSError
+            if event & select.EPOLLOUT:
+                held[fd].send(data)
+                os.write(1, b".")
+        except BlockingIOError: pass
+        except OSError: held.pop(fd).close()`;
+const toModel = `s = socket.socket(socket.AF_UNIX); s.connect("/run/berth/" + os.environ["BERTH_AGENT_ID"] + ".sock")`;
+const toProxy = `s = socket.create_connection(("127.0.0.1", 3128))`;
+
 /** Readers of a run that take all there is, and readers that take nothing. */
 async function withReaders(
   stage: Stage,
@@ -87,6 +130,16 @@ function calls(stage: Stage, atOnce: number, path: string, headers: Record<strin
 const json = { "content-type": "application/json" };
 const nested = `{"code":[${"{},".repeat(690_000)}{}]}`;
 
+async function openSockets({ mallory }: Stage, count: number): Promise<Attack> {
+  const opened = await Promise.allSettled(Array.from({ length: count }, () => mallory.connect()));
+  return {
+    force: async () => opened.length,
+    async end() {
+      await Promise.all(opened.map((socket) => (socket.status === "fulfilled" ? socket.value.close() : undefined)));
+    },
+  };
+}
+
 export const work: Area = {
   name: "work",
   settings: {},
@@ -102,6 +155,21 @@ export const work: Area = {
       withReaders(stage, runs(stage, [shell(emptyLines)]), true),
     ),
     beside("readers that never read", 1e6, (stage) => withReaders(stage, runs(stage, [shell(emptyLines)]), false)),
+    beside("a write to the log in each microsecond", 1e5, (stage) => runs(stage, [shell(writes), shell(writes)])),
+    beside("420 processes and busy logs", 1e4, (stage) => runs(stage, Array<string>(3).fill(shell(sleepers)))),
+    beside("pipelined calls of the model", 1, (stage) =>
+      runs(stage, [shell(flood(toModel, 'b"HEAD / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n" * 2000', 1))]),
+    ),
+    beside("pipelined calls of the model on 200 connections, refused ones", 200, (stage) =>
+      runs(stage, [shell(flood(toModel, 'b"GET /x HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n" * 2000', 200))]),
+    ),
+    beside("refused calls of the proxy on 200 connections", 200, (stage) =>
+      runs(stage, [shell(flood(toProxy, 'b"CONNECT refused.example:443 HTTP/1.1\\r\\n\\r\\n" * 200', 200))]),
+    ),
+    beside("connections to the model that say nothing, again and again", 100, (stage) =>
+      runs(stage, [shell(flood(`${toModel}; s.send(b"POST /v1/m")`, 'b"x" * 70000', 900))]),
+    ),
+    beside("400 sockets of one user", 400, (stage) => openSockets(stage, 400)),
     beside("sign-in with two megabytes of JSON", 10, async (stage) => calls(stage, 6, "/session", json, nested)),
     beside("a new agent of two megabytes of JSON", 10, async (stage) =>
       calls(stage, 6, "/v1/agents", { ...json, authorization: `Bearer ${stage.mallory.token}` }, nested),

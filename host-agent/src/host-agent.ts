@@ -104,7 +104,9 @@ async function serve(parts: Parts, reports: Reports): Promise<Server> {
     server,
     async (authorization) => {
       streams.refuseUnvouched();
-      return verify(authorization);
+      const claims = await verify(authorization);
+      streams.refuseFull(claims.sub);
+      return claims;
     },
     [
       { path: /^\/v1\/connect$/, maxPayload: 64 * 1024, serve: (claims, ws) => serveSocket(reading, claims, ws) },

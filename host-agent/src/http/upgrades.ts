@@ -27,6 +27,8 @@ export function acceptSockets(server: Server, verify: VerifyGateway, kinds: Sock
       const ws = new WebSocketServer({
         noServer: true,
         maxPayload: kind.maxPayload,
+        // One frame in each pass of the loop: a read of 64 KiB may bring ten thousand.
+        allowSynchronousEvents: false,
         handleProtocols: () => "berth.v1",
       });
       ws.handleUpgrade(request, socket, head, (client) => {

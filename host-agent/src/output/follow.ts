@@ -45,6 +45,7 @@ export async function* follow(
     yield { kind: "run", run: toPublic(first) };
     let position = { at: after, searched: after };
     for (let status = first.status; !signal.aborted;) {
+      await turns(first.userId);
       const lookedAt = performance.now();
       const run = store.getRun(runId);
       if (!run) return;

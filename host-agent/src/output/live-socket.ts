@@ -7,6 +7,7 @@ import type { HostClaims } from "@berth/shared/host-api";
 import { type ClientFrame, clientFrame, type ServerFrame } from "@berth/shared/resources";
 import { AppError, type ErrorCode } from "@berth/shared/errors";
 import { messageOf } from "@berth/shared/log";
+import { sleep } from "@berth/shared/wait";
 import { follow, type FollowDeps } from "./follow.ts";
 import { type HostContext } from "../context/context.ts";
 import { createLatch } from "../context/wait.ts";
@@ -26,6 +27,8 @@ export const closeCodes = { credentialGone: 4001, tooSlow: 4008, restarting: 101
 const pingMs = 10_000;
 const silenceMs = 30_000;
 const slowMs = 20_000;
+/** Coalescing: between two looks at the workspace, however often it changes; each client that comes changes it for all. */
+const lookMs = 100;
 const maxSubscriptions = 64;
 
 /** Serves one client until it is gone. */
@@ -57,6 +60,7 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
   let known = workspaces.view(userId);
   await sender.send({ type: "hello", workspace: known, runs: active.map(toPublic) });
   for (; !gone.aborted; await latch.next(60_000, gone)) {
+    const lookedAt = performance.now();
     const workspace = workspaces.view(userId);
     if (JSON.stringify(workspace) !== JSON.stringify(known)) await sender.send({ type: "workspace", workspace });
     known = workspace;
@@ -68,6 +72,7 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
       if (run.endedAt) named.delete(run.id);
       else named.set(run.id, run.status);
     }
+    await sleep(lookedAt + lookMs - performance.now(), gone);
   }
 }
 

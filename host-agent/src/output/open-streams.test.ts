@@ -24,3 +24,13 @@ test("a silent gateway closes the streams once, and no new one is taken until it
   open();
   expect([streams.count(), closed.length]).toEqual([1, 2]);
 });
+
+test("a user has a hundred at most, and takes none from another", () => {
+  const streams = createStreams(createClock());
+  const unregister = Array.from({ length: 100 }, () => streams.add(claims, () => {}));
+  expect(() => streams.add(claims, () => {})).toThrow(expect.objectContaining({ code: "rate_limited" }));
+  streams.add({ ...claims, sub: "usr_2" }, () => {});
+  unregister[0]!();
+  streams.add(claims, () => {});
+  expect(streams.count()).toBe(101);
+});

@@ -10,6 +10,9 @@ import type { Clock } from "../context/clock.ts";
 export type CloseCause = "revoked" | "unvouched" | "closing";
 export type Streams = ReturnType<typeof createStreams>;
 
+/** Of one user at once, on all of their pages and programs together. */
+const mostOfUser = 100;
+
 export function createStreams(clock: Clock) {
   const open = new Map<(cause: CloseCause) => void, HostClaims>();
   const closeWhere = (cause: CloseCause, matches: (claims: HostClaims) => boolean) => {
@@ -30,9 +33,18 @@ export function createStreams(clock: Clock) {
         retryAfter,
       });
     },
-    /** Registers an open stream; the answer unregisters it. Throws while nobody vouches. */
+    /** Throws where the user has as many as one may have. */
+    refuseFull(userId: string): void {
+      let count = 0;
+      for (const { sub } of open.values()) if (sub === userId) count += 1;
+      if (count < mostOfUser) return;
+      const detail = `This user has ${mostOfUser} sockets and streams open already: close some of them.`;
+      throw new AppError("rate_limited", detail, { limit: mostOfUser, retryAfter: 10 });
+    },
+    /** Registers an open stream; the answer unregisters it. Throws while nobody vouches, and as `refuseFull`. */
     add(claims: HostClaims, close: (cause: CloseCause) => void): () => void {
       this.refuseUnvouched();
+      this.refuseFull(claims.sub);
       open.set(close, claims);
       return () => void open.delete(close);
     },

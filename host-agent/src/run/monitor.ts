@@ -2,7 +2,7 @@
  * Watches one begun run until it is over: its exit code, its processes, its container, its limits. Says what it saw and
  * settles nothing. A closed stream or a missing event proves nothing here; only files and processes do.
  */
-import { watch } from "node:fs";
+import { type FSWatcher, watch } from "node:fs";
 import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import { readOomKills } from "../machine/cgroup.ts";
@@ -37,6 +37,8 @@ const startTimeoutMs = 60_000;
 const lingerMs = 30_000;
 /** Between two looks at a busy run; readers of its output do not wait for this. */
 const pauseMs = 20;
+/** Between two looks at processes: each reads all of the container, and an agent makes as many as it may. */
+const processesMs = 900;
 
 /** Resolves once the run is over or an intent says it shall be. `wake` is set by whoever sets an intent. */
 export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch): Promise<Over> {
@@ -53,6 +55,7 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
   let idleSince: number | null = null;
   let kills = readOomKills(container.cgroup) ?? 0;
   let logBytes = 0;
+  const hasProcesses = lookSeldom(() => !isWithout(container.cgroup, inRunOf(agent.uid)));
   const closeWatcher = watchFiles(deps, container.volume, run.id, wake);
   try {
     for (;;) {
@@ -62,7 +65,7 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
       const killsNow = readOomKills(container.cgroup) ?? kills;
       if (killsNow !== kills) countKills();
       kills = killsNow;
-      const facts = look(deps, watched, idleSince);
+      const facts = look(deps, watched, hasProcesses, idleSince);
       if (facts.logBytes !== logBytes) context.bus.emit(`run:${run.id}`);
       logBytes = facts.logBytes;
       const next = nextOfRun(facts, limits);
@@ -78,14 +81,31 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
   }
 }
 
+/** A fact that once false stays so, asked again only after a while. */
+function lookSeldom(ask: () => boolean): () => boolean {
+  let isSo = true;
+  let askedAt = -Infinity;
+  return () => {
+    if (!isSo || performance.now() - askedAt < processesMs) return isSo;
+    askedAt = performance.now();
+    isSo = ask();
+    return isSo;
+  };
+}
+
 /** The exit file last: who has no process any more has written it, if ever. */
-function look({ store }: MonitorDeps, { run, agent, container, elapsedMs, lines }: Watched, idleSince: number | null) {
+function look(
+  { store }: MonitorDeps,
+  { run, container, elapsedMs, lines }: Watched,
+  hasProcesses: () => boolean,
+  idleSince: number | null,
+) {
   const { out, err } = logSizes(container.volume, run.id);
   const facts: Omit<RunFacts, "exit"> = {
     intent: store.getRun(run.id)!.intent,
     logBytes: out + err,
     isInitEnding: isEnding(container.init),
-    hasProcesses: !isWithout(container.cgroup, inRunOf(agent.uid)),
+    hasProcesses: hasProcesses(),
     elapsedMs: elapsedMs(),
     idleMs: idleSince === null ? null : performance.now() - idleSince,
     hasStarted: lines.seen.hasStarted,
@@ -93,19 +113,42 @@ function look({ store }: MonitorDeps, { run, agent, container, elapsedMs, lines 
   return { ...facts, exit: readExit(container.volume, run.id) };
 }
 
-/** Wakes at each write to the run's files. Where the kernel has no watch left, the loop's own look each second is all. */
+/**
+ * Wakes after writes to the run's files. Debounced: an agent can write a million times a second, and each write that is watched
+ * is told, so after one nothing is watched for a moment, and then looked at again. Where the kernel has no watch left, the
+ * loop's own look each second is all.
+ */
 function watchFiles({ context }: MonitorDeps, volume: Volume, runId: string, wake: Latch): () => void {
-  try {
-    const watcher = watch(runDirectory(volume, runId), (_event, name) => {
-      if (name === "out") context.bus.emit(`run:${runId}`);
-      wake.set();
-    });
-    watcher.on("error", () => watcher.close());
-    return () => watcher.close();
-  } catch (error) {
-    context.log.warn("run.not_watched", { runId, error: messageOf(error) });
-    return () => {};
+  let watcher: FSWatcher | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const tell = () => {
+    context.bus.emit(`run:${runId}`);
+    wake.set();
+  };
+  const stop = () => {
+    watcher?.close();
+    watcher = null;
+  };
+  function begin(): void {
+    try {
+      watcher = watch(runDirectory(volume, runId), () => {
+        if (!watcher) return;
+        stop();
+        timer = setTimeout(begin, pauseMs);
+        tell();
+      });
+      watcher.on("error", stop);
+      // What was written while nothing watched.
+      if (timer) tell();
+    } catch (error) {
+      context.log.warn("run.not_watched", { runId, error: messageOf(error) });
+    }
   }
+  begin();
+  return () => {
+    clearTimeout(timer);
+    stop();
+  };
 }
 
 /** Whether the container is gone or goes now: its init is the last to end, within a moment of the others. */

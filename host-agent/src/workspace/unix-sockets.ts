@@ -5,13 +5,20 @@
 import { chmod, chown, mkdir, open, rename, rm } from "node:fs/promises";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { join } from "node:path";
+import { createPlaces, type Places } from "@berth/shared/bounds/places";
+import { descriptorLimit } from "@berth/shared/node/descriptors";
 import type { AgentRow } from "../store/rows.ts";
 import { forwarderUid } from "../store/uids.ts";
+import { holdBack, type Rate } from "./backpressure.ts";
 
 export const modelSocket = (agentId: string) => `${agentId}.sock`;
 export const egressSocket = "egress.sock";
-/** Of one socket: what an agent opens beyond is closed at once. */
-const maxConnections = 1024;
+/** Of one agent's socket: what it opens beyond is closed at once. */
+const maxConnections = 256;
+/** An agent's CLI makes a few calls a second; a forwarder has the programs of ten agents before it. */
+const rates = { model: { perSecond: 100, burst: 500 }, egress: { perSecond: 200, burst: 1000 } };
+/** Begun and not yet asked anything: half a request is not waited for longer. */
+const headersTimeout = 10_000;
 
 export interface SocketServers {
   /** Answers the model API for one agent. */
@@ -24,14 +31,19 @@ export type Sockets = ReturnType<typeof openSockets>;
 
 export function openSockets(dataDir: string, servers: SocketServers) {
   const listening = new Map<string, Map<string, Promise<Server>>>();
+  // A connection takes two descriptors, the other towards its target; half of all stay for everything else.
+  const places = createPlaces(Math.floor(descriptorLimit() / 4));
   const directoryOf = (userId: string) => join(dataDir, "run", userId);
 
-  function listenOnce(userId: string, name: string, uid: number, make: () => Server): Promise<Server> {
+  function listenOnce(userId: string, name: string, uid: number, rate: Rate, make: () => Server): Promise<Server> {
     const ofUser = listening.get(userId) ?? new Map<string, Promise<Server>>();
     listening.set(userId, ofUser);
     let server = ofUser.get(name);
     if (!server) {
-      server = listen(directoryOf(userId), name, uid, make());
+      const made = make();
+      shareOut(made, places, userId);
+      holdBack(made, rate);
+      server = listen(directoryOf(userId), name, uid, made);
       ofUser.set(name, server);
       server.catch(() => ofUser.delete(name));
     }
@@ -45,14 +57,18 @@ export function openSockets(dataDir: string, servers: SocketServers) {
       await mkdir(directoryOf(userId), { recursive: true });
       await chmod(directoryOf(userId), 0o711);
       await Promise.all([
-        listenOnce(userId, egressSocket, forwarderUid, () => servers.egressFor(userId)),
+        listenOnce(userId, egressSocket, forwarderUid, rates.egress, () => servers.egressFor(userId)),
         ...agents.map((agent) => this.openAgent(agent)),
       ]);
     },
     /** Whether the agent's socket is there or on its way. */
     isOpen: (agent: AgentRow) => listening.get(agent.userId)?.has(modelSocket(agent.id)) ?? false,
     async openAgent(agent: AgentRow): Promise<void> {
-      await listenOnce(agent.userId, modelSocket(agent.id), agent.uid, () => createServer(servers.modelFor(agent.id)));
+      await listenOnce(agent.userId, modelSocket(agent.id), agent.uid, rates.model, () => {
+        const server = createServer({ headersTimeout, connectionsCheckingInterval: 2000 }, servers.modelFor(agent.id));
+        server.maxConnections = maxConnections;
+        return server;
+      });
     },
     /** Closes one agent's socket for good. */
     async closeAgent(userId: string, agentId: string): Promise<void> {
@@ -83,7 +99,6 @@ export function openSockets(dataDir: string, servers: SocketServers) {
  */
 async function listen(directory: string, name: string, uid: number, server: Server): Promise<Server> {
   const fresh = `.${name}.${process.pid}`;
-  server.maxConnections = maxConnections;
   const handle = await open(directory, "r");
   try {
     await rm(join(directory, fresh), { force: true });
@@ -99,6 +114,15 @@ async function listen(directory: string, name: string, uid: number, server: Serv
     await handle.close();
   }
   return server;
+}
+
+/** Closes what a user opens beyond its share of all descriptors. */
+function shareOut(server: Server, places: Places, userId: string): void {
+  server.prependListener("connection", (socket) => {
+    const give = places.take(userId);
+    if (give) socket.once("close", give);
+    else socket.destroy();
+  });
 }
 
 function closeServer(server: Server): void {
