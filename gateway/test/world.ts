@@ -38,6 +38,8 @@ export interface World {
   /** Somebody without a host, with an agent. */
   newcomer: { token: string; agentId: string };
   call(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** All hosts but the one that is down have just reported: however long a busy machine took, they are live. */
+  hear(): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -73,6 +75,10 @@ export async function openWorld(sizes: Sizes): Promise<World> {
     secret,
     newcomer: { token, agentId: made.json().id },
     call,
+    hear: () =>
+      gateway.deps.atomic([
+        sql`update hosts set last_report_at = ${new Date(gateway.deps.now()).toISOString()} where id <> 'hst_down'`,
+      ]),
     async close() {
       await host.close();
       await gateway.close();

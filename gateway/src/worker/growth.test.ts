@@ -109,12 +109,13 @@ beforeAll(async () => {
       all: rest.at(-1)!,
     });
   }
-});
+}, 600_000);
 afterAll(async () => {
   for (const world of worlds) await world.close();
 });
 
 async function costOf(world: World, act: Hot["act"]): Promise<number> {
+  await world.hear();
   const { rowsRead, statements } = world.gateway;
   const [rows, ran] = [rowsRead!(), statements()];
   await act(world);
