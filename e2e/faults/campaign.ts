@@ -36,7 +36,7 @@ export interface Outcome {
 /** Agents of each user; user 0 has one of the real CLI, user 1 more than may run at once. */
 const agentsOf = [2, 5, 2, 2];
 const diskBytes = 3 * 2 ** 30;
-const runTimeoutMs = 90_000;
+const runTimeoutMs = 60_000;
 const logLimitBytes = 2 ** 20;
 const maxRuns = 3;
 
