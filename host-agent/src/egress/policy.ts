@@ -54,12 +54,15 @@ export const notPublic = "its address is not public, and private addresses are n
 
 /** Whether the address is an ordinary public one: neither special in any way nor a form that has another address in it. */
 export function isPublicAddress(address: string): boolean {
-  if (ipaddr.IPv4.isValidFourPartDecimal(address)) return ipaddr.IPv4.parse(address).range() === "unicast";
+  if (ipaddr.IPv4.isValidFourPartDecimal(address))
+    return ipaddr.IPv4.parse(address).range() === "unicast" && !metadataOfClouds.includes(address);
   if (!ipaddr.IPv6.isValid(address)) return false;
   const parsed = ipaddr.IPv6.parse(address);
   return parsed.range() === "unicast" && parsed.match(globalUnicast);
 }
 const globalUnicast = ipaddr.IPv6.parseCIDR("2000::/3");
+/** What looks public and answers machines of one cloud about themselves: Azure's wire server. */
+const metadataOfClouds = ["168.63.129.16"];
 
 /** Whether some reader takes this for the machine itself: a client's own, which no proxy can reach. */
 export function isLoopback(authority: string): boolean {
