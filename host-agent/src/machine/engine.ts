@@ -261,8 +261,8 @@ export class Engine {
 
 /** What a workspace is called inside. */
 export const hostname = "berth";
-/** What is the same for every workspace: nothing but its mounts and the limits. */
-export const fixedShape = {
+/** What is the same for every workspace of this machine: nothing but its mounts and the limits. */
+export const fixedShape = () => ({
   NetworkMode: "none",
   Init: true,
   ReadonlyRootfs: true,
@@ -284,7 +284,7 @@ export const fixedShape = {
   OomScoreAdj: 500,
   LogConfig: { Type: "none", Config: {} },
   RestartPolicy: { Name: "no" },
-};
+});
 
 function toCreate(spec: ContainerSpec): Docker.ContainerCreateOptions {
   return {
@@ -293,7 +293,7 @@ function toCreate(spec: ContainerSpec): Docker.ContainerCreateOptions {
     Hostname: hostname,
     Labels: spec.labels,
     HostConfig: {
-      ...fixedShape,
+      ...fixedShape(),
       Memory: spec.memoryBytes,
       MemorySwap: spec.memoryBytes,
       NanoCpus: Math.round(spec.cpus * 1e9),

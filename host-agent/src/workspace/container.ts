@@ -52,7 +52,7 @@ export function specOf(
       { source: passwdOf(dataDir, userId), target: "/etc/passwd", readOnly: true },
     ],
   };
-  const labels = { "berth.host": hostId, "berth.user": userId, [shapeLabel]: hashOf({ ...shape, ...fixedShape }) };
+  const labels = { "berth.host": hostId, "berth.user": userId, [shapeLabel]: hashOf({ ...shape, ...fixedShape() }) };
   return { name: nameOf(hostId, userId), labels, ...shape };
 }
 
