@@ -156,7 +156,7 @@ describe("a file", () => {
     sent.destroy();
     await until(async () => (await transfers()) === 0, "the upload has ended");
     expect(await (await raw("GET", "kept")).text()).toBe("kept");
-    expect((await namesIn("")).filter((name) => name.startsWith(".berth"))).toEqual([]);
+    expect((await namesIn("")).filter((name) => name.startsWith(".berth-"))).toEqual([]);
   });
 
   test("of 300 MB passes both ways while neither process grows over 150 MB", async () => {
