@@ -377,10 +377,25 @@ for h in os.environ["SPELLINGS"].split(): print(requests.get(f"http://{h}:5174/"
 });
 
 describe("git", () => {
-  test("reads what is written for ssh as https, shows names as they are, and trusts what the user's agents made", async () => {
-    expect(await sh("git config --system --get-regexp 'url.https://github.com/.insteadof'")).toContain(
-      "git@github.com:",
+  const commit = (more = "") =>
+    sh(
+      `rm -rf repo; git init -q repo; cd repo; ${more} git commit -q --allow-empty -m x; git log -1 --format='%an <%ae> %cn'`,
     );
+
+  test("commits as the user, as the user said, and as the repository says before both", async () => {
+    expect(await commit()).toBe("alice <alice@berth.invalid> alice");
+    const named = { gitName: 'Alice "A" \\ 앨리스', gitEmail: "alice@example.com" };
+    expect(await alice.ok("PATCH", "/v1/me", named)).toMatchObject({ user: named });
+    expect(await commit()).toBe(`${named.gitName} <alice@example.com> ${named.gitName}`);
+    expect(await commit("git config user.name Repo;")).toBe("Repo <alice@example.com> Repo");
+    for (const bad of [{ gitName: "a\nb" }, { gitName: "<x>" }, { gitEmail: "none" }, { gitName: " " }])
+      expect((await alice.call("PATCH", "/v1/me", bad)).status).toBe(400);
+    await alice.ok("PATCH", "/v1/me", { gitName: null, gitEmail: null });
+    expect(await commit()).toBe("alice <alice@berth.invalid> alice");
+  });
+
+  test("reads what is written for ssh as https, shows names as they are, and trusts what the user's agents made", async () => {
+    expect(await sh("git config --get-regexp 'url.https://github.com/.insteadof'")).toContain("git@github.com:");
     const out = await sh(
       `git init -q repo && cd repo && echo x >한글.txt && git add . && git status --short; git lfs version | cut -c1-7`,
     );

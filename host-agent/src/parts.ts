@@ -21,6 +21,7 @@ import { createOomWatch } from "./run/oom.ts";
 import { Runs } from "./run/runs.ts";
 import { isSameSecret } from "./store/secret.ts";
 import { reserveUids } from "./workspace/reserve-uids.ts";
+import { createGitIdentities } from "./workspace/git-identities.ts";
 import { runtimes } from "./workspace/runtimes.ts";
 import { openSockets } from "./workspace/unix-sockets.ts";
 import { openDatabase } from "./store/open.ts";
@@ -64,7 +65,9 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     onStatus: (runId, status) => void store.updateRun(runId, { modelStatus: status }),
   });
   const egress = openEgress(options);
+  const gitIdentities = createGitIdentities(store);
   const sockets = openSockets(dataDir, {
+    prepare: (userId, directory) => gitIdentities.write(userId, directory),
     modelFor: (agentId) => (req, res) => model.handle(agentId, req, res),
     egressFor: (userId) => egress.serverFor(userId),
   });
@@ -74,7 +77,12 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);
   const entry = { context, engine, store, runs, workspaces, streams };
-  const verify = createGatewayVerifier(context, identity, store);
+  const verifyGateway = createGatewayVerifier(context, identity, store);
+  const verify = async (authorization: string | undefined) => {
+    const claims = await verifyGateway(authorization);
+    await gitIdentities.note(claims, sockets.directoryOf(claims.sub));
+    return claims;
+  };
   const [files, terminals] = [createFiles(entry), createTerminals(entry)];
   const deletions = createLocks();
 

@@ -24,7 +24,13 @@ export const gatewayAudience = "berth:gateway";
  * Claims of the JWT a gateway sends to a host, besides iss, aud (host id), sub (user id), iat and exp (60 s).
  * `tid` and `texp` are the id and the expiry (seconds) of the user's own credential: what a long stream is held against.
  */
-export const hostClaims = z.object({ sub: id, tid: z.string().max(200).nullable(), texp: z.number() });
+export const hostClaims = z.object({
+  sub: id,
+  tid: z.string().max(200).nullable(),
+  texp: z.number(),
+  /** Who the user is to git; absent where the gateway speaks by itself. */
+  git: z.object({ name: z.string(), email: z.string() }).optional(),
+});
 export type HostClaims = z.infer<typeof hostClaims>;
 
 /** The whole of what a host must know of an agent to run it; a host refuses a version older than the one it has. */

@@ -42,9 +42,32 @@ export const createTokenBody = z.strictObject({
     .default(30 * day),
 });
 
+/** One line that git takes as a part of an author: without what it leaves out. */
+const gitPart = plainText
+  .trim()
+  .min(1)
+  .max(200)
+  .regex(/^[^\p{Cc}<>]*$/u, "must be one line without < and >");
+/** Author and committer in the user's workspace, where a repository names none; null is the user's name. */
+export const updateMeBody = z.strictObject({
+  gitName: gitPart.nullable().optional(),
+  gitEmail: gitPart
+    .regex(/^[^\s@]+@[^\s@]+$/, "must be an e-mail address")
+    .nullable()
+    .optional(),
+});
+export type MeChange = z.infer<typeof updateMeBody>;
+
 /** Who is calling, and what they may have. */
 export const meSchema = z.object({
-  user: z.object({ id, name: z.string(), role: userRole, createdAt: time }),
+  user: z.object({
+    id,
+    name: z.string(),
+    role: userRole,
+    createdAt: time,
+    gitName: z.string().nullable(),
+    gitEmail: z.string().nullable(),
+  }),
   role: userRole,
   limits: z.object({ agents: z.int(), concurrentRuns: z.int(), memoryBytes: z.int(), cpus: z.number() }),
   workspace: workspaceSchema,

@@ -55,12 +55,14 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
   };
 }
 
-const toUser = ({ id, name, role, hostId, createdAt }: UserRow): Caller["user"] => ({
+const toUser = ({ id, name, role, hostId, createdAt, gitName, gitEmail }: UserRow): Caller["user"] => ({
   id,
   name,
   role,
   hostId,
   createdAt,
+  gitName,
+  gitEmail,
 });
 const isSafe = (request: Request) => request.method === "GET" || request.method === "HEAD";
 

@@ -1,7 +1,7 @@
 /** Users: who there is, what role they have, whether they may call. */
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
-import type { User, UserChange } from "@berth/shared/users";
+import type { MeChange, User, UserChange } from "@berth/shared/users";
 import { and, asc, eq, not, or, sql, type SQL } from "drizzle-orm";
 import type { AuditEntry } from "@berth/shared/audit";
 import { auditChange, auditStatement, type NewAuditEntry } from "./audit.ts";
@@ -15,8 +15,14 @@ type Role = User["role"];
 
 const shown = columnsOf(users, "id", "name", "role", "disabled", "createdAt");
 /** What every call must know of its user, as columns. */
-export const userColumns = { ...shown, hostId: users.hostId };
-export type UserRow = User & { hostId: string | null };
+export const userColumns = { ...shown, ...columnsOf(users, "hostId", "gitName", "gitEmail") };
+export type UserRow = User & Pick<typeof users.$inferSelect, "hostId" | "gitName" | "gitEmail">;
+
+/** Sets what is named of who the user is to git. */
+export async function updateMe(db: Database, userId: string, change: MeChange): Promise<UserRow> {
+  if (Object.keys(change).length > 0) await db.update(users).set(change).where(eq(users.id, userId));
+  return (await findUserRow(db, userId))!;
+}
 
 /** Adds a user. Throws `conflict` when the name is taken. */
 export async function createUser(

@@ -27,6 +27,9 @@ export const users = sqliteTable(
     pendingDueAt: text("pending_due_at"),
     /** What the user must be told until it is dismissed: one sentence. */
     notice: text(),
+    /** Who the user is to git; null is by the user's name. */
+    gitName: text("git_name"),
+    gitEmail: text("git_email"),
     createdAt: text("created_at").notNull(),
   },
   (table) => [

@@ -5,6 +5,7 @@ import { messageOf } from "@berth/shared/log";
 import type { z } from "zod";
 import { readBytes } from "../http/body.ts";
 import type { Deps } from "../deps.ts";
+import type { Caller } from "../http/caller.ts";
 import type { HostTarget } from "./placement.ts";
 import { signHostCall } from "../keys/jwt.ts";
 
@@ -31,7 +32,7 @@ export interface HostCall {
 
 /** For whom the gateway calls: a `Caller`, or the gateway by itself (`token.id` null). `expiresAt` in seconds since 1970. */
 export interface HostCaller {
-  user: { id: string };
+  user: { id: string } | Caller["user"];
   token: { id: string | null; expiresAt: number };
 }
 
@@ -80,9 +81,16 @@ export async function callHostJson<T extends z.ZodType>(
 
 /** The headers of every call: the gateway's credential for this host, user and client credential. */
 export async function hostHeaders({ keyring, now }: Deps, host: HostTarget, caller: HostCaller): Promise<Headers> {
-  const claims = { sub: caller.user.id, tid: caller.token.id, texp: caller.token.expiresAt };
+  const { user, token } = caller;
+  const claims = { sub: user.id, tid: token.id, texp: token.expiresAt, ...("name" in user && { git: gitOf(user) }) };
   const jwt = await signHostCall(keyring, host.id, claims, now());
   return new Headers({ authorization: `Bearer ${jwt}`, [protocolHeader]: String(protocolVersion) });
+}
+
+/** Author and committer where a repository names none: a commit must be possible, and its address reach nobody by mistake. */
+function gitOf({ name, gitName, gitEmail }: Caller["user"]) {
+  const local = name.toLowerCase().replaceAll(/[^a-z0-9._-]+/g, "-");
+  return { name: gitName ?? name, email: gitEmail ?? `${local}@berth.invalid` };
 }
 
 /** The problem that a host answered, to be passed on; what is between gateway and host alone becomes `host_unavailable`. */

@@ -5,7 +5,15 @@ import type { AppEnv, Deps } from "../deps.ts";
 import { clientAddress } from "./address.ts";
 
 export interface Caller {
-  user: { id: string; name: string; role: "user" | "admin"; hostId: string | null; createdAt: string };
+  user: {
+    id: string;
+    name: string;
+    role: "user" | "admin";
+    hostId: string | null;
+    createdAt: string;
+    gitName: string | null;
+    gitEmail: string | null;
+  };
   /** The credential itself: `provider` is a token of the OpenID provider, which has no id here. `expiresAt` in seconds since 1970. */
   token: { id: string; kind: "api" | "session"; expiresAt: number } | { id: null; kind: "provider"; expiresAt: number };
   /** A `set-cookie` line that renews the session, when it is due. */

@@ -4,6 +4,7 @@ import { modelSocket } from "./unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
 import { hostname } from "../machine/engine.ts";
 import { forwarderPort, paths } from "./container.ts";
+import { gitConfig } from "./git-identities.ts";
 import { runtimes } from "./runtimes.ts";
 
 /** The agent's directory in the container. */
@@ -16,6 +17,7 @@ export function environmentOf(settings: Settings, agent: AgentRow): Record<strin
   const home = homeOf(agent);
   return {
     ...(settings.BERTH_EGRESS !== "none" && { JAVA_TOOL_OPTIONS: javaProxy }),
+    GIT_CONFIG_SYSTEM: `${paths.sockets}/${gitConfig}`,
     ...agent.env,
     ...runtimes[agent.runtime].env(home, `${paths.sockets}/${modelSocket(agent.id)}`),
     PATH: pathOf(home, agent.env["PATH"]),

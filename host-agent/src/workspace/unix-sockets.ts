@@ -25,6 +25,8 @@ export interface SocketServers {
   modelFor(agentId: string): RequestListener;
   /** A proxy server for one user, not listening yet. */
   egressFor(userId: string): Server;
+  /** Writes what else the user's directory has. */
+  prepare(userId: string, directory: string): Promise<void>;
 }
 
 export type Sockets = ReturnType<typeof openSockets>;
@@ -57,6 +59,7 @@ export function openSockets(dataDir: string, servers: SocketServers) {
       await mkdir(directoryOf(userId), { recursive: true });
       await chmod(directoryOf(userId), 0o711);
       await Promise.all([
+        servers.prepare(userId, directoryOf(userId)),
         listenOnce(userId, egressSocket, forwarderUid, rates.egress, () => servers.egressFor(userId)),
         ...agents.map((agent) => this.openAgent(agent)),
       ]);

@@ -1,6 +1,6 @@
 /** Browser sessions, socket tickets, and who is calling. */
 import { AppError } from "@berth/shared/errors";
-import { meSchema } from "@berth/shared/users";
+import { type Me, meSchema, updateMeBody } from "@berth/shared/users";
 import { z } from "zod";
 import { audit } from "../../access/audit.ts";
 import type { Deps } from "../../deps.ts";
@@ -11,9 +11,9 @@ import { route } from "../../http/route.ts";
 import { readSessionCookie, sessionCookie } from "../../http/cookies.ts";
 import { attemptSignIn, openSession, useSignInCode } from "../../access/sign-in.ts";
 import { revokeToken } from "../../access/tokens.ts";
-import { findUser } from "../../access/users.ts";
+import { findUser, updateMe } from "../../access/users.ts";
 import { dismissNotice, findNotice, findWorkspace } from "../../hosts/workspaces.ts";
-import { personOf, type AuditSource, type Authenticator } from "../../http/caller.ts";
+import { personOf, type AuditSource, type Authenticator, type Caller } from "../../http/caller.ts";
 
 const sessionBody = z.union(
   [z.strictObject({ code: z.string().min(1).max(200) }), z.strictObject({ token: z.string().min(1).max(8192) })],
@@ -83,18 +83,19 @@ export const sessionRoutes = [
     summary: "The caller: user, role, limits, workspace",
     auth: "user",
     answer: meSchema,
-    run: async ({ deps, caller }) => {
-      const { settings, db } = deps;
-      const { hostId, ...user } = caller.user;
-      const limits = {
-        agents: settings.BERTH_MAX_AGENTS,
-        concurrentRuns: settings.BERTH_MAX_RUNS,
-        memoryBytes: settings.BERTH_MEMORY_BYTES,
-        cpus: settings.BERTH_CPUS,
-      };
-      const workspace = await findWorkspace(db, settings, caller.user);
-      const { demoModel } = await findLiveHosts(db, deps.now(), hostId);
-      return { user, role: user.role, limits, workspace, demoModel, notice: await findNotice(db, user.id) };
+    run: async ({ deps, caller }) => describeMe(deps, caller.user),
+  }),
+  route({
+    method: "PATCH",
+    path: "/v1/me",
+    summary:
+      "Set gitName and gitEmail: author and committer where a repository names none; null goes by the user's name",
+    auth: "user",
+    body: updateMeBody,
+    answer: meSchema,
+    run: async ({ deps, caller, body }) => {
+      const { gitName, gitEmail } = await updateMe(deps.db, caller.user.id, body);
+      return describeMe(deps, { ...caller.user, gitName, gitEmail });
     },
   }),
   route({
@@ -105,6 +106,19 @@ export const sessionRoutes = [
     run: async ({ deps, caller }) => dismissNotice(deps, caller.user.id),
   }),
 ];
+
+async function describeMe({ settings, db, now }: Deps, caller: Caller["user"]): Promise<Me> {
+  const { hostId, ...user } = caller;
+  const limits = {
+    agents: settings.BERTH_MAX_AGENTS,
+    concurrentRuns: settings.BERTH_MAX_RUNS,
+    memoryBytes: settings.BERTH_MEMORY_BYTES,
+    cpus: settings.BERTH_CPUS,
+  };
+  const workspace = await findWorkspace(db, settings, caller);
+  const { demoModel } = await findLiveHosts(db, now(), hostId);
+  return { user, role: user.role, limits, workspace, demoModel, notice: await findNotice(db, user.id) };
+}
 
 /** A page elsewhere may neither sign a browser in as somebody else nor sign it out. */
 function refuseForeignOrigin({ settings }: Deps, request: Request): void {

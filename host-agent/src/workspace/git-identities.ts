@@ -1,0 +1,39 @@
+/**
+ * Who each user is to git, in the lowest of its configurations, so that a repository's and the agent's own win. Kept as the
+ * gateway told it last: a run that a webhook starts comes without.
+ */
+import { rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { HostClaims } from "@berth/shared/host-api";
+import { ifMissing } from "../machine/missing.ts";
+import type { Store } from "../store/store.ts";
+
+type Identity = NonNullable<HostClaims["git"]>;
+
+/** Its name in the user's directory of sockets, which workspaces see and cannot write to. */
+export const gitConfig = "gitconfig";
+const unknown: Identity = { name: "agent", email: "agent@berth.invalid" };
+
+export function createGitIdentities(store: Store) {
+  const keyOf = (userId: string) => `git:${userId}`;
+  return {
+    /** Writes the user's into this directory; the image's own configuration stays below it. */
+    async write(userId: string, directory: string): Promise<void> {
+      const known = store.getMeta(keyOf(userId));
+      const { name, email } = known === undefined ? unknown : (JSON.parse(known) as Identity);
+      const text = `[include]\n\tpath = /etc/gitconfig\n[user]\n\tname = ${quote(name)}\n\temail = ${quote(email)}\n`;
+      const fresh = join(directory, `.${gitConfig}.${process.pid}`);
+      await writeFile(fresh, text, { mode: 0o644 });
+      await rename(fresh, join(directory, gitConfig));
+    },
+    /** Takes what a call says; a workspace that is there sees it from its next command on. */
+    async note({ sub, git }: HostClaims, directory: string): Promise<void> {
+      const told = git && JSON.stringify(git);
+      if (!told || store.getMeta(keyOf(sub)) === told) return;
+      store.setMeta(keyOf(sub), told);
+      await this.write(sub, directory).catch(ifMissing(undefined));
+    },
+  };
+}
+
+const quote = (text: string) => `"${text.replaceAll(/[\\"]/g, String.raw`\$&`)}"`;
