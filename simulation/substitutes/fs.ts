@@ -1,6 +1,6 @@
 /** The substitute of `node:fs` for the host agent: the machine's files, and the kernel's. Each call is one that may fail, and counts. */
 import { basename } from "node:path";
-import { world } from "../world/world.ts";
+import { hasWorld, world } from "../world/world.ts";
 import { FileError, type Inode } from "../machine/files.ts";
 import { machine } from "../machine/machine.ts";
 
@@ -180,7 +180,9 @@ export function statSync(path: string, { throwIfNoEntry = true } = {}): Stats | 
 
 export const lstatSync = statSync;
 
+/** While modules are loaded there is no machine yet, and nothing on it. */
 export function existsSync(path: string): boolean {
+  if (!hasWorld()) return false;
   begin("existsSync", path);
   return machine().files.find(path) !== null;
 }
