@@ -67,7 +67,7 @@ export class Callers {
         },
       );
     call();
-    if (isTwice) world().after(draws.delay(), call);
+    if (isTwice) this.#later(draws.delay(), call);
   }
 
   /** Delivers to the agent's trigger; with `isTwice` the same again, at once or later. */
@@ -79,7 +79,7 @@ export class Callers {
       this.#expect(runIdOf("trigger", triggerOf(agent), externalId), prompt, { ...drawScript(draws), ...script });
     const once = () => this.#deliver({ userId: user, agentId: agent, prompt, externalId });
     once();
-    if (isTwice) world().after(draws.is(0.5) ? draws.delay() : draws.between(100, 8000), once);
+    if (isTwice) this.#later(draws.is(0.5) ? draws.delay() : draws.between(100, 8000), once);
   }
 
   replay({ user, seed }: JointOperation): void {
@@ -162,6 +162,15 @@ export class Callers {
       },
       externalId === null ? 1 : retries,
     );
+  }
+
+  /** Nothing is quiet before it is made. */
+  #later(ms: number, call: () => void): void {
+    this.waiting++;
+    world().after(ms, () => {
+      this.waiting--;
+      call();
+    });
   }
 
   #judgeRepeated(key: string, runId: string | null): void {
