@@ -142,18 +142,18 @@ describe("a claude run", () => {
 });
 
 describe("an agent's environment", () => {
-  test("reaches its runs and its .env, and no answer ever", async () => {
+  test("reaches its runs and .berth/env, and no answer ever", async () => {
     const env = { TOKEN: "s3cret-value", QUOTED: `it's "x" $y`, MULTI: "a\nb" };
     const put = await alice.ok<Agent>("PUT", `/v1/agents/${shell.id}/env`, env);
     expect(put.envKeys).toEqual(["MULTI", "QUOTED", "TOKEN"]);
     const { run } = await alice.runToEnd(
       shell.id,
-      `printf '%s|%s|%s\\n' "$TOKEN" "$QUOTED" "$MULTI"; stat -c %a .env; set -a; unset TOKEN; . ./.env; echo "$TOKEN $QUOTED"`,
+      `printf '%s|%s|%s\\n' "$TOKEN" "$QUOTED" "$MULTI"; stat -c %a .berth/env; set -a; unset TOKEN; . .berth/env; echo "$TOKEN $QUOTED"`,
     );
     expect(run.result).toBe(`s3cret-value|it's "x" $y|a\nb\n600\ns3cret-value it's "x" $y\n`);
     expect(JSON.stringify(await alice.ok("GET", `/v1/agents/${shell.id}`))).not.toContain("s3cret");
     await alice.ok("PUT", `/v1/agents/${shell.id}/env`, {});
-    const { run: without } = await alice.runToEnd(shell.id, `echo "[$TOKEN]"; cat .env | wc -c`);
+    const { run: without } = await alice.runToEnd(shell.id, `echo "[$TOKEN]"; cat .berth/env 2>/dev/null | wc -c`);
     expect(without.result).toBe("[]\n0\n");
   });
 });
