@@ -34,12 +34,12 @@ for _ in range(200):
     time.sleep(0.05)
 time.sleep(100)`;
 const writes = `${toLog}
-prompt = "/run/berth-runs/" + os.environ["BERTH_RUN_ID"] + "/prompt"
+err = os.open("/run/berth-runs/" + os.environ["BERTH_RUN_ID"] + "/err", os.O_WRONLY | os.O_APPEND)
 while True:
     os.write(log, b"x")
-    os.chmod(prompt, 0o600)
+    os.write(err, b"x")
     os.write(log, b"\\n")
-    os.chmod(prompt, 0o400)`;
+    os.write(err, b"\\n")`;
 const sleepers = `
 import os, time
 for _ in range(140):
