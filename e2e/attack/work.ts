@@ -2,7 +2,7 @@
  * An agent chooses no amount of our work: whatever an agent, a user or a stranger makes costs the loops that all share a
  * bounded amount a second. Each attempt goes at full force; the programs run inside mallory's container, for two minutes at most.
  */
-import { Agent as HttpAgent, request } from "node:http";
+import { Worker } from "node:worker_threads";
 import type { Area, Stage } from "./attempt.ts";
 import { type Attack, beside, runs } from "./bystander.ts";
 
@@ -100,32 +100,32 @@ async function withReaders(
   };
 }
 
-/** Calls that go on until the end, so many at once; what they are answered does not matter. */
+/** Calls that go on until the end, so many at once, from a thread of their own: this one measures. */
 function calls(stage: Stage, atOnce: number, path: string, headers: Record<string, string>, body: string): Attack {
-  const agent = new HttpAgent({ keepAlive: true, maxSockets: atOnce });
-  const over = new AbortController();
+  const workerData = { url: `${stage.berth.url}${path}`, atOnce, headers, body };
+  const worker = new Worker(caller, { eval: true, workerData });
   let made = 0;
-  const call = () =>
-    new Promise<void>((resolve) => {
-      const sent = request(`${stage.berth.url}${path}`, { method: "POST", agent, headers }, (answer) => {
-        answer.resume().once("close", resolve);
-      });
-      sent.once("error", () => resolve());
-      sent.end(body);
-    });
-  const callAgain = async () => {
-    for (; !over.signal.aborted; made++) await call();
-  };
-  const ended = Array.from({ length: atOnce }, callAgain);
+  worker.on("message", () => void (made += 1));
   return {
     force: async () => made,
     async end() {
-      over.abort();
-      agent.destroy();
-      await Promise.all(ended);
+      await worker.terminate();
     },
   };
 }
+const caller = `
+const { parentPort, workerData } = require("node:worker_threads");
+const { Agent, request } = require("node:http");
+const { url, atOnce, headers, body } = workerData;
+const agent = new Agent({ keepAlive: true, maxSockets: atOnce });
+function call() {
+  const again = () => { parentPort.postMessage(1); setImmediate(call); };
+  const sent = request(url, { method: "POST", agent, headers }, (answer) => answer.resume().once("close", again));
+  sent.once("error", again);
+  sent.end(body);
+}
+for (let at = 0; at < atOnce; at++) call();
+`;
 
 const json = { "content-type": "application/json" };
 const nested = `{"code":[${"{},".repeat(690_000)}{}]}`;

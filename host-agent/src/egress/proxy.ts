@@ -99,7 +99,9 @@ async function openTunnel(traffic: Traffic, req: IncomingMessage, client: Socket
   if (!reached.ok) {
     const { status, headers, body } = describe(reached, authority);
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-    return void client.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
+    // Whatever it goes on sending: nobody reads it, so nobody would see it leave.
+    const answer = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`;
+    return void client.end(answer, () => client.destroy());
   }
   const { socket } = reached;
   boundTunnel(socket, client, traffic.limits.idleMs);
