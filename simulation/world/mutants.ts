@@ -94,6 +94,11 @@ const all: Mutant[] = [
       from: "  if (other)\n",
       to: "  if (other && false)\n",
     },
+    {
+      file: "host-agent/src/store/store.ts",
+      from: "const uid = ownedUid === null || isTaken ? this.#takeUid() : ownedUid;",
+      to: "const uid = this.#takeUid();",
+    },
   ),
   one("a restored database keeps its epoch", "the gateway's copy is the host's truth", 500, {
     file: "host-agent/src/membership/reports.ts",
