@@ -126,7 +126,7 @@ function badBodies(operation: Operation): BadBody[] {
     given("bad UTF-8", new Uint8Array([0x22, 0xff, 0xfe, 0x22])),
     given("another content type", text, { "content-type": "text/plain" }),
     given("a form", `name=${marker}`, { "content-type": "application/x-www-form-urlencoded" }),
-    given("over 2 MiB", JSON.stringify({ name: "x".repeat(2 ** 21 + 1) })),
+    given("over 4 MiB", JSON.stringify({ name: "x".repeat(2 ** 22 + 1) })),
     given("deep arrays", "[".repeat(100_000) + "]".repeat(100_000)),
     given("deep objects", '{"a":'.repeat(50_000) + "1" + "}".repeat(50_000)),
     ...["null", "[]", "1", `"${marker}"`, "true"].map((body) => given(`the JSON ${body.slice(0, 4)}`, body)),

@@ -89,6 +89,15 @@ describe("starting a run", () => {
     }
   });
 
+  test("a prompt of 1 MiB goes through though its client writes every letter as an escape", async () => {
+    const user = await userWithAgent();
+    const whole = "ж".repeat(524_288);
+    const body = `{"prompt":"${"\\u0436".repeat(524_288)}"}`;
+    const headers = { "content-type": "application/json" };
+    const answer = await gateway.call("POST", `/v1/agents/${user.agentId}/runs`, { token: user.token, headers, body });
+    expect([answer.status, answer.json().prompt === whole]).toEqual([202, true]);
+  });
+
   test.each([
     [{}],
     [{ prompt: "" }],
