@@ -130,11 +130,6 @@ const all: Mutant[] = [
     from: 'if (active.length >= limit) return "run_limit";',
     to: "",
   }),
-  one("model: signals end nothing", "every loop yields", 100, {
-    file: "simulation/machine/kernel.ts",
-    from: 'this.end(process, "signal");',
-    to: "return;",
-  }),
   one("an exit code is misread", "what is told is what the evidence says", 100, {
     file: `${run}/run-files.ts`,
     from: "code: code === undefined ? null : Number(code)",
