@@ -1,5 +1,6 @@
 /** Everything a host agent is made of, put together and taken apart in order. The only file that knows all parts. */
 import { join } from "node:path";
+import type { HostClaims } from "@berth/shared/host-api";
 import type { Log } from "@berth/shared/log";
 import { messageOf } from "@berth/shared/log";
 import { type Settings, SettingsError } from "@berth/shared/settings";
@@ -8,7 +9,7 @@ import { connectEngine, type Engine } from "./machine/engine.ts";
 import { createEgressProxy } from "./egress/proxy.ts";
 import { endLeftovers } from "./inside/entry.ts";
 import { createFiles } from "./inside/files.ts";
-import { createGatewayVerifier } from "./membership/verify.ts";
+import { createGatewayVerifier, type VerifyGateway } from "./membership/verify.ts";
 import { type HostContext } from "./context/context.ts";
 import { createBus } from "./context/bus.ts";
 import { createClock } from "./context/clock.ts";
@@ -77,12 +78,9 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);
   const entry = { context, engine, store, runs, workspaces, streams };
-  const verifyGateway = createGatewayVerifier(context, identity, store);
-  const verify = async (authorization: string | undefined) => {
-    const claims = await verifyGateway(authorization);
-    await gitIdentities.note(claims, sockets.directoryOf(claims.sub));
-    return claims;
-  };
+  const verify = noteClaims(createGatewayVerifier(context, identity, store), (claims) =>
+    gitIdentities.note(claims, sockets.directoryOf(claims.sub)),
+  );
   const [files, terminals] = [createFiles(entry), createTerminals(entry)];
   const deletions = createLocks();
 
@@ -110,6 +108,15 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
       targets.close();
       store.close();
     },
+  };
+}
+
+/** Verifies, and notes what the claims tell of their user. */
+function noteClaims(verify: VerifyGateway, note: (claims: HostClaims) => Promise<void>): VerifyGateway {
+  return async (authorization) => {
+    const claims = await verify(authorization);
+    await note(claims);
+    return claims;
   };
 }
 

@@ -28,3 +28,6 @@ export class Statements {
     this.#db.close();
   }
 }
+
+/** As all times are stored; `ms` since 1970. */
+export const isoTime = (ms: number) => new Date(ms).toISOString();

@@ -26,7 +26,7 @@ import {
 } from "./rows.ts";
 import { migrate } from "./migrations.ts";
 import * as removal from "./removal.ts";
-import { Statements } from "./statements.ts";
+import { isoTime, Statements } from "./statements.ts";
 import { firstUid } from "./uids.ts";
 
 /** A run that is admitted but not promised yet has revision 0: no report tells of it. */
@@ -225,7 +225,7 @@ export class Store {
           run.trigger.kind,
           run.trigger.triggerId,
           `brt_${randomText(40)}`,
-          this.#isoNow(),
+          isoTime(this.#now()),
         );
       this.#db.sql("INSERT INTO run_inputs VALUES (?, ?, ?)").run(run.id, run.prompt, run.payload);
       return { run: this.getRun(run.id)!, isNew: true };
@@ -302,7 +302,7 @@ export class Store {
       else {
         this.#db
           .sql("INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET usd = usd + excluded.usd")
-          .run(run.userId, this.#isoNow().slice(0, 10), add.costUsd);
+          .run(run.userId, isoTime(this.#now()).slice(0, 10), add.costUsd);
       }
       return run;
     });
@@ -315,7 +315,7 @@ export class Store {
 
   /** USD of the user's day (UTC) so far. */
   spentToday(userId: string): number {
-    const day = this.#isoNow().slice(0, 10);
+    const day = isoTime(this.#now()).slice(0, 10);
     return (
       this.#db.rows<{ usd: number }>("SELECT usd FROM spend WHERE user_id = ? AND day = ?", userId, day)[0]?.usd ?? 0
     );
@@ -395,9 +395,5 @@ export class Store {
     const uid = this.nextUid();
     this.setMeta("next_uid", String(uid + 1));
     return uid;
-  }
-
-  #isoNow(): string {
-    return new Date(this.#now()).toISOString();
   }
 }

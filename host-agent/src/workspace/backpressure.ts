@@ -20,24 +20,19 @@ export interface Rate {
  * before the last one is answered (pipelining) nothing more is taken: one read could bring thousands. Of a `connect` the rest
  * is a tunnel's, and not counted.
  */
-export function holdBack(server: Server, { perSecond, burst }: Rate): void {
+export function holdBack(server: Server, rate: Rate): void {
   const reading = new Set<Socket>();
   const busy = new WeakSet<Duplex>();
-  let tokens = burst;
-  let filledAt = performance.now();
   let held: Socket[] | null = null;
   const feedOf = new WeakMap<Duplex, (chunk: Buffer) => void>();
+  const take = createBucket(rate);
 
   function spend(): void {
-    const now = performance.now();
-    tokens = Math.min(burst, tokens + ((now - filledAt) / 1000) * perSecond);
-    filledAt = now;
-    // A debt of a second at most: who is held back longer would be cut off.
-    tokens = Math.max(tokens - 1, -perSecond);
-    if (tokens >= 0 || held) return;
+    const dryMs = take();
+    if (dryMs === 0 || held) return;
     held = [];
     for (const socket of reading) hold(socket);
-    setTimeout(release, (-tokens / perSecond) * 1000 + 1).unref();
+    setTimeout(release, dryMs).unref();
   }
   /** One that the server has paused itself stays its own affair. */
   function hold(socket: Socket): void {
@@ -50,19 +45,6 @@ export function holdBack(server: Server, { perSecond, burst }: Rate): void {
     held = null;
     for (const socket of waiting) if (reading.has(socket)) socket.resume();
   }
-  /** Feeds a read to the server's parser in slices, none to a connection that is ended or has become a tunnel meanwhile. */
-  function slice(socket: Socket): void {
-    const feeds = socket.listeners("data") as ((chunk: Buffer) => void)[];
-    socket.removeAllListeners("data");
-    const feed = (chunk: Buffer) => {
-      for (let at = 0; at < chunk.length && !socket.destroyed; at += sliceBytes) {
-        if (!reading.has(socket)) return socket.unshift(chunk.subarray(at));
-        for (const listener of feeds) listener(chunk.subarray(at, at + sliceBytes));
-      }
-    };
-    socket.on("data", feed);
-    feedOf.set(socket, feed);
-  }
   function isTaken(socket: Duplex): boolean {
     if (socket.destroyed) return false;
     spend();
@@ -72,7 +54,10 @@ export function holdBack(server: Server, { perSecond, burst }: Rate): void {
 
   server.on("connection", (socket) => {
     reading.add(socket);
-    slice(socket);
+    feedOf.set(
+      socket,
+      slice(socket, () => reading.has(socket)),
+    );
     socket.once("close", () => reading.delete(socket));
     spend();
     // After the server's own beginning to read, which is due by then, and before anything has been read.
@@ -92,11 +77,43 @@ export function holdBack(server: Server, { perSecond, burst }: Rate): void {
   });
 }
 
+/** Feeds a read to the server's parser in slices, none to a connection that is ended or has become a tunnel meanwhile. Answers the listener that does. */
+function slice(socket: Socket, isFed: () => boolean): (chunk: Buffer) => void {
+  const feeds = socket.listeners("data") as ((chunk: Buffer) => void)[];
+  socket.removeAllListeners("data");
+  const feed = (chunk: Buffer) => {
+    for (let at = 0; at < chunk.length && !socket.destroyed; at += sliceBytes) {
+      if (!isFed()) return socket.unshift(chunk.subarray(at));
+      for (const listener of feeds) listener(chunk.subarray(at, at + sliceBytes));
+    }
+  };
+  socket.on("data", feed);
+  return feed;
+}
+
+/** A token bucket: what comes back takes a token, and says in how many milliseconds there is one again; 0 while there are some. */
+function createBucket({ perSecond, burst }: Rate): () => number {
+  let tokens = burst;
+  let filledAt = performance.now();
+  return () => {
+    const now = performance.now();
+    tokens = Math.min(burst, tokens + ((now - filledAt) / 1000) * perSecond);
+    filledAt = now;
+    // A debt of a second at most: who is held back longer would be cut off.
+    tokens = Math.max(tokens - 1, -perSecond);
+    return tokens >= 0 ? 0 : (-tokens / perSecond) * 1000 + 1;
+  };
+}
+
 /** Listeners of the event hear of what passes, and of nothing else. */
-function guard<Args extends unknown[]>(server: Server, event: string, passes: (...args: Args) => boolean): void {
+function guard(
+  server: Server,
+  event: string,
+  passes: (message: IncomingMessage, other: ServerResponse & Duplex) => boolean,
+): void {
   const listeners = server.listeners(event);
   server.removeAllListeners(event);
-  server.on(event, (...args: Args) => {
+  server.on(event, (...args: [IncomingMessage, ServerResponse & Duplex]) => {
     if (passes(...args)) for (const listener of listeners) listener.apply(server, args);
   });
 }
