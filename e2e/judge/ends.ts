@@ -82,14 +82,21 @@ const databasesAgree: Rule = {
     const copy = run.rows.find(({ host }) => host === null)?.run;
     if (!copy) return isForgotten(history, run) ? excused : `${nameOf(run)} is not in the gateway's database`;
     if (copy.reason === "host_lost") return null;
-    return run.rows
-      .filter(({ host, database }) => host !== null && database.endsWith("host.db"))
-      .filter(({ run: truth }) => endOf(truth) !== endOf(copy))
-      .map(
-        ({ host, run: truth }) => `${nameOf(run)} ended for ${host} ${endOf(truth)}, for the gateway ${endOf(copy)}`,
-      );
+    return (
+      run.rows
+        .filter(({ host, database }) => host !== null && database.endsWith("host.db"))
+        // A host that was removed before it had answered ends for itself what has begun elsewhere since.
+        .filter(({ host }) => run.hosts.length === 1 || !wasRemoved(history, host!, run))
+        .filter(({ run: truth }) => endOf(truth) !== endOf(copy))
+        .map(
+          ({ host, run: truth }) => `${nameOf(run)} ended for ${host} ${endOf(truth)}, for the gateway ${endOf(copy)}`,
+        )
+    );
   }),
 };
+
+const wasRemoved = (history: History, name: string, run: RunStory) =>
+  history.all("deed").some(({ deed, host, at }) => deed === "host removed" && host === name && at >= run.asked.at);
 
 /** What the wrapper wrote last; null when it never came to that. */
 function codeIn({ exit }: EventOf<"files">): number | null {

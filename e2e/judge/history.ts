@@ -95,7 +95,7 @@ function allTold(all: <K extends Kind>(kind: K) => EventOf<K>[]): EventOf<"told"
 /** The run, as a person finds it in the history. */
 export const nameOf = ({ id, asked }: RunStory) => `run ${id} (${asked.key} of ${asked.user})`;
 
-/** From when the message was sent to when its end was seen first. */
+/** From when the message was sent to its end: when that was seen first, or when it was by its own word where somebody looked late. */
 export function lifeOf({ asked, end }: RunStory): { from: number; to: number } {
-  return { from: asked.at, to: end?.at ?? Infinity };
+  return { from: asked.at, to: end ? Math.min(end.at, Date.parse(end.run.endedAt!)) : Infinity };
 }
