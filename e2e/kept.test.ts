@@ -1,5 +1,5 @@
 /** What an agent takes of its user's memory and disk: bounded, freed with it, and who takes the most goes first. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent } from "@berth/shared/resources";
@@ -70,7 +70,9 @@ describe("the files of a run", () => {
     const files = join(berth.hostDir, "mnt", await userIdOf(alice), "runs", run.id);
     expect(existsSync(join(files, "prompt"))).toBe(true);
     await alice.ok("DELETE", `/v1/agents/${doomed.id}`);
-    expect(existsSync(files)).toBe(false);
+    // The trace that it began alone: a database that is put back must not start it again.
+    expect(readdirSync(files)).toEqual(["exit"]);
+    expect(readFileSync(join(files, "exit"), "utf8")).toBe("\nbegun\n");
     expect(await alice.run(run.id)).toMatchObject({ status: "completed" });
   });
 });

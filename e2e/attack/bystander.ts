@@ -74,7 +74,9 @@ async function judge(stage: Stage, quiet: Seen[], under: Seen, descriptors: numb
   for (const what of ["gatewayHealth", "hostHealth", "echo", "cancel"] as const) {
     const base = median(quiet.flatMap((seen) => seen[what]));
     const now = isBusy ? median(under[what]) : Math.min(...under[what]);
-    words.push(`${what} ${base.toFixed(0)} → ${median(under[what]).toFixed(0)} (max ${Math.max(...under[what]).toFixed(0)}) ms`);
+    words.push(
+      `${what} ${base.toFixed(0)} → ${median(under[what]).toFixed(0)} (max ${Math.max(...under[what]).toFixed(0)}) ms`,
+    );
     if (now > (isBusy ? 3 : 10) * base + noiseMs[what])
       wrong.push(`${what} took ${now.toFixed(0)} ms, ${base.toFixed(0)} in the quiet`);
   }

@@ -5,7 +5,7 @@ import { allMemory, freeMemory } from "../machine/kept-memory.ts";
 import { endProcesses } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
 import type { createLocks } from "../context/wait.ts";
-import { removeRunFiles } from "../run/run-files.ts";
+import { emptyRunFiles } from "../run/run-files.ts";
 import type { Runs } from "../run/runs.ts";
 import type { Sockets } from "../workspace/unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
@@ -87,7 +87,7 @@ async function deleteOnce(
   if (volumes.exists(userId)) {
     const volume = await volumes.ensure(userId);
     await removeAgentDirectory(volume, agentId);
-    for (const runId of store.runsOf(agentId)) await removeRunFiles(volume, runId);
+    for (const runId of store.runsOf(agentId)) await emptyRunFiles(volume, runId);
   }
   store.buryAgent(agentId);
   context.log.info("agent.deleted", { agentId, userId });

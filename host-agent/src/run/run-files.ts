@@ -118,6 +118,22 @@ export async function removeRunFiles(volume: Volume, runId: string): Promise<voi
   await rm(dir, { recursive: true, force: true });
 }
 
+/** Of a new `exit` and the wrapper's first word in it. */
+const traceBytes = "\nbegun\n".length;
+
+/**
+ * Removes what a run of a deleted agent has, all but the trace that it began: an older copy of the host's database must not start it
+ * again. None is fine.
+ */
+export async function emptyRunFiles(volume: Volume, runId: string): Promise<void> {
+  const dir = runDirectory(volume, runId);
+  if (!existsSync(join(dir, "exit"))) return removeRunFiles(volume, runId);
+  const names = (await readdir(dir)).map((name) => join(dir, name));
+  await runProgram("chattr", "-i", "-a", ...names);
+  for (const name of names) if (!name.endsWith("/exit")) await rm(name, { force: true });
+  await truncate(join(dir, "exit"), traceBytes);
+}
+
 /** At once: a turn through the thread pool for each step costs more than the few steps on small files themselves. */
 function writeNew(path: string, text: string | Uint8Array, mode: number, uid: number): void {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;

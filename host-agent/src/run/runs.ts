@@ -278,11 +278,17 @@ export class Runs {
 
   /** Only what has provably not begun is given up; anything else is asked again. */
   async #giveUpStart(runId: string, volume: Volume, error: unknown): Promise<Launched> {
-    const { execId } = this.#deps.store.getRun(runId)!;
+    const { store } = this.#deps;
+    const { execId } = store.getRun(runId)!;
     if (readExit(volume, runId).hasBegun) throw error;
-    if (execId === null) return { container: null, over: lostWithoutBegin };
+    const neverBegan = { ...lostWithoutBegin, isContainerLost: false };
+    if (execId === null) {
+      // An engine that hangs says nothing of the container: it may well live.
+      store.intend(runId, "start_timeout");
+      return { container: null, over: neverBegan };
+    }
     if (!(await isNotStartable(this.#deps, runId))) throw error;
-    return { container: null, over: { ...lostWithoutBegin, exitCode: notInvoked, isContainerLost: false } };
+    return { container: null, over: { ...neverBegan, exitCode: notInvoked } };
   }
 
   async #settle(lived: Lived, over: Over, { failures }: Drive): Promise<void> {
