@@ -72,7 +72,7 @@ describe("the files of a run", () => {
     await alice.ok("DELETE", `/v1/agents/${doomed.id}`);
     // The trace that it began alone: a database that is put back must not start it again.
     expect(readdirSync(files)).toEqual(["exit"]);
-    expect(readFileSync(join(files, "exit"), "utf8")).toBe("\nbegun\n");
+    expect(readFileSync(join(files, "exit"), "utf8")).toBe("\nbegun\n0\n");
     expect(await alice.run(run.id)).toMatchObject({ status: "completed" });
   });
 });

@@ -65,10 +65,12 @@ export const isOutOfSpace = (error: unknown) =>
 const makeRoom =
   'cd "$1" && shift && fallocate -n -l 8192 out && chattr +a out err exit && { [ $# = 0 ] || exec chattr +i "$@"; }';
 
+/** More than the wrapper writes into `exit`; the agent can append to it. */
+const exitBytes = 200;
+
 /** What the wrapper has said in `exit`: whether it began, and the exit code once it is over. */
 export function readExit(volume: Volume, runId: string): { hasBegun: boolean; code: number | null } {
-  // The agent can append to it: no more is read than the wrapper writes.
-  const bytes = Buffer.alloc(200);
+  const bytes = Buffer.alloc(exitBytes);
   let file: number;
   try {
     file = openSync(join(runDirectory(volume, runId), "exit"), constants.O_RDONLY);
@@ -118,11 +120,8 @@ export async function removeRunFiles(volume: Volume, runId: string): Promise<voi
   await rm(dir, { recursive: true, force: true });
 }
 
-/** Of a new `exit` and the wrapper's first word in it. */
-const traceBytes = "\nbegun\n".length;
-
 /**
- * Removes what a run of a deleted agent has, all but the trace that it began: an older copy of the host's database must not start it
+ * Removes what a run of a deleted agent has, all but `exit`, the trace that it began: an older copy of the host's database must not start it
  * again. None is fine.
  */
 export async function emptyRunFiles(volume: Volume, runId: string): Promise<void> {
@@ -131,7 +130,7 @@ export async function emptyRunFiles(volume: Volume, runId: string): Promise<void
   const names = (await readdir(dir)).map((name) => join(dir, name));
   await runProgram("chattr", "-i", "-a", ...names);
   for (const name of names) if (!name.endsWith("/exit")) await rm(name, { force: true });
-  await truncate(join(dir, "exit"), traceBytes);
+  if (statSync(join(dir, "exit")).size > exitBytes) await truncate(join(dir, "exit"), exitBytes);
 }
 
 /** At once: a turn through the thread pool for each step costs more than the few steps on small files themselves. */
