@@ -272,6 +272,23 @@ test("a client that goes away ends its connection to the server", async () => {
   await vi.waitFor(() => expect(ended).toHaveBeenCalled(), 100_000);
 });
 
+test("whoever says what he wants is served beside one who holds and renews half a request a hundred times", async () => {
+  const { port } = await startProxy(echo(), { limits: { silent: 20 } });
+  const ends: Promise<unknown>[] = [];
+  const holdHalf = () => {
+    const socket = net.connect({ port, host: "127.0.0.1" });
+    closers.push(() => socket.destroy());
+    socket.on("error", () => undefined).write("CONNECT a.example.com:443 HTTP/1.1\r\n");
+    ends.push(new Promise((resolve) => socket.once("close", resolve)));
+  };
+  for (let at = 0; at < 20; at++) holdHalf();
+  for (let at = 0; at < 5; at++) {
+    for (let more = 0; more < 20; more++) holdHalf();
+    expect((await openTunnel(port, "a.example.com:443")).head).toMatch(/^HTTP\/1.1 200/);
+  }
+  await Promise.all(ends.slice(0, 100));
+});
+
 test("a connection that sends no request is closed", async () => {
   const { port } = await startProxy(echo(), { limits: { headerMs: 50 } });
   const socket = net.connect(port, "127.0.0.1");

@@ -30,6 +30,8 @@ export interface EgressProxyDeps {
 export interface EgressLimits {
   /** Connections to the outside at once, per workspace. */
   tunnels: number;
+  /** Connections per workspace that have not said yet what they want, or have been answered. */
+  silent: number;
   headerMs: number;
   lookupMs: number;
   /** For all addresses of a name together. */
@@ -40,6 +42,8 @@ export interface EgressLimits {
 }
 const defaultLimits: EgressLimits = {
   tunnels: 256,
+  // Fewer than the forwarder takes, so that it never has to stop taking; more than come while it waits for its turn of the processor.
+  silent: 1200,
   headerMs: 10_000,
   lookupMs: 10_000,
   connectMs: 10_000,
@@ -74,11 +78,34 @@ export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
         },
         (req, res) => void forwardRequest(traffic, req, res),
       );
-      server.maxConnections = 2 * limits.tunnels;
+      server.maxConnections = 2 * limits.silent;
+      closeSilent(server, limits.silent);
       server.on("connect", (req, client, head) => void openTunnel(traffic, req, client as Socket, head));
       return server;
     },
   };
+}
+
+/**
+ * Shedding of load: of more silent connections than `most` the oldest goes, never who just comes. Whoever says at once what he
+ * wants is served beside one who opens connections and says nothing, or half of it.
+ */
+function closeSilent(server: http.Server, most: number) {
+  const silent = new Set<Duplex>();
+  const fallSilent = (socket: Duplex) => {
+    if (socket.destroyed) return;
+    silent.add(socket);
+    if (silent.size > most) silent.values().next().value!.destroy();
+  };
+  server.on("connection", (socket) => {
+    socket.once("close", () => silent.delete(socket));
+    fallSilent(socket);
+  });
+  server.on("connect", (_req, socket) => silent.delete(socket));
+  server.on("request", ({ socket }, res) => {
+    silent.delete(socket);
+    res.once("finish", () => fallSilent(socket));
+  });
 }
 
 /** What one workspace has open, and where its refusals are logged. */
