@@ -53,6 +53,7 @@ test("the chains live as long as nobody ends them", async () => {
 test("no chain survives a cancel", async () => {
   for (let trial = 0; trial < cancels; trial++) {
     const run = await chained();
+    await until(async () => (await stepsOf(berth, alice, agent.id)) > 0n, "the chains go on");
     expect(await alice.ok<Run>("POST", `/v1/runs/${run.id}/cancel`)).toMatchObject({ status: "cancelled" });
     await expectNoStep();
   }

@@ -383,11 +383,9 @@ describe("a full disk", () => {
     const refused = (await (await at("PUT", "streamed", stream)).json()) as { code: string; detail: string };
     expect(refused).toMatchObject({ code: "conflict", detail: expect.stringContaining("disk is full") });
     const listing = (await (await at("GET", "")).json()) as DirectoryListing;
-    expect(listing.entries.map(({ name }) => name).filter((name) => !/^\.(bash|tmp|claude|env)/.test(name))).toEqual([
-      "fill",
-      "first",
-      "tree",
-    ]);
+    expect(
+      listing.entries.map(({ name }) => name).filter((name) => !/^\.(bash|berth|tmp|claude|env)/.test(name)),
+    ).toEqual(["fill", "first", "tree"]);
     expect(await (await at("GET", "first")).text()).toBe("first");
     expect((await at("DELETE", "tree")).status).toBe(204);
     expect((await at("DELETE", "fill")).status).toBe(204);

@@ -102,7 +102,10 @@ describe("bodies", () => {
     const send = async (path: string, bytes: number, headers: Record<string, string>) => {
       const body = JSON.stringify({ x: "y".repeat(bytes - 8) });
       const all = { ...headers, "content-type": "application/json" };
-      const answer = await gateway.app.request(path, { method: "POST", headers: all, body });
+      const ask = async () => gateway.app.request(path, { method: "POST", headers: all, body });
+      let answer = await ask();
+      // The proxy before workerd may lose the connection of a body that nobody reads, and says so in words.
+      for (let at = 0; at < 5 && answer.status === 500; at++) answer = await ask();
       return ((await answer.json()) as { code: string }).code;
     };
     const bearer = { authorization: `Bearer ${token}` };
