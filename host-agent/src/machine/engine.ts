@@ -321,6 +321,8 @@ async function within<T>(ms: number, what: string, call: (signal: AbortSignal) =
       },
     ),
   );
+  // A call that throws before it has begun leaves nobody who waits for the deadline.
+  expired.catch(() => undefined);
   return Promise.race([call(deadline), expired]);
 }
 
