@@ -48,11 +48,17 @@ const all: Mutant[] = [
     from: "const over = { exitCode: exit.code,",
     to: "const over = { exitCode: null,",
   }),
-  one("an order is begun at each answer", "no order is begun twice", 1000, {
-    file: "host-agent/src/membership/orders.ts",
-    from: "return !progress ||",
-    to: "return true ||",
-  }),
+  one(
+    "an order is begun at each answer",
+    "no order is begun twice",
+    1000,
+    { file: "host-agent/src/membership/orders.ts", from: "return !progress ||", to: "return true ||" },
+    {
+      file: "host-agent/src/inside/agents.ts",
+      from: "return deps.deletions(agentId, () => deleteOnce(deps, userId, agentId));",
+      to: "return deleteOnce(deps, userId, agentId);",
+    },
+  ),
   one(
     "a stop goes on while the host agent closes",
     "every loop yields",
