@@ -3,20 +3,20 @@
  * systems. Enters the container's IPC namespace alone, and follows no path that an agent has made. Knows nothing of the engine.
  */
 import type { Cgroup } from "./cgroup.ts";
-import { isWithout } from "./processes.ts";
+import { proveWithout } from "./processes.ts";
 import { runProgram } from "./programs.ts";
 
 /** Where files are memory; `/tmp`, which is on the disk, is kept for the agent's next run. */
 export const sharedMemory = ["/dev/shm", "/dev/mqueue"];
 export const allMemory = [...sharedMemory, "/tmp"];
 
-/** Frees what was made by this uid, in these directories too; nothing while any process of it lives. */
+/** Frees what was made by this uid, in these directories too; nothing while any process of it lives. Throws where that cannot be told. */
 export async function freeMemory(
   { init, cgroup }: { init: { pid: number }; cgroup: Cgroup },
   uid: number,
   directories: string[],
 ): Promise<void> {
-  if (!isWithout(cgroup, (owner) => owner.uid === uid)) return;
+  if (!(await proveWithout(cgroup, (owner) => owner.uid === uid))) return;
   await runProgram("sh", "-c", free, "sh", String(init.pid), String(uid), ...directories);
 }
 

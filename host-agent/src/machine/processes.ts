@@ -44,6 +44,18 @@ export function isWithout(cgroup: Cgroup, which: Which): boolean {
   return false;
 }
 
+/** The same for who can wait: where lists prove nothing, for others on the machine fork, the container is frozen. Throws where that fails too. */
+export async function proveWithout(cgroup: Cgroup, which: Which): Promise<boolean> {
+  for (let attempt = 0; attempt < mostMoves; attempt++) {
+    const { pids, isWhole } = list(cgroup, which);
+    if (pids.length > 0 || isWhole) return pids.length === 0;
+    await sleep(1);
+  }
+  const isEmpty = await whileFrozen(cgroup, () => processesOf(cgroup, which).length === 0);
+  if (isEmpty === null) throw new Error("nobody can tell whether processes are left: the container cannot be frozen");
+  return isEmpty;
+}
+
 /**
  * Ends these processes of the container, however they fork: `first` (TERM if nothing else is said), then KILL after `graceMs`,
  * again and again until there is provably none. Who escapes a list by leaving his pid to a child is killed in a frozen
