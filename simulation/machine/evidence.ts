@@ -9,6 +9,8 @@ export interface Evidence {
   /** Where it was started last: uids are a machine's. */
   kernel: Kernel;
   uid: number;
+  /** The agent's directory as it was then. */
+  home: ReturnType<typeof homeOf>;
   execs: Exec[];
   /** Why the last process of it went, and when. */
   ended: { cause: EndCause; atMs: number } | null;
@@ -29,6 +31,7 @@ export function noteStart(kernel: Kernel, exec: Exec, runId: string, agentId: st
     agentId,
     kernel,
     uid,
+    home: undefined,
     execs: [],
     ended: null,
     oomKills: 0,
@@ -38,6 +41,7 @@ export function noteStart(kernel: Kernel, exec: Exec, runId: string, agentId: st
   known.execs.push(exec);
   judgeStart(kernel, known, exec);
   judgeUid(known, exec, uid);
+  known.home = homeOf(exec, agentId);
   known.ended = null;
   return known;
 }
@@ -54,13 +58,18 @@ function judgeStart(kernel: Kernel, { runId, agentId, execs }: Evidence, { conta
     world().violate("a user has three runs", `${runId} was started beside ${[...beside].join(", ")}`);
 }
 
-function judgeUid({ agentId, kernel }: Evidence, { container }: Exec, uid: number): void {
+/** The agent's directory, whatever stands under its name later. */
+const homeOf = ({ container }: Exec, agentId: string) =>
+  container.mounts.get("/workspace")?.entries.get(`agent-${agentId}`);
+
+function judgeUid({ agentId, kernel }: Evidence, exec: Exec, uid: number): void {
   const tell = (what: string) => world().violate("a uid has one owner", what);
   const runs = allRuns().filter((known) => known.kernel === kernel);
   const namesake = runs.find((known) => known.uid === uid && known.agentId !== agentId);
   if (namesake) tell(`${uid} is ${agentId}'s and was ${namesake.agentId}'s`);
-  const home = container.mounts.get("/workspace")?.entries.get(`agent-${agentId}`);
+  const home = homeOf(exec, agentId);
   if (home && home.uid !== uid) tell(`${agentId} runs as ${uid}, its directory is ${home.uid}'s`);
-  const earlier = runs.find((known) => known.agentId === agentId && known.uid !== uid);
+  // Of an agent that was deleted and made again meanwhile nothing is left: it may have another, and not that of somebody else.
+  const earlier = runs.find((known) => known.agentId === agentId && known.home === home && known.uid !== uid);
   if (earlier) tell(`${agentId} was ${earlier.uid} and is ${uid}`);
 }

@@ -38,8 +38,15 @@ export async function ownerOf(volume: Volume, agentId: string): Promise<number |
 }
 
 /** The highest owner of an agent's directory in there; 0 without one. */
-export async function highestOwner(workspace: string): Promise<number> {
-  return Math.max(0, ...(await ownersIn(workspace)).values());
+export async function highestOwner(root: string): Promise<number> {
+  const given = (await readdir(join(root, "uids")).catch(ifMissing([]))).map(Number);
+  return Math.max(0, ...given, ...(await ownersIn(join(root, "workspace"))).values());
+}
+
+/** Notes a uid that is given, as the name of an empty file: it outlives its agent's directory, and the host's database. */
+async function keepUid({ root }: Volume, uid: number): Promise<void> {
+  await mkdir(join(root, "uids"), { recursive: true, mode: 0o700 });
+  await writeFile(join(root, "uids", String(uid)), "");
 }
 
 /** Agents' directories by name, with their owners. */
@@ -60,8 +67,12 @@ export async function makeAgentDirectory(volume: Volume, agentId: string, uid: n
     const found = await lstat(path);
     if ((found.mode & 0o700) !== 0o700) await chmod(path, 0o700);
     if (found.uid === uid) return;
-    if (found.uid >= firstUid) return handOver(volume, agentId, found.uid, uid);
+    if (found.uid >= firstUid) {
+      await keepUid(volume, uid);
+      return handOver(volume, agentId, found.uid, uid);
+    }
   }
+  await keepUid(volume, uid);
   await lchown(path, uid, runGid);
 }
 

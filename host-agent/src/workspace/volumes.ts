@@ -135,7 +135,7 @@ export class Volumes {
       try {
         await this.ensure(userId).catch(async () => {
           // One that has failed cannot be made ready, and is mounted all the same: it can be read.
-          this.#onOwner(await highestOwner(join(this.#mountPoint(userId), "workspace")));
+          this.#onOwner(await highestOwner(this.#mountPoint(userId)));
         });
       } catch {
         unread.push(userId);
@@ -202,7 +202,10 @@ export class Volumes {
     if (!isMounted(root)) {
       await mkdir(root, { recursive: true, mode: 0o700 });
       // An unmounted mount point that cannot be written to: a mistake fails instead of filling the machine's own disk.
-      await Promise.all([runProgram("chattr", "+i", root), this.#ensureImage(userId)]);
+      const beside = [runProgram("chattr", "+i", root), this.#ensureImage(userId)];
+      // Both to their end, also where one fails: a late chattr would meet the volume that the next attempt has mounted.
+      await Promise.allSettled(beside);
+      await Promise.all(beside);
       await runProgram("mount", "-o", mountOptions, image, root);
     }
     const volume = {
@@ -225,7 +228,7 @@ export class Volumes {
     await makeTmp(volume);
     await mkdir(join(volume.workspace, "shared"), { recursive: true });
     await chmod(join(volume.workspace, "shared"), 0o1777);
-    this.#onOwner(await highestOwner(volume.workspace));
+    this.#onOwner(await highestOwner(root));
     await emptyTrash(volume);
     if (this.#lossy.delete(userId)) await tellLoss(volume);
     return volume;
