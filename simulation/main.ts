@@ -84,6 +84,10 @@ if (values.trace || values.ops !== undefined) {
   for (const { invariant, detail } of outcome.violations) say(`broken: ${invariant}: ${detail}`);
   process.exit(outcome.violations.length > 0 ? 1 : 0);
 }
+const flags = [
+  ...(values.without ? [`--without "${values.without}"`] : []),
+  ...(values.mutant ? [`--mutant "${values.mutant}"`] : []),
+];
 const count = Number(values.count ?? (values.minutes ? Infinity : 1000));
 const minutes = Number(values.minutes ?? Infinity);
 const campaign = await runCampaign(game, {
@@ -105,7 +109,7 @@ else {
       .join(", "),
   );
   say(sharesOf(campaign));
-  for (const failure of campaign.failures) say(lineOf(failure, commit()));
+  for (const failure of campaign.failures) say(lineOf(failure, commit(), flags));
   if (campaign.failures.length > 0 && !mutant) say("kept in simulation/corpus.json");
   say(
     `${campaign.schedules} schedules, ${campaign.steps} steps, ${campaign.failures.length} broken, hash ${campaign.hash}, ${((user + system) / 1e6).toFixed(1)} CPU s`,

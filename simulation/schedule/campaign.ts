@@ -95,10 +95,14 @@ async function tellMutant<Op extends { index: number }>(
   return { world, ...schedule, invariant, detail, others: others.map((other) => other.invariant) };
 }
 
-/** The line that shows it again. */
-export function lineOf({ world, seed, operations, invariant, detail }: Failure, commit: string): string {
+/** The line that shows it again; `flags` are those that change what a seed gives. */
+export function lineOf(
+  { world, seed, operations, invariant, detail }: Failure,
+  commit: string,
+  flags: string[] = [],
+): string {
   const ops = operations.map(({ index }) => index);
-  return `npm run simulate -- --world ${world} --seed ${seed} --ops ${ops.join()} --trace   # at ${commit}: ${invariant}: ${detail}`;
+  return `npm run simulate -- --world ${world} --seed ${seed} --ops ${[ops.join(), ...flags].join(" ")} --trace   # at ${commit}: ${invariant}: ${detail}`;
 }
 
 /** In which share of the schedules the rare happened that they lean towards. */
