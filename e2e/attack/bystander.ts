@@ -26,6 +26,8 @@ interface Seen {
 }
 
 const rounds = 2;
+/** An attack that has not come to its force after so long has not taken place. */
+const mostMs = 60_000;
 const healthChecks = 6;
 /** Below this a difference is the machine's noise. */
 const noiseMs = { gatewayHealth: 50, hostHealth: 50, echo: 400, cancel: 400 };
@@ -55,7 +57,7 @@ export function beside(name: string, leastForce: number, begin: (stage: Stage) =
       const bob = await bobOf(stage);
       const before = quietOf.get(stage) ?? (await during(stage, () => spin(stage), bob));
       const descriptors = stage.berth.host.descriptors() + stage.berth.gateway.descriptors();
-      const under = await during(stage, () => begin(stage), bob);
+      const under = await during(stage, () => begin(stage), bob, leastForce);
       const after = await during(stage, () => spin(stage), bob);
       quietOf.set(stage, after);
       const { wrong, figures } = await judge(stage, [before, after], under, descriptors);
@@ -105,8 +107,8 @@ async function leftBehind({ berth, mallory }: Stage, descriptors: number): Promi
   return left;
 }
 
-/** What bob and the processes see while something goes on. */
-async function during(stage: Stage, begin: () => Promise<Attack>, bob: Bob): Promise<Seen> {
+/** What bob and the processes see while something goes on, until it has come to its force. */
+async function during(stage: Stage, begin: () => Promise<Attack>, bob: Bob, leastForce = 0): Promise<Seen> {
   const { gateway, host } = stage.berth;
   const attack = await begin();
   const seen: Seen = {
@@ -121,7 +123,11 @@ async function during(stage: Stage, begin: () => Promise<Attack>, bob: Bob): Pro
   };
   try {
     const [startedAt, gatewayCpu, hostCpu] = [performance.now(), mainThreadMs(gateway), mainThreadMs(host)];
-    for (let round = 0; round < rounds; round++) {
+    const isOver = async (round: number) => {
+      seen.force = await attack.force();
+      return round >= rounds && (seen.force >= leastForce || performance.now() - startedAt > mostMs);
+    };
+    for (let round = 0; !(await isOver(round)); round++) {
       for (let check = 0; check < healthChecks; check++) {
         seen.gatewayHealth.push(await timed(() => answered(`${stage.berth.url}/healthz`)));
         seen.hostHealth.push(
@@ -137,7 +143,6 @@ async function during(stage: Stage, begin: () => Promise<Attack>, bob: Bob): Pro
     const elapsed = performance.now() - startedAt;
     seen.gatewayLoop = (mainThreadMs(gateway) - gatewayCpu) / elapsed;
     seen.hostLoop = (mainThreadMs(host) - hostCpu) / elapsed;
-    seen.force = await attack.force();
   } finally {
     await attack.end();
   }
