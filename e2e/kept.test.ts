@@ -6,7 +6,9 @@ import type { Agent } from "@berth/shared/resources";
 import { type Client, textOf } from "./harness/client.ts";
 import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
 
-const trials = Number(process.env["BERTH_TEST_HOGS"] ?? 1);
+/** `npm run attack -- kept --trials 100` makes more of them. */
+const trials = Number(process.env["BERTH_TEST_TRIALS"] ?? 1);
+const patience = { timeout: trials * 600_000 };
 
 let berth: Berth;
 let alice: Client;
@@ -92,7 +94,7 @@ describe("when memory runs out", () => {
     expect(own.map(({ pid }) => readFileSync(`/proc/${pid}/oom_score_adj`, "utf8"))).toEqual(["0\n", "0\n"]);
   });
 
-  test("three runs of 1 GB at once end as out of memory, each of its own, and a fourth goes on", async () => {
+  test("three runs of 1 GB at once end as out of memory, each of its own, and a fourth goes on", patience, async () => {
     const hogs = await Promise.all([0, 1, 2].map((at) => alice.createAgent(`hog-${at}`, { runtime: "shell" })));
     const eat = `exec python3 -c 'kept = []
 while True: kept.append(bytearray(2**22))'`;
@@ -108,7 +110,7 @@ while True: kept.append(bytearray(2**22))'`;
     }
   });
 
-  test("a tool dies before the CLI that started it, of three at once", async () => {
+  test("a tool dies before the CLI that started it, of three at once", patience, async () => {
     const hogs = await Promise.all([0, 1, 2].map((at) => alice.createAgent(`cli-${at}`)));
     const eat = `python3 -c "kept = [bytearray(2**22) for _ in range(2**8)]"; echo tool ended with $?`;
     for (let trial = 0; trial < trials; trial++) {

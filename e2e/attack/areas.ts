@@ -3,3 +3,15 @@ import type { Area } from "./attempt.ts";
 import { work } from "./work.ts";
 
 export const areas: Area[] = [work];
+
+/** Further walls, which stand as suites of their own: their tests are the attempts. */
+export const suites = {
+  ended: "e2e/ended.test.ts",
+  kept: "e2e/kept.test.ts",
+  isolation: "e2e/isolation.test.ts",
+  egress: "e2e/egress.test.ts",
+  "bad input": "e2e/bad-input.test.ts",
+  money: "host-agent/src/model/proxy.test.ts",
+  "who may": "gateway/src/node/who-may.test.ts",
+  tokens: "gateway/src/keys/jwt-attacks.test.ts",
+};

@@ -7,7 +7,14 @@ export interface Stage {
   berth: Berth;
   mallory: Client;
   bob: Client;
+  bar: Bar;
 }
+
+/**
+ * What is asked of bob's calls. `alone`: the promise as written, medians within 3 times the quiet and one second, for which the
+ * machine must have nothing else to do. `shared`: what can be said beside other suites.
+ */
+export type Bar = "alone" | "shared";
 
 /** What came of an attempt: what does not hold (nothing, where the wall holds), and its figures in words. */
 export interface Finding {

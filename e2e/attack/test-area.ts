@@ -7,7 +7,7 @@ import { describeFinding, type OpenStage, openStage } from "./stage.ts";
 export function testArea(area: Area): void {
   let stage: OpenStage;
   beforeAll(async () => {
-    stage = await openStage(area);
+    stage = await openStage(area, "shared");
   });
   afterAll(async () => {
     await stage?.close();

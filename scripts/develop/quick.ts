@@ -11,7 +11,9 @@ const projects = ["shared", "gateway", "web", "scripts", "host-agent", "together
 
 await runWithSettings(async () => {
   const startedAt = performance.now();
-  const code = tell(...(await Promise.all([runChecks(), runSuites(projects, [], availableParallelism())])));
+  const code = tell(
+    ...(await Promise.all([runChecks(), runSuites(projects, [], { maxWorkers: availableParallelism() })])),
+  );
   const seconds = Math.round((performance.now() - startedAt) / 1000);
   process.stdout.write(`${seconds} s; on a quiet machine with two cores ${budgetSeconds} s are the budget\n`);
   process.exit(code);

@@ -6,9 +6,12 @@ import type { Outcome } from "./outcome.ts";
  * Runs the projects (all without any named), of their files those whose path has one of the filters in it; `maxWorkers` at
  * once where the projects do not say, one core fewer than there are without it.
  */
-export async function runSuites(projects: string[], filters: string[] = [], maxWorkers?: number): Promise<Outcome> {
-  const options = { watch: false, project: projects, ...(maxWorkers !== undefined && { maxWorkers }) };
-  const vitest = await startVitest("test", filters, options);
+export async function runSuites(
+  projects: string[],
+  filters: string[] = [],
+  more: { maxWorkers?: number; reporters?: "verbose"[] } = {},
+): Promise<Outcome> {
+  const vitest = await startVitest("test", filters, { watch: false, project: projects, ...more });
   const outcome = { passed: countPassed(vitest), failed: namesOfFailed(vitest) };
   await vitest.close();
   return outcome;
