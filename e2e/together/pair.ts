@@ -14,6 +14,7 @@ import { createClock } from "../../host-agent/src/context/clock.ts";
 import { createTurns } from "../../host-agent/src/context/turns.ts";
 import { Reports } from "../../host-agent/src/membership/reports.ts";
 import { Store } from "../../host-agent/src/store/store.ts";
+import { inMemory } from "../../host-agent/test/memory.ts";
 
 export interface Exchange {
   /** Of the report, as it went over the wire. */
@@ -47,7 +48,7 @@ export async function startPair() {
   let host = startHost(new Database(":memory:"));
 
   function startHost(db: Database.Database) {
-    const store = new Store(db, Date.now);
+    const store = new Store(inMemory(db), Date.now);
     const ending = new AbortController();
     const reports = new Reports({
       context,

@@ -172,5 +172,5 @@ function openEgress({ settings, log, egress }: HostOptions) {
 function findRun(store: Store, agentId: string, token: string): { runId: string } | null {
   const agent = store.getAgent(agentId);
   const run = agent && store.activeRuns(agent.userId).find((other) => other.agentId === agentId);
-  return run && isSameSecret(run.token, token) ? { runId: run.id } : null;
+  return run && isSameSecret(store.tokenOf(run.id), token) ? { runId: run.id } : null;
 }

@@ -50,6 +50,8 @@ export class Machine {
     const identity = this.files.add(`${dataDir}/host.json`, "file", 0o600, "open");
     const text = JSON.stringify({ hostId: place.hostId, issuer: "berth:gateway", gatewayUrl, privateKey: privateJwk });
     this.files.write(identity, Buffer.from(text), "host.json");
+    const key = this.files.add(`${dataDir}/host.key`, "file", 0o600, "open");
+    this.files.write(key, Buffer.from(Buffer.alloc(32, 7).toString("base64url")), "host.key");
   }
 
   setEngine(engine: Machine["engine"]): void {

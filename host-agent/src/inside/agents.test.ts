@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import Database from "better-sqlite3";
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { expect, test } from "vitest";
@@ -11,12 +10,13 @@ import { createClock } from "../context/clock.ts";
 import { createLocks } from "../context/wait.ts";
 import { Store } from "../store/store.ts";
 import { deleteAgent } from "./agents.ts";
+import { inMemory } from "../../test/memory.ts";
 
 test("two deletions of one agent at once are one, and both succeed; one that fails is done by the other", async () => {
   const dir = mkdtempSync(join(tmpdir(), "berth-agents-"));
   const volume = { limitBytes: 0, root: dir, workspace: dir, runs: dir, tmp: dir, trash: join(dir, "trash") };
   for (const name of ["trash", "agent-agt_a", "agent-agt_b"]) mkdirSync(join(dir, name));
-  const store = new Store(new Database(":memory:"), Date.now);
+  const store = new Store(inMemory(), Date.now);
   for (const id of ["agt_a", "agt_b"])
     store.learnAgent("usr_u", { id, version: 1, name: id, runtime: "shell", model: null, instructions: null }, null);
   const closed: string[] = [];

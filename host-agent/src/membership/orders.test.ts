@@ -1,4 +1,3 @@
-import Database from "better-sqlite3";
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -7,9 +6,10 @@ import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { createOrders, keyOf, type Order, ordersToBegin } from "./orders.ts";
+import { inMemory } from "../../test/memory.ts";
 
 let store: Store;
-beforeEach(() => void (store = new Store(new Database(":memory:"), Date.now)));
+beforeEach(() => void (store = new Store(inMemory(), Date.now)));
 afterEach(() => store.close());
 
 const context = {

@@ -2,12 +2,13 @@ import Database from "better-sqlite3";
 import { expect, test } from "vitest";
 import { Store } from "../store/store.ts";
 import { isRolledBack } from "./reports.ts";
+import { inMemory } from "../../test/memory.ts";
 
 const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
 /** Starts a host on the database as this image has it; answers its store and how to take the next image. */
 function start(image?: Buffer) {
   const db = new Database(image);
-  return { store: new Store(db, Date.now), image: () => db.serialize() };
+  return { store: new Store(inMemory(db), Date.now), image: () => db.serialize() };
 }
 const change = ({ store }: ReturnType<typeof start>) => void store.setEnv("agt_a", { AT: String(store.revision()) });
 /** What the gateway holds after it was told all. */

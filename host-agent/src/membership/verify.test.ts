@@ -1,7 +1,6 @@
 import { createHmac } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import Database from "better-sqlite3";
 import { exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from "jose";
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
@@ -11,6 +10,7 @@ import { createBus } from "../context/bus.ts";
 import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
+import { inMemory } from "../../test/memory.ts";
 
 const hostId = "hst_this";
 let server: Server;
@@ -30,7 +30,7 @@ beforeAll(async () => {
     response.setHeader("content-type", "application/json").end(JSON.stringify(jwks));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  store = new Store(new Database(":memory:"), Date.now);
+  store = new Store(inMemory(), Date.now);
   const context = {
     hostId,
     settings: parseSettings({}),

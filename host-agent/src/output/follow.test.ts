@@ -1,7 +1,6 @@
 import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import Database from "better-sqlite3";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { follow } from "./follow.ts";
 import { createStreams } from "./open-streams.ts";
@@ -12,12 +11,13 @@ import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { runDirectory } from "../run/run-files.ts";
 import { type Volume } from "../workspace/volume.ts";
+import { inMemory } from "../../test/memory.ts";
 
 let dir: string;
 let store: Store;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), "berth-follow-"));
-  store = new Store(new Database(":memory:"), Date.now);
+  store = new Store(inMemory(), Date.now);
 });
 afterEach(() => {
   store.close();

@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import Database from "better-sqlite3";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
@@ -16,6 +15,7 @@ import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { serveSocket, type SocketDeps } from "./live-socket.ts";
 import { createStreams } from "./open-streams.ts";
+import { inMemory } from "../../test/memory.ts";
 
 const settings = parseSettings({});
 const userId = "usr_1";
@@ -30,7 +30,7 @@ const frames: ServerFrame[] = [];
 
 /** A socket of a user with one run, whose volume is not there. */
 beforeEach(async () => {
-  store = new Store(new Database(":memory:"), Date.now);
+  store = new Store(inMemory(), Date.now);
   const spec = { id: "agt_1", version: 1, name: "", runtime: "shell", model: null, instructions: null } as const;
   store.learnAgent(userId, spec, null);
   store.admit({ id: "run_1", agentId: spec.id, userId, trigger, prompt, payload: null }, 3);

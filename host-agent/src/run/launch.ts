@@ -97,7 +97,7 @@ async function makeExec(
   };
   // Beside each other: none needs another. The exec is stored, and so started, only once all are there.
   const beside = [
-    engine.createExec(container.id, execOf(context, run, agent, payload !== null)),
+    engine.createExec(container.id, execOf(context, run, agent, store.tokenOf(run.id), payload !== null)),
     makeRunFiles(container.volume, run.id, agent.uid, files),
     makeAgentDirectory(container.volume, agent.id, agent.uid),
     workspaces.admitAgent(agent),
@@ -108,12 +108,12 @@ async function makeExec(
   return execId;
 }
 
-function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, hasPayload: boolean) {
+function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, token: string, hasPayload: boolean) {
   const files = `${paths.runs}/${run.id}`;
   const runtime = runtimes[agent.runtime];
   const env: Record<string, string> = {
     ...environmentOf(settings, agent),
-    [runtime.tokenName]: run.token,
+    [runtime.tokenName]: token,
     BERTH_RUN_ID: run.id,
     ...runtime.envOfRun(agent, run.trigger),
     ...(hasPayload && { BERTH_PAYLOAD_FILE: `${files}/payload` }),

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import Database from "better-sqlite3";
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { expect, test } from "vitest";
@@ -11,6 +10,7 @@ import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { Volumes } from "../workspace/volumes.ts";
 import { deletableUpTo, removeExpired } from "./retention.ts";
+import { inMemory } from "../../test/memory.ts";
 
 const dayMs = 86_400_000;
 
@@ -27,7 +27,7 @@ test("a clock that is a year ahead for an hour takes no run of the last weeks", 
   const dir = mkdtempSync(join(tmpdir(), "berth-retention-"));
   let aheadMs = 0;
   const clock = createClock(() => Date.now() + aheadMs);
-  const store = new Store(new Database(":memory:"), clock.now);
+  const store = new Store(inMemory(), clock.now);
   const context = {
     hostId: "hst_this",
     settings: parseSettings({}),

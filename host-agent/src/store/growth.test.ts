@@ -134,8 +134,9 @@ function pagesOf(world: World, act: (world: World) => unknown): number {
 }
 
 function openWorld(sizes: Sizes, at: number): World {
-  const db = openDatabase(join(dir, `${at}.db`));
-  const store = new Store(db, Date.now);
+  const opened = openDatabase(join(dir, `${at}.db`));
+  const { db } = opened;
+  const store = new Store(opened, Date.now);
   store.learnAgent(userId, spec, null);
   store.admit({ ...newRun(), id: "run_mine" }, 3, true);
   const count = (most: number) =>

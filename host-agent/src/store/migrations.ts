@@ -1,7 +1,13 @@
 /** The tables of the host's database, and how an older one becomes the present one. What has been released is never edited. */
 import type Database from "better-sqlite3";
+import { SettingsError } from "@berth/shared/settings";
+import type { Sealing } from "./sealing.ts";
 
-const migrations = [
+/** Whole or not at all by itself, and in no transaction. */
+const standsAlone = "VACUUM; PRAGMA wal_checkpoint(TRUNCATE);";
+type Step = string | ((db: Database.Database, sealing: Sealing) => void);
+
+const migrations: Step[] = [
   `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
    CREATE TABLE agents (
      id TEXT PRIMARY KEY, user_id TEXT NOT NULL, uid INTEGER NOT NULL UNIQUE, version INTEGER NOT NULL,
@@ -38,10 +44,59 @@ const migrations = [
    CREATE TRIGGER runs_first_rev AFTER UPDATE OF rev ON runs WHEN new.first_rev = 0
      BEGIN UPDATE runs SET first_rev = new.rev WHERE id = new.id; END;`,
   `CREATE INDEX runs_user_rev ON runs (user_id, rev);`,
+  // From here on values that are secret are sealed.
+  (db, sealing) => {
+    sealColumn(db, sealing, "agents", "id", "env", "WHERE env <> '{}'");
+    sealColumn(db, sealing, "runs", "id", "token");
+    sealColumn(db, sealing, "run_inputs", "run_id", "payload", "WHERE payload IS NOT NULL");
+    db.prepare("INSERT INTO meta VALUES (?, ?)").run("key", sealing.seal("meta/key/value", ""));
+  },
+  // Pages that are free still hold what was deleted from them in clear.
+  standsAlone,
 ];
+const sealedSince = 5;
+
+/** Whether the database holds sealed values, or is ready to. */
+export const isSealed = (db: Database.Database) => versionOf(db) >= sealedSince;
 
 /** Brings the database up to a version, the present one unless told otherwise: each step whole or not at all. */
-export function migrate(db: Database.Database, version = migrations.length): void {
-  for (let at = Number(db.pragma("user_version", { simple: true })); at < version; at++)
-    db.transaction(() => db.exec(`${migrations[at]}; PRAGMA user_version = ${at + 1}`))();
+export function migrate(db: Database.Database, sealing: Sealing, version = migrations.length): void {
+  for (let at = versionOf(db); at < version; at++) {
+    const step = migrations[at]!;
+    const take = () => {
+      if (typeof step === "string") db.exec(step);
+      else step(db, sealing);
+      db.exec(`PRAGMA user_version = ${at + 1}`);
+    };
+    if (step === standsAlone) take();
+    else db.transaction(take)();
+  }
+  if (version >= sealedSince) checkKey(db, sealing);
+}
+
+/** Another key would open nothing: that shows before anything is served. */
+function checkKey(db: Database.Database, sealing: Sealing): void {
+  try {
+    sealing.open("meta/key/value", String(db.prepare("SELECT value FROM meta WHERE key = 'key'").pluck().get()));
+  } catch (error) {
+    const message =
+      "The values in host.db were sealed with another key than the one in host.key beside it: put back the one that belongs to it.";
+    throw new SettingsError(message, { cause: error });
+  }
+}
+
+const versionOf = (db: Database.Database) => Number(db.pragma("user_version", { simple: true }));
+
+function sealColumn(
+  db: Database.Database,
+  sealing: Sealing,
+  table: string,
+  key: string,
+  column: string,
+  which = "",
+): void {
+  const update = db.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${key} = ?`);
+  const rows = db.prepare(`SELECT ${key} AS id, ${column} AS value FROM ${table} ${which}`).all();
+  for (const { id, value } of rows as { id: string; value: string }[])
+    update.run(sealing.seal(`${table}/${id}/${column}`, value), id);
 }

@@ -1,6 +1,7 @@
 /** The rows of the host's database as the rest of the host agent knows them, and what the gateway and users may see of each. */
 import type { AgentSpec, ReportedAgent, ReportedRun } from "@berth/shared/host-api";
 import type { Run, RunReason, Usage } from "@berth/shared/resources";
+import type { Sealing } from "./sealing.ts";
 
 export interface AgentRow extends Omit<AgentSpec, "name"> {
   userId: string;
@@ -22,8 +23,6 @@ export type Intent = Extract<
 
 /** A run as this host keeps it, but for what it was given: the contract's object and what only the host needs. */
 export interface RunRow extends Omit<ReportedRun, "prompt"> {
-  /** What the run's processes show to the model proxy. */
-  token: string;
   containerId: string | null;
   execId: string | null;
   intent: Intent | null;
@@ -40,14 +39,12 @@ export interface RunInput {
 
 export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger"> & RunInput;
 /** What an update of a run may set. */
-export type RunChange = Partial<
-  Omit<RunRow, "id" | "agentId" | "userId" | "rev" | "trigger" | "usage" | "createdAt" | "token">
->;
+export type RunChange = Partial<Omit<RunRow, "id" | "agentId" | "userId" | "rev" | "trigger" | "usage" | "createdAt">>;
 export type Admission = { run: RunRow; isNew: boolean } | "run_limit" | { busy: string };
 
 /** What the gateway may see of a run, but for its prompt. */
 export function reported(run: RunRow): ReportedRun {
-  const { token: _token, containerId: _container, execId: _exec, intent: _intent, modelStatus: _status, ...told } = run;
+  const { containerId: _container, execId: _exec, intent: _intent, modelStatus: _status, ...told } = run;
   return told;
 }
 
@@ -68,7 +65,7 @@ export const runColumns = `id, agent_id AS agentId, user_id AS userId, rev, stat
   trigger_kind AS triggerKind, trigger_id AS triggerId, result, exit_code AS exitCode, input_tokens AS inputTokens,
   output_tokens AS outputTokens, cache_read_tokens AS cacheReadTokens, cache_write_tokens AS cacheWriteTokens,
   cost_usd AS costUsd, oom_kills AS oomKills, log_bytes AS logBytes, stderr_tail AS stderrTail, created_at AS createdAt,
-  started_at AS startedAt, ended_at AS endedAt, token, container_id AS containerId, exec_id AS execId, intent,
+  started_at AS startedAt, ended_at AS endedAt, container_id AS containerId, exec_id AS execId, intent,
   model_status AS modelStatus`;
 
 /** A row of `runs` as `runColumns` name it. */
@@ -94,13 +91,20 @@ export type FlatAgent = Omit<AgentRow, "env" | "sessionUsed" | "deleted"> & {
   deleted: 0 | 1 | 2;
 };
 
+/** Where each sealed value stands; an empty environment, `{}`, is not sealed. */
+export const places = {
+  env: (agentId: string) => `agents/${agentId}/env`,
+  token: (runId: string) => `runs/${runId}/token`,
+  payload: (runId: string) => `run_inputs/${runId}/payload`,
+};
+
 /** The agent of a row; null for none. */
-export function agentFrom(row: FlatAgent | undefined): AgentRow | null {
+export function agentFrom(row: FlatAgent | undefined, sealing: Sealing): AgentRow | null {
   if (!row) return null;
   const deleted = ([false, "removing", "gone"] as const)[row.deleted];
   return {
     ...row,
-    env: JSON.parse(row.env) as Record<string, string>,
+    env: row.env === "{}" ? {} : (JSON.parse(sealing.open(places.env(row.id), row.env)) as Record<string, string>),
     sessionUsed: row.sessionUsed === 1,
     deleted,
   };

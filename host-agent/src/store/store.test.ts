@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -6,6 +15,7 @@ import Database from "better-sqlite3";
 import { migrate } from "./migrations.ts";
 import { openDatabase } from "./open.ts";
 import { Store } from "./store.ts";
+import { inMemory } from "../../test/memory.ts";
 
 let dir: string;
 beforeEach(() => void (dir = mkdtempSync(join(tmpdir(), "berth-store-"))));
@@ -76,6 +86,7 @@ test("environments and prompts are shown to no other user of the machine", () =>
     ["host.db", 0],
     ["host.db-shm", 0],
     ["host.db-wal", 0],
+    ["host.key", 0],
   ]);
   store.close();
 });
@@ -114,11 +125,11 @@ test("a payload is kept until its run has begun or ended, also over a restart, a
 });
 
 test("a call of the model rewrites a few pages, however long the prompt is", () => {
-  const db = openDatabase(join(dir, "host.db"));
-  const store = new Store(db, Date.now);
+  const opened = openDatabase(join(dir, "host.db"));
+  const store = new Store(opened, Date.now);
   store.learnAgent("usr_u", spec, null);
   store.admit({ ...run("run_1"), prompt: "p".repeat(2 ** 20) }, 3);
-  db.pragma("wal_checkpoint(TRUNCATE)");
+  opened.db.pragma("wal_checkpoint(TRUNCATE)");
   const usage = { inputTokens: 99, outputTokens: 99, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0.01 };
   for (let call = 0; call < 50; call++) store.addUsage("run_1", usage);
   expect(statSync(join(dir, "host.db-wal")).size).toBeLessThan(50 * 5 * 4096);
@@ -127,7 +138,7 @@ test("a call of the model rewrites a few pages, however long the prompt is", () 
 
 test("a database of the first version keeps its runs, and the payloads of those alone that have not begun", () => {
   const db = new Database(":memory:");
-  migrate(db, 1);
+  migrate(db, inMemory(db).sealing, 1);
   for (const [id, startedAt] of [
     ["run_1", "2026-01-01T00:00:00.000Z"],
     ["run_2", null],
@@ -136,7 +147,7 @@ test("a database of the first version keeps its runs, and the payloads of those 
       `INSERT INTO runs (id, agent_id, user_id, rev, status, trigger_kind, prompt, payload, created_at, started_at, token)
        VALUES (?, 'agt_a', 'usr_u', 7, 'starting', 'webhook', 'the prompt', 'cGF5bG9hZA', '2026-01-01T00:00:00.000Z', ?, 't')`,
     ).run(id, startedAt);
-  const store = new Store(db, Date.now);
+  const store = new Store(inMemory(db), Date.now);
   expect(store.activeRuns("usr_u").map(({ id }) => [id, store.inputOf(id)])).toEqual([
     ["run_1", { prompt: "the prompt", payload: null }],
     ["run_2", { prompt: "the prompt", payload: "cGF5bG9hZA" }],
@@ -165,7 +176,7 @@ test("a run is answered with every field by its name", () => {
     execId: "e",
     modelStatus: 200,
   } as const;
-  const { token, createdAt } = store.getRun("run_1")!;
+  const { createdAt } = store.getRun("run_1")!;
   expect(store.updateRun("run_1", change)).toEqual({
     id: "run_1",
     agentId: "agt_a",
@@ -175,17 +186,16 @@ test("a run is answered with every field by its name", () => {
     usage,
     intent: "cancelled",
     createdAt,
-    token,
     ...change,
   });
-  expect(token).toMatch(/^brt_/);
+  expect(store.tokenOf("run_1")).toMatch(/^brt_/);
   store.close();
 });
 
 test("whoever watches a user's runs reads no change of others twice, and none by a scan", () => {
   const statements: string[] = [];
   const db = new Database(":memory:", { verbose: (text) => void statements.push(String(text)) });
-  const store = new Store(db, Date.now);
+  const store = new Store(inMemory(db), Date.now);
   const changed = store.watchRuns("usr_u");
   for (let at = 0; at < 100; at++) {
     store.admit({ ...run(`run_${at}`), agentId: `agt_${at}`, userId: `usr_${at}` }, 3, true);
@@ -243,4 +253,97 @@ test("a database whose newest run went with its time is no older copy at its nex
   const second = open();
   expect(second.earlierRevision).toBeGreaterThanOrEqual(told);
   second.close();
+});
+
+const secrets = ["s3cret-of-an-environment", "c2VjcmV0LXBheWxvYWQ"];
+/** All that a thief has of it without the key. */
+const stolen = () => ["host.db", "host.db-wal"].map((name) => readFileSync(join(dir, name), "latin1")).join("");
+/** A store of which all that is secret is in use. */
+function fill(store: Store): string {
+  store.learnAgent("usr_u", spec, null);
+  store.setEnv("agt_a", { TOKEN: secrets[0]! });
+  store.admit({ ...run("run_1"), payload: secrets[1]! }, 3);
+  return store.tokenOf("run_1");
+}
+
+test("neither the database nor its journal has a value of an environment, a run's token or a payload", () => {
+  const store = open();
+  const token = fill(store);
+  expect(stolen()).toContain("run_1");
+  for (const secret of [...secrets, token]) expect(stolen()).not.toContain(secret);
+  store.close();
+  const again = open();
+  expect([again.getAgent("agt_a")!.env, again.tokenOf("run_1"), again.inputOf("run_1")!.payload]).toEqual([
+    { TOKEN: secrets[0] },
+    token,
+    secrets[1],
+  ]);
+  again.close();
+});
+
+test("a sealed value that is put into another row does not open there", () => {
+  const store = open();
+  fill(store);
+  store.learnAgent("usr_u", { ...spec, id: "agt_b" }, null);
+  const thief = new Database(join(dir, "host.db"));
+  thief.exec("UPDATE agents SET env = (SELECT env FROM agents WHERE id = 'agt_a') WHERE id = 'agt_b'");
+  thief.close();
+  expect(() => store.getAgent("agt_b")).toThrow("what is sealed in agents/agt_b/env does not open with this key");
+  expect(store.getAgent("agt_a")!.env).toEqual({ TOKEN: secrets[0] });
+  store.close();
+});
+
+test("without the key, or with another, a database that has sealed values is not opened, and a sentence says what to do", () => {
+  const store = open();
+  fill(store);
+  store.close();
+  const key = join(dir, "host.key");
+  renameSync(key, `${key}.away`);
+  expect(open).toThrow(`The key file ${key} is missing: put it back from the backup`);
+  expect(existsSync(key)).toBe(false);
+  writeFileSync(key, Buffer.alloc(32, 1).toString("base64url"));
+  expect(open).toThrow("put back the one that belongs to it");
+  writeFileSync(key, "half");
+  expect(open).toThrow(`The key file ${key} is damaged`);
+  renameSync(`${key}.away`, key);
+  open().close();
+});
+
+test("a database from before the sealing is sealed, and what it had in clear is nowhere in its file", () => {
+  const opened = openDatabase(join(dir, "host.db"));
+  migrate(opened.db, opened.sealing, 4);
+  const insert = (sql: string, ...values: unknown[]) => opened.db.prepare(sql).run(...values);
+  for (const [at, env] of [
+    [1, "{}"],
+    [2, `{"TOKEN":"${secrets[0]}"}`],
+  ])
+    insert(
+      `INSERT INTO agents (id, user_id, uid, version, runtime, env, session_id, rev) VALUES (?, 'usr_u', ?, 1, 'shell', ?, '', ?)`,
+      `agt_${at}`,
+      at,
+      env,
+      at,
+    );
+  for (const [at, payload] of [null, "", secrets[1]].entries()) {
+    insert(
+      `INSERT INTO runs (id, agent_id, user_id, rev, status, trigger_kind, token, created_at)
+       VALUES (?, 'agt_1', 'usr_u', 7, 'starting', 'webhook', ?, '2026-01-01T00:00:00.000Z')`,
+      `run_${at}`,
+      `brt_in_clear_${at}`,
+    );
+    insert("INSERT INTO run_inputs VALUES (?, 'the prompt', ?)", `run_${at}`, payload);
+  }
+  // What was deleted lies on in free pages.
+  insert("INSERT INTO meta VALUES ('gone', ?)", "brt_in_clear_deleted".repeat(1000));
+  insert("DELETE FROM meta WHERE key = 'gone'");
+  const store = new Store(opened, Date.now);
+  expect(stolen()).toContain("the prompt");
+  for (const secret of [...secrets, "brt_in_clear"]) expect(stolen()).not.toContain(secret);
+  expect(["agt_1", "agt_2"].map((id) => store.getAgent(id)!.env)).toEqual([{}, { TOKEN: secrets[0] }]);
+  expect([0, 1, 2].map((at) => [store.tokenOf(`run_${at}`), store.inputOf(`run_${at}`)!.payload])).toEqual([
+    ["brt_in_clear_0", null],
+    ["brt_in_clear_1", ""],
+    ["brt_in_clear_2", secrets[1]],
+  ]);
+  store.close();
 });

@@ -2,8 +2,7 @@
  * The host's database: the agents it knows (uid, environment, session), the runs it accepted and their revisions.
  * Truth for both; knows nothing of containers or of HTTP. Every change of a row the gateway copies takes a new revision.
  */
-import type Database from "better-sqlite3";
-import type { AgentSpec, ReportedAgent, ReportedRun } from "@berth/shared/host-api";
+import type { AgentSpec } from "@berth/shared/host-api";
 import type { Usage } from "@berth/shared/resources";
 import { newId, randomText } from "@berth/shared/ids";
 import {
@@ -15,8 +14,7 @@ import {
   type FlatRun,
   type Intent,
   type NewRun,
-  reported,
-  reportedAgent,
+  places,
   type RunChange,
   runColumns,
   runFrom,
@@ -24,8 +22,11 @@ import {
   type RunRow,
   toSnake,
 } from "./rows.ts";
+import { type Changes, changedSince, promptOf } from "./changes.ts";
 import { migrate } from "./migrations.ts";
+import type { OpenDatabase } from "./open.ts";
 import * as removal from "./removal.ts";
+import type { Sealing } from "./sealing.ts";
 import { isoTime, Statements } from "./statements.ts";
 import { firstUid } from "./uids.ts";
 
@@ -46,14 +47,16 @@ export class Store {
    */
   readonly earlierRevision: number;
   readonly #db: Statements;
+  readonly #sealing: Sealing;
   readonly #now: () => number;
   #rev: number;
   #epoch: string;
 
-  constructor(db: Database.Database, now: () => number) {
+  constructor({ db, sealing }: OpenDatabase, now: () => number) {
     this.#db = new Statements(db);
+    this.#sealing = sealing;
     this.#now = now;
-    migrate(db);
+    migrate(db, sealing);
     this.#epoch = this.getMeta("epoch") ?? this.renewEpoch();
     const starts = Number(this.getMeta("starts") ?? 0);
     this.setMeta("starts", String(starts + 1));
@@ -96,16 +99,24 @@ export class Store {
 
   /** What the run was given; null where there is no such run. */
   inputOf(runId: string): RunInput | null {
-    return this.#db.rows<RunInput>("SELECT prompt, payload FROM run_inputs WHERE run_id = ?", runId)[0] ?? null;
+    const [input] = this.#db.rows<RunInput>("SELECT prompt, payload FROM run_inputs WHERE run_id = ?", runId);
+    if (!input || input.payload === null) return input ?? null;
+    return { ...input, payload: this.#sealing.open(places.payload(runId), input.payload) };
   }
 
   /** As `inputOf`, the prompt alone; empty where there is no such run. */
   promptOf(runId: string): string {
-    return this.#db.rows<RunInput>("SELECT prompt FROM run_inputs WHERE run_id = ?", runId)[0]?.prompt ?? "";
+    return promptOf(this.#db, runId);
+  }
+
+  /** What the run's processes show to the model proxy. */
+  tokenOf(runId: string): string {
+    const sealed = this.#db.sql("SELECT token FROM runs WHERE id = ?").pluck().get(runId) as string;
+    return this.#sealing.open(places.token(runId), sealed);
   }
 
   getAgent(id: string): AgentRow | null {
-    return agentFrom(this.#db.rows<FlatAgent>(`SELECT ${agentColumns} FROM agents WHERE id = ?`, id)[0]);
+    return this.#agent(this.#db.rows<FlatAgent>(`SELECT ${agentColumns} FROM agents WHERE id = ?`, id)[0]);
   }
 
   /** Runs in progress, of one user or of all, oldest first. */
@@ -128,7 +139,7 @@ export class Store {
       `SELECT ${agentColumns} FROM agents WHERE user_id = ? AND deleted = 0`,
       userId,
     );
-    return rows.map((row) => agentFrom(row)!);
+    return rows.map((row) => this.#agent(row)!);
   }
 
   /** Uids from here on are free. */
@@ -168,7 +179,9 @@ export class Store {
   }
 
   setEnv(agentId: string, env: Record<string, string>): AgentRow {
-    this.#db.sql("UPDATE agents SET env = ?, rev = ? WHERE id = ?").run(JSON.stringify(env), ++this.#rev, agentId);
+    const text = JSON.stringify(env);
+    const kept = text === "{}" ? text : this.#sealing.seal(places.env(agentId), text);
+    this.#db.sql("UPDATE agents SET env = ?, rev = ? WHERE id = ?").run(kept, ++this.#rev, agentId);
     return this.getAgent(agentId)!;
   }
 
@@ -224,10 +237,11 @@ export class Store {
           rev,
           run.trigger.kind,
           run.trigger.triggerId,
-          `brt_${randomText(40)}`,
+          this.#sealing.seal(places.token(run.id), `brt_${randomText(40)}`),
           isoTime(this.#now()),
         );
-      this.#db.sql("INSERT INTO run_inputs VALUES (?, ?, ?)").run(run.id, run.prompt, run.payload);
+      const payload = run.payload === null ? null : this.#sealing.seal(places.payload(run.id), run.payload);
+      this.#db.sql("INSERT INTO run_inputs VALUES (?, ?, ?)").run(run.id, run.prompt, payload);
       return { run: this.getRun(run.id)!, isNew: true };
     });
   }
@@ -325,28 +339,8 @@ export class Store {
    * What changed after `after`, oldest first, up to about `maxBytes` of JSON; `rev` is how far that reaches. Runs that were
    * told first after `after` come with their prompts; of the others whoever holds `after` has it.
    */
-  changedSince(after: number, maxBytes: number): { runs: ReportedRun[]; agents: ReportedAgent[]; rev: number } {
-    const agents = this.#db
-      .rows<FlatAgent>(`SELECT ${agentColumns} FROM agents WHERE rev > ? ORDER BY rev LIMIT 500`, after)
-      .map((row) => reportedAgent(agentFrom(row)!));
-    const runs: ReportedRun[] = [];
-    let bytes = 0;
-    for (const { firstRev, ...row } of this.#db.rows<FlatRun & { firstRev: number }>(
-      `SELECT ${runColumns}, first_rev AS firstRev FROM runs WHERE rev > ? ORDER BY rev LIMIT 200`,
-      after,
-    )) {
-      const run = { ...reported(runFrom(row)!), ...(firstRev > after && { prompt: this.promptOf(row.id) }) };
-      bytes += JSON.stringify(run).length;
-      if (runs.length > 0 && bytes > maxBytes) break;
-      runs.push(run);
-    }
-    const isWhole = this.#db.sql("SELECT count(*) FROM runs WHERE rev > ?").pluck().get(after) === runs.length;
-    const reach = Math.min(
-      isWhole ? this.#rev : runs.at(-1)!.rev,
-      agents.length < 500 ? this.#rev : agents.at(-1)!.rev,
-    );
-    const within = ({ rev }: { rev: number }) => rev <= reach;
-    return { runs: runs.filter(within), agents: agents.filter(within), rev: reach };
+  changedSince(after: number, maxBytes: number): Changes {
+    return changedSince(this.#db, this.#sealing, after, maxBytes, this.#rev);
   }
 
   /** A cursor over the user's runs: each call answers those that changed since the one before, oldest change first. */
@@ -389,6 +383,10 @@ export class Store {
   /** The uid that the next new agent gets. */
   nextUid(): number {
     return Number(this.getMeta("next_uid") ?? firstUid);
+  }
+
+  #agent(row: FlatAgent | undefined): AgentRow | null {
+    return agentFrom(row, this.#sealing);
   }
 
   #takeUid(): number {

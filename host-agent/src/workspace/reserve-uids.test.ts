@@ -10,6 +10,7 @@ import { Store } from "../store/store.ts";
 import { reserveUids } from "./reserve-uids.ts";
 import { makeAgentDirectory, ownerOf, type Volume } from "./volume.ts";
 import { Volumes } from "./volumes.ts";
+import { inMemory } from "../../test/memory.ts";
 
 const [mary, paul] = ["usr_mary", "usr_paul"];
 const log = createLog(() => {});
@@ -28,7 +29,7 @@ function unmount(): void {
 /** A host agent that starts with this database. */
 function open(image?: Buffer) {
   const db = image ? new Database(image) : new Database(":memory:");
-  const store = new Store(db, Date.now);
+  const store = new Store(inMemory(db), Date.now);
   return { db, store, volumes: new Volumes(dir, 64 * 2 ** 20, (uid) => store.reserveUids(uid + 1)) };
 }
 /** Learns an agent, as its first message does. */
