@@ -2,6 +2,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
+import type { Host } from "@berth/shared/hosts";
 import { type Client, textOf } from "./harness/client.ts";
 import { patienceMs, until } from "../gateway/test/wait.ts";
 import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
@@ -242,6 +243,17 @@ describe("the log limit", () => {
   test("is told of a run too that has written more and ended by itself at once", async () => {
     const { run } = await alice.runToEnd(shell.id, "head -c 2000000 /dev/zero | tr '\\0' x");
     expect(run).toMatchObject({ status: "failed", reason: "log_limit", logBytes: 2 ** 20 });
+  });
+
+  test("is shown to an admin once the user has met it ten times within an hour", async () => {
+    const admin = await berth.client("root", { admin: true });
+    const userId = await userIdOf(alice);
+    for (let at = 0; at < 10; at++) await alice.runToEnd(shell.id, "head -c 2000000 /dev/zero");
+    const isTold = async () => {
+      const { items } = await admin.ok<{ items: Host[] }>("GET", "/v1/admin/hosts");
+      return items[0]!.load!.alerts.some((alert) => alert.kind === "log_limit" && alert.userId === userId);
+    };
+    await until(isTold, "the admin is told");
   });
 });
 

@@ -9,6 +9,7 @@ import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { createTestApp, type TestApp } from "../../gateway/test/app.ts";
 import { joinTestHost } from "../../gateway/test/host.ts";
+import { createAlerts } from "../../host-agent/src/context/alerts.ts";
 import { createBus } from "../../host-agent/src/context/bus.ts";
 import { createClock } from "../../host-agent/src/context/clock.ts";
 import { createTurns } from "../../host-agent/src/context/turns.ts";
@@ -35,8 +36,10 @@ export async function startPair() {
     watchers.forEach((look) => look());
   });
   const bus = createBus();
+  let passedMs = 0;
   const context = {
     turns: createTurns(),
+    alerts: createAlerts(() => Date.now() + passedMs),
     hostId: joined.id,
     settings: parseSettings({}),
     dataDir: tmpdir(),
@@ -68,6 +71,9 @@ export async function startPair() {
   return {
     gateway,
     exchanges,
+    context,
+    /** For what the host notes of users, so much time passes. */
+    pass: (ms: number) => void (passedMs += ms),
     store: () => host.store,
     /** The host's database as it is now, for a later `restart`. */
     image: () => host.db.serialize(),

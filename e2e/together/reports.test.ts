@@ -1,5 +1,8 @@
+import type { Alert } from "@berth/shared/host-api";
 import { sql } from "drizzle-orm";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { UnendedError } from "../../host-agent/src/machine/processes.ts";
+import { closeUnended } from "../../host-agent/src/workspace/unended.ts";
 import { type Pair, startPair } from "./pair.ts";
 
 let pair: Pair;
@@ -76,4 +79,32 @@ test("a host whose database was restored from an older copy tells all anew, and 
     { id: "run_2", status: "failed", reason: "host_lost" },
     { id: "run_1", status: "completed" },
   ]);
+});
+
+test("an admin is told for an hour of a program that could not be ended, and of a limit that a user meets ten times", async () => {
+  const { context } = pair;
+  const admin = await pair.gateway.addUser("root", "admin");
+  const told = async () => {
+    await pair.reported();
+    const [host] = (await pair.gateway.call("GET", "/v1/admin/hosts", { token: admin.token })).json().items;
+    return host.load.alerts.map(({ kind, userId, count }: Alert) => [kind, userId, count]);
+  };
+  for (let at = 0; at < 9; at++) context.alerts.note("out_of_memory", user.id);
+  expect(await told()).toEqual([]);
+  context.alerts.note("out_of_memory", user.id);
+  const evicted: string[] = [];
+  const workspaces = { evict: (userId: string) => void evicted.push(userId) };
+  closeUnended({ context, workspaces }, user.id, new UnendedError("it goes on"));
+  expect(evicted).toEqual([user.id]);
+  expect(await told()).toEqual([
+    ["unended", user.id, 1],
+    ["out_of_memory", user.id, 10],
+  ]);
+  pair.pass(3_599_000);
+  expect(await told()).toHaveLength(2);
+  for (let at = 0; at < 300; at++) context.alerts.note("timed_out", user.id);
+  pair.pass(2000);
+  expect(await told()).toEqual([["timed_out", user.id, 100]]);
+  for (let at = 0; at < 30; at++) context.alerts.note("unended", `usr_${at}`);
+  expect(await told()).toHaveLength(20);
 });

@@ -100,6 +100,7 @@ const idleLoad: HostLoad = {
   cpus: 2,
   demoModel: true,
   problem: null,
+  alerts: [],
 };
 
 /** A run as a host tells it. */

@@ -11,6 +11,7 @@ import { endLeftovers } from "./inside/entry.ts";
 import { createFiles } from "./inside/files.ts";
 import { createGatewayVerifier, type VerifyGateway } from "./membership/verify.ts";
 import { type HostContext } from "./context/context.ts";
+import { createAlerts } from "./context/alerts.ts";
 import { createBus } from "./context/bus.ts";
 import { createClock } from "./context/clock.ts";
 import { createLocks } from "./context/wait.ts";
@@ -135,7 +136,8 @@ function openStore({ settings, dataDir, log, machineNow }: HostOptions, hostId: 
   const clock = createClock(machineNow, () => kept, keepOffset);
   const store = new Store(openDatabase(join(dataDir, "host.db")), clock.now);
   kept = Number(store.getMeta("clock_offset") ?? 0);
-  const context: HostContext = { hostId, settings, dataDir, clock, log, bus: createBus(), turns: createTurns() };
+  const [bus, turns, alerts] = [createBus(), createTurns(), createAlerts(clock.now)];
+  const context: HostContext = { hostId, settings, dataDir, clock, log, bus, turns, alerts };
   return { context, store };
 }
 

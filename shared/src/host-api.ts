@@ -80,6 +80,21 @@ export const agentAnswer = z.object({ epoch: id, agent: reportedAgent });
 const reportedWorkspace = workspaceSchema.extend({ userId: id });
 export type ReportedWorkspace = z.infer<typeof reportedWorkspace>;
 
+/** Ends of runs at a limit that their user can meet again. */
+export const limitReasons = ["timed_out", "log_limit", "budget_reached", "out_of_memory", "disk_full"] as const;
+
+/**
+ * What an admin should look at: a user's program that could not be ended, or a limit that a user's runs met ten times within an
+ * hour (`count` is at most 100). It goes an hour after the last time.
+ */
+const alert = z.object({
+  kind: z.enum(["unended", "run_limit", ...limitReasons]),
+  userId: id,
+  count: z.int(),
+  lastAt: time,
+});
+export type Alert = z.infer<typeof alert>;
+
 /** Load of the machine. `demoModel` = the built-in demo model answers here. */
 export const hostLoad = z.object({
   workspaces: z.int(),
@@ -92,6 +107,7 @@ export const hostLoad = z.object({
   demoModel: z.boolean(),
   /** Why it can start no workspace now, in a sentence for its operator. */
   problem: z.string().nullable().default(null),
+  alerts: z.array(alert).max(20).default([]),
 });
 export type HostLoad = z.infer<typeof hostLoad>;
 

@@ -1,6 +1,6 @@
 /** Hosts as admins see and change them: state and why one is not used, drain, resume, remove. */
 import { AppError } from "@berth/shared/errors";
-import type { HostLoad } from "@berth/shared/host-api";
+import { hostLoad, type HostLoad } from "@berth/shared/host-api";
 import type { Host } from "@berth/shared/hosts";
 import type { Settings } from "@berth/shared/settings";
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
@@ -95,6 +95,8 @@ function present(settings: Settings, now: number, { refusal, misfit, coming, ...
   const draining = row.draining && row.load ? tellDraining(row.load, row.users) : null;
   return {
     ...row,
+    // What a host of an earlier version told last.
+    load: row.load && hostLoad.parse(row.load),
     status,
     reason: down ?? draining ?? whyFull(row.load, coming, settings.BERTH_MEMORY_BYTES) ?? misfit,
   };

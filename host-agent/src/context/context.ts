@@ -1,6 +1,7 @@
 /** What every part of a host agent is given: settings, clock, log and the bus on which changes are told. Plain data. */
 import type { Log } from "@berth/shared/log";
 import type { Settings } from "@berth/shared/settings";
+import type { Alerts } from "./alerts.ts";
 import type { Bus } from "./bus.ts";
 import type { Clock } from "./clock.ts";
 import type { Turns } from "./turns.ts";
@@ -15,4 +16,5 @@ export interface HostContext {
   log: Log;
   bus: Bus;
   turns: Turns;
+  alerts: Alerts;
 }

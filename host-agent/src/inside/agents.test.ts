@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { expect, test } from "vitest";
+import { createAlerts } from "../context/alerts.ts";
 import { createBus } from "../context/bus.ts";
 import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
@@ -30,6 +31,7 @@ test("two deletions of one agent at once are one, and both succeed; one that fai
       log: createLog(() => {}),
       bus: createBus(),
       turns: createTurns(),
+      alerts: createAlerts(Date.now),
     },
     store,
     deletions: createLocks(),

@@ -1,6 +1,7 @@
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { createAlerts } from "../context/alerts.ts";
 import { createBus } from "../context/bus.ts";
 import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
@@ -20,6 +21,7 @@ const context = {
   log: createLog(() => {}),
   bus: createBus(),
   turns: createTurns(),
+  alerts: createAlerts(Date.now),
 };
 const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
 const deletion: Order = { kind: "delete_agent", id: "agt_a" };

@@ -221,5 +221,6 @@ function readLoad({ context, workspaces, store, isDemo }: ReportDeps): HostLoad 
     cpus: availableParallelism(),
     demoModel: isDemo,
     problem: workspaces.problem,
+    alerts: context.alerts.list(),
   };
 }

@@ -6,6 +6,7 @@ import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createGatewayVerifier, keepGatewayKeys, type VerifyGateway } from "./verify.ts";
+import { createAlerts } from "../context/alerts.ts";
 import { createBus } from "../context/bus.ts";
 import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
@@ -39,6 +40,7 @@ beforeAll(async () => {
     log: createLog(() => {}),
     bus: createBus(),
     turns: createTurns(),
+    alerts: createAlerts(Date.now),
   };
   const gatewayUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   verify = createGatewayVerifier(context, { hostId, issuer: "berth:gateway", gatewayUrl, sign: async () => "" }, store);

@@ -9,6 +9,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { createLog } from "@berth/shared/log";
 import { clientFrame, describeWorkspace, type ServerFrame } from "@berth/shared/resources";
 import { parseSettings } from "@berth/shared/settings";
+import { createAlerts } from "../context/alerts.ts";
 import { createBus } from "../context/bus.ts";
 import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
@@ -37,7 +38,17 @@ beforeEach(async () => {
   const clock = createClock();
   const bus = createBus();
   const turns = createTurns();
-  const context = { turns, hostId: "hst_1", settings, dataDir: "/nonexistent", clock, log: createLog(() => {}), bus };
+  const alerts = createAlerts(clock.now);
+  const context = {
+    alerts,
+    turns,
+    hostId: "hst_1",
+    settings,
+    dataDir: "/nonexistent",
+    clock,
+    log: createLog(() => {}),
+    bus,
+  };
   const deps: SocketDeps = {
     context,
     store,

@@ -1,4 +1,5 @@
 /** Why a run ended: pure rules over what was seen, in the contract's rank order. Nothing here is guessed. */
+import { limitReasons } from "@berth/shared/host-api";
 import { runReasons, type RunReason } from "@berth/shared/resources";
 import type { RunStatus } from "@berth/shared/values";
 import type { Intent } from "../store/rows.ts";
@@ -38,6 +39,10 @@ export function reasonOf(ending: Ending): RunReason {
   if (ending.intent) fits[ending.intent] = true;
   return runReasons.find((reason) => fits[reason])!;
 }
+
+type Limit = (typeof limitReasons)[number];
+/** Whether the run ended at a limit that its user can meet again. */
+export const isLimit = (reason: RunReason | null): reason is Limit => limitReasons.includes(reason as Limit);
 
 /** The final status that goes with a reason. */
 export function finalStatusOf(reason: RunReason): RunStatus {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { expect, test } from "vitest";
+import { createAlerts } from "../context/alerts.ts";
 import { createBus } from "../context/bus.ts";
 import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
@@ -36,6 +37,7 @@ test("a clock that is a year ahead for an hour takes no run of the last weeks", 
     log: createLog(() => {}),
     bus: createBus(),
     turns: createTurns(),
+    alerts: createAlerts(Date.now),
   };
   const trigger = { kind: "api", triggerId: null } as const;
   for (const [id, days] of [

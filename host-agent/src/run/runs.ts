@@ -17,6 +17,7 @@ import { monitor } from "./monitor.ts";
 import { type Lived, patience, settle, type SettleDeps } from "./settle.ts";
 import type { Budget } from "../model/turnstile.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
+import { isLimit } from "./reason.ts";
 import { isOutOfSpace, readExit } from "./run-files.ts";
 import { closeUnended } from "../workspace/unended.ts";
 import { ownerOf, type Volume } from "../workspace/volume.ts";
@@ -155,11 +156,13 @@ export class Runs {
     const { BERTH_MAX_RUNS: limit } = context.settings;
     const isPromised = workspaces.current(agent.userId) !== null;
     const admission = store.admit({ ...run, agentId: agent.id, userId: agent.userId }, limit, isPromised);
-    if (admission === "run_limit")
+    if (admission === "run_limit") {
+      context.alerts.note("run_limit", agent.userId);
       throw new AppError("run_limit", `${limit} runs are in progress already: wait for one to end.`, {
         limit,
         retryAfter: 5,
       });
+    }
     if ("busy" in admission)
       throw new AppError("agent_busy", "The agent has a run in progress: wait for it or cancel it.", {
         runId: admission.busy,
@@ -297,6 +300,7 @@ export class Runs {
     if (!ended) return;
     const { id: runId, userId, reason, exitCode, logBytes } = ended;
     context.log.info("run.ended", { runId, userId, reason, exitCode, logBytes });
+    if (isLimit(reason)) context.alerts.note(reason, userId);
     this.#tell(ended);
     context.bus.emit("ended");
   }

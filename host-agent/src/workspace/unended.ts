@@ -14,6 +14,7 @@ export function closeUnended(
 ): void {
   if (!(error instanceof UnendedError)) return;
   context.log.error("workspace.unended", { userId, error: error.message });
+  context.alerts.note("unended", userId);
   workspaces.evict(
     userId,
     reason,

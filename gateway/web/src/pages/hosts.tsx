@@ -10,7 +10,7 @@ import { Confirm } from "../ui/confirm.tsx";
 import { Meter } from "../ui/meter.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
 import { useTask } from "../ui/use-task.ts";
-import type { StateWords } from "../text/words.ts";
+import { type StateWords, tellAlert } from "../text/words.ts";
 import { Failure } from "../ui/failure.tsx";
 
 const refreshMs = 3000;
@@ -62,6 +62,7 @@ function HostCard({ host }: { host: Host }) {
         {host.name} <Badge told={told[host.status]} />
       </h2>
       {(host.reason || advice) && <p class="muted">{host.reason || advice}</p>}
+      <Alerts host={host} />
       <HostLoad host={host} />
       <p class="meta">
         <span>{plural(host.users, "user")}</span>
@@ -98,6 +99,14 @@ function HostCard({ host }: { host: Host }) {
       )}
     </li>
   );
+}
+
+function Alerts({ host: { load } }: { host: Host }) {
+  return load?.alerts.map((alert) => (
+    <p key={alert.kind + alert.userId} class="warning warn">
+      User {alert.userId}: {tellAlert(alert)} <Ago time={alert.lastAt} />
+    </p>
+  ));
 }
 
 function HostLoad({ host: { load } }: { host: Host }) {

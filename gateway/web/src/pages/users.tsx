@@ -64,7 +64,7 @@ function UserRow({ user, isMe, change, ask }: UserRowProps) {
   const task = useTask((part: Parameters<Change>[1]) => change(user, part));
   return (
     <tr class={user.disabled ? "off" : ""}>
-      <td>
+      <td title={user.id}>
         {user.name}
         {isMe && <span class="tag">you</span>}
         {user.disabled && <span class="tag">disabled</span>}

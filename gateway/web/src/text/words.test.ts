@@ -1,7 +1,7 @@
 /** What a run's end means to a person. */
 import { expect, test } from "vitest";
 import { type Run, runReasons } from "@berth/shared/resources";
-import { tellRun } from "./words.ts";
+import { tellAlert, tellRun } from "./words.ts";
 
 const ended = (fields: Partial<Run>) =>
   tellRun({ status: "failed", exitCode: null, oomKills: 0, stderrTail: null, ...fields } as Run);
@@ -10,6 +10,15 @@ test("each reason has words of its own, and a bad one says what to do", () => {
   const told = runReasons.map((reason) => ended({ reason }));
   expect(new Set(told.map(({ short }) => short)).size).toBe(runReasons.length);
   expect(told.filter(({ tone, advice }) => tone === "bad" && !/\w{3,}.*\.$/.test(advice))).toEqual([]);
+});
+
+test("an admin is told what a user met and how often, as far as it is counted", () => {
+  const alert = { kind: "out_of_memory", userId: "usr_1", count: 12, lastAt: "2026-01-01T00:00:00.000Z" } as const;
+  expect(tellAlert(alert)).toBe("Stopped: out of memory, 12 times within an hour.");
+  expect(tellAlert({ ...alert, kind: "run_limit", count: 100 })).toBe(
+    "Refused: too many runs at once, 100 times or more within an hour.",
+  );
+  expect(tellAlert({ ...alert, kind: "unended", count: 1 })).toMatch(/could not be ended.*restart the machine\.$/);
 });
 
 test("a program that could not be run is told from one that failed", () => {

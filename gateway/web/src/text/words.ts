@@ -1,5 +1,6 @@
 /** What the contract's states and reasons mean to a person, and what to do about them. Pure. */
 import { wasNeverRun } from "@berth/shared/exit-codes";
+import type { Alert } from "@berth/shared/host-api";
 import type { OriginKind, Run, RunReason, Workspace } from "@berth/shared/resources";
 
 type Tone = "good" | "busy" | "warn" | "bad" | "idle";
@@ -80,6 +81,14 @@ const ends: Record<Exclude<RunReason, "completed" | "cancelled" | "nonzero_exit"
     "Its own words are above. Often the same message works a second time.",
   ],
 };
+
+/** What an admin is told of a user's last hour, and what to do about it. */
+export function tellAlert({ kind, count }: Alert): string {
+  if (kind === "unended")
+    return "A program could not be ended and its workspace was closed. If that comes again, restart the machine.";
+  const what = kind === "run_limit" ? "Refused: too many runs at once" : ends[kind][0];
+  return `${what}, ${count >= 100 ? "100 times or more" : `${count} times`} within an hour.`;
+}
 
 /** The state in one word, for lists. */
 function tellGoing(status: Run["status"]): StateWords {

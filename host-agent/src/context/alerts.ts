@@ -1,0 +1,39 @@
+/**
+ * What an admin should look at, by user: a sliding window of an hour in memory, bounded whatever users do. It clears by itself,
+ * and begins empty with the process: what goes on is noted again.
+ */
+import type { Alert } from "@berth/shared/host-api";
+
+export interface Alerts {
+  note(kind: Alert["kind"], userId: string): void;
+  /** Of the kinds and users that were noted often enough within the hour, the last ones first. */
+  list(): Alert[];
+}
+
+const windowMs = 3_600_000;
+/** How often within the window. That a program survives every try to end it is never usual. */
+const needed = (kind: Alert["kind"]) => (kind === "unended" ? 1 : 10);
+/** More is not counted. */
+const most = { times: 100, keys: 1000, told: 20 };
+
+/** `now` is in milliseconds since 1970. */
+export function createAlerts(now: () => number): Alerts {
+  const noted = new Map<string, Pick<Alert, "kind" | "userId"> & { times: number[] }>();
+  const recent = (times: number[] = []) => times.filter((at) => at > now() - windowMs);
+  return {
+    note(kind, userId) {
+      const key = `${kind} ${userId}`;
+      const times = [...recent(noted.get(key)?.times), now()].slice(-most.times);
+      noted.delete(key);
+      noted.set(key, { kind, userId, times });
+      if (noted.size > most.keys) noted.delete(noted.keys().next().value!);
+    },
+    list: () =>
+      [...noted.values()]
+        .map(({ times, ...of }) => ({ ...of, times: recent(times) }))
+        .filter(({ kind, times }) => times.length >= needed(kind))
+        .map(({ times, ...of }) => ({ ...of, count: times.length, lastAt: new Date(times.at(-1)!).toISOString() }))
+        .toReversed()
+        .slice(0, most.told),
+  };
+}
