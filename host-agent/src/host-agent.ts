@@ -102,9 +102,9 @@ async function serve(parts: Parts, reports: Reports): Promise<Server> {
   );
   acceptSockets(
     server,
-    async (authorization) => {
+    async (authorization, call) => {
       streams.refuseUnvouched();
-      const claims = await verify(authorization);
+      const claims = await verify(authorization, call);
       streams.refuseFull(claims.sub);
       return claims;
     },

@@ -114,8 +114,8 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
 
 /** Verifies, and notes what the claims tell of their user. */
 function noteClaims(verify: VerifyGateway, note: (claims: HostClaims) => Promise<void>): VerifyGateway {
-  return async (authorization) => {
-    const claims = await verify(authorization);
+  return async (authorization, call) => {
+    const claims = await verify(authorization, call);
     await note(claims);
     return claims;
   };

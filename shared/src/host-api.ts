@@ -7,7 +7,7 @@ import { runSchema, originSchema, runtimeName, workspaceSchema } from "./resourc
 import { id, time } from "./values.ts";
 
 /** Raised with every incompatible change of this file; sent as the header `berth-protocol` and in every report. */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 export const protocolHeader = "berth-protocol";
 
 /** Who must be upgraded where host and gateway speak different protocols, in one sentence; null where they do not. */
@@ -21,7 +21,7 @@ export function tellMismatch(host: number, gateway: number): string | null {
 export const gatewayAudience = "berth:gateway";
 
 /**
- * Claims of the JWT a gateway sends to a host, besides iss, aud (host id), sub (user id), iat and exp (60 s).
+ * Claims of the JWT a gateway sends to a host, besides iss, aud (host id), sub (user id), iat and exp (30 s).
  * `tid` and `texp` are the id and the expiry (seconds) of the user's own credential: what a long stream is held against.
  */
 export const hostClaims = z.object({
@@ -32,6 +32,14 @@ export const hostClaims = z.object({
   git: z.object({ name: z.string(), email: z.string() }).optional(),
 });
 export type HostClaims = z.infer<typeof hostClaims>;
+
+/**
+ * What ties that JWT to its one call, so that who reads it on the way can make no other of it: method, path and query, and the
+ * SHA-256 (hex) of the whole body. Null is a body that streams or an upgrade: there `jti` counts once.
+ */
+export const callClaims = hostClaims.extend({ jti: id, call: z.string(), body: z.string().nullable() });
+export type CallClaims = z.infer<typeof callClaims>;
+export const nameCall = (method: string, { pathname, search }: URL) => `${method} ${pathname}${search}`;
 
 /** The whole of what a host must know of an agent to run it; a host refuses a version older than the one it has. */
 const agentSpec = z.object({

@@ -37,7 +37,7 @@ export const variables = {
   BERTH_OIDC_ADMINS: list.default([]),
   BERTH_HOST_PORT: port.default(8081),
   BERTH_HOST_LISTEN: text.optional(),
-  BERTH_HOST_URL: httpUrl.optional(),
+  BERTH_HOST_URL: httpUrl.refine((url) => new URL(url).pathname === "/", "must have no path").optional(),
   BERTH_HOST_TLS_CERT: text.optional(),
   BERTH_HOST_TLS_KEY: text.optional(),
   BERTH_ALLOW_HTTP_HOSTS: whole(0, 1).default(0),

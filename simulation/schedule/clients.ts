@@ -1,4 +1,5 @@
 /** Those who call: the gateway on behalf of users. They repeat what got no answer, under the same id, and remember what was promised. */
+import { createHash } from "node:crypto";
 import { protocolHeader, protocolVersion } from "@berth/shared/host-api";
 import { drawScript, setScript } from "../machine/script.ts";
 import { hostId, hostUrl } from "../machine/machine.ts";
@@ -104,12 +105,12 @@ export class Clients {
     path: string,
     body?: unknown,
   ): Promise<{ status: number; text: string } | null> {
+    const text = body === undefined ? null : JSON.stringify(body);
     const headers = new Headers({
-      authorization: `Bearer ${tokenFor(userId)}`,
+      authorization: `Bearer ${tokenFor(userId, `${method} ${path}`, text ?? "")}`,
       [protocolHeader]: String(protocolVersion),
     });
     if (body !== undefined) headers.set("content-type", "application/json");
-    const text = body === undefined ? null : JSON.stringify(body);
     this.waiting++;
     try {
       const signal = AbortSignal.timeout(90_000);
@@ -129,7 +130,7 @@ export class Clients {
 const hashOf = (agent: string) => agent.charCodeAt(agent.length - 1) + agent.charCodeAt(4);
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
-function tokenFor(userId: string): string {
+function tokenFor(userId: string, call: string, body: string): string {
   const seconds = Math.floor((startMs + world().nowMs) / 1000);
   const claims = {
     iss: "berth:gateway",
@@ -138,7 +139,10 @@ function tokenFor(userId: string): string {
     tid: null,
     texp: seconds + 60,
     iat: seconds,
-    exp: seconds + 60,
+    exp: seconds + 30,
+    jti: "simulated",
+    call,
+    body: createHash("sha256").update(body).digest("hex"),
   };
   return `${encode({ alg: "EdDSA", kid: "simulated", typ: "berth-call+jwt" })}.${encode(claims)}.${"A".repeat(86)}`;
 }

@@ -44,7 +44,7 @@ describe("starting a run", () => {
     expect(sent.headers["berth-protocol"]).toBe(String(protocolVersion));
     const claims = JSON.parse(atob(sent.headers.authorization!.split(".")[1]!));
     expect(claims).toMatchObject({ aud: host.id, sub: user.id, tid: user.tokenId });
-    expect(claims.exp - claims.iat).toBe(60);
+    expect(claims.exp - claims.iat).toBe(30);
     expect((await user.get(`/v1/runs/${made.json().id}`)).json()).toEqual(made.json());
     expect(made.json()).not.toHaveProperty("userId");
     expect((await user.get(`/v1/agents/${user.agentId}`)).json()).toMatchObject({

@@ -1,6 +1,7 @@
 /** Calls to hosts: the credential, the deadline until the headers, and what a host's answer means for the client. */
 import { AppError, problemSchema } from "@berth/shared/errors";
-import { protocolHeader, protocolVersion } from "@berth/shared/host-api";
+import { nameCall, protocolHeader, protocolVersion } from "@berth/shared/host-api";
+import { sha256Hex } from "@berth/shared/ids";
 import { messageOf } from "@berth/shared/log";
 import type { z } from "zod";
 import { readBytes } from "../http/body.ts";
@@ -38,7 +39,9 @@ export interface HostCaller {
 
 /** Calls the host and returns its answer once the headers are there. Throws the host's own problem, or `host_unavailable`. */
 export async function callHost(deps: Deps, host: HostTarget, caller: HostCaller, call: HostCall): Promise<Response> {
-  const headers = await hostHeaders(deps, host, caller);
+  const url = addressOn(host, call.path);
+  const text = call.body === undefined ? "" : JSON.stringify(call.body);
+  const headers = await hostHeaders(deps, host, caller, nameCall(call.method, url), call.stream ? null : text);
   call.headers?.forEach((value, name) => headers.set(name, value));
   if (call.body !== undefined) headers.set("content-type", "application/json");
   const abort = new AbortController();
@@ -46,10 +49,9 @@ export async function callHost(deps: Deps, host: HostTarget, caller: HostCaller,
   const giveUp = () => abort.abort();
   call.signal?.addEventListener("abort", giveUp);
   try {
-    const body = call.stream ?? (call.body === undefined ? null : JSON.stringify(call.body));
+    const body = call.stream ?? (text || null);
     const init = { method: call.method, headers, body, signal: abort.signal, ...(call.stream && { duplex: "half" }) };
-    const request = new Request(host.url + call.path, init);
-    const response = await deps.transport.fetch(request);
+    const response = await deps.transport.fetch(new Request(url, init));
     if (!response.ok && response.status !== call.accepts) throw await hostProblem(response);
     return response;
   } catch (error) {
@@ -79,11 +81,20 @@ export async function callHostJson<T extends z.ZodType>(
   }
 }
 
-/** The headers of every call: the gateway's credential for this host, user and client credential. */
-export async function hostHeaders({ keyring, now }: Deps, host: HostTarget, caller: HostCaller): Promise<Headers> {
-  const { user, token } = caller;
-  const claims = { sub: user.id, tid: token.id, texp: token.expiresAt, ...("name" in user && { git: gitOf(user) }) };
-  const jwt = await signHostCall(keyring, host.id, claims, now());
+/** Whatever a host says of its address, the path is ours. */
+export const addressOn = ({ url }: HostTarget, path: string) => new URL(path, url);
+
+/** The headers of a call: the gateway's credential for this host, user, client credential, and this very call; a null body streams. */
+export async function hostHeaders(
+  { keyring, now }: Deps,
+  host: HostTarget,
+  { user, token }: HostCaller,
+  call: string,
+  body: string | null,
+): Promise<Headers> {
+  const who = { sub: user.id, tid: token.id, texp: token.expiresAt, ...("name" in user && { git: gitOf(user) }) };
+  const what = { call, body: body === null ? null : await sha256Hex(body) };
+  const jwt = await signHostCall(keyring, host.id, { ...who, ...what }, now());
   return new Headers({ authorization: `Bearer ${jwt}`, [protocolHeader]: String(protocolVersion) });
 }
 

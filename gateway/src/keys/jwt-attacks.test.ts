@@ -145,7 +145,10 @@ const attacks: [string, () => string | Promise<string>][] = [
     "a sign-in attempt",
     () => signAttempt(keyring(), issuer(), { state: "s", nonce: "n", verifier: "v" }, gateway.deps.now()),
   ],
-  ["a call to a host", () => signHostCall(keyring(), host.id, hostClaims(), gateway.deps.now())],
+  [
+    "a call to a host",
+    () => signHostCall(keyring(), host.id, { ...hostClaims(), call: "GET /v1/me", body: null }, gateway.deps.now()),
+  ],
   ["a host's own token", () => host.sign()],
   ["a host's own token as a user's", () => host.sign({ iss: issuer(), aud: "berth", sub: user.id, jti: user.tokenId })],
   ["a payload that is a list", () => own("[]")],
@@ -275,7 +278,10 @@ describe("a ticket that is not ours", () => {
     ["without an id of its own", () => own(without(ofTicket(), "jti"), ticket())],
     ["with the type of an API token", () => own(ofTicket(), header())],
     ["with the audience of a host", () => own({ ...ofTicket(), aud: host.id }, ticket())],
-    ["a call to a host", () => signHostCall(keyring(), host.id, hostClaims(), gateway.deps.now())],
+    [
+      "a call to a host",
+      () => signHostCall(keyring(), host.id, { ...hostClaims(), call: "GET /v1/me", body: null }, gateway.deps.now()),
+    ],
   ])("is refused: %s", async (_what, make) => {
     expect((await connect(await make())).status).toBe(401);
   });

@@ -1,6 +1,6 @@
 /** Every JWT that Berth signs or accepts: user tokens, socket tickets, calls to hosts, reports of hosts. Knows no database. */
 import { AppError } from "@berth/shared/errors";
-import { gatewayAudience, hostClaims, type HostClaims, type JoinBody } from "@berth/shared/host-api";
+import { type CallClaims, gatewayAudience, hostClaims, type HostClaims, type JoinBody } from "@berth/shared/host-api";
 import { randomText } from "@berth/shared/ids";
 import { id } from "@berth/shared/values";
 import { decodeJwt, decodeProtectedHeader, importJWK, jwtVerify, SignJWT, type JWTPayload } from "jose";
@@ -92,14 +92,22 @@ export function verifyAttempt(keyring: Keyring, issuer: string, jwt: string, now
   return verifyOwn(keyring, jwt, { issuer, audience: "berth:sign-in", typ: "berth-sign-in+jwt", now });
 }
 
-/** Signs the credential of one call to a host: 60 s. Its issuer is no address: a change of the public URL loses no host. */
-export function signHostCall(keyring: Keyring, hostId: string, claims: HostClaims, now: number): Promise<string> {
+/** With the skew that a host allows, nobody uses it after 60 s. */
+const callSeconds = 30;
+
+/** Signs the credential of one call to a host. Its issuer is no address: a change of the public URL loses no host. */
+export function signHostCall(
+  keyring: Keyring,
+  hostId: string,
+  claims: Omit<CallClaims, "jti">,
+  now: number,
+): Promise<string> {
   return sign(
     keyring,
     "berth-call+jwt",
-    { iss: gatewayAudience, aud: hostId, ...claims },
+    { iss: gatewayAudience, aud: hostId, jti: randomText(20), ...claims },
     now,
-    Math.floor(now / 1000) + 60,
+    Math.floor(now / 1000) + callSeconds,
   );
 }
 

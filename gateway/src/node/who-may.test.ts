@@ -122,7 +122,7 @@ async function makeUseless(): Promise<typeof useless> {
   await gateway.call("PATCH", `/v1/admin/users/${disabled.id}`, { token: boss.token, body: { disabled: true } });
   await gateway.call("DELETE", `/v1/tokens/${revoked.tokenId}`, { token: revoked.token });
   const claims = { userId: boss.id, tokenId: boss.tokenId, expiresAt: seconds - 1 };
-  const toHost = { sub: boss.id, tid: boss.tokenId, texp: seconds + 600 };
+  const toHost = { sub: boss.id, tid: boss.tokenId, texp: seconds + 600, call: "GET /v1/workspace", body: null };
   const join = (await gateway.call("POST", "/v1/admin/hosts/join-tokens", { token: boss.token })).json().token;
   const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
   const origin = settings.BERTH_PUBLIC_URL;

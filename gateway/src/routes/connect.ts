@@ -1,8 +1,9 @@
 /** The socket `berth.v1`: who may open it, and the pass-through to the user's host. */
 import { AppError } from "@berth/shared/errors";
+import { nameCall } from "@berth/shared/host-api";
 import type { Context } from "hono";
 import type { AppEnv, Deps } from "../deps.ts";
-import { hostHeaders, hostProblem, hostUnavailable } from "../hosts/call.ts";
+import { addressOn, hostHeaders, hostProblem, hostUnavailable } from "../hosts/call.ts";
 import { placeUser } from "../hosts/placement.ts";
 import { isAllowedOrigin } from "../http/origin.ts";
 import { route } from "../http/route.ts";
@@ -52,14 +53,15 @@ function authenticateSocket(authenticator: Authenticator, request: Request, offe
 /** Only the handshake itself goes on to the host: no cookie, no origin, no ticket. */
 async function joinHostSocket(deps: Deps, c: Context<AppEnv>, caller: Caller, path: string): Promise<Response> {
   const host = await placeUser(deps, caller.user.id);
-  const headers = await hostHeaders(deps, host, caller);
+  const url = addressOn(host, path + new URL(c.req.url).search);
+  const headers = await hostHeaders(deps, host, caller, nameCall("GET", url), null);
   headers.set("upgrade", "websocket");
   headers.set("sec-websocket-protocol", protocol);
   for (const name of ["sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"]) {
     const value = c.req.header(name);
     if (value !== undefined) headers.set(name, value);
   }
-  const target = new Request(host.url + path + new URL(c.req.url).search, { headers });
+  const target = new Request(url, { headers });
   // Node joins raw sockets; where the runtime's own fetch opens sockets, that does.
   const response = await (c.env?.upgrade ?? fetch)(target).catch((error: unknown) => {
     throw hostUnavailable(error);

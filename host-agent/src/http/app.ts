@@ -1,8 +1,9 @@
 /** The host agent's HTTP: what the gateway may ask of this host, for the user its token names. Parses, calls one function, answers. */
+import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
-import { type HostClaims, protocolHeader, setEnvBody, startRunBody } from "@berth/shared/host-api";
+import { type HostClaims, nameCall, protocolHeader, setEnvBody, startRunBody } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { id } from "@berth/shared/values";
 import { type AgentDeps, deleteAgent, resetAgent, setEnv } from "../inside/agents.ts";
@@ -10,7 +11,7 @@ import type { ServerEnv } from "./env.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import type { Files } from "../inside/files.ts";
 import { follow, type FollowDeps } from "../output/follow.ts";
-import { checkProtocol, type VerifyGateway } from "../membership/verify.ts";
+import { checkProtocol, unauthenticated, type VerifyGateway } from "../membership/verify.ts";
 import { readTail } from "../run/run-log.ts";
 import { toBody } from "../output/sse.ts";
 import { reported, reportedAgent, type RunRow } from "../store/rows.ts";
@@ -40,7 +41,8 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
   });
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.use("/v1/*", async (c, next) => {
-    c.set("claims", await deps.verify(c.req.header("authorization")));
+    const call = nameCall(c.req.method, new URL(c.req.url));
+    c.set("claims", await deps.verify(c.req.header("authorization"), call));
     checkProtocol(c.req.header(protocolHeader));
     await next();
   });
@@ -73,7 +75,7 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
     return run;
   };
   app.post("/v1/runs", async (c) => {
-    const body = parseOr400(startRunBody, await readJson(c.req.raw), "body");
+    const body = parseOr400(startRunBody, await readJson(c), "body");
     return c.json(toAnswer(await runs.start(c.get("claims").sub, body)), 202);
   });
   app.post("/v1/runs/:id/cancel", async (c) => {
@@ -107,7 +109,7 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
 
 function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
   app.put("/v1/agents/:id/env", async (c) => {
-    const { agent, env } = parseOr400(setEnvBody, await readJson(c.req.raw), "body");
+    const { agent, env } = parseOr400(setEnvBody, await readJson(c), "body");
     if (agent.id !== c.req.param("id"))
       throw new AppError("invalid_request", "The agent's id differs from the path's.");
     const known = await setEnv(deps, c.get("claims").sub, agent, env);
@@ -123,12 +125,14 @@ function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
   });
 }
 
-/** The gateway is trusted, its body still bounded. */
-async function readJson(request: Request): Promise<unknown> {
-  if (Number(request.headers.get("content-length") ?? 0) > bodyLimit)
+/** The body that the gateway signed: trusted, still bounded. */
+async function readJson(c: Context<ServerEnv>): Promise<unknown> {
+  if (Number(c.req.header("content-length") ?? 0) > bodyLimit)
     throw new AppError("payload_too_large", "The body is too large.");
+  const text = await c.req.text();
+  if (createHash("sha256").update(text).digest("hex") !== c.get("claims").body) throw unauthenticated();
   try {
-    return await request.json();
+    return JSON.parse(text);
   } catch (error) {
     throw new AppError("invalid_request", "The body is not JSON.", {}, { cause: error });
   }

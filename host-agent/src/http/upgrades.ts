@@ -38,7 +38,7 @@ export function acceptSockets(server: Server, verify: VerifyGateway, kinds: Sock
         });
       });
     };
-    verify(request.headers.authorization)
+    verify(request.headers.authorization, `GET ${request.url}`)
       .then((claims) => {
         checkProtocol(request.headers[protocolHeader]);
         accept(claims);

@@ -16,7 +16,9 @@ import { inMemory } from "../../test/memory.ts";
 const hostId = "hst_this";
 let server: Server;
 let store: Store;
-let verify: VerifyGateway;
+const call = "GET /v1/workspace";
+let verifyCall: VerifyGateway;
+const verify = (authorization: string) => verifyCall(authorization, call);
 let publicPem: string;
 let keys: { own: CryptoKey; other: CryptoKey };
 let asked = 0;
@@ -43,7 +45,8 @@ beforeAll(async () => {
     alerts: createAlerts(Date.now),
   };
   const gatewayUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  verify = createGatewayVerifier(context, { hostId, issuer: "berth:gateway", gatewayUrl, sign: async () => "" }, store);
+  const identity = { hostId, issuer: "berth:gateway", gatewayUrl, sign: async () => "" };
+  verifyCall = createGatewayVerifier(context, identity, store);
 });
 afterAll(() => {
   store.close();
@@ -58,7 +61,10 @@ const claims = () => ({
   tid: "tok_1",
   texp: seconds() + 600,
   iat: seconds(),
-  exp: seconds() + 60,
+  exp: seconds() + 30,
+  jti: crypto.randomUUID(),
+  call,
+  body: "",
 });
 const header = { alg: "EdDSA", typ: "berth-call+jwt", kid: "gateway" };
 function sign(changes: JWTPayload = {}, head: object = {}, key = keys.own): Promise<string> {
@@ -101,6 +107,12 @@ describe("a call of the gateway", () => {
     ["a subject that is a path", () => sign({ sub: "../etc" })],
     ["no credential's expiry", () => sign({ texp: undefined })],
     ["a credential that is a number", () => sign({ tid: 1 })],
+    ["another path", () => sign({ call: "GET /v1/workspace/start" })],
+    ["another query", () => sign({ call: `${call}?after=1` })],
+    ["another method", () => sign({ call: "POST /v1/workspace" })],
+    ["no call", () => sign({ call: undefined })],
+    ["no word on its body", () => sign({ body: undefined })],
+    ["no id", () => sign({ jti: undefined })],
     [
       "a changed payload",
       async () => {
@@ -115,6 +127,14 @@ describe("a call of the gateway", () => {
       code: "unauthenticated",
       message: "This call does not carry a valid token of this host's gateway.",
     });
+  });
+
+  test("that streams or upgrades is taken once, and any other as often as its connection breaks", async () => {
+    const [once, again] = [await sign({ body: null }), await sign()];
+    expect(await verify(`Bearer ${once}`)).toMatchObject({ sub: "usr_1" });
+    await expect(verify(`Bearer ${once}`)).rejects.toMatchObject({ code: "unauthenticated" });
+    for (const token of [await sign({ body: null }), again, again])
+      expect(await verify(`Bearer ${token}`)).toMatchObject({ sub: "usr_1" });
   });
 
   test("with unknown key ids asks the gateway for its keys once in a while", async () => {

@@ -4,13 +4,18 @@
  */
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from "jose";
 import { AppError } from "@berth/shared/errors";
-import { type HostClaims, hostClaims, protocolVersion, tellMismatch } from "@berth/shared/host-api";
+import { type CallClaims, callClaims, protocolVersion, tellMismatch } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import type { HostContext } from "../context/context.ts";
 import type { Identity } from "./identity.ts";
 import type { Store } from "../store/store.ts";
 
-export type VerifyGateway = (authorization: string | undefined) => Promise<HostClaims>;
+/** `call` names what is asked for, see `nameCall`. */
+export type VerifyGateway = (authorization: string | undefined, call: string) => Promise<CallClaims>;
+
+const skewSeconds = 30;
+/** From its signature on, a token is of no use after so long. */
+const longestMs = 90_000;
 
 /** Keeps the gateway's public keys, as its JWK set tells them, in place of those of before. */
 export function keepGatewayKeys(store: Store, jwks: string): void {
@@ -45,7 +50,8 @@ export function createGatewayVerifier(
     await asking;
   }
 
-  return async (authorization) => {
+  const useOnce = createOnce();
+  return async (authorization, call) => {
     const token = /^Bearer (\S+)$/.exec(authorization ?? "")?.[1];
     if (!token) throw unauthenticated();
     try {
@@ -57,14 +63,27 @@ export function createGatewayVerifier(
         audience: hostId,
         typ: "berth-call+jwt",
         requiredClaims: ["sub", "exp"],
-        clockTolerance: 30,
+        clockTolerance: skewSeconds,
         currentDate: new Date(clock.now()),
       });
-      return hostClaims.parse(payload);
+      const claims = callClaims.parse(payload);
+      if (claims.call !== call) throw new Error("the token is of another call");
+      if (claims.body === null) useOnce(claims.jti, clock.now());
+      return claims;
     } catch (error) {
       log.warn("call.refused", { error: messageOf(error) });
       throw unauthenticated(error);
     }
+  };
+}
+
+/** Remembers ids for as long as their tokens could come again, by two sets of which the older is forgotten. Throws where one does. */
+function createOnce(): (jti: string, now: number) => void {
+  let [recent, older, since] = [new Set<string>(), new Set<string>(), 0];
+  return (jti, now) => {
+    if (recent.has(jti) || older.has(jti)) throw new Error("the token was used before");
+    if (Math.abs(now - since) > longestMs) [recent, older, since] = [new Set(), recent, now];
+    recent.add(jti);
   };
 }
 
@@ -74,5 +93,5 @@ export function checkProtocol(spoken: string | string[] | undefined): void {
   if (mismatch !== null) throw new AppError("host_unavailable", mismatch, { retryAfter: 60 });
 }
 
-const unauthenticated = (cause?: unknown) =>
+export const unauthenticated = (cause?: unknown) =>
   new AppError("unauthenticated", "This call does not carry a valid token of this host's gateway.", {}, { cause });
