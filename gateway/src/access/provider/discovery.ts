@@ -5,7 +5,7 @@
 import { messageOf } from "@berth/shared/log";
 import { eq } from "drizzle-orm";
 import { createLocalJWKSet, type JSONWebKeySet } from "jose";
-import { allowInsecureRequests, discovery, type ServerMetadata } from "openid-client";
+import { allowInsecureRequests, type CustomFetch, customFetch, discovery, type ServerMetadata } from "openid-client";
 import { z } from "zod";
 import { readBytes } from "../../http/body.ts";
 import { isoTime } from "../../data/database.ts";
@@ -15,7 +15,7 @@ import { providers } from "../../data/schema.ts";
 const askAgainMs = 30_000;
 const freshMs = 600_000;
 const deadlineSeconds = 4;
-const keysMaxBytes = 256 * 1024;
+const answerMaxBytes = 256 * 1024;
 
 /** Signatures with public keys: `none` and shared secrets are never among them, whatever the provider lists. */
 const signatures = [
@@ -103,8 +103,21 @@ export function createProvider(deps: Deps): Provider | null {
   };
 }
 
+/** What the provider answers is read here, to a bound and under the signal's deadline, and never sends us elsewhere. */
+export const askProvider = async (
+  url: string,
+  asked: Pick<Parameters<CustomFetch>[1], "method" | "headers" | "signal"> & { body?: unknown },
+): Promise<Response> => {
+  const answer = await fetch(url, { ...(asked as RequestInit), redirect: "manual" });
+  const bytes = await readBytes(answer, answerMaxBytes);
+  if (!bytes) throw new Error("the provider answers too much");
+  const { status, headers } = answer;
+  return new Response(bytes.length > 0 ? bytes.slice() : null, { status, headers });
+};
+
 async function readMetadata(issuer: string, clientId: string): Promise<ServerMetadata> {
-  const options = { timeout: deadlineSeconds, execute: issuer.startsWith("http:") ? [allowInsecureRequests] : [] };
+  const execute = issuer.startsWith("http:") ? [allowInsecureRequests] : [];
+  const options = { timeout: deadlineSeconds, execute, [customFetch]: askProvider };
   const { issuer: own, ...metadata } = (
     await discovery(new URL(issuer), clientId, {}, undefined, options)
   ).serverMetadata();
@@ -119,14 +132,13 @@ const keySet = z.object({
 async function readKeys({ issuer, jwks_uri }: ServerMetadata): Promise<JSONWebKeySet> {
   if (!jwks_uri || (!jwks_uri.startsWith("https:") && !issuer.startsWith("http:")))
     throw new Error("the provider names no address of its keys, or one without https");
-  const answer = await fetch(jwks_uri, {
+  const answer = await askProvider(jwks_uri, {
+    method: "GET",
     headers: { accept: "application/json" },
-    redirect: "manual",
     signal: AbortSignal.timeout(deadlineSeconds * 1000),
   });
-  const bytes = answer.status === 200 ? await readBytes(answer, keysMaxBytes) : null;
-  if (!bytes) throw new Error(`the provider answered ${answer.status} for its keys, or too much`);
-  const { keys } = keySet.parse(JSON.parse(new TextDecoder().decode(bytes)));
+  if (answer.status !== 200) throw new Error(`the provider answered ${answer.status} for its keys`);
+  const { keys } = keySet.parse(await answer.json());
   return { keys: keys.filter((key) => key.kty !== "oct" && key.use !== "enc") };
 }
 

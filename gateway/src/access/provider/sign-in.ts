@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { Deps } from "../../deps.ts";
 import { signAttempt, unauthenticated, verifyAttempt } from "../../keys/jwt.ts";
 import { toProfile, type Profile, type ProviderVerifier } from "./token.ts";
-import type { Known, Provider } from "./discovery.ts";
+import { askProvider, type Known, type Provider } from "./discovery.ts";
 
 /** How long a person has at the provider. */
 export const attemptSeconds = 600;
@@ -96,6 +96,7 @@ function isAway(error: unknown): boolean {
 function configure({ clientId, clientSecret, issuer }: Provider, { metadata }: Known): client.Configuration {
   const configuration = new client.Configuration(metadata, clientId, {}, authOf(clientSecret, metadata));
   configuration.timeout = deadlineSeconds;
+  configuration[client.customFetch] = askProvider;
   if (issuer.startsWith("http:")) client.allowInsecureRequests(configuration);
   return configuration;
 }
