@@ -7,6 +7,7 @@ import { serveDashboard } from "./http/dashboard.ts";
 import type { AppEnv, Deps } from "./deps.ts";
 import { createLimits, type Limits } from "./http/limits.ts";
 import { createProvider } from "./access/provider/discovery.ts";
+import { credentialRoutes } from "./routes/credentials.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { fileRoutes } from "./routes/files.ts";
 import { firstPageRoutes } from "./routes/sign-in/first-page.ts";
@@ -37,6 +38,7 @@ export function createApp(deps: Deps, limits: Limits = createLimits()): Hono<App
     ...runRoutes,
     ...triggerRoutes,
     ...fileRoutes,
+    ...credentialRoutes,
     ...connectRoutes,
     ...adminRoutes,
     ...adminHostRoutes,

@@ -16,11 +16,16 @@ import { createBus } from "./context/bus.ts";
 import { createClock } from "./context/clock.ts";
 import { createLocks } from "./context/wait.ts";
 import { createTurns } from "./context/turns.ts";
+import { ifMissing } from "./machine/missing.ts";
 import { openIdentity } from "./membership/identity.ts";
 import { createModelProxy } from "./model/proxy.ts";
 import { openModelTargets } from "./model/targets.ts";
+import { createKeep } from "./origins/keep.ts";
+import { createOrigins, type Origins } from "./origins/origins.ts";
+import { gitRewrites } from "./origins/rules.ts";
 import { createOomWatch } from "./run/oom.ts";
 import { Runs } from "./run/runs.ts";
+import { createCredentials, type Credentials } from "./store/credentials.ts";
 import { isSameSecret } from "./store/secret.ts";
 import { reserveUids } from "./workspace/reserve-uids.ts";
 import { createGitIdentities } from "./workspace/git-identities.ts";
@@ -53,7 +58,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const { settings, dataDir, log } = options;
   const engine = await openEngine(options, signal);
   const identity = await openIdentity(settings, dataDir, log, signal);
-  const { context, store } = openStore(options, identity.hostId);
+  const { context, store, credentials } = openStore(options, identity.hostId);
   const volumes = await openVolumes(options, store);
 
   const targets = await openModelTargets(settings);
@@ -66,8 +71,8 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     onUsage: (runId, { model: _model, ...usage }) => runs.addUsage(runId, usage),
     onStatus: (runId, status) => void store.updateRun(runId, { modelStatus: status }),
   });
-  const egress = openEgress(options);
-  const gitIdentities = createGitIdentities(store);
+  const outside = openOutside(options, { store, credentials }, (userId) => sockets.directoryOf(userId));
+  const { egress, gitIdentities } = outside;
   const sockets = openSockets(dataDir, {
     prepare: (userId, directory) => gitIdentities.write(userId, directory),
     modelFor: (agentId) => (req, res) => model.handle(agentId, req, res),
@@ -98,6 +103,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     files,
     terminals,
     deletions,
+    ...outside,
     verify,
     countKills,
     isDemo: targets.isDemo,
@@ -121,6 +127,25 @@ function noteClaims(verify: VerifyGateway, note: (claims: HostClaims) => Promise
   };
 }
 
+/** The way out, and what goes out with a credential of the user's. */
+function openOutside(
+  options: HostOptions,
+  { store, credentials }: { store: Store; credentials: Credentials },
+  directoryOf: (userId: string) => string,
+) {
+  const origins = createOrigins({ credentials, log: options.log });
+  const egress = openEgress(options, origins);
+  const keep = createKeep({
+    credentials,
+    origins,
+    onGitChanged: (userId) => gitIdentities.write(userId, directoryOf(userId)).catch(ifMissing(undefined)),
+  });
+  const gitIdentities = createGitIdentities(store, (userId) =>
+    keep.gitCredentials(userId).flatMap((one) => gitRewrites(one.host, one)),
+  );
+  return { egress, keep, gitIdentities, forge: { credentials, origins, egress } };
+}
+
 /** The volumes, with every uid that they have reserved. */
 async function openVolumes({ settings, dataDir, log }: HostOptions, store: Store): Promise<Volumes> {
   const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES, (uid) => store.reserveUids(uid + 1));
@@ -134,11 +159,13 @@ function openStore({ settings, dataDir, log, machineNow }: HostOptions, hostId: 
   let kept = 0;
   const keepOffset = (offsetMs: number) => store.setMeta("clock_offset", String(offsetMs));
   const clock = createClock(machineNow, () => kept, keepOffset);
-  const store = new Store(openDatabase(join(dataDir, "host.db")), clock.now);
+  const database = openDatabase(join(dataDir, "host.db"));
+  const store = new Store(database, clock.now);
+  const credentials = createCredentials(database, clock.now);
   kept = Number(store.getMeta("clock_offset") ?? 0);
   const [bus, turns, alerts] = [createBus(), createTurns(), createAlerts(clock.now)];
   const context: HostContext = { hostId, settings, dataDir, clock, log, bus, turns, alerts };
-  return { context, store };
+  return { context, store, credentials };
 }
 
 /** An engine that has the workspaces' image. */
@@ -162,11 +189,12 @@ async function connectPatiently({ settings, wrapEngine, log }: HostOptions, sign
   }
 }
 
-function openEgress({ settings, log, egress }: HostOptions) {
+function openEgress({ settings, log, egress }: HostOptions, origins: Origins) {
+  const { BERTH_EGRESS: mode, BERTH_EGRESS_ALLOW: allow, BERTH_EGRESS_PRIVATE: privateNames } = settings;
   try {
-    return createEgressProxy({ mode: settings.BERTH_EGRESS, allow: settings.BERTH_EGRESS_ALLOW, log, ...egress });
+    return createEgressProxy({ mode, allow, privateNames, origins, log, ...egress });
   } catch (error) {
-    throw new SettingsError(`BERTH_EGRESS_ALLOW does not fit: ${messageOf(error)}`, { cause: error });
+    throw new SettingsError(messageOf(error), { cause: error });
   }
 }
 

@@ -12,6 +12,7 @@ import net from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, normalize } from "node:path";
+import { makeForge, newForgeRecord, serveApi, serveForge } from "./forge.ts";
 import { makeGitRepository, makeNpmTarball, makeWheel, npmPackageName, wheelFile, wheelName } from "./tiny-packages.ts";
 
 export { npmPackageName, wheelName } from "./tiny-packages.ts";
@@ -26,7 +27,12 @@ export const tlsHosts = {
   npm: "npm.berth.test",
   /** `/simple`: a Python index that has `wheelName` */
   pypi: "pypi.berth.test",
+  /** A forge, as `forge.ts` has it. */
+  forge: "forge.berth.test",
+  /** An API that says what it was sent. */
+  api: "api.berth.test",
 } as const;
+
 export const helloText = "Hello over TLS\n";
 
 export interface TlsServers {
@@ -34,6 +40,8 @@ export interface TlsServers {
   caPath: string;
   httpsPort: number;
   httpPort: number;
+  /** What the forge was asked. */
+  forge: ReturnType<typeof newForgeRecord>;
   /** Resolves the names above (and nothing else) to a public-looking address. */
   lookup(host: string): Promise<string[]>;
   /** Connects that address to the loopback servers: port 443 to HTTPS, 80 to plain HTTP; any other refuses. */
@@ -63,7 +71,8 @@ export function routeTo({
 export async function startTlsServers(): Promise<TlsServers> {
   const dir = mkdtempSync(join(tmpdir(), "berth-tls-"));
   makeCertificates(dir);
-  const listener = createSite(dir);
+  const forge = newForgeRecord();
+  const listener = createSite(dir, forge);
   const tls = { key: readFileSync(join(dir, "server.key")), cert: readFileSync(join(dir, "server.pem")) };
   const servers = [https.createServer(tls, listener), http.createServer(listener)];
   const [httpsPort = 0, httpPort = 0] = await Promise.all(servers.map(listenOnLoopback));
@@ -72,6 +81,7 @@ export async function startTlsServers(): Promise<TlsServers> {
     caPath: join(dir, "ca.pem"),
     httpsPort,
     httpPort,
+    forge,
     ...routeTo({ httpsPort, httpPort }),
     close: async () => {
       for (const server of servers) server.closeAllConnections();
@@ -102,12 +112,14 @@ function makeCertificates(dir: string) {
 
 type Site = (url: URL, req: IncomingMessage, res: ServerResponse) => unknown;
 
-function createSite(dir: string): RequestListener {
+function createSite(dir: string, forge: ReturnType<typeof newForgeRecord>): RequestListener {
   const sites: Record<string, Site> = {
     [tlsHosts.files]: serveFiles,
     [tlsHosts.git]: serveDirectory(makeGitRepository(dir), "/repo.git/"),
     [tlsHosts.npm]: serveNpm(makeNpmTarball(dir)),
     [tlsHosts.pypi]: servePypi(makeWheel()),
+    [tlsHosts.forge]: serveForge(makeForge(dir), forge),
+    [tlsHosts.api]: serveApi,
   };
   return (req, res) => {
     const url = new URL(req.url ?? "/", `https://${req.headers.host ?? "none"}`);

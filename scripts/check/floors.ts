@@ -21,6 +21,7 @@ const shared: Package = {
   floors: [
     { bounds: "What bounds the work that others make: JSON of any shape, places that many want." },
     { [rest]: "The contract as zod schemas: resources, errors, host protocol, settings, ids. Knows no process." },
+    { credentials: "The contract of what agents use and never see: credentials for git, secrets, pull requests." },
   ],
 };
 
@@ -69,6 +70,7 @@ const hostAgent: Package = {
       egress: "The way out of a container: a proxy with an allow-list, never to private addresses.",
       model: "The model proxy, what it counts and costs, the built-in demo model.",
     },
+    { origins: "Names that go out with a credential of the user's, which never enters a container." },
     { workspace: "A user's container with its volume, sockets and environment." },
     { run: "The life of a run: started once, watched, ended for one reason, its log sealed." },
     {

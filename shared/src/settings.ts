@@ -66,6 +66,7 @@ export const variables = {
   BERTH_POLL_SECONDS: decimal(0.1, 3600).default(5),
   BERTH_EGRESS: z.enum(["none", "allowlist", "open"], "must be none, allowlist or open").default("allowlist"),
   BERTH_EGRESS_ALLOW: list.default([]),
+  BERTH_EGRESS_PRIVATE: list.default([]),
   ANTHROPIC_API_KEY: text.optional(),
   BERTH_MODEL_URL: httpUrl.optional(),
 } satisfies Record<string, z.ZodType>;

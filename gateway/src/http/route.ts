@@ -1,4 +1,5 @@
 /** One declaration a route: from it come the handler's parsed input, the answer, and the OpenAPI document. */
+import { hostAuthority, secretName } from "@berth/shared/credentials/credentials";
 import { AppError, parseOr400, type ErrorCode } from "@berth/shared/errors";
 import type { Context, Hono } from "hono";
 import { filePath } from "@berth/shared/files";
@@ -16,7 +17,7 @@ type HeaderSchema = z.ZodObject | undefined;
 type Parsed<S extends Schema> = S extends z.ZodType ? z.infer<S> : undefined;
 
 /** What may stand in braces in an address; a last `{path}` takes all that follows, slashes and all. */
-const placeholders = { id, path: filePath };
+const placeholders = { id, host: hostAuthority, name: secretName, path: filePath };
 type Placeholders = typeof placeholders;
 type Params<Path extends string> = {
   [Name in keyof Placeholders as Path extends `${string}{${Name}}${string}` ? Name : never]: z.infer<

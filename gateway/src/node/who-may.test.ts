@@ -63,6 +63,7 @@ const rows: Record<string, Row> = {
   "DELETE /v1/agents/:id": owner("agent"),
   "PUT /v1/agents/:id/env": owner("agent", { A: "1" }),
   "POST /v1/agents/:id/reset": owner("agent"),
+  "POST /v1/agents/:id/pull-requests": owner("agent", { title: "Mend it", base: "main" }),
   "POST /v1/agents/:id/runs": owner("agent", { prompt: "x" }),
   "GET /v1/agents/:id/terminal": owner("agent"),
   "GET /v1/agents/:id/files/*": owner("agent"),
@@ -81,6 +82,12 @@ const rows: Record<string, Row> = {
   "POST /v1/triggers/:id/rotate": owner("trigger", {}),
   "GET /v1/triggers/:id/deliveries": owner("trigger"),
   "POST /v1/deliveries/:id/replay": owner("delivery"),
+  "GET /v1/git-credentials": user(),
+  "PUT /v1/git-credentials/:host": user({ username: "ada", token: "tok_12345678" }),
+  "DELETE /v1/git-credentials/:host": user(),
+  "GET /v1/secrets": user(),
+  "PUT /v1/secrets/:name": user({ value: "val_12345678", hosts: ["api.example.com"] }),
+  "DELETE /v1/secrets/:name": user(),
   "GET /v1/admin/users": admin(),
   "POST /v1/admin/users": admin(undefined, { name: "newcomer", role: "user" }),
   "PATCH /v1/admin/users/:id": admin("user", { disabled: false }),
@@ -164,7 +171,11 @@ function call(name: string, id: string, headers: Record<string, string>): Promis
   const isSocket = /\/(connect|terminal)$/.test(path);
   const socket = isSocket && { upgrade: "websocket", "sec-websocket-protocol": "berth.v1" };
   const options = { headers: { ...headers, ...socket }, ...(body !== undefined && { body }) };
-  return gateway.call(method, path.replace(":id", id).replace("*", "notes.txt"), options);
+  return gateway.call(
+    method,
+    path.replace(":id", id).replace(":host", "git.example.com").replace(":name", "tracker").replace("*", "notes.txt"),
+    options,
+  );
 }
 const withToken = (token: string) => ({ authorization: `Bearer ${token}` });
 const withoutRequestId = (text: string) => text.replace(/"requestId":"[^"]+"/, "");

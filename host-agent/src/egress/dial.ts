@@ -2,9 +2,10 @@
 import { Resolver } from "node:dns/promises";
 import net from "node:net";
 import type { Socket } from "node:net";
+import { existsSync, readdirSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import { isPublicAddress, normalizeAddress, notPublic, refusalOf } from "./policy.ts";
-import type { EgressMode, HostRule, Target } from "./policy.ts";
+import { isInRange, isOpened, isPublicAddress, normalizeAddress, refusalOf, whyNone } from "./policy.ts";
+import type { EgressMode, HostRule, PrivateRule, Target } from "./policy.ts";
 
 export type Failure =
   | { ok: false; kind: "refused"; reason: string }
@@ -15,9 +16,12 @@ export type Reached = { ok: true; socket: Socket } | Failure;
 export interface Dialer {
   mode: EgressMode;
   rules: HostRule[];
+  privateRules: PrivateRule[];
   lookup: (host: string) => Promise<string[]>;
   connect: (address: string, port: number) => Socket;
   ownAddresses: () => string[];
+  /** Networks of other containers, as CIDR. */
+  innerNetworks: () => string[];
   limits: { lookupMs: number; connectMs: number };
 }
 const maxAddresses = 4;
@@ -29,10 +33,9 @@ export async function dial(dialer: Dialer, target: Target, signal: AbortSignal):
   const found = target.isAddress ? [target.host] : await resolve(dialer, target.host);
   if (found.length === 0) return { ok: false, kind: "unresolved" };
   const own = new Set(dialer.ownAddresses().map(normalizeAddress));
-  const addresses = found
-    .filter((address) => isPublicAddress(address) && !own.has(normalizeAddress(address)))
-    .slice(0, maxAddresses);
-  if (addresses.length === 0) return { ok: false, kind: "refused", reason: notPublic };
+  const others = found.filter((address) => !own.has(normalizeAddress(address)));
+  const addresses = others.filter((address) => isPermitted(dialer, target, address)).slice(0, maxAddresses);
+  if (addresses.length === 0) return { ok: false, kind: "refused", reason: whyNone(others) };
   const attemptMs = dialer.limits.connectMs / addresses.length;
   for (const address of addresses) {
     const socket = await attempt(dialer.connect(address, target.port), attemptMs, signal);
@@ -40,6 +43,11 @@ export async function dial(dialer: Dialer, target: Target, signal: AbortSignal):
     if (signal.aborted) break;
   }
   return { ok: false, kind: "unreachable" };
+}
+
+function isPermitted({ privateRules, innerNetworks }: Dialer, target: Target, address: string): boolean {
+  if (isPublicAddress(address)) return true;
+  return isOpened(privateRules, target, address) && !innerNetworks().some((network) => isInRange(address, network));
 }
 
 /** Under a deadline: no address at all when the name does not resolve in time. */
@@ -79,3 +87,14 @@ export const beginConnection = (host: string, port: number): Socket => net.conne
 
 export const listOwnAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+
+/** The networks of bridges without a card: what is behind them is on this machine alone, as an engine's containers are. */
+export function listInnerNetworks(): string[] {
+  const isInner = (name: string) => {
+    const ports = `/sys/class/net/${name}/brif`;
+    return existsSync(ports) && readdirSync(ports).every((port) => !existsSync(`/sys/class/net/${port}/device`));
+  };
+  return Object.entries(networkInterfaces()).flatMap(([name, list]) =>
+    isInner(name) ? (list ?? []).flatMap(({ cidr }) => cidr ?? []) : [],
+  );
+}

@@ -16,6 +16,11 @@ export interface HostRule {
   port: number | null;
 }
 
+/** Names that may be private addresses, in this range alone. */
+export interface PrivateRule extends HostRule {
+  range: string;
+}
+
 const webPorts = [80, 443];
 const smtpPort = 25;
 const label = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?";
@@ -33,24 +38,44 @@ export function parseTarget(authority: string, defaultPort: number | null = null
 
 /** Reads one pattern of BERTH_EGRESS_ALLOW. Throws an Error whose message is a sentence. */
 export function parseRule(pattern: string): HostRule {
+  const rule = readRule(pattern);
+  if (rule) return rule;
+  const shown = pattern.slice(0, 100);
+  throw new Error(`BERTH_EGRESS_ALLOW has "${shown}"; write host.example, *.host.example or host.example:8443.`);
+}
+
+/** Reads one `name=CIDR` of BERTH_EGRESS_PRIVATE. Throws an Error whose message is a sentence. */
+export function parsePrivateRule(text: string): PrivateRule {
+  const [, pattern = "", range = ""] = /^([^=]*)=(.*)$/.exec(text) ?? [];
+  const rule = readRule(pattern);
+  if (rule && !parseHost(rule.host)?.isAddress && ipaddr.isValidCIDR(range)) return { ...rule, range };
+  const shown = text.slice(0, 100);
+  throw new Error(`BERTH_EGRESS_PRIVATE has "${shown}"; write name=CIDR, as git.example.com=10.0.0.0/8.`);
+}
+
+function readRule(pattern: string): HostRule | null {
   const isWildcard = pattern.startsWith("*.");
   const parsed = parseAuthority(isWildcard ? pattern.slice(2) : pattern);
-  if (!parsed || (isWildcard && parsed.isAddress))
-    throw new Error(
-      `BERTH_EGRESS_ALLOW has "${pattern.slice(0, 100)}"; write host.example, *.host.example or host.example:8443.`,
-    );
-  return { host: parsed.host, isWildcard, port: parsed.port };
+  return parsed && !(isWildcard && parsed.isAddress) ? { host: parsed.host, isWildcard, port: parsed.port } : null;
 }
 
 /** Why this target is refused before it is resolved, as the end of a sentence; null when it may be tried. */
 export function refusalOf(mode: EgressMode, rules: HostRule[], target: Target): string | null {
   if (mode === "none") return "this workspace has no network (BERTH_EGRESS=none)";
-  if (target.isAddress && !isPublicAddress(target.host)) return notPublic;
+  if (target.isAddress && !isPublicAddress(target.host)) return whyNone([target.host]);
   if (mode === "open") return target.port === smtpPort ? "no workspace sends mail (port 25)" : null;
   const isListed = rules.some((rule) => covers(rule, target));
-  return isListed ? null : "it is not on the list of allowed hosts";
+  return isListed
+    ? null
+    : "it is not on the list of allowed hosts; BERTH_EGRESS_ALLOW says which hosts a workspace may reach";
 }
-export const notPublic = "its address is not public, and private addresses are never reached";
+export const notPublic =
+  "its address is not public; BERTH_EGRESS_PRIVATE says which names may be private addresses, and in which range";
+export const neverReached =
+  "its address is not public, and of a kind that no setting opens: this machine, its like, or what stands for it";
+
+/** Why none of these addresses is reached. */
+export const whyNone = (addresses: string[]) => (addresses.some(isPrivateAddress) ? notPublic : neverReached);
 
 /** Whether the address is an ordinary public one: neither special in any way nor a form that has another address in it. */
 export function isPublicAddress(address: string): boolean {
@@ -60,9 +85,25 @@ export function isPublicAddress(address: string): boolean {
   const parsed = ipaddr.IPv6.parse(address);
   return parsed.range() === "unicast" && parsed.match(globalUnicast);
 }
+
+/** Whether an operator may open it to a name: of a network of one's own, and no cloud's metadata. */
+export function isPrivateAddress(address: string): boolean {
+  if (!ipaddr.isValid(address) || metadataOfClouds.includes(normalizeAddress(address))) return false;
+  return ["private", "carrierGradeNat", "uniqueLocal"].includes(ipaddr.parse(address).range());
+}
+
+/** Whether this private address is open to the target. */
+export const isOpened = (rules: PrivateRule[], target: Target, address: string): boolean =>
+  isPrivateAddress(address) && rules.some((rule) => covers(rule, target) && isInRange(address, rule.range));
+
+/** `range` is a CIDR. */
+export function isInRange(address: string, range: string): boolean {
+  const [parsed, [network, bits]] = [ipaddr.parse(address), ipaddr.parseCIDR(range)];
+  return parsed.kind() === network.kind() && parsed.match(network, bits);
+}
 const globalUnicast = ipaddr.IPv6.parseCIDR("2000::/3");
-/** What looks public and answers machines of one cloud about themselves: Azure's wire server. */
-const metadataOfClouds = ["168.63.129.16"];
+/** What answers machines of a cloud about themselves, beside link-local addresses: Azure, Alibaba, AWS, Google. */
+const metadataOfClouds = ["168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"];
 
 /** Whether some reader takes this for the machine itself: a client's own, which no proxy can reach. */
 export function isLoopback(authority: string): boolean {

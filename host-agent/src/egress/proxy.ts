@@ -8,15 +8,19 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Log } from "@berth/shared/log";
 import { builtInHosts } from "./built-in-hosts.ts";
-import { beginConnection, dial, listOwnAddresses, lookupAll } from "./dial.ts";
+import { beginConnection, dial, listInnerNetworks, listOwnAddresses, lookupAll } from "./dial.ts";
 import type { Dialer, Failure, Reached } from "./dial.ts";
-import { isLoopback, parseRule, parseTarget } from "./policy.ts";
+import { isLoopback, parsePrivateRule, parseRule, parseTarget } from "./policy.ts";
 import type { EgressMode, Target } from "./policy.ts";
 
 export interface EgressProxyDeps {
   mode: EgressMode;
   /** BERTH_EGRESS_ALLOW: patterns added to the built-in list. */
   allow: string[];
+  /** BERTH_EGRESS_PRIVATE: `name=CIDR`. */
+  privateNames?: string[];
+  /** Names that are no hosts, and who answers for them. */
+  origins?: Origins;
   log: Log;
   /** All addresses of a name, best first; throws when there is none. */
   lookup?: (host: string) => Promise<string[]>;
@@ -24,6 +28,8 @@ export interface EgressProxyDeps {
   connect?: (address: string, port: number) => Socket;
   /** This machine's own addresses, public ones too: its services are no business of a workspace. */
   ownAddresses?: () => string[];
+  /** Networks behind which this machine's containers are. */
+  innerNetworks?: () => string[];
   onRefused?: (userId: string, host: string) => void;
   limits?: Partial<EgressLimits>;
 }
@@ -54,22 +60,46 @@ const defaultLimits: EgressLimits = {
 export interface EgressProxy {
   /** A server for one workspace, not listening yet; the caller listens on a socket and closes it. */
   serverFor(userId: string): http.Server;
+  /** A connection of the host agent's own on a user's behalf, to a target beyond the list of hosts. */
+  reach(target: Target, signal: AbortSignal): Promise<Reached>;
 }
 
-/** Throws an Error with a sentence when `allow` has a bad pattern. */
+/** One call to a name that is no host. */
+export interface OriginCall {
+  userId: string;
+  /** As the client wrote it. */
+  authority: string;
+  /** With its query. */
+  path: string;
+  req: IncomingMessage;
+  res: ServerResponse;
+  /** A connection to the target, beyond the list of hosts if it `isGranted`; null where there is none, and that is answered. */
+  reach(target: Target, isGranted: boolean): Promise<Socket | null>;
+}
+export interface Origins {
+  isOrigin(authority: string): boolean;
+  serve(call: OriginCall): void;
+}
+
+/** Throws an Error with a sentence when a setting does not fit. */
 export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
   const limits = { ...defaultLimits, ...deps.limits };
+  const privateRules = (deps.privateNames ?? []).map(parsePrivateRule);
   const dialer: Dialer = {
     mode: deps.mode,
-    rules: [...builtInHosts, ...deps.allow].map(parseRule),
+    rules: [...[...builtInHosts, ...deps.allow].map(parseRule), ...privateRules],
+    privateRules,
     lookup: deps.lookup ?? lookupAll,
     connect: deps.connect ?? beginConnection,
     ownAddresses: deps.ownAddresses ?? listOwnAddresses,
+    innerNetworks: deps.innerNetworks ?? listInnerNetworks,
     limits,
   };
   return {
+    reach: (target, signal) => dial(granting(dialer, target), target, signal),
     serverFor(userId) {
-      const traffic = { dialer, limits, open: 0, refused: createRefusalLog(userId, deps, limits.logsPerMinute) };
+      const refused = createRefusalLog(userId, deps, limits.logsPerMinute);
+      const traffic: Traffic = { userId, origins: deps.origins ?? null, dialer, limits, open: 0, refused };
       const server = http.createServer(
         {
           headersTimeout: limits.headerMs,
@@ -80,7 +110,11 @@ export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
       );
       server.maxConnections = 2 * limits.silent;
       closeSilent(server, limits.silent);
-      server.on("connect", (req, client, head) => void openTunnel(traffic, req, client as Socket, head));
+      const inTunnels = serveInTunnels(traffic);
+      server.on("connect", (req, client, head) => {
+        if (traffic.origins?.isOrigin(req.url ?? "")) inTunnels(client as Socket, head);
+        else void openTunnel(traffic, req, client as Socket, head);
+      });
       return server;
     },
   };
@@ -108,8 +142,27 @@ function closeSilent(server: http.Server, most: number) {
   });
 }
 
+/** Some clients ask for a tunnel to a plain http address too: what is a name of ours is answered in it, one call a tunnel. */
+function serveInTunnels(traffic: Traffic) {
+  const inner = http.createServer({ headersTimeout: traffic.limits.headerMs, requestTimeout: 0 }, (req, res) => {
+    res.shouldKeepAlive = false;
+    req.url = `http://${req.headers.host}${req.url}`;
+    void forwardRequest(traffic, req, res);
+  });
+  inner.maxRequestsPerSocket = 1;
+  inner.on("dropRequest", (_req, socket) => socket.destroy());
+  return (client: Socket, head: Buffer) => {
+    client.on("error", () => client.destroy());
+    client.write("HTTP/1.1 200 Connection Established\r\n\r\n");
+    if (head.length > 0) client.unshift(head);
+    inner.emit("connection", client);
+  };
+}
+
 /** What one workspace has open, and where its refusals are logged. */
 interface Traffic {
+  userId: string;
+  origins: Origins | null;
   dialer: Dialer;
   limits: EgressLimits;
   /** Connections to the outside, the ones being made included. */
@@ -142,7 +195,10 @@ async function forwardRequest(traffic: Traffic, req: IncomingMessage, res: Serve
   res.on("error", () => res.destroy());
   const [, authority = "", rest = ""] = /^http:\/\/([^/?#]*)([^#]*)$/i.exec(req.url ?? "") ?? [];
   const path = rest.startsWith("/") ? rest : `/${rest}`;
-  const target = /^[\x21-\x7e]*$/.test(path) ? parseTarget(authority, 80) : null;
+  const isPlain = /^[\x21-\x7e]*$/.test(path);
+  if (isPlain && traffic.origins?.isOrigin(authority))
+    return traffic.origins.serve({ userId: traffic.userId, authority, path, req, res, reach: reachFor(traffic, res) });
+  const target = isPlain ? parseTarget(authority, 80) : null;
   const reached = await reach(traffic, authority, target, res);
   if (res.destroyed) return void (reached.ok && reached.socket.destroy());
   if (!reached.ok) {
@@ -169,6 +225,25 @@ async function forwardRequest(traffic: Traffic, req: IncomingMessage, res: Serve
   req.pipe(sent);
 }
 
+/** For an origin: a connection to what it stands for, or the answer why there is none. */
+function reachFor(traffic: Traffic, res: ServerResponse): OriginCall["reach"] {
+  return async (target, isGranted) => {
+    const dialer = isGranted ? granting(traffic.dialer, target) : traffic.dialer;
+    const authority = `${target.host}:${target.port}`;
+    const reached = await reach(traffic, authority, target, res, dialer);
+    if (reached.ok) return reached.socket;
+    const { status, headers, body } = describe(reached, authority);
+    if (!res.destroyed) res.writeHead(status, headers).end(body);
+    return null;
+  };
+}
+
+/** The same, for which one target more is on the list. */
+const granting = (dialer: Dialer, { host, port }: Target): Dialer => ({
+  ...dialer,
+  rules: [...dialer.rules, { host, port, isWildcard: false }],
+});
+
 /** Whatever a server of a stranger says, `writeHead` must not throw. */
 const isRelayable = (answer: IncomingMessage): answer is IncomingMessage & { statusCode: number } =>
   answer.statusCode !== undefined && answer.statusCode >= 200 && answer.statusCode <= 999;
@@ -185,12 +260,13 @@ async function reach(
   authority: string,
   target: Target | null,
   client: Duplex | ServerResponse,
+  dialer = traffic.dialer,
 ): Promise<Reached> {
   if (traffic.open >= traffic.limits.tunnels) return { ok: false, kind: "too many" };
   traffic.open++;
   const gone = new AbortController();
   client.once("close", () => gone.abort());
-  const reached: Reached = target ? await dial(traffic.dialer, target, gone.signal) : { ok: false, kind: "malformed" };
+  const reached: Reached = target ? await dial(dialer, target, gone.signal) : { ok: false, kind: "malformed" };
   if (reached.ok) {
     reached.socket.on("error", () => reached.socket.destroy()).once("close", () => traffic.open--);
     return reached;
@@ -234,12 +310,14 @@ function explain(failure: Failure, host: string): [number, string] {
       403,
       `Berth refuses ${host}: it is this workspace itself, and no proxy leads there; ask localhost or 127.0.0.1.`,
     ];
-  const setting = "BERTH_EGRESS_ALLOW says which hosts a workspace may reach";
   switch (failure.kind) {
     case "refused":
-      return [403, `Berth refuses ${host}: ${failure.reason}; ${setting}.`];
+      return [403, `Berth refuses ${host}: ${failure.reason}.`];
     case "malformed":
-      return [403, `Berth refuses ${host}: it is no host name with a port in its usual spelling; ${setting}.`];
+      return [
+        403,
+        `Berth refuses ${host}: it is no host name with a port in its usual spelling, as BERTH_EGRESS_ALLOW would name it.`,
+      ];
     case "unresolved":
       return [502, `Berth cannot resolve ${host}.`];
     case "unreachable":

@@ -1,17 +1,21 @@
 /** The host agent's HTTP: what the gateway may ask of this host, for the user its token names. Parses, calls one function, answers. */
-import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
 import { type HostClaims, nameCall, protocolHeader, setEnvBody, startRunBody } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { id } from "@berth/shared/values";
 import { type AgentDeps, deleteAgent, resetAgent, setEnv } from "../inside/agents.ts";
+import { readJson } from "./body.ts";
+import { addCredentialRoutes } from "./credential-routes.ts";
 import type { ServerEnv } from "./env.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import type { Files } from "../inside/files.ts";
+import type { Engine } from "../machine/engine.ts";
+import type { ForgeDeps } from "../origins/forges.ts";
+import type { Keep } from "../origins/keep.ts";
 import { follow, type FollowDeps } from "../output/follow.ts";
-import { checkProtocol, unauthenticated, type VerifyGateway } from "../membership/verify.ts";
+import { checkProtocol, type VerifyGateway } from "../membership/verify.ts";
 import { readTail } from "../run/run-log.ts";
 import { toBody } from "../output/sse.ts";
 import { reported, reportedAgent, type RunRow } from "../store/rows.ts";
@@ -22,8 +26,10 @@ export interface ServerDeps extends AgentDeps, Omit<FollowDeps, "volumes"> {
   verify: VerifyGateway;
   streams: Streams;
   files: Files;
+  engine: Engine;
+  keep: Keep;
+  forge: ForgeDeps;
 }
-const bodyLimit = 16 * 2 ** 20;
 const stderrBytes = 2 ** 20;
 
 export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
@@ -50,6 +56,7 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
   addRunRoutes(app, deps);
   addAgentRoutes(app, deps);
   addFileRoutes(app, deps.files);
+  addCredentialRoutes(app, deps);
   return app;
 }
 
@@ -123,17 +130,4 @@ function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
     await deleteAgent(deps, c.get("claims").sub, parseOr400(id, c.req.param("id"), "agent id"));
     return c.body(null, 204);
   });
-}
-
-/** The body that the gateway signed: trusted, still bounded. */
-async function readJson(c: Context<ServerEnv>): Promise<unknown> {
-  if (Number(c.req.header("content-length") ?? 0) > bodyLimit)
-    throw new AppError("payload_too_large", "The body is too large.");
-  const text = await c.req.text();
-  if (createHash("sha256").update(text).digest("hex") !== c.get("claims").body) throw unauthenticated();
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new AppError("invalid_request", "The body is not JSON.", {}, { cause: error });
-  }
 }

@@ -53,6 +53,10 @@ const migrations: Step[] = [
   },
   // Pages that are free still hold what was deleted from them in clear.
   standsAlone,
+  `CREATE TABLE credentials (
+     user_id TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, about TEXT NOT NULL, value TEXT NOT NULL,
+     created_at TEXT NOT NULL, last_used_at TEXT, PRIMARY KEY (user_id, kind, name)
+   ) STRICT;`,
 ];
 const sealedSince = 5;
 

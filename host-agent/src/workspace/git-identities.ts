@@ -1,6 +1,6 @@
 /**
- * Who each user is to git, in the lowest of its configurations, so that a repository's and the agent's own win. Kept as the
- * gateway told it last: a run that a webhook starts comes without.
+ * Who each user is to git and where the hosts are for which it has a credential, in the lowest of its configurations, so that a
+ * repository's and the agent's own win. The identity is kept as the gateway told it last: a run that a webhook starts comes without.
  */
 import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,14 +14,26 @@ type Identity = NonNullable<HostClaims["git"]>;
 export const gitConfig = "gitconfig";
 const unknown: Identity = { name: "agent", email: "agent@berth.invalid" };
 
-export function createGitIdentities(store: Store) {
+/** What people write, and the origin that it leads to. */
+export interface Rewrite {
+  origin: string;
+  written: string[];
+}
+
+export function createGitIdentities(store: Store, rewritesOf: (userId: string) => Rewrite[]) {
   const keyOf = (userId: string) => `git:${userId}`;
   return {
     /** Writes the user's into this directory; the image's own configuration stays below it. */
     async write(userId: string, directory: string): Promise<void> {
       const known = store.getMeta(keyOf(userId));
       const { name, email } = known === undefined ? unknown : (JSON.parse(known) as Identity);
-      const text = `[include]\n\tpath = /etc/gitconfig\n[user]\n\tname = ${quote(name)}\n\temail = ${quote(email)}\n`;
+      // Of two rewrites of the same words the first one counts: before the image's own, which make https of ssh.
+      const rewrites = rewritesOf(userId).map(
+        ({ origin, written }) =>
+          `[url ${quote(origin)}]\n${written.map((start) => `\tinsteadOf = ${quote(start)}\n`).join("")}`,
+      );
+      const identity = `[user]\n\tname = ${quote(name)}\n\temail = ${quote(email)}\n`;
+      const text = `${rewrites.join("")}[include]\n\tpath = /etc/gitconfig\n${identity}`;
       const fresh = join(directory, `.${gitConfig}.${process.pid}`);
       await writeFile(fresh, text, { mode: 0o644 });
       await rename(fresh, join(directory, gitConfig));
