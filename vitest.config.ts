@@ -60,6 +60,7 @@ const queue = [
   "isolation",
   "dashboard-live",
   "engine",
+  "runtime",
   "workers",
   "bad-input",
   "terminal",

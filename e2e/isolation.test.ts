@@ -115,7 +115,7 @@ describe("an agent", () => {
     expect(out.split("\n")).toEqual(["yes", "yes", "no", "no", "no", "no"]);
   });
 
-  test("has no capability, no way to gain one, no network but lo, and little to write to", async () => {
+  test("has no capability, no way to gain one, no network but lo, little to write to, and no word of the machine's disks", async () => {
     const seen = await attackAs(alice, a, postureScript);
     expect(seen).toEqual({
       caps: ["0000000000000000"],
@@ -129,6 +129,18 @@ describe("an agent", () => {
       tmpBytes: expect.any(Number) as number,
       namespaces: "EPERM",
       mount: "EPERM",
+      ioUring: "EPERM",
+      sockets: {
+        UNIX: "done",
+        INET: "done",
+        INET6: "done",
+        ALG: "EPERM",
+        VSOCK: "EPERM",
+        TIPC: "EPERM",
+        BLUETOOTH: "EPERM",
+        CAN: "EPERM",
+      },
+      told: [],
       rawSocket: "EPERM",
       bind: "EADDRINUSE",
       killForwarder: "EPERM",

@@ -69,7 +69,7 @@ describe("a workspace", () => {
       Init: true,
       ReadonlyRootfs: true,
       CapDrop: ["ALL"],
-      SecurityOpt: ["no-new-privileges"],
+      SecurityOpt: ["no-new-privileges", expect.stringMatching(/^seccomp=\{"defaultAction":"SCMP_ACT_ERRNO"/)],
       Privileged: false,
       Memory: 268_435_456,
       MemorySwap: 268_435_456,

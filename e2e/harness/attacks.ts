@@ -104,6 +104,9 @@ def bind():
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     s.bind(("127.0.0.1", 3128))
     s.listen()
+def has_words(path):
+    try: return len(os.listdir(path) if os.path.isdir(path) else open(path, "rb").read(1)) > 0
+    except OSError: return False
 def command_of(pid):
     try: return open(f"/proc/{pid}/cmdline").read().split("\\0")[0]
     except OSError: return ""
@@ -120,6 +123,11 @@ print(json.dumps({
     "tmpBytes": fill_tmp(),
     "namespaces": end_of(lambda: call(libc.unshare(0x10000000))),
     "mount": end_of(lambda: call(libc.mount(b"none", b"/tmp", b"tmpfs", 0, None))),
+    "ioUring": end_of(lambda: call(libc.syscall(425, 8, ctypes.create_string_buffer(256)))),
+    "sockets": {family: end_of(lambda: socket.socket(getattr(socket, "AF_" + family), socket.SOCK_DGRAM).close())
+        for family in ("UNIX", "INET", "INET6", "ALG", "VSOCK", "TIPC", "BLUETOOTH", "CAN")},
+    "told": [path for path in ("/proc/cmdline", "/proc/diskstats", "/proc/interrupts", "/proc/partitions", "/proc/kcore",
+        "/proc/keys", "/sys/block", "/sys/class/block", "/sys/fs/ext4", "/sys/module", "/sys/firmware") if has_words(path)],
     "rawSocket": end_of(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)),
     "bind": end_of(bind),
     "killForwarder": end_of(lambda: os.kill(int(forwarder), signal.SIGTERM)),

@@ -168,10 +168,15 @@ function openStore({ settings, dataDir, log, machineNow }: HostOptions, hostId: 
   return { context, store, credentials };
 }
 
-/** An engine that has the workspaces' image. */
+/** An engine that has the workspaces' image and runtime. */
 async function openEngine(options: HostOptions, signal: AbortSignal): Promise<Engine> {
   const engine = await connectPatiently(options, signal);
-  const { BERTH_IMAGE: image } = options.settings;
+  const { BERTH_IMAGE: image, BERTH_RUNTIME: runtime } = options.settings;
+  const known = runtime === undefined ? null : await engine.runtimes();
+  if (known && !known.includes(runtime!))
+    throw new SettingsError(
+      `BERTH_RUNTIME is ${runtime}, and the engine knows ${known.join(", ")} alone: add it to the engine's configuration ("runtimes" in daemon.json), or name one of these.`,
+    );
   if ((await engine.imageId(image)) === null) throw new SettingsError(noImage(image));
   return engine;
 }

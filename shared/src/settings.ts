@@ -49,6 +49,7 @@ export const variables = {
     .regex(/^unix:\/\/\//, "must be the socket of an engine on this machine, as unix:///var/run/docker.sock")
     .optional(),
   BERTH_IMAGE: text.default("berth-workspace"),
+  BERTH_RUNTIME: text.optional(),
   BERTH_MEMORY_BYTES: whole(64 * 2 ** 20, 2 ** 42).default(1_073_741_824),
   BERTH_MEMORY_WARN_BYTES: whole(2 ** 20, 2 ** 42).default(800_000_000),
   BERTH_CPUS: decimal(0.05, 1024).default(1),

@@ -5,7 +5,9 @@
 import { existsSync } from "node:fs";
 import type { Duplex } from "node:stream";
 import Docker from "dockerode";
+import { maskedPaths } from "./masked-paths.ts";
 import { endForgotten } from "./processes.ts";
+import { seccompProfile } from "./seccomp.ts";
 
 export interface ContainerState {
   id: string;
@@ -34,6 +36,8 @@ export interface ExecState {
 export interface ContainerSpec extends ContainerLimits {
   name: string;
   image: string;
+  /** The engine's default where it is left out. */
+  runtime?: string | undefined;
   labels: Record<string, string>;
   mounts: { source: string; target: string; readOnly: boolean }[];
 }
@@ -165,6 +169,12 @@ export class Engine {
     return found?.Id ?? null;
   }
 
+  /** The names of the OCI runtimes that it has. */
+  async runtimes(): Promise<string[]> {
+    const { Runtimes } = (await within(15_000, "info", () => this.#docker.info())) as { Runtimes?: object };
+    return Object.keys(Runtimes ?? {});
+  }
+
   /** Null if the container is gone or not running. */
   async createExec(containerId: string, spec: ExecSpec): Promise<string | null> {
     const exec = await within(30_000, "exec create", (abortSignal) =>
@@ -267,7 +277,8 @@ export const fixedShape = () => ({
   Init: true,
   ReadonlyRootfs: true,
   CapDrop: ["ALL"],
-  SecurityOpt: ["no-new-privileges"],
+  SecurityOpt: ["no-new-privileges", `seccomp=${seccompProfile}`],
+  MaskedPaths: maskedPaths,
   // Its own name leads to itself, and so does every spelling of loopback.
   ExtraHosts: [`${hostname}:127.0.0.1`],
   ShmSize: 16 * 2 ** 20,
@@ -294,6 +305,7 @@ function toCreate(spec: ContainerSpec): Docker.ContainerCreateOptions {
     Labels: spec.labels,
     HostConfig: {
       ...fixedShape(),
+      ...(spec.runtime !== undefined && { Runtime: spec.runtime }),
       Memory: spec.memoryBytes,
       MemorySwap: spec.memoryBytes,
       NanoCpus: Math.round(spec.cpus * 1e9),

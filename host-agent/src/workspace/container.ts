@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Settings } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
 import { type Cgroup, isListening, isSameDirectory } from "../machine/cgroup.ts";
 import { type ProcessId, processesOf, setOomScore } from "../machine/processes.ts";
@@ -41,6 +42,7 @@ export function specOf(
 ): ContainerSpec {
   const shape = {
     image: settings.BERTH_IMAGE,
+    runtime: settings.BERTH_RUNTIME,
     memoryBytes: settings.BERTH_MEMORY_BYTES,
     cpus: settings.BERTH_CPUS,
     pids: settings.BERTH_PIDS,
@@ -61,6 +63,12 @@ const hashOf = (value: unknown) => createHash("sha256").update(JSON.stringify(va
 /** Whether the container has this very volume mounted, and not what lies under its mount point. */
 export const seesVolume = ({ pid }: ContainerState, volume: Volume) =>
   isSameDirectory(pid, paths.workspace, volume.workspace) && isSameDirectory(pid, paths.runs, volume.runs);
+
+/** Where it cannot be seen to have it. */
+export const tellUnseen = ({ BERTH_RUNTIME: runtime }: Settings) =>
+  runtime === undefined
+    ? "the container does not see the user's volume"
+    : `the files of its container are not to be seen from the machine: a runtime that hides them and its processes, as gVisor does, cannot be used (BERTH_RUNTIME is ${runtime})`;
 
 /** On a machine that is full. */
 const patienceMs = 30_000;

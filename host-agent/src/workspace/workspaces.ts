@@ -20,6 +20,7 @@ import {
   seesVolume,
   shapeLabel,
   specOf,
+  tellUnseen,
   waitForForwarder,
   writePasswd,
 } from "./container.ts";
@@ -306,10 +307,9 @@ export class Workspaces {
   /** Takes a running container as the user's own: its processes, its cgroup, its sockets. */
   async #enter(place: Place, state: ContainerState, isOutdated = false): Promise<RunningContainer> {
     const volume = await this.#deps.volumes.ensure(place.userId);
-    const init = identify(state.pid);
-    const cgroup = findCgroup(state.pid);
+    const [init, cgroup] = [identify(state.pid), findCgroup(state.pid)];
     if (!init || !cgroup) throw new Error("the container ended just after its start");
-    if (!seesVolume(state, volume)) throw new Error("the container does not see the user's volume");
+    if (!seesVolume(state, volume)) throw new Error(tellUnseen(this.#deps.context.settings));
     const container = { id: state.id, init, cgroup, volume, limits: state.limits };
     await letGoOn(cgroup);
     if (place.container?.id !== state.id) await this.#deps.endLeftovers(place.userId, container);

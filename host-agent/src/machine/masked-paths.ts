@@ -1,0 +1,42 @@
+/**
+ * What of /proc and /sys a container sees nothing in. The engine hides its own list only from whoever gives none, so that is the first part; the rest
+ * tells of the machine, of its disks and of how busy they are.
+ */
+export const maskedPaths = [
+  "/proc/acpi",
+  "/proc/asound",
+  "/proc/interrupts",
+  "/proc/kcore",
+  "/proc/keys",
+  "/proc/latency_stats",
+  "/proc/sched_debug",
+  "/proc/scsi",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+  "/sys/devices/virtual/powercap",
+  "/sys/firmware",
+
+  "/proc/cmdline",
+  "/proc/diskstats",
+  "/proc/driver",
+  "/proc/key-users",
+  "/proc/locks",
+  "/proc/mdstat",
+  "/proc/modules",
+  "/proc/partitions",
+  "/proc/schedstat",
+  "/proc/softirqs",
+  "/proc/swaps",
+  "/proc/vmallocinfo",
+  "/sys/block",
+  "/sys/class/block",
+  "/sys/dev/block",
+  "/sys/devices/virtual/bdi",
+  "/sys/devices/virtual/block",
+  "/sys/fs/bpf",
+  "/sys/fs/btrfs",
+  "/sys/fs/ext4",
+  "/sys/fs/fuse",
+  "/sys/fs/xfs",
+  "/sys/module",
+];
