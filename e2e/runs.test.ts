@@ -157,6 +157,23 @@ describe("an agent's environment", () => {
     const { run: without } = await alice.runToEnd(shell.id, `echo "[$TOKEN]"; cat .berth/env 2>/dev/null | wc -c`);
     expect(without.result).toBe("[]\n0\n");
   });
+
+  test("changes by one variable, and the rest stays; the bounds are of the whole", async () => {
+    const path = `/v1/agents/${shell.id}/env`;
+    await alice.ok("PUT", path, { KEPT: "1", CHANGED: "old", GONE: "x" });
+    const changed = await alice.ok<Agent>("PATCH", path, { CHANGED: "new", GONE: null, NEW: "2", NEVER: null });
+    expect(changed.envKeys).toEqual(["CHANGED", "KEPT", "NEW"]);
+    const { run } = await alice.runToEnd(shell.id, 'echo "$KEPT $CHANGED $NEW [$GONE]"');
+    expect(run.result).toBe("1 new 2 []\n");
+    const many = Object.fromEntries(Array.from({ length: 97 }, (_, at) => [`V${at}`, ""]));
+    expect((await alice.ok<Agent>("PATCH", path, many)).envKeys).toHaveLength(100);
+    for (const refused of [{ ONE_MORE: "" }, { HOME: null }, { KEPT: 1 }]) {
+      const answer = await alice.call("PATCH", path, refused);
+      expect([answer.status, answer.body.code]).toEqual([400, "invalid_request"]);
+    }
+    expect((await alice.ok<Agent>("PATCH", path, { ONE_MORE: "", KEPT: null })).envKeys).toHaveLength(100);
+    await alice.ok("PUT", path, {});
+  });
 });
 
 describe("admission", () => {

@@ -174,7 +174,7 @@ function accept(
     const { prompt: _prompt, ...told } = run;
     return answerJson(response, 200, { epoch: host.epoch, run: told });
   }
-  if (method === "PUT" && path.endsWith("/env")) {
+  if (path.endsWith("/env")) {
     const { agent, env } = JSON.parse(body) as { agent: { id: string }; env: Record<string, string> };
     const told = { id: agent.id, userId, envKeys: Object.keys(env), rev: ++host.rev };
     return answerJson(response, 200, { epoch: host.epoch, agent: told });

@@ -70,8 +70,8 @@ export type ReportedRun = z.infer<typeof reportedRun>;
 export const runAnswer = z.object({ epoch: id, run: reportedRun });
 export type RunAnswer = z.infer<typeof runAnswer>;
 
-/** `PUT /v1/agents/:id/env` of the host. */
-export const setEnvBody = z.object({ agent: agentSpec, env: z.record(z.string(), z.string()) });
+/** `PUT /v1/agents/:id/env` of the host, and `PATCH`: what is named is set, or removed by null. */
+export const setEnvBody = z.object({ agent: agentSpec, env: z.record(z.string(), z.string().nullable()) });
 
 /** What a host tells of an agent: the names of its variables (values never leave the host). */
 export const reportedAgent = z.object({

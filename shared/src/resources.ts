@@ -102,10 +102,16 @@ const envKey = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be a name of letters, digits and _")
   .refine((key) => !reservedEnv.test(key), "is a name that Berth sets itself");
-export const envBody = z
-  .record(envKey, plainText.max(32_768))
-  .refine((env) => Object.keys(env).length <= 100, "must have at most 100 variables")
-  .refine((env) => JSON.stringify(env).length <= 131_072, "must be at most 128 KiB in all");
+const envValue = plainText.max(32_768);
+const bounded = <T extends z.ZodType<object>>(env: T) =>
+  env
+    .refine((variables) => Object.keys(variables).length <= 100, "must have at most 100 variables")
+    .refine((variables) => JSON.stringify(variables).length <= 131_072, "must be at most 128 KiB in all");
+/** What holds of a whole environment, whatever was changed in it. */
+export const wholeEnv = bounded(z.record(z.string(), z.string()));
+export const envBody = bounded(z.record(envKey, envValue));
+/** Null removes. */
+export const envChangeBody = bounded(z.record(envKey, nullable(envValue)));
 
 /** The closed list of ends, in rank order: where several fit, the first wins. */
 export const runReasons = [

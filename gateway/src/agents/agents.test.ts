@@ -83,12 +83,21 @@ describe("agents", () => {
   });
 
   test("the environment goes to the host and only its names come back", async () => {
-    const user = await gateway.addUser("env");
+    const user = await gateway.addUser("env", "admin");
     const path = `/v1/agents/${(await create(user.token, "e")).json().id}`;
     const set = await gateway.call("PUT", `${path}/env`, { token: user.token, body: { API_TOKEN: "s3cret-value" } });
     expect(set.status).toBe(200);
     expect(set.json().envKeys).toEqual(["API_TOKEN"]);
     expect(JSON.parse(host.requests.at(-1)!.body).env).toEqual({ API_TOKEN: "s3cret-value" });
+    const patch = await gateway.call("PATCH", `${path}/env`, {
+      token: user.token,
+      body: { A: "s3cret-value", B: null },
+    });
+    expect([patch.status, host.requests.at(-1)!.method]).toEqual([200, "PATCH"]);
+    expect(JSON.parse(host.requests.at(-1)!.body).env).toEqual({ A: "s3cret-value", B: null });
+    const { action, detail } = (await gateway.call("GET", "/v1/admin/audit?limit=1", { token: user.token })).json()
+      .items[0];
+    expect([action, detail.variables]).toEqual(["agent.environment_set", 2]);
     expect((await gateway.call("GET", path, { token: user.token })).text).not.toContain("s3cret-value");
     expect(gateway.lines.join("\n")).not.toContain("s3cret-value");
     const reserved = await gateway.call("PUT", `${path}/env`, { token: user.token, body: { ANTHROPIC_API_KEY: "x" } });

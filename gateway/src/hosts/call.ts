@@ -16,7 +16,7 @@ export const longDeadlineMs = 60_000;
 const answerMaxBytes = 16 * 2 ** 20;
 
 export interface HostCall {
-  method: "GET" | "POST" | "PUT" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Path and query on the host. */
   path: string;
   body?: unknown;

@@ -62,6 +62,7 @@ const rows: Record<string, Row> = {
   "PATCH /v1/agents/:id": owner("agent", { name: "renamed" }),
   "DELETE /v1/agents/:id": owner("agent"),
   "PUT /v1/agents/:id/env": owner("agent", { A: "1" }),
+  "PATCH /v1/agents/:id/env": owner("agent", { A: null }),
   "POST /v1/agents/:id/reset": owner("agent"),
   "POST /v1/agents/:id/pull-requests": owner("agent", { title: "Mend it", base: "main" }),
   "POST /v1/agents/:id/runs": owner("agent", { prompt: "x" }),

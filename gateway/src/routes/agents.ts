@@ -1,7 +1,14 @@
 /** Agents: the gateway's own rows; the host hears of environments and deletions. */
 import { AppError } from "@berth/shared/errors";
 import { agentAnswer } from "@berth/shared/host-api";
-import { agentSchema, createAgentBody, envBody, updateAgentBody } from "@berth/shared/resources";
+import {
+  type Agent,
+  agentSchema,
+  createAgentBody,
+  envBody,
+  envChangeBody,
+  updateAgentBody,
+} from "@berth/shared/resources";
 import {
   applyAgentAnswer,
   createAgent,
@@ -18,7 +25,7 @@ import { callHost, callHostJson } from "../hosts/call.ts";
 import { findHostOfUser, placeUser } from "../hosts/placement.ts";
 import { pageQuery, pageSchema } from "../http/paging.ts";
 import { route } from "../http/route.ts";
-import type { Caller } from "../http/caller.ts";
+import type { AuditSource, Caller } from "../http/caller.ts";
 
 /** Instructions, or 128 KiB of variables, escaped. */
 const longTextBytes = 524_288;
@@ -82,20 +89,20 @@ export const agentRoutes = [
     bodyMaxBytes: longTextBytes,
     answer: agentSchema,
     errors: ["host_unavailable", "no_host"],
-    run: async ({ deps, source, caller, params, body }) => {
-      const { db } = deps;
-      const agent = await getAgentSpec(db, caller.user.id, params.id);
-      const host = await placeUser(deps, caller.user.id);
-      const call = { method: "PUT", path: `/v1/agents/${params.id}/env`, body: { agent, env: body } } as const;
-      const answer = await callHostJson(deps, host, caller, call, agentAnswer);
-      const target = { id: agent.id, name: agent.name };
-      const detail = { variables: Object.keys(body).length };
-      await deps.atomic([
-        applyAgentAnswer(caller.user.id, answer),
-        auditStatement(deps.now(), { ...source, action: "agent.environment_set", target, detail }),
-      ]);
-      return getAgent(db, caller.user.id, params.id);
-    },
+    run: async ({ deps, source, caller, params, body }) =>
+      setEnvironment(deps, source, caller, params.id, { method: "PUT", env: body }),
+  }),
+  route({
+    method: "PATCH",
+    path: "/v1/agents/{id}/env",
+    summary: "Set the variables that are named, or remove them by null; the rest of the environment stays",
+    auth: "user",
+    body: envChangeBody,
+    bodyMaxBytes: longTextBytes,
+    answer: agentSchema,
+    errors: ["host_unavailable", "no_host"],
+    run: async ({ deps, source, caller, params, body }) =>
+      setEnvironment(deps, source, caller, params.id, { method: "PATCH", env: body }),
   }),
   route({
     method: "POST",
@@ -114,6 +121,28 @@ export const agentRoutes = [
     },
   }),
 ];
+
+/** Values pass to the host, and nothing of them stays here. */
+async function setEnvironment(
+  deps: Deps,
+  source: AuditSource,
+  caller: Caller,
+  agentId: string,
+  { method, env }: { method: "PUT" | "PATCH"; env: Record<string, string | null> },
+): Promise<Agent> {
+  const { db } = deps;
+  const agent = await getAgentSpec(db, caller.user.id, agentId);
+  const host = await placeUser(deps, caller.user.id);
+  const call = { method, path: `/v1/agents/${agentId}/env`, body: { agent, env } };
+  const answer = await callHostJson(deps, host, caller, call, agentAnswer);
+  const target = { id: agent.id, name: agent.name };
+  const detail = { variables: Object.keys(env).length };
+  await deps.atomic([
+    applyAgentAnswer(caller.user.id, answer),
+    auditStatement(deps.now(), { ...source, action: "agent.environment_set", target, detail }),
+  ]);
+  return getAgent(db, caller.user.id, agentId);
+}
 
 /** The deletion holds already: a host that is away hears of it in the answer to its next report. */
 async function tellDeletion(deps: Deps, caller: Caller, agentId: string): Promise<void> {

@@ -115,11 +115,11 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
 }
 
 function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
-  app.put("/v1/agents/:id/env", async (c) => {
+  app.on(["PUT", "PATCH"], "/v1/agents/:id/env", async (c) => {
     const { agent, env } = parseOr400(setEnvBody, await readJson(c), "body");
     if (agent.id !== c.req.param("id"))
       throw new AppError("invalid_request", "The agent's id differs from the path's.");
-    const known = await setEnv(deps, c.get("claims").sub, agent, env);
+    const known = await setEnv(deps, c.get("claims").sub, agent, env, c.req.method === "PUT");
     return c.json({ epoch: deps.store.epoch, agent: reportedAgent(known) });
   });
   app.post("/v1/agents/:id/reset", (c) => {

@@ -1,6 +1,7 @@
 /** What the gateway does to agents on their host: set the environment, begin a conversation, delete for good. */
-import { AppError } from "@berth/shared/errors";
+import { AppError, parseOr400 } from "@berth/shared/errors";
 import type { AgentSpec } from "@berth/shared/host-api";
+import { wholeEnv } from "@berth/shared/resources";
 import { allMemory, freeMemory } from "../machine/kept-memory.ts";
 import { endProcesses } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
@@ -34,15 +35,20 @@ interface DeletionDeps extends Pick<AgentDeps, "context" | "store" | "deletions"
   sockets: Pick<Sockets, "closeAgent">;
 }
 
-/** Replaces the environment; it holds from the agent's next run on. */
+/**
+ * Replaces the environment, or changes what is named of it; it holds from the agent's next run on. Null removes. Throws
+ * `invalid_request` where the whole would be too large.
+ */
 export async function setEnv(
   { context, store, runs }: AgentDeps,
   userId: string,
   spec: AgentSpec,
-  env: Record<string, string>,
+  env: Record<string, string | null>,
+  isWhole: boolean,
 ): Promise<AgentRow> {
-  await runs.learn(userId, spec);
-  const agent = store.setEnv(spec.id, env);
+  const known = await runs.learn(userId, spec);
+  const variables = Object.entries({ ...(isWhole ? {} : known.env), ...env }).filter(([, value]) => value !== null);
+  const agent = store.setEnv(spec.id, parseOr400(wholeEnv, Object.fromEntries(variables), "environment"));
   context.bus.emit("host");
   return agent;
 }
