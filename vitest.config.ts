@@ -50,6 +50,7 @@ const queue = [
   "durability",
   "model",
   "place",
+  "directory",
   "commands",
   "workspace",
   "faults",

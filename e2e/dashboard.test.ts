@@ -3,6 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Browser } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
+import type { Agent } from "@berth/shared/resources";
 import { linkOf, noteTasks } from "./browser/browser.ts";
 import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./browser/dashboard.ts";
 import { until } from "../gateway/test/wait.ts";
@@ -100,6 +101,40 @@ describe("agents", () => {
     await go.click();
     await page.getByRole("heading", { name: "Make your first agent" }).waitFor();
     expect((await client.call("GET", `/v1/agents/${agent.id}`)).status).toBe(404);
+  });
+
+  test("clone a repository that is named as they are made, and work elsewhere once the settings say so", async () => {
+    const { page, client } = await meet();
+    await page.getByLabel("Name of a new agent").fill("cloner");
+    await page.getByLabel("Repository that it clones").fill("https://git.example.com/team/shop.git");
+    await page.getByRole("button", { name: "Create" }).click();
+    await page.getByRole("heading", { name: "Write the first message" }).waitFor();
+    const [made] = (await client.ok<{ items: Agent[] }>("GET", "/v1/agents")).items;
+    expect(made).toMatchObject({ directory: "shop", repository: "https://git.example.com/team/shop.git" });
+    await page.goto(`/agents/${made!.id}/files`);
+    await page.getByRole("button", { name: "Upload" }).waitFor();
+    expect(await page.getByRole("navigation", { name: "Place" }).textContent()).toBe("Files");
+    await page.goto(`/agents/${made!.id}/settings`);
+    await page.getByText("is cloned by the first message").waitFor();
+    await page.getByLabel("Directory").fill("shop/web");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("Saved.").waitFor();
+    await client.ok("PUT", `/v1/agents/${made!.id}/files/shop/web/page.html`, "x", { "content-type": "text/html" });
+    await page.getByRole("link", { name: "Files" }).click();
+    await page.getByText("page.html").waitFor();
+    expect(await page.getByRole("navigation", { name: "Place" }).textContent()).toBe("Files / shop / web");
+  });
+
+  test("begin a new conversation only when asked twice", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("talker");
+    await client.runToEnd(agent.id, "demo: say before");
+    await page.goto(`/agents/${agent.id}/settings`);
+    await page.getByRole("button", { name: "Begin a new conversation" }).click();
+    await page.getByRole("button", { name: "Begin anew" }).click();
+    await page.getByText("The next message is the first of it.").waitFor();
+    const { run } = await client.runToEnd(agent.id, "Hello");
+    expect(run.result).toContain("I have seen one message of yours.");
   });
 
   test("have an environment whose values are never shown", async () => {

@@ -93,6 +93,24 @@ describe("a terminal", () => {
     expect(said).toContain("hi there-none-xterm-256color");
   });
 
+  test("begins where the agent works, before its first run too, and above that while it is missing", async () => {
+    const of = await alice.createAgent("placed", { runtime: "shell", directory: "web" });
+    const home = `/workspace/agent-${of.id}`;
+    const begins = async () => {
+      const shell = await openShell({ of });
+      const first = shell.screen;
+      return [first, await shell.type("pwd\n", /\/workspace\S*\r\n/)];
+    };
+    const [told, above] = await begins();
+    expect(told).toContain("The directory web is not there yet");
+    expect(above).toContain(`${home}\r\n`);
+    await alice.ok("PUT", `/v1/agents/${of.id}/files/web/`);
+    expect((await begins())[1]).toContain(`${home}/web\r\n`);
+    await alice.ok("PATCH", `/v1/agents/${of.id}`, { directory: null });
+    expect((await begins())[1]).toContain(`${home}\r\n`);
+    await alice.ok("DELETE", `/v1/agents/${of.id}`);
+  });
+
   test("follows its window, also in the midst of vim and less", async () => {
     const shell = await openShell();
     shell.resize(120, 40);

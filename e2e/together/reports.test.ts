@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { UnendedError } from "../../host-agent/src/machine/processes.ts";
 import { closeUnended } from "../../host-agent/src/workspace/unended.ts";
 import { type Pair, startPair } from "./pair.ts";
+import { unseenAgent } from "@berth/shared/host-api";
 
 let pair: Pair;
 let user: Awaited<ReturnType<Pair["gateway"]["addUser"]>>;
@@ -13,7 +14,7 @@ beforeEach(async () => {
 });
 afterEach(() => pair.close());
 
-const spec = { version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
+const spec = { ...unseenAgent(""), version: 1, name: "a" };
 const call = { inputTokens: 1000, outputTokens: 10, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0.01 };
 const trigger = { kind: "api", triggerId: null } as const;
 /** Has the host admit a run of an agent of its own, and begin it. */

@@ -206,6 +206,6 @@ function openEgress({ settings, log, egress }: HostOptions, origins: Origins) {
 /** The token stands for one run of one agent, as long as that run is in progress. */
 function findRun(store: Store, agentId: string, token: string): { runId: string } | null {
   const agent = store.getAgent(agentId);
-  const run = agent && store.activeRuns(agent.userId).find((other) => other.agentId === agentId);
+  const run = agent && store.activeRunOf(agent);
   return run && isSameSecret(store.tokenOf(run.id), token) ? { runId: run.id } : null;
 }

@@ -49,8 +49,26 @@ const agentSpec = z.object({
   runtime: runtimeName,
   model: z.string().nullable(),
   instructions: z.string().nullable(),
+  /** Where it works below its own directory. */
+  directory: z.string().nullable(),
+  /** What the first run clones, and where it does. */
+  repository: z.string().nullable(),
+  repositoryDirectory: z.string().nullable(),
 });
 export type AgentSpec = z.infer<typeof agentSpec>;
+
+/** An agent of which a host knows the id alone: a shell and nothing more, older than whatever the gateway says of it. */
+export const unseenAgent = (agentId: string): AgentSpec => ({
+  id: agentId,
+  version: 0,
+  name: "",
+  runtime: "shell",
+  model: null,
+  instructions: null,
+  directory: null,
+  repository: null,
+  repositoryDirectory: null,
+});
 
 /** `POST /v1/runs` of the host. The id is chosen by the gateway; the host looks it up before it admits. `payload` is bytes in base64url. */
 export const startRunBody = z.object({

@@ -1,7 +1,7 @@
 /** The resources of the contract as schemas: what the API answers and accepts. Both processes and the dashboard speak these. */
 import { z } from "zod";
 import type { Settings } from "./settings.ts";
-import { agentName, id, plainText, runStatus, time, type RunStatus } from "./values.ts";
+import { agentName, directoryBelow, id, plainText, repositoryUrl, runStatus, time, type RunStatus } from "./values.ts";
 import { originOf } from "./webhooks.ts";
 
 const nullable = <T extends z.ZodType>(schema: T) => schema.nullable();
@@ -74,6 +74,8 @@ export const agentSchema = z
     runtime: runtimeName,
     model: nullable(z.string()),
     instructions: nullable(z.string()),
+    directory: nullable(z.string()),
+    repository: nullable(z.string()),
     envKeys: z.array(z.string()),
     status: z.enum(["idle", "running"]),
     lastRunId: nullable(id),
@@ -88,11 +90,14 @@ export const createAgentBody = z.strictObject({
   runtime: runtimeName.default("claude"),
   model: nullable(modelName).default(null),
   instructions: nullable(instructions).default(null),
+  directory: nullable(directoryBelow).default(null),
+  repository: nullable(repositoryUrl).default(null),
 });
 export const updateAgentBody = z.strictObject({
   name: agentName.optional(),
   model: nullable(modelName).optional(),
   instructions: nullable(instructions).optional(),
+  directory: nullable(directoryBelow).optional(),
 });
 
 /** Names that Berth or the wrapper sets itself; an agent's environment may not take them. */

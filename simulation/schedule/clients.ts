@@ -1,6 +1,6 @@
 /** Those who call: the gateway on behalf of users. They repeat what got no answer, under the same id, and remember what was promised. */
 import { createHash } from "node:crypto";
-import { protocolHeader, protocolVersion } from "@berth/shared/host-api";
+import { protocolHeader, protocolVersion, unseenAgent } from "@berth/shared/host-api";
 import { drawScript, setScript } from "../machine/script.ts";
 import { hostId, hostUrl } from "../machine/machine.ts";
 import type { ModelGateway } from "../sides/model-gateway.ts";
@@ -47,7 +47,7 @@ export class Clients {
     const wanted = { runId, userId: user, agentId: agent, prompt: `prompt ${index}`, promisedMs: null };
     this.wanted.push(wanted);
     const runtime = hashOf(agent) % 3 === 0 ? "claude" : "shell";
-    const spec = { id: agent, version: draws.is(0.1) ? 2 : 1, name: "n", runtime, model: null, instructions: null };
+    const spec = { ...unseenAgent(agent), version: draws.is(0.1) ? 2 : 1, name: "n", runtime };
     const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt: wanted.prompt, payload: null };
     const call = async () => {
       this.waiting++;

@@ -70,6 +70,45 @@ describe("agents", () => {
     expect(cleared.json()).toMatchObject({ model: null, instructions: "be kind" });
   });
 
+  test("a repository is cloned into a directory of its name, or into the one that is named; the host hears of both", async () => {
+    const user = await gateway.addUser("cloner");
+    const repository = "https://git.example.com/team/shop.git";
+    const make = (body: object) => gateway.call("POST", "/v1/agents", { token: user.token, body });
+    const specOf = async (id: string) => {
+      await gateway.call("POST", `/v1/agents/${id}/runs`, { token: user.token, body: { prompt: "x" } });
+      const { directory, repository: url, repositoryDirectory } = JSON.parse(host.requests.at(-1)!.body).agent;
+      return [directory, url, repositoryDirectory];
+    };
+    const named = (await make({ name: "a", repository })).json();
+    expect(named).toMatchObject({ directory: "shop", repository });
+    const elsewhere = (await make({ name: "b", repository, directory: "work/it" })).json();
+    expect(elsewhere).toMatchObject({ directory: "work/it", repository });
+    await gateway.call("PATCH", `/v1/agents/${named.id}`, { token: user.token, body: { directory: "shop/web" } });
+    expect(await specOf(named.id)).toEqual(["shop/web", repository, "shop"]);
+    expect(await specOf(elsewhere.id)).toEqual(["work/it", repository, "work/it"]);
+    for (const bad of [{ repository: "https://me:token@git.example.com/x" }, { directory: "../x" }])
+      expect((await make({ name: "c", ...bad })).json()).toMatchObject({
+        code: "invalid_request",
+        errors: [{ path: Object.keys(bad)[0] }],
+      });
+  });
+
+  test("the directory changes while no run is in progress; everything else, and what stays the same, always", async () => {
+    const user = await gateway.addUser("mover");
+    const { id } = (await create(user.token, "m")).json();
+    const change = (body: object) => gateway.call("PATCH", `/v1/agents/${id}`, { token: user.token, body });
+    expect((await change({ directory: "web" })).json()).toMatchObject({ directory: "web" });
+    const started = await gateway.call("POST", `/v1/agents/${id}/runs`, { token: user.token, body: { prompt: "x" } });
+    const runId = started.json().id;
+    expect((await change({ directory: null })).json()).toMatchObject({ status: 409, code: "agent_busy", runId });
+    expect((await change({ directory: "web", name: "n" })).json()).toMatchObject({ directory: "web", name: "n" });
+    await gateway.call("POST", `/v1/runs/${runId}/cancel`, { token: user.token });
+    expect((await change({ directory: null })).json()).toMatchObject({ directory: null });
+    expect(
+      (await gateway.call("PATCH", "/v1/agents/agt_none", { token: user.token, body: { directory: "x" } })).status,
+    ).toBe(404);
+  });
+
   test("every change raises the version that a run carries to the host", async () => {
     const user = await gateway.addUser("versions");
     const { id } = (await create(user.token, "v")).json();

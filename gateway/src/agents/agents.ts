@@ -2,8 +2,9 @@
 import { AppError } from "@berth/shared/errors";
 import type { agentAnswer, AgentSpec } from "@berth/shared/host-api";
 import { newId } from "@berth/shared/ids";
+import { nameOfRepository } from "@berth/shared/values";
 import type { Agent, createAgentBody, updateAgentBody } from "@berth/shared/resources";
-import { and, asc, eq, isNull, sql, type Placeholder, type SQL } from "drizzle-orm";
+import { and, asc, eq, isNull, or, sql, type Placeholder, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import { auditChange } from "../access/audit.ts";
 import { cancelWaiting } from "./cancel-waiting.ts";
@@ -14,21 +15,27 @@ import { agents } from "../data/schema.ts";
 import type { AuditSource } from "../http/caller.ts";
 
 /** Written out with the table's name, for they are correlated sub-queries. */
-const isRunning = sql<number>`exists (select 1 from runs r indexed by runs_unended where r.agent_id = agents.id and r.user_id = agents.user_id
-  and r.status in ('pending', 'starting', 'running') and r.status <> 'pending')`;
+const runInProgress = sql<
+  string | null
+>`(select r.id from runs r indexed by runs_unended where r.agent_id = agents.id and r.user_id = agents.user_id
+  and r.status in ('pending', 'starting', 'running') and r.status <> 'pending' limit 1)`;
 const lastRunId = sql<
   string | null
 >`(select r.id from runs r where r.agent_id = agents.id and +r.user_id = agents.user_id
   order by r.created_at desc, r.id desc limit 1)`;
 
 const shown = {
-  ...columnsOf(agents, "id", "name", "runtime", "model", "instructions", "envKeys", "createdAt", "updatedAt"),
-  isRunning,
+  ...columnsOf(agents, "id", "name", "runtime", "model", "instructions", "directory", "repository", "envKeys"),
+  ...columnsOf(agents, "createdAt", "updatedAt"),
+  runInProgress,
   lastRunId,
 };
 
 /** What a host must know of an agent, as columns. */
-export const specColumns = columnsOf(agents, "id", "version", "name", "runtime", "model", "instructions");
+export const specColumns = {
+  ...columnsOf(agents, "id", "version", "name", "runtime", "model", "instructions"),
+  ...columnsOf(agents, "directory", "repository", "repositoryDirectory"),
+};
 
 /** Creates an agent unless the user has `limit` of them: one conditional statement, so that racing calls agree. Throws `agent_limit`, `conflict`. */
 export async function createAgent(
@@ -40,12 +47,16 @@ export async function createAgent(
   const limit = settings.BERTH_MAX_AGENTS;
   const agentId = newId("agt");
   const createdAt = isoTime(now());
-  const { name, runtime, model, instructions } = body;
+  const { name, runtime, model, instructions, repository } = body;
+  const directory = body.directory ?? (repository && nameOfRepository(repository));
+  const into = repository && directory;
   const [inserted] = await refuseTakenName(() =>
     atomic([
       sql`
-        insert into agents (id, user_id, name, runtime, model, instructions, version, created_at, updated_at, env_keys)
-        select ${agentId}, ${userId}, ${name}, ${runtime}, ${model}, ${instructions}, 1, ${createdAt}, ${createdAt}, '[]'
+        insert into agents (id, user_id, name, runtime, model, instructions, directory, repository, repository_directory,
+          version, created_at, updated_at, env_keys)
+        select ${agentId}, ${userId}, ${name}, ${runtime}, ${model}, ${instructions}, ${directory}, ${repository}, ${into},
+          1, ${createdAt}, ${createdAt}, '[]'
         where (select count(*) from agents where user_id = ${userId} and deleted_at is null) < ${limit}
         returning id`,
       auditChange(now(), { ...source, action: "agent.created", target: { id: agentId, name }, detail: { runtime } }),
@@ -54,7 +65,7 @@ export async function createAgent(
   if (inserted?.length !== 1)
     throw new AppError("agent_limit", `The user has ${limit} agents already; delete one first.`, { limit });
   const rest = { envKeys: [], status: "idle" as const, lastRunId: null, createdAt, updatedAt: createdAt };
-  return { id: agentId, ...body, ...rest };
+  return { id: agentId, ...body, directory, ...rest };
 }
 
 export async function listAgents(db: Database, userId: string, query: PageQuery): Promise<Page<Agent>> {
@@ -72,7 +83,10 @@ export async function getAgentSpec(db: Database, userId: string, agentId: string
   return found(await selectSpec(db).get({ userId, agentId }));
 }
 
-/** Changes an agent; its version grows, so that hosts can tell old from new. Throws `not_found`, `conflict`. */
+/**
+ * Changes an agent; its version grows, so that hosts can tell old from new. Throws `not_found`, `conflict`, and `agent_busy`
+ * where it would work elsewhere than its run in progress does.
+ */
 export async function updateAgent(
   { db, atomic, now }: Deps,
   source: AuditSource,
@@ -83,14 +97,24 @@ export async function updateAgent(
   const set = { ...change, version: sql`${agents.version} + 1`, updatedAt: isoTime(now()) };
   const target = { id: agentId, name: change.name ?? null };
   const detail = { changed: Object.keys(change).join(", ") };
+  const stays = change.directory === undefined ? undefined : sql`${agents.directory} is ${change.directory}`;
+  const mayMove = stays && or(stays, isNull(runInProgress));
   const [updated] = await refuseTakenName(() =>
     atomic([
-      db.update(agents).set(set).where(owned(userId, agentId)).returning({ id: agents.id }).getSQL(),
+      db
+        .update(agents)
+        .set(set)
+        .where(and(owned(userId, agentId), mayMove))
+        .returning({ id: agents.id })
+        .getSQL(),
       auditChange(now(), { ...source, action: "agent.updated", target, detail }),
     ]),
   );
-  found(updated?.[0]);
-  return getAgent(db, userId, agentId);
+  const row = found(await selectOne(db).get({ userId, agentId }));
+  if (updated?.length === 1) return present(row);
+  const { runInProgress: runId } = row;
+  const why = "The agent has a run in progress: its directory can be changed once that has ended.";
+  throw new AppError("agent_busy", why, runId === null ? {} : { runId });
 }
 
 /** Hides an agent at once and for ever; the row stays as a tombstone until its host has dropped it. Throws `not_found`. */
@@ -127,7 +151,7 @@ export function applyAgentAnswer(userId: string, { epoch, agent }: z.infer<typeo
     where id = ${agent.id} and user_id = ${userId} and (env_epoch is not ${epoch} or env_rev < ${agent.rev})`;
 }
 
-type AgentRow = Omit<Agent, "status"> & { isRunning: number };
+type AgentRow = Omit<Agent, "status"> & { runInProgress: string | null };
 
 const ownedBy = (userId: string | Placeholder) => and(eq(agents.userId, userId), isNull(agents.deletedAt));
 const owned = (userId: string | Placeholder, agentId: string | Placeholder) =>
@@ -155,8 +179,8 @@ const selectSpec = prepareOnce((db) =>
   db.select(specColumns).from(agents).where(owned(given.userId, given.agentId)).prepare(),
 );
 
-function present({ isRunning: running, ...row }: AgentRow): Agent {
-  return { ...row, status: running ? "running" : "idle" };
+function present({ runInProgress: runId, ...row }: AgentRow): Agent {
+  return { ...row, status: runId === null ? "idle" : "running" };
 }
 
 /** The answer to a missing agent and to another user's: the same. */

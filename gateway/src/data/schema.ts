@@ -150,6 +150,10 @@ export const agents = sqliteTable(
     runtime: text().$type<RuntimeName>().notNull(),
     model: text(),
     instructions: text(),
+    directory: text(),
+    repository: text(),
+    /** Where the repository is cloned, wherever the agent works later. */
+    repositoryDirectory: text("repository_directory"),
     version: integer().notNull(),
     createdAt: text("created_at").notNull(),
     updatedAt: text("updated_at").notNull(),

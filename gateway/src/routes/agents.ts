@@ -42,7 +42,8 @@ export const agentRoutes = [
   route({
     method: "POST",
     path: "/v1/agents",
-    summary: "Create an agent; answers without waiting for a container",
+    summary:
+      "Create an agent; answers without waiting for a container. Its repository is cloned into `directory` by the first run",
     auth: "user",
     body: createAgentBody,
     bodyMaxBytes: longTextBytes,
@@ -62,12 +63,12 @@ export const agentRoutes = [
   route({
     method: "PATCH",
     path: "/v1/agents/{id}",
-    summary: "Change name, model or instructions; runs that start later see it",
+    summary: "Change name, model, instructions or directory; runs that start later see it",
     auth: "user",
     body: updateAgentBody,
     bodyMaxBytes: longTextBytes,
     answer: agentSchema,
-    errors: ["conflict"],
+    errors: ["conflict", "agent_busy"],
     run: async ({ deps, source, caller, params, body }) => updateAgent(deps, source, caller.user.id, params.id, body),
   }),
   route({

@@ -24,13 +24,16 @@ export const connectRoutes = [
   }),
 ];
 
-/** Joins the client's socket with the host's at `path`, for a caller that `admit` does not refuse by throwing. A page of another origin is told so by close code 4003. */
+/**
+ * Joins the client's socket with the host's at `path`, for a caller that `admit` does not refuse by throwing; what that
+ * answers the host is told in the query. A page of another origin is told so by close code 4003.
+ */
 export async function openSocket(
   deps: Deps,
   c: Context<AppEnv>,
   authenticator: Authenticator,
   path: string,
-  admit?: (caller: Caller) => Promise<void>,
+  admit: (caller: Caller) => Promise<Record<string, string>> = async () => ({}),
 ): Promise<Response> {
   const request = c.req.raw;
   const offered = (c.req.header("sec-websocket-protocol") ?? "").split(",").map((item) => item.trim());
@@ -41,8 +44,8 @@ export async function openSocket(
     return c.env?.closeSocket?.(4003, "origin refused", protocol) ?? refuseOrigin();
   const caller = await authenticateSocket(authenticator, request, offered);
   c.set("userId", caller.user.id);
-  await admit?.(caller);
-  return joinHostSocket(deps, c, caller, path);
+  const query = new URLSearchParams({ ...c.req.query(), ...(await admit(caller)) }).toString();
+  return joinHostSocket(deps, c, caller, query ? `${path}?${query}` : path);
 }
 
 function authenticateSocket(authenticator: Authenticator, request: Request, offered: string[]): Promise<Caller> {
@@ -53,7 +56,7 @@ function authenticateSocket(authenticator: Authenticator, request: Request, offe
 /** Only the handshake itself goes on to the host: no cookie, no origin, no ticket. */
 async function joinHostSocket(deps: Deps, c: Context<AppEnv>, caller: Caller, path: string): Promise<Response> {
   const host = await placeUser(deps, caller.user.id);
-  const url = addressOn(host, path + new URL(c.req.url).search);
+  const url = addressOn(host, path);
   const headers = await hostHeaders(deps, host, caller, nameCall("GET", url), null);
   headers.set("upgrade", "websocket");
   headers.set("sec-websocket-protocol", protocol);

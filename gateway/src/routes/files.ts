@@ -87,14 +87,16 @@ export const fileRoutes = [
     method: "GET",
     path: "/v1/agents/{id}/terminal",
     summary:
-      'WebSocket berth.v1: a login shell in the agent\'s directory. Binary frames are its bytes; text frames {"type":"resize","cols","rows"} to it, {"type":"exit","code"} or {"type":"error","code","detail"} from it, then it closes. At most 5 an agent',
+      'WebSocket berth.v1: a login shell where the agent works. Binary frames are its bytes; text frames {"type":"resize","cols","rows"} to it, {"type":"exit","code"} or {"type":"error","code","detail"} from it, then it closes. At most 5 an agent',
     auth: "none",
     query: z.object({ cols: digits(cols).optional(), rows: digits(rows).optional() }),
     status: 101,
     errors: ["unauthenticated", "host_unavailable", "no_host"],
     run: async ({ deps, c, authenticator, params }) =>
       openSocket(deps, c, authenticator, `/v1/agents/${params.id}/terminal`, async (caller) => {
-        await getAgentSpec(deps.db, caller.user.id, params.id);
+        // The host may not have heard yet of a directory that was changed.
+        const { directory } = await getAgentSpec(deps.db, caller.user.id, params.id);
+        return { directory: directory ?? "" };
       }),
   }),
 ];

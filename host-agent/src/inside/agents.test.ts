@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
+import { unseenAgent } from "@berth/shared/host-api";
 import { expect, test } from "vitest";
 import { createAlerts } from "../context/alerts.ts";
 import { createBus } from "../context/bus.ts";
@@ -18,8 +19,7 @@ test("two deletions of one agent at once are one, and both succeed; one that fai
   const volume = { limitBytes: 0, root: dir, workspace: dir, runs: dir, tmp: dir, trash: join(dir, "trash") };
   for (const name of ["trash", "agent-agt_a", "agent-agt_b"]) mkdirSync(join(dir, name));
   const store = new Store(inMemory(), Date.now);
-  for (const id of ["agt_a", "agt_b"])
-    store.learnAgent("usr_u", { id, version: 1, name: id, runtime: "shell", model: null, instructions: null }, null);
+  for (const id of ["agt_a", "agt_b"]) store.learnAgent("usr_u", { ...unseenAgent(id), version: 1, name: id }, null);
   const closed: string[] = [];
   let failures = 0;
   const deps = {

@@ -7,7 +7,7 @@ import { endProcesses } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
 import type { createLocks } from "../context/wait.ts";
 import { emptyRunFiles } from "../run/run-files.ts";
-import type { Runs } from "../run/runs.ts";
+import { refuseBusy, type Runs } from "../run/runs.ts";
 import type { Sockets } from "../workspace/unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
@@ -58,9 +58,8 @@ export function resetAgent({ context, store }: AgentDeps, userId: string, agentI
   const agent = store.getAgent(agentId);
   if (!agent) return;
   if (agent.userId !== userId || agent.deleted) throw new AppError("not_found", "There is no such agent.");
-  const busy = store.activeRuns(userId).find((run) => run.agentId === agentId);
-  if (busy)
-    throw new AppError("agent_busy", "The agent has a run in progress: wait for it or cancel it.", { runId: busy.id });
+  const busy = store.activeRunOf(agent);
+  if (busy) throw refuseBusy(busy.id);
   store.setSession(agentId, crypto.randomUUID(), false);
   context.log.info("agent.reset", { agentId, userId });
 }
@@ -80,7 +79,7 @@ async function deleteOnce(
   if (agent?.deleted === "gone") return;
   store.deleteAgent(userId, agentId);
   if (!agent) return store.buryAgent(agentId);
-  const running = store.activeRuns(userId).find((run) => run.agentId === agentId);
+  const running = store.activeRunOf(agent);
   if (running) await runs.cancel(userId, running.id).catch(ignoreEnded);
   const container = await workspaces.find(userId);
   if (container)

@@ -3,6 +3,7 @@
  * /etc/passwd and its directory are there, and ends again what was started there. Knows neither terminals nor files.
  */
 import { AppError } from "@berth/shared/errors";
+import { unseenAgent } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import { endProcesses, hasVariable, sessionOf, type Which } from "../machine/processes.ts";
@@ -44,9 +45,8 @@ export interface Started extends Entry {
 export async function enter(deps: EntryDeps, userId: string, agentId: string): Promise<Entry> {
   const { store, runs, workspaces } = deps;
   if (!store.getAgent(agentId)) {
-    // Version 0 is older than any: the first run brings what the agent is. Until then it is a shell, and nothing more.
-    const unseen = { id: agentId, version: 0, name: "", runtime: "shell", model: null, instructions: null } as const;
-    await runs.learn(userId, unseen);
+    // The first run brings what the agent is.
+    await runs.learn(userId, unseenAgent(agentId));
   }
   const own = () => {
     const agent = store.getAgent(agentId);

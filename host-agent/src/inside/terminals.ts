@@ -9,6 +9,7 @@ import { terminalSize, type TerminalSize } from "@berth/shared/files";
 import type { HostClaims } from "@berth/shared/host-api";
 import { randomText } from "@berth/shared/ids";
 import { messageOf } from "@berth/shared/log";
+import { directoryBelow } from "@berth/shared/values";
 import { sleep } from "@berth/shared/wait";
 import { freeMemory, sharedMemory } from "../machine/kept-memory.ts";
 import { endProcesses } from "../machine/processes.ts";
@@ -50,6 +51,8 @@ const startScript = [
   ". /opt/berth/lib/berth-home",
   'directory "$HOME/.berth"',
   'directory "$TMPDIR"',
+  '[ -z "$BERTH_DIRECTORY" ] || cd -- "$HOME/$BERTH_DIRECTORY" 2>/dev/null ||',
+  'say "The directory $BERTH_DIRECTORY is not there yet, and made by the next message: here you are above it."',
   "exec bash -l",
 ].join("\n");
 
@@ -58,7 +61,7 @@ export function createTerminals(deps: TerminalDeps) {
   const locked = createLocks();
 
   return {
-    /** Serves one terminal until its client is gone and all that it started has ended. `query` may have its first size. */
+    /** Serves one terminal until its client is gone and all that it started has ended. `query` may have its first size, and where it begins. */
     async serve(claims: HostClaims, agentId: string, query: URLSearchParams, ws: WebSocket): Promise<void> {
       const gone = attend(deps, claims, ws);
       const ofAgent = open.get(agentId) ?? new Set();
@@ -72,7 +75,7 @@ export function createTerminals(deps: TerminalDeps) {
         open.set(agentId, ofAgent.add(mine));
         // What the client sends waits until there is somebody to read it.
         ws.pause();
-        const shell = await locked(agentId, () => startShell(deps, claims.sub, agentId, readSize(query)));
+        const shell = await locked(agentId, () => startShell(deps, claims.sub, agentId, query));
         await join(deps, shell, ws, gone);
       } catch (error) {
         if (!(error instanceof AppError))
@@ -110,12 +113,18 @@ export function createTerminals(deps: TerminalDeps) {
 }
 
 /** Starts the shell. Under the agent's lock: the end of its last terminal ends everything of the session's group. */
-async function startShell(deps: TerminalDeps, userId: string, agentId: string, size: TerminalSize): Promise<Shell> {
+async function startShell(deps: TerminalDeps, userId: string, agentId: string, query: URLSearchParams): Promise<Shell> {
   const { context, engine } = deps;
+  const size = readSize(query);
+  const directory = directoryBelow.safeParse(query.get("directory")).data ?? null;
   const entry = await enter(deps, userId, agentId);
   const { agent, container } = entry;
   const marker = `BERTH_TERMINAL=${randomText(20)}`;
-  const env = toLines({ ...environmentOf(context.settings, agent), TERM: "xterm-256color", COLORTERM: "truecolor" });
+  const env = toLines({
+    ...environmentOf(context.settings, { ...agent, directory }),
+    TERM: "xterm-256color",
+    COLORTERM: "truecolor",
+  });
   const execId = await engine.createExec(container.id, {
     command: ["/bin/bash", "-c", startScript, "bash", String(size.cols), String(size.rows)],
     env: [...env, marker],

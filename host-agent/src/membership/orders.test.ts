@@ -1,5 +1,6 @@
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
+import { unseenAgent } from "@berth/shared/host-api";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createAlerts } from "../context/alerts.ts";
 import { createBus } from "../context/bus.ts";
@@ -23,7 +24,7 @@ const context = {
   turns: createTurns(),
   alerts: createAlerts(Date.now),
 };
-const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
+const spec = { ...unseenAgent("agt_a"), version: 1, name: "a" };
 const deletion: Order = { kind: "delete_agent", id: "agt_a" };
 
 test("an order that is repeated while it goes on is begun once, and again only when it is asked for after its end", async () => {

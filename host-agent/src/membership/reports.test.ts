@@ -3,8 +3,9 @@ import { expect, test } from "vitest";
 import { Store } from "../store/store.ts";
 import { isRolledBack } from "./reports.ts";
 import { inMemory } from "../../test/memory.ts";
+import { unseenAgent } from "@berth/shared/host-api";
 
-const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
+const spec = { ...unseenAgent("agt_a"), version: 1, name: "a" };
 /** Starts a host on the database as this image has it; answers its store and how to take the next image. */
 function start(image?: Buffer) {
   const db = new Database(image);

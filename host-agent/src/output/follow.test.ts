@@ -12,6 +12,7 @@ import { Store } from "../store/store.ts";
 import { runDirectory } from "../run/run-files.ts";
 import { type Volume } from "../workspace/volume.ts";
 import { inMemory } from "../../test/memory.ts";
+import { unseenAgent } from "@berth/shared/host-api";
 
 let dir: string;
 let store: Store;
@@ -38,7 +39,7 @@ function beginLongRun() {
   const volume: Volume = { limitBytes: 0, root: dir, workspace: dir, runs: join(dir, "runs"), tmp: dir, trash: dir };
   const trigger = { kind: "api", triggerId: null } as const;
   const run = { id: "run_1", agentId: "agt_1", userId: "usr_1", trigger, prompt: "", payload: null };
-  const spec = { id: "agt_1", version: 1, name: "", runtime: "shell", model: null, instructions: null } as const;
+  const spec = { ...unseenAgent("agt_1"), version: 1 };
   store.learnAgent("usr_1", spec, null);
   store.admit(run, 3);
   mkdirSync(runDirectory(volume, run.id), { recursive: true });

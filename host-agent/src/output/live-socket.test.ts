@@ -9,6 +9,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { createLog } from "@berth/shared/log";
 import { clientFrame, describeWorkspace, type ServerFrame } from "@berth/shared/resources";
 import { parseSettings } from "@berth/shared/settings";
+import { unseenAgent } from "@berth/shared/host-api";
 import { createAlerts } from "../context/alerts.ts";
 import { createBus } from "../context/bus.ts";
 import { createTurns } from "../context/turns.ts";
@@ -32,7 +33,7 @@ const frames: ServerFrame[] = [];
 /** A socket of a user with one run, whose volume is not there. */
 beforeEach(async () => {
   store = new Store(inMemory(), Date.now);
-  const spec = { id: "agt_1", version: 1, name: "", runtime: "shell", model: null, instructions: null } as const;
+  const spec = { ...unseenAgent("agt_1"), version: 1 };
   store.learnAgent(userId, spec, null);
   store.admit({ id: "run_1", agentId: spec.id, userId, trigger, prompt, payload: null }, 3);
   const clock = createClock();

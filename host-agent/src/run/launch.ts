@@ -115,6 +115,8 @@ function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, token: 
     ...environmentOf(settings, agent),
     [runtime.tokenName]: token,
     BERTH_RUN_ID: run.id,
+    ...(runtime.speaksJson && { BERTH_LINES: "json" }),
+    ...(agent.repository && { BERTH_REPOSITORY: agent.repository, BERTH_CLONE_INTO: agent.repositoryDirectory ?? "" }),
     ...runtime.envOfRun(agent, run.trigger),
     ...(hasPayload && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
   };

@@ -26,6 +26,7 @@ const mostValues = 2000;
 
 export const nothingSeen = (): LinesSeen => ({
   hasStarted: false,
+  hasAnswered: false,
   result: null,
   isInTurn: false,
   backgroundTasks: 0,
@@ -56,7 +57,7 @@ export function createLinesReader({ turns }: HostContext, volume: Volume, runId:
     }
   }
   async function look({ data, values }: OutputLine): Promise<Partial<LinesSeen> | null> {
-    if (values === null || values > mostValues) return { hasStarted: true };
+    if (values === null || values > mostValues) return { hasStarted: true, hasAnswered: true };
     if (values > mostValues / 10) await turn();
     return runtime.readLine(typeof data === "string" ? data : await collect(data));
   }

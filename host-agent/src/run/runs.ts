@@ -80,6 +80,7 @@ export class Runs {
     const learned = store.learnAgent(userId, spec, owner);
     if (learned === "foreign" || learned === "deleted") throw new AppError("not_found", "There is no such agent.");
     if (learned === "stale") throw new AppError("conflict", "The agent was changed meanwhile: send the message again.");
+    if ("busy" in learned) throw refuseBusy(learned.busy);
     return learned;
   }
 
@@ -163,10 +164,7 @@ export class Runs {
         retryAfter: 5,
       });
     }
-    if ("busy" in admission)
-      throw new AppError("agent_busy", "The agent has a run in progress: wait for it or cancel it.", {
-        runId: admission.busy,
-      });
+    if ("busy" in admission) throw refuseBusy(admission.busy);
     return admission;
   }
 
@@ -305,6 +303,9 @@ export class Runs {
     context.bus.emit("ended");
   }
 }
+
+export const refuseBusy = (runId: string) =>
+  new AppError("agent_busy", "The agent has a run in progress: wait for it or cancel it.", { runId });
 
 /** The end of a run of which nothing began. */
 const lostWithoutBegin: Over = { exitCode: null, isContainerLost: true, hasLingered: false };

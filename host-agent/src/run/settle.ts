@@ -79,7 +79,7 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
     sizes && attempt(name, () => readTail(join(runDirectory(volume, runId), name), maxBytes, sizes[name]));
   const text = seen.result?.text ?? (runtimes[agent.runtime].resultIsTail ? await tail("out", tailResultBytes) : null);
   const stderrTail = finalStatusOf(reason) === "failed" ? await tail("err", stderrTailBytes) : null;
-  if (seen.hasStarted && runtimes[agent.runtime].hasSession)
+  if (seen.hasAnswered && runtimes[agent.runtime].hasSession)
     store.setSession(agent.id, seen.sessionId ?? agent.sessionId, true);
   return store.updateRun(runId, {
     status: finalStatusOf(reason),

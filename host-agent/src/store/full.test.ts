@@ -6,6 +6,7 @@ import Database from "better-sqlite3";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openDatabase } from "./open.ts";
 import { Store } from "./store.ts";
+import { unseenAgent } from "@berth/shared/host-api";
 
 let dir: string;
 beforeEach(() => {
@@ -20,7 +21,7 @@ afterEach(() => {
 test("a change that a full disk did not take is not answered as made", () => {
   const file = join(dir, "host.db");
   const store = new Store(openDatabase(file), Date.now);
-  const spec = { id: "agt_1", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
+  const spec = { ...unseenAgent("agt_1"), version: 1, name: "a" };
   store.learnAgent("usr_1", spec, null);
   store.admit(
     {

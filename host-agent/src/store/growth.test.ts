@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { openDatabase } from "./open.ts";
 import { Store } from "./store.ts";
 import { firstUid } from "./uids.ts";
+import { unseenAgent } from "@berth/shared/host-api";
 
 interface Sizes {
   /** Runs of other users that have ended, and of this one. */
@@ -48,7 +49,7 @@ interface World {
 }
 const userId = "usr_me";
 const trigger = { kind: "api", triggerId: null } as const;
-const spec = { id: "agt_me", version: 1, name: "", runtime: "shell", model: null, instructions: null } as const;
+const spec = { ...unseenAgent("agt_me"), version: 1 };
 let counter = 0;
 const newRun = () => ({ id: `run_new${++counter}`, agentId: spec.id, userId, trigger, prompt: "x", payload: null });
 const time = "2026-01-01T00:00:00.000Z";

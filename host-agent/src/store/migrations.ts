@@ -57,6 +57,14 @@ const migrations: Step[] = [
      user_id TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, about TEXT NOT NULL, value TEXT NOT NULL,
      created_at TEXT NOT NULL, last_used_at TEXT, PRIMARY KEY (user_id, kind, name)
    ) STRICT;`,
+  // An agent's row has the conversation of the directory that it works in; these are of those that it worked in before.
+  `ALTER TABLE agents ADD COLUMN directory TEXT;
+   ALTER TABLE agents ADD COLUMN repository TEXT;
+   ALTER TABLE agents ADD COLUMN repository_directory TEXT;
+   CREATE TABLE conversations (
+     agent_id TEXT NOT NULL REFERENCES agents (id) ON DELETE CASCADE, directory TEXT NOT NULL, session_id TEXT NOT NULL,
+     session_used INTEGER NOT NULL, PRIMARY KEY (agent_id, directory)
+   ) STRICT, WITHOUT ROWID;`,
 ];
 const sealedSince = 5;
 

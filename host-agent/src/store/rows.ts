@@ -40,6 +40,7 @@ export interface RunInput {
 export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger"> & RunInput;
 /** What an update of a run may set. */
 export type RunChange = Partial<Omit<RunRow, "id" | "agentId" | "userId" | "rev" | "trigger" | "usage" | "createdAt">>;
+export type Learned = AgentRow | "deleted" | "foreign" | "stale" | { busy: string };
 export type Admission = { run: RunRow; isNew: boolean } | "run_limit" | { busy: string };
 
 /** What the gateway may see of a run, but for its prompt. */
@@ -81,8 +82,8 @@ export function runFrom(row: FlatRun | undefined): RunRow | null {
 }
 
 /** The columns of `agents` by the names of their fields. */
-export const agentColumns = `id, user_id AS userId, uid, version, runtime, model, instructions, env,
-  session_id AS sessionId, session_used AS sessionUsed, deleted, rev`;
+export const agentColumns = `id, user_id AS userId, uid, version, runtime, model, instructions, directory,
+  repository, repository_directory AS repositoryDirectory, env, session_id AS sessionId, session_used AS sessionUsed, deleted, rev`;
 
 /** A row of `agents` as `agentColumns` name it. */
 export type FlatAgent = Omit<AgentRow, "env" | "sessionUsed" | "deleted"> & {

@@ -16,12 +16,13 @@ import { migrate } from "./migrations.ts";
 import { openDatabase } from "./open.ts";
 import { Store } from "./store.ts";
 import { inMemory } from "../../test/memory.ts";
+import { unseenAgent } from "@berth/shared/host-api";
 
 let dir: string;
 beforeEach(() => void (dir = mkdtempSync(join(tmpdir(), "berth-store-"))));
 afterEach(() => rmSync(dir, { recursive: true }));
 const open = () => new Store(openDatabase(join(dir, "host.db")), Date.now);
-const spec = { id: "agt_a", version: 1, name: "a", runtime: "shell", model: null, instructions: null } as const;
+const spec = { ...unseenAgent("agt_a"), version: 1, name: "a" };
 const run = (id: string) =>
   ({
     id,
@@ -46,6 +47,42 @@ test("a revision that was told is never given again, also when its row is gone a
   second.updateRun("run_2", {});
   expect(second.changedSince(told, 1e6).runs.map(({ id }) => id)).toEqual(["run_2"]);
   second.close();
+});
+
+test("each directory that an agent works in has a conversation of its own, which goes on when it is back there", () => {
+  const store = open();
+  let version = 0;
+  const work = (directory: string | null) =>
+    store.learnAgent("usr_u", { ...spec, directory, version: ++version }, null);
+  const session = () => {
+    const { sessionId, sessionUsed } = store.getAgent("agt_a")!;
+    return [sessionId, sessionUsed];
+  };
+  work(null);
+  const own = session();
+  store.setSession("agt_a", "first", true);
+  work("web");
+  expect(session()).toEqual([expect.not.stringMatching(/^first$/), false]);
+  expect(session()).not.toEqual(own);
+  store.setSession("agt_a", "second", true);
+  work(null);
+  expect(session()).toEqual(["first", true]);
+  work("web");
+  expect(session()).toEqual(["second", true]);
+  store.close();
+});
+
+test("an agent stays where it works while a run of it is in progress", () => {
+  const store = open();
+  store.learnAgent("usr_u", spec, null);
+  store.admit(run("run_1"), 3);
+  expect(store.learnAgent("usr_u", { ...spec, version: 2, directory: "web" }, null)).toEqual({ busy: "run_1" });
+  expect(store.learnAgent("usr_u", { ...spec, version: 2, model: "m" }, null)).toMatchObject({ model: "m" });
+  store.updateRun("run_1", { endedAt: new Date().toISOString() });
+  expect(store.learnAgent("usr_u", { ...spec, version: 3, directory: "web" }, null)).toMatchObject({
+    directory: "web",
+  });
+  store.close();
 });
 
 test("a run is not told before it is promised", () => {

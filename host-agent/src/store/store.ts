@@ -13,6 +13,7 @@ import {
   type FlatAgent,
   type FlatRun,
   type Intent,
+  type Learned,
   type NewRun,
   places,
   type RunChange,
@@ -27,6 +28,7 @@ import { migrate } from "./migrations.ts";
 import type { OpenDatabase } from "./open.ts";
 import * as removal from "./removal.ts";
 import type { Sealing } from "./sealing.ts";
+import { insertAgent, renewAgent, setSession } from "./specs.ts";
 import { isoTime, Statements } from "./statements.ts";
 import { firstUid } from "./uids.ts";
 
@@ -128,6 +130,11 @@ export class Store {
     return rows.map((row) => runFrom(row)!);
   }
 
+  /** The agent's run in progress. */
+  activeRunOf({ id, userId }: Pick<AgentRow, "id" | "userId">): RunRow | undefined {
+    return this.activeRuns(userId).find(({ agentId }) => agentId === id);
+  }
+
   /** How many runs are in progress, of one user or of all. */
   countActive(userId?: string): number {
     const count = this.#db.sql(`SELECT count(*) ${fromActive(userId)}`).pluck();
@@ -149,32 +156,25 @@ export class Store {
 
   /**
    * Learns an agent or its newer version. Answers the agent; "stale" if a newer version is known, "deleted" if it
-   * was deleted, "foreign" if it is another user's. `ownedUid` is the owner of a directory it has already, if any.
+   * was deleted, "foreign" if it is another user's, the run in progress where it would work elsewhere than that does.
+   * `ownedUid` is the owner of a directory it has already, if any.
    */
-  learnAgent(userId: string, spec: AgentSpec, ownedUid: number | null): AgentRow | "deleted" | "foreign" | "stale" {
+  learnAgent(userId: string, spec: AgentSpec, ownedUid: number | null): Learned {
     return this.#db.atomic(() => {
       const known = this.getAgent(spec.id);
       if (known?.deleted) return "deleted";
       if (known && known.userId !== userId) return "foreign";
       if (known && known.version > spec.version) return "stale";
       if (known?.version === spec.version) return known;
-      const { id, version, runtime, model, instructions } = spec;
       if (known) {
-        this.#db
-          .sql("UPDATE agents SET version = ?, runtime = ?, model = ?, instructions = ? WHERE id = ?")
-          .run(version, runtime, model, instructions, id);
+        const busy = known.directory === spec.directory ? undefined : this.activeRunOf(known);
+        if (busy) return { busy: busy.id };
+        renewAgent(this.#db, known, spec);
       } else {
-        const isTaken =
-          ownedUid !== null && this.#db.sql("SELECT 1 FROM agents WHERE uid = ?").get(ownedUid) !== undefined;
-        const uid = ownedUid === null || isTaken ? this.#takeUid() : ownedUid;
-        this.#db
-          .sql(
-            `INSERT INTO agents (id, user_id, uid, version, runtime, model, instructions, session_id, rev)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-          )
-          .run(id, userId, uid, version, runtime, model, instructions, crypto.randomUUID(), ++this.#rev);
+        const isFree = ownedUid !== null && !this.#db.sql("SELECT 1 FROM agents WHERE uid = ?").get(ownedUid);
+        insertAgent(this.#db, userId, isFree ? ownedUid : this.#takeUid(), spec, ++this.#rev);
       }
-      return this.getAgent(id)!;
+      return this.getAgent(spec.id)!;
     });
   }
 
@@ -187,7 +187,7 @@ export class Store {
 
   /** The conversation that the agent's next run goes on with, or begins where the CLI has had no word in it yet. */
   setSession(agentId: string, sessionId: string, isUsed: boolean): void {
-    this.#db.sql("UPDATE agents SET session_id = ?, session_used = ? WHERE id = ?").run(sessionId, +isUsed, agentId);
+    setSession(this.#db, agentId, sessionId, isUsed);
   }
 
   /** Keeps a tombstone, also of one that is not known, so that a late call cannot bring the agent back; the environment goes. */

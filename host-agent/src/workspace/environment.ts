@@ -26,6 +26,7 @@ export function environmentOf(settings: Settings, agent: AgentRow): Record<strin
     LOGNAME: `agent${agent.uid}`,
     TMPDIR: `${home}/.berth/tmp`,
     BERTH_AGENT_ID: agent.id,
+    ...(agent.directory && { BERTH_DIRECTORY: agent.directory }),
     // Half of the container's processes: a fork bomb of one agent leaves the others room.
     BERTH_NPROC: String(Math.max(32, Math.floor(settings.BERTH_PIDS / 2))),
     ...(settings.BERTH_EGRESS !== "none" && proxyVariables),

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { createLog } from "@berth/shared/log";
+import { unseenAgent } from "@berth/shared/host-api";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AgentRow } from "../store/rows.ts";
 import { Store } from "../store/store.ts";
@@ -35,7 +36,7 @@ function open(image?: Buffer) {
 /** Learns an agent, as its first message does. */
 async function learn({ store, volumes }: ReturnType<typeof open>, userId: string, id: string) {
   const volume = await volumes.ensure(userId);
-  const spec = { id, version: 1, name: id, runtime: "shell", model: null, instructions: null } as const;
+  const spec = { ...unseenAgent(id), version: 1, name: id };
   const { uid } = store.learnAgent(userId, spec, await ownerOf(volume, id)) as AgentRow;
   return { uid, volume };
 }

@@ -9,8 +9,10 @@ import type { AgentRow } from "../store/rows.ts";
 
 /** What the lines of a run have shown. */
 export interface LinesSeen {
-  /** The CLI has begun to answer. */
+  /** A first line has come: what prepares the CLI's start has one of its own. */
   hasStarted: boolean;
+  /** The CLI itself has begun to answer: its conversation exists. */
+  hasAnswered: boolean;
   /** The CLI's own conclusion of its last turn. */
   result: { text: string; isError: boolean } | null;
   /** A turn goes on: the first, or one that began after the last result. */
@@ -69,9 +71,11 @@ const claude: Runtime = {
   hasSession: true,
   readLine(line) {
     if (!line.startsWith("{")) return null;
-    if (!/"type":"(result|system)"/.test(line)) return { hasStarted: true };
+    if (ownLine.test(line)) return { hasStarted: true };
+    const answered = { hasStarted: true, hasAnswered: true };
+    if (!/"type":"(result|system)"/.test(line)) return answered;
     try {
-      return factsOf(JSON.parse(line) as ClaudeEvent);
+      return { ...answered, ...factsOf(JSON.parse(line) as ClaudeEvent) };
     } catch {
       return null;
     }
@@ -80,6 +84,9 @@ const claude: Runtime = {
   resultIsTail: false,
   answersSoon: true,
 };
+
+/** Of the wrapper in the image, before the CLI has said anything. */
+const ownLine = /^\{"type":"(prepared|repaired|session_missing)"/;
 
 /**
  * A file of the CLI's memory is Markdown of its own kind: it reads front matter, leaves comments out and puts files in place
@@ -109,18 +116,18 @@ function factsOf(event: ClaudeEvent): Partial<LinesSeen> {
   if (type === "system" && subtype === "init") {
     // A command of the CLI may have begun another one. The agent can write lines of its own: nothing but an id is taken.
     const isId = typeof session_id === "string" && /^[0-9a-f-]{36}$/.test(session_id);
-    return { hasStarted: true, isInTurn: true, ...(isId && { sessionId: session_id }) };
+    return { isInTurn: true, ...(isId && { sessionId: session_id }) };
   }
   if (type === "system" && subtype === "background_tasks_changed" && Array.isArray(tasks)) {
     // Ambient ones, a watcher for example, go on for as long as the CLI does: it does not wait for them.
     const awaited = tasks.filter((task: { ambient?: unknown }) => task.ambient !== true);
-    return { hasStarted: true, backgroundTasks: awaited.length };
+    return { backgroundTasks: awaited.length };
   }
-  if (type !== "result") return { hasStarted: true };
+  if (type !== "result") return {};
   const text = typeof result === "string" ? result : Array.isArray(errors) ? errors.join("\n") : "";
   // Without a turn the model has seen nothing, unless it was a command that the CLI did by itself.
   const isUnseen = num_turns === 0 && local_command === undefined;
-  return { hasStarted: true, isInTurn: false, result: { text, isError: is_error === true || isUnseen } };
+  return { isInTurn: false, result: { text, isError: is_error === true || isUnseen } };
 }
 
 /** Its scripts may call the CLI that the image has, and its model. */

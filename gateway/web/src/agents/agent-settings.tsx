@@ -1,4 +1,4 @@
-/** Name, model, instructions and environment of an agent; a new conversation; and its end. */
+/** Name, directory, model, instructions and environment of an agent; a new conversation; and its end. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import type { Runtime } from "../runtimes/runtime.ts";
@@ -24,6 +24,7 @@ export function AgentSettings({ agent }: { agent: Agent }) {
 function About({ agent }: { agent: Agent }) {
   const [draft, setDraft] = useState({
     name: agent.name,
+    directory: agent.directory ?? "",
     model: agent.model ?? "",
     instructions: agent.instructions ?? "",
   });
@@ -33,6 +34,7 @@ function About({ agent }: { agent: Agent }) {
     const { name, model, instructions } = draft;
     await updateAgent(agent.id, {
       name: name.trim(),
+      directory: draft.directory.trim() || null,
       model: model.trim() || null,
       instructions: instructions.trim() ? instructions : null,
     });
@@ -49,6 +51,19 @@ function About({ agent }: { agent: Agent }) {
         Name
         <input name="name" value={draft.name} maxLength={64} required autocomplete="off" onInput={edit} />
       </label>
+      <label>
+        Directory
+        <input
+          name="directory"
+          value={draft.directory}
+          maxLength={1024}
+          placeholder="its own, or one below it"
+          onInput={edit}
+          spellcheck={false}
+          autocomplete="off"
+        />
+      </label>
+      {agent.repository && <p class="muted">{agent.repository} is cloned by the first message.</p>}
       {runtime.hasModel && <ModelAndInstructions runtime={runtime} draft={draft} edit={edit} />}
       <Failure words={task.failure} />
       <p class="actions">

@@ -11,9 +11,11 @@ import { Failure } from "../ui/failure.tsx";
 export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean }) {
   const [name, setName] = useState("");
   const [runtime, setRuntime] = useState(runtimeNames[0]!);
+  const [repository, setRepository] = useState("");
   const task = useTask(async () => {
-    const agent = await createAgent(name.trim(), runtime);
+    const agent = await createAgent(name.trim(), runtime, repository.trim() || null);
     setName("");
+    setRepository("");
     go(`/agents/${agent.id}`);
   });
   const limit = me.limits.agents;
@@ -41,18 +43,43 @@ export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean })
         </button>
       </div>
       {(name !== "" || isFirst) && (
-        <label class="runtime">
-          Runs{" "}
-          <select value={runtime} onChange={(event) => setRuntime(event.currentTarget.value as RuntimeName)}>
-            {runtimeNames.map((name) => (
-              <option key={name} value={name}>
-                {runtimes[name].choice}
-              </option>
-            ))}
-          </select>
-        </label>
+        <More repository={repository} setRepository={setRepository} runtime={runtime} setRuntime={setRuntime} />
       )}
       <Failure words={task.failure} />
     </form>
+  );
+}
+
+interface MoreProps {
+  repository: string;
+  setRepository: (url: string) => void;
+  runtime: RuntimeName;
+  setRuntime: (runtime: RuntimeName) => void;
+}
+
+function More({ repository, setRepository, runtime, setRuntime }: MoreProps) {
+  return (
+    <>
+      <input
+        type="url"
+        aria-label="Repository that it clones"
+        placeholder="https://… to clone, if any"
+        maxLength={2048}
+        value={repository}
+        autocomplete="off"
+        spellcheck={false}
+        onInput={(event) => setRepository(event.currentTarget.value)}
+      />
+      <label class="runtime">
+        Runs{" "}
+        <select value={runtime} onChange={(event) => setRuntime(event.currentTarget.value as RuntimeName)}>
+          {runtimeNames.map((name) => (
+            <option key={name} value={name}>
+              {runtimes[name].choice}
+            </option>
+          ))}
+        </select>
+      </label>
+    </>
   );
 }

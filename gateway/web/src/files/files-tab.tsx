@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { DirectoryListing } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";
-import { explain } from "../api/api.ts";
+import { ApiError, explain } from "../api/api.ts";
 import { go, Link, search } from "../ui/router.tsx";
 import { FileEditor } from "./file-editor.tsx";
 import { FileTable } from "./file-table.tsx";
@@ -13,10 +13,15 @@ import { Failure } from "../ui/failure.tsx";
 
 export function FilesTab({ agent }: { agent: Agent }) {
   const params = new URLSearchParams(search.value);
-  const directory = params.get("dir") ?? "";
+  const start = agent.directory?.split("/").map(encodeURIComponent).join("/") ?? "";
+  const directory = params.get("dir") ?? start;
   const file = params.get("file");
-  const { listing, failure, load } = useListing(agent.id, directory);
   const here = (query: string) => `/agents/${agent.id}/files${query}`;
+  const leave = () => {
+    // Where the agent works is made by its next message.
+    if (directory && !params.has("dir")) go(here("?dir="), { replace: true });
+  };
+  const { listing, failure, load } = useListing(agent.id, directory, leave);
   const open = (entry: Entry) => {
     const segment = segmentOf(entry);
     if (entry.type === "directory") go(here(`?dir=${encodeURIComponent(joinPath(directory, segment))}`));
@@ -47,7 +52,7 @@ export function FilesTab({ agent }: { agent: Agent }) {
   );
 }
 
-function useListing(agentId: string, directory: string) {
+function useListing(agentId: string, directory: string, onMissing: () => void) {
   const [listing, setListing] = useState<DirectoryListing | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
   const wanted = useRef("");
@@ -59,7 +64,9 @@ function useListing(agentId: string, directory: string) {
       setListing(found);
       setFailure(null);
     } catch (error) {
-      if (wanted.current === directory) setFailure(explain(error));
+      if (wanted.current !== directory) return;
+      setFailure(explain(error));
+      if (error instanceof ApiError && error.code === "not_found") onMissing();
     }
   };
   useEffect(() => {
@@ -73,7 +80,7 @@ function Crumbs({ base, directory, file }: { base: string; directory: string; fi
   const segments = directory ? directory.split("/") : [];
   return (
     <nav class="crumbs" aria-label="Place">
-      <Link href={base}>Files</Link>
+      <Link href={`${base}?dir=`}>Files</Link>
       {segments.map((segment, at) => (
         <span key={at}>
           {" / "}

@@ -36,13 +36,14 @@ export const agentById = (id: string) => agents.value?.find((agent) => agent.id 
 /** The agent's run in progress. */
 export const runOfAgent = (id: string) => activeRuns.value.find((run) => run.agentId === id);
 
-export async function createAgent(name: string, runtime: RuntimeName): Promise<Agent> {
-  return took(await post<Agent>("/v1/agents", { name, runtime }));
+/** With a repository it is cloned by the agent's first run. */
+export async function createAgent(name: string, runtime: RuntimeName, repository: string | null): Promise<Agent> {
+  return took(await post<Agent>("/v1/agents", { name, runtime, repository }));
 }
 
 export async function updateAgent(
   id: string,
-  change: Partial<Pick<Agent, "name" | "model" | "instructions">>,
+  change: Partial<Pick<Agent, "name" | "model" | "instructions" | "directory">>,
 ): Promise<Agent> {
   return took(await call<Agent>("PATCH", `/v1/agents/${id}`, change));
 }

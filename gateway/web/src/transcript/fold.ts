@@ -44,6 +44,7 @@ export function createFold(dialects: Dialect[]): Fold {
   known.set("line", (line) => addOutput(textOf(line["text"]), line["more"] === true));
   for (const type of ["session_missing", "repaired"])
     known.set(type, (line) => drawing.addNote(textOf(line["message"]), "bad"));
+  known.set("prepared", (line) => drawing.addNote(textOf(line["message"]), "quiet"));
   return {
     items,
     chunkRevs,
