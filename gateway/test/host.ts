@@ -9,7 +9,7 @@ import {
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { decodeJwt, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose";
 import type { TestApp } from "./app.ts";
 
 export type TestHost = Awaited<ReturnType<typeof joinTestHost>>;
@@ -125,6 +125,11 @@ export function makeRun(
   };
 }
 
+/** What the gateway says in the credential of a call. */
+export function claimsOf({ headers }: Pick<HostRequest, "headers">): JWTPayload {
+  return decodeJwt(headers.authorization!.slice("Bearer ".length));
+}
+
 export function answerJson(
   response: ServerResponse,
   status: number,
@@ -147,7 +152,7 @@ function accept(
   { method, path, headers, body }: HostRequest,
   response: ServerResponse,
 ): void {
-  const userId = JSON.parse(atob(headers.authorization!.split(".")[1]!)).sub as string;
+  const userId = claimsOf({ headers }).sub!;
   if (method === "POST" && path === "/v1/runs") {
     const { run, agent } = JSON.parse(body) as StartRunBody;
     const known = runs.get(run.id) ?? {

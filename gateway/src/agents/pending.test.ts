@@ -3,7 +3,7 @@ import { sql, type SQL } from "drizzle-orm";
 import type { ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
-import { answerJson, joinTestHost, makeRun, type HostRequest, type TestHost } from "../../test/host.ts";
+import { answerJson, claimsOf, joinTestHost, makeRun, type HostRequest, type TestHost } from "../../test/host.ts";
 import { until } from "../../test/wait.ts";
 import { tick } from "../tick.ts";
 
@@ -34,7 +34,7 @@ function admitStrictly(host: TestHost) {
     answerJson(response, status, { type: "about:blank", title: "-", status, detail: "-", code, requestId: "host" });
   host.handle = (request, response) => {
     if (state.answer?.(request, response)) return;
-    const userId = JSON.parse(atob(request.headers.authorization!.split(".")[1]!)).sub as string;
+    const userId = claimsOf(request).sub!;
     const cancelled = /^\/v1\/runs\/([\w-]+)\/cancel$/.exec(request.path)?.[1];
     if (cancelled)
       return runs.has(cancelled)
@@ -325,7 +325,7 @@ describe("starting exactly once", () => {
       if (request.path !== "/v1/runs" || failures-- <= 0) return false;
       if (what.startsWith("begins")) {
         const { run, agent } = JSON.parse(request.body) as StartRunBody;
-        const userId = JSON.parse(atob(request.headers.authorization!.split(".")[1]!)).sub as string;
+        const userId = claimsOf(request).sub!;
         if (!strict.runs.has(run.id)) strict.began.push({ runId: run.id, agentId: agent.id, prompt: run.prompt });
         strict.runs.set(
           run.id,

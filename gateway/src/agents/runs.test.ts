@@ -3,7 +3,7 @@ import { runIdOf } from "@berth/shared/ids";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
-import { answerJson, joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
+import { answerJson, claimsOf, joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
 
 let gateway: TestApp;
 let host: TestHost;
@@ -42,9 +42,9 @@ describe("starting a run", () => {
     });
     expect(body.agent).toMatchObject({ id: user.agentId, version: 1, name: "a", runtime: "claude" });
     expect(sent.headers["berth-protocol"]).toBe(String(protocolVersion));
-    const claims = JSON.parse(atob(sent.headers.authorization!.split(".")[1]!));
+    const claims = claimsOf(sent);
     expect(claims).toMatchObject({ aud: host.id, sub: user.id, tid: user.tokenId });
-    expect(claims.exp - claims.iat).toBe(30);
+    expect(claims.exp! - claims.iat!).toBe(30);
     expect((await user.get(`/v1/runs/${made.json().id}`)).json()).toEqual(made.json());
     expect(made.json()).not.toHaveProperty("userId");
     expect((await user.get(`/v1/agents/${user.agentId}`)).json()).toMatchObject({

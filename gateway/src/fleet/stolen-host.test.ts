@@ -4,7 +4,7 @@ import { sha256Hex } from "@berth/shared/ids";
 import { describeWorkspace } from "@berth/shared/resources";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
-import { joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
+import { claimsOf, joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
 
 let gateway: TestApp;
 /** The host of the victim, and the one that was stolen, with a user of its own. */
@@ -96,9 +96,6 @@ describe("a stolen host's key", () => {
 });
 
 describe("a call to a host", () => {
-  const claimsOf = ({ headers }: TestHost["requests"][number]) =>
-    JSON.parse(atob(headers.authorization!.split(".")[1]!)) as Record<string, unknown>;
-
   test("speaks for that host, that path, that body, and 30 s; of the user's own credentials it has none", async () => {
     const { token, agentId, runId } = own;
     thief.requests.length = 0;

@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer, type ClientOptions } from "ws";
 import { createTestApp, type TestApp } from "../../test/app.ts";
-import { answerJson, joinTestHost, type TestHost } from "../../test/host.ts";
+import { answerJson, claimsOf, joinTestHost, type TestHost } from "../../test/host.ts";
 import { until } from "../../test/wait.ts";
 
 let gateway: TestApp;
@@ -64,7 +64,7 @@ describe("a socket", () => {
     });
     expect(request.headers.cookie).toBeUndefined();
     expect(request.headers.origin).toBeUndefined();
-    const claims = JSON.parse(atob(request.headers.authorization!.split(".")[1]!));
+    const claims = claimsOf(request);
     expect(claims).toMatchObject({ aud: host.id, sub: user.id, tid: user.tokenId });
   });
 

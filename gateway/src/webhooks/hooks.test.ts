@@ -5,7 +5,7 @@ import examples from "@octokit/webhooks-examples" with { type: "json" };
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
-import { joinTestHost, type TestHost } from "../../test/host.ts";
+import { claimsOf, joinTestHost, type TestHost } from "../../test/host.ts";
 import { until } from "../../test/wait.ts";
 
 let gateway: TestApp;
@@ -290,7 +290,7 @@ describe("a delivery", () => {
     const { runId } = (await user.deliver(bytes, { "content-type": "application/octet-stream" })).body;
     const sent = await until(() => isSent(runId), "the host has the run");
     expect(Buffer.from(JSON.parse(sent.body).run.payload, "base64url")).toEqual(Buffer.from(bytes));
-    const claims = JSON.parse(atob(sent.headers.authorization!.split(".")[1]!));
+    const claims = claimsOf(sent);
     expect(claims).toMatchObject({ sub: user.id, tid: null });
   });
 
