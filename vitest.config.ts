@@ -71,6 +71,7 @@ const queue = [
   "scarce",
   "access",
   "egress",
+  "git",
 ].map((name) => `/e2e/${name}.test.ts`);
 
 /** As listed above; a new suite that is not is the first. */

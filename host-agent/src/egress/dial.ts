@@ -32,9 +32,9 @@ export async function dial(dialer: Dialer, target: Target, signal: AbortSignal):
   if (reason) return { ok: false, kind: "refused", reason };
   const found = target.isAddress ? [target.host] : await resolve(dialer, target.host);
   if (found.length === 0) return { ok: false, kind: "unresolved" };
-  const own = new Set(dialer.ownAddresses().map(normalizeAddress));
-  const others = found.filter((address) => !own.has(normalizeAddress(address)));
-  const addresses = others.filter((address) => isPermitted(dialer, target, address)).slice(0, maxAddresses);
+  const others = withoutOwn(dialer, found);
+  const isPermitted = (address: string) => isPublicAddress(address) || isOpened(dialer.privateRules, target, address);
+  const addresses = others.filter(isPermitted).slice(0, maxAddresses);
   if (addresses.length === 0) return { ok: false, kind: "refused", reason: whyNone(others) };
   const attemptMs = dialer.limits.connectMs / addresses.length;
   for (const address of addresses) {
@@ -45,9 +45,12 @@ export async function dial(dialer: Dialer, target: Target, signal: AbortSignal):
   return { ok: false, kind: "unreachable" };
 }
 
-function isPermitted({ privateRules, innerNetworks }: Dialer, target: Target, address: string): boolean {
-  if (isPublicAddress(address)) return true;
-  return isOpened(privateRules, target, address) && !innerNetworks().some((network) => isInRange(address, network));
+/** Neither this machine nor a container on it. */
+function withoutOwn({ ownAddresses, innerNetworks }: Dialer, found: string[]): string[] {
+  const own = new Set(ownAddresses().map(normalizeAddress));
+  const inner = innerNetworks();
+  const isInner = (address: string) => inner.some((network) => isInRange(address, network));
+  return found.filter((address) => !own.has(normalizeAddress(address)) && !isInner(address));
 }
 
 /** Under a deadline: no address at all when the name does not resolve in time. */

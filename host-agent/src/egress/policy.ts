@@ -98,6 +98,7 @@ export const isOpened = (rules: PrivateRule[], target: Target, address: string):
 
 /** `range` is a CIDR. */
 export function isInRange(address: string, range: string): boolean {
+  if (!ipaddr.isValid(address)) return false;
   const [parsed, [network, bits]] = [ipaddr.parse(address), ipaddr.parseCIDR(range)];
   return parsed.kind() === network.kind() && parsed.match(network, bits);
 }

@@ -334,3 +334,58 @@ test("without network nothing is reached", async () => {
   });
   expect(told.lookups).toEqual([]);
 });
+
+/** What BERTH_EGRESS_PRIVATE opens: the address that a name has, and what becomes of it. */
+test.each([
+  ["git.corp.example", "10.1.2.3", 200, ""],
+  ["git.corp.example", "fd12::7", 200, ""],
+  ["git.corp.example", publicAddress, 200, ""],
+  ["wide.corp.example", "100.64.0.9", 200, ""],
+  ["git.corp.example", "10.2.0.1", 403, "BERTH_EGRESS_PRIVATE"],
+  ["git.corp.example", "192.168.1.1", 403, "BERTH_EGRESS_PRIVATE"],
+  ["api.example.com", "10.1.2.3", 403, "BERTH_EGRESS_PRIVATE"],
+  ["wide.corp.example", "127.0.0.1", 403, "no setting opens"],
+  ["wide.corp.example", "::ffff:10.1.2.3", 403, "no setting opens"],
+  ["wide.corp.example", "169.254.169.254", 403, "no setting opens"],
+  ["wide.corp.example", "168.63.129.16", 403, "no setting opens"],
+  ["wide.corp.example", "100.100.100.200", 403, "no setting opens"],
+  ["wide.corp.example", "fd00:ec2::254", 403, "no setting opens"],
+  ["wide.corp.example", "::1", 403, "no setting opens"],
+  ["wide.corp.example", "0.0.0.0", 403, "no setting opens"],
+  ["wide.corp.example", "224.0.0.1", 403, "no setting opens"],
+  ["wide.corp.example", "10.9.9.9", 403, "no setting opens"],
+  ["wide.corp.example", "172.17.0.5", 403, "no setting opens"],
+])(
+  "a private name is reached in its range alone, and the machine and what is on it never: %s at %s",
+  async (host, address, status, told) => {
+    const { port } = await startProxy(
+      http.createServer((_req, res) => res.end()),
+      {
+        privateNames: [
+          "git.corp.example=10.1.0.0/16",
+          "git.corp.example=fd12::/16",
+          "wide.corp.example=0.0.0.0/0",
+          "wide.corp.example=::/0",
+        ],
+        lookup: async () => [address],
+        ownAddresses: () => ["10.9.9.9"],
+        innerNetworks: () => ["172.17.0.1/16"],
+      },
+    );
+    const answer = await request(port, `http://${host}/`);
+    expect([answer.status, answer.body]).toEqual([status, expect.stringContaining(told)]);
+  },
+);
+
+test.each([
+  "git.corp.example",
+  "git.corp.example=10.0.0.0",
+  "git=10.0.0.0/8",
+  "10.0.0.1=10.0.0.0/8",
+  "=10.0.0.0/8",
+  "git.corp.example=10.0.0.0/33",
+])("a private name that does not fit is told in one sentence: %s", (text) => {
+  const quiet = { info() {}, warn() {}, error() {} };
+  const make = () => createEgressProxy({ mode: "open", allow: [], privateNames: [text], log: quiet });
+  expect(make).toThrow(`BERTH_EGRESS_PRIVATE has "${text}"; write name=CIDR, as git.example.com=10.0.0.0/8.`);
+});

@@ -32,6 +32,8 @@ export function createGitIdentities(store: Store, rewritesOf: (userId: string) =
         ({ origin, written }) =>
           `[url ${quote(origin)}]\n${written.map((start) => `\tinsteadOf = ${quote(start)}\n`).join("")}`,
       );
+      // What LFS is told to fetch where git goes is reached as git reaches it.
+      if (rewrites.length > 0) rewrites.push('[lfs "transfer"]\n\tenablehrefrewrite = true\n');
       const identity = `[user]\n\tname = ${quote(name)}\n\temail = ${quote(email)}\n`;
       const text = `${rewrites.join("")}[include]\n\tpath = /etc/gitconfig\n${identity}`;
       const fresh = join(directory, `.${gitConfig}.${process.pid}`);
