@@ -148,6 +148,10 @@ export async function serveApi(url: URL, req: IncomingMessage, res: ServerRespon
   if (url.pathname === "/away") return res.writeHead(307, { location: `https://${otherHost}/x` }).end();
   if (url.pathname === "/near") return res.writeHead(307, { location: `/v1/near?key=${value}` }).end();
   if (url.pathname === "/zipped") return res.writeHead(200, { "content-encoding": "gzip" }).end("x");
+  if (url.pathname === "/headers") {
+    const lines = Object.entries(req.headers).map(([name, value]) => `${name}: ${value}`);
+    return res.end(`${lines.join("\n")}\nbody ${await text(req)}`);
+  }
   res.writeHead(200, { "x-echo": given, "set-cookie": `session=${value}` });
   if (url.pathname === "/stream") return res.write("begun\n");
   const spellings = [

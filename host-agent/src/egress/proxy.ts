@@ -75,6 +75,8 @@ export interface OriginCall {
   res: ServerResponse;
   /** A connection to the target, beyond the list of hosts if it `isGranted`; null where there is none, and that is answered. */
   reach(target: Target, isGranted: boolean): Promise<Socket | null>;
+  /** Notes that it is refused. */
+  refused(reason: string): void;
 }
 export interface Origins {
   isOrigin(authority: string): boolean;
@@ -112,7 +114,8 @@ export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
       closeSilent(server, limits.silent);
       const inTunnels = serveInTunnels(traffic);
       server.on("connect", (req, client, head) => {
-        if (traffic.origins?.isOrigin(req.url ?? "")) inTunnels(client as Socket, head);
+        const isOrigin = traffic.origins?.isOrigin(req.url ?? "") && !req.url?.endsWith(":443");
+        if (isOrigin) inTunnels(client as Socket, head);
         else void openTunnel(traffic, req, client as Socket, head);
       });
       return server;
@@ -196,8 +199,11 @@ async function forwardRequest(traffic: Traffic, req: IncomingMessage, res: Serve
   const [, authority = "", rest = ""] = /^http:\/\/([^/?#]*)([^#]*)$/i.exec(req.url ?? "") ?? [];
   const path = rest.startsWith("/") ? rest : `/${rest}`;
   const isPlain = /^[\x21-\x7e]*$/.test(path);
-  if (isPlain && traffic.origins?.isOrigin(authority))
-    return traffic.origins.serve({ userId: traffic.userId, authority, path, req, res, reach: reachFor(traffic, res) });
+  if (isPlain && traffic.origins?.isOrigin(authority)) {
+    const refused = (reason: string) => traffic.refused(authority, reason);
+    const { userId } = traffic;
+    return traffic.origins.serve({ userId, authority, path, req, res, refused, reach: reachFor(traffic, res) });
+  }
   const target = isPlain ? parseTarget(authority, 80) : null;
   const reached = await reach(traffic, authority, target, res);
   if (res.destroyed) return void (reached.ok && reached.socket.destroy());
@@ -310,6 +316,8 @@ function explain(failure: Failure, host: string): [number, string] {
       403,
       `Berth refuses ${host}: it is this workspace itself, and no proxy leads there; ask localhost or 127.0.0.1.`,
     ];
+  if (failure.kind === "refused" && isBerths(host))
+    return [403, `Berth refuses ${host}: it is asked by plain http, and goes on as https.`];
   switch (failure.kind) {
     case "refused":
       return [403, `Berth refuses ${host}: ${failure.reason}.`];
@@ -326,6 +334,9 @@ function explain(failure: Failure, host: string): [number, string] {
       return [503, "This workspace has too many connections open; close some and try again."];
   }
 }
+
+/** Names of ours, which no proxy of the workspace's has to open a tunnel to. */
+const isBerths = (host: string) => /\.berth\.internal(:\d*)?$/i.test(host);
 
 const hopByHop = /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect)$/;
 

@@ -21,7 +21,12 @@ const handshakeMs = 10_000;
 
 /** A connection to the target, its certificate verified for its name. Throws what made it fail. */
 export async function secure(socket: Socket, authority: string): Promise<tls.TLSSocket> {
-  const secured = tls.connect({ socket, servername: authority.split(":")[0]!, ALPNProtocols: ["http/1.1"] });
+  const secured = tls.connect({
+    socket,
+    servername: authority.split(":")[0]!,
+    ALPNProtocols: ["http/1.1"],
+    rejectUnauthorized: true,
+  });
   try {
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => reject(new Error("the handshake took too long")), handshakeMs);

@@ -263,6 +263,21 @@ describe("a secret", () => {
     expect((await ask(`${secret}/zipped`)).status).toBe(502);
   });
 
+  test("is masked as whole answers have it alone: no part is asked for, and a body has frames in any method", async () => {
+    const headers = { range: "bytes=0-9", "transfer-encoding": "chunked" };
+    const { status, body } = await ask(`${secret}/headers`, { headers, body: "GET /smuggled HTTP/1.1\r\n\r\n" });
+    expect([status, body]).toEqual([200, expect.stringMatching(/transfer-encoding: chunked/)]);
+    expect(body).not.toMatch(/range/);
+    expect(body).toContain("body GET /smuggled");
+  });
+
+  test("is told apart from https, which no workspace could verify", async () => {
+    const { stderr } = await run("curl", ["-sSv", "https://tracker.secret.berth.internal/x"], {
+      env: environment(),
+    }).catch((error: { stderr: string }) => error);
+    expect(stderr).toContain("403");
+  });
+
   test("goes in place of what the agent sends in that header, and to a host of its own that is named", async () => {
     const headers = { authorization: "Bearer mine", "x-http-method-override": "DELETE" };
     expect((await ask(`http://${tlsHosts.api}.tracker.secret.berth.internal/x`, { headers })).body).toMatch(
@@ -350,7 +365,7 @@ describe("a pull request", () => {
 });
 
 test("neither the log nor the host's database has a value in clear text", () => {
-  expect(logged).toContain("origin.refused");
+  expect(logged).toContain("egress.refused");
   expect(logged).not.toMatch(/tok_Zq8|val_7Hc/);
   const kept = ["host.db", "host.db-wal"].map((name) => join(dir, name)).filter((path) => existsSync(path));
   expect(kept.length).toBeGreaterThan(0);

@@ -6,9 +6,9 @@ import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { type Log, messageOf } from "@berth/shared/log";
 import { parseTarget, type Target } from "../egress/policy.ts";
 import type { OriginCall } from "../egress/proxy.ts";
-import type { CredentialKind, CredentialRow, Credentials } from "../store/credentials.ts";
+import type { CredentialKind, Credentials } from "../store/credentials.ts";
 import { createOpenCalls } from "./open-calls.ts";
-import { answerText, pass, secure } from "./forward.ts";
+import { answerText, pass, type Passing, secure } from "./forward.ts";
 import {
   basicOf,
   decideGit,
@@ -33,9 +33,10 @@ export function createOrigins({ credentials, log }: OriginsDeps) {
     const { userId, res, req, path } = call;
     if (!(await calls.takeTurn(userId, res)))
       return answerText(res, 503, "Too many calls with your credentials are open: make fewer at once.");
+    if (res.destroyed) return;
     const chosen = choose(credentials, call);
     if ("sentence" in chosen) {
-      log.info("origin.refused", { userId, reason: chosen.sentence });
+      call.refused(chosen.sentence);
       req.resume();
       return answerText(res, 403, `Berth refuses this: ${chosen.sentence}.`);
     }
@@ -50,7 +51,7 @@ export function createOrigins({ credentials, log }: OriginsDeps) {
     res.once("close", () => socket.destroy());
     const connection = await secure(socket, passed.authority).catch((error: unknown) => {
       const reason = messageOf(error).slice(0, 200);
-      log.warn("origin.unsecured", { userId, host: passed.authority, reason });
+      call.refused(`no secure connection to ${passed.authority}: ${reason}`);
       answerText(res, 502, `Berth has no secure connection to ${passed.authority}: ${reason}.`);
     });
     if (!connection || res.destroyed) return void connection?.destroy();
@@ -71,6 +72,8 @@ export function createOrigins({ credentials, log }: OriginsDeps) {
       // Whoever is a part of the way ends with it.
       call.res.setMaxListeners(20).on("error", () => call.res.destroy());
       serve(call).catch((error: unknown) => {
+        // Who has left in the midst of a body is no defect.
+        if (call.res.destroyed) return;
         log.error("origin.failed", { userId: call.userId, error: messageOf(error) });
         answerText(call.res, 502, "Berth could not pass this call on.");
       });
@@ -80,8 +83,18 @@ export function createOrigins({ credentials, log }: OriginsDeps) {
   };
 }
 
-/** The credential that a call is for, and whether it is for this call. */
-function choose(credentials: OriginsDeps["credentials"], { userId, authority, path, req }: OriginCall) {
+/** What a call goes on with. */
+interface Chosen extends Pick<Passing, "secrets" | "refused"> {
+  kind: CredentialKind;
+  name: string;
+  passed: Passed;
+}
+
+/** The credential that a call is for, or why it is for none. */
+function choose(
+  credentials: OriginsDeps["credentials"],
+  { userId, authority, path, req }: OriginCall,
+): Chosen | { sentence: string } {
   const origin = parseOrigin(authority);
   const method = req.method ?? "";
   if (!origin)
@@ -92,50 +105,44 @@ function choose(credentials: OriginsDeps["credentials"], { userId, authority, pa
     if (!row) return { sentence: `you have no credential for git at ${name} (PUT /v1/git-credentials/${name})` };
     const about = { ...row.about, value: row.value };
     const passed = decideGit(about, name, method, path);
+    if (!passed.isPassed) return passed;
     const sentence = `${name} refuses your credential: replace it by PUT /v1/git-credentials/${name}.`;
-    return passed.isPassed
-      ? { ...chosen(origin, passed, row, [basicOf(about)]), refused: refusal(403, sentence) }
-      : passed;
+    return { kind, name, passed, secrets: [basicOf(about), ...spellingsOf(row.value)], refused: [403, sentence] };
   }
   const row = credentials.find<SecretAbout>(userId, kind, name);
   if (!row) return { sentence: `you have no secret ${name} (PUT /v1/secrets/${name})` };
   const passed = decideSecret({ ...row.about, name, value: row.value }, origin.host, method, path);
   if (!passed.isPassed) return passed;
   const sentence = `${passed.authority} refuses the secret ${name}: replace it by PUT /v1/secrets/${name}.`;
-  return { ...chosen(origin, passed, row, []), refused: refusal(401, sentence) };
+  return { kind, name, passed, secrets: spellingsOf(row.value), refused: [401, sentence] };
 }
 
-const refusal = (status: number, sentence: string): [number, string] => [status, sentence];
-
-function chosen(
-  { kind, name }: { kind: CredentialKind; name: string },
-  passed: Passed,
-  { value }: CredentialRow<unknown> & { value: string },
-  more: string[],
-) {
-  return { kind, name, passed, secrets: [...new Set([...more, ...spellingsOf(value)])] };
+/** A value as answers repeat it: plain, in JSON as it is written here and there, in an address, encoded. */
+export function spellingsOf(value: string): string[] {
+  const inJson = JSON.stringify(value).slice(1, -1);
+  const base64 = Buffer.from(value).toString("base64");
+  return [...new Set([value, inJson, inJson.replaceAll("/", String.raw`\/`), encodeURIComponent(value), base64])];
 }
-
-/** A value as answers repeat it: plain, in JSON, in an address, encoded. */
-export const spellingsOf = (value: string): string[] => [
-  value,
-  JSON.stringify(value).slice(1, -1),
-  encodeURIComponent(value),
-  Buffer.from(value).toString("base64"),
-];
 
 /** The authorities of credentials are names. */
 export const targetOf = ({ authority }: Pick<Passed, "authority">): Target => parseTarget(authority, 443)!;
 
 const ofGit = /^(accept|accept-language|content-type|content-length|content-encoding|user-agent|git-protocol)$/;
-/** For one connection alone, or read by some servers as another method, path or host than the one that was looked at. */
+/**
+ * For one connection alone; read by some servers as another method, path or host than the one that was looked at; or asking for a
+ * part of an answer, in which a part of the value would not be seen.
+ */
 const notPassedUp =
-  /^(host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|accept-encoding|forwarded|x-forwarded-.*|x-original-.*|x-rewrite-.*|x-http-method.*|x-method-.*)$/;
+  /^(host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|accept-encoding|range|if-range|forwarded|x-forwarded-.*|x-original-.*|x-rewrite-.*|x-http-method.*|x-method-.*)$/;
 
 function passedUp(kind: CredentialKind, { headers }: IncomingMessage, body: Buffer | null): OutgoingHttpHeaders {
   const isPassed = (name: string) => (kind === "git" ? ofGit.test(name) : !notPassedUp.test(name));
   const passed = Object.entries(headers).filter(([name]) => isPassed(name));
-  return { ...Object.fromEntries(passed), ...(body && { "content-length": String(body.length) }) };
+  // A body without a length has frames in any method, so that its end is no matter of opinion.
+  const framing = body
+    ? { "content-length": String(body.length) }
+    : headers["transfer-encoding"] && { "transfer-encoding": "chunked" };
+  return { ...Object.fromEntries(passed), ...framing };
 }
 
 const downloadMaxBytes = 131_072;

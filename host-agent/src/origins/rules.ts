@@ -23,7 +23,7 @@ export const isOrigin = (authority: string) => new RegExp(String.raw`(^|\.)${dom
 
 /** Null for what is no origin that anybody could have. */
 export function parseOrigin(authority: string): Origin | null {
-  const pattern = new RegExp(String.raw`^([a-z0-9.-]+)\.(git|secret)\.${domain}\.?(?::(\d{1,5}))?$`);
+  const pattern = new RegExp(String.raw`^([a-z0-9.-]{1,253})\.(git|secret)\.${domain}\.?(?::(\d{1,5}))?$`);
   const [, labels, kind, digits = "80"] = pattern.exec(authority.toLowerCase()) ?? [];
   if (labels === undefined) return null;
   const port = digits === "80" || digits === "443" ? "" : `:${digits}`;
