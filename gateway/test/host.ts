@@ -167,15 +167,13 @@ function accept(
     const { prompt: _prompt, ...told } = known;
     return answerJson(response, 202, { epoch: host.epoch, run: told });
   }
-  const cancelled = /^\/v1\/runs\/([\w-]+)\/cancel$/.exec(path)?.[1];
-  if (cancelled) {
-    const run = {
-      ...runs.get(cancelled)!,
-      status: "cancelled" as const,
-      reason: "cancelled" as const,
-      rev: ++host.rev,
-    };
-    runs.set(cancelled, run);
+  const [, runId, change] = /^\/v1\/runs\/([\w-]+)\/(cancel|interrupt|answers|messages)$/.exec(path) ?? [];
+  if (change === "messages")
+    return answerJson(response, 202, { messageId: (JSON.parse(body) as { messageId: string }).messageId });
+  if (runId) {
+    const ended = change !== "answers" && { status: "cancelled" as const, reason: "cancelled" as const };
+    const run = { ...runs.get(runId)!, ...ended, rev: ++host.rev };
+    runs.set(runId, run);
     const { prompt: _prompt, ...told } = run;
     return answerJson(response, 200, { epoch: host.epoch, run: told });
   }

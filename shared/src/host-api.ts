@@ -3,7 +3,7 @@
  * (`aud` = host id, `sub` = user id). Host → gateway: join and report, with a JWT of the host's own key.
  */
 import { z } from "zod";
-import { runSchema, originSchema, runtimeName, workspaceSchema } from "./resources.ts";
+import { messageBody, permissions, runSchema, originSchema, runtimeName, workspaceSchema } from "./resources.ts";
 import { id, time } from "./values.ts";
 
 /** Raised with every incompatible change of this file; sent as the header `berth-protocol` and in every report. */
@@ -54,6 +54,8 @@ const agentSpec = z.object({
   /** What the first run clones, and where it does. */
   repository: z.string().nullable(),
   repositoryDirectory: z.string().nullable(),
+  /** Absent from an older gateway: `skip`. */
+  permissions: permissions.optional(),
 });
 export type AgentSpec = z.infer<typeof agentSpec>;
 
@@ -81,7 +83,13 @@ export type StartRunBody = z.infer<typeof startRunBody>;
  * A run as a host tells it: the contract's object, whose it is, and the host's revision of it. The prompt is the gateway's
  * own word, and long: a report has it only where the gateway may never have held the run, an answer never.
  */
-const reportedRun = runSchema.extend({ userId: id, rev: z.int(), prompt: z.string().optional() });
+const reportedRun = runSchema.extend({
+  userId: id,
+  rev: z.int(),
+  prompt: z.string().optional(),
+  /** Absent from an older host. */
+  waitingFor: runSchema.shape.waitingFor.optional(),
+});
 export type ReportedRun = z.infer<typeof reportedRun>;
 
 /** A host's answer that carries runs: the gateway applies them to its copy as it would a report's. */
@@ -90,6 +98,8 @@ export type RunAnswer = z.infer<typeof runAnswer>;
 
 /** `PUT /v1/agents/:id/env` of the host, and `PATCH`: what is named is set, or removed by null. */
 export const setEnvBody = z.object({ agent: agentSpec, env: z.record(z.string(), z.string().nullable()) });
+/** `POST /v1/runs/:id/messages` of the host; the id is chosen by the gateway, and the same one again says nothing more. */
+export const hostMessageBody = messageBody.extend({ messageId: z.uuid() });
 
 /** What a host tells of an agent: the names of its variables (values never leave the host). */
 export const reportedAgent = z.object({

@@ -16,6 +16,12 @@ export async function runIdOf(...words: string[]): Promise<string> {
   return `run_${(await sha256Hex(JSON.stringify(words))).slice(0, 32)}`;
 }
 
+/** The UUID of these words: the same words give the same one, for ever. */
+export async function uuidOf(...words: string[]): Promise<string> {
+  const hex = await sha256Hex(JSON.stringify(words));
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
 /** SHA-256 of the text's UTF-8, as lower-case hex. */
 export async function sha256Hex(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));

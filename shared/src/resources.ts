@@ -64,6 +64,10 @@ export function describeMemory(settings: Settings, usedBytes: number): Workspace
 export const runtimeName = z.enum(["claude", "shell"]);
 export type RuntimeName = z.infer<typeof runtimeName>;
 
+/** What an agent asks its user before it does it: nothing, each tool that is not allowed yet, or the plan as a whole. */
+export const permissions = z.enum(["skip", "ask", "plan"]);
+export type Permissions = z.infer<typeof permissions>;
+
 const instructions = plainText.max(65_536);
 const modelName = z.string().regex(/^[A-Za-z0-9._:@/[\]-]{1,100}$/, "must be the name of a model");
 
@@ -76,6 +80,7 @@ export const agentSchema = z
     instructions: nullable(z.string()),
     directory: nullable(z.string()),
     repository: nullable(z.string()),
+    permissions,
     envKeys: z.array(z.string()),
     status: z.enum(["idle", "running"]),
     lastRunId: nullable(id),
@@ -92,12 +97,14 @@ export const createAgentBody = z.strictObject({
   instructions: nullable(instructions).default(null),
   directory: nullable(directoryBelow).default(null),
   repository: nullable(repositoryUrl).default(null),
+  permissions: permissions.default("skip"),
 });
 export const updateAgentBody = z.strictObject({
   name: agentName.optional(),
   model: nullable(modelName).optional(),
   instructions: nullable(instructions).optional(),
   directory: nullable(directoryBelow).optional(),
+  permissions: permissions.optional(),
 });
 
 /** Names that Berth or the wrapper sets itself; an agent's environment may not take them. */
@@ -152,6 +159,19 @@ const usageSchema = z.object({
 });
 export type Usage = z.infer<typeof usageSchema>;
 
+/**
+ * What a run waits for: its user's answer to the request (`requestId`, the `tool` that would be used and its `input`, null where
+ * that is over 64 KiB: the run's output has it), or, not started yet, its turn.
+ */
+const waitingSchema = z.object({
+  kind: z.enum(["permission", "question", "plan", "busy", "slots", "memory", "host"]),
+  requestId: nullable(z.string()),
+  tool: nullable(z.string()),
+  input: nullable(z.record(z.string(), z.unknown())),
+  since: time,
+});
+export type Waiting = z.infer<typeof waitingSchema>;
+
 export const runSchema = z
   .object({
     id,
@@ -166,6 +186,7 @@ export const runSchema = z
     oomKills: z.int(),
     logBytes: z.int(),
     stderrTail: nullable(z.string()),
+    waitingFor: nullable(waitingSchema),
     createdAt: time,
     startedAt: nullable(time),
     endedAt: nullable(time),
@@ -174,9 +195,28 @@ export const runSchema = z
 export type Run = z.infer<typeof runSchema>;
 
 export const promptMaxBytes = 1_048_576;
+const promptText = plainText.refine((text) => text.trim() !== "", "must not be blank");
 export const createRunBody = z.strictObject({
-  prompt: plainText.refine((text) => text.trim() !== "", "must not be blank"),
+  prompt: promptText,
+  /** Where the run cannot start now: refuse it, or have it wait its turn. */
+  ifBusy: z.enum(["refuse", "queue"]).default("refuse"),
 });
+/** What may be changed of a run that waits. */
+export const updateRunBody = z.strictObject({ prompt: promptText });
+/** A word into a running turn. */
+export const messageBody = z.strictObject({
+  text: plainText.max(32_768).refine((text) => text.trim() !== "", "must not be blank"),
+});
+export const messageAnswer = z.object({ messageId: z.string() });
+/** The answer to what a run waits for; `updatedInput` takes the place of the tool's input, a question's answers in it. */
+export const answerBody = z.strictObject({
+  requestId: z.string().max(200),
+  behavior: z.enum(["allow", "deny"]),
+  message: plainText.max(10_000).optional(),
+  updatedInput: z.record(z.string(), z.unknown()).optional(),
+});
+export type AnswerBody = z.infer<typeof answerBody>;
+
 export const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, "must be 1 to 255 visible ASCII characters");
 
 /** Whether a run in this status is over. */

@@ -25,7 +25,8 @@ const lastRunId = sql<
   order by r.created_at desc, r.id desc limit 1)`;
 
 const shown = {
-  ...columnsOf(agents, "id", "name", "runtime", "model", "instructions", "directory", "repository", "envKeys"),
+  ...columnsOf(agents, "id", "name", "runtime", "model", "instructions", "permissions"),
+  ...columnsOf(agents, "directory", "repository", "envKeys"),
   ...columnsOf(agents, "createdAt", "updatedAt"),
   runInProgress,
   lastRunId,
@@ -33,7 +34,7 @@ const shown = {
 
 /** What a host must know of an agent, as columns. */
 export const specColumns = {
-  ...columnsOf(agents, "id", "version", "name", "runtime", "model", "instructions"),
+  ...columnsOf(agents, "id", "version", "name", "runtime", "model", "instructions", "permissions"),
   ...columnsOf(agents, "directory", "repository", "repositoryDirectory"),
 };
 
@@ -47,15 +48,16 @@ export async function createAgent(
   const limit = settings.BERTH_MAX_AGENTS;
   const agentId = newId("agt");
   const createdAt = isoTime(now());
-  const { name, runtime, model, instructions, repository } = body;
+  const { name, runtime, model, instructions, permissions, repository } = body;
   const directory = body.directory ?? (repository && nameOfRepository(repository));
   const into = repository && directory;
   const [inserted] = await refuseTakenName(() =>
     atomic([
       sql`
-        insert into agents (id, user_id, name, runtime, model, instructions, directory, repository, repository_directory,
+        insert into agents (id, user_id, name, runtime, model, instructions, permissions, directory, repository,
+          repository_directory,
           version, created_at, updated_at, env_keys)
-        select ${agentId}, ${userId}, ${name}, ${runtime}, ${model}, ${instructions}, ${directory}, ${repository}, ${into},
+        select ${agentId}, ${userId}, ${name}, ${runtime}, ${model}, ${instructions}, ${permissions}, ${directory}, ${repository}, ${into},
           1, ${createdAt}, ${createdAt}, '[]'
         where (select count(*) from agents where user_id = ${userId} and deleted_at is null) < ${limit}
         returning id`,

@@ -20,6 +20,7 @@ export function cancelWaiting(time: string, which: SQL): SQL[] {
 export function cancelledStatement(time: string, which: SQL): SQL {
   return sql`
     update runs set status = 'cancelled',
-      data = json_set(data, '$.status', 'cancelled', '$.reason', 'cancelled', '$.endedAt', ${time})
+      data = json_set(data, '$.status', 'cancelled', '$.reason', 'cancelled', '$.endedAt', ${time},
+        '$.waitingFor', json('null'))
     where status = 'pending' and ${which} returning id`;
 }

@@ -520,3 +520,97 @@ test("deliveries go after the retention with their runs, and what waits stays", 
   expect(await listed()).toEqual([second]);
   expect(await gateway.deps.db.all(sql`select id, status from runs`)).toEqual([{ id: second, status: "pending" }]);
 });
+
+describe("a message that may wait", () => {
+  const send = (user: Awaited<ReturnType<typeof userWithAgents>>, prompt: string, key?: string) =>
+    gateway.call("POST", `/v1/agents/${user.agent.id}/runs`, {
+      token: user.token,
+      body: { prompt, ifBusy: "queue" },
+      headers: key === undefined ? {} : { "idempotency-key": key },
+    });
+
+  test("starts at once where it can, else waits in order of arrival with what came in by a trigger, and says why", async () => {
+    const user = await userWithAgents();
+    const first = (await send(user, "first")).json();
+    expect(first).toMatchObject({ status: "running", waitingFor: null });
+    const answer = await send(user, "second", "key");
+    expect(answer.status).toBe(202);
+    const second = answer.json();
+    expect(second).toMatchObject({
+      status: "pending",
+      prompt: "second",
+      waitingFor: { kind: "busy", requestId: null },
+    });
+    const third = await user.agent.runId("third");
+    const fourth = (await send(user, "fourth")).json();
+    expect((await send(user, "second", "key")).json().id).toBe(second.id);
+    expect((await send(user, "other", "key")).status).toBe(409);
+    expect((await user.run(third)).waitingFor).toMatchObject({ kind: "busy" });
+    for (const runId of [first.id, second.id, third, fourth.id]) {
+      await until(() => strict.runs.has(runId), "it begins");
+      await nobodyAsks();
+      await host.report({ runs: [strict.end(runId)] });
+      await tick(gateway.deps);
+    }
+    expect(strict.began.map(({ prompt }) => prompt)).toEqual(["first", "second", "third", "fourth"]);
+    expect((await user.run(second.id)).waitingFor).toBeNull();
+  });
+
+  test("has no payload, for no trigger took it", async () => {
+    const user = await userWithAgents();
+    const { id } = (await send(user, "first")).json();
+    const next = (await send(user, "next")).json();
+    await nobodyAsks();
+    await host.report({ runs: [strict.end(id)] });
+    await tick(gateway.deps);
+    await until(() => strict.runs.has(next.id), "it begins");
+    const told = host.requests.map(({ body }) => body).filter((body) => body.includes(next.id));
+    expect(told.map((body) => (JSON.parse(body) as StartRunBody).run.payload)).toEqual(told.map(() => null));
+  });
+
+  test("is reworded until it starts, and cancelled while it waits", async () => {
+    const user = await userWithAgents();
+    const first = (await send(user, "first")).json();
+    const waits = (await send(user, "waits")).json();
+    await nobodyAsks();
+    const path = `/v1/runs/${waits.id}`;
+    expect((await user.call("PATCH", path, { prompt: "better" })).json()).toMatchObject({ prompt: "better" });
+    expect((await user.call("PATCH", path, { prompt: " " })).status).toBe(400);
+    expect((await user.call("PATCH", `/v1/runs/${first.id}`, { prompt: "late" })).status).toBe(409);
+    const dropped = (await send(user, "dropped")).json();
+    expect((await user.call("POST", `/v1/runs/${dropped.id}/cancel`)).json()).toMatchObject({
+      status: "cancelled",
+      waitingFor: null,
+    });
+    await host.report({ runs: [strict.end(first.id)] });
+    await tick(gateway.deps);
+    await until(() => strict.runs.has(waits.id), "it begins");
+    expect(strict.began.map(({ prompt }) => prompt)).toEqual(["first", "better"]);
+    expect((await user.call("PATCH", path, { prompt: "late" })).status).toBe(409);
+  });
+
+  test("waits for slots, and for a host that is away, and starts once", async () => {
+    const user = await userWithAgents(4);
+    for (const agent of user.agents.slice(1))
+      await user.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: "busy" });
+    expect((await send(user, "first")).json().waitingFor).toMatchObject({ kind: "slots" });
+    const other = await userWithAgents();
+    breakStarts();
+    const lost = (await send(other, "lost")).json();
+    expect(lost).toMatchObject({ status: "pending", waitingFor: { kind: "host" } });
+    strict.answer = null;
+    gateway.clock.skewMs += 20_000;
+    await host.report();
+    await tick(gateway.deps);
+    await until(() => strict.runs.has(lost.id), "it begins");
+    expect(strict.began.filter(({ runId }) => runId === lost.id)).toHaveLength(1);
+  });
+
+  test("is refused where it may not wait", async () => {
+    const user = await userWithAgents();
+    await user.call("POST", `/v1/agents/${user.agent.id}/runs`, { prompt: "first" });
+    const refused = await user.call("POST", `/v1/agents/${user.agent.id}/runs`, { prompt: "second" });
+    expect([refused.status, refused.json().code]).toEqual([409, "agent_busy"]);
+    expect(await user.waiting()).toEqual([]);
+  });
+});

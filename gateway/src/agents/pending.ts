@@ -24,6 +24,7 @@ import {
   startsPerHost,
   takeUsers,
 } from "./pending-queue.ts";
+import { turnOf, waitsFor } from "./queue-run.ts";
 import { endWithRemovedHost, getRun, stored, upsertRuns } from "./runs.ts";
 import { agents, deliveries, hosts, runs, users } from "../data/schema.ts";
 
@@ -161,7 +162,12 @@ async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
     if (row.isUnwanted) return await endUnwanted(deps, claimed, row);
     const host = row.host ?? (await placeUser(deps, row.userId));
     const body: StartRunBody = {
-      run: { id: row.runId, trigger: row.data.trigger, prompt: row.prompt, payload: row.payload },
+      run: {
+        id: row.runId,
+        trigger: row.data.trigger,
+        prompt: row.prompt,
+        payload: row.triggerId === "" ? null : row.payload,
+      },
       agent: row.agent,
     };
     const call = { method: "POST", path: "/v1/runs", body, deadlineMs: startDeadlineMs } as const;
@@ -176,7 +182,7 @@ async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     if (error.code === "not_found") return giveUp(deps, claimed, row.runId);
-    return postpone(deps, claimed, error);
+    return postpone(deps, claimed, row.runId, error);
   }
 }
 
@@ -195,6 +201,7 @@ async function loadClaimed({ db }: Deps, seq: number) {
   const [row] = await db
     .select({
       userId: deliveries.userId,
+      triggerId: deliveries.triggerId,
       payload: deliveries.payload,
       runId: runs.id,
       status: runs.status,
@@ -235,15 +242,24 @@ async function giveUp({ atomic, now }: Deps, claimed: Claimed, runId: string): P
 }
 
 /** Puts it back, with backoff. A host that said no does not have it, for it looks the id up first; one that said nothing may. */
-async function postpone({ db, log, now }: Deps, claimed: Claimed, error: AppError): Promise<boolean> {
+async function postpone(
+  { atomic, log, now }: Deps,
+  claimed: Claimed,
+  runId: string,
+  error: AppError,
+): Promise<boolean> {
   const isBusy = error.code === "agent_busy" || error.code === "run_limit";
   const isUncertain = error.code === "host_unavailable" || error.code === "internal";
   const maybeSent = isUncertain || (claimed.wasSent && error.code === "no_host") ? 1 : 0;
   const afterMs = isBusy ? busyMs : backoff(claimed.attempts, 500, failedMaxMs);
   if (!isBusy) log.warn("pending.postponed", { seq: claimed.seq, code: error.code, attempts: claimed.attempts });
-  await db.all(sql`
-    update deliveries set lease_until = null, due_at = ${isoTime(now() + afterMs)}, maybe_sent = ${maybeSent}
-    where seq = ${claimed.seq} and lease_until = ${claimed.lease} and due_at is not null returning seq`);
+  const kind = waitsFor[error.code] ?? "host";
+  await atomic([
+    sql`update deliveries set lease_until = null, due_at = ${isoTime(now() + afterMs)}, maybe_sent = ${maybeSent}
+      where seq = ${claimed.seq} and lease_until = ${claimed.lease} and due_at is not null`,
+    sql`update runs set data = json_set(data, '$.waitingFor', json(${JSON.stringify(turnOf(kind, isoTime(now())))}))
+      where id = ${runId} and status = 'pending' and json_extract(data, '$.waitingFor.kind') is not ${kind}`,
+  ]);
   return error.code === "agent_busy";
 }
 

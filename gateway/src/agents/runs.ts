@@ -71,7 +71,11 @@ const selectRun = prepareOnce((db) =>
 /** A run as it is stored; its columns, and the contract's object of them. */
 export const stored = { data: runs.data, prompt: runs.prompt };
 export function toRun({ data, prompt }: { data: Omit<Run, "prompt">; prompt: string }): Run {
-  return { ...data, prompt };
+  // What nobody could try yet stands behind another run of its agent.
+  const since = data.createdAt;
+  const behind =
+    data.status === "pending" ? ({ kind: "busy", requestId: null, tool: null, input: null, since } as const) : null;
+  return { ...data, waitingFor: data.waitingFor ?? behind, prompt };
 }
 
 /** Whether the user's host has the run; not so while it is pending, when it ended before any host took it, or when it went with a host that was removed. */

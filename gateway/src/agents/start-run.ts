@@ -8,6 +8,7 @@ import type { Deps } from "../deps.ts";
 import { isoTime } from "../data/database.ts";
 import { callHostJson } from "../hosts/call.ts";
 import { placeUser, type HostTarget } from "../hosts/placement.ts";
+import { isAwaited, queueRun, waitsFor } from "./queue-run.ts";
 import { endWithRemovedHost, getRun, selectRunTarget, toRun, upsertRuns } from "./runs.ts";
 import type { Caller } from "../http/caller.ts";
 
@@ -18,15 +19,34 @@ export interface NewRun {
   agentId: string;
   prompt: string;
   idempotencyKey: string | null;
+  /** `queue`: where it cannot start now it waits, after what waits already. */
+  ifBusy: "refuse" | "queue";
 }
 
 /** Starts a run, or finds the one that the same key started. Throws `not_found`, `conflict`, and what the host refuses with. */
-export async function startRun(deps: Deps, caller: Caller, { agentId, prompt, idempotencyKey }: NewRun): Promise<Run> {
+export async function startRun(deps: Deps, caller: Caller, newRun: NewRun): Promise<Run> {
+  const { agentId, prompt, idempotencyKey, ifBusy } = newRun;
   const userId = caller.user.id;
   const runId = idempotencyKey === null ? newId("run") : await runIdOf(userId, agentId, idempotencyKey);
   const target = await selectRunTarget(deps.db).get({ runId, agentId, userId });
   if (!target) throw new AppError("not_found", "There is no such agent.");
   if (target.run) return samePrompt(toRun(target.run), prompt);
+  const waiting = { id: runId, userId, agentId, prompt };
+  if (ifBusy === "queue" && (await isAwaited(deps.db, userId, agentId)))
+    return queueRun(deps, { ...waiting, kind: "busy", maybeSent: false });
+  try {
+    return await startNow(deps, caller, runId, prompt, target);
+  } catch (error) {
+    const kind = error instanceof AppError ? waitsFor[error.code] : undefined;
+    if (ifBusy === "refuse" || kind === undefined) throw error;
+    return queueRun(deps, { ...waiting, kind, maybeSent: kind === "host" });
+  }
+}
+
+type Target = NonNullable<Awaited<ReturnType<ReturnType<typeof selectRunTarget>["get"]>>>;
+
+async function startNow(deps: Deps, caller: Caller, runId: string, prompt: string, target: Target): Promise<Run> {
+  const userId = caller.user.id;
   const host = target.host ?? (await placeUser(deps, userId));
   const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt, payload: null } as const;
   const body: StartRunBody = { run, agent: target.agent };
@@ -40,7 +60,7 @@ export async function startRun(deps: Deps, caller: Caller, { agentId, prompt, id
   // A host that has the run with another prompt has refused this one.
   const started = { ...answer.run, prompt };
   if (await applyRunAnswer(deps, host, { ...answer, run: started })) return publicRun(started);
-  const lost = { ...started, ...run, agentId, userId };
+  const lost = { ...started, ...run, agentId: target.agent.id, userId };
   await deps.atomic([endWithRemovedHost(host.id, answer.epoch, lost, isoTime(deps.now()))]);
   return samePrompt(await getRun(deps.db, userId, runId), prompt);
 }
@@ -56,7 +76,7 @@ export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch
 
 /** The contract's run of what a host told and the prompt that is known here. */
 export function publicRun({ userId: _user, rev: _rev, ...run }: ReportedRun & { prompt: string }): Run {
-  return run;
+  return { ...run, waitingFor: run.waitingFor ?? null };
 }
 
 function samePrompt(run: Run, prompt: string): Run {

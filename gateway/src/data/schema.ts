@@ -4,7 +4,7 @@
  * with milliseconds, so that text order is time order.
  */
 import type { HostLoad, JoinBody } from "@berth/shared/host-api";
-import type { Run, RuntimeName, Workspace } from "@berth/shared/resources";
+import type { Permissions, Run, RuntimeName, Workspace } from "@berth/shared/resources";
 import type { RunStatus } from "@berth/shared/values";
 import type { TriggerScheme } from "@berth/shared/webhooks";
 import { sql } from "drizzle-orm";
@@ -154,6 +154,8 @@ export const agents = sqliteTable(
     repository: text(),
     /** Where the repository is cloned, wherever the agent works later. */
     repositoryDirectory: text("repository_directory"),
+    /** What it asks its user before it does it. */
+    permissions: text().$type<Permissions>().notNull().default("skip"),
     version: integer().notNull(),
     createdAt: text("created_at").notNull(),
     updatedAt: text("updated_at").notNull(),

@@ -72,7 +72,11 @@ const rows: Record<string, Row> = {
   "DELETE /v1/agents/:id/files/*": owner("agent"),
   "GET /v1/runs": user(),
   "GET /v1/runs/:id": owner("run"),
+  "PATCH /v1/runs/:id": owner("run", { prompt: "y" }),
   "POST /v1/runs/:id/cancel": owner("run"),
+  "POST /v1/runs/:id/interrupt": owner("run"),
+  "POST /v1/runs/:id/messages": owner("run", { text: "x" }),
+  "POST /v1/runs/:id/answers": owner("run", { requestId: "x", behavior: "allow" }),
   "GET /v1/runs/:id/events": owner("run"),
   "GET /v1/runs/:id/stderr": owner("run"),
   "GET /v1/agents/:id/triggers": owner("agent"),
@@ -153,6 +157,8 @@ async function makeUseless(): Promise<typeof useless> {
 
 /** A user with one thing of each kind. */
 async function makeOwner(): Promise<{ token: string; things: Things }> {
+  // One that is silent for 30 s takes nobody.
+  await host.report();
   const { id, token, tokenId } = await gateway.addUser(randomText(8));
   const make = async (path: string, body: unknown) => (await gateway.call("POST", path, { token, body })).json();
   const agent = await make("/v1/agents", { name: "secret" });

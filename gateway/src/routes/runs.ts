@@ -1,7 +1,19 @@
 /** Runs: started and cancelled on the host, listed from the copy, streamed through. */
 import { AppError } from "@berth/shared/errors";
 import { runAnswer } from "@berth/shared/host-api";
-import { createRunBody, idempotencyKey, isEnded, promptMaxBytes, runSchema } from "@berth/shared/resources";
+import {
+  answerBody,
+  createRunBody,
+  idempotencyKey,
+  isEnded,
+  messageAnswer,
+  messageBody,
+  promptMaxBytes,
+  type Run,
+  runSchema,
+  updateRunBody,
+} from "@berth/shared/resources";
+import { uuidOf } from "@berth/shared/ids";
 import type { Context } from "hono";
 import { z } from "zod";
 import type { AppEnv, Deps } from "../deps.ts";
@@ -10,7 +22,9 @@ import { findHostOfUser, type HostTarget } from "../hosts/placement.ts";
 import { digits, pageSchema } from "../http/paging.ts";
 import { passThrough } from "../http/pass-through.ts";
 import { endedEvents, streamPending } from "../agents/pending-events.ts";
-import { cancelPending } from "../agents/pending.ts";
+import { cancelPending, startPending } from "../agents/pending.ts";
+import { rewordPending } from "../agents/queue-run.ts";
+import { runAfterAnswer } from "../http/background.ts";
 import { route } from "../http/route.ts";
 import { getRun, isOnHost, listRuns, runsQuery } from "../agents/runs.ts";
 import { applyRunAnswer, publicRun, startRun } from "../agents/start-run.ts";
@@ -18,6 +32,8 @@ import type { Caller } from "../http/caller.ts";
 
 /** Idle timeout: hosts send a heartbeat on every stream each 10 s. */
 const silenceMs = 30_000;
+/** A prompt of 1 MiB in a language whose letters a client writes as \uXXXX each: three times as much. */
+const longestPromptBody = 3 * 2 ** 20 + 2 ** 16;
 const offset = digits(z.number().int().nonnegative());
 
 export const runRoutes = [
@@ -29,17 +45,32 @@ export const runRoutes = [
     auth: "user",
     headers: z.object({ "Idempotency-Key": idempotencyKey.optional() }),
     body: createRunBody,
-    // A prompt of 1 MiB in a language whose letters a client writes as \uXXXX each: three times as much.
-    bodyMaxBytes: 3 * 2 ** 20 + 2 ** 16,
+    bodyMaxBytes: longestPromptBody,
     status: 202,
     answer: runSchema,
     limit: "runs",
     errors: ["conflict", "agent_busy", "run_limit", "host_unavailable", "no_host"],
-    run: async ({ deps, caller, params, headers, body }) => {
-      const key = headers["Idempotency-Key"] ?? null;
-      if (new TextEncoder().encode(body.prompt).length > promptMaxBytes)
-        throw new AppError("payload_too_large", "The prompt is over 1 MiB of UTF-8.");
-      return startRun(deps, caller, { agentId: params.id, prompt: body.prompt, idempotencyKey: key });
+    run: async ({ deps, c, caller, params, headers, body }) => {
+      const idempotencyKey = headers["Idempotency-Key"] ?? null;
+      refuseLong(body.prompt);
+      const run = await startRun(deps, caller, { agentId: params.id, ...body, idempotencyKey });
+      if (run.status === "pending") runAfterAnswer(c, deps, "start pending", () => startPending(deps, caller.user.id));
+      return run;
+    },
+  }),
+  route({
+    method: "PATCH",
+    path: "/v1/runs/{id}",
+    summary: "Reword a run that waits",
+    auth: "user",
+    body: updateRunBody,
+    bodyMaxBytes: longestPromptBody,
+    answer: runSchema,
+    errors: ["conflict"],
+    run: async ({ deps, caller, params, body }) => {
+      refuseLong(body.prompt);
+      await runInProgress(deps, caller, params.id);
+      return rewordPending(deps, caller.user.id, params.id, body.prompt);
     },
   }),
   route({
@@ -68,14 +99,58 @@ export const runRoutes = [
     answer: runSchema,
     errors: ["conflict", "host_unavailable"],
     run: async ({ deps, caller, params }) => {
-      const run = await getRun(deps.db, caller.user.id, params.id);
-      if (isEnded(run.status)) throw new AppError("conflict", "The run has ended already.", { runId: run.id });
+      const run = await runInProgress(deps, caller, params.id);
       if (run.status === "pending") return cancelPending(deps, caller, run.id);
-      const host = await hostOfRun(deps, caller);
-      const call = { method: "POST", path: `/v1/runs/${run.id}/cancel`, deadlineMs: longDeadlineMs } as const;
-      const answer = await callHostJson(deps, host, caller, call, runAnswer);
-      const isApplied = await applyRunAnswer(deps, host, answer);
-      return isApplied ? publicRun({ ...answer.run, prompt: run.prompt }) : getRun(deps.db, caller.user.id, run.id);
+      return changeRun(deps, caller, run, { path: "cancel", deadlineMs: longDeadlineMs });
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/runs/{id}/interrupt",
+    summary: "Stop the run's turn and keep its conversation; answers once it is over, cancelled",
+    auth: "user",
+    answer: runSchema,
+    errors: ["conflict", "host_unavailable"],
+    run: async ({ deps, caller, params }) => {
+      const run = await runInProgress(deps, caller, params.id);
+      if (run.status === "pending") return cancelPending(deps, caller, run.id);
+      return changeRun(deps, caller, run, { path: "interrupt", deadlineMs: longDeadlineMs });
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/runs/{id}/messages",
+    summary:
+      "Say a word into the run's turn: its agent reads it at its next step; the run's output shows it once it was taken. The header Idempotency-Key makes a retry the same message",
+    auth: "user",
+    headers: z.object({ "Idempotency-Key": idempotencyKey.optional() }),
+    body: messageBody,
+    bodyMaxBytes: 262_144,
+    status: 202,
+    answer: messageAnswer,
+    limit: "runs",
+    errors: ["conflict", "host_unavailable"],
+    run: async ({ deps, caller, params, headers, body }) => {
+      const run = await runInProgress(deps, caller, params.id);
+      if (run.status === "pending") throw new AppError("conflict", "The run has not started yet.", { runId: run.id });
+      const key = headers["Idempotency-Key"];
+      const messageId = key === undefined ? crypto.randomUUID() : await uuidOf(run.id, key);
+      const call = { method: "POST", path: `/v1/runs/${run.id}/messages`, body: { ...body, messageId } } as const;
+      return callHostJson(deps, await hostOfRun(deps, caller), caller, call, messageAnswer);
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/runs/{id}/answers",
+    summary: "Answer what the run waits for, its `waitingFor.requestId`; a second answer to it is a conflict",
+    auth: "user",
+    body: answerBody,
+    bodyMaxBytes: 524_288,
+    answer: runSchema,
+    errors: ["conflict", "host_unavailable"],
+    run: async ({ deps, caller, params, body }) => {
+      const run = await runInProgress(deps, caller, params.id);
+      return changeRun(deps, caller, run, { path: "answers", body });
     },
   }),
   route({
@@ -125,6 +200,31 @@ export const runRoutes = [
 ];
 
 const eventHeaders = { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" };
+
+function refuseLong(prompt: string): void {
+  if (new TextEncoder().encode(prompt).length > promptMaxBytes)
+    throw new AppError("payload_too_large", "The prompt is over 1 MiB of UTF-8.");
+}
+
+async function runInProgress({ db }: Deps, caller: Caller, runId: string): Promise<Run> {
+  const run = await getRun(db, caller.user.id, runId);
+  if (isEnded(run.status)) throw new AppError("conflict", "The run has ended already.", { runId });
+  return run;
+}
+
+/** The run after what the host was asked to do with it. */
+async function changeRun(
+  deps: Deps,
+  caller: Caller,
+  run: Run,
+  { path, ...rest }: { path: string; body?: object; deadlineMs?: number },
+): Promise<Run> {
+  const host = await hostOfRun(deps, caller);
+  const call = { method: "POST", path: `/v1/runs/${run.id}/${path}`, ...rest } as const;
+  const answer = await callHostJson(deps, host, caller, call, runAnswer);
+  const isApplied = await applyRunAnswer(deps, host, answer);
+  return isApplied ? publicRun({ ...answer.run, prompt: run.prompt }) : getRun(deps.db, caller.user.id, run.id);
+}
 
 /** What the host has at `/v1/runs/` + `path`, byte by byte as it comes; null where it does not know the run any more. */
 async function readThrough(deps: Deps, c: Context<AppEnv>, caller: Caller, path: string): Promise<Response | null> {

@@ -8,6 +8,7 @@ import { and, desc, eq, sql } from "drizzle-orm";
 import { base64url } from "jose";
 import { auditChange } from "../access/audit.ts";
 import { putInQueue } from "../agents/pending-queue.ts";
+import { unbegun, waitingPerUser } from "../agents/queue-run.ts";
 import { columnsOf, isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
@@ -16,8 +17,6 @@ import { renderPrompt, type Rendered } from "./template.ts";
 import { findTrigger, openTrigger, type OpenTrigger } from "./triggers.ts";
 import type { AuditSource } from "../http/caller.ts";
 
-/** What a user may have waiting; senders are told to come again later. */
-const waitingPerUser = 1000;
 const retryAfterSeconds = 30;
 /** A payload of more keys and values, or nested deeper, is text to the template. */
 const payloadMaxValues = 20_000;
@@ -201,19 +200,10 @@ function pendingRun(
   createdAt: string,
 ): Omit<Run, "prompt"> {
   return {
+    ...unbegun,
     id: runId,
     agentId,
-    status: "pending",
-    reason: null,
     trigger: { kind: originOf[scheme], triggerId },
-    result: null,
-    exitCode: null,
-    usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0 },
-    oomKills: 0,
-    logBytes: 0,
-    stderrTail: null,
     createdAt,
-    startedAt: null,
-    endedAt: null,
   };
 }

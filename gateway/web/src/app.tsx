@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { agentById } from "./state/agents.ts";
 import { MenuIcon } from "./ui/icons.tsx";
+import { askedOf } from "./agents/waiting-card.tsx";
 import { Sidebar } from "./agents/sidebar.tsx";
 import { Warnings, WorkspaceBar } from "./agents/workspace-bar.tsx";
 import { AgentPage } from "./pages/agent.tsx";
@@ -18,6 +19,7 @@ import { TokensPage } from "./pages/tokens.tsx";
 import { UsersPage } from "./pages/users.tsx";
 import { match, path } from "./ui/router.tsx";
 import type { Me } from "@berth/shared/users";
+import { activeRuns } from "./state/live.ts";
 import { session } from "./state/session.ts";
 
 type Params = Record<string, string>;
@@ -69,9 +71,11 @@ function SignedIn({ me }: { me: Me }) {
   const title = found?.spec.title(found.params) ?? "Not found";
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
+  const asks = activeRuns.value.some((run) => askedOf(run) !== null);
   useEffect(() => {
-    document.title = `${title} · Berth`;
-  }, [title]);
+    document.title = `${asks ? "(asks) " : ""}${title} · Berth`;
+    document.querySelector<HTMLLinkElement>("link[rel=icon]")!.href = asks ? "/favicon-asks.svg" : "/favicon.svg";
+  }, [title, asks]);
   useEffect(() => {
     isMenuOpen.value = false;
     // A new page is read from its beginning, but for the first one: there the browser decides.

@@ -2,8 +2,16 @@
 import { join } from "node:path";
 import { Hono } from "hono";
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
-import { type HostClaims, nameCall, protocolHeader, setEnvBody, startRunBody } from "@berth/shared/host-api";
+import {
+  type HostClaims,
+  hostMessageBody,
+  nameCall,
+  protocolHeader,
+  setEnvBody,
+  startRunBody,
+} from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
+import { answerBody } from "@berth/shared/resources";
 import { id } from "@berth/shared/values";
 import { type AgentDeps, deleteAgent, resetAgent, setEnv } from "../inside/agents.ts";
 import { readJson } from "./body.ts";
@@ -21,6 +29,7 @@ import { toBody } from "../output/sse.ts";
 import { reported, reportedAgent, type RunRow } from "../store/rows.ts";
 import type { Streams } from "../output/open-streams.ts";
 import { logSizes, runDirectory } from "../run/run-files.ts";
+import { answer, sayTo } from "../run/turn.ts";
 
 export interface ServerDeps extends AgentDeps, Omit<FollowDeps, "volumes"> {
   verify: VerifyGateway;
@@ -88,6 +97,20 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
   app.post("/v1/runs/:id/cancel", async (c) => {
     const { id: runId } = ownRun(c.get("claims"), c.req.param("id"));
     return c.json(toAnswer(await runs.cancel(c.get("claims").sub, runId)));
+  });
+  app.post("/v1/runs/:id/interrupt", async (c) => {
+    const { id: runId } = ownRun(c.get("claims"), c.req.param("id"));
+    return c.json(toAnswer(await runs.interrupt(c.get("claims").sub, runId)));
+  });
+  app.post("/v1/runs/:id/messages", async (c) => {
+    const run = ownRun(c.get("claims"), c.req.param("id"));
+    const { messageId, text } = parseOr400(hostMessageBody, await readJson(c), "body");
+    await sayTo(deps, run, messageId, text);
+    return c.json({ messageId }, 202);
+  });
+  app.post("/v1/runs/:id/answers", async (c) => {
+    const run = ownRun(c.get("claims"), c.req.param("id"));
+    return c.json(toAnswer(await answer(deps, run, parseOr400(answerBody, await readJson(c), "body"))));
   });
   app.get("/v1/runs/:id/events", (c) => {
     const claims = c.get("claims");

@@ -41,10 +41,11 @@ describe("the start of a run", () => {
 });
 
 describe("a look at a begun run", () => {
-  const limits: RunLimits = { logBytes: 100, timeoutMs: 1000, startTimeoutMs: 60, lingerMs: 30 };
+  const limits: RunLimits = { logBytes: 100, timeoutMs: 1000, startTimeoutMs: 60, lingerMs: 30, interruptMs: 5 };
   const going: RunFacts = {
     exit: begun,
     intent: null,
+    interruptedMs: 0,
     logBytes: 100,
     isInitEnding: false,
     hasProcesses: true,

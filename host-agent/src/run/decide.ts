@@ -39,6 +39,8 @@ export function nextOfExec(exec: ExecFact, hasProcesses: boolean, hasBegun: bool
 export interface RunFacts {
   exit: Exit;
   intent: Intent | null;
+  /** For how long its turn has been asked to stop. */
+  interruptedMs: number;
   logBytes: number;
   /** Whether the container's init is gone, or goes. */
   isInitEnding: boolean;
@@ -56,6 +58,8 @@ export interface RunLimits {
   /** Null where no first line is due. */
   startTimeoutMs: number | null;
   lingerMs: number;
+  /** How long a turn has to stop by itself. */
+  interruptMs: number;
 }
 /** How a run was found to be over. */
 export interface Over {
@@ -75,12 +79,15 @@ export function nextOfRun(facts: RunFacts, limits: RunLimits): NextOfRun {
     over: { exitCode: exit.code, isContainerLost: false, hasLingered: false, ...fields },
   });
   // Also of one that is over: its log will be cut, and that must be said.
-  if (facts.logBytes > limits.logBytes && !facts.intent) return { intend: "log_limit" };
+  if (facts.logBytes > limits.logBytes && (!facts.intent || facts.intent === "interrupted"))
+    return { intend: "log_limit" };
   if (exit.code !== null && exit.code < 128) return over();
   if (facts.isInitEnding) return over({ isContainerLost: true });
   if (exit.code !== null) return "lookAtInit";
-  if (facts.intent) return over();
+  const isStopping = facts.intent === "interrupted" && facts.interruptedMs <= limits.interruptMs;
+  if (facts.intent && !isStopping) return over();
   if (!facts.hasProcesses) return "lookAtInit";
+  if (isStopping) return "wait";
   if (facts.idleMs !== null && facts.idleMs > limits.lingerMs) return over({ hasLingered: true });
   if (elapsedMs !== null && elapsedMs > limits.timeoutMs) return { intend: "timed_out" };
   const isLate = limits.startTimeoutMs !== null && !facts.hasStarted;

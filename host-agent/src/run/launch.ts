@@ -94,6 +94,7 @@ async function makeExec(
     payload: payload === null ? null : Buffer.from(payload, "base64url"),
     env: dotenv(agent.env),
     instructions: (agent.instructions && runtimes[agent.runtime].rule?.(agent.instructions)) || null,
+    in: runtimes[agent.runtime].input && ("" as const),
   };
   // Beside each other: none needs another. The exec is stored, and so started, only once all are there.
   const beside = [
@@ -121,7 +122,7 @@ function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, token: 
     ...(hasPayload && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
   };
   return {
-    command: ["/opt/berth/bin/berth-run", files, ...runtime.command(agent, `${files}/prompt`)],
+    command: ["/opt/berth/bin/berth-run", files, ...runtime.command(agent, `${files}/prompt`, run.trigger)],
     env: toLines(env),
     uid: agent.uid,
     gid: runGid,

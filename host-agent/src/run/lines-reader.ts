@@ -31,6 +31,8 @@ export const nothingSeen = (): LinesSeen => ({
   isInTurn: false,
   backgroundTasks: 0,
   sessionId: null,
+  queued: 0,
+  asks: [],
 });
 
 export function createLinesReader({ turns }: HostContext, volume: Volume, runId: string, agent: AgentRow): LinesReader {
@@ -59,7 +61,7 @@ export function createLinesReader({ turns }: HostContext, volume: Volume, runId:
   async function look({ data, values }: OutputLine): Promise<Partial<LinesSeen> | null> {
     if (values === null || values > mostValues) return { hasStarted: true, hasAnswered: true };
     if (values > mostValues / 10) await turn();
-    return runtime.readLine(typeof data === "string" ? data : await collect(data));
+    return runtime.readLine(typeof data === "string" ? data : await collect(data), seen);
   }
   return {
     seen,

@@ -15,6 +15,7 @@ import { runtimes } from "../workspace/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { logSizes, readExit, runDirectory } from "./run-files.ts";
+import { followTurn } from "./turn.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { inRunOf } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
@@ -35,6 +36,7 @@ export interface Watched {
 
 const startTimeoutMs = 60_000;
 const lingerMs = 30_000;
+const interruptMs = 5000;
 /** Between two looks at a busy run; readers of its output do not wait for this. */
 const pauseMs = 20;
 /** Between two looks at processes: each reads all of the container, and an agent makes as many as it may. */
@@ -51,8 +53,10 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
     timeoutMs: context.settings.BERTH_RUN_TIMEOUT_SECONDS * 1000,
     startTimeoutMs: runtime.answersSoon ? startTimeoutMs : null,
     lingerMs,
+    interruptMs,
   };
   let idleSince: number | null = null;
+  let interruptedSince: number | null = null;
   let kills = readOomKills(container.cgroup) ?? 0;
   let logBytes = 0;
   const hasProcesses = lookSeldom(() => !isWithout(container.cgroup, inRunOf(agent.uid)));
@@ -61,11 +65,13 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
     for (;;) {
       // What its lines tell never keeps a run from its end.
       if (runtime.answersSoon && readExit(container.volume, run.id).code === null) if (await lines.read()) wake.set();
+      followTurn(deps, { run, agent, volume: container.volume, lines });
+      if (store.getRun(run.id)!.intent === "interrupted") interruptedSince ??= performance.now();
       idleSince = seen.result && !seen.isInTurn && seen.backgroundTasks === 0 ? (idleSince ?? performance.now()) : null;
       const killsNow = readOomKills(container.cgroup) ?? kills;
       if (killsNow !== kills) countKills();
       kills = killsNow;
-      const facts = look(deps, watched, hasProcesses, idleSince);
+      const facts = look(deps, watched, hasProcesses, idleSince, interruptedSince);
       if (facts.logBytes !== logBytes) context.bus.emit(`run:${run.id}`);
       logBytes = facts.logBytes;
       const next = nextOfRun(facts, limits);
@@ -99,10 +105,12 @@ function look(
   { run, container, elapsedMs, lines }: Watched,
   hasProcesses: () => boolean,
   idleSince: number | null,
+  interruptedSince: number | null,
 ) {
   const { out, err } = logSizes(container.volume, run.id);
   const facts: Omit<RunFacts, "exit"> = {
     intent: store.getRun(run.id)!.intent,
+    interruptedMs: interruptedSince === null ? 0 : performance.now() - interruptedSince,
     logBytes: out + err,
     isInitEnding: isEnding(container.init),
     hasProcesses: hasProcesses(),

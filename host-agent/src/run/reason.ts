@@ -36,7 +36,7 @@ export function reasonOf(ending: Ending): RunReason {
     nonzero_exit: exitCode !== 0 && !ending.hasLingered,
     completed: true,
   };
-  if (ending.intent) fits[ending.intent] = true;
+  if (ending.intent) fits[ending.intent === "interrupted" ? "cancelled" : ending.intent] = true;
   return runReasons.find((reason) => fits[reason])!;
 }
 

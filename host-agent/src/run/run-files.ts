@@ -29,6 +29,8 @@ export interface RunFiles {
   env: string;
   /** As its CLI reads them; null where it takes none. */
   instructions: string | null;
+  /** What it is told while it goes on, nothing yet; null where it takes none. */
+  in: "" | null;
 }
 
 export const runDirectory = (volume: Volume, runId: string) => join(volume.runs, runId);
@@ -51,8 +53,8 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
     writeNew(join(dir, name), text, 0o600, uid);
   const given = Object.entries(files).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
   for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
-  // `env` goes with the run; what stays can be neither grown nor kept from anybody.
-  const kept = given.map(([name]) => name).filter((name) => name !== "env");
+  // `env` goes with the run, and `in` grows by us alone; what stays can be neither grown nor kept from anybody.
+  const kept = given.map(([name]) => name).filter((name) => name !== "env" && name !== "in");
   await runProgram("sh", "-c", makeRoom, "sh", dir, ...kept);
 }
 
@@ -63,7 +65,7 @@ export const isOutOfSpace = (error: unknown) =>
 
 /** Node has neither call. Blocks beyond a file's end are its own: appending to it takes no other. */
 const makeRoom =
-  'cd "$1" && shift && fallocate -n -l 8192 out && chattr +a out err exit && { [ $# = 0 ] || exec chattr +i "$@"; }';
+  'cd "$1" && shift && fallocate -n -l 8192 out && { [ ! -e in ] || { fallocate -n -l 4096 in && chattr +a in; }; } && chattr +a out err exit && { [ $# = 0 ] || exec chattr +i "$@"; }';
 
 /** More than the wrapper writes into `exit`; the agent can append to it. */
 const exitBytes = 200;
@@ -101,7 +103,7 @@ export function logSizes(volume: Volume, runId: string): { out: number; err: num
 export async function sealRunFiles(volume: Volume, runId: string, limitBytes: number): Promise<void> {
   // Values of variables stay no longer than the run that uses them.
   await rm(join(runDirectory(volume, runId), "env"), { force: true });
-  const all = ["out", "err", "exit"].map((name) => join(runDirectory(volume, runId), name));
+  const all = ["out", "err", "exit", "in"].map((name) => join(runDirectory(volume, runId), name));
   const there = all.filter((path) => existsSync(path));
   const long = there.filter((path) => statSync(path).size > limitBytes);
   if (long.length > 0) {

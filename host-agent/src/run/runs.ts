@@ -19,6 +19,7 @@ import type { Budget } from "../model/turnstile.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
 import { isLimit } from "./reason.ts";
 import { isOutOfSpace, readExit } from "./run-files.ts";
+import { askToStop } from "./turn.ts";
 import { closeUnended } from "../workspace/unended.ts";
 import { ownerOf, type Volume } from "../workspace/volume.ts";
 import type { Volumes } from "../workspace/volumes.ts";
@@ -95,6 +96,21 @@ export class Runs {
     await this.#live.get(runId)?.done;
     this.#refuseClosing();
     return store.getRun(runId)!;
+  }
+
+  /**
+   * Stops the run's turn and keeps its conversation; answers once it is over. What does not stop within 5 s, or takes no such
+   * word, is ended as by `cancel`.
+   */
+  async interrupt(userId: string, runId: string): Promise<RunRow> {
+    const run = this.#deps.store.getRun(runId);
+    if (!run || run.userId !== userId) throw new AppError("not_found", "There is no such run.");
+    if (!run.startedAt || run.endedAt) return this.cancel(userId, runId);
+    this.intend(runId, "interrupted");
+    if (!(await askToStop(this.#deps, run))) return this.cancel(userId, runId);
+    await this.#live.get(runId)?.done;
+    this.#refuseClosing();
+    return this.#deps.store.getRun(runId)!;
   }
 
   cancelAll(userId: string): Promise<void> {

@@ -88,6 +88,7 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
     exitCode,
     logBytes: out,
     stderrTail,
+    waitingFor: null,
     endedAt: context.clock.iso(),
   });
 }

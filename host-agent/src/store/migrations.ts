@@ -65,6 +65,8 @@ const migrations: Step[] = [
      agent_id TEXT NOT NULL REFERENCES agents (id) ON DELETE CASCADE, directory TEXT NOT NULL, session_id TEXT NOT NULL,
      session_used INTEGER NOT NULL, PRIMARY KEY (agent_id, directory)
    ) STRICT, WITHOUT ROWID;`,
+  `ALTER TABLE runs ADD COLUMN waiting_for TEXT;
+   ALTER TABLE agents ADD COLUMN permissions TEXT NOT NULL DEFAULT 'skip';`,
 ];
 const sealedSince = 5;
 

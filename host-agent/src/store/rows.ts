@@ -1,9 +1,10 @@
 /** The rows of the host's database as the rest of the host agent knows them, and what the gateway and users may see of each. */
 import type { AgentSpec, ReportedAgent, ReportedRun } from "@berth/shared/host-api";
-import type { Run, RunReason, Usage } from "@berth/shared/resources";
+import type { Permissions, Run, RunReason, Usage } from "@berth/shared/resources";
 import type { Sealing } from "./sealing.ts";
 
-export interface AgentRow extends Omit<AgentSpec, "name"> {
+export interface AgentRow extends Omit<AgentSpec, "name" | "permissions"> {
+  permissions: Permissions;
   userId: string;
   uid: number;
   env: Record<string, string>;
@@ -16,13 +17,13 @@ export interface AgentRow extends Omit<AgentSpec, "name"> {
 }
 
 /** Why a run shall end before it ends by itself; stored before it is acted on. */
-export type Intent = Extract<
-  RunReason,
-  "host_lost" | "cancelled" | "timed_out" | "log_limit" | "budget_reached" | "start_timeout"
->;
+export type Intent =
+  | Extract<RunReason, "host_lost" | "cancelled" | "timed_out" | "log_limit" | "budget_reached" | "start_timeout">
+  | "interrupted";
 
 /** A run as this host keeps it, but for what it was given: the contract's object and what only the host needs. */
-export interface RunRow extends Omit<ReportedRun, "prompt"> {
+export interface RunRow extends Omit<ReportedRun, "prompt" | "waitingFor"> {
+  waitingFor: Run["waitingFor"];
   containerId: string | null;
   execId: string | null;
   intent: Intent | null;
@@ -52,7 +53,7 @@ export function reported(run: RunRow): ReportedRun {
 /** The contract's run: what a user sees of it. */
 export function publicRun(run: RunRow, prompt: string): Run {
   const { userId: _user, rev: _rev, ...told } = reported(run);
-  return { ...told, prompt };
+  return { ...told, waitingFor: run.waitingFor, prompt };
 }
 
 /** What the gateway may see of an agent: the names of its variables, never a value. */
@@ -65,24 +66,25 @@ export function reportedAgent(agent: AgentRow): ReportedAgent {
 export const runColumns = `id, agent_id AS agentId, user_id AS userId, rev, status, reason,
   trigger_kind AS triggerKind, trigger_id AS triggerId, result, exit_code AS exitCode, input_tokens AS inputTokens,
   output_tokens AS outputTokens, cache_read_tokens AS cacheReadTokens, cache_write_tokens AS cacheWriteTokens,
-  cost_usd AS costUsd, oom_kills AS oomKills, log_bytes AS logBytes, stderr_tail AS stderrTail, created_at AS createdAt,
-  started_at AS startedAt, ended_at AS endedAt, container_id AS containerId, exec_id AS execId, intent,
+  cost_usd AS costUsd, waiting_for AS waitingFor, oom_kills AS oomKills, log_bytes AS logBytes, stderr_tail AS stderrTail,
+  created_at AS createdAt, started_at AS startedAt, ended_at AS endedAt, container_id AS containerId, exec_id AS execId, intent,
   model_status AS modelStatus`;
 
 /** A row of `runs` as `runColumns` name it. */
-export type FlatRun = Omit<RunRow, "trigger" | "usage"> &
-  Usage & { triggerKind: RunRow["trigger"]["kind"]; triggerId: string | null };
+export type FlatRun = Omit<RunRow, "trigger" | "usage" | "waitingFor"> &
+  Usage & { waitingFor: string | null; triggerKind: RunRow["trigger"]["kind"]; triggerId: string | null };
 
 /** The run of a row; null for none. */
 export function runFrom(row: FlatRun | undefined): RunRow | null {
   if (!row) return null;
   const { triggerKind, triggerId, inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens, costUsd, ...run } = row;
+  const waitingFor = row.waitingFor === null ? null : (JSON.parse(row.waitingFor) as RunRow["waitingFor"]);
   const usage = { inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens, costUsd };
-  return { ...run, trigger: { kind: triggerKind, triggerId }, usage };
+  return { ...run, waitingFor, trigger: { kind: triggerKind, triggerId }, usage };
 }
 
 /** The columns of `agents` by the names of their fields. */
-export const agentColumns = `id, user_id AS userId, uid, version, runtime, model, instructions, directory,
+export const agentColumns = `id, user_id AS userId, uid, version, runtime, model, instructions, permissions, directory,
   repository, repository_directory AS repositoryDirectory, env, session_id AS sessionId, session_used AS sessionUsed, deleted, rev`;
 
 /** A row of `agents` as `agentColumns` name it. */

@@ -34,12 +34,22 @@ function changeConversation(db: Statements, { id, directory, sessionId, sessionU
   setSession(db, id, kept?.sessionId ?? crypto.randomUUID(), kept?.isUsed === 1);
 }
 
-const columns = ["version", "runtime", "model", "instructions", "directory", "repository", "repository_directory"];
+const columns = [
+  "version",
+  "runtime",
+  "model",
+  "instructions",
+  "permissions",
+  "directory",
+  "repository",
+  "repository_directory",
+];
 const valuesOf = (spec: AgentSpec) => [
   spec.version,
   spec.runtime,
   spec.model,
   spec.instructions,
+  spec.permissions ?? "skip",
   spec.directory,
   spec.repository,
   spec.repositoryDirectory,

@@ -207,6 +207,7 @@ test("a run is answered with every field by its name", () => {
     oomKills: 7,
     logBytes: 8,
     stderrTail: "s",
+    waitingFor: null,
     startedAt: "2026-01-01T00:00:00.000Z",
     endedAt: "2026-01-01T00:00:01.000Z",
     containerId: "c",

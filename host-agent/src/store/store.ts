@@ -251,7 +251,8 @@ export class Store {
    * nobody makes its files again, so its payload goes.
    */
   updateRun(id: string, change: RunChange): RunRow | null {
-    const columns: Record<string, unknown> = { ...change, rev: ++this.#rev };
+    const waitingFor = change.waitingFor && JSON.stringify(change.waitingFor);
+    const columns: Record<string, unknown> = { ...change, ...(waitingFor && { waitingFor }), rev: ++this.#rev };
     const names = Object.keys(columns).map((name) => `${toSnake(name)} = ?`);
     return this.#db.atomic(() => {
       const run = runFrom(
@@ -273,9 +274,9 @@ export class Store {
     this.#db.sql(`DELETE FROM runs WHERE id = ? AND rev = ${unpromised} AND exec_id IS NULL`).run(id);
   }
 
-  /** Sets an intent; null if one is set already or the run has ended. */
+  /** Sets an intent; null if one is set already (a turn that is only stopped may still be cancelled) or the run has ended. */
   intend(id: string, intent: Intent): RunRow | null {
-    const statement = `UPDATE runs SET intent = ? WHERE id = ? AND intent IS NULL AND ended_at IS NULL RETURNING ${runColumns}`;
+    const statement = `UPDATE runs SET intent = ? WHERE id = ? AND (intent IS NULL OR intent = 'interrupted') AND ended_at IS NULL RETURNING ${runColumns}`;
     return runFrom(this.#db.rows<FlatRun>(statement, intent, id)[0]);
   }
 

@@ -5,6 +5,7 @@
 import type { Run, RuntimeName } from "@berth/shared/resources";
 import type { ModelApi } from "../model/api.ts";
 import { messagesApi } from "../model/messages.ts";
+import { type Ask, type ControlEvent, controlProtocol, followControl, type Input } from "./control-protocol.ts";
 import type { AgentRow } from "../store/rows.ts";
 
 /** What the lines of a run have shown. */
@@ -21,6 +22,10 @@ export interface LinesSeen {
   backgroundTasks: number;
   /** The conversation that the CLI goes on with; null before it says so. */
   sessionId: string | null;
+  /** Messages that the CLI has taken and not done yet. */
+  queued: number;
+  /** What the CLI has asked and not had an answer to, oldest first. */
+  asks: Ask[];
 }
 export interface Runtime {
   /** The API of its model; the model proxy answers no other. */
@@ -30,7 +35,9 @@ export interface Runtime {
   /** The name under which a run alone has its token for the model. */
   tokenName: string;
   /** What a run executes; the file has its message. */
-  command(agent: AgentRow, promptFile: string): string[];
+  command(agent: AgentRow, promptFile: string, trigger: Run["trigger"]): string[];
+  /** Null where a run is told nothing after its start. */
+  input: Input | null;
   /** What its wrapper in the image is told in the environment of a run. */
   envOfRun(agent: AgentRow, trigger: Run["trigger"]): Record<string, string>;
   /** The file that says instructions to its model to the letter; null where it takes none. */
@@ -38,7 +45,7 @@ export interface Runtime {
   /** Whether its conversation goes on from one run to the next. */
   hasSession: boolean;
   /** What one line changes of them, or null. */
-  readLine(line: string): Partial<LinesSeen> | null;
+  readLine(line: string, seen: LinesSeen): Partial<LinesSeen> | null;
   /** Whether its lines are JSON objects, which readers get unchanged. */
   speaksJson: boolean;
   /** Whether the end of its output is its result, where no line says one. */
@@ -56,12 +63,15 @@ const claude: Runtime = {
     ANTHROPIC_BASE_URL: "http://localhost",
   }),
   tokenName: "ANTHROPIC_API_KEY",
-  command: (agent) => [
+  command: (agent, _promptFile, trigger) => [
     "/opt/berth/bin/berth-claude",
-    "--dangerously-skip-permissions",
+    ...permissionFlags[agent.permissions],
+    // Nobody reads a webhook's run while it goes on: with this its CLI could ask a question, and wait.
+    ...(trigger.kind === "api" || agent.permissions !== "skip" ? ["--permission-prompt-tool", "stdio"] : []),
     "--include-partial-messages",
     ...(agent.model ? ["--model", agent.model] : []),
   ],
+  input: controlProtocol,
   envOfRun: (agent, trigger) => ({
     BERTH_SESSION: agent.sessionId,
     BERTH_SESSION_KNOWN: agent.sessionUsed ? "1" : "",
@@ -69,13 +79,15 @@ const claude: Runtime = {
   }),
   rule: fence,
   hasSession: true,
-  readLine(line) {
+  readLine(line, seen) {
     if (!line.startsWith("{")) return null;
     if (ownLine.test(line)) return { hasStarted: true };
     const answered = { hasStarted: true, hasAnswered: true };
-    if (!/"type":"(result|system)"/.test(line)) return answered;
+    if (!/"type":"(result|system|command_lifecycle|control_\w+)"/.test(line)) return answered;
     try {
-      return { ...answered, ...factsOf(JSON.parse(line) as ClaudeEvent) };
+      const event = JSON.parse(line) as ClaudeEvent;
+      const isControl = event.type !== "result" && event.type !== "system";
+      return { ...answered, ...(isControl ? followControl(event, seen) : factsOf(event)) };
     } catch {
       return null;
     }
@@ -98,8 +110,13 @@ function fence(text: string): string {
   return `The instructions for this agent, as its user wrote them. Follow them:\n\n${mark}\n${text}\n${mark}\n`;
 }
 
-interface ClaudeEvent {
-  type?: unknown;
+const permissionFlags = {
+  skip: ["--dangerously-skip-permissions"],
+  ask: ["--permission-mode", "default"],
+  plan: ["--permission-mode", "plan"],
+};
+
+interface ClaudeEvent extends ControlEvent {
   subtype?: unknown;
   session_id?: unknown;
   num_turns?: unknown;
@@ -136,6 +153,7 @@ const shell: Runtime = {
   env: claude.env,
   tokenName: claude.tokenName,
   command: (_agent, promptFile) => ["bash", promptFile],
+  input: null,
   envOfRun: () => ({}),
   rule: null,
   hasSession: false,

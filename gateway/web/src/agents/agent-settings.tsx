@@ -1,6 +1,6 @@
 /** Name, directory, model, instructions and environment of an agent; a new conversation; and its end. */
 import { useState } from "preact/hooks";
-import type { Agent } from "@berth/shared/resources";
+import type { Agent, Permissions } from "@berth/shared/resources";
 import type { Runtime } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { deleteAgent, resetAgent, updateAgent } from "../state/agents.ts";
@@ -27,20 +27,22 @@ function About({ agent }: { agent: Agent }) {
     directory: agent.directory ?? "",
     model: agent.model ?? "",
     instructions: agent.instructions ?? "",
+    permissions: agent.permissions,
   });
   const runtime = runtimes[agent.runtime];
   const [isSaved, setSaved] = useState(false);
   const task = useTask(async () => {
-    const { name, model, instructions } = draft;
+    const { name, model, instructions, permissions } = draft;
     await updateAgent(agent.id, {
       name: name.trim(),
       directory: draft.directory.trim() || null,
       model: model.trim() || null,
       instructions: instructions.trim() ? instructions : null,
+      permissions,
     });
     setSaved(true);
   });
-  const edit = (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) => {
+  const edit = (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement }) => {
     const { name, value } = event.currentTarget;
     setSaved(false);
     setDraft({ ...draft, [name]: value });
@@ -80,8 +82,8 @@ function About({ agent }: { agent: Agent }) {
 
 interface ModelAndInstructionsProps {
   runtime: Runtime;
-  draft: { model: string; instructions: string };
-  edit: (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) => void;
+  draft: { model: string; instructions: string; permissions: Permissions };
+  edit: (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement }) => void;
 }
 
 function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProps) {
@@ -109,6 +111,15 @@ function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProp
           placeholder="What it should always know: conventions, commands, what not to touch"
           onInput={edit}
         />
+      </label>
+      <label>
+        Permissions
+        <select name="permissions" value={draft.permissions} onChange={edit}>
+          <option value="skip">It does what it finds right</option>
+          <option value="ask">It asks before it changes or runs something</option>
+          <option value="plan">It makes a plan first, and asks</option>
+        </select>
+        <span class="muted hint">A seat belt, not a wall: what keeps an agent in is its container.</span>
       </label>
     </>
   );

@@ -1,70 +1,109 @@
-/** Where a message is written and sent, or the run in progress stopped. What is written survives a reload. */
+/**
+ * Where a message is written. While the agent works it is a word into the turn, or waits for its end: the button says which. What
+ * is written survives a reload.
+ */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
 import { runtimes } from "../runtimes/runtimes.ts";
-import { agentById, runOfAgent } from "../state/agents.ts";
+import { runOfAgent } from "../state/agents.ts";
 import { ApiError, explain, postOnce } from "../api/api.ts";
-import { activeRuns, noteRuns } from "../state/live.ts";
-import { Link } from "../ui/router.tsx";
+import { noteRuns, runsByAgent } from "../state/live.ts";
 import { SendIcon } from "../ui/icons.tsx";
-import { StopButton } from "./stop-button.tsx";
+import { interrupt, stopRun, StopButton } from "./stop-button.tsx";
+
+/** Two presses of Escape within this are one for the whole run. */
+const twiceMs = 1500;
 
 export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }) {
   const [text, setText] = useDraft(agent.id);
-  const [isSending, setSending] = useState(false);
-  const [failure, setFailure] = useState<unknown>(null);
   const field = useRef<HTMLTextAreaElement>(null);
   const going = runOfAgent(agent.id);
+  const waits = (runsByAgent.value.get(agent.id) ?? []).some(({ status }) => status === "pending");
+  const isRead = going?.status === "running" && runtimes[agent.runtime].reads;
+  const { send, isSending, failure, setFailure } = useSend(agent, going, text, () => {
+    setText("");
+    requestAnimationFrame(onSent);
+  });
+  const escape = useEscape(going, setFailure);
   useLayoutEffect(() => fit(field.current), [text]);
   useEffect(() => {
     // On a touch screen a focus would raise the keyboard over the conversation.
     if (matchMedia("(pointer: fine)").matches) field.current?.focus({ preventScroll: true });
   }, []);
 
-  const send = async () => {
-    if (isSending || going || !text.trim()) return;
-    setSending(true);
-    setFailure(null);
-    try {
-      noteRuns([await postOnce<Run>(`/v1/agents/${agent.id}/runs`, { prompt: text })]);
-      setText("");
-      requestAnimationFrame(onSent);
-    } catch (error) {
-      setFailure(error);
-    }
-    setSending(false);
-  };
   const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === "Escape" && !event.isComposing) return escape(event);
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    void send();
+    void send(isRead && !event.altKey);
   };
+  const isEmpty = isSending || !text.trim();
+  const action = isRead ? "Say now" : going || waits ? "Queue" : "Send";
   return (
-    <form class="composer" onSubmit={(event) => (event.preventDefault(), void send())}>
+    <form class="composer" onSubmit={(event) => (event.preventDefault(), void send(isRead))}>
       {failure !== null && <Failure failure={failure} onClose={() => setFailure(null)} />}
       <div class="box">
         <textarea
           ref={field}
           rows={1}
           aria-label={`Message to ${agent.name}`}
-          placeholder={
-            going ? "It works. You can write the next message meanwhile …" : runtimes[agent.runtime].placeholder
-          }
+          placeholder={going ? "It works. Write to it meanwhile …" : runtimes[agent.runtime].placeholder}
           value={text}
           onInput={(event) => setText(event.currentTarget.value)}
           onKeyDown={onKeyDown}
         />
-        {going ? (
-          <StopButton run={going} large />
-        ) : (
-          <button type="submit" class="primary send" disabled={isSending || !text.trim()}>
-            <SendIcon /> {isSending ? "Sending …" : "Send"}
+        {isRead && (
+          <button type="button" disabled={isEmpty} onClick={() => void send(false)}>
+            Queue
           </button>
         )}
+        <button type="submit" class="primary send" disabled={isEmpty}>
+          <SendIcon /> {isSending ? "Sending …" : action}
+        </button>
+        {going && <StopButton run={going} large />}
       </div>
-      <p class="muted hint">Enter sends, Shift+Enter starts a new line</p>
+      <p class="muted hint">{hint(action)}</p>
     </form>
   );
+}
+
+/** Sends the text: a word into the turn, or a message that waits where it must. */
+function useSend(agent: Agent, going: Run | undefined, text: string, onSent: () => void) {
+  const [isSending, setSending] = useState(false);
+  const [failure, setFailure] = useState<unknown>(null);
+  const send = async (isWord: boolean) => {
+    if (isSending || !text.trim()) return;
+    setSending(true);
+    setFailure(null);
+    try {
+      if (isWord && going) await postOnce(`/v1/runs/${going.id}/messages`, { text });
+      else noteRuns([await postOnce<Run>(`/v1/agents/${agent.id}/runs`, { prompt: text, ifBusy: "queue" })]);
+      onSent();
+    } catch (error) {
+      setFailure(error);
+    }
+    setSending(false);
+  };
+  return { send, isSending, failure, setFailure };
+}
+
+function hint(action: string): string {
+  if (action === "Say now")
+    return "Enter says it into the turn, Alt+Enter queues it for after; Esc stops the turn, twice ends the run";
+  return `Enter ${action === "Queue" ? "queues it for after this run" : "sends"}, Shift+Enter starts a new line`;
+}
+
+/** Escape stops the turn and keeps the conversation; a second one ends the run with all that it started. */
+function useEscape(going: Run | undefined, tell: (failure: unknown) => void) {
+  const last = useRef(-Infinity);
+  return (event: KeyboardEvent) => {
+    if (!going) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const isSecond = event.timeStamp - last.current < twiceMs;
+    last.current = event.timeStamp;
+    (isSecond ? stopRun(going.id) : interrupt(going.id)).catch(tell);
+  };
 }
 
 /** Why it was not sent, and what to do. */
@@ -73,7 +112,7 @@ function Failure({ failure, onClose }: { failure: unknown; onClose: () => void }
   return (
     <div class="warning bad" role="alert">
       <p>
-        <strong>Not sent.</strong> {code === "run_limit" ? <RunLimit /> : explain(failure)}
+        <strong>Not sent.</strong> {explain(failure)}
         {(code === "host_unavailable" || code === "no_host") &&
           " Your message is still here: send it again in a moment."}
       </p>
@@ -81,20 +120,6 @@ function Failure({ failure, onClose }: { failure: unknown; onClose: () => void }
         Close
       </button>
     </div>
-  );
-}
-
-function RunLimit() {
-  return (
-    <>
-      As many agents as may work at the same time already do:{" "}
-      {activeRuns.value.map((run) => (
-        <span key={run.id} class="busy-one">
-          <Link href={`/agents/${run.agentId}`}>{agentById(run.agentId)?.name ?? "an agent"}</Link>{" "}
-        </span>
-      ))}
-      Wait until one is done, or stop one; your message is still here.
-    </>
   );
 }
 

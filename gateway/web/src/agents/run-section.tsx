@@ -10,7 +10,9 @@ import { Transcript } from "./transcript.tsx";
 import { origins, tellRun } from "../text/words.ts";
 import { Ago, now } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
+import { QueuedPrompt, SlotsInUse } from "./queued.tsx";
 import { StopButton } from "./stop-button.tsx";
+import { askedOf, WaitingCard } from "./waiting-card.tsx";
 
 export function RunSection({ run }: { run: Run }) {
   const section = useRef<HTMLElement>(null);
@@ -20,7 +22,11 @@ export function RunSection({ run }: { run: Run }) {
   return (
     <article class="run" ref={section} aria-label={`Message: ${run.prompt.slice(0, 80)}`}>
       <div class="prompt">
-        <LongText text={run.prompt} />
+        {run.status === "pending" && run.trigger.kind === "api" ? (
+          <QueuedPrompt run={run} />
+        ) : (
+          <LongText text={run.prompt} />
+        )}
         <p class="muted">
           {origin.mark && `From a ${origin.mark}, `}
           <Ago time={run.createdAt} />
@@ -83,6 +89,7 @@ function RunBody({ run, log }: { run: Run; log: RunLog | null }) {
 function Going({ run, log }: { run: Run; log: RunLog | null }) {
   const told = tellRun(run);
   void log?.version.value;
+  const asked = askedOf(run);
   const isSilent = (log?.fold.items.length ?? 0) === 0;
   const elapsed = run.startedAt
     ? formatDuration(Math.max(0, Math.floor((now.value - Date.parse(run.startedAt)) / 1000) * 1000))
@@ -93,7 +100,9 @@ function Going({ run, log }: { run: Run; log: RunLog | null }) {
       {run.status === "running" && elapsed && <span class="muted">since {elapsed}</span>}
       <Cost run={run} />
       {told.advice && <p class="advice">{told.advice}</p>}
+      {run.waitingFor?.kind === "slots" && <SlotsInUse />}
       {run.status === "pending" && <StopButton run={run} />}
+      {asked && <WaitingCard key={asked.requestId} run={run} asked={asked} />}
       {run.status === "running" && isSilent && <span class="muted">No output yet</span>}
     </div>
   );

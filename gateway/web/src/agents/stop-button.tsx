@@ -23,9 +23,13 @@ export function StopButton({ run, large = false }: { run: Run; large?: boolean }
   );
 }
 
-async function stopRun(id: string): Promise<void> {
+export const stopRun = (id: string) => end(id, "cancel");
+/** Stops the turn and keeps its conversation. */
+export const interrupt = (id: string) => end(id, "interrupt");
+
+async function end(id: string, how: "cancel" | "interrupt"): Promise<void> {
   try {
-    noteRuns([await post<Run>(`/v1/runs/${id}/cancel`)]);
+    noteRuns([await post<Run>(`/v1/runs/${id}/${how}`)]);
   } catch (error) {
     // It ended by itself in the meantime, and its end is told by the socket.
     if (!(error instanceof ApiError) || error.code !== "conflict") throw error;

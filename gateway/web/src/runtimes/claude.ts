@@ -19,7 +19,8 @@ export const claude: Runtime = {
     ],
   },
   hasModel: true,
-  dialect: (drawing) => linesOf({ drawing, tools: new Map(), drafts: new Map() }),
+  reads: true,
+  dialect: (drawing) => linesOf({ drawing, tools: new Map(), drafts: new Map(), hasPrompt: false }),
 };
 
 interface State {
@@ -28,18 +29,28 @@ interface State {
   tools: Map<string, number>;
   /** Open items of the message that is being written, by the index of their block; one set for each helper. */
   drafts: Map<string, Map<number, number>>;
+  /** The message that began the run has been told. */
+  hasPrompt: boolean;
 }
 
 const linesOf = (state: State): LineTypes => ({
   stream_event: (line) => addPartial(state, helperOf(line), objectOf(line["event"])),
   assistant: (line) => addAssistant(state, helperOf(line), objectOf(line["message"])),
-  user: (line) => addUser(state, helperOf(line), objectOf(line["message"])),
+  user: (line) =>
+    line["isReplay"] === true
+      ? addSaid(state, objectOf(line["message"]))
+      : addUser(state, helperOf(line), objectOf(line["message"])),
   system(line) {
     if (line["subtype"] === "compact_boundary")
       state.drawing.addNote("The conversation got long; the agent summed up its beginning.", "quiet");
   },
   result: (line) => addResult(state, line),
   rate_limit_event: () => undefined,
+  // What it asks stands in the run itself, with the answer's buttons.
+  control_request: () => undefined,
+  control_response: () => undefined,
+  control_cancel_request: () => undefined,
+  command_lifecycle: () => undefined,
 });
 
 /** The call that started the helper that a line is of; empty for the agent itself. */
@@ -89,6 +100,13 @@ function addUser(state: State, helper: string, message: Json): void {
     if (block["type"] === "tool_result") answerTool(state, block);
     else if (block["type"] === "text" && helper === "") state.drawing.addNote(textOf(block["text"]), "quiet");
   }
+}
+
+/** What the CLI has taken: first the run's own message, which stands above, then words into the turn. */
+function addSaid(state: State, message: Json): void {
+  const text = blocksOf(message["content"]).map(textOfBlock).join("\n");
+  if (state.hasPrompt) state.drawing.push({ kind: "said", text: capped(text), isNested: false, rev: 0 });
+  state.hasPrompt = true;
 }
 
 function answerTool({ drawing, tools }: State, block: Json): void {

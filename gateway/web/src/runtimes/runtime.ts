@@ -12,6 +12,8 @@ export interface Runtime {
   empty: { title: string; paragraphs: string[]; example?: string };
   /** Whether it takes a model and instructions. */
   hasModel: boolean;
+  /** Whether it reads words while it works. */
+  reads: boolean;
   /** How its lines are drawn; null where all of them are plain text. */
   dialect: Dialect | null;
 }

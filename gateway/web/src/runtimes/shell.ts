@@ -13,5 +13,6 @@ export const shell: Runtime = {
     example: "git clone https://… && cd … && make test",
   },
   hasModel: false,
+  reads: false,
   dialect: null,
 };

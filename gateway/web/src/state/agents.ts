@@ -43,7 +43,7 @@ export async function createAgent(name: string, runtime: RuntimeName, repository
 
 export async function updateAgent(
   id: string,
-  change: Partial<Pick<Agent, "name" | "model" | "instructions" | "directory">>,
+  change: Partial<Pick<Agent, "name" | "model" | "instructions" | "permissions" | "directory">>,
 ): Promise<Agent> {
   return took(await call<Agent>("PATCH", `/v1/agents/${id}`, change));
 }

@@ -20,7 +20,7 @@ export const origins: Record<OriginKind, { name: string; mark: string | null }> 
 
 /** A run's state, or the honest reason of its end. */
 export function tellRun(run: Run): StateWords {
-  if (run.reason === null) return tellGoing(run.status);
+  if (run.reason === null) return tellGoing(run);
   if (run.reason === "completed") return { tone: "good", short: "Finished", advice: tellOomKills(run) };
   if (run.reason === "cancelled")
     return { tone: "idle", short: "Stopped", advice: "It was stopped on request. What it wrote so far is kept." };
@@ -91,12 +91,21 @@ export function tellAlert({ kind, count }: Alert): string {
 }
 
 /** The state in one word, for lists. */
-function tellGoing(status: Run["status"]): StateWords {
+function tellGoing({ status, waitingFor }: Run): StateWords {
+  if (waitingFor && waitingFor.requestId !== null) return { tone: "warn", short: "Waits for you", advice: "" };
   if (status === "pending")
-    return { tone: "idle", short: "Waiting", advice: "It starts when its agent and one of the run slots are free." };
+    return { tone: "idle", short: "Waiting", advice: waits[waitingFor?.kind ?? "busy"] ?? waits.busy };
   if (status === "starting") return { tone: "busy", short: "Starting", advice: "" };
   return { tone: "busy", short: "Running", advice: "" };
 }
+
+/** What a run that has not started waits for. */
+const waits = {
+  busy: "It starts when its agent is done with what came before.",
+  slots: "As many agents as may work at the same time already do. It starts when one of them is done.",
+  memory: "The workspace has too little memory for another run now. It starts when there is enough.",
+  host: "Its host does not answer now. It starts when that is back.",
+} as Record<string, string> & { busy: string };
 
 export function tellWorkspace({ status, reason }: Workspace): StateWords {
   switch (status) {

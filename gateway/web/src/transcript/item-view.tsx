@@ -31,6 +31,12 @@ export function ItemView({ item, isLive }: { item: Item; isLive: boolean }) {
       return <pre class="item plain output">{showable(item.text.replace(/\n$/, "")) || " "}</pre>;
     case "note":
       return <p class={`item note ${item.tone}`}>{showable(item.text.slice(0, 4000))}</p>;
+    case "said":
+      return (
+        <div class="item said prompt">
+          <LongText text={item.text} />
+        </div>
+      );
     case "raw":
       return (
         <details class="item raw">

@@ -32,6 +32,11 @@ interface NoteItem extends Drawn {
   text: string;
   tone: "quiet" | "bad";
 }
+/** A word of the user's into the turn. */
+interface SaidItem extends Drawn {
+  kind: "said";
+  text: string;
+}
 /** An event that this page has no picture of. */
 interface RawItem extends Drawn {
   kind: "raw";
@@ -42,4 +47,4 @@ interface RawItem extends Drawn {
 interface GoneItem extends Drawn {
   kind: "gone";
 }
-export type Item = TextItem | ToolItem | OutputItem | NoteItem | RawItem | GoneItem;
+export type Item = TextItem | ToolItem | OutputItem | NoteItem | SaidItem | RawItem | GoneItem;

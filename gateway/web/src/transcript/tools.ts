@@ -2,8 +2,10 @@
 import { diffLines, type DiffLine } from "./diff.ts";
 import type { ToolItem } from "./items.ts";
 
+type Call = Pick<ToolItem, "name" | "input">;
+
 /** What stands beside the tool's name while it is folded. */
-export function summarise({ name, input }: ToolItem): string {
+export function summarise({ name, input }: Call): string {
   const text = (key: string) => (typeof input?.[key] === "string" ? input[key] : "");
   switch (name) {
     case "Bash":
@@ -28,7 +30,7 @@ interface FileEdit {
 }
 
 /** The edit of a file that the call makes, or null. */
-export function editOf({ name, input }: ToolItem): FileEdit | null {
+export function editOf({ name, input }: Call): FileEdit | null {
   if (!input) return null;
   const text = (value: unknown) => (typeof value === "string" ? value : "");
   const path = text(input["file_path"]);
@@ -42,7 +44,7 @@ export function editOf({ name, input }: ToolItem): FileEdit | null {
 }
 
 /** The input as it is, for what has no picture of its own. */
-export function inputText({ name, input }: ToolItem): string {
+export function inputText({ name, input }: Call): string {
   if (!input) return "";
   if (name === "Bash" && typeof input["command"] === "string") return input["command"];
   return JSON.stringify(input, null, 2);

@@ -1,0 +1,107 @@
+/** A turn that people talk to, in the page: words into it, what waits, what it asks. */
+import { randomBytes } from "node:crypto";
+import { afterAll, describe, expect, test } from "vitest";
+import { eventually, lastEnd, send, serveDashboard } from "./browser/dashboard.ts";
+import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./harness/model-endpoint.ts";
+
+const scripts = new Map<string, (call: ModelCall) => Scripted | null>();
+let model: ModelEndpoint;
+const { meet } = serveDashboard(async () => {
+  model = await startModel((call) => [...scripts].find(([name]) => call.told.includes(name))?.[1](call) ?? null);
+  return { BERTH_MODEL_URL: model.url, ANTHROPIC_API_KEY: "sk-upstream" };
+});
+afterAll(() => model?.close());
+
+/** Does this first, whoever asks, and then says "All done.". */
+function once(name: string, toolName: string, input: object): void {
+  let isFirst = true;
+  scripts.set(name, ({ stream }) => {
+    if (!stream || !isFirst) return { blocks: [{ type: "text", text: "All done." }] };
+    isFirst = false;
+    return { blocks: [{ type: "tool_use", id: `toolu_${randomBytes(8).toString("hex")}`, name: toolName, input }] };
+  });
+}
+const untilGo = { command: "until [ -e go ]; do timeout 0.1 tail -f /dev/null; done", description: "Wait" };
+
+describe("while an agent works", () => {
+  test("a word goes into the turn, another message waits and is reworded and dropped, and the button says which", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("steered");
+    once("Build it.", "Bash", untilGo);
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "Build it.");
+    await page.locator(".tool").waitFor();
+    await page.getByRole("button", { name: "Say now" }).waitFor();
+    await send(page, "Paint it blue.");
+    await page.getByLabel(/^Message to/).fill("And then test it.");
+    await page.getByRole("button", { name: "Queue" }).click();
+    const waits = page.locator(".run").last();
+    await waits.getByText("It starts when its agent is done").waitFor();
+    await waits.getByRole("button", { name: "Edit" }).click();
+    await waits.getByLabel("Message that waits").fill("And then test it twice.");
+    await waits.getByRole("button", { name: "Save" }).click();
+    await waits.getByText("And then test it twice.").waitFor();
+    await page.getByLabel(/^Message to/).fill("Never mind.");
+    await page.keyboard.press("Alt+Enter");
+    await page.getByText("Never mind.").waitFor();
+    await page.locator(".run").last().getByRole("button", { name: "Stop" }).click();
+    await lastEnd(page).getByText("Stopped", { exact: true }).waitFor();
+    await client.ok("PUT", `/v1/agents/${agent.id}/files/go`, "");
+    await eventually(() => page.locator(".run").first().locator(".said").allTextContents()).toEqual(["Paint it blue."]);
+    await eventually(() => page.locator(".run .end").getByText("Finished").count()).toBe(2);
+    expect(model.calls.some(({ told }) => told.includes("Paint it blue."))).toBe(true);
+    expect(model.calls.some(({ told }) => told.includes("And then test it twice."))).toBe(true);
+  });
+
+  test("Escape stops the turn, and the conversation goes on", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("stopped");
+    once("Wait.", "Bash", untilGo);
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "Wait.");
+    await page.locator(".tool").waitFor();
+    await page.getByRole("button", { name: "Say now" }).waitFor();
+    await page.getByLabel(/^Message to/).press("Escape");
+    await lastEnd(page).getByText("Stopped", { exact: true }).waitFor();
+    await send(page, "Go on.");
+    await lastEnd(page).getByText("Finished").waitFor();
+  });
+});
+
+describe("what an agent asks", () => {
+  test("shows as a card, in the title and the sidebar, and is answered on either of two devices", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("asking", { permissions: "ask" });
+    const file_path = `/workspace/agent-${agent.id}/greet.txt`;
+    once("Write it.", "Write", { file_path, content: "hello\n" });
+    await page.goto(`/agents/${agent.id}`);
+    const other = await page.context().newPage();
+    await other.goto(`/agents/${agent.id}`);
+    await send(page, "Write it.");
+    const card = page.getByRole("region", { name: "May it do this?" });
+    await eventually(() => card.locator(".diff .added").allTextContents()).toEqual(["+hello"]);
+    expect(await page.title()).toBe("(asks) asking · Berth");
+    await other.getByRole("region", { name: "May it do this?" }).getByRole("button", { name: "Allow" }).click();
+    await lastEnd(page).getByText("Finished").waitFor();
+    expect(await card.count()).toBe(0);
+    expect((await client.call("GET", `/v1/agents/${agent.id}/files/greet.txt`)).body).toBe("hello\n");
+  });
+
+  test("is a question with choices, or words of one's own", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("questions");
+    const options = [
+      { label: "red", description: "like a rose" },
+      { label: "blue", description: "like the sea" },
+    ];
+    const questions = [{ question: "Which colour?", header: "Colour", multiSelect: false, options }];
+    once("Paint.", "AskUserQuestion", { questions });
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "Paint.");
+    const card = page.getByRole("region", { name: "It asks you" });
+    await card.getByLabel("blue").check();
+    await card.getByRole("button", { name: "Answer", exact: true }).click();
+    await lastEnd(page).getByText("Finished").waitFor();
+    expect(model.calls.at(-1)!.told).toContain('\\"Which colour?\\"=\\"blue\\"');
+  });
+});

@@ -1,0 +1,175 @@
+/** A turn that people talk to while it goes on: on the real CLI, over API alone, also when host agent and gateway die meanwhile. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Agent, Run, Waiting } from "@berth/shared/resources";
+import { until } from "../gateway/test/wait.ts";
+import type { Client } from "./harness/client.ts";
+import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
+import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./harness/model-endpoint.ts";
+
+const scripts = new Map<string, (call: ModelCall) => Scripted | null>();
+let model: ModelEndpoint;
+let berth: Berth;
+let alice: Client;
+let count = 0;
+
+beforeAll(async () => {
+  model = await startModel((call) => [...scripts].find(([name]) => call.told.includes(name))?.[1](call) ?? null);
+  berth = await startBerth({ BERTH_MODEL_URL: model.url, ANTHROPIC_API_KEY: "sk-upstream", BERTH_IDLE_SECONDS: "600" });
+  alice = await berth.client("alice");
+});
+afterAll(async () => {
+  await berth?.close();
+  await model?.close();
+});
+
+const use = (name: string, input: object): Scripted => ({
+  blocks: [{ type: "tool_use", id: `toolu_${crypto.randomUUID().replaceAll("-", "")}`, name, input }],
+});
+const bash = (command: string) => use("Bash", { command, description: "what the test needs" });
+const say = (text: string): Scripted => ({ blocks: [{ type: "text", text }] });
+const untilGo = "until [ -e go ]; do timeout 0.1 tail -f /dev/null; done; rm go";
+
+/** A conversation of its own whose model does this in its first turn's first call, and then says "done". */
+async function begin(first: Scripted, more: object = {}): Promise<{ agent: Agent; run: Run; prompt: string }> {
+  const prompt = `Task number ${++count}.`;
+  let isFirst = true;
+  scripts.set(prompt, ({ stream }) => {
+    if (!stream || !isFirst) return say("done");
+    isFirst = false;
+    return first;
+  });
+  const agent = await alice.createAgent(`turn-${count}`, more);
+  return { agent, run: await alice.send(agent.id, prompt), prompt };
+}
+
+async function untilTool({ id }: Run): Promise<void> {
+  for await (const { event, data } of alice.followRun(id))
+    if (event === "output" && /"type":"tool_use"/.test(data) && data.includes('"type":"assistant"')) return;
+  throw new Error("the run ended without a tool");
+}
+
+async function untilWaiting({ id }: Run): Promise<Waiting> {
+  return until(async () => (await alice.run(id)).waitingFor, "the run waits", 60_000);
+}
+const go = ({ id }: Agent) => alice.ok("PUT", `/v1/agents/${id}/files/go`, "x");
+const isReplay = (line: string, messageId: string) => {
+  const { type, uuid } = JSON.parse(line) as { type: string; uuid?: string };
+  return type === "user" && uuid === messageId;
+};
+
+describe("a word into a running turn", () => {
+  test("reaches the agent at its next step, once however often it is sent, and shows in the output", async () => {
+    const { agent, run, prompt } = await begin(bash(untilGo));
+    await untilTool(run);
+    const words = { text: "And it shall be blue. \"'$(x)\u2028한글" };
+    const key = { "idempotency-key": "once" };
+    const path = `/v1/runs/${run.id}/messages`;
+    const { messageId } = await alice.ok<{ messageId: string }>("POST", path, words, key);
+    expect(await alice.ok("POST", path, words, key)).toEqual({ messageId });
+    await go(agent);
+    const { lines, run: ended } = await alice.finish(run.id);
+    expect(ended).toMatchObject({ status: "completed", result: "done", waitingFor: null });
+    expect(lines.filter((line) => isReplay(line, messageId))).toHaveLength(1);
+    const told = model.calls.filter((call) => call.told.includes(prompt)).map((call) => call.told);
+    expect(told.at(-1)).toContain(JSON.stringify(words.text).slice(1, -1));
+  });
+
+  test("is refused where nobody reads it", async () => {
+    const shell = await alice.createAgent("shell", { runtime: "shell" });
+    const run = await alice.send(shell.id, "echo up; exec sleep 600");
+    await alice.firstLine(run.id);
+    const path = `/v1/runs/${run.id}/messages`;
+    expect(await alice.call("POST", path, { text: "x" })).toMatchObject({ status: 409, body: { code: "conflict" } });
+    await alice.ok("POST", `/v1/runs/${run.id}/interrupt`);
+    expect(await alice.call("POST", path, { text: "x" })).toMatchObject({ status: 409, body: { code: "conflict" } });
+    expect((await alice.call("POST", path, { text: " " })).status).toBe(400);
+  });
+});
+
+describe("an interrupt", () => {
+  test("stops the turn and keeps the conversation", async () => {
+    const { agent, run, prompt } = await begin(bash("timeout 300 tail -f /dev/null"));
+    await untilTool(run);
+    const stopped = await alice.ok<Run>("POST", `/v1/runs/${run.id}/interrupt`);
+    expect(stopped).toMatchObject({ status: "cancelled", reason: "cancelled" });
+    const next = await alice.runToEnd(agent.id, "And now?");
+    expect(next.run).toMatchObject({ status: "completed", result: "done" });
+    expect(model.calls.at(-1)!.told).toContain(prompt);
+    expect((await alice.call("POST", `/v1/runs/${run.id}/interrupt`)).status).toBe(409);
+  });
+
+  test("ends what does not stop by itself", async () => {
+    const { run } = await begin(bash("timeout 300 tail -f /dev/null"));
+    await untilTool(run);
+    const { pid } = (await berth.processes(await userIdOf(alice))).find(({ command }) => command.startsWith("claude"))!;
+    // It hears of nothing any more.
+    process.kill(pid, "SIGSTOP");
+    expect(await alice.ok<Run>("POST", `/v1/runs/${run.id}/interrupt`)).toMatchObject({ reason: "cancelled" });
+  });
+});
+
+describe("what an agent asks", () => {
+  test("permission: is told, answered once, and done with the input that was allowed", async () => {
+    const { agent, run } = await begin(bash("echo asked > made.txt"), { permissions: "ask" });
+    const waiting = await untilWaiting(run);
+    expect(waiting).toMatchObject({ kind: "permission", tool: "Bash", input: { command: "echo asked > made.txt" } });
+    const path = `/v1/runs/${run.id}/answers`;
+    const input = { ...waiting.input, command: "echo allowed > made.txt" };
+    const answer = { requestId: waiting.requestId, behavior: "allow", updatedInput: input };
+    const stranger = await berth.client("stranger");
+    expect((await stranger.call("POST", path, answer)).status).toBe(404);
+    expect(await alice.ok<Run>("POST", path, answer)).toMatchObject({ waitingFor: null });
+    expect(await alice.call("POST", path, answer)).toMatchObject({ status: 409 });
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "completed", result: "done" });
+    expect((await alice.call("GET", `/v1/agents/${agent.id}/files/made.txt`)).body).toBe("allowed\n");
+  });
+
+  test("permission: a refusal reaches the model with its reason", async () => {
+    const { run, prompt } = await begin(bash("echo asked > made.txt"), { permissions: "ask" });
+    const { requestId } = await untilWaiting(run);
+    const message = "Not before Friday.";
+    await alice.ok("POST", `/v1/runs/${run.id}/answers`, { requestId, behavior: "deny", message });
+    expect((await alice.finish(run.id)).run.status).toBe("completed");
+    expect(model.calls.findLast(({ told }) => told.includes(prompt))!.told).toContain(message);
+  });
+
+  test("permission for more than the API shows is allowed as it was asked", async () => {
+    const content = "y".repeat(100_000);
+    const { agent, run } = await begin(use("Write", { file_path: "big.txt", content }), { permissions: "ask" });
+    const { requestId, input } = await untilWaiting(run);
+    expect(input).toBeNull();
+    await alice.ok("POST", `/v1/runs/${run.id}/answers`, { requestId, behavior: "allow" });
+    expect((await alice.finish(run.id)).run.status).toBe("completed");
+    expect((await alice.call("GET", `/v1/agents/${agent.id}/files/big.txt`)).body).toBe(content);
+  });
+
+  test("a question: waits through the deaths of host agent and gateway, and takes the answer of any device", async () => {
+    const options = [
+      { label: "red", description: "r" },
+      { label: "blue", description: "b" },
+    ];
+    const questions = [{ question: "Which colour?", header: "Colour", multiSelect: false, options }];
+    const { run, prompt } = await begin(use("AskUserQuestion", { questions }));
+    const waiting = await untilWaiting(run);
+    expect(waiting).toMatchObject({ kind: "question", tool: "AskUserQuestion", input: { questions } });
+    await Promise.all([berth.host.kill(), berth.gateway.kill()]);
+    await Promise.all([berth.host.start(), berth.gateway.start()]);
+    expect(await untilWaiting(run)).toEqual(waiting);
+    const updatedInput = { questions, answers: { "Which colour?": "blue" } };
+    const answer = { requestId: waiting.requestId, behavior: "allow", updatedInput };
+    await until(
+      async () => (await alice.call("POST", `/v1/runs/${run.id}/answers`, answer)).status === 200,
+      "it takes",
+    );
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "completed", result: "done" });
+    expect(model.calls.findLast(({ told }) => told.includes(prompt))!.told).toContain("blue");
+  });
+
+  test("a plan: is asked before anything is done", async () => {
+    const { run } = await begin(use("ExitPlanMode", { plan: "# Do it" }), { permissions: "plan" });
+    const { kind, requestId } = await untilWaiting(run);
+    expect(kind).toBe("plan");
+    await alice.ok("POST", `/v1/runs/${run.id}/answers`, { requestId, behavior: "allow" });
+    expect((await alice.finish(run.id)).run.status).toBe("completed");
+  });
+});

@@ -1,0 +1,106 @@
+/** A message that may wait: a pending run without a delivery of anybody's, in the one queue that deliveries wait in. */
+import { AppError, type ErrorCode } from "@berth/shared/errors";
+import { newId } from "@berth/shared/ids";
+import type { Run, Waiting } from "@berth/shared/resources";
+import { sql } from "drizzle-orm";
+import { isoTime, type Database } from "../data/database.ts";
+import type { Deps } from "../deps.ts";
+import { isUnsent } from "./cancel-waiting.ts";
+import { putInQueue } from "./pending-queue.ts";
+import { getRun } from "./runs.ts";
+
+/** What a user may have waiting; whoever brings more is told to come again later. */
+export const waitingPerUser = 1000;
+const retryAfterSeconds = 30;
+
+/** What a run waits for that its host refused with this; undefined where waiting would not help. */
+export const waitsFor: Partial<Record<ErrorCode, Waiting["kind"]>> = {
+  agent_busy: "busy",
+  run_limit: "slots",
+  host_unavailable: "host",
+  no_host: "host",
+};
+
+/** Why a run waits its turn. */
+export const turnOf = (kind: Waiting["kind"], since: string): Waiting => ({
+  kind,
+  requestId: null,
+  tool: null,
+  input: null,
+  since,
+});
+
+/** Of a new run that waits: all that nobody knows before it has begun. */
+export const unbegun = {
+  status: "pending",
+  reason: null,
+  result: null,
+  exitCode: null,
+  usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0 },
+  oomKills: 0,
+  logBytes: 0,
+  stderrTail: null,
+  waitingFor: null,
+  startedAt: null,
+  endedAt: null,
+} as const;
+
+interface QueuedRun {
+  id: string;
+  userId: string;
+  agentId: string;
+  prompt: string;
+  kind: Waiting["kind"];
+  /** Whether a host that was asked before may have it. */
+  maybeSent: boolean;
+}
+
+/** Whether runs of the agent wait already: whoever comes now comes after them. */
+export async function isAwaited(db: Database, userId: string, agentId: string): Promise<boolean> {
+  const rows = await db.all(sql`select 1 from deliveries
+    where user_id = ${userId} and agent_id = ${agentId} and due_at is not null limit 1`);
+  return rows.length > 0;
+}
+
+/** Has a run wait, together and durably with its place in the queue; the same id again is the same run. Throws `rate_limited`. */
+export async function queueRun(deps: Deps, { id, userId, agentId, prompt, kind, maybeSent }: QueuedRun): Promise<Run> {
+  const time = isoTime(deps.now());
+  const trigger = { kind: "api", triggerId: null } as const;
+  const data: Omit<Run, "prompt"> = {
+    ...unbegun,
+    id,
+    agentId,
+    trigger,
+    waitingFor: turnOf(kind, time),
+    createdAt: time,
+  };
+  const [, , , kept] = await deps.atomic([
+    sql`
+      insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, run_id, due_at, maybe_sent)
+      select ${newId("dlv")}, '', ${userId}, ${agentId}, ${time}, '{}', '', 0, ${id}, ${time}, ${maybeSent ? 1 : 0}
+      where (select count(*) from deliveries w where w.user_id = ${userId} and w.due_at is not null) < ${waitingPerUser}
+        and not exists (select 1 from runs r where r.id = ${id})
+      on conflict do nothing`,
+    sql`
+      insert into runs (id, user_id, agent_id, status, created_at, data, prompt)
+      select d.run_id, d.user_id, d.agent_id, 'pending', d.received_at, ${JSON.stringify(data)}, ${prompt}
+      from deliveries d where d.run_id = ${id}
+      on conflict do nothing`,
+    putInQueue(time, userId),
+    sql`select id from runs where id = ${id} and user_id = ${userId}`,
+  ]);
+  if (kept?.[0]) return getRun(deps.db, userId, id);
+  throw new AppError("rate_limited", `${waitingPerUser} runs wait to be started already; send this again later.`, {
+    retryAfter: retryAfterSeconds,
+  });
+}
+
+/** Rewords a run that waits. Throws `conflict` once it may have been given to its host. */
+export async function rewordPending(deps: Deps, userId: string, runId: string, prompt: string): Promise<Run> {
+  const [changed] = await deps.atomic([
+    sql`update runs set prompt = ${prompt} where id = ${runId} and user_id = ${userId} and status = 'pending'
+      and exists (select 1 from deliveries d where d.run_id = ${runId} and ${isUnsent}) returning id`,
+  ]);
+  if (changed?.[0]) return getRun(deps.db, userId, runId);
+  throw new AppError("conflict", "The run has started, or is just being started.", { runId });
+}

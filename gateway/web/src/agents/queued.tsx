@@ -1,0 +1,60 @@
+/** A message that waits its turn: it can be reworded and dropped until it starts. */
+import { useState } from "preact/hooks";
+import type { Run } from "@berth/shared/resources";
+import { agentById } from "../state/agents.ts";
+import { call } from "../api/api.ts";
+import { activeRuns, noteRuns } from "../state/live.ts";
+import { Failure } from "../ui/failure.tsx";
+import { Link } from "../ui/router.tsx";
+import { LongText } from "../ui/long-text.tsx";
+import { useTask } from "../ui/use-task.ts";
+
+export function QueuedPrompt({ run }: { run: Run }) {
+  const [draft, setDraft] = useState<string | null>(null);
+  const task = useTask(async () => {
+    noteRuns([await call<Run>("PATCH", `/v1/runs/${run.id}`, { prompt: draft })]);
+    setDraft(null);
+  });
+  if (draft === null)
+    return (
+      <>
+        <LongText text={run.prompt} />
+        <button type="button" class="quiet" onClick={() => setDraft(run.prompt)}>
+          Edit
+        </button>
+      </>
+    );
+  return (
+    <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
+      <textarea
+        aria-label="Message that waits"
+        rows={4}
+        value={draft}
+        onInput={(event) => setDraft(event.currentTarget.value)}
+      />
+      <p class="actions">
+        <button type="submit" class="primary" disabled={task.isBusy || !draft.trim()}>
+          Save
+        </button>
+        <button type="button" onClick={() => setDraft(null)}>
+          Leave as it was
+        </button>
+      </p>
+      <Failure words={task.failure} />
+    </form>
+  );
+}
+
+/** Who has the slots that it waits for. */
+export function SlotsInUse() {
+  return (
+    <p class="advice">
+      At work:{" "}
+      {activeRuns.value.map((run) => (
+        <span key={run.id} class="busy-one">
+          <Link href={`/agents/${run.agentId}`}>{agentById(run.agentId)?.name ?? "an agent"}</Link>{" "}
+        </span>
+      ))}
+    </p>
+  );
+}

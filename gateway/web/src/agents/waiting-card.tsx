@@ -1,0 +1,181 @@
+/** What a run waits for: a permission, a question or a plan, and the answer of its user. */
+import { useState } from "preact/hooks";
+import type { AnswerBody, Run, Waiting } from "@berth/shared/resources";
+import { ApiError, post } from "../api/api.ts";
+import { Markdown } from "../markdown/markdown.tsx";
+import { noteRuns } from "../state/live.ts";
+import { DiffView } from "../transcript/diff-view.tsx";
+import { objectOf, textOf } from "../transcript/fields.ts";
+import { editOf, inputText, shortPath } from "../transcript/tools.ts";
+import { Failure } from "../ui/failure.tsx";
+import { LongText } from "../ui/long-text.tsx";
+import { useTask } from "../ui/use-task.ts";
+
+type Asked = Waiting & { requestId: string };
+type Decision = Omit<AnswerBody, "requestId">;
+interface CardProps {
+  asked: Asked;
+  answer: (decision: Decision) => void;
+  isBusy: boolean;
+}
+
+/** What the run asks its user; null where it asks nothing. */
+export function askedOf({ waitingFor }: Run): Asked | null {
+  return waitingFor && waitingFor.requestId !== null ? (waitingFor as Asked) : null;
+}
+
+export function WaitingCard({ run, asked }: { run: Run; asked: Asked }) {
+  const task = useTask(async (decision: Decision) => {
+    try {
+      noteRuns([await post<Run>(`/v1/runs/${run.id}/answers`, { requestId: asked.requestId, ...decision })]);
+    } catch (error) {
+      // Another device was first; what became of it is told by the socket.
+      if (!(error instanceof ApiError) || error.code !== "conflict") throw error;
+    }
+  });
+  const Card = asked.kind === "question" ? Question : asked.kind === "plan" ? Plan : Permission;
+  return (
+    <section class="asks" aria-label={titles[asked.kind]}>
+      <h3>{titles[asked.kind]}</h3>
+      <Card asked={asked} answer={(decision) => void task.run(decision)} isBusy={task.isBusy} />
+      <Failure words={task.failure} />
+    </section>
+  );
+}
+
+const titles: Partial<Record<Waiting["kind"], string>> = {
+  permission: "May it do this?",
+  question: "It asks you",
+  plan: "Its plan",
+};
+
+/** A refusal with its reason, beside whatever allows. */
+function Decide({ allow, deny, answer, isBusy }: Omit<CardProps, "asked"> & { allow: string; deny: string }) {
+  const [reason, setReason] = useState("");
+  const refuse = () => answer({ behavior: "deny", ...(reason.trim() && { message: reason }) });
+  return (
+    <>
+      <label>
+        Why not, or what instead (optional)
+        <input value={reason} maxLength={10_000} onInput={(event) => setReason(event.currentTarget.value)} />
+      </label>
+      <p class="actions">
+        <button type="button" class="primary" disabled={isBusy} onClick={() => answer({ behavior: "allow" })}>
+          {allow}
+        </button>
+        <button type="button" disabled={isBusy} onClick={refuse}>
+          {deny}
+        </button>
+      </p>
+    </>
+  );
+}
+
+function Permission({ asked, ...rest }: CardProps) {
+  const item = { name: asked.tool ?? "", input: asked.input };
+  const edit = editOf(item);
+  return (
+    <>
+      <p>
+        <strong>{item.name}</strong> {edit && shortPath(edit.path)}
+      </p>
+      {edit ? (
+        <DiffView lines={edit.lines} label={`Changes in ${shortPath(edit.path)}`} />
+      ) : asked.input ? (
+        <LongText text={inputText(item)} class="input" />
+      ) : (
+        <p class="muted">It is too long to show here: the transcript above has it.</p>
+      )}
+      <Decide allow="Allow" deny="Refuse" {...rest} />
+    </>
+  );
+}
+
+function Plan({ asked, ...rest }: CardProps) {
+  const plan = textOf(asked.input?.["plan"]);
+  return (
+    <>
+      {plan ? <Markdown text={plan} /> : <p class="muted">The plan stands in the transcript above.</p>}
+      <Decide allow="Do it" deny="Keep planning" {...rest} />
+    </>
+  );
+}
+
+interface Choice {
+  question: string;
+  isMany: boolean;
+  options: { label: string; description: string }[];
+}
+
+/** The questions of the tool's input; it comes from the agent, so each field is looked at. */
+function choicesOf(input: Waiting["input"]): Choice[] {
+  const questions = Array.isArray(input?.["questions"]) ? input["questions"].slice(0, 10) : [];
+  return questions.map(objectOf).map((one) => ({
+    question: textOf(one["question"]),
+    isMany: one["multiSelect"] === true,
+    options: (Array.isArray(one["options"]) ? one["options"].slice(0, 20) : [])
+      .map(objectOf)
+      .map(({ label, description }) => ({ label: textOf(label), description: textOf(description) })),
+  }));
+}
+
+const noAnswer: Decision = { behavior: "deny", message: "The user does not want to answer this." };
+
+function Question({ asked, answer, isBusy }: CardProps) {
+  const choices = choicesOf(asked.input);
+  const [chosen, setChosen] = useState<Record<string, string[]>>({});
+  const [own, setOwn] = useState<Record<string, string>>({});
+  const answers = Object.fromEntries(
+    choices.map(({ question }) => [
+      question,
+      [...(chosen[question] ?? []), own[question]?.trim() ?? ""].filter(Boolean).join(", "),
+    ]),
+  );
+  const isWhole = Object.values(answers).every(Boolean);
+  const choose = ({ question, isMany }: Choice, label: string, isOn: boolean) => {
+    const others = isMany ? (chosen[question] ?? []).filter((one) => one !== label) : [];
+    setChosen({ ...chosen, [question]: isOn ? [...others, label] : others });
+  };
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (isWhole) answer({ behavior: "allow", updatedInput: { ...asked.input, answers } });
+  };
+  return (
+    <form onSubmit={submit}>
+      {choices.map((choice, at) => (
+        <fieldset key={at}>
+          <legend>{choice.question}</legend>
+          {choice.options.map(({ label, description }) => (
+            <label key={label} class="option">
+              <input
+                type={choice.isMany ? "checkbox" : "radio"}
+                name={`answer-${at}`}
+                checked={chosen[choice.question]?.includes(label) ?? false}
+                onChange={(event) => choose(choice, label, event.currentTarget.checked)}
+              />
+              <span>
+                {label} <span class="muted">{description}</span>
+              </span>
+            </label>
+          ))}
+          <label>
+            In your own words
+            <input
+              value={own[choice.question] ?? ""}
+              maxLength={4000}
+              onInput={(event) => setOwn({ ...own, [choice.question]: event.currentTarget.value })}
+            />
+          </label>
+        </fieldset>
+      ))}
+      <p class="actions">
+        <button type="submit" class="primary" disabled={isBusy || !isWhole}>
+          Answer
+        </button>
+        <button type="button" disabled={isBusy} onClick={() => answer(noAnswer)}>
+          Do not answer
+        </button>
+      </p>
+    </form>
+  );
+}

@@ -1,0 +1,58 @@
+/**
+ * What a run is told after it has begun: the file `in` beside its output, which root alone appends to and the run's wrapper
+ * follows into the CLI's standard input. An empty line is the end. Nothing of it is in memory: whichever process of the host
+ * agent comes next finds what was said, and the run that waits for a word outlives them all.
+ */
+import { closeSync, constants, openSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { AppError } from "@berth/shared/errors";
+import { ifMissing } from "../machine/missing.ts";
+import type { Volume } from "../workspace/volume.ts";
+import { runDirectory } from "./run-files.ts";
+
+/** Messages, answers and requests of one run, all together. */
+const mostBytes = 2 ** 20;
+
+const pathOf = (volume: Volume, runId: string) => join(runDirectory(volume, runId), "in");
+
+/** What was said so far; null where the run takes nothing. */
+function said(volume: Volume, runId: string): string | null {
+  try {
+    return readFileSync(pathOf(volume, runId), "utf8");
+  } catch (error) {
+    return ifMissing(null)(error);
+  }
+}
+
+const isClosed = (text: string) => text === "\n" || text.endsWith("\n\n");
+
+/** Whether these words are in a line that the run was told. */
+export function wasTold(volume: Volume, runId: string, words: string): boolean {
+  return said(volume, runId)?.includes(words) ?? false;
+}
+
+/** Tells the run one line. Throws `conflict` where it takes none any more. */
+export function tell(volume: Volume, runId: string, line: string): void {
+  const text = said(volume, runId);
+  if (text === null) throw new AppError("conflict", "The run takes no messages: send a new one when it is over.");
+  if (isClosed(text)) throw new AppError("conflict", "The run is just ending: send a new message.");
+  if (text.length + line.length > mostBytes)
+    throw new AppError("conflict", "The run was told 1 MiB already: send a new message when it is over.");
+  append(volume, runId, `${line}\n`);
+}
+
+/** Ends what the run is told: its CLI does what it has, and ends. Repeating it is fine. */
+export function endInput(volume: Volume, runId: string): void {
+  const text = said(volume, runId);
+  if (text !== null && !isClosed(text)) append(volume, runId, "\n");
+}
+
+/** In one write, so that a reader that follows sees whole lines only. */
+function append(volume: Volume, runId: string, text: string): void {
+  const file = openSync(pathOf(volume, runId), constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
+  try {
+    writeFileSync(file, text);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,1 @@
+ALTER TABLE `agents` ADD `permissions` text DEFAULT 'skip' NOT NULL;
