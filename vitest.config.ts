@@ -32,6 +32,7 @@ const pure = ["gateway/src/webhooks/template.test.ts", "gateway/src/webhooks/sch
 /** What mounts, owns and seals as root, or calls programs of the machine (curl, git, openssl). */
 const onMachines = [
   "host-agent/src/egress/clients.test.ts",
+  "host-agent/src/machine/freezer.test.ts",
   "host-agent/src/store/full.test.ts",
   "host-agent/src/workspace/{reserve-uids,volume*}.test.ts",
   "host-agent/test/**/*.test.ts",
@@ -86,7 +87,7 @@ export default defineConfig({
   test: {
     sequence: { sequencer: Sequencer },
     projects: [
-      { test: { name: "shared", include: ["shared/src/**/*.test.ts"] } },
+      { test: { name: "shared", include: ["shared/{src,node}/**/*.test.ts"] } },
       {
         test: {
           name: "gateway",

@@ -8,6 +8,7 @@ import { createServer as createTlsServer } from "node:https";
 import { getRequestListener } from "@hono/node-server";
 import type { ReportAnswer } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
+import { descriptorLimit, tellFewDescriptors } from "@berth/shared/node/descriptors";
 import { type Settings, SettingsError } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
 import { deleteAgent } from "./inside/agents.ts";
@@ -35,6 +36,8 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
     throw new SettingsError(
       "The host agent must run as root: it mounts the users' volumes and ends runs by their uid.",
     );
+  const few = tellFewDescriptors(descriptorLimit(), settings.BERTH_MAX_WORKSPACES);
+  if (few !== null) log.warn("descriptors.few", { advice: few });
   const closing = new AbortController();
   const parts = await openParts(options, closing.signal);
   const { context, streams, runs, terminals, files } = parts;
