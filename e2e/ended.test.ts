@@ -132,3 +132,16 @@ test("no chain survives its user, who is disabled", async () => {
   await admin.ok("PATCH", user, { disabled: false });
   await expectNoStep();
 });
+
+test("no process of a run survives its time limit, in whatever session, deaf or forking", async () => {
+  await berth.host.kill("SIGTERM");
+  await berth.host.start({ BERTH_RUN_TIMEOUT_SECONDS: "3" });
+  const deaf = `trap "" TERM; while :; do sleep 1; done`;
+  const tree = `setsid sh -c '${deaf}' & (setsid nohup sh -c '(${deaf}) & ${deaf}' >/dev/null 2>&1 &)`;
+  const run = await chained(`${tree}; ${deaf}`);
+  const { run: ended } = await alice.finish(run.id);
+  expect(ended).toMatchObject({ status: "failed", reason: "timed_out" });
+  const left = (await berth.processes(await userIdOf(alice))).filter(({ uid }) => uid >= 20_000);
+  expect(left).toEqual([]);
+  await expectNoStep();
+});

@@ -110,6 +110,27 @@ while True: kept.append(bytearray(2**22))'`;
     }
   });
 
+  test("many small processes of one agent go before the large one of its neighbour", async () => {
+    const [large, many] = await Promise.all(
+      ["large", "many"].map((name) => alice.createAgent(name, { runtime: "shell" })),
+    );
+    const hold = `python3 -c 'import os, time
+held = bytearray(400 << 20)
+print("held", flush=True)
+while not os.path.exists("over"): time.sleep(0.1)'`;
+    const quiet = await alice.send(large!.id, hold);
+    await alice.firstLine(quiet.id);
+    const each = `python3 -c 'import time; held = bytearray(16 << 20); time.sleep(1000)'`;
+    const { run } = await alice.runToEnd(
+      many!.id,
+      `for i in $(seq 60); do ${each} & sleep 0.2; done; n=$(jobs -r | wc -l); kill %%; echo $n of 60; kill 0`,
+    );
+    expect(run.oomKills).toBeGreaterThan(0);
+    const home = join(berth.hostDir, "mnt", await userIdOf(alice), "workspace", `agent-${large!.id}`);
+    writeFileSync(join(home, "over"), "");
+    expect((await alice.finish(quiet.id)).run).toMatchObject({ reason: "completed", oomKills: 0 });
+  });
+
   test("a tool dies before the CLI that started it, of three at once", patience, async () => {
     const hogs = await Promise.all([0, 1, 2].map((at) => alice.createAgent(`cli-${at}`)));
     const eat = `python3 -c "kept = [bytearray(2**22) for _ in range(2**8)]"; echo tool ended with $?`;

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import type { Duplex } from "node:stream";
 import Docker from "dockerode";
 import { maskedPaths } from "./masked-paths.ts";
+import { agentScore } from "./memory-rank.ts";
 import { endForgotten } from "./processes.ts";
 import { seccompProfile } from "./seccomp.ts";
 
@@ -292,7 +293,7 @@ export const fixedShape = () => ({
     ...(existsSync("/proc/sys/net/ipv6") && { "net.ipv6.conf.lo.disable_ipv6": "0" }),
   },
   // A floor that none of its processes can go below; the forwarder is lowered once it runs.
-  OomScoreAdj: 500,
+  OomScoreAdj: agentScore,
   LogConfig: { Type: "none", Config: {} },
   RestartPolicy: { Name: "no" },
 });

@@ -6,6 +6,7 @@ import { type FSWatcher, watch } from "node:fs";
 import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import { readOomKills } from "../machine/cgroup.ts";
+import { rankByTotal } from "../machine/memory-rank.ts";
 import { isEnding, isWithout } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
 import type { Latch } from "../context/wait.ts";
@@ -59,7 +60,11 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
   let interruptedSince: number | null = null;
   let kills = readOomKills(container.cgroup) ?? 0;
   let logBytes = 0;
-  const hasProcesses = lookSeldom(() => !isWithout(container.cgroup, inRunOf(agent.uid)));
+  const isOfRun = inRunOf(agent.uid);
+  const hasProcesses = lookSeldom(() => {
+    rankByTotal(container.cgroup, isOfRun, container.limits.memoryBytes);
+    return !isWithout(container.cgroup, isOfRun);
+  });
   const closeWatcher = watchFiles(deps, container.volume, run.id, wake);
   try {
     for (;;) {
