@@ -149,7 +149,7 @@ export async function serveApi(url: URL, req: IncomingMessage, res: ServerRespon
   if (url.pathname === "/near") return res.writeHead(307, { location: `/v1/near?key=${value}` }).end();
   if (url.pathname === "/zipped") return res.writeHead(200, { "content-encoding": "gzip" }).end("x");
   if (url.pathname === "/headers") {
-    const lines = Object.entries(req.headers).map(([name, value]) => `${name}: ${value}`);
+    const lines = Object.entries(req.headers).map(([name, value]) => `${name}: ${String(value)}`);
     return res.end(`${lines.join("\n")}\nbody ${await text(req)}`);
   }
   res.writeHead(200, { "x-echo": given, "set-cookie": `session=${value}` });

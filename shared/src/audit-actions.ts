@@ -10,6 +10,7 @@ export const auditActions = [
   "user.disabled",
   "user.promoted",
   "user.demoted",
+  "user.git_identity_set",
   "agent.created",
   "agent.updated",
   "agent.deleted",

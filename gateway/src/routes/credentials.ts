@@ -10,7 +10,7 @@ import {
   secretSchema,
 } from "@berth/shared/credentials/credentials";
 import { AppError } from "@berth/shared/errors";
-import { auditStatement } from "../access/audit.ts";
+import { audit } from "../access/audit.ts";
 import { getAgent } from "../agents/agents.ts";
 import type { Deps } from "../deps.ts";
 import { callHost, callHostJson, longDeadlineMs } from "../hosts/call.ts";
@@ -127,7 +127,7 @@ export const credentialRoutes = [
       const opened = await callHostJson(deps, host, caller, timed, pullRequestSchema);
       const target = { id: agent.id, name: agent.name };
       const detail = { number: opened.number };
-      await deps.atomic([auditStatement(deps.now(), { ...source, action: "pull_request.opened", target, detail })]);
+      await audit(deps, { ...source, action: "pull_request.opened", target, detail });
       return opened;
     },
   }),
@@ -142,4 +142,4 @@ async function remove(deps: Deps, caller: Caller, path: string): Promise<void> {
 
 type Action = "git_credential.set" | "git_credential.deleted" | "secret.set" | "secret.deleted";
 const note = (deps: Deps, source: AuditSource, action: Action, name: string) =>
-  deps.atomic([auditStatement(deps.now(), { ...source, action, target: { id: name, name: null } })]);
+  audit(deps, { ...source, action, target: { id: name } });

@@ -93,8 +93,10 @@ export const sessionRoutes = [
     auth: "user",
     body: updateMeBody,
     answer: meSchema,
-    run: async ({ deps, caller, body }) => {
+    run: async ({ deps, source, caller, body }) => {
       const { gitName, gitEmail } = await updateMe(deps.db, caller.user.id, body);
+      const target = { id: caller.user.id, name: caller.user.name };
+      await audit(deps, { ...source, action: "user.git_identity_set", target });
       return describeMe(deps, { ...caller.user, gitName, gitEmail });
     },
   }),
