@@ -52,6 +52,7 @@ const queue = [
   "model",
   "place",
   "directory",
+  "day",
   "commands",
   "workspace",
   "faults",

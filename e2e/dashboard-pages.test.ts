@@ -97,6 +97,7 @@ describe("every page", () => {
       "/runs",
       `/runs/${run.id}`,
       "/tokens",
+      "/account",
       "/users",
       "/hosts",
       "/audit",

@@ -5,29 +5,43 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 
 export const npmPackageName = "tiny-berth-package";
+/** Built where it is installed. */
+export const nativePackageName = "tiny-berth-native";
 export const wheelName = "tiny_berth_wheel";
 export const wheelFile = `${wheelName}-1.0.0-py3-none-any.whl`;
 
-/** The tarball of an npm package whose main exports the string `tiny`. */
-export function makeNpmTarball(dir: string): Buffer {
-  mkdirSync(join(dir, "package"), { recursive: true });
-  writeFileSync(
-    join(dir, "package/package.json"),
-    JSON.stringify({ name: npmPackageName, version: "1.0.0", main: "index.js" }),
-  );
-  writeFileSync(join(dir, "package/index.js"), 'module.exports = "tiny";\n');
-  execFileSync("tar", ["-czf", "npm.tgz", "package"], { cwd: dir });
-  return readFileSync(join(dir, "npm.tgz"));
+/** The tarballs of npm packages by their names, of which one exports the string `tiny` and one, compiled from C, the number 42. */
+export function makeNpmTarballs(dir: string): Record<string, Buffer> {
+  return {
+    [npmPackageName]: makeNpmTarball(dir, npmPackageName, { "index.js": 'module.exports = "tiny";\n' }),
+    [nativePackageName]: makeNpmTarball(dir, nativePackageName, {
+      "index.js": 'module.exports = require("./build/Release/answer.node");\n',
+      "binding.gyp": '{"targets":[{"target_name":"answer","sources":["answer.c"]}]}',
+      "answer.c": `#include <node_api.h>
+static napi_value init(napi_env env, napi_value exports) { napi_value v; napi_create_int32(env, 42, &v); return v; }
+NAPI_MODULE(answer, init)\n`,
+    }),
+  };
 }
 
-/** A wheel with one module. */
+function makeNpmTarball(dir: string, name: string, files: Record<string, string>): Buffer {
+  const scripts = "binding.gyp" in files ? { install: "node-gyp rebuild" } : {};
+  const all = { ...files, "package.json": JSON.stringify({ name, version: "1.0.0", main: "index.js", scripts }) };
+  mkdirSync(join(dir, name, "package"), { recursive: true });
+  for (const [file, text] of Object.entries(all)) writeFileSync(join(dir, name, "package", file), text);
+  execFileSync("tar", ["-czf", "npm.tgz", "package"], { cwd: join(dir, name) });
+  return readFileSync(join(dir, name, "npm.tgz"));
+}
+
+/** A wheel with one module, and the command `tiny-berth`. */
 export function makeWheel(): Buffer {
   const info = `${wheelName}-1.0.0.dist-info`;
   return zip({
-    [`${wheelName}.py`]: 'value = "tiny"\n',
+    [`${wheelName}.py`]: 'value = "tiny"\n\ndef main():\n    print("a tiny command")\n',
+    [`${info}/entry_points.txt`]: `[console_scripts]\ntiny-berth = ${wheelName}:main\n`,
     [`${info}/METADATA`]: `Metadata-Version: 2.1\nName: ${wheelName}\nVersion: 1.0.0\n`,
     [`${info}/WHEEL`]: "Wheel-Version: 1.0\nGenerator: berth\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    [`${info}/RECORD`]: `${wheelName}.py,,\n${info}/METADATA,,\n${info}/WHEEL,,\n${info}/RECORD,,\n`,
+    [`${info}/RECORD`]: `${wheelName}.py,,\n${info}/METADATA,,\n${info}/WHEEL,,\n${info}/entry_points.txt,,\n${info}/RECORD,,\n`,
   });
 }
 

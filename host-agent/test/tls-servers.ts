@@ -13,9 +13,16 @@ import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, normalize } from "node:path";
 import { makeForge, newForgeRecord, serveApi, serveForge } from "./forge.ts";
-import { makeGitRepository, makeNpmTarball, makeWheel, npmPackageName, wheelFile, wheelName } from "./tiny-packages.ts";
+import {
+  makeGitRepository,
+  makeNpmTarballs,
+  makeWheel,
+  nativePackageName,
+  wheelFile,
+  wheelName,
+} from "./tiny-packages.ts";
 
-export { npmPackageName, wheelName } from "./tiny-packages.ts";
+export { nativePackageName, npmPackageName, wheelName } from "./tiny-packages.ts";
 
 /** The names; each is served on port 443 (HTTPS) and 80 (plain). */
 export const tlsHosts = {
@@ -116,7 +123,7 @@ function createSite(dir: string, forge: ReturnType<typeof newForgeRecord>): Requ
   const sites: Record<string, Site> = {
     [tlsHosts.files]: serveFiles,
     [tlsHosts.git]: serveDirectory(makeGitRepository(dir), "/repo.git/"),
-    [tlsHosts.npm]: serveNpm(makeNpmTarball(dir)),
+    [tlsHosts.npm]: serveNpm(makeNpmTarballs(dir)),
     [tlsHosts.pypi]: servePypi(makeWheel()),
     [tlsHosts.forge]: serveForge(makeForge(dir), forge),
     [tlsHosts.api]: serveApi,
@@ -149,15 +156,16 @@ function serveDirectory(root: string, prefix: string): Site {
   };
 }
 
-function serveNpm(tarball: Buffer): Site {
-  const tarballPath = `/${npmPackageName}/-/${npmPackageName}-1.0.0.tgz`;
-  const integrity = `sha512-${createHash("sha512").update(tarball).digest("base64")}`;
+function serveNpm(tarballs: Record<string, Buffer>): Site {
   return (url, _req, res) => {
-    if (url.pathname === tarballPath) return res.end(tarball);
-    if (url.pathname !== `/${npmPackageName}`) return res.writeHead(404).end("{}");
-    const dist = { tarball: `https://${tlsHosts.npm}${tarballPath}`, integrity };
-    const version = { name: npmPackageName, version: "1.0.0", dist };
-    const body = { name: npmPackageName, "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": version } };
+    const [, name = "", file] = url.pathname.split("/");
+    const tarball = Object.hasOwn(tarballs, name) ? tarballs[name] : undefined;
+    if (!tarball) return res.writeHead(404).end("{}");
+    if (file === "-") return res.end(tarball);
+    const integrity = `sha512-${createHash("sha512").update(tarball).digest("base64")}`;
+    const dist = { tarball: `https://${tlsHosts.npm}/${name}/-/${name}-1.0.0.tgz`, integrity };
+    const version = { name, version: "1.0.0", dist, ...(name === nativePackageName && { hasInstallScript: true }) };
+    const body = { name, "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": version } };
     return res.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
   };
 }

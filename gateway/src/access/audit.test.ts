@@ -93,41 +93,46 @@ describe("the audit", () => {
     });
     afterAll(() => host.close());
 
-    test.each(["host.joined", "join_token.created", "delivery.replayed", "agent.environment_set"])(
-      "has neither (%s)",
-      async (action) => {
-        const call = (method: string, path: string, body?: unknown) =>
-          gateway.call(method, path, { token: boss.token, body });
-        const { token } = (await call("POST", "/v1/admin/hosts/join-tokens")).json();
-        const { id } = (await call("POST", "/v1/agents", { name: action })).json();
-        const hook = { name: "t", scheme: "token", template: "x" };
-        const trigger = (await call("POST", `/v1/agents/${id}/triggers`, hook)).json();
-        const headers = { authorization: `Bearer ${trigger.secret}` };
-        const sent = await gateway.call("POST", `/hooks/${trigger.id}`, { headers, body: "x" });
-        const { deliveryId } = sent.json();
-        const count = async () =>
-          gateway.deps.db.all(sql`select (select count(*) from hosts) as hosts, (select count(*) from join_tokens
+    test.each([
+      "host.joined",
+      "join_token.created",
+      "delivery.replayed",
+      "agent.environment_set",
+      "user.git_identity_set",
+    ])("has neither (%s)", async (action) => {
+      const call = (method: string, path: string, body?: unknown) =>
+        gateway.call(method, path, { token: boss.token, body });
+      const { token } = (await call("POST", "/v1/admin/hosts/join-tokens")).json();
+      const { id } = (await call("POST", "/v1/agents", { name: action })).json();
+      const hook = { name: "t", scheme: "token", template: "x" };
+      const trigger = (await call("POST", `/v1/agents/${id}/triggers`, hook)).json();
+      const headers = { authorization: `Bearer ${trigger.secret}` };
+      const sent = await gateway.call("POST", `/hooks/${trigger.id}`, { headers, body: "x" });
+      const { deliveryId } = sent.json();
+      const count = async () =>
+        gateway.deps.db.all(sql`select (select count(*) from hosts) as hosts, (select count(*) from join_tokens
             where used_at is not null) as used, (select count(*) from join_tokens) as tokens,
-            (select count(*) from deliveries) as deliveries, (select count(*) from agents where env_keys <> '[]') as envs`);
-        const before = await count();
-        await gateway.deps.atomic([
-          sql.raw(
-            `create trigger full before insert on audit when new.action = '${action}' begin select raise(abort, 'full'); end`,
-          ),
-        ]);
-        const changes: Record<string, () => Promise<{ status: number }>> = {
-          "host.joined": () => call("POST", "/internal/hosts/join", { ...host.join, token }),
-          "join_token.created": () => call("POST", "/v1/admin/hosts/join-tokens"),
-          "delivery.replayed": () => call("POST", `/v1/deliveries/${deliveryId}/replay`),
-          "agent.environment_set": () => call("PUT", `/v1/agents/${id}/env`, { A: "1" }),
-        };
-        const { status } = await changes[action]!();
-        await gateway.deps.atomic([sql`drop trigger full`]);
-        expect(status).toBe(500);
-        expect(await count()).toEqual(before);
-        expect((await changes[action]!()).status).toBeLessThan(300);
-        expect(await count()).not.toEqual(before);
-      },
-    );
+            (select count(*) from deliveries) as deliveries, (select count(*) from agents where env_keys <> '[]') as envs,
+            (select count(*) from users where git_name is not null) as authors`);
+      const before = await count();
+      await gateway.deps.atomic([
+        sql.raw(
+          `create trigger full before insert on audit when new.action = '${action}' begin select raise(abort, 'full'); end`,
+        ),
+      ]);
+      const changes: Record<string, () => Promise<{ status: number }>> = {
+        "host.joined": () => call("POST", "/internal/hosts/join", { ...host.join, token }),
+        "join_token.created": () => call("POST", "/v1/admin/hosts/join-tokens"),
+        "delivery.replayed": () => call("POST", `/v1/deliveries/${deliveryId}/replay`),
+        "user.git_identity_set": () => call("PATCH", "/v1/me", { gitName: "Ada" }),
+        "agent.environment_set": () => call("PUT", `/v1/agents/${id}/env`, { A: "1" }),
+      };
+      const { status } = await changes[action]!();
+      await gateway.deps.atomic([sql`drop trigger full`]);
+      expect(status).toBe(500);
+      expect(await count()).toEqual(before);
+      expect((await changes[action]!()).status).toBeLessThan(300);
+      expect(await count()).not.toEqual(before);
+    });
   });
 });

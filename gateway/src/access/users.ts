@@ -19,9 +19,19 @@ export const userColumns = { ...shown, ...columnsOf(users, "hostId", "gitName", 
 export type UserRow = User & Pick<typeof users.$inferSelect, "hostId" | "gitName" | "gitEmail">;
 
 /** Sets what is named of who the user is to git. */
-export async function updateMe(db: Database, userId: string, change: MeChange): Promise<UserRow> {
-  if (Object.keys(change).length > 0) await db.update(users).set(change).where(eq(users.id, userId));
-  return (await findUserRow(db, userId))!;
+export async function updateMe(
+  { db, atomic, now }: Pick<Deps, "db" | "atomic" | "now">,
+  source: AuditSource,
+  { id, name }: Pick<User, "id" | "name">,
+  change: MeChange,
+): Promise<UserRow> {
+  const detail = { changed: Object.keys(change).join(", ") };
+  if (detail.changed)
+    await atomic([
+      db.update(users).set(change).where(eq(users.id, id)).returning({ id: users.id }).getSQL(),
+      auditChange(now(), { ...source, action: "user.git_identity_set", target: { id, name }, detail }),
+    ]);
+  return (await findUserRow(db, id))!;
 }
 
 /** Adds a user. Throws `conflict` when the name is taken. */

@@ -7,6 +7,7 @@ import { MenuIcon } from "./ui/icons.tsx";
 import { askedOf } from "./agents/waiting-card.tsx";
 import { Sidebar } from "./agents/sidebar.tsx";
 import { Warnings, WorkspaceBar } from "./agents/workspace-bar.tsx";
+import { AccountPage } from "./pages/account.tsx";
 import { AgentPage } from "./pages/agent.tsx";
 import { AuditPage } from "./pages/audit.tsx";
 import { HostsPage } from "./pages/hosts.tsx";
@@ -44,6 +45,7 @@ const pages: PageSpec[] = [
   },
   { pattern: "/runs", title: () => "Runs", page: () => <RunsPage /> },
   { pattern: "/runs/:id", title: () => "Run", page: ({ id }) => <RunPage key={id} id={id!} /> },
+  { pattern: "/account", title: () => "Account", page: (_, me) => <AccountPage me={me} /> },
   { pattern: "/tokens", title: () => "Tokens", page: () => <TokensPage /> },
   { pattern: "/users", title: () => "Users", forAdmins: true, page: (_, me) => <UsersPage me={me} /> },
   { pattern: "/hosts", title: () => "Hosts", forAdmins: true, page: () => <HostsPage /> },

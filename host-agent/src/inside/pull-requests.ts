@@ -5,7 +5,7 @@ import { randomText } from "@berth/shared/ids";
 import { readOutput } from "../machine/exec-output.ts";
 import { type Branch, type ForgeDeps, openPullRequest, readRemote } from "../origins/forges.ts";
 import { transferGid } from "../store/uids.ts";
-import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
+import { environmentOf, homeOf, placeOf, toLines } from "../workspace/environment.ts";
 import { endStarted, enter, type EntryDeps } from "./entry.ts";
 
 /** Whatever the repository's own configuration makes of it: it is over by then, and its output is short. */
@@ -29,7 +29,7 @@ async function readBranch(deps: EntryDeps, userId: string, agentId: string): Pro
   const marker = `BERTH_TRANSFER=${randomText(20)}`;
   const { GIT_CONFIG_SYSTEM } = environmentOf(deps.context.settings, agent);
   const env = toLines({ HOME: homeOf(agent), PATH: "/usr/bin:/bin", GIT_CONFIG_SYSTEM: GIT_CONFIG_SYSTEM! });
-  const command = ["/bin/sh", "-c", script, "sh", homeOf(agent)];
+  const command = ["/bin/sh", "-c", script, "sh", placeOf(agent)];
   const spec = { command, uid: agent.uid, gid: transferGid, workingDir: "/", attach: "streams" as const };
   const execId = await deps.engine.createExec(container.id, { ...spec, env: [...env, marker] });
   const stream = execId === null ? null : await deps.engine.attachExec(execId, "streams");

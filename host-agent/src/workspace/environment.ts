@@ -10,13 +10,16 @@ import { runtimes } from "./runtimes.ts";
 /** The agent's directory in the container. */
 export const homeOf = (agent: Pick<AgentRow, "id">) => `${paths.workspace}/agent-${agent.id}`;
 
+/** Where it works: a path that the agent can have made a link of, to be entered under its own uid alone. */
+export const placeOf = (agent: Pick<AgentRow, "id" | "directory">) =>
+  agent.directory === null ? homeOf(agent) : `${homeOf(agent)}/${agent.directory}`;
+
 /** As the engine wants it. */
 export const toLines = (env: Record<string, string>) => Object.entries(env).map(([key, value]) => `${key}=${value}`);
 
 export function environmentOf(settings: Settings, agent: AgentRow): Record<string, string> {
   const home = homeOf(agent);
   return {
-    ...(settings.BERTH_EGRESS !== "none" && { JAVA_TOOL_OPTIONS: javaProxy }),
     GIT_CONFIG_SYSTEM: `${paths.sockets}/${gitConfig}`,
     ...agent.env,
     ...runtimes[agent.runtime].env(home, `${paths.sockets}/${modelSocket(agent.id)}`),
@@ -29,7 +32,7 @@ export function environmentOf(settings: Settings, agent: AgentRow): Record<strin
     ...(agent.directory && { BERTH_DIRECTORY: agent.directory }),
     // Half of the container's processes: a fork bomb of one agent leaves the others room.
     BERTH_NPROC: String(Math.max(32, Math.floor(settings.BERTH_PIDS / 2))),
-    ...(settings.BERTH_EGRESS !== "none" && proxyVariables),
+    ...(settings.BERTH_EGRESS !== "none" && { ...proxyVariables, JAVA_TOOL_OPTIONS: javaOptions(agent.env) }),
   };
 }
 
@@ -86,6 +89,8 @@ const proxyVariables = {
   no_proxy: inside,
   NODE_USE_ENV_PROXY: "1",
 };
+/** Of an option that is there twice Java takes the last. */
+const javaOptions = (own: Record<string, string>) => `${javaProxy} ${own["JAVA_TOOL_OPTIONS"] ?? ""}`.trim();
 /** Java reads none of these variables. */
 const javaProxy = [
   ...["http", "https"].flatMap((scheme) => [

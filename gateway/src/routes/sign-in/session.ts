@@ -94,9 +94,7 @@ export const sessionRoutes = [
     body: updateMeBody,
     answer: meSchema,
     run: async ({ deps, source, caller, body }) => {
-      const { gitName, gitEmail } = await updateMe(deps.db, caller.user.id, body);
-      const target = { id: caller.user.id, name: caller.user.name };
-      await audit(deps, { ...source, action: "user.git_identity_set", target });
+      const { gitName, gitEmail } = await updateMe(deps, source, caller.user, body);
       return describeMe(deps, { ...caller.user, gitName, gitEmail });
     },
   }),

@@ -13,6 +13,7 @@ import { Failure } from "../ui/failure.tsx";
 const places: { href: string; name: string; forAdmins?: true }[] = [
   { href: "/runs", name: "Runs" },
   { href: "/tokens", name: "Tokens" },
+  { href: "/account", name: "Account" },
   { href: "/users", name: "Users", forAdmins: true },
   { href: "/hosts", name: "Hosts", forAdmins: true },
   { href: "/audit", name: "Audit", forAdmins: true },

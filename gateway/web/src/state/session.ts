@@ -1,6 +1,6 @@
 /** Who is signed in: by link, by token, until sign-out or until the session ends. */
 import { signal } from "@preact/signals";
-import type { Me } from "@berth/shared/users";
+import type { Me, MeChange } from "@berth/shared/users";
 import { ApiError, call, explain, get, onSignedOut, post } from "../api/api.ts";
 import { forgetAgents, loadAgents } from "./agents.ts";
 import { loadHosts } from "./hosts.ts";
@@ -45,6 +45,11 @@ export async function signIn(credential: { code: string } | { token: string }): 
   await loadSession();
   otherTabs.tell();
   return null;
+}
+
+/** Changes what the user says of themselves. */
+export async function updateMe(change: MeChange): Promise<void> {
+  session.value = { kind: "in", me: await call<Me>("PATCH", "/v1/me", change) };
 }
 
 export async function signOut(): Promise<void> {
