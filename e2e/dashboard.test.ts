@@ -172,7 +172,7 @@ describe("an account", () => {
   test("has the author of the commits, which the user changes", async () => {
     const { page, client } = await meet();
     await page.getByRole("link", { name: "Account" }).click();
-    await page.getByLabel("Author's name").fill("Ada L.");
+    await page.getByLabel("Author's name").fill("Ada Lovelace");
     await page.getByLabel("Author's e-mail address").fill("ada@example.com");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText("Saved.").waitFor();
@@ -181,9 +181,9 @@ describe("an account", () => {
       agent.id,
       "git init -q; git commit -q --allow-empty -m x; git log --format='%an %ae'",
     );
-    expect(run.result).toBe("Ada L. ada@example.com\n");
+    expect(run.result).toBe("Ada Lovelace ada@example.com\n");
     await page.reload();
-    expect(await page.getByLabel("Author's name").inputValue()).toBe("Ada L.");
+    expect(await page.getByLabel("Author's name").inputValue()).toBe("Ada Lovelace");
   });
 });
 
