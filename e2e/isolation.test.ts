@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
@@ -324,5 +324,19 @@ describe("keys", () => {
     expect(keys.length).toBeGreaterThan(0);
     expect(new Set(keys)).toEqual(new Set([providerKey]));
     expect(berth.host.log() + berth.gateway.log()).not.toContain(providerKey);
+  });
+
+  test("of the host's database lie beside it for root alone, and without them the host agent says which file to put back", async () => {
+    const key = join(berth.hostDir, "host.key");
+    expect(statSync(key).mode & 0o777).toBe(0o600);
+    await alice.ok("PUT", `/v1/agents/${a.id}/env`, { TOKEN: "kept" });
+    await berth.host.kill("SIGTERM");
+    renameSync(key, `${key}.away`);
+    await expect(berth.host.start()).rejects.toThrow(
+      /ended with 2: [^]*host\.key is missing: put it back from the backup/,
+    );
+    renameSync(`${key}.away`, key);
+    await berth.host.start();
+    expect((await sh(alice, a, "echo $TOKEN")).out).toBe("kept");
   });
 });

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run } from "@berth/shared/resources";
@@ -143,10 +143,21 @@ describe("a claude run", () => {
 });
 
 describe("an agent's environment", () => {
-  test("reaches its runs and .berth/env, and no answer ever", async () => {
+  test("reaches its runs and .berth/env, and in clear neither an answer nor a database nor a log", async () => {
     const env = { TOKEN: "s3cret-value", QUOTED: `it's "x" $y`, MULTI: "a\nb" };
     const put = await alice.ok<Agent>("PUT", `/v1/agents/${shell.id}/env`, env);
     expect(put.envKeys).toEqual(["MULTI", "QUOTED", "TOKEN"]);
+    const files = [
+      "host/host.db",
+      "host/host.db-wal",
+      "gateway.sqlite",
+      "gateway.sqlite-wal",
+      "host.log",
+      "gateway.log",
+    ];
+    const atRest = files.map((file) => readFileSync(join(berth.dir, file), "latin1")).join("");
+    expect(atRest).toContain(shell.id);
+    expect(atRest).not.toContain("s3cret");
     const { run } = await alice.runToEnd(
       shell.id,
       `printf '%s|%s|%s\\n' "$TOKEN" "$QUOTED" "$MULTI"; stat -c %a .berth/env; set -a; unset TOKEN; . .berth/env; echo "$TOKEN $QUOTED"`,
