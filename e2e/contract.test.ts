@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../gateway/test/wait.ts";
-import { cases, type Place } from "../host-agent/test/contract/cases.ts";
+import { cases } from "../host-agent/test/contract/cases.ts";
+import type { Place } from "../host-agent/test/contract/place.ts";
 import { connectEngine } from "../host-agent/src/machine/engine.ts";
 
 const uid = 20_123;
@@ -57,6 +58,10 @@ beforeAll(async () => {
         // What fits is there.
       }
       return path;
+    },
+    failDisk() {
+      execFileSync("mount", ["-o", "remount,ro", volume]);
+      return () => void execFileSync("mount", ["-o", "remount,rw", volume]);
     },
     until: async (check) => void (await until(async () => (await check()) || null, "it is as it must become")),
   };

@@ -1,10 +1,13 @@
 /** Gateway and hosts together, in schedules of one seed each: as simulation.test.ts does it of a host alone. */
 import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { mutants } from "./joint/mutants.ts";
 import type { Campaign } from "./schedule/campaign.ts";
+import type { Enumerated } from "./schedule/points.ts";
 
-const schedulesPerProcess = 100;
+const schedulesPerProcess = 1000;
 
 /** What it printed, whether it found something or not. */
 function simulate(...args: string[]): Promise<string> {
@@ -43,7 +46,26 @@ test("schedules of gateway and hosts break no invariant, and much happens in the
   }
 });
 
-test.each(mutants)("noticed: $name", async ({ name, invariant, within }) => {
-  const { failures } = await campaign("--mutant", name, "--count", String(within), "--failures", "1");
+test("a kill of either side, a refusal or a late answer at any call between them breaks nothing", async () => {
+  const part = async (from: string) =>
+    JSON.parse(await simulate("--points", "--seed", from, "--every", "2")) as { results: Enumerated[] };
+  const parts = await Promise.all([part("1"), part("2")]);
+  const results = parts.flatMap(({ results }) => results);
+  expect(results.filter(({ points, leastPoints }) => points < leastPoints)).toEqual([]);
+  expect(results.flatMap(({ failures }) => failures)).toEqual([]);
+});
+
+test("each invariant is named by a fault that it alone notices", () => {
+  const room = join(import.meta.dirname, "joint");
+  const checked = readdirSync(room).flatMap((file) =>
+    [...readFileSync(join(room, file), "utf8").matchAll(/violate\(\s*"([^"]+)"/g)].map(([, invariant]) => invariant!),
+  );
+  const named = mutants.filter(({ isAlone }) => isAlone).map(({ invariant }) => invariant);
+  expect([...new Set(named)].toSorted()).toEqual([...new Set(checked)].toSorted());
+});
+
+test.each(mutants)("noticed: $name", async ({ name, invariant, mean, isAlone }) => {
+  const { failures } = await campaign("--mutant", name, "--count", String(10 * mean), "--failures", "1");
   expect(failures[0]?.invariant).toBe(invariant);
+  if (isAlone) expect(failures[0]?.others).toEqual([]);
 });

@@ -1,7 +1,7 @@
 /**
  * `npm run simulate -- [--world joint] [--seed N] [--count C] [--minutes M] [--every E] [--ops 0,3,4] [--trace] [--json]`: plays
  * schedules from that seed on, says of each that breaks an invariant how to see it again, and keeps it in corpus.json. `--mutant NAME` puts a fault back;
- * `--points` kills and fails at each call of the scenarios instead, `--corpus` plays what was broken once.
+ * `--points` kills and fails at each call of the scenarios instead (of joint ones every E-th from the N-th on), `--growth` counts calls as things grow, `--corpus` plays what was broken once.
  */
 import { execFileSync } from "node:child_process";
 import { enableCompileCache } from "node:module";
@@ -26,6 +26,7 @@ const { values } = parseArgs({
     points: { type: "boolean", default: false },
     corpus: { type: "boolean", default: false },
     contract: { type: "boolean", default: false },
+    growth: { type: "boolean", default: false },
     failures: { type: "string", default: "10" },
   },
 });
@@ -53,9 +54,14 @@ if (values.contract) {
   say(JSON.stringify(wrong));
   process.exit(wrong.length > 0 ? 1 : 0);
 }
+if (values.growth) {
+  say(JSON.stringify(await (await import("./schedule/growth.ts")).countAll()));
+  process.exit(0);
+}
 if (values.points) {
-  const { enumerateAll } = await import("./schedule/points.ts");
-  const results = await enumerateAll();
+  const results = isJoint
+    ? await (await import("./joint/points.ts")).enumerateJoint(Number(values.seed) - 1, Number(values.every))
+    : await (await import("./schedule/points.ts")).enumerateAll();
   const { user, system } = process.cpuUsage();
   say(JSON.stringify({ results, cpuSeconds: (user + system) / 1e6 }));
   process.exit(results.some(({ failures }) => failures.length > 0) ? 1 : 0);

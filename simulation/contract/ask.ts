@@ -1,6 +1,7 @@
 /** The cases of the contract, asked of the model of engine, kernel and files. */
 import { isDeepStrictEqual } from "node:util";
-import { cases, type Place } from "../../host-agent/test/contract/cases.ts";
+import { cases } from "../../host-agent/test/contract/cases.ts";
+import type { Place } from "../../host-agent/test/contract/place.ts";
 import { connectEngine } from "../../host-agent/src/machine/engine.ts";
 import { SharedDatabase } from "../machine/database.ts";
 import { forgetRuns } from "../machine/evidence.ts";
@@ -70,6 +71,11 @@ async function placeOn(machine: Machine): Promise<Place> {
       const path = directory();
       files.find(path)!.on.isFull = true;
       return path;
+    },
+    failDisk() {
+      const { root } = files;
+      root.hasFailed = true;
+      return () => void (root.hasFailed = false);
     },
     async until(check) {
       while (!(await check())) await new Promise<void>((resolve) => void setTimeout(resolve, 20));

@@ -26,11 +26,11 @@ function later(scene: JointScene, ms: number, job: () => void): void {
 const restart = (scene: JointScene, draws: Draws) => later(scene, pause(draws), () => scene.gateway.start());
 
 /** Nobody reaches it for a while: mostly a moment, now and then until it counts as gone. */
-function cutOff(scene: JointScene, url: string, draws: Draws): void {
+function cutOff(scene: JointScene, url: string, draws: Draws, isLong = draws.is(0.3)): void {
   const { unreachable } = scene;
   const count = (by: number) => void unreachable.set(url, (unreachable.get(url) ?? 0) + by);
   count(1);
-  later(scene, draws.is(0.7) ? draws.between(10, 3000) : draws.between(3000, 45_000), () => count(-1));
+  later(scene, isLong ? draws.between(3000, 45_000) : draws.between(10, 3000), () => count(-1));
 }
 
 const hostOf = ({ hosts }: JointScene, { host }: JointOperation) => hosts[host % hosts.length]!.machine.place;
@@ -86,6 +86,23 @@ const deeds: Partial<Record<JointKind, Deed>> = {
     gateway.stepClock(draws.of([-7_200_000, -60_000, 60_000, 7_200_000])),
   "gateway away": (scene, _operation, draws) => cutOff(scene, gatewayUrl, draws),
   "host away": (scene, operation, draws) => cutOff(scene, hostOf(scene, operation).url, draws),
+  /** What waits rests, and is not ended with what runs. */
+  "disable whose run waits"(scene, operation, draws) {
+    cutOff(scene, hostOf(scene, operation).url, draws, true);
+    scene.callers.deliver(operation);
+    later(scene, draws.between(50, 1500), () =>
+      scene.callers.setUser(operation, { disabled: true, cancelRuns: false }),
+    );
+  },
+  /** What the host must hear in the answer to a report. */
+  "order to a host that is away"(scene, operation, draws) {
+    scene.callers.start({ ...operation, script: { end: null } });
+    later(scene, draws.between(1000, 2500), () => {
+      cutOff(scene, hostOf(scene, operation).url, draws, true);
+      if (draws.is(0.5)) scene.callers.deleteAgent(operation);
+      else scene.callers.setUser(operation, { disabled: true, cancelRuns: true });
+    });
+  },
   cut: (scene, _operation, draws) =>
     spell(
       scene.hosts[0]!,

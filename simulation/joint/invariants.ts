@@ -108,7 +108,8 @@ export function judge(scene: JointScene, told: Map<string, Told[] | null>, isOve
   for (const difference of differencesOf(scene)) world.violate("the gateway's copy is the host's truth", difference);
   judgePromises(scene);
   judgeTold(scene, told);
-  if (!isOver && world.violations.length === 0) world.violate("every admitted run ends", "calls are still waiting");
+  if (!isOver && differencesOf(scene).length === 0 && world.violations.length === 0)
+    world.violate("every admitted run ends", "calls are still waiting");
 }
 
 function judgeHost(scene: JointScene, at: number): void {
@@ -139,9 +140,18 @@ function judgePromises(scene: JointScene): void {
     if (expected !== undefined && expected !== prompt)
       world.violate("a run is what it was asked for", `${id} has the prompt "${prompt}" instead of "${expected}"`);
   }
+  for (const { id } of scene.hasForgotten ? [] : straysOf(scene))
+    world.violate("what was accepted is one run", `${id} is of no delivery`);
   for (const { id, status } of unsettledOf(scene))
     world.violate("what was accepted is one run", `${id} still waits to be started, and its run is ${status}`);
 }
+
+/** Runs that came by a trigger, and by no delivery; those of a trigger go with it. */
+const straysOf = ({ database }: JointScene) =>
+  database.rows<{ id: string }>(
+    `select r.id from runs r join triggers t on t.id = r.trigger_id
+      where not exists (select 1 from deliveries d where d.run_id = r.id)`,
+  );
 
 /** Deliveries that wait to be started though their runs have ended. */
 export const unsettledOf = ({ database }: JointScene) =>

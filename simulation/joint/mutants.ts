@@ -4,20 +4,21 @@ import type { JointKind } from "./operations.ts";
 
 const runs = "gateway/src/agents/runs.ts";
 const reports = "gateway/src/fleet/reports.ts";
+const pending = "gateway/src/agents/pending.ts";
 
 const one = (
   name: string,
   invariant: string,
-  within: number,
+  mean: number,
   kinds: JointKind[],
   ...mutations: Mutant["mutations"]
-): Mutant => ({ name, invariant, within, kinds, mutations });
+): Mutant => ({ name, invariant, mean, kinds, mutations });
 
-export const mutants: Mutant[] = [
+const all: Mutant[] = [
   one(
     "reports are applied in whatever order they come",
     "an end is told once",
-    250,
+    25,
     ["start", "deliver", "cut"],
     { file: runs, from: "and (runs.epoch is not excluded.epoch or runs.rev < excluded.rev)", to: "" },
     {
@@ -27,7 +28,7 @@ export const mutants: Mutant[] = [
       to: "",
     },
   ),
-  one("what a report leaves out counts as told", "every admitted run ends", 500, ["start", "restore gateway"], {
+  one("what a report leaves out counts as told", "every admitted run ends", 50, ["start", "restore gateway"], {
     file: reports,
     from: "case when ${since} <= rev then max(rev, ${rev}) else rev end",
     to: "max(rev, ${rev})",
@@ -35,14 +36,14 @@ export const mutants: Mutant[] = [
   one(
     "what a host has forgotten goes on for ever",
     "every admitted run ends",
-    50,
+    5,
     ["start", "lose host database", "restore host"],
     { file: reports, from: "and ${Number(complete ?? false)}\n", to: "and 0\n" },
   ),
   one(
     "a run that a host may have is cancelled without it",
     "an end is told once",
-    100,
+    10,
     ["deliver", "delete agent", "host away", "cancel"],
     {
       file: "gateway/src/agents/cancel-waiting.ts",
@@ -53,7 +54,7 @@ export const mutants: Mutant[] = [
   one(
     "a sender's id is not looked at",
     "a delivery is one run",
-    100,
+    10,
     ["deliver twice"],
     {
       file: "gateway/src/webhooks/deliveries.ts",
@@ -66,7 +67,7 @@ export const mutants: Mutant[] = [
       to: "t.agent_id, ${null}, ${replayOf}",
     },
   ),
-  one("a key starts a run at each call", "a key is one run", 100, ["start twice"], {
+  one("a key starts a run at each call", "a key is one run", 10, ["start twice"], {
     file: "gateway/src/agents/start-run.ts",
     from: "await runIdOf(userId, agentId, idempotencyKey)",
     to: 'newId("run")',
@@ -74,8 +75,90 @@ export const mutants: Mutant[] = [
   one(
     "a run is taken without what it was asked for",
     "a run is what it was asked for",
-    100,
+    10,
     ["start", "restore gateway"],
     { file: runs, from: "where j.text <> '' or exists", to: "where true or exists" },
   ),
+  one(
+    "what waits is started for disabled users too",
+    "nothing of a disabled user is started",
+    4,
+    ["deliver", "disable whose run waits"],
+    { file: pending, from: "(not u.disabled or d.outcome is not null)", to: "true" },
+    { file: "gateway/src/agents/pending-queue.ts", from: "(not u.disabled or exists (", to: "(true or exists (" },
+  ),
+  one("deletions are told by a call alone", "what nobody wants ends", 13, ["start", "order to a host that is away"], {
+    file: reports,
+    from: "a.deleted_at is not null and a.dropped_at is null)",
+    to: "false)",
+  }),
+  one(
+    "who is disabled is told by a call alone",
+    "what nobody wants ends",
+    12,
+    ["start", "order to a host that is away"],
+    { file: reports, from: "and disabled and cancel_runs`", to: "and false`" },
+  ),
+  one(
+    "what was started is asked for again under another id",
+    "every admitted run ends",
+    2,
+    ["deliver", "host away", "gateway away"],
+    {
+      file: pending,
+      from: "id: row.runId, trigger: row.data.trigger,",
+      to: "id: claimed.wasSent ? `run_again${claimed.seq}` : row.runId, trigger: row.data.trigger,",
+    },
+  ),
+  one(
+    "model: a gateway that ends waits for whom it serves",
+    "a signal ends the gateway",
+    29,
+    ["start", "stop", "engine hangs", "terminate gateway"],
+    { file: "simulation/joint/gateway.ts", from: "const graceMs = 5000;", to: "const graceMs = 500_000;" },
+  ),
+  one("a host's refusal is not understood", "no call is answered by a defect", 10, ["start"], {
+    file: "gateway/src/hosts/call.ts",
+    from: "if (error instanceof AppError) throw error;",
+    to: 'if (error instanceof AppError) throw new TypeError("not understood");',
+  }),
+  one("a report is copied with another exit code", "the gateway's copy is the host's truth", 1, ["start"], {
+    file: runs,
+    from: "json_remove(j.value, '$.userId', '$.rev'), j.text",
+    to: "json_set(json_remove(j.value, '$.userId', '$.rev'), '$.exitCode', 99), j.text",
+  }),
+  one("processes outlive their run", "an ended run has no process", 2, ["start"], {
+    file: "host-agent/src/run/settle.ts",
+    from: "if (container) await endProcesses(",
+    to: "if (false) await endProcesses(",
+  }),
+  one("a delivery is taken, and its run is not", "what was accepted is one run", 1, ["deliver"], {
+    file: "gateway/src/webhooks/deliveries.ts",
+    from: "where d.id = ${deliveryId} and d.run_id is not null",
+    to: "where false and d.id = ${deliveryId}",
+  }),
+  one("a run is told without its exit code", "what is told is what the evidence says", 1, ["start"], {
+    file: runs,
+    from: "return { ...data, prompt };",
+    to: "return { ...data, exitCode: null, prompt };",
+  }),
 ];
+
+/** Of each invariant one that no other notices. */
+const alone = new Set([
+  "reports are applied in whatever order they come",
+  "what a host has forgotten goes on for ever",
+  "a sender's id is not looked at",
+  "a key starts a run at each call",
+  "a run is taken without what it was asked for",
+  "what waits is started for disabled users too",
+  "deletions are told by a call alone",
+  "model: a gateway that ends waits for whom it serves",
+  "a host's refusal is not understood",
+  "a report is copied with another exit code",
+  "processes outlive their run",
+  "a delivery is taken, and its run is not",
+  "a run is told without its exit code",
+]);
+
+export const mutants: Mutant[] = all.map((mutant) => ({ ...mutant, isAlone: alone.has(mutant.name) }));

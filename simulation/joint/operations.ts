@@ -41,6 +41,8 @@ export type JointKind =
   | "step gateway clock"
   | "gateway away"
   | "host away"
+  | "disable whose run waits"
+  | "order to a host that is away"
   | "wait";
 
 export interface JointOperation {
@@ -87,15 +89,20 @@ export const weights: Partial<Record<JointKind, number>> = {
   "step gateway clock": 2,
   "gateway away": 3,
   "host away": 4,
+  "disable whose run waits": 2,
+  "order to a host that is away": 3,
   wait: 2,
 };
+
+/** How many follow the first: as of a host alone, many short ones rather than few long ones. */
+const lengths = [1, 2, 2, 3, 3, 4, 5, 6, 8];
 
 export function drawOperations(seed: number): JointOperation[] {
   const draws = new Draws(seed, "joint operations");
   const bag = Object.entries(weights).flatMap(([kind, count]) => Array<JointKind>(count).fill(kind as JointKind));
   const kinds: JointKind[] = [
     draws.of(bag.filter((kind) => /^(start|deliver)/.test(kind))),
-    ...Array.from({ length: draws.whole(3, 8) }, () => draws.of(bag)),
+    ...Array.from({ length: draws.of(lengths) }, () => draws.of(bag)),
   ];
   const crowd = draws.of([1, 1, 2, 3]);
   let atMs = 200;

@@ -34,7 +34,8 @@ import type { JointScene } from "./scene.ts";
 
 export interface JointSchedule extends Schedule<JointOperation> {
   weather?: Weather;
-  plan?: Plan;
+  /** As of one world; "other dies" is who does not call. */
+  plan?: (...call: Parameters<Plan>) => ReturnType<Plan> | "other dies";
   /** Drawn where nothing is said. */
   hosts?: 1 | 2;
   isSlow?: boolean;
@@ -75,8 +76,8 @@ async function openDatabases(): Promise<Databases> {
 }
 
 function open({ gateway: database, hosts }: Databases, schedule: JointSchedule): JointScene {
-  const { seed, keepsTrace, plan } = schedule;
-  const world = new World(seed, keepsTrace);
+  const { seed, keepsTrace, muted, plan } = schedule;
+  const world = new World(seed, keepsTrace, muted);
   enter(world);
   forgetRuns();
   forgetScripts();
@@ -85,7 +86,7 @@ function open({ gateway: database, hosts }: Databases, schedule: JointSchedule):
   const count = schedule.hosts ?? draws.of([1, 1, 1, 2]);
   const machines = hosts.slice(0, count).map((database, at) => new Machine(database, places[at]));
   setMachines(...machines);
-  if (plan) world.plan = plan;
+  if (plan) world.plan = (...call) => strike(scene, plan(...call));
   const network = new Network();
   network.connect();
   const callers = new Callers(network);
@@ -108,6 +109,15 @@ function open({ gateway: database, hosts }: Databases, schedule: JointSchedule):
   scene.hosts = machines.map((machine) => openHost(scene, machine));
   for (const { host, machine } of scene.hosts) reach(machine.place.url, host.address);
   return scene;
+}
+
+/** Kills the other side in a moment, where that is what shall happen. */
+function strike({ world, gateway, hosts }: JointScene, deed: ReturnType<NonNullable<JointSchedule["plan"]>>) {
+  if (deed !== "other dies") return deed;
+  const isGateway = world.current === gateway.side;
+  const others = isGateway ? hosts.map(({ host }) => host.side) : [gateway.side];
+  world.after(0, () => others.forEach((other) => other && world.kill(other)), world.outside);
+  return null;
 }
 
 /** As schedules of a host alone have it, without what those ask of their callers. */

@@ -22,7 +22,14 @@ export interface Evidence {
 const evidence = new Map<string, Evidence>();
 export const runOf = (runId: string): Evidence | null => evidence.get(runId) ?? null;
 export const allRuns = (): Evidence[] => [...evidence.values()];
-export const forgetRuns = (): void => evidence.clear();
+export const forgetRuns = (): void => [evidence, admissions].forEach((known) => known.clear());
+
+/** When a host agent took each run first. */
+const admissions = new Map<string, number>();
+export const admittedMs = (runId: string): number | null => admissions.get(runId) ?? null;
+export function noteAdmission(runId: string): void {
+  if (!admissions.has(runId)) admissions.set(runId, world().nowMs);
+}
 
 /** Notes that an exec of the run starts, and judges that. */
 export function noteStart(kernel: Kernel, exec: Exec, runId: string, agentId: string, uid: number): Evidence {

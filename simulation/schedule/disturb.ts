@@ -10,6 +10,9 @@ export function disturb(scene: Scene, operation: Operation): void {
 
 type Deed = (scene: Scene, operation: Operation, draws: Draws) => void;
 
+/** Longer than a start is tried. */
+const longestHangMs = 120_000;
+
 /** How long something stays down: mostly short. */
 export const pause = (draws: Draws) => (draws.is(0.7) ? draws.between(0, 300) : draws.between(300, 10_000));
 
@@ -39,9 +42,9 @@ function terminate({ world, host, clients }: Scene): void {
 }
 
 /** For a while, then it is well again. */
-export const spell = (scene: Scene, draws: Draws, begin: () => void, end: () => void) => {
+export const spell = (scene: Scene, draws: Draws, begin: () => void, end: () => void, longestMs = 20_000) => {
   begin();
-  later(scene, draws.is(0.7) ? draws.between(10, 1000) : draws.between(1000, 20_000), end);
+  later(scene, draws.is(0.7) ? draws.between(10, 1000) : draws.between(1000, longestMs), end);
 };
 
 const deeds: Record<Kind, Deed> = {
@@ -94,6 +97,7 @@ const deeds: Record<Kind, Deed> = {
       draws,
       () => scene.machine.setEngine("hangs"),
       () => scene.machine.setEngine("there"),
+      longestHangMs,
     ),
   "engine restarts"(scene, _operation, draws) {
     if (draws.is(0.7))

@@ -2,13 +2,14 @@
 import { isEnded } from "@berth/shared/resources";
 import type { LogFields } from "@berth/shared/log";
 import { isCaused } from "../sides/host.ts";
-import { allRuns, runOf } from "../machine/evidence.ts";
+import { admittedMs, allRuns, noteAdmission, runOf } from "../machine/evidence.ts";
 import type { Scene } from "./scene.ts";
 
 /** A line of the host agent's log, at the moment it is written. */
 export function noticeLog(scene: Scene, event: string, fields: LogFields): void {
   const what = event === "run.ended" ? `run.ended ${String(fields["reason"])}` : event;
   scene.seen.set(what, (scene.seen.get(what) ?? 0) + 1);
+  if (event === "run.accepted") noteAdmission(String(fields["runId"]));
   if (event === "run.ended") judgeEnd(scene, fields as unknown as EndedLine);
   if (event === "request.failed" && !isCaused(fields["error"]))
     scene.world.violate("no call is answered by a defect", String(fields["error"]));
@@ -16,6 +17,7 @@ export function noticeLog(scene: Scene, event: string, fields: LogFields): void 
 
 interface EndedLine {
   runId: string;
+  userId: string;
   reason: string;
   exitCode: number | null;
 }
@@ -34,7 +36,17 @@ export interface RunRow {
 }
 
 /** At the very moment an end is told. */
-function judgeEnd({ world, machine }: Scene, { runId, reason }: EndedLine): void {
+function judgeEnd({ world, machine }: Scene, { runId, userId, reason }: EndedLine): void {
+  const since = admittedMs(runId);
+  const lives = [...machine.containers.all.values()].some(
+    ({ isRunning, startedMs, options }) =>
+      isRunning && options.Labels["berth.user"] === userId && since !== null && startedMs < since,
+  );
+  if (reason === "container_lost" && lives && !runOf(runId))
+    world.violate(
+      "what is told is what the evidence says",
+      `${runId} lost its container before it began, and the container lives`,
+    );
   const left = machine.kernel.ofRun(runId);
   if (left.length > 0)
     world.violate(

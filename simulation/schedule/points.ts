@@ -74,7 +74,7 @@ const scenarios: Scenario[] = [
 const lengthMs = 2500;
 const beside: (Kind | undefined)[] = [undefined, "end container", "remove container", "engine away"];
 /** Of the synchronous calls those that change something: dying before or after a mere look is the same. */
-const changes =
+export const changes =
   /^store\.(commit|run|all UPDATE|all DELETE|all INSERT)|^fs\.(openSync|mkdirSync|writeFileSync|renameSync|chmodSync|fchownSync|rmSync)|^kill/;
 const seed = 77;
 

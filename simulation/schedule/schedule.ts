@@ -37,6 +37,8 @@ export interface ScheduleOptions extends Schedule<Operation> {
   plan?: Plan;
   /** What happens beside, when the plan strikes. */
   whenStruck?: Kind;
+  /** Adds to what is there. */
+  prepare?: (scene: Scene) => void;
 }
 
 /** How long all that was begun may take to end once nothing disturbs it. */
@@ -114,9 +116,10 @@ export async function playSchedule(options: ScheduleOptions): Promise<Outcome> {
   return { violations, hash: traceHash, lines, steps, points, seen: scene.seen };
 }
 
-async function play(scene: Scene, { seed, operations, weather }: ScheduleOptions): Promise<void> {
+async function play(scene: Scene, { seed, operations, weather, prepare }: ScheduleOptions): Promise<void> {
   const { world, host } = scene;
   host.start();
+  prepare?.(scene);
   world.weather = weather ?? drawWeather(seed);
   for (const operation of operations)
     world.after(operation.atMs, () => {

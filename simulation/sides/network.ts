@@ -1,6 +1,6 @@
 /** What carries calls between the processes: late, lost, or twice; a connection to a process that dies breaks. */
 import { carrier, type Outgoing } from "../world/globals.ts";
-import { mark, type Side, world } from "../world/world.ts";
+import { mark, never, type Side, world } from "../world/world.ts";
 
 /** Who answers at an address now: a process, and how it answers; null where nobody listens. */
 type Address = () => { side: Side; answer: (request: Outgoing) => Letter | Promise<Letter> } | null;
@@ -43,11 +43,17 @@ export class Network {
     const isStruck = world().isStruck(`net.${origin}`, draws);
     const drawn = isStruck ? draws.of(["lost", "answer lost", "late", "twice"] as const) : null;
     const planned = world().planned(`net.${origin}`, from);
-    if (from.isDead) return new Promise(() => undefined);
+    if (from.isDead) return never();
     const fault = planned ? planFaults[planned] : drawn;
-    return new Promise((resolve, reject) => {
-      const { signal } = request;
-      signal?.addEventListener("abort", () => reject(signal.reason as Error));
+    const { signal } = request;
+    return new Promise((settle, refuse) => {
+      const giveUp = () => reject(signal!.reason as Error);
+      // Node keeps a signal made of several for as long as somebody listens to it, and with it whatever that somebody knows.
+      const forget = () => signal?.removeEventListener("abort", giveUp);
+      const resolve = (answer: Response) => [forget(), settle(answer)];
+      const reject = (error: Error) => [forget(), refuse(error)];
+      signal?.addEventListener("abort", giveUp);
+      from.onDeath.push(forget);
       const tell = (answer: Letter) => {
         const lateMs = draws.delay() + (fault === "late" ? draws.between(1000, 30_000) : 0);
         world().after(lateMs, () => resolve(open(answer)), from);

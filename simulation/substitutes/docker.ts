@@ -125,6 +125,7 @@ export default class Docker {
       const end = () => {
         there.containers.listeners.delete(listener);
         there.breaks.delete(end);
+        abortSignal?.removeEventListener("abort", end);
         if (!side.isDead) world().after(1, () => stream.destroy(new Error(`the stream broke ${mark}`)), side);
       };
       there.breaks.add(end);

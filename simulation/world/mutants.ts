@@ -4,8 +4,8 @@ import type { Mutation } from "./hooks.ts";
 export interface Mutant {
   name: string;
   invariant: string;
-  /** Ten times the mean of schedules that it took. */
-  within: number;
+  /** Schedules until it was noticed, measured over ten hits from seed 1 on: `--mutant NAME --failures 10`. The suite plays ten times as many. */
+  mean: number;
   /** The operations that it is tried with; all where nothing is said. */
   kinds?: string[];
   mutations: Mutation[];
@@ -14,10 +14,10 @@ export interface Mutant {
 }
 
 const run = "host-agent/src/run";
-const one = (name: string, invariant: string, within: number, ...mutations: Mutation[]): Mutant => ({
+const one = (name: string, invariant: string, mean: number, ...mutations: Mutation[]): Mutant => ({
   name,
   invariant,
-  within,
+  mean,
   mutations,
 });
 
@@ -25,7 +25,7 @@ const all: Mutant[] = [
   one(
     "what decorates an end prevents it",
     "every admitted run ends",
-    100,
+    10,
     {
       file: `${run}/run-log.ts`,
       from: "const start = Math.max(0, size - maxBytes);",
@@ -33,17 +33,17 @@ const all: Mutant[] = [
     },
     { file: `${run}/settle.ts`, from: "if (isNeeded && failures < patience) throw error;", to: "throw error;" },
   ),
-  one("what is not in memory is lost", "an ended run has no process", 400, {
+  one("what is not in memory is lost", "an ended run has no process", 40, {
     file: `${run}/launch.ts`,
     from: "await workspaces.find(run.userId)",
     to: "workspaces.current(run.userId)",
   }),
-  one("one empty list is taken for a proof", "an ended run has no process", 400, {
+  one("one empty list is taken for a proof", "an ended run has no process", 40, {
     file: "host-agent/src/machine/processes.ts",
     from: "if (pids.length === 0 && isWhole) return;",
     to: "if (pids.length === 0) return;",
   }),
-  one("a lost container hides an exit code", "what is told is what the evidence says", 300, {
+  one("a lost container hides an exit code", "what is told is what the evidence says", 30, {
     file: `${run}/launch.ts`,
     from: "const over = { exitCode: exit.code,",
     to: "const over = { exitCode: null,",
@@ -51,7 +51,7 @@ const all: Mutant[] = [
   one(
     "an order is begun at each answer",
     "no order is begun twice",
-    1000,
+    100,
     { file: "host-agent/src/membership/orders.ts", from: "return !progress ||", to: "return true ||" },
     {
       file: "host-agent/src/inside/agents.ts",
@@ -62,7 +62,7 @@ const all: Mutant[] = [
   one(
     "a stop goes on while the host agent closes",
     "every loop yields",
-    3000,
+    300,
     { file: `${run}/runs.ts`, from: "?.done));\n    this.#refuseClosing();", to: "?.done));" },
     {
       file: "host-agent/src/workspace/workspaces.ts",
@@ -70,7 +70,7 @@ const all: Mutant[] = [
       to: "      if (isStopped) return;",
     },
   ),
-  one("a run is withdrawn under another call", "no call is answered by a defect", 2000, {
+  one("a run is withdrawn under another call", "no call is answered by a defect", 200, {
     file: `${run}/runs.ts`,
     from: "this.#promising.get(id) ?? promise()",
     to: "promise()",
@@ -78,7 +78,7 @@ const all: Mutant[] = [
   one(
     "a begun run is started again",
     "a run starts once",
-    100,
+    10,
     { file: `${run}/decide.ts`, from: 'if (exec === "running" || hasBegun) return "watch";', to: "" },
     {
       file: `${run}/decide.ts`,
@@ -89,7 +89,7 @@ const all: Mutant[] = [
   one(
     "a lost database gives uids anew",
     "a uid has one owner",
-    300,
+    30,
     {
       file: "host-agent/src/parts.ts",
       from: "(uid) => store.reserveUids(uid + 1)",
@@ -106,42 +106,53 @@ const all: Mutant[] = [
       to: "const uid = this.#takeUid();",
     },
   ),
-  one("a restored database keeps its epoch", "the gateway's copy is the host's truth", 500, {
+  one("a restored database keeps its epoch", "the gateway's copy is the host's truth", 50, {
     file: "host-agent/src/membership/reports.ts",
     from: "if (isRolledBack(store, this.#held.epoch === store.epoch, said)) {",
     to: "if (false) {",
   }),
-  one("processes outlive their run", "an ended run has no process", 100, {
+  one(
+    "a hung engine loses a container",
+    "what is told is what the evidence says",
+    10,
+    {
+      file: `${run}/runs.ts`,
+      from: "const neverBegan = { ...lostWithoutBegin, isContainerLost: false };",
+      to: "const neverBegan = lostWithoutBegin;",
+    },
+    { file: `${run}/runs.ts`, from: 'store.intend(runId, "start_timeout");', to: "" },
+  ),
+  one("processes outlive their run", "an ended run has no process", 10, {
     file: `${run}/settle.ts`,
     from: "if (container) await endProcesses(",
     to: "if (false) await endProcesses(",
   }),
-  one("nobody hears of a loop that fails", "nothing is thrown that nobody catches", 100, {
+  one("nobody hears of a loop that fails", "nothing is thrown that nobody catches", 10, {
     file: "host-agent/src/loops.ts",
     from: 'if (isWell) log.warn("loop.failed", { loop: name, error: messageOf(error) });',
     to: 'throw new TypeError("unheard");',
   }),
-  one("a new database starts at the second attempt", "the host agent starts", 100, {
+  one("a new database starts at the second attempt", "the host agent starts", 10, {
     file: "host-agent/src/workspace/reserve-uids.ts",
     from: 'store.setMeta("uids_reserved", "1");',
     to: 'store.setMeta("uids_reserved", "1"); throw new TypeError("once");',
   }),
-  one("a busy agent takes another run", "an agent has one run", 100, {
+  one("a busy agent takes another run", "an agent has one run", 10, {
     file: "host-agent/src/store/store.ts",
     from: "if (busy) return { busy: busy.id };",
     to: "",
   }),
-  one("a user has no limit", "a user has three runs", 1000, {
+  one("a user has no limit", "a user has three runs", 100, {
     file: "host-agent/src/store/store.ts",
     from: 'if (active.length >= limit) return "run_limit";',
     to: "",
   }),
-  one("an exit code is misread", "what is told is what the evidence says", 100, {
+  one("an exit code is misread", "what is told is what the evidence says", 10, {
     file: `${run}/run-files.ts`,
     from: "code: code === undefined ? null : Number(code)",
     to: "code: code === undefined ? null : Number(code) ^ 1",
   }),
-  one("model: a signal's last resort comes late", "a signal ends the host agent", 1000, {
+  one("model: a signal's last resort comes late", "a signal ends the host agent", 100, {
     file: "simulation/sides/host.ts",
     from: "const forcedExitMs = 8000;",
     to: "const forcedExitMs = 80_000;",
@@ -157,6 +168,7 @@ const kindsOf: Record<string, string[]> = {
   "a begun run is started again": ["start", "crash"],
   "a lost database gives uids anew": ["start", "lose host database"],
   "a restored database keeps its epoch": ["start", "restore host", "crash"],
+  "a hung engine loses a container": ["start", "engine hangs"],
   "processes outlive their run": ["start"],
   "nobody hears of a loop that fails": ["start", "engine away"],
   "a busy agent takes another run": ["start"],

@@ -53,7 +53,8 @@ interface Entry {
 const spinBudget = 3000;
 const stepLimit = 60_000;
 const realSetImmediate = setImmediate;
-const never = new Promise<never>(() => undefined);
+/** One of its own for whoever waits: what waits for a shared one is kept for as long as that is. */
+export const never = (): Promise<never> => new Promise(() => undefined);
 
 /** Stacks are for who reads them: of all errors that are made here nearly none is. */
 const stackLines = 8;
@@ -139,11 +140,11 @@ export class World {
    */
   io<T>(name: string, work: () => T | Promise<T>, { by, lateMs = 20_000, tookMs = 0 }: IoOptions = {}): Promise<T> {
     const side = this.current;
-    if (side.isDead) return never;
+    if (side.isDead) return never();
     if (++this.#spent > spinBudget) this.sync(name);
     const draws = this.draws(name);
     const fault = this.#faultOf(name, side, draws);
-    if (side.isDead) return never;
+    if (side.isDead) return never();
     const failure = () => Object.assign(new Error(`EIO: ${name} failed ${mark}`), { code: "EIO", statusCode: 500 });
     return new Promise<T>((resolve, reject) => {
       const answer = (tell: () => void) =>

@@ -2,45 +2,15 @@
  * What the host agent relies on of engine, kernel and files: one list, asked of real ones (e2e) and of the simulation's
  * model of them. Whoever runs it gives a place; each case answers plain data.
  */
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
-import { truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import type { ContainerSpec, Engine, ExecSpec } from "../../src/machine/engine.ts";
 import { findCgroup, readOomKills } from "../../src/machine/cgroup.ts";
+import { whileFrozen } from "../../src/machine/freezer.ts";
 import { openKillLog } from "../../src/machine/kmsg.ts";
 import { identify, isAlive, processesOf } from "../../src/machine/processes.ts";
-import { runProgram } from "../../src/machine/programs.ts";
-
-export interface Place {
-  engine: Engine;
-  /** A container to be, of a name that no other has. */
-  spec(): ContainerSpec;
-  /** A program that ends with this code at once, goes on, or takes more memory than there is. */
-  exec(end: number | null | "greedy"): ExecSpec;
-  uid: number;
-  /** An empty directory on a file system with flags. */
-  directory(): string;
-  /** The same, mounted, with next to no room left. */
-  fullDirectory(): Promise<string>;
-  until(check: () => boolean | Promise<boolean>): Promise<void>;
-}
-export interface Case {
-  name: string;
-  ask(place: Place): Promise<unknown>;
-  answer: unknown;
-}
+import { ofFiles } from "./file-cases.ts";
+import { type Case, codeOf, type Place } from "./place.ts";
 
 const label = "berth.contract";
 const nobody = "0".repeat(64);
-const codeOf = async (job: () => unknown) => {
-  try {
-    await job();
-    return "done";
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code;
-  }
-};
-
 async function startOne({ engine, spec }: Place): Promise<string> {
   const id = (await engine.createContainer(spec()))!;
   await engine.startContainer(id);
@@ -242,6 +212,23 @@ const ofKernel: Case[] = [
       }),
   },
   {
+    name: "a container stands still while it is looked at, and goes on",
+    answer: [true, 7],
+    ask: (place) =>
+      withContainer(place, async (id) => {
+        const { engine, exec, uid } = place;
+        await engine.startExec((await engine.createExec(id, exec(null)))!);
+        const cgroup = findCgroup((await engine.inspectContainer(id))!.pid)!;
+        const own = () => processesOf(cgroup, (owner) => owner.uid === uid).length > 0;
+        await place.until(own);
+        const wasThere = await whileFrozen(cgroup, own);
+        const execId = (await engine.createExec(id, exec(7)))!;
+        await engine.startExec(execId);
+        await ended(place, execId);
+        return [wasThere, (await engine.inspectExec(execId))!.exitCode];
+      }),
+  },
+  {
     name: "the end of a container is told to who watches its label",
     answer: ["destroy", "die"],
     async ask(place) {
@@ -267,95 +254,6 @@ const ofKernel: Case[] = [
     answer: 0,
     ask: (place) =>
       withContainer(place, async (id) => readOomKills(findCgroup((await place.engine.inspectContainer(id))!.pid)!)),
-  },
-];
-
-const ofFiles: Case[] = [
-  {
-    name: "a file that is made exclusively is made once",
-    answer: ["done", "EEXIST"],
-    async ask({ directory }) {
-      const path = join(directory(), "one");
-      const make = () => closeSync(openSync(path, "wx"));
-      return [await codeOf(make), await codeOf(make)];
-    },
-  },
-  {
-    name: "what is not there is ENOENT, and removed without harm where that is asked for",
-    answer: ["ENOENT", "ENOENT", "ENOENT", "done", undefined],
-    async ask({ directory }) {
-      const path = join(directory(), "none");
-      return [
-        await codeOf(() => openSync(path, "r")),
-        await codeOf(() => statSync(path)),
-        await codeOf(() => renameSync(path, `${path}2`)),
-        await codeOf(() => rmSync(path, { force: true })),
-        statSync(path, { throwIfNoEntry: false }),
-      ];
-    },
-  },
-  {
-    name: "a rename takes the place of what was there",
-    answer: ["new", "ENOENT"],
-    async ask({ directory }) {
-      const at = directory();
-      await writeFile(join(at, "old"), "old");
-      await writeFile(join(at, "draft"), "new");
-      renameSync(join(at, "draft"), join(at, "old"));
-      return [readFileSync(join(at, "old"), "utf8"), await codeOf(() => statSync(join(at, "draft")))];
-    },
-  },
-  {
-    name: "an append-only file is neither cut, nor written anew, nor removed, nor renamed",
-    answer: ["EPERM", "EPERM", "EPERM", "EPERM", "done"],
-    async ask({ directory }) {
-      const path = join(directory(), "log");
-      await writeFile(path, "begun\n");
-      await runProgram("chattr", "+a", path);
-      const codes = [
-        await codeOf(() => truncate(path, 0)),
-        await codeOf(() => writeFile(path, "x")),
-        await codeOf(() => rmSync(path)),
-        await codeOf(() => renameSync(path, `${path}2`)),
-        await codeOf(() => closeSync(openSync(path, "a"))),
-      ];
-      await runProgram("chattr", "-a", path);
-      return codes;
-    },
-  },
-  {
-    name: "an immutable file is not even appended to",
-    answer: ["EPERM", "EPERM", "begun\n"],
-    async ask({ directory }) {
-      const path = join(directory(), "log");
-      await writeFile(path, "begun\n");
-      await runProgram("chattr", "+i", path);
-      const codes = [await codeOf(() => openSync(path, "a")), await codeOf(() => rmSync(path))];
-      const text = readFileSync(path, "utf8");
-      await runProgram("chattr", "-i", path);
-      return [...codes, text];
-    },
-  },
-  {
-    name: "a directory is made once, and with all above it where that is asked for",
-    answer: ["done", "EEXIST", "done", "done"],
-    async ask({ directory }) {
-      const at = directory();
-      return [
-        await codeOf(() => mkdirSync(join(at, "one"))),
-        await codeOf(() => mkdirSync(join(at, "one"))),
-        await codeOf(() => mkdirSync(join(at, "two/three"), { recursive: true })),
-        await codeOf(() => mkdirSync(join(at, "two/three"), { recursive: true })),
-      ];
-    },
-  },
-  {
-    name: "a disk without room takes no more bytes",
-    answer: "ENOSPC",
-    async ask({ fullDirectory }) {
-      const path = join(await fullDirectory(), "more");
-      return codeOf(() => writeFile(path, Buffer.alloc(2 ** 20)));
-    },
   },
 ];
 
