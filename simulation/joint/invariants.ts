@@ -4,6 +4,7 @@ import type { LogFields } from "@berth/shared/log";
 import { allRuns, runOf } from "../machine/evidence.ts";
 import { judgeRun, type RunRow } from "../schedule/invariants.ts";
 import { isCaused } from "../sides/host.ts";
+import { startMs } from "../world/globals.ts";
 import type { JointScene } from "./scene.ts";
 
 /** A row of the gateway's. */
@@ -51,10 +52,12 @@ export function unendedOf(scene: JointScene): Copy[] {
 }
 
 /** Of disabled users what waits may wait, unless somebody is at it. */
-export function restingOf({ database }: JointScene): Set<string> {
+export function restingOf({ database, gateway, world }: JointScene): Set<string> {
+  const time = new Date(startMs + world.nowMs + (gateway.side?.clock.offsetMs ?? 0)).toISOString();
   const rows = database.rows<{ id: string }>(
     `select d.run_id as id from deliveries d join users u on u.id = d.user_id
-      where u.disabled and d.due_at is not null and d.lease_until is null and d.outcome is null`,
+      where u.disabled and d.due_at is not null and (d.lease_until is null or d.lease_until <= ?) and d.outcome is null`,
+    time,
   );
   return new Set(rows.map(({ id }) => id));
 }

@@ -232,10 +232,12 @@ function watchForQuiet(scene: JointScene): () => boolean {
   return () => isQuiet;
 }
 
-/** Users cancel runs that would go on for ever, where they may. */
+/** Users cancel runs that would go on for ever, where they may; and no host is drained for ever, by a call that was repeated late. */
 function endEndless(scene: JointScene): void {
   const { callers, world, database } = scene;
   if (callers.waiting > 0 || Math.floor(world.nowMs / lookMs) % 6 !== 0) return;
+  for (const { id } of database.rows<{ id: string }>("select id from hosts where draining and removed_at is null"))
+    callers.administer("POST", `/v1/admin/hosts/${id}/resume`);
   const unwanted = unwantedOf(database);
   for (const { id, user_id, agent_id, status } of copiesOf(scene))
     if (

@@ -1,6 +1,6 @@
 /** What the host agent relies on of files and mounts. */
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, watch } from "node:fs";
-import { truncate, writeFile } from "node:fs/promises";
+import { truncate, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ProgramError, runProgram } from "../../src/machine/programs.ts";
 import { type Case, codeOf } from "./place.ts";
@@ -121,7 +121,7 @@ export const ofFiles: Case[] = [
           await codeOf(() => openSync(join(at, "new"), "wx")),
           await codeOf(() => mkdirSync(join(at, "directory"))),
           await codeOf(() => renameSync(path, `${path}2`)),
-          await codeOf(() => rmSync(path)),
+          await codeOf(() => unlink(path)),
           readFileSync(path, "utf8"),
         ];
       } finally {
