@@ -156,11 +156,11 @@ const straysOf = ({ database }: JointScene) =>
       where not exists (select 1 from deliveries d where d.run_id = r.id)`,
   );
 
-/** Deliveries that wait to be started though their runs have ended. */
+/** Deliveries that wait to be started though their runs have ended; nobody looks at those of disabled users. */
 export const unsettledOf = ({ database }: JointScene) =>
   database.rows<{ id: string; status: string }>(
-    `select d.id, r.status from deliveries d join runs r on r.id = d.run_id
-      where d.due_at is not null and r.status in ('completed', 'failed', 'cancelled')`,
+    `select d.id, r.status from deliveries d join runs r on r.id = d.run_id join users u on u.id = d.user_id
+      where not u.disabled and d.due_at is not null and r.status in ('completed', 'failed', 'cancelled')`,
   );
 
 function judgeTold(scene: JointScene, told: Map<string, Told[] | null>): void {

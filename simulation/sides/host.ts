@@ -123,6 +123,13 @@ export class Host {
     );
   }
 
+  /** As main.ts: no supervisor starts it again. */
+  async #leave(side: Side): Promise<void> {
+    this.isWanted = false;
+    await this.#agent?.close();
+    this.#exit(side);
+  }
+
   #exit(side: Side): void {
     world().kill(side);
   }
@@ -135,6 +142,7 @@ export class Host {
         version: "simulated",
         log: this.#log(side),
       });
+      void this.#agent.removed.then(() => this.#leave(side));
     } catch (error) {
       if (side.isDead) return;
       world().trace(`did not start: ${messageOf(error)}`);

@@ -96,6 +96,11 @@ const all: Mutant[] = [
       to: "() => undefined",
     },
     {
+      file: "host-agent/src/workspace/reserve-uids.ts",
+      from: "store.reserveUids((await volumes.highestKept()) + 1);",
+      to: "",
+    },
+    {
       file: "host-agent/src/workspace/volume.ts",
       from: "  if (other)\n",
       to: "  if (other && false)\n",

@@ -160,7 +160,12 @@ async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
   if (!row || row.status !== "pending") return settle(deps, claimed);
   try {
     if (row.isUnwanted) return await endUnwanted(deps, claimed, row);
-    const host = row.host ?? (await placeUser(deps, row.userId));
+    if (!row.host) {
+      await placeUser(deps, row.userId);
+      // As of a start by the API: who is deleted from here on is told to this host.
+      return await startClaimed(deps, claimed);
+    }
+    const { host } = row;
     const body: StartRunBody = {
       run: {
         id: row.runId,

@@ -47,7 +47,14 @@ type Target = NonNullable<Awaited<ReturnType<ReturnType<typeof selectRunTarget>[
 
 async function startNow(deps: Deps, caller: Caller, runId: string, prompt: string, target: Target): Promise<Run> {
   const userId = caller.user.id;
-  const host = target.host ?? (await placeUser(deps, userId));
+  if (!target.host) {
+    await placeUser(deps, userId);
+    // Placing may take seconds. Of an agent that was deleted before no host is told; of one that is deleted from here on this one is.
+    const placed = await selectRunTarget(deps.db).get({ runId, agentId: target.agent.id, userId });
+    if (!placed) throw new AppError("not_found", "There is no such agent.");
+    return startNow(deps, caller, runId, prompt, placed);
+  }
+  const { host } = target;
   const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt, payload: null } as const;
   const body: StartRunBody = { run, agent: target.agent };
   const answer = await callHostJson(

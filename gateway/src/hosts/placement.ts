@@ -60,7 +60,9 @@ export function countComing(h: SQL, now: number): SQL<number> {
  */
 async function waitForHosts({ db, now, startedAt = 0 }: Placement, userId: string): Promise<HostTarget | undefined> {
   const isSilent = sql`removed_at is null and (last_report_at is null or last_report_at < ${isoTime(startedAt)})`;
-  while (now() - startedAt < settleMs) {
+  // A clock that was put back does not tell how long that is.
+  const isYoung = () => now() >= startedAt && now() - startedAt < settleMs;
+  while (isYoung()) {
     const [silent] = await db.all(sql`select id from hosts where ${isSilent} limit 1`);
     if (!silent) break;
     await sleep(100);

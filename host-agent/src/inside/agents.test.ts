@@ -16,7 +16,15 @@ import { inMemory } from "../../test/memory.ts";
 
 test("two deletions of one agent at once are one, and both succeed; one that fails is done by the other", async () => {
   const dir = mkdtempSync(join(tmpdir(), "berth-agents-"));
-  const volume = { limitBytes: 0, root: dir, workspace: dir, runs: dir, tmp: dir, trash: join(dir, "trash") };
+  const volume = {
+    limitBytes: 0,
+    root: dir,
+    workspace: dir,
+    runs: dir,
+    tmp: dir,
+    trash: join(dir, "trash"),
+    uids: dir,
+  };
   for (const name of ["trash", "agent-agt_a", "agent-agt_b"]) mkdirSync(join(dir, name));
   const store = new Store(inMemory(), Date.now);
   for (const id of ["agt_a", "agt_b"]) store.learnAgent("usr_u", { ...unseenAgent(id), version: 1, name: id }, null);

@@ -19,7 +19,7 @@ afterEach(() => rmSync(root, { recursive: true }));
 function brokenVolume() {
   const loop = join(root, "loop");
   symlinkSync(loop, loop);
-  return { limitBytes: 0, root: loop, workspace: loop, runs: loop, tmp: loop, trash: loop };
+  return { limitBytes: 0, root: loop, workspace: loop, runs: loop, tmp: loop, trash: loop, uids: loop };
 }
 const settings = parseSettings({});
 const log = createLog(() => {});
@@ -45,7 +45,7 @@ describe("a path that cannot be read is not taken for one that is not there:", (
 });
 
 test("a path that is not there is an answer", async () => {
-  const volume = { limitBytes: 0, root, workspace: root, runs: root, tmp: root, trash: root };
+  const volume = { limitBytes: 0, root, workspace: root, runs: root, tmp: root, trash: root, uids: root };
   expect(readExit(volume, "run_1")).toEqual({ hasBegun: false, code: null });
   expect(await ownerOf(volume, "agt_1")).toBeNull();
   expect(await readTail(join(root, "out"), 10)).toBe("");

@@ -36,7 +36,15 @@ const openBelow = (path: string) =>
 
 /** A run whose log is longer than one batch, and what reads it. */
 function beginLongRun() {
-  const volume: Volume = { limitBytes: 0, root: dir, workspace: dir, runs: join(dir, "runs"), tmp: dir, trash: dir };
+  const volume: Volume = {
+    limitBytes: 0,
+    root: dir,
+    workspace: dir,
+    runs: join(dir, "runs"),
+    tmp: dir,
+    trash: dir,
+    uids: dir,
+  };
   const trigger = { kind: "api", triggerId: null } as const;
   const run = { id: "run_1", agentId: "agt_1", userId: "usr_1", trigger, prompt: "", payload: null };
   const spec = { ...unseenAgent("agt_1"), version: 1 };

@@ -59,13 +59,29 @@ test("a lost database gives no uid that a volume has, though the first start on 
   const first = open();
   // It gets no further than to the first look at a volume.
   await expect(
-    reserveUids(first.store, { readOwners: () => Promise.reject(new Error("killed")) }, log),
+    reserveUids(
+      first.store,
+      { readOwners: () => Promise.reject(new Error("killed")), highestKept: () => first.volumes.highestKept() },
+      log,
+    ),
   ).rejects.toThrow();
   const second = open(first.db.serialize());
   await reserveUids(second.store, second.volumes, log);
   // What the volume that cannot be read has is unknown: far above all that can have been given.
   expect((await learn(second, paul, "agt_new")).uid).toBeGreaterThan(1_000_000);
   expect((await learn(second, paul, "agt_3")).uid).toBe(20_002);
+});
+
+test("a database from an older copy gives no uid that another's volume has, which is not mounted", async () => {
+  const before = open();
+  await reserveUids(before.store, before.volumes, log);
+  const image = before.db.serialize();
+  const { uid, volume } = await learn(before, paul, "agt_1");
+  await makeAgentDirectory(volume, "agt_1", uid);
+  unmount();
+  const restored = open(image);
+  await reserveUids(restored.store, restored.volumes, log);
+  expect((await learn(restored, mary, "agt_2")).uid).toBe(uid + 1);
 });
 
 test("a database from an older copy gives no uid that the user's volume has", async () => {

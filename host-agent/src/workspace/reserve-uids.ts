@@ -6,8 +6,16 @@ import type { Volumes } from "./volumes.ts";
 /** Beyond what any host has given: a volume that cannot be read may have whatever was given before. */
 const unknownUids = 1_000_000;
 
-/** Done once, as a step that is stored: one that is cut short, or whose process dies, is done by the next start. */
-export async function reserveUids(store: Store, volumes: Pick<Volumes, "readOwners">, log: Log): Promise<void> {
+/**
+ * At each start what is noted beside the database, which may be an older copy. For a new one all volumes are looked at, once, as a step
+ * that is stored: one that is cut short, or whose process dies, is done by the next start.
+ */
+export async function reserveUids(
+  store: Store,
+  volumes: Pick<Volumes, "readOwners" | "highestKept">,
+  log: Log,
+): Promise<void> {
+  store.reserveUids((await volumes.highestKept()) + 1);
   if (store.getMeta("uids_reserved") !== undefined) return;
   const unread = await volumes.readOwners();
   if (unread.length > 0) {

@@ -18,6 +18,8 @@ export interface Volume {
   /** Their /tmp: on the disk, for in memory one agent could fill it, and the others' memory with it. */
   tmp: string;
   trash: string;
+  /** Uids that are given, of all users, as names of empty files beside the host's database. */
+  uids: string;
 }
 /** A volume with less than this is full. */
 const fullBytes = 2 ** 20;
@@ -43,10 +45,15 @@ export async function highestOwner(root: string): Promise<number> {
   return Math.max(0, ...given, ...(await ownersIn(join(root, "workspace"))).values());
 }
 
-/** Notes a uid that is given, as the name of an empty file: it outlives its agent's directory, and the host's database. */
-async function keepUid({ root }: Volume, uid: number): Promise<void> {
-  await mkdir(join(root, "uids"), { recursive: true, mode: 0o700 });
-  await writeFile(join(root, "uids", String(uid)), "");
+/**
+ * Notes a uid that is given, as the name of an empty file: it outlives its agent's directory, and the host's database. Twice: the
+ * volume may come to another host, or be one that nobody can mount when uids are given anew.
+ */
+async function keepUid({ root, uids }: Pick<Volume, "root" | "uids">, uid: number): Promise<void> {
+  for (const directory of [join(root, "uids"), uids]) {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await writeFile(join(directory, String(uid)), "");
+  }
 }
 
 /** Agents' directories by name, with their owners. */

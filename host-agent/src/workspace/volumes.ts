@@ -144,6 +144,16 @@ export class Volumes {
     return unread;
   }
 
+  /** The highest uid that was given as far as is noted beside the database; 0 where none is. */
+  async highestKept(): Promise<number> {
+    const kept = await readdir(this.#uids).catch(ifMissing([]));
+    return Math.max(0, ...kept.map(Number));
+  }
+
+  get #uids(): string {
+    return join(this.#dataDir, "uids");
+  }
+
   #mountPoint(userId: string): string {
     return join(this.#dataDir, "mnt", userId);
   }
@@ -215,6 +225,7 @@ export class Volumes {
       runs: join(root, "runs"),
       tmp: join(root, "tmp"),
       trash: join(root, "trash"),
+      uids: this.#uids,
     };
     await chmod(root, 0o711);
     for (const [path, mode] of [
