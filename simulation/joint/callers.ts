@@ -62,7 +62,7 @@ export class Callers {
         (answer) => {
           if (answer.status !== 202) return;
           if (answer.body?.id !== runId)
-            world().violate("a key is one run", `${key} started ${answer.body?.id}, not ${runId}`);
+            return world().violate("a key is one run", `${key} started ${answer.body?.id}, not ${runId}`);
           this.#promise({ runId, userId: user, agentId: agent, prompt, atMs: world().nowMs, deliveryId: null });
         },
       );

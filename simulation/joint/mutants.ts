@@ -146,7 +146,7 @@ const all: Mutant[] = [
 
 /** Of each invariant one that no other notices. */
 const alone = new Set([
-  "reports are applied in whatever order they come",
+  "a run that a host may have is cancelled without it",
   "what a host has forgotten goes on for ever",
   "a sender's id is not looked at",
   "a key starts a run at each call",

@@ -119,7 +119,7 @@ const all: Mutant[] = [
   one(
     "a hung engine loses a container",
     "what is told is what the evidence says",
-    10,
+    70,
     {
       file: `${run}/runs.ts`,
       from: "const neverBegan = { ...lostWithoutBegin, isContainerLost: false };",
