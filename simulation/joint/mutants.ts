@@ -106,8 +106,8 @@ const all: Mutant[] = [
     ["deliver", "host away", "gateway away"],
     {
       file: pending,
-      from: "id: row.runId, trigger: row.data.trigger,",
-      to: "id: claimed.wasSent ? `run_again${claimed.seq}` : row.runId, trigger: row.data.trigger,",
+      from: "id: row.runId,\n        trigger:",
+      to: "id: claimed.wasSent ? `run_again${claimed.seq}` : row.runId,\n        trigger:",
     },
   ),
   one(
@@ -139,8 +139,8 @@ const all: Mutant[] = [
   }),
   one("a run is told without its exit code", "what is told is what the evidence says", 1, ["start"], {
     file: runs,
-    from: "return { ...data, prompt };",
-    to: "return { ...data, exitCode: null, prompt };",
+    from: "waitingFor: data.waitingFor ?? behind, prompt };",
+    to: "waitingFor: data.waitingFor ?? behind, exitCode: null, prompt };",
   }),
 ];
 

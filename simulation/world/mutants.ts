@@ -107,8 +107,8 @@ const all: Mutant[] = [
     },
     {
       file: "host-agent/src/store/store.ts",
-      from: "const uid = ownedUid === null || isTaken ? this.#takeUid() : ownedUid;",
-      to: "const uid = this.#takeUid();",
+      from: "isFree ? ownedUid : this.#takeUid(), spec,",
+      to: "this.#takeUid(), spec,",
     },
   ),
   one("a restored database keeps its epoch", "the gateway's copy is the host's truth", 50, {
@@ -144,8 +144,8 @@ const all: Mutant[] = [
   }),
   one("a busy agent takes another run", "an agent has one run", 10, {
     file: "host-agent/src/store/store.ts",
-    from: "if (busy) return { busy: busy.id };",
-    to: "",
+    from: "if (busy) return { busy: busy.id };\n      if (active.length >= limit)",
+    to: "if (active.length >= limit)",
   }),
   one("a user has no limit", "a user has three runs", 100, {
     file: "host-agent/src/store/store.ts",
