@@ -47,6 +47,7 @@ const builds = ["scripts/build/**/*.test.ts"];
 const queue = [
   "load",
   "attack-work",
+  "attack-outside",
   "hosts",
   "durability",
   "model",
@@ -62,6 +63,7 @@ const queue = [
   "runs",
   "isolation",
   "dashboard-live",
+  "dashboard-hostile",
   "engine",
   "runtime",
   "workers",
