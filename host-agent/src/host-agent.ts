@@ -9,6 +9,7 @@ import { getRequestListener } from "@hono/node-server";
 import type { ReportAnswer } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { descriptorLimit, tellFewDescriptors } from "@berth/shared/node/descriptors";
+import { holdOpenServer } from "@berth/shared/node/share-out";
 import { type Settings, SettingsError } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
 import { deleteAgent } from "./inside/agents.ts";
@@ -103,6 +104,7 @@ async function serve(parts: Parts, reports: Reports): Promise<Server> {
     context.settings,
     getRequestListener(createServerApp(reading).fetch, { overrideGlobalObjects: false }),
   );
+  holdOpenServer(server);
   acceptSockets(
     server,
     async (authorization, call) => {

@@ -27,7 +27,12 @@ const shared: Package = {
 
 const sharedOnNode: Package = {
   dir: "shared/node",
-  floors: [{ [rest]: "What both processes do on a disk: the data directory, the lock on it. Knows Node." }],
+  floors: [
+    {
+      [rest]:
+        "What both processes do on a disk and at their ports: the data directory, the lock on it, shares of connections. Knows Node.",
+    },
+  ],
 };
 
 const gateway: Package = {

@@ -3,7 +3,7 @@ import { AppError } from "@berth/shared/errors";
 import { randomText, sha256Hex } from "@berth/shared/ids";
 import type { User } from "@berth/shared/users";
 import { and, eq, gt, isNull } from "drizzle-orm";
-import { networkOf } from "../http/address.ts";
+import { networkOf } from "@berth/shared/bounds/network";
 import { audit } from "./audit.ts";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";

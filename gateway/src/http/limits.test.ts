@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
-import { networkOf } from "./address.ts";
+import { networkOf } from "@berth/shared/bounds/network";
 import { createLimits, failuresPerMinute } from "./limits.ts";
 
 const caller = (tokenId: string) => ({

@@ -3,7 +3,7 @@
  * are no guarantee. Generous for who is known; failures are few, and pauses back off exponentially.
  */
 import { AppError } from "@berth/shared/errors";
-import { networkOf } from "./address.ts";
+import { networkOf } from "@berth/shared/bounds/network";
 import type { Caller } from "./caller.ts";
 
 /** Calls a minute, by one credential (at a hook: one trigger's) or one network; all tokens of a network together have five times as many. */

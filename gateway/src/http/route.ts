@@ -1,5 +1,7 @@
 /** One declaration a route: from it come the handler's parsed input, the answer, and the OpenAPI document. */
 import { hostAuthority, secretName } from "@berth/shared/credentials/credentials";
+import { createPlaces } from "@berth/shared/bounds/places";
+import { networkOf } from "@berth/shared/bounds/network";
 import { AppError, parseOr400, type ErrorCode } from "@berth/shared/errors";
 import type { Context, Hono } from "hono";
 import { filePath } from "@berth/shared/files";
@@ -110,6 +112,8 @@ export function paramsOf({ path }: Route): z.ZodObject | undefined {
   return named.length > 0 ? z.object(Object.fromEntries(named)) : undefined;
 }
 
+/** Bodies of strangers that are read at once: each that does not come whole takes some 40 KB for half a minute. */
+const strangersAtOnce = 1024;
 const bodyBytes = { none: 8192, user: 65_536, admin: 65_536 };
 /** The most that the contract has in one body are 100 variables. */
 const bodyValues = 1000;
@@ -121,6 +125,7 @@ export function registerRoutes(
   deps: Deps,
   { authenticator, limits }: { authenticator: Authenticator; limits: Limits },
 ): void {
+  const places = createPlaces(strangersAtOnce);
   for (const declared of routes) {
     const params = paramsOf(declared);
     app.on(declared.method, declared.path.replace(/\{path\}$/, "*").replace(/\{(\w+)\}/g, ":$1"), async (c) => {
@@ -129,7 +134,10 @@ export function registerRoutes(
       const source = sourceOf(deps, c, caller ?? null);
       if (declared.limit) await limits.spend(declared.limit, caller ?? null, source.address);
       const given = { deps, c, authenticator, limits, caller, source };
-      const answer = await declared.run({ ...given, ...(await parseInput(declared, params, c)) });
+      const leave = declared.body && !caller ? places.take(networkOf(source.address ?? "unknown")) : () => undefined;
+      if (!leave) throw new AppError("rate_limited", "Too many calls at once; try again in 1 s.", { retryAfter: 1 });
+      const input = await parseInput(declared, params, c).finally(leave);
+      const answer = await declared.run({ ...given, ...input });
       if (answer instanceof Response) return answer;
       return declared.answer ? c.json(answer as object, statusOf(declared) as 200) : c.body(null, 204);
     });

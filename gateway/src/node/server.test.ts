@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Agent, get, type IncomingMessage, request, Server } from "node:http";
-import { type AddressInfo, connect as openTcp } from "node:net";
+import { type AddressInfo, connect as openTcp, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { createTestApp, type TestApp } from "../../test/app.ts";
@@ -33,6 +33,37 @@ describe("the server on Node", () => {
         handle instanceof Server && (handle.address() as AddressInfo).port === Number(new URL(server.url).port),
     );
     expect(own).toMatchObject({ requestTimeout: 0, headersTimeout: 60_000 });
+  });
+
+  test("lets go of what asks nothing beyond 2,048, the oldest of who has the most, and of nobody else", async () => {
+    const open = async (localAddress: string) => {
+      const socket = openTcp({ port: server.port, host: "127.0.0.1", localAddress }).on("error", () => {});
+      await once(socket, "connect");
+      return socket.resume();
+    };
+    const quiet = await open("127.0.0.3");
+    const loud: Socket[] = [];
+    for (let at = 0; at < 2100; at++) loud.push(await open("127.0.0.2"));
+    const gone = () => loud.filter((socket) => socket.closed);
+    await until(() => gone().length === 53, "what is too many has gone");
+    expect(gone()).toEqual(loud.slice(0, 53));
+    quiet.write("GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n");
+    expect(String(await once(quiet, "data"))).toMatch(/^HTTP\/1.1 200/);
+    for (const socket of [quiet, ...loud]) socket.destroy();
+  });
+
+  test("keeps no body of who knows no trigger, and 1,024 of strangers at once, half of one network's", async () => {
+    const post = (path: string) => {
+      const socket = openTcp({ port: server.port, host: "127.0.0.1" }).on("error", () => {});
+      socket.write(`POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{`);
+      return socket;
+    };
+    const hook = post("/hooks/trg_absent");
+    expect(String(await once(hook, "data"))).toMatch(/^HTTP\/1.1 404/);
+    const slow = Array.from({ length: 512 }, () => post("/internal/hosts/join"));
+    const late = post("/internal/hosts/join");
+    expect(String(await once(late, "data"))).toMatch(/^HTTP\/1.1 429/);
+    for (const socket of [hook, late, ...slow]) socket.destroy();
   });
 
   test("tells each socket 1012 when it ends", async () => {

@@ -4,8 +4,7 @@ import type { Hono } from "hono";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createPlaces } from "@berth/shared/bounds/places";
-import { descriptorLimit } from "@berth/shared/node/descriptors";
+import { holdOpenServer } from "@berth/shared/node/share-out";
 import { sleep } from "@berth/shared/wait";
 import type { AppEnv } from "../deps.ts";
 import { refuseConnection, refuseRequest } from "./refusal.ts";
@@ -43,7 +42,7 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
     });
   const server = createServer(serverOptions, getRequestListener(fetch, { errorHandler: refuseRequest }));
   server.on("clientError", refuseConnection);
-  shareOut(server);
+  holdOpenServer(server);
   const sockets = serveUpgrades(server, app.fetch);
   server.listen(port, host);
   await once(server, "listening");
@@ -54,16 +53,6 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
       await Promise.race([Promise.all(left), sleep(graceMs / 5)]);
     },
   };
-}
-
-/** Closes what one address opens beyond its share of all descriptors, of which most calls take a second one towards a host. */
-function shareOut(server: Server): void {
-  const places = createPlaces(Math.floor(descriptorLimit() / 3));
-  server.prependListener("connection", (socket) => {
-    const give = places.take(socket.remoteAddress ?? "");
-    if (give) socket.once("close", give);
-    else socket.destroy();
-  });
 }
 
 const isWebSocket = (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === "websocket";

@@ -10,7 +10,7 @@ import {
   updateTriggerBody,
 } from "@berth/shared/webhooks";
 import type { Context } from "hono";
-import { networkOf } from "../http/address.ts";
+import { networkOf } from "@berth/shared/bounds/network";
 import { runAfterAnswer } from "../http/background.ts";
 import { readBody } from "../http/body.ts";
 import { acceptDelivery, listDeliveries, replayDelivery, templateHeaders } from "../webhooks/deliveries.ts";
@@ -31,6 +31,7 @@ import {
 import { verifyWebhook } from "../webhooks/schemes.ts";
 
 const payloadMaxBytes = 262_144;
+const slowestMs = 60_000;
 /** A template of 16,384 characters, escaped. */
 const templateBytes = 131_072;
 
@@ -148,8 +149,9 @@ async function takeWebhook(
   address: string | null,
   triggerId: string,
 ): Promise<Response> {
-  const body = await readBody(c.req.raw, payloadMaxBytes);
+  // Nothing is kept of strangers who know no trigger.
   const trigger = await openHook(deps, triggerId);
+  const body = await readBody(c.req.raw, payloadMaxBytes, slowestMs);
   const headers = c.req.raw.headers;
   const genuine = await verifyWebhook(trigger.scheme, trigger.secrets, { headers, body }, deps.now());
   if (!genuine) {

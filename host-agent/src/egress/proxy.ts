@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Log } from "@berth/shared/log";
+import { closeSilent } from "@berth/shared/node/share-out";
 import { builtInHosts } from "./built-in-hosts.ts";
 import { beginConnection, dial, listInnerNetworks, listOwnAddresses, lookupAll } from "./dial.ts";
 import type { Dialer, Failure, Reached } from "./dial.ts";
@@ -111,7 +112,7 @@ export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
         (req, res) => void forwardRequest(traffic, req, res),
       );
       server.maxConnections = 2 * limits.silent;
-      closeSilent(server, limits.silent);
+      closeSilent(server, limits.silent, "connect");
       const inTunnels = serveInTunnels(traffic);
       server.on("connect", (req, client, head) => {
         const isOrigin = traffic.origins?.isOrigin(req.url ?? "") && !req.url?.endsWith(":443");
@@ -123,28 +124,6 @@ export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
   };
 }
 
-/**
- * Shedding of load: of more silent connections than `most` the oldest goes, never who just comes. Whoever says at once what he
- * wants is served beside one who opens connections and says nothing, or half of it.
- */
-function closeSilent(server: http.Server, most: number) {
-  const silent = new Set<Duplex>();
-  const fallSilent = (socket: Duplex) => {
-    if (socket.destroyed) return;
-    silent.add(socket);
-    if (silent.size > most) silent.values().next().value!.destroy();
-  };
-  server.on("connection", (socket) => {
-    socket.once("close", () => silent.delete(socket));
-    fallSilent(socket);
-  });
-  server.on("connect", (_req, socket) => silent.delete(socket));
-  server.on("request", ({ socket }, res) => {
-    silent.delete(socket);
-    res.once("finish", () => fallSilent(socket));
-  });
-}
-
 /** Some clients ask for a tunnel to a plain http address too: what is a name of ours is answered in it, one call a tunnel. */
 function serveInTunnels(traffic: Traffic) {
   const inner = http.createServer({ headersTimeout: traffic.limits.headerMs, requestTimeout: 0 }, (req, res) => {
@@ -153,6 +132,8 @@ function serveInTunnels(traffic: Traffic) {
     void forwardRequest(traffic, req, res);
   });
   inner.maxRequestsPerSocket = 1;
+  // It does not listen, so Node does not watch its timeouts.
+  closeSilent(inner, traffic.limits.tunnels);
   inner.on("dropRequest", (_req, socket) => socket.destroy());
   return (client: Socket, head: Buffer) => {
     client.on("error", () => client.destroy());

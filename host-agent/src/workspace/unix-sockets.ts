@@ -5,8 +5,9 @@
 import { chmod, chown, mkdir, open, rename, rm } from "node:fs/promises";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { join } from "node:path";
-import { createPlaces, type Places } from "@berth/shared/bounds/places";
+import { createPlaces } from "@berth/shared/bounds/places";
 import { descriptorLimit } from "@berth/shared/node/descriptors";
+import { shareOut } from "@berth/shared/node/share-out";
 import type { AgentRow } from "../store/rows.ts";
 import { forwarderUid } from "../store/uids.ts";
 import { holdBack, type Rate } from "./backpressure.ts";
@@ -43,7 +44,7 @@ export function openSockets(dataDir: string, servers: SocketServers) {
     let server = ofUser.get(name);
     if (!server) {
       const made = make();
-      shareOut(made, places, userId);
+      shareOut(made, places, () => userId);
       holdBack(made, rate);
       server = listen(directoryOf(userId), name, uid, made);
       ofUser.set(name, server);
@@ -117,15 +118,6 @@ async function listen(directory: string, name: string, uid: number, server: Serv
     await handle.close();
   }
   return server;
-}
-
-/** Closes what a user opens beyond its share of all descriptors. */
-function shareOut(server: Server, places: Places, userId: string): void {
-  server.prependListener("connection", (socket) => {
-    const give = places.take(userId);
-    if (give) socket.once("close", give);
-    else socket.destroy();
-  });
 }
 
 function closeServer(server: Server): void {

@@ -1,0 +1,74 @@
+/**
+ * Who is outside and has no credential: connections that cost the attacker nothing, at the gateway and at the host agent. From eight
+ * addresses, none of them bob's.
+ */
+import { once } from "node:events";
+import { get, type IncomingMessage } from "node:http";
+import { Worker } from "node:worker_threads";
+import { until } from "../../gateway/test/wait.ts";
+import type { Area, Stage } from "./attempt.ts";
+import { type Attack, beside } from "./bystander.ts";
+
+type Target = "gateway" | "host agent";
+const portOf = ({ berth }: Stage, target: Target) =>
+  Number(target === "gateway" ? new URL(berth.url).port : berth.env["BERTH_HOST_PORT"]);
+
+/**
+ * As many connections at once as are let, from a thread of their own: this one measures. Each says `first` and then a byte of
+ * `drip` each second. Begun once all have been taken or closed: Node takes one a turn of its loop, first come, first served.
+ */
+async function connections(stage: Stage, target: Target, count: number, first = "", drip = ""): Promise<Attack> {
+  const port = portOf(stage, target);
+  const worker = new Worker(opener, { eval: true, workerData: { port, count, first, drip } });
+  let opened = 0;
+  worker.on("message", () => void (opened += 1));
+  await until(() => opened === count, "all are opened");
+  const [answer] = (await once(get({ port, path: "/healthz", agent: false }), "response")) as [IncomingMessage];
+  answer.resume();
+  return {
+    force: async () => opened,
+    async end() {
+      await worker.terminate();
+    },
+  };
+}
+const opener = `
+const { parentPort, workerData } = require("node:worker_threads");
+const { connect } = require("node:net");
+const { port, count, first, drip } = workerData;
+function open(at) {
+  const socket = connect({ port, host: "127.0.0.1", localAddress: "127.0.0." + (2 + (at % 8)) });
+  socket.on("error", () => undefined).resume();
+  socket.once("connect", () => {
+    parentPort.postMessage(1);
+    if (first) socket.write(first);
+    if (!drip) return;
+    const timer = setInterval(() => socket.write(drip), 1000);
+    socket.once("close", () => clearInterval(timer));
+  });
+}
+let next = 0;
+const begin = setInterval(() => {
+  for (let some = 0; some < 50 && next < count; some++) open(next++);
+  if (next === count) clearInterval(begin);
+}, 10);
+`;
+
+const request = (line: string, headers: string) => `${line} HTTP/1.1\r\nhost: a\r\n${headers}`;
+const json = "content-type: application/json\r\ncontent-length: 8000\r\n\r\n";
+
+export const outside: Area = {
+  name: "outside",
+  settings: {},
+  attempts: (["gateway", "host agent"] as const).flatMap((target) => [
+    beside(`10,000 sockets at the ${target} that say nothing`, 10_000, async (stage) =>
+      connections(stage, target, 10_000),
+    ),
+    beside(`2,000 requests at the ${target} whose headers go on for ever`, 2000, async (stage) =>
+      connections(stage, target, 2000, request("GET /healthz", `x: ${"a".repeat(14_000)}`), "a"),
+    ),
+    beside(`2,000 requests at the ${target} whose bodies go on for ever`, 2000, async (stage) =>
+      connections(stage, target, 2000, request(target === "gateway" ? "POST /session" : "POST /v1/runs", json), " "),
+    ),
+  ]),
+};
