@@ -18,6 +18,8 @@ export interface Sending {
   headers: http.OutgoingHttpHeaders;
 }
 const handshakeMs = 10_000;
+/** Idle timeout: so long nothing may move. */
+const idleMs = 600_000;
 
 /** A connection to the target, its certificate verified for its name. Throws what made it fail. */
 export async function secure(socket: Socket, authority: string): Promise<tls.TLSSocket> {
@@ -42,7 +44,7 @@ export async function secure(socket: Socket, authority: string): Promise<tls.TLS
     secured.on("error", () => undefined).destroy();
     throw error;
   }
-  return secured.on("error", () => secured.destroy());
+  return secured.on("error", () => secured.destroy()).setTimeout(idleMs, () => secured.destroy());
 }
 
 /** The request over that connection, whose answer the caller waits for. */
