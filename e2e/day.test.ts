@@ -149,7 +149,12 @@ test("the work is committed as its author, pushed, and a pull request opened", a
     ),
   ).toBe("Dana <dana@example.com>");
   const opening = { title: "Packages", body: "Two of them.", base: "main" };
-  const pull = await dana.ok<{ url: string }>("POST", `/v1/agents/${agent.id}/pull-requests`, opening);
+  const open = () => dana.call<{ url: string }>("POST", `/v1/agents/${agent.id}/pull-requests`, opening);
+  // It is of the directory that the agent works in now, whatever its last run knew.
+  await dana.ok("PATCH", `/v1/agents/${agent.id}`, { directory: null });
+  expect((await open()).status).toBe(409);
+  await dana.ok("PATCH", `/v1/agents/${agent.id}`, { directory: "app" });
+  const { body: pull } = await open();
   expect(pull.url).toBe(`https://${forge}/team/app/pulls/1`);
   expect(servers.forge.pulls).toEqual([{ title: "Packages", body: "Two of them.", head: "feature", base: "main" }]);
 });

@@ -9,7 +9,7 @@ import {
   secretName,
 } from "@berth/shared/credentials/credentials";
 import { id } from "@berth/shared/values";
-import type { EntryDeps } from "../inside/entry.ts";
+import { type EntryDeps, readDirectory } from "../inside/entry.ts";
 import { pullRequestOf } from "../inside/pull-requests.ts";
 import type { ForgeDeps } from "../origins/forges.ts";
 import type { Keep } from "../origins/keep.ts";
@@ -40,8 +40,11 @@ export function addCredentialRoutes(app: Hono<ServerEnv>, deps: EntryDeps & { ke
     return c.body(null, 204);
   });
   app.post("/v1/agents/:id/pull-requests", async (c) => {
-    const agentId = parseOr400(id, c.req.param("id"), "agent id");
+    const agent = {
+      id: parseOr400(id, c.req.param("id"), "agent id"),
+      directory: readDirectory(c.req.query("directory")),
+    };
     const body = parseOr400(pullRequestBody, await readJson(c), "body");
-    return c.json(await pullRequestOf(deps, c.get("claims").sub, agentId, body), 201);
+    return c.json(await pullRequestOf(deps, c.get("claims").sub, agent, body), 201);
   });
 }

@@ -5,6 +5,7 @@
 import { AppError } from "@berth/shared/errors";
 import { unseenAgent } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
+import { directoryBelow } from "@berth/shared/values";
 import { sleep } from "@berth/shared/wait";
 import { endProcesses, hasVariable, sessionOf, type Which } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
@@ -32,6 +33,9 @@ export interface Entry {
   agent: AgentRow;
   container: RunningContainer;
 }
+
+/** Where the gateway says that the agent works, of which the host may not have heard: its next run brings that. */
+export const readDirectory = (query: string | null | undefined) => directoryBelow.safeParse(query).data ?? null;
 
 /** What one exec started, however it forked: known by a line of its environment, which all inherit, and by its session. */
 export interface Started extends Entry {

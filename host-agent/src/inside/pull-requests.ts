@@ -16,20 +16,24 @@ const outputMaxBytes = 8192;
 export async function pullRequestOf(
   deps: EntryDeps & { forge: ForgeDeps },
   userId: string,
-  agentId: string,
+  agent: { id: string; directory: string | null },
   body: PullRequestBody,
 ): Promise<PullRequest> {
-  return openPullRequest(deps.forge, userId, await readBranch(deps, userId, agentId), body);
+  return openPullRequest(deps.forge, userId, await readBranch(deps, userId, agent), body);
 }
 
 /** Throws `conflict` where the directory is not on a branch of a repository at a forge. What is said may be forged: it names a place alone. */
-async function readBranch(deps: EntryDeps, userId: string, agentId: string): Promise<Branch> {
-  const entry = await enter(deps, userId, agentId);
+async function readBranch(
+  deps: EntryDeps,
+  userId: string,
+  { id, directory }: { id: string; directory: string | null },
+): Promise<Branch> {
+  const entry = await enter(deps, userId, id);
   const { agent, container } = entry;
   const marker = `BERTH_TRANSFER=${randomText(20)}`;
   const { GIT_CONFIG_SYSTEM } = environmentOf(deps.context.settings, agent);
   const env = toLines({ HOME: homeOf(agent), PATH: "/usr/bin:/bin", GIT_CONFIG_SYSTEM: GIT_CONFIG_SYSTEM! });
-  const command = ["/bin/sh", "-c", script, "sh", placeOf(agent)];
+  const command = ["/bin/sh", "-c", script, "sh", placeOf({ id, directory })];
   const spec = { command, uid: agent.uid, gid: transferGid, workingDir: "/", attach: "streams" as const };
   const execId = await deps.engine.createExec(container.id, { ...spec, env: [...env, marker] });
   const stream = execId === null ? null : await deps.engine.attachExec(execId, "streams");

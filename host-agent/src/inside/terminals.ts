@@ -9,12 +9,11 @@ import { terminalSize, type TerminalSize } from "@berth/shared/files";
 import type { HostClaims } from "@berth/shared/host-api";
 import { randomText } from "@berth/shared/ids";
 import { messageOf } from "@berth/shared/log";
-import { directoryBelow } from "@berth/shared/values";
 import { sleep } from "@berth/shared/wait";
 import { freeMemory, sharedMemory } from "../machine/kept-memory.ts";
 import { endProcesses } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
-import { endStarted, enter, type EntryDeps, type Started } from "./entry.ts";
+import { endStarted, enter, type EntryDeps, readDirectory, type Started } from "./entry.ts";
 import { createResizer, joinInput, say } from "./terminal-input.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import { createLocks } from "../context/wait.ts";
@@ -116,7 +115,7 @@ export function createTerminals(deps: TerminalDeps) {
 async function startShell(deps: TerminalDeps, userId: string, agentId: string, query: URLSearchParams): Promise<Shell> {
   const { context, engine } = deps;
   const size = readSize(query);
-  const directory = directoryBelow.safeParse(query.get("directory")).data ?? null;
+  const directory = readDirectory(query.get("directory"));
   const entry = await enter(deps, userId, agentId);
   const { agent, container } = entry;
   const marker = `BERTH_TERMINAL=${randomText(20)}`;
