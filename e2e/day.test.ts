@@ -81,6 +81,8 @@ test("a private repository is cloned at the agent's first message, submodule and
     PIP_CERT: `/workspace/agent-${agent.id}/ca.pem`,
     PIP_INDEX_URL: `https://${pypi}/simple`,
     TZ: "Asia/Seoul",
+    // On a busy machine an installation takes longer than its two minutes.
+    BASH_DEFAULT_TIMEOUT_MS: "600000",
   });
   expect(await work("pwd; cat README.md lib/README.md; git status --short; date -d @0 +%z")).toBe(
     `/workspace/agent-${agent.id}/app\napp\nlib\n+0900`,

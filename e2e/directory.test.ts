@@ -1,6 +1,8 @@
 /** Where an agent works: its directory below its own, what the CLI reads there, and the repository that is cloned into it. */
+import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent } from "@berth/shared/resources";
+import { until } from "../gateway/test/wait.ts";
 import type { Client } from "./harness/client.ts";
 import { type Berth, startBerth } from "./harness/harness.ts";
 import { type ModelEndpoint, startModel } from "./harness/model-endpoint.ts";
@@ -212,6 +214,28 @@ describe("a repository", () => {
     expect(next.run.reason).toBe("completed");
     expect(next.lines.join("\n")).not.toContain("session_missing");
     expect(next.run.result).toContain("README.md\npart\nlast-run\ntmp\n");
+    await drop(agent);
+  });
+
+  test("whose clone was killed in the midst of it is not there, and the next message clones it whole", async () => {
+    const agent = await cloner("killed", { runtime: "shell", repository: "https://git.example/site.git" });
+    const place = `/v1/agents/${agent.id}/files`;
+    // A transport that says nothing: git has begun the repository by then.
+    await put(
+      agent,
+      ".gitconfig",
+      '[url "ext::tail -f /dev/null"]\n\tinsteadOf = https://git.example/site.git\n[protocol "ext"]\n\tallow = always\n',
+    );
+    const run = await alice.send(agent.id, "ls");
+    await until(
+      async () => (await alice.call("GET", `${place}/.berth/clone/.git/HEAD`)).status === 200,
+      "the clone has begun",
+    );
+    await new Docker().getContainer((await alice.workspace()).containerId!).kill();
+    expect((await alice.finish(run.id)).run.reason).toBe("container_lost");
+    expect((await alice.call("GET", `${place}/site`)).status).toBe(404);
+    await put(agent, ".gitconfig", gitconfig);
+    expect(await sh(agent, "ls; ls -A ~/.berth")).toBe("README.md\npart\nlast-run\ntmp");
     await drop(agent);
   });
 });
