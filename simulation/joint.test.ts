@@ -7,7 +7,7 @@ import { mutants } from "./joint/mutants.ts";
 import type { Campaign } from "./schedule/campaign.ts";
 import type { Enumerated } from "./schedule/points.ts";
 
-const schedulesPerProcess = 125;
+const schedulesPerProcess = 1000;
 
 /** What it printed, whether it found something or not. */
 function simulate(...args: string[]): Promise<string> {

@@ -4,6 +4,7 @@ import type { LogFields } from "@berth/shared/log";
 import { allRuns, runOf } from "../machine/evidence.ts";
 import { judgeRun, type RunRow } from "../schedule/invariants.ts";
 import { isCaused } from "../sides/host.ts";
+import { repeatedStart } from "../sides/network.ts";
 import { startMs } from "../world/globals.ts";
 import type { JointScene } from "./scene.ts";
 
@@ -100,7 +101,8 @@ export function noticeChanged(
   { world, hasForgotten }: JointScene,
   { runId, from, to }: Record<"runId" | "from" | "to", string>,
 ) {
-  if (!hasForgotten) world.violate("an end is told once", `${runId} was told as ${from}, and then as ${to}`);
+  if (!hasForgotten && !world.traits.has(repeatedStart))
+    world.violate("an end is told once", `${runId} was told as ${from}, and then as ${to}`);
 }
 
 export function judge(scene: JointScene, told: Map<string, Told[] | null>, isOver: boolean): void {

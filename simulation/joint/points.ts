@@ -61,8 +61,8 @@ const scenarios: Scenario[] = [
     operations: list(["start", 1000, long]),
     hosts: 1,
     fromMs: 3500,
-    untilMs: 5000,
-    leastPoints: 11,
+    untilMs: 6000,
+    leastPoints: 9,
   },
   {
     name: "a report of a new epoch",

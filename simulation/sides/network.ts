@@ -19,6 +19,8 @@ export const byFetch =
     return { status: answer.status, headers: [...answer.headers], body: await answer.text() };
   };
 
+/** Once refused, it may be begun when it arrives again: a host does not remember whom it refused, and HTTP repeats no call that was answered. */
+export const repeatedStart = "a start is repeated";
 const planFaults = { refused: "lost", lost: "answer lost", late: "late" } as const;
 const unreachable = (why: string) => new TypeError(`fetch failed: ${why} ${mark}`);
 
@@ -46,6 +48,8 @@ export class Network {
     if (from.isDead) return never();
     const fault = planned ? planFaults[planned] : drawn;
     const { signal } = request;
+    if (fault === "twice" && request.method === "POST" && request.url.endsWith("/v1/runs"))
+      world().traits.add(repeatedStart);
     return new Promise((settle, refuse) => {
       const giveUp = () => reject(signal!.reason as Error);
       // Node keeps a signal made of several for as long as somebody listens to it, and with it whatever that somebody knows.
