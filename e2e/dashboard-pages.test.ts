@@ -232,6 +232,8 @@ describe("an admin", () => {
     await theirs.keyboard.press("Enter");
     await theirs.getByText("newcomer").waitFor();
     await theirs.getByRole("heading", { name: "There is nothing here" }).waitFor();
+    await row.getByRole("button", { name: "Change the role" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Keep it" }).click();
     await row.getByRole("button", { name: "Disable" }).click();
     await page.getByRole("button", { name: "Disable", exact: true }).click();
     await row.getByText("disabled").waitFor();
@@ -249,7 +251,8 @@ describe("an admin", () => {
     const card = page.locator(".card.host");
     await eventually(() => card.locator(".load").textContent()).toMatch(/Runs[1-9]\d* on \d+ core/);
     expect(await card.getByRole("meter").count()).toBe(2);
-    await card.getByRole("button", { name: "Drain" }).click();
+    await card.getByRole("button", { name: "Drain …" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Drain", exact: true }).click();
     await card.getByText("Draining", { exact: true }).waitFor();
     await card.getByText("It is draining").waitFor();
     await card.getByRole("button", { name: "Take new users again" }).click();

@@ -27,9 +27,9 @@ describe("while an agent works", () => {
   test("a word goes into the turn, another message waits and is reworded and dropped, and the button says which", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("steered");
-    once("Build it.", "Bash", untilGo);
+    once("Build the ark.", "Bash", untilGo);
     await page.goto(`/agents/${agent.id}`);
-    await send(page, "Build it.");
+    await send(page, "Build the ark.");
     await page.locator(".tool").waitFor();
     await page.getByRole("button", { name: "Say now" }).waitFor();
     await send(page, "Paint it blue.");
@@ -56,9 +56,9 @@ describe("while an agent works", () => {
   test("Escape stops the turn, and the conversation goes on", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("stopped");
-    once("Wait.", "Bash", untilGo);
+    once("Await the tide.", "Bash", untilGo);
     await page.goto(`/agents/${agent.id}`);
-    await send(page, "Wait.");
+    await send(page, "Await the tide.");
     await page.locator(".tool").waitFor();
     await page.getByRole("button", { name: "Say now" }).waitFor();
     await page.getByLabel(/^Message to/).press("Escape");
@@ -73,11 +73,11 @@ describe("what an agent asks", () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("asking", { permissions: "ask" });
     const file_path = `/workspace/agent-${agent.id}/greet.txt`;
-    once("Write it.", "Write", { file_path, content: "hello\n" });
+    once("Write the log.", "Write", { file_path, content: "hello\n" });
     await page.goto(`/agents/${agent.id}`);
     const other = await page.context().newPage();
     await other.goto(`/agents/${agent.id}`);
-    await send(page, "Write it.");
+    await send(page, "Write the log.");
     const card = page.getByRole("region", { name: "May it do this?" });
     await eventually(() => card.locator(".diff .added").allTextContents()).toEqual(["+hello"]);
     expect(await page.title()).toBe("(asks) asking · Berth");
@@ -95,9 +95,9 @@ describe("what an agent asks", () => {
       { label: "blue", description: "like the sea" },
     ];
     const questions = [{ question: "Which colour?", header: "Colour", multiSelect: false, options }];
-    once("Paint.", "AskUserQuestion", { questions });
+    once("Paint the hull.", "AskUserQuestion", { questions });
     await page.goto(`/agents/${agent.id}`);
-    await send(page, "Paint.");
+    await send(page, "Paint the hull.");
     const card = page.getByRole("region", { name: "It asks you" });
     await card.getByLabel("blue").check();
     await card.getByRole("button", { name: "Answer", exact: true }).click();

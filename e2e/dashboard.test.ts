@@ -403,8 +403,13 @@ describe("triggers", () => {
     await page.getByLabel("Name of a new trigger").fill("builds");
     await page.getByLabel("How the sender signs").selectOption("token");
     await page.getByLabel("Message to the agent").fill("echo build {{payload.number}} broke");
-    await page.getByRole("button", { name: "Make the trigger" }).click();
-    const [address = "", secret = ""] = ((await page.locator(".shown-once pre").textContent()) ?? "").split("\n");
+    const make = page.getByRole("button", { name: "Make the trigger" });
+    await make.click();
+    await page.getByText("say below that it is meant to run them").waitFor();
+    await page.getByLabel("Run what the sender writes").check();
+    await make.click();
+    const secret = (await page.locator(".shown-once pre").textContent()) ?? "";
+    const address = (await page.locator(".secret .address code").textContent()) ?? "";
     const deliver = (authorization: string) =>
       fetch(berth.url + new URL(address).pathname, {
         method: "POST",
@@ -433,7 +438,7 @@ describe("triggers", () => {
       await page.getByRole("button", { name: "New secret …" }).click();
       if (keepsOld) await page.getByLabel("Keep the old one good for a day").check();
       await page.getByRole("button", { name: "Make it" }).click();
-      const shown = async () => ((await page.locator(".shown-once pre").textContent()) ?? "").split("\n")[1] ?? "";
+      const shown = async () => (await page.locator(".shown-once pre").textContent()) ?? "";
       await eventually(shown).not.toBe(old);
       return shown();
     };

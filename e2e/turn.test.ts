@@ -101,7 +101,9 @@ describe("an interrupt", () => {
   test("ends what does not stop by itself", async () => {
     const { run } = await begin(bash("timeout 300 tail -f /dev/null"));
     await untilTool(run);
-    const { pid } = (await berth.processes(await userIdOf(alice))).find(({ command }) => command.startsWith("claude"))!;
+    const { pid } = (await berth.processes(await userIdOf(alice))).find(({ command }) =>
+      command.includes("/claude --print"),
+    )!;
     // It hears of nothing any more.
     process.kill(pid, "SIGSTOP");
     expect(await alice.ok<Run>("POST", `/v1/runs/${run.id}/interrupt`)).toMatchObject({ reason: "cancelled" });

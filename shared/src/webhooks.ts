@@ -20,6 +20,8 @@ export const triggerSchema = z
     template: z.string(),
     /** Where the sender posts to. */
     url: z.string(),
+    /** Whether what a sender posts is executed: its agent runs messages as scripts, and the template puts words of the delivery into them. */
+    executesPayload: z.boolean(),
     createdAt: time,
     updatedAt: time,
     lastDeliveryAt: time.nullable(),
@@ -38,6 +40,10 @@ const template = plainText.pipe(
     .max(templateMaxLength)
     .refine((text) => text.trim() !== "", "must not be empty"),
 );
+/**
+ * Whether the template puts words of whoever sends into the message: any tag but the trigger's own.
+ */
+export const hasSendersWords = (text: string) => /\{\{(?![!/]|[&{^#]?\s*trigger\b)/.test(text);
 export const createTriggerBody = z.strictObject({ name: agentName, scheme: triggerScheme, template });
 export type NewTrigger = z.infer<typeof createTriggerBody>;
 export const updateTriggerBody = z.strictObject({ name: agentName.optional(), template: template.optional() });

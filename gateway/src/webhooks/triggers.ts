@@ -2,13 +2,15 @@
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
 import type { Settings } from "@berth/shared/settings";
-import type {
-  NewTrigger,
-  SenderScheme,
-  Trigger,
-  TriggerChange,
-  TriggerScheme,
-  TriggerWithSecret,
+import type { RuntimeName } from "@berth/shared/resources";
+import {
+  hasSendersWords,
+  type NewTrigger,
+  type SenderScheme,
+  type Trigger,
+  type TriggerChange,
+  type TriggerScheme,
+  type TriggerWithSecret,
 } from "@berth/shared/webhooks";
 import { and, asc, eq, isNull, sql, type SQL } from "drizzle-orm";
 import { getAgent } from "../agents/agents.ts";
@@ -34,7 +36,7 @@ export async function createTrigger(
   body: NewTrigger,
 ): Promise<TriggerWithSecret> {
   checkTemplate(body.template);
-  await getAgent(deps.db, userId, agentId);
+  const { runtime } = await getAgent(deps.db, userId, agentId);
   const triggerId = newId("trg");
   const secret = createSecret(body.scheme);
   const sealed = await seal(deps.keyring, triggerId, secret);
@@ -58,7 +60,8 @@ export async function createTrigger(
     throw new AppError("conflict", `The agent has ${triggersPerAgent} triggers already; delete one first.`, {
       limit: triggersPerAgent,
     });
-  const row = { id: triggerId, agentId, name, scheme, template: body.template, createdAt: now, updatedAt: now };
+  const { template } = body;
+  const row = { id: triggerId, agentId, name, scheme, template, createdAt: now, updatedAt: now, runtime };
   return { ...present(deps.settings, { ...row, lastDeliveryAt: null }), secret };
 }
 
@@ -74,6 +77,7 @@ export async function listTriggers(
   const rows = await db
     .select(shown)
     .from(triggers)
+    .innerJoin(agents, eq(agents.id, triggers.agentId))
     .where(and(eq(triggers.agentId, agentId), afterCursor(query, triggers.createdAt, triggers.id, "oldest first")))
     .orderBy(asc(triggers.createdAt), asc(triggers.id))
     .limit(query.limit + 1);
@@ -91,7 +95,7 @@ export async function getTrigger(
 }
 
 /** The user's trigger as it is stored, which knows no address. Throws `not_found`. */
-export async function findTrigger(db: Database, userId: string, triggerId: string): Promise<Omit<Trigger, "url">> {
+export async function findTrigger(db: Database, userId: string, triggerId: string): Promise<TriggerRow> {
   const [row] = await db
     .select(shown)
     .from(triggers)
@@ -229,11 +233,15 @@ export async function openTrigger(db: Database, triggerId: string) {
 }
 
 const secretColumns = ["secret", "previousSecret", "previousUntil"] as const;
+/** A trigger as it is stored, and what its agent runs. */
+type TriggerRow = Omit<Trigger, "url" | "executesPayload"> & { runtime: RuntimeName };
 const shown = {
+  runtime: agents.runtime,
   ...columnsOf(triggers, "id", "agentId", "name", "scheme", "template", "createdAt", "updatedAt"),
   lastDeliveryAt: sql<string | null>`(select max(d.received_at) from deliveries d where d.trigger_id = triggers.id)`,
 };
 
-function present(settings: Settings, row: Omit<Trigger, "url">): Trigger {
-  return { ...row, url: `${settings.BERTH_PUBLIC_URL}/hooks/${row.id}` };
+function present(settings: Settings, { runtime, ...row }: TriggerRow): Trigger {
+  const executesPayload = runtime === "shell" && hasSendersWords(row.template);
+  return { ...row, executesPayload, url: `${settings.BERTH_PUBLIC_URL}/hooks/${row.id}` };
 }

@@ -9,3 +9,5 @@ import "./style/pages.css";
 
 render(<App />, document.querySelector("#app")!);
 void startSession();
+// A sign-in link that is opened where the page is open already changes the fragment alone.
+addEventListener("hashchange", () => location.hash.startsWith("#code=") && void startSession());

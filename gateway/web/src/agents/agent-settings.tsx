@@ -7,6 +7,7 @@ import { deleteAgent, resetAgent, updateAgent } from "../state/agents.ts";
 import { go } from "../ui/router.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { EnvEditor } from "./env-editor.tsx";
+import { useKept } from "../ui/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 
@@ -21,31 +22,50 @@ export function AgentSettings({ agent }: { agent: Agent }) {
   );
 }
 
+interface Draft {
+  name: string;
+  directory: string;
+  model: string;
+  instructions: string;
+  permissions: Permissions;
+}
+
+const draftOf = ({ name, directory, model, instructions, permissions }: Agent): Draft => ({
+  name,
+  directory: directory ?? "",
+  model: model ?? "",
+  instructions: instructions ?? "",
+  permissions,
+});
+
+/** What the draft changes, and nothing else: the audit says it. */
+function changesOf(agent: Agent, { name, directory, model, instructions, permissions }: Draft) {
+  const wanted = {
+    name: name.trim(),
+    directory: directory.trim() || null,
+    model: model.trim() || null,
+    instructions: instructions.trim() ? instructions : null,
+    permissions,
+  };
+  return Object.fromEntries(
+    Object.entries(wanted).filter(([field, value]) => agent[field as keyof typeof wanted] !== value),
+  ) as Partial<typeof wanted>;
+}
+
 function About({ agent }: { agent: Agent }) {
-  const [draft, setDraft] = useState({
-    name: agent.name,
-    directory: agent.directory ?? "",
-    model: agent.model ?? "",
-    instructions: agent.instructions ?? "",
-    permissions: agent.permissions,
-  });
+  const [kept, keep, forget] = useKept(`berth.settings.${agent.id}`);
+  const draft: Draft = { ...draftOf(agent), ...(kept !== null && (JSON.parse(kept) as Draft)) };
   const runtime = runtimes[agent.runtime];
   const [isSaved, setSaved] = useState(false);
   const task = useTask(async () => {
-    const { name, model, instructions, permissions } = draft;
-    await updateAgent(agent.id, {
-      name: name.trim(),
-      directory: draft.directory.trim() || null,
-      model: model.trim() || null,
-      instructions: instructions.trim() ? instructions : null,
-      permissions,
-    });
+    await updateAgent(agent.id, changesOf(agent, draft));
+    forget();
     setSaved(true);
   });
   const edit = (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement }) => {
     const { name, value } = event.currentTarget;
     setSaved(false);
-    setDraft({ ...draft, [name]: value });
+    keep(JSON.stringify({ ...draft, [name]: value }));
   };
   return (
     <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
@@ -73,7 +93,7 @@ function About({ agent }: { agent: Agent }) {
           {task.isBusy ? "Saving …" : "Save"}
         </button>
         <span role="status" class="muted">
-          {isSaved && "Saved. The next message sees it."}
+          {kept !== null ? "Not saved yet" : isSaved && "Saved. The next message sees it."}
         </span>
       </p>
     </form>

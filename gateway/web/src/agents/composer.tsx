@@ -8,6 +8,7 @@ import { runtimes } from "../runtimes/runtimes.ts";
 import { runOfAgent } from "../state/agents.ts";
 import { ApiError, explain, postOnce } from "../api/api.ts";
 import { noteRuns, runsByAgent } from "../state/live.ts";
+import { useKept } from "../ui/use-kept.ts";
 import { SendIcon } from "../ui/icons.tsx";
 import { interrupt, stopRun, StopButton } from "./stop-button.tsx";
 
@@ -15,12 +16,12 @@ import { interrupt, stopRun, StopButton } from "./stop-button.tsx";
 const twiceMs = 1500;
 
 export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }) {
-  const [text, setText] = useDraft(agent.id);
+  const { text, key, setText } = useDraft(agent.id);
   const field = useRef<HTMLTextAreaElement>(null);
   const going = runOfAgent(agent.id);
   const waits = (runsByAgent.value.get(agent.id) ?? []).some(({ status }) => status === "pending");
   const isRead = going?.status === "running" && runtimes[agent.runtime].reads;
-  const { send, isSending, failure, setFailure } = useSend(agent, going, text, () => {
+  const { send, isSending, failure, setFailure } = useSend(agent, going, { text, key }, () => {
     setText("");
     requestAnimationFrame(onSent);
   });
@@ -33,7 +34,9 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Escape" && !event.isComposing) return escape(event);
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    // In Safari the Enter that ends a composition is told after it, by this code alone. On a touch screen there is no Shift.
+    const isComposing = event.isComposing || event.keyCode === 229;
+    if (event.key !== "Enter" || event.shiftKey || isComposing || matchMedia("(pointer: coarse)").matches) return;
     event.preventDefault();
     void send(isRead && !event.altKey);
   };
@@ -68,7 +71,7 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
 }
 
 /** Sends the text: a word into the turn, or a message that waits where it must. */
-function useSend(agent: Agent, going: Run | undefined, text: string, onSent: () => void) {
+function useSend(agent: Agent, going: Run | undefined, { text, key }: Draft, onSent: () => void) {
   const [isSending, setSending] = useState(false);
   const [failure, setFailure] = useState<unknown>(null);
   const send = async (isWord: boolean) => {
@@ -76,8 +79,8 @@ function useSend(agent: Agent, going: Run | undefined, text: string, onSent: () 
     setSending(true);
     setFailure(null);
     try {
-      if (isWord && going) await postOnce(`/v1/runs/${going.id}/messages`, { text });
-      else noteRuns([await postOnce<Run>(`/v1/agents/${agent.id}/runs`, { prompt: text, ifBusy: "queue" })]);
+      if (isWord && going) await postOnce(`/v1/runs/${going.id}/messages`, { text }, key);
+      else noteRuns([await postOnce<Run>(`/v1/agents/${agent.id}/runs`, { prompt: text, ifBusy: "queue" }, key)]);
       onSent();
     } catch (error) {
       setFailure(error);
@@ -112,7 +115,8 @@ function Failure({ failure, onClose }: { failure: unknown; onClose: () => void }
   return (
     <div class="warning bad" role="alert">
       <p>
-        <strong>Not sent.</strong> {explain(failure)}
+        <strong>{code === "offline" ? "Perhaps not sent." : "Not sent."}</strong> {explain(failure)}
+        {code === "offline" && " Your message is still here: pressing again sends it once, whatever became of it."}
         {(code === "host_unavailable" || code === "no_host") &&
           " Your message is still here: send it again in a moment."}
       </p>
@@ -123,19 +127,30 @@ function Failure({ failure, onClose }: { failure: unknown; onClose: () => void }
   );
 }
 
-function useDraft(agentId: string): [string, (text: string) => void] {
-  const key = `berth.draft.${agentId}`;
-  const [text, setText] = useState(() => sessionStorage.getItem(key) ?? "");
-  const keep = (next: string) => {
-    setText(next);
-    try {
-      if (next) sessionStorage.setItem(key, next);
-      else sessionStorage.removeItem(key);
-    } catch {
-      // Too long to keep; it is still in the field.
-    }
+interface Draft {
+  text: string;
+  /** Names this message: the same until it is changed. */
+  key: string;
+}
+
+function useDraft(agentId: string): Draft & { setText: (text: string) => void } {
+  const [kept, keep, forget] = useKept(`berth.draft.${agentId}`);
+  const first = useRef(crypto.randomUUID());
+  const { key, text } = readDraft(kept) ?? { key: first.current, text: "" };
+  const setText = (next: string) => {
+    if (next) keep(JSON.stringify({ key: crypto.randomUUID(), text: next } satisfies Draft));
+    else forget();
   };
-  return [text, keep];
+  return { key, text, setText };
+}
+
+function readDraft(kept: string | null): Draft | null {
+  if (kept === null) return null;
+  try {
+    return JSON.parse(kept) as Draft;
+  } catch {
+    return null;
+  }
 }
 
 /** As tall as its text, up to a third of the window. */

@@ -14,6 +14,13 @@ export function Conversation({ agent }: { agent: Agent }) {
   const history = useHistory(agent.id);
   const scroller = useRef<HTMLDivElement>(null);
   const { isAtEnd, toEnd } = useStickyEnd(scroller);
+  const loadEarlier = async () => {
+    // What is read stays where it is; a browser holds it only where something stands above it.
+    const box = scroller.current!;
+    const fromEnd = box.scrollHeight - box.scrollTop;
+    await history.loadMore();
+    requestAnimationFrame(() => (box.scrollTop = box.scrollHeight - fromEnd));
+  };
   const runs = (runsByAgent.value.get(agent.id) ?? [])
     .filter((run) => history.oldest === null || run.createdAt >= history.oldest)
     .toReversed();
@@ -23,7 +30,7 @@ export function Conversation({ agent }: { agent: Agent }) {
         <div class="thread">
           {history.hasMore && (
             <p class="earlier">
-              <button type="button" onClick={() => void history.loadMore()} disabled={history.isLoading}>
+              <button type="button" onClick={() => void loadEarlier()} disabled={history.isLoading}>
                 {history.isLoading ? "Loading …" : "Earlier messages"}
               </button>
             </p>

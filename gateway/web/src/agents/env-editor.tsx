@@ -143,6 +143,11 @@ function toEnv(rows: Row[]): Record<string, string> {
   if (untold) throw new Error(`Type the value of ${untold.key} again, or remove it: the old one cannot be read back.`);
   const nameless = named.find((row) => !row.key.trim());
   if (nameless) throw new Error("One value has no name.");
+  const odd = named.find((row) => !/^[A-Za-z_]\w*$/.test(row.key.trim()));
+  if (odd)
+    throw new Error(
+      `${odd.key.trim()} cannot be the name of a variable: letters, digits and _ can, and no digit at first.`,
+    );
   return Object.fromEntries(named.map((row) => [row.key.trim(), row.value]));
 }
 

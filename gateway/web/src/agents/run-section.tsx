@@ -8,7 +8,7 @@ import { LongText } from "../ui/long-text.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
 import { Transcript } from "./transcript.tsx";
 import { origins, tellRun } from "../text/words.ts";
-import { Ago, now } from "../ui/ago.tsx";
+import { Ago, useSecond } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { QueuedPrompt, SlotsInUse } from "./queued.tsx";
 import { StopButton } from "./stop-button.tsx";
@@ -91,13 +91,12 @@ function Going({ run, log }: { run: Run; log: RunLog | null }) {
   void log?.version.value;
   const asked = askedOf(run);
   const isSilent = (log?.fold.items.length ?? 0) === 0;
-  const elapsed = run.startedAt
-    ? formatDuration(Math.max(0, Math.floor((now.value - Date.parse(run.startedAt)) / 1000) * 1000))
-    : "";
+  const second = useSecond();
+  const elapsedMs = run.startedAt ? Math.floor((second - Date.parse(run.startedAt)) / 1000) * 1000 : 0;
   return (
     <div class="end going">
       <Badge told={told} />
-      {run.status === "running" && elapsed && <span class="muted">since {elapsed}</span>}
+      {run.status === "running" && elapsedMs > 0 && <span class="muted">for {formatDuration(elapsedMs)}</span>}
       <Cost run={run} />
       {told.advice && <p class="advice">{told.advice}</p>}
       {run.waitingFor?.kind === "slots" && <SlotsInUse />}

@@ -12,6 +12,8 @@ import { Link } from "../ui/router.tsx";
 export function WorkspaceBar({ me }: { me: Me }) {
   const space = workspace.value ?? me.workspace;
   const { memory, cpu, disk, connections, activeRuns, hostId } = space;
+  // Before the first sample nobody knows.
+  const isKnown = space.sampledAt !== null;
   const memoryWords = `${formatBytes(memory.usedBytes)} of ${formatBytes(memory.limitBytes)}`;
   const diskWords = `${formatBytes(disk.usedBytes)} of ${formatBytes(disk.limitBytes)}`;
   const cpuOfAll = cpu.percent / Math.max(cpu.cores, 0.01);
@@ -32,7 +34,7 @@ export function WorkspaceBar({ me }: { me: Me }) {
           mark={memory.warnBytes}
         />
         <span class="value">
-          {formatBytes(memory.usedBytes)} <span class="of">of {formatBytes(memory.limitBytes)}</span>
+          {isKnown ? formatBytes(memory.usedBytes) : "–"} <span class="of">of {formatBytes(memory.limitBytes)}</span>
         </span>
       </span>
       <span
@@ -52,7 +54,7 @@ export function WorkspaceBar({ me }: { me: Me }) {
           limit={disk.limitBytes}
           mark={disk.limitBytes * 0.9}
         />
-        <span class="value">{formatBytes(disk.usedBytes)}</span>
+        <span class="value">{isKnown || disk.usedBytes > 0 ? formatBytes(disk.usedBytes) : "–"}</span>
       </span>
       <span class="fact" title="Runs in progress">
         <span class="label">Runs</span> {activeRuns} of {me.limits.concurrentRuns}

@@ -63,10 +63,9 @@ export const post = <T = void>(path: string, body?: unknown, headers?: Record<st
 
 /**
  * A POST that may be repeated, for it carries an Idempotency-Key: tried again up to `tries` times while nothing answers or
- * the host is away. Throws the last ApiError.
+ * the host is away. `key` is of what is sent: whoever calls again with it sends nothing a second time. Throws the last ApiError.
  */
-export async function postOnce<T>(path: string, body: unknown, tries = 4): Promise<T> {
-  const key = crypto.randomUUID();
+export async function postOnce<T>(path: string, body: unknown, key: string, tries = 4): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await post<T>(path, body, { "idempotency-key": key });

@@ -1,7 +1,9 @@
 /** One file: a small text to read and edit, or what else it is. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { ApiError, explain } from "../api/api.ts";
 import { formatBytes } from "../text/format.ts";
+import { Confirm } from "../ui/confirm.tsx";
+import { useKept } from "../ui/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
 import { showable } from "../text/plain-text.ts";
 import { downloadUrl, editableBytes, readText, saveText, type Entry, type TextFile } from "./files.ts";
@@ -43,11 +45,13 @@ export function FileEditor({ agentId, path, entry, onSaved }: FileEditorProps) {
       )}
       {file !== null && file !== "loading" && (
         <TextEditor
+          key={path}
           name={showable(entry.name)}
+          place={`berth.edit.${agentId}.${path}`}
           file={file}
           reload={load}
-          save={async (text) => {
-            const etag = await saveText(agentId, path, { text, etag: file.etag });
+          save={async (text, base) => {
+            const etag = await saveText(agentId, path, { text, etag: base });
             setFile({ text, etag });
             await onSaved();
           }}
@@ -59,16 +63,24 @@ export function FileEditor({ agentId, path, entry, onSaved }: FileEditorProps) {
 
 interface TextEditorProps {
   name: string;
+  /** Where what is not saved is kept. */
+  place: string;
   file: TextFile;
-  save: (text: string) => Promise<void>;
+  /** `base` is the version that was edited. */
+  save: (text: string, base: TextFile["etag"]) => Promise<void>;
   reload: () => Promise<void>;
 }
 
-function TextEditor({ name, file, save, reload }: TextEditorProps) {
-  const [text, setText] = useState(file.text);
+function TextEditor({ name, place, file, save, reload }: TextEditorProps) {
+  const [kept, keep, forget] = useKept(place);
+  const [isAsking, setAsking] = useState(false);
+  const edited = kept === null ? file : (JSON.parse(kept) as TextFile);
+  const { text } = edited;
+  const setText = (next: string) => keep(JSON.stringify({ text: next, etag: edited.etag } satisfies TextFile));
   const task = useTask(async () => {
     try {
-      await save(text);
+      await save(text, edited.etag);
+      forget();
     } catch (error) {
       if (error instanceof ApiError && error.code === "conflict")
         throw new Error(
@@ -78,11 +90,6 @@ function TextEditor({ name, file, save, reload }: TextEditorProps) {
       throw error;
     }
   });
-  const shown = useRef(file);
-  if (shown.current !== file) {
-    shown.current = file;
-    setText(file.text);
-  }
   const isChanged = text !== file.text;
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey)) return;
@@ -103,13 +110,23 @@ function TextEditor({ name, file, save, reload }: TextEditorProps) {
         <button type="submit" class="primary" disabled={!isChanged || task.isBusy}>
           {task.isBusy ? "Saving …" : "Save"}
         </button>
-        <button type="button" onClick={() => void reload()} disabled={task.isBusy}>
+        <button type="button" onClick={() => (isChanged ? setAsking(true) : void reload())} disabled={task.isBusy}>
           Load it again
         </button>
         <span role="status" class="muted">
           {isChanged ? "Not saved yet" : ""}
         </span>
       </p>
+      {isAsking && (
+        <Confirm
+          title={`Load ${name} again?`}
+          action="Load it again"
+          onClose={() => setAsking(false)}
+          act={() => reload().then(forget)}
+        >
+          <p>What you wrote and did not save is given up.</p>
+        </Confirm>
+      )}
     </form>
   );
 }

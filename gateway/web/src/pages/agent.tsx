@@ -1,5 +1,6 @@
 /** One agent: its conversation, and what else there is of it, as tabs. A new tab is one more line in `tabs`. */
 import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { agentById, agents } from "../state/agents.ts";
 import { FilesTab } from "../files/files-tab.tsx";
@@ -7,7 +8,7 @@ import { tellAgent } from "../agents/agent-line.tsx";
 import { AgentSettings } from "../agents/agent-settings.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { Conversation } from "../agents/conversation.tsx";
-import { Link } from "../ui/router.tsx";
+import { go, Link, path } from "../ui/router.tsx";
 import { TriggersTab } from "../triggers/triggers-tab.tsx";
 import { TerminalTab } from "../terminal/terminal-tab.tsx";
 import type { Me } from "@berth/shared/users";
@@ -28,6 +29,10 @@ const tabs: Tab[] = [
 
 export function AgentPage({ id, tab, me }: { id: string; tab: string; me: Me }) {
   const agent = agentById(id);
+  // One address for each tab.
+  useEffect(() => {
+    if (path.value === `/agents/${id}/conversation`) go(`/agents/${id}`, { replace: true });
+  }, [path.value]);
   const shown = tabs.find((one) => one.id === tab);
   if (!agents.value)
     return (

@@ -54,6 +54,7 @@ const told: Record<Host["status"], StateWords> = {
 
 function HostCard({ host }: { host: Host }) {
   const [isRemoving, setRemoving] = useState(false);
+  const [isDraining, setDraining] = useState(false);
   const task = useTask(() => (host.draining ? resumeHost(host.id) : drainHost(host.id)));
   const { advice } = told[host.status];
   return (
@@ -76,13 +77,22 @@ function HostCard({ host }: { host: Host }) {
       </p>
       <Failure words={task.failure} />
       <p class="actions">
-        <button type="button" disabled={task.isBusy} onClick={() => void task.run()}>
-          {host.draining ? "Take new users again" : "Drain"}
+        <button
+          type="button"
+          disabled={task.isBusy}
+          onClick={() => (host.draining ? void task.run() : setDraining(true))}
+        >
+          {host.draining ? "Take new users again" : "Drain …"}
         </button>
         <button type="button" class="quiet" onClick={() => setRemoving(true)}>
           Remove …
         </button>
       </p>
+      {isDraining && (
+        <Confirm title={`Drain ${host.name}?`} action="Drain" onClose={() => setDraining(false)} act={() => task.run()}>
+          <p>It takes no new users; those it has go on there. Without another host new users cannot work.</p>
+        </Confirm>
+      )}
       {isRemoving && (
         <Confirm
           title={`Remove ${host.name}?`}
@@ -155,6 +165,12 @@ function Join() {
         Make a join command
       </button>
       <Failure words={task.failure} />
+      {command?.includes("//localhost") && (
+        <p class="warning warn">
+          Another machine cannot reach this Berth at localhost: set BERTH_PUBLIC_URL to an address that it can reach,
+          start Berth again, and make the command anew.
+        </p>
+      )}
       {command && <ShownOnce text={command} what="the token in it, good for one machine within an hour," />}
     </section>
   );

@@ -1,13 +1,15 @@
 /** The first page: all agents as cards, and the workspace that they share. */
+import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { agents, runOfAgent } from "../state/agents.ts";
 import { post } from "../api/api.ts";
 import { formatCost, plural } from "../text/format.ts";
-import { runsByAgent, workspace } from "../state/live.ts";
+import { activeRuns, runsByAgent, workspace } from "../state/live.ts";
 import { AgentLine, tellAgent } from "../agents/agent-line.tsx";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
+import { Confirm } from "../ui/confirm.tsx";
 import { NewAgent } from "../agents/new-agent.tsx";
 import { StopButton } from "../agents/stop-button.tsx";
 import { useTask } from "../ui/use-task.ts";
@@ -74,6 +76,7 @@ function WorkspaceSwitch({ me }: { me: Me }) {
   const task = useTask(async (action: "start" | "stop") => {
     workspace.value = await post(`/v1/workspace/${action}`);
   });
+  const [isAsking, setAsking] = useState(false);
   const isUp = space.status === "running" || space.status === "starting";
   return (
     <div class="switch">
@@ -82,7 +85,7 @@ function WorkspaceSwitch({ me }: { me: Me }) {
         <button
           type="button"
           disabled={task.isBusy}
-          onClick={() => void task.run("stop")}
+          onClick={() => (activeRuns.value.length > 0 ? setAsking(true) : void task.run("stop"))}
           title="Ends the container and its runs; files stay"
         >
           {task.isBusy ? "Stopping …" : "Stop the workspace"}
@@ -93,6 +96,19 @@ function WorkspaceSwitch({ me }: { me: Me }) {
         </button>
       )}
       <Failure words={task.failure} />
+      {isAsking && (
+        <Confirm
+          title="Stop the workspace?"
+          action="Stop it"
+          onClose={() => setAsking(false)}
+          act={() => task.run("stop")}
+        >
+          <p>
+            {plural(activeRuns.value.length, "run")} in progress will be stopped with it, and every terminal. Files
+            stay.
+          </p>
+        </Confirm>
+      )}
     </div>
   );
 }

@@ -8,7 +8,7 @@ import { loadRuns, newestFirst, runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
-import { go, Link } from "../ui/router.tsx";
+import { go, Link, search } from "../ui/router.tsx";
 import { origins, tellRun } from "../text/words.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
@@ -22,10 +22,17 @@ const states = {
   cancelled: "Stopped",
 };
 
+const filterNames = ["agentId", "status", "triggerKind"] as const;
+
 export function RunsPage() {
-  const [agentId, setAgentId] = useState("");
-  const [status, setStatus] = useState("");
-  const [kind, setKind] = useState("");
+  // In the address, so that they come back with it.
+  const filters = new URLSearchParams(search.value);
+  const [agentId, status, kind] = filterNames.map((name) => filters.get(name) ?? "") as [string, string, string];
+  const set = (name: (typeof filterNames)[number]) => (value: string) => {
+    if (value) filters.set(name, value);
+    else filters.delete(name);
+    go(`/runs${filters.size > 0 ? `?${filters}` : ""}`, { replace: true });
+  };
   const query = new URLSearchParams(
     Object.entries({ agentId, status, triggerKind: kind }).filter(([, value]) => value),
   ).toString();
@@ -47,15 +54,15 @@ export function RunsPage() {
           <Filter
             label="Agent"
             value={agentId}
-            set={setAgentId}
+            set={set("agentId")}
             options={(agents.value ?? []).map(({ id, name }) => [id, name])}
             all="All agents"
           />
-          <Filter label="State" value={status} set={setStatus} options={Object.entries(states)} all="All states" />
+          <Filter label="State" value={status} set={set("status")} options={Object.entries(states)} all="All states" />
           <Filter
             label="Started by"
             value={kind}
-            set={setKind}
+            set={set("triggerKind")}
             options={Object.entries(origins).map(([id, { name }]) => [id, name])}
             all="Any trigger"
           />

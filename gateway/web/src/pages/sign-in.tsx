@@ -1,5 +1,5 @@
 /** Sign-in: by the printed link (its code is used before this page shows) or by pasting a token. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { Brand } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { signIn, startSession } from "../state/session.ts";
@@ -56,8 +56,15 @@ export function SignInPage({ why, oidc }: { why: string | null; oidc: boolean })
   );
 }
 
+/** Between two tries while nothing answers. */
+const againMs = 3000;
+
 export function UnreachablePage({ why }: { why: string }) {
   const task = useTask(startSession);
+  useEffect(() => {
+    const timer = setInterval(() => void task.run(), againMs);
+    return () => clearInterval(timer);
+  }, []);
   return (
     <main class="sign-in">
       <h1>

@@ -18,7 +18,7 @@ const roles: [User["role"], string][] = [
 
 export function UsersPage({ me }: { me: Me }) {
   const [users, setUsers] = useState<User[] | null>(null);
-  const [asked, setAsked] = useState<{ about: User; what: "disable" | "token" } | null>(null);
+  const [asked, setAsked] = useState<{ about: User; what: Question } | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
   const load = () => getAll<User>("/v1/admin/users").then(setUsers, (error: unknown) => setFailure(explain(error)));
   const change: Change = async (user, part) => {
@@ -47,17 +47,19 @@ export function UsersPage({ me }: { me: Me }) {
         </tbody>
       </table>
       {asked?.what === "disable" && <Disable user={asked.about} change={change} onClose={close} />}
+      {asked?.what === "role" && <OtherRole user={asked.about} change={change} onClose={close} />}
       {asked?.what === "token" && <TokenFor user={asked.about} onClose={close} />}
     </section>
   );
 }
 
+type Question = "disable" | "token" | "role";
 type Change = (user: User, part: UserChange) => Promise<void>;
 interface UserRowProps {
   user: User;
   isMe: boolean;
   change: Change;
-  ask: (what: "disable" | "token") => void;
+  ask: (what: Question) => void;
 }
 
 function UserRow({ user, isMe, change, ask }: UserRowProps) {
@@ -71,20 +73,10 @@ function UserRow({ user, isMe, change, ask }: UserRowProps) {
         <Failure words={task.failure} />
       </td>
       <td>
-        <select
-          // Drawn anew after a refusal, so that it shows what holds.
-          key={task.failure}
-          aria-label={`Role of ${user.name}`}
-          value={user.role}
-          disabled={task.isBusy}
-          onChange={(event) => void task.run({ role: event.currentTarget.value as User["role"] })}
-        >
-          {roles.map(([role, words]) => (
-            <option key={role} value={role}>
-              {words}
-            </option>
-          ))}
-        </select>
+        {roles.find(([role]) => role === user.role)?.[1]}
+        <button type="button" class="quiet" aria-label={`Change the role of ${user.name}`} onClick={() => ask("role")}>
+          Change …
+        </button>
       </td>
       <td data-label="since">
         <Ago time={user.createdAt} />
@@ -121,6 +113,24 @@ function Disable({ user, change, onClose }: { user: User; change: Change; onClos
         <input type="checkbox" checked={cancelRuns} onChange={(event) => setCancelRuns(event.currentTarget.checked)} />{" "}
         Stop what they have running
       </label>
+    </Confirm>
+  );
+}
+
+function OtherRole({ user, change, onClose }: { user: User; change: Change; onClose: () => void }) {
+  const role = user.role === "admin" ? "user" : "admin";
+  return (
+    <Confirm
+      title={role === "admin" ? `Make ${user.name} an admin?` : `Make ${user.name} an ordinary user?`}
+      action={role === "admin" ? "Make them an admin" : "Take it away"}
+      onClose={onClose}
+      act={() => change(user, { role })}
+    >
+      <p>
+        {role === "admin"
+          ? "Admins add, disable and sign in users, add and remove machines, and read the audit."
+          : "They keep their agents and files, and no longer see users, machines and the audit."}
+      </p>
     </Confirm>
   );
 }

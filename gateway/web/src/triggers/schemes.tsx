@@ -1,11 +1,12 @@
 /** What goes by the scheme of a trigger: its words, the form that makes one, where it is called and by what secret. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
-import type { Trigger, TriggerScheme, TriggerWithSecret } from "@berth/shared/webhooks";
+import { hasSendersWords, type Trigger, type TriggerScheme, type TriggerWithSecret } from "@berth/shared/webhooks";
 import { Confirm } from "../ui/confirm.tsx";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { NameForm } from "../ui/name-form.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
+import { useKept } from "../ui/use-kept.ts";
 import { TemplateField } from "./template-field.tsx";
 import { createTrigger, rotateTrigger } from "./triggers.ts";
 
@@ -23,16 +24,31 @@ const schemes: Record<TriggerScheme, { name: string; advice: string }> = {
 const schemeNames = Object.keys(schemes) as TriggerScheme[];
 export const nameOfScheme = (scheme: TriggerScheme) => schemes[scheme].name;
 
-const example =
-  "A new delivery came in: {{payload.title}}\n\nThe whole of it is in the file named in $BERTH_PAYLOAD_FILE.";
+const inFile = "The whole of it is in the file named in $BERTH_PAYLOAD_FILE.";
+/** What a new trigger says at first. GitHub's ping (it alone has a `zen`) gives an empty message, and so no run. */
+function exampleOf({ runtime }: Agent, scheme: TriggerScheme): string {
+  if (runtime === "shell") return 'cat "$BERTH_PAYLOAD_FILE"';
+  if (scheme !== "github") return `A new delivery came in: {{payload}}\n\n${inFile}`;
+  return `{{^payload.zen}}GitHub tells of {{headers.x-github-event}} ({{payload.action}}) in {{payload.repository.full_name}}.\n\n${inFile}{{/payload.zen}}`;
+}
 const daySeconds = 86_400;
 
 type OnSecret = (trigger: TriggerWithSecret) => void;
 
 export function NewTrigger({ agent, onMade }: { agent: Agent; onMade: OnSecret }) {
-  const [template, setTemplate] = useState(example);
-  const make = async (name: string, scheme: TriggerScheme) =>
+  const [written, setWritten, forget] = useKept(`berth.trigger.${agent.id}`);
+  const [scheme, setScheme] = useState<TriggerScheme>("standard");
+  const [isMeant, setMeant] = useState(false);
+  const template = written ?? exampleOf(agent, scheme);
+  const isScript = agent.runtime === "shell" && hasSendersWords(template);
+  const make = async (name: string, scheme: TriggerScheme) => {
+    if (isScript && !isMeant)
+      throw new Error(
+        "This message is a script with the sender's words in it: say below that it is meant to run them.",
+      );
     onMade(await createTrigger(agent.id, { name, scheme, template }));
+    forget();
+  };
   return (
     <NameForm
       title="New trigger"
@@ -43,8 +59,15 @@ export function NewTrigger({ agent, onMade }: { agent: Agent; onMade: OnSecret }
       initial="standard"
       action="Make the trigger"
       act={make}
+      onChoice={setScheme}
     >
-      <TemplateField value={template} set={setTemplate} />
+      <TemplateField value={template} set={setWritten} />
+      {isScript && (
+        <label class="check">
+          <input type="checkbox" checked={isMeant} onChange={(event) => setMeant(event.currentTarget.checked)} /> Run
+          what the sender writes as a part of this script. Safer: read it from the file named in $BERTH_PAYLOAD_FILE.
+        </label>
+      )}
     </NameForm>
   );
 }
@@ -52,9 +75,10 @@ export function NewTrigger({ agent, onMade }: { agent: Agent; onMade: OnSecret }
 /** What the sender must be given: shown when the trigger was made or its secret renewed. */
 export function SecretOnce({ trigger }: { trigger: TriggerWithSecret }) {
   return (
-    <div>
+    <div class="secret">
       <p>{schemes[trigger.scheme].advice}</p>
-      <ShownOnce text={`${trigger.url}\n${trigger.secret}`} what="the secret in the second line" />
+      <CalledAt trigger={trigger} />
+      <ShownOnce text={trigger.secret} what="the secret" />
     </div>
   );
 }

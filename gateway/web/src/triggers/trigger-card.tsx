@@ -31,6 +31,9 @@ export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
       ) : (
         <pre class="plain template">{trigger.template}</pre>
       )}
+      {trigger.executesPayload && !isEditing && (
+        <p class="muted">What its sender writes runs as a part of this script.</p>
+      )}
       <p class="actions">
         <button type="button" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
           {isOpen ? "Hide the deliveries" : "Deliveries"}

@@ -34,7 +34,9 @@ export function Confirm({ title, children, action, typed, act, onClose }: Confir
         {children}
         {typed !== undefined && (
           <label>
-            Type <strong>{typed}</strong> to confirm
+            <span>
+              Type <strong>{typed}</strong> to confirm
+            </span>
             <input
               value={text}
               onInput={(event) => setText(event.currentTarget.value)}

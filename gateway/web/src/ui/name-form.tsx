@@ -14,6 +14,7 @@ interface NameFormProps<Choice extends string> {
   /** The button's words: what it does. */
   action: string;
   act: (name: string, choice: Choice) => Promise<unknown>;
+  onChoice?: (choice: Choice) => void;
   /** Stands above a form with more fields. */
   title?: string;
   children?: ComponentChildren;
@@ -27,11 +28,15 @@ export function NameForm<Choice extends string>(props: NameFormProps<Choice>) {
     await act(name.trim(), choice);
     setName("");
   });
+  const choose = (next: Choice) => {
+    setChoice(next);
+    props.onChoice?.(next);
+  };
   const submit = (event: Event) => {
     event.preventDefault();
     if (name.trim()) void task.run();
   };
-  const fields = <Fields {...props} name={name} setName={setName} choice={choice} setChoice={setChoice} />;
+  const fields = <Fields {...props} name={name} setName={setName} choice={choice} setChoice={choose} />;
   const button = (
     <button type="submit" class="primary" disabled={task.isBusy}>
       {action}

@@ -2,14 +2,18 @@
 import { batch, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 
-export const path = signal(location.pathname);
+export const path = signal(pathOf(location.pathname));
 /** What follows the path, with its question mark. */
 export const search = signal(location.search);
 addEventListener("popstate", follow);
 
+function pathOf(pathname: string): string {
+  return pathname.replace(/(.)\/+$/, "$1");
+}
+
 function follow(): void {
   batch(() => {
-    path.value = location.pathname;
+    path.value = pathOf(location.pathname);
     search.value = location.search;
   });
 }
@@ -24,14 +28,26 @@ export function go(to: string, { replace = false } = {}): void {
 /** The parts of the path that the pattern names (`/agents/:id`), or null when it does not fit. */
 export function match(pattern: string, current: string): Record<string, string> | null {
   const wanted = pattern.split("/");
-  const there = current.replace(/(.)\/$/, "$1").split("/");
+  const there = current.split("/");
   if (wanted.length !== there.length) return null;
   const found: Record<string, string> = {};
   for (const [at, part] of wanted.entries()) {
-    if (part.startsWith(":")) found[part.slice(1)] = decodeURIComponent(there[at]!);
-    else if (part !== there[at]) return null;
+    if (part.startsWith(":")) {
+      const text = decoded(there[at]!);
+      if (text === null) return null;
+      found[part.slice(1)] = text;
+    } else if (part !== there[at]) return null;
   }
   return found;
+}
+
+/** Null for what is no percent-encoded UTF-8. */
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
 }
 
 interface LinkProps {
@@ -44,7 +60,8 @@ interface LinkProps {
 
 /** A link within the page; marked as current where it leads to. */
 export function Link({ href, children, within, class: name }: LinkProps) {
-  const isHere = path.value + search.value === href || (within && path.value.startsWith(`${href}/`));
+  const current = href.includes("?") ? path.value + search.value : path.value;
+  const isHere = current === href || (within && path.value.startsWith(`${href}/`));
   const onClick = (event: MouseEvent) => {
     if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();

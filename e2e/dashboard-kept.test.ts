@@ -1,0 +1,147 @@
+/** What a person typed, pressed and chose is kept, done once, and asked about where it ends work. */
+import { describe, expect, test } from "vitest";
+import { linkOf } from "./browser/browser.ts";
+import { eventually, lastEnd, send, serveDashboard } from "./browser/dashboard.ts";
+import type { Run } from "@berth/shared/resources";
+
+const { world, meet, stranger } = serveDashboard();
+
+describe("a message", () => {
+  test("whose answer was lost is sent once, however often it is pressed", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("lossy", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    await page.route("**/v1/agents/*/runs", async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    await send(page, "echo once >> count.txt; cat count.txt");
+    await page.getByRole("alert").getByText("Perhaps not sent.").waitFor();
+    await page.unroute("**/v1/agents/*/runs");
+    await page.reload();
+    await page.getByLabel(/^Message to/).press("Enter");
+    await eventually(() => page.getByLabel(/^Message to/).inputValue()).toBe("");
+    await lastEnd(page).getByText("Finished").waitFor();
+    const { items } = await client.ok<{ items: Run[] }>("GET", `/v1/runs?agentId=${agent.id}`);
+    expect(items).toHaveLength(1);
+  });
+
+  test("has a second line on a phone, where Enter writes and the button sends", async () => {
+    const { page, client } = await meet({ hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } });
+    const agent = await client.createAgent("phone", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    const field = page.getByLabel(/^Message to/);
+    await field.fill("echo one");
+    await field.press("Enter");
+    await field.pressSequentially("echo two");
+    expect(await field.inputValue()).toBe("echo one\necho two");
+    await page.getByRole("button", { name: "Send" }).click();
+    await page.locator(".output").getByText("two").waitFor();
+  });
+});
+
+describe("what is not saved", () => {
+  test("is there again after another tab and a reload: a file, settings, a trigger's message", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("writer");
+    await client.ok("PUT", `/v1/agents/${agent.id}/files/notes.txt`, "saved\n");
+    await page.goto(`/agents/${agent.id}/settings`);
+    await page.getByLabel("Instructions").fill("Use tabs.");
+    await page.goto(`/agents/${agent.id}/triggers`);
+    await page.getByLabel("Message to the agent").fill("Look: {{payload}}");
+    await page.goto(`/agents/${agent.id}/files?dir=notes.txt`);
+    await page.goto(`/agents/${agent.id}/files`);
+    await page.getByRole("button", { name: "notes.txt" }).click();
+    const editor = page.getByLabel("Content of notes.txt");
+    await editor.fill("saved\nand edited\n");
+    await page.getByRole("link", { name: "Settings" }).click();
+    await eventually(() => page.getByLabel("Instructions").inputValue()).toBe("Use tabs.");
+    await page.getByRole("link", { name: "Triggers" }).click();
+    await eventually(() => page.getByLabel("Message to the agent").inputValue()).toBe("Look: {{payload}}");
+    await page.goto(`/agents/${agent.id}/files`);
+    await page.getByRole("button", { name: "notes.txt" }).click();
+    await eventually(() => editor.inputValue()).toBe("saved\nand edited\n");
+    await page.getByRole("button", { name: "Load it again" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Keep it" }).click();
+    expect(await editor.inputValue()).toBe("saved\nand edited\n");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await eventually(async () => (await client.call("GET", `/v1/agents/${agent.id}/files/notes.txt`)).body).toBe(
+      "saved\nand edited\n",
+    );
+    await page.getByRole("link", { name: "Settings" }).click();
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByText("Saved. The next message sees it.").waitFor();
+    expect(await client.ok("GET", `/v1/agents/${agent.id}`)).toMatchObject({ instructions: "Use tabs." });
+  });
+
+  test("places and filters are in the address", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("placed", { runtime: "shell" });
+    await client.runToEnd(agent.id, "mkdir -p src; exit 3");
+    await page.goto("/runs");
+    await page.getByLabel("State").selectOption("failed");
+    await page.locator("table.runs a").first().click();
+    await page.getByRole("heading", { name: /^Run of/ }).waitFor();
+    await page.goBack();
+    await eventually(() => page.getByLabel("State").inputValue()).toBe("failed");
+    for (const path of ["/files?dir=src", "/", "/conversation", ""]) {
+      await page.goto(`/agents/${agent.id}${path}`);
+      await eventually(() => page.locator(".tabs a[aria-current]").count()).toBe(1);
+    }
+    await page.goto(`/agents/${agent.id}/%E0%A4%A`);
+    await page.getByText("There is nothing here", { exact: false }).waitFor();
+  });
+});
+
+describe("what ends work", () => {
+  test("asks first: the workspace's stop while a run goes on", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("working", { runtime: "shell" });
+    const run = await client.send(agent.id, "echo up; exec sleep 600");
+    await client.firstLine(run.id);
+    await page.goto("/");
+    await page.getByRole("button", { name: "Stop the workspace" }).click();
+    await page.getByRole("dialog").getByText("1 run in progress will be stopped").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Keep it" }).click();
+    expect((await client.run(run.id)).status).toBe("running");
+    await page.getByRole("button", { name: "Stop the workspace" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Stop it" }).click();
+    await eventually(async () => (await client.run(run.id)).reason).toBe("cancelled");
+  });
+});
+
+describe("a page without its gateway or its user", () => {
+  test("takes a sign-in link that is opened in it, and comes back by itself", async () => {
+    const { name } = await meet();
+    const page = await stranger();
+    await page.route("**/session", (route) => route.abort());
+    await page.goto("/");
+    await page.getByText("The gateway does not answer").waitFor();
+    await page.unroute("**/session");
+    await page.getByLabel("Sign in with an API token").waitFor();
+    await page.goto(linkOf(world.berth, name));
+    await page.getByRole("region", { name: "Workspace" }).waitFor();
+    expect(page.url()).not.toContain("code=");
+  });
+});
+
+describe("a trigger", () => {
+  test("executes nothing of its sender's by itself, and its address and secret are copied one at a time", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("hooked", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}/triggers`);
+    await page.getByLabel("Name of a new trigger").fill("builds");
+    await page.getByLabel("How the sender signs").selectOption("token");
+    await page.getByRole("button", { name: "Make the trigger" }).click();
+    const secret = (await page.locator(".shown-once pre").textContent()) ?? "";
+    const address = (await page.locator(".secret .address code").textContent()) ?? "";
+    expect(secret).toMatch(/^\S+$/);
+    const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };
+    const body = JSON.stringify({ title: "x; echo INJECTED" });
+    await fetch(world.berth.url + new URL(address).pathname, { method: "POST", headers, body });
+    await page.getByRole("link", { name: "Conversation" }).click();
+    await eventually(() => page.locator(".output").allTextContents()).toEqual([body]);
+    const made = { name: "script", scheme: "token", template: "echo {{payload.title}}" };
+    expect(await client.ok("POST", `/v1/agents/${agent.id}/triggers`, made)).toMatchObject({ executesPayload: true });
+  });
+});
