@@ -49,7 +49,7 @@ async function untilTool({ id }: Run): Promise<void> {
 }
 
 async function untilWaiting({ id }: Run): Promise<Waiting> {
-  return until(async () => (await alice.run(id)).waitingFor, "the run waits", 60_000);
+  return until(async () => (await alice.run(id)).waitingFor, "the run waits");
 }
 const go = ({ id }: Agent) => alice.ok("PUT", `/v1/agents/${id}/files/go`, "x");
 const isReplay = (line: string, messageId: string) => {
