@@ -49,9 +49,8 @@ describe("what is not saved", () => {
     await page.getByLabel("Instructions").fill("Use tabs.");
     await page.goto(`/agents/${agent.id}/triggers`);
     await page.getByLabel("Message to the agent").fill("Look: {{payload}}");
-    await page.goto(`/agents/${agent.id}/files?dir=notes.txt`);
     await page.goto(`/agents/${agent.id}/files`);
-    await page.getByRole("button", { name: "notes.txt" }).click();
+    await page.getByRole("button", { name: "notes.txt", exact: true }).click();
     const editor = page.getByLabel("Content of notes.txt");
     await editor.fill("saved\nand edited\n");
     await page.getByRole("link", { name: "Settings" }).click();
@@ -59,7 +58,7 @@ describe("what is not saved", () => {
     await page.getByRole("link", { name: "Triggers" }).click();
     await eventually(() => page.getByLabel("Message to the agent").inputValue()).toBe("Look: {{payload}}");
     await page.goto(`/agents/${agent.id}/files`);
-    await page.getByRole("button", { name: "notes.txt" }).click();
+    await page.getByRole("button", { name: "notes.txt", exact: true }).click();
     await eventually(() => editor.inputValue()).toBe("saved\nand edited\n");
     await page.getByRole("button", { name: "Load it again" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Keep it" }).click();

@@ -40,10 +40,6 @@ const template = plainText.pipe(
     .max(templateMaxLength)
     .refine((text) => text.trim() !== "", "must not be empty"),
 );
-/**
- * Whether the template puts words of whoever sends into the message: any tag but the trigger's own.
- */
-export const hasSendersWords = (text: string) => /\{\{(?![!/]|[&{^#]?\s*trigger\b)/.test(text);
 export const createTriggerBody = z.strictObject({ name: agentName, scheme: triggerScheme, template });
 export type NewTrigger = z.infer<typeof createTriggerBody>;
 export const updateTriggerBody = z.strictObject({ name: agentName.optional(), template: template.optional() });

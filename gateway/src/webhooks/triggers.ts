@@ -3,14 +3,14 @@ import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
 import type { Settings } from "@berth/shared/settings";
 import type { RuntimeName } from "@berth/shared/resources";
-import {
-  hasSendersWords,
-  type NewTrigger,
-  type SenderScheme,
-  type Trigger,
-  type TriggerChange,
-  type TriggerScheme,
-  type TriggerWithSecret,
+import { hasSendersWords } from "@berth/shared/senders-words";
+import type {
+  NewTrigger,
+  SenderScheme,
+  Trigger,
+  TriggerChange,
+  TriggerScheme,
+  TriggerWithSecret,
 } from "@berth/shared/webhooks";
 import { and, asc, eq, isNull, sql, type SQL } from "drizzle-orm";
 import { getAgent } from "../agents/agents.ts";

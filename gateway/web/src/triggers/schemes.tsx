@@ -1,7 +1,8 @@
 /** What goes by the scheme of a trigger: its words, the form that makes one, where it is called and by what secret. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
-import { hasSendersWords, type Trigger, type TriggerScheme, type TriggerWithSecret } from "@berth/shared/webhooks";
+import { hasSendersWords } from "@berth/shared/senders-words";
+import type { Trigger, TriggerScheme, TriggerWithSecret } from "@berth/shared/webhooks";
 import { Confirm } from "../ui/confirm.tsx";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { NameForm } from "../ui/name-form.tsx";
