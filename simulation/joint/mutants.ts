@@ -18,7 +18,7 @@ const all: Mutant[] = [
   one(
     "reports are applied in whatever order they come",
     "an end is told once",
-    25,
+    59,
     ["start", "deliver", "cut"],
     { file: runs, from: "and (runs.epoch is not excluded.epoch or runs.rev < excluded.rev)", to: "" },
     {
@@ -28,7 +28,7 @@ const all: Mutant[] = [
       to: "",
     },
   ),
-  one("what a report leaves out counts as told", "every admitted run ends", 50, ["start", "restore gateway"], {
+  one("what a report leaves out counts as told", "every admitted run ends", 3, ["start", "restore gateway"], {
     file: reports,
     from: "case when ${since} <= rev then max(rev, ${rev}) else rev end",
     to: "max(rev, ${rev})",
@@ -36,14 +36,14 @@ const all: Mutant[] = [
   one(
     "what a host has forgotten goes on for ever",
     "every admitted run ends",
-    5,
+    6,
     ["start", "lose host database", "restore host"],
     { file: reports, from: "and ${Number(complete ?? false)}\n", to: "and 0\n" },
   ),
   one(
     "a run that a host may have is cancelled without it",
     "an end is told once",
-    10,
+    9,
     ["deliver", "delete agent", "host away", "cancel"],
     {
       file: "gateway/src/agents/cancel-waiting.ts",
@@ -54,7 +54,7 @@ const all: Mutant[] = [
   one(
     "a sender's id is not looked at",
     "a delivery is one run",
-    10,
+    1,
     ["deliver twice"],
     {
       file: "gateway/src/webhooks/deliveries.ts",
@@ -67,7 +67,7 @@ const all: Mutant[] = [
       to: "t.agent_id, ${null}, ${replayOf}",
     },
   ),
-  one("a key starts a run at each call", "a key is one run", 10, ["start twice"], {
+  one("a key starts a run at each call", "a key is one run", 1, ["start twice"], {
     file: "gateway/src/agents/start-run.ts",
     from: "await runIdOf(userId, agentId, idempotencyKey)",
     to: 'newId("run")',
@@ -75,7 +75,7 @@ const all: Mutant[] = [
   one(
     "a run is taken without what it was asked for",
     "a run is what it was asked for",
-    10,
+    8,
     ["start", "restore gateway"],
     { file: runs, from: "where j.text <> '' or exists", to: "where true or exists" },
   ),
@@ -87,7 +87,7 @@ const all: Mutant[] = [
     { file: pending, from: "(not u.disabled or d.outcome is not null)", to: "true" },
     { file: "gateway/src/agents/pending-queue.ts", from: "(not u.disabled or exists (", to: "(true or exists (" },
   ),
-  one("deletions are told by a call alone", "what nobody wants ends", 13, ["start", "order to a host that is away"], {
+  one("deletions are told by a call alone", "what nobody wants ends", 10, ["start", "order to a host that is away"], {
     file: reports,
     from: "a.deleted_at is not null and a.dropped_at is null)",
     to: "false)",
@@ -95,7 +95,7 @@ const all: Mutant[] = [
   one(
     "who is disabled is told by a call alone",
     "what nobody wants ends",
-    12,
+    9,
     ["start", "order to a host that is away"],
     { file: reports, from: "and disabled and cancel_runs`", to: "and false`" },
   ),
