@@ -113,11 +113,11 @@ const all: Mutant[] = [
   one(
     "model: a gateway that ends waits for whom it serves",
     "a signal ends the gateway",
-    29,
+    24,
     ["start", "stop", "engine hangs", "terminate gateway"],
     { file: "simulation/joint/gateway.ts", from: "const graceMs = 5000;", to: "const graceMs = 500_000;" },
   ),
-  one("a host's refusal is not understood", "no call is answered by a defect", 10, ["start"], {
+  one("a host's refusal is not understood", "no call is answered by a defect", 2, ["start"], {
     file: "gateway/src/hosts/call.ts",
     from: "if (error instanceof AppError) throw error;",
     to: 'if (error instanceof AppError) throw new TypeError("not understood");',
