@@ -7,7 +7,7 @@ import type { Turns } from "../context/turns.ts";
 import { createLatch } from "../context/wait.ts";
 import { longestLineBytes, type OutputLine, readLines } from "../run/run-log.ts";
 import { runtimes } from "../workspace/runtimes.ts";
-import { publicRun, type RunRow } from "../store/rows.ts";
+import { publicRun, type RunRow, stageOf } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { runDirectory } from "../run/run-files.ts";
 import { type Volumes } from "../workspace/volumes.ts";
@@ -44,13 +44,13 @@ export async function* follow(
   try {
     yield { kind: "run", run: toPublic(first) };
     let position = { at: after, searched: after };
-    for (let status = first.status; !signal.aborted;) {
+    for (let stage = stageOf(first); !signal.aborted;) {
       await turns(first.userId);
       const lookedAt = performance.now();
       const run = store.getRun(runId);
       if (!run) return;
-      if (!run.endedAt && run.status !== status) yield { kind: "run", run: toPublic(run) };
-      status = run.status;
+      if (!run.endedAt && stageOf(run) !== stage) yield { kind: "run", run: toPublic(run) };
+      stage = stageOf(run);
       // Asked anew each time: a reader may pause for long, and the volume of an absent user is unmounted.
       const volume = volumes.exists(run.userId) ? await volumes.ensure(run.userId) : null;
       const path = volume ? join(runDirectory(volume, runId), "out") : "/nonexistent";

@@ -12,7 +12,7 @@ import { follow, type FollowDeps } from "./follow.ts";
 import { type HostContext } from "../context/context.ts";
 import { createLatch } from "../context/wait.ts";
 import type { OutputLine } from "../run/run-log.ts";
-import { publicRun, type RunRow } from "../store/rows.ts";
+import { publicRun, type RunRow, stageOf } from "../store/rows.ts";
 import type { Streams } from "./open-streams.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
 
@@ -55,7 +55,7 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
   const off = context.bus.on(`user:${userId}`, latch.set);
   gone.addEventListener("abort", off, { once: true });
   // Runs in progress are named and left to the client to subscribe; those that start from now on are subscribed already.
-  const named = new Map(active.map((run) => [run.id, run.status]));
+  const named = new Map(active.map((run) => [run.id, stageOf(run)]));
   const changedRuns = store.watchRuns(userId);
   let known = workspaces.view(userId);
   await sender.send({ type: "hello", workspace: known, runs: active.map(toPublic) });
@@ -66,11 +66,11 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
     known = workspace;
     for (const run of changedRuns()) {
       if (!named.has(run.id)) void follower.begin(run.id, 0);
-      else if (named.get(run.id) !== run.status && !follower.follows(run.id))
+      else if (named.get(run.id) !== stageOf(run) && !follower.follows(run.id))
         await sender.send({ type: "run", run: toPublic(run) });
       // What has ended changes no more.
       if (run.endedAt) named.delete(run.id);
-      else named.set(run.id, run.status);
+      else named.set(run.id, stageOf(run));
     }
     await sleep(lookedAt + lookMs - performance.now(), gone);
   }

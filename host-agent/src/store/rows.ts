@@ -56,6 +56,9 @@ export function publicRun(run: RunRow, prompt: string): Run {
   return { ...told, waitingFor: run.waitingFor, prompt };
 }
 
+/** What of a run is told to whoever watches it as soon as it is another. */
+export const stageOf = ({ status, waitingFor }: RunRow) => `${status} ${waitingFor?.requestId ?? ""}`;
+
 /** What the gateway may see of an agent: the names of its variables, never a value. */
 export function reportedAgent(agent: AgentRow): ReportedAgent {
   const { id, userId, rev, deleted } = agent;

@@ -21,8 +21,11 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
   const going = runOfAgent(agent.id);
   const waits = (runsByAgent.value.get(agent.id) ?? []).some(({ status }) => status === "pending");
   const isRead = going?.status === "running" && runtimes[agent.runtime].reads;
+  const current = useRef(key);
+  current.current = key;
   const { send, isSending, failure, setFailure } = useSend(agent, going, { text, key }, () => {
-    setText("");
+    // What was written meanwhile is the next message.
+    if (current.current === key) setText("");
     requestAnimationFrame(onSent);
   });
   const escape = useEscape(going, setFailure);
