@@ -19,6 +19,9 @@ export function checkTemplate(text: string): void {
   throw new AppError("invalid_request", `The template does not fit: ${reason}.`, { errors });
 }
 
+/** Whether it puts words of whoever sends into the message: any tag but the trigger's own. */
+export const hasSendersWords = (text: string) => /\{\{(?![!/]|[&{^#]?\s*trigger\b)/.test(text);
+
 /** What a rendering gave: a prompt, or the reason in a sentence why there is none. */
 export type Rendered = { prompt: string } | { problem: string };
 

@@ -3,7 +3,6 @@ import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
 import type { Settings } from "@berth/shared/settings";
 import type { RuntimeName } from "@berth/shared/resources";
-import { hasSendersWords } from "@berth/shared/senders-words";
 import type {
   NewTrigger,
   SenderScheme,
@@ -21,7 +20,7 @@ import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { agents, triggers, users } from "../data/schema.ts";
 import { seal, unseal } from "../keys/sealing.ts";
-import { checkTemplate } from "./template.ts";
+import { checkTemplate, hasSendersWords } from "./template.ts";
 import { createSecret } from "./schemes.ts";
 import type { AuditSource } from "../http/caller.ts";
 

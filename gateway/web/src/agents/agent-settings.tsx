@@ -7,7 +7,7 @@ import { deleteAgent, resetAgent, updateAgent } from "../state/agents.ts";
 import { go } from "../ui/router.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { EnvEditor } from "./env-editor.tsx";
-import { useKept } from "../ui/use-kept.ts";
+import { useKept } from "../state/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 

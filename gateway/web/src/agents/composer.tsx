@@ -8,7 +8,7 @@ import { runtimes } from "../runtimes/runtimes.ts";
 import { runOfAgent } from "../state/agents.ts";
 import { ApiError, explain, postOnce } from "../api/api.ts";
 import { noteRuns, runsByAgent } from "../state/live.ts";
-import { useKept } from "../ui/use-kept.ts";
+import { useKept } from "../state/use-kept.ts";
 import { SendIcon } from "../ui/icons.tsx";
 import { interrupt, stopRun, StopButton } from "./stop-button.tsx";
 

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { ApiError, explain } from "../api/api.ts";
 import { formatBytes } from "../text/format.ts";
 import { Confirm } from "../ui/confirm.tsx";
-import { useKept } from "../ui/use-kept.ts";
+import { useKept } from "../state/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
 import { showable } from "../text/plain-text.ts";
 import { downloadUrl, editableBytes, readText, saveText, type Entry, type TextFile } from "./files.ts";

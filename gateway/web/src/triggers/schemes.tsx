@@ -1,13 +1,12 @@
 /** What goes by the scheme of a trigger: its words, the form that makes one, where it is called and by what secret. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
-import { hasSendersWords } from "@berth/shared/senders-words";
 import type { Trigger, TriggerScheme, TriggerWithSecret } from "@berth/shared/webhooks";
 import { Confirm } from "../ui/confirm.tsx";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { NameForm } from "../ui/name-form.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
-import { useKept } from "../ui/use-kept.ts";
+import { useKept } from "../state/use-kept.ts";
 import { TemplateField } from "./template-field.tsx";
 import { createTrigger, rotateTrigger } from "./triggers.ts";
 
@@ -41,7 +40,7 @@ export function NewTrigger({ agent, onMade }: { agent: Agent; onMade: OnSecret }
   const [scheme, setScheme] = useState<TriggerScheme>("standard");
   const [isMeant, setMeant] = useState(false);
   const template = written ?? exampleOf(agent, scheme);
-  const isScript = agent.runtime === "shell" && hasSendersWords(template);
+  const isScript = agent.runtime === "shell" && template.includes("{{");
   const make = async (name: string, scheme: TriggerScheme) => {
     if (isScript && !isMeant)
       throw new Error(
