@@ -228,7 +228,8 @@ describe("the memory limit", () => {
 
   test("that kills the CLI ends the run as out_of_memory", async () => {
     const run = await withNeighbour(
-      `demo: run echo 1000 > /proc/$PPID/oom_score_adj; echo 0 > /proc/$$/oom_score_adj; ${eat}`,
+      // Two that eat: beside one alone the CLI would be the smaller, whatever it says of itself.
+      `demo: run echo 1000 > /proc/$PPID/oom_score_adj; ${eat} & ${eat}; wait`,
       "claude",
     );
     expect(run).toMatchObject({ status: "failed", reason: "out_of_memory", exitCode: 137 });

@@ -14,8 +14,11 @@ const tightShare = 0.5;
 /** Of so many times the largest the others are many; of a few, such as a CLI and its tools, a score would be outdated once one is gone. */
 const manyTimes = 2;
 
-/** Ranks one agent's processes among those of a container with this limit; costs nothing while memory is not tight. */
-export function rankByTotal(cgroup: Cgroup, which: Which, limitBytes: number): void {
+/**
+ * Ranks one agent's processes among those of a container with this limit; costs nothing while memory is not tight. `raised` keeps whom it
+ * has raised: a process that put itself in front stays there.
+ */
+export function rankByTotal(cgroup: Cgroup, which: Which, limitBytes: number, raised: Set<number>): void {
   if ((readUsage(cgroup)?.memoryBytes ?? 0) < limitBytes * tightShare) return;
   const pids = processesOf(cgroup, which);
   const sizes = pids.map((pid) => Number((read(`/proc/${pid}/statm`) ?? "").split(" ")[1] ?? 0) * pageBytes);
@@ -24,6 +27,11 @@ export function rankByTotal(cgroup: Cgroup, which: Which, limitBytes: number): v
   // A point is a thousandth of the limit, as the kernel counts it.
   const raise = others > manyTimes * largest ? Math.round((others / limitBytes) * 1000) : 0;
   const score = Math.min(highestScore, agentScore + raise);
-  for (const pid of pids)
-    if (Math.abs(Number(read(`/proc/${pid}/oom_score_adj`) ?? score) - score) > tolerance) setOomScore(pid, score);
+  for (const pid of pids) {
+    const now = Number(read(`/proc/${pid}/oom_score_adj`) ?? score);
+    if (Math.abs(now - score) <= tolerance || (now > score && !raised.has(pid))) continue;
+    setOomScore(pid, score);
+    if (score > agentScore) raised.add(pid);
+    else raised.delete(pid);
+  }
 }

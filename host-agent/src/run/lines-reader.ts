@@ -31,6 +31,7 @@ export const nothingSeen = (): LinesSeen => ({
   isInTurn: false,
   backgroundTasks: 0,
   sessionId: null,
+  isDone: false,
   queued: 0,
   asks: [],
 });

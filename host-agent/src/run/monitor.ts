@@ -61,8 +61,9 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
   let kills = readOomKills(container.cgroup) ?? 0;
   let logBytes = 0;
   const isOfRun = inRunOf(agent.uid);
+  const raised = new Set<number>();
   const hasProcesses = lookSeldom(() => {
-    rankByTotal(container.cgroup, isOfRun, container.limits.memoryBytes);
+    rankByTotal(container.cgroup, isOfRun, container.limits.memoryBytes, raised);
     return !isWithout(container.cgroup, isOfRun);
   });
   const closeWatcher = watchFiles(deps, container.volume, run.id, wake);

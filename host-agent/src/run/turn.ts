@@ -10,7 +10,7 @@ import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import type { Input } from "../workspace/control-protocol.ts";
 import { runtimes } from "../workspace/runtimes.ts";
-import type { Volume } from "../workspace/volume.ts";
+import { diskUse, type Volume } from "../workspace/volume.ts";
 import type { Volumes } from "../workspace/volumes.ts";
 import type { LinesReader } from "./lines-reader.ts";
 import { isOutOfSpace } from "./run-files.ts";
@@ -35,8 +35,10 @@ export function followTurn(deps: Pick<TurnDeps, "context" | "store">, watched: W
   if (!input) return;
   try {
     tellWaiting(deps, watched, input);
-    const { result, isInTurn, backgroundTasks, queued } = lines.seen;
-    if (result && !isInTurn && backgroundTasks === 0 && queued === 0) endInput(watched.volume, run.id);
+    const { result, isInTurn, isDone, backgroundTasks, queued } = lines.seen;
+    const isOver = ((result && !isInTurn) || isDone) && backgroundTasks === 0 && queued === 0;
+    // On a full disk the CLI cannot say that its turn is over: it does what it has, and ends by itself.
+    if (isOver || diskUse(watched.volume.root)?.isFull) endInput(watched.volume, run.id);
   } catch (error) {
     deps.context.log.warn("run.turn_not_followed", { runId: run.id, error: messageOf(error) });
   }

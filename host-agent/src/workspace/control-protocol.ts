@@ -49,6 +49,7 @@ export interface ControlEvent {
 }
 
 interface Seen {
+  isDone: boolean;
   queued: number;
   asks: Ask[];
 }
@@ -57,8 +58,9 @@ interface Seen {
 export function followControl(event: ControlEvent, { queued, asks }: Seen): Partial<Seen> & { hasStarted: true } {
   const { type, state, request_id, request, response } = event;
   if (type === "command_lifecycle") {
-    const change = state === "queued" ? 1 : state === "completed" || state === "cancelled" ? -1 : 0;
-    return { hasStarted: true, queued: Math.max(0, queued + change) };
+    const isEnd = state === "completed" || state === "cancelled";
+    const now = Math.max(0, queued + (state === "queued" ? 1 : isEnd ? -1 : 0));
+    return { hasStarted: true, queued: now, isDone: isEnd && now === 0 };
   }
   const requestId = type === "control_response" ? response?.request_id : request_id;
   if (typeof requestId !== "string" || requestId.length > 200) return { hasStarted: true };

@@ -22,6 +22,8 @@ export interface LinesSeen {
   backgroundTasks: number;
   /** The conversation that the CLI goes on with; null before it says so. */
   sessionId: string | null;
+  /** The CLI has done all that it took, whatever became of its result: of a very long one nothing is read. */
+  isDone: boolean;
   /** Messages that the CLI has taken and not done yet. */
   queued: number;
   /** What the CLI has asked and not had an answer to, oldest first. */
@@ -133,7 +135,7 @@ function factsOf(event: ClaudeEvent): Partial<LinesSeen> {
   if (type === "system" && subtype === "init") {
     // A command of the CLI may have begun another one. The agent can write lines of its own: nothing but an id is taken.
     const isId = typeof session_id === "string" && /^[0-9a-f-]{36}$/.test(session_id);
-    return { isInTurn: true, ...(isId && { sessionId: session_id }) };
+    return { isInTurn: true, isDone: false, ...(isId && { sessionId: session_id }) };
   }
   if (type === "system" && subtype === "background_tasks_changed" && Array.isArray(tasks)) {
     // Ambient ones, a watcher for example, go on for as long as the CLI does: it does not wait for them.
