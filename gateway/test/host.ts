@@ -90,7 +90,8 @@ export async function joinTestHost(test: TestApp, load: Partial<HostLoad> = {}) 
   });
 }
 
-const idleLoad: HostLoad = {
+/** What a host tells of itself that has nothing to do. */
+export const idleLoad: HostLoad = {
   workspaces: 0,
   maxWorkspaces: 200,
   activeRuns: 0,

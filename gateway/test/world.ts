@@ -1,7 +1,7 @@
 /** For tests: a database with as much in it as is asked for, and one host, one admin and one agent of the admin's in the midst of it. */
 import { sql, type SQL } from "drizzle-orm";
 import { createTestApp, type TestApp } from "./app.ts";
-import { joinTestHost, makeRun, type TestHost } from "./host.ts";
+import { idleLoad, joinTestHost, makeRun, type TestHost } from "./host.ts";
 
 /** What there is beside the admin; each can grow by itself. */
 export interface Sizes {
@@ -103,7 +103,7 @@ export function tellEntries({ host, sizes }: World) {
 /** The rows of others, made by the database itself. `i` counts them. */
 function fillNeighbourhood(gateway: TestApp, hostId: string, sizes: Sizes): SQL[] {
   const time = new Date(gateway.deps.now()).toISOString();
-  const load = JSON.stringify({ workspaces: 0, maxWorkspaces: 200, memoryAvailableBytes: 2 ** 40 });
+  const load = JSON.stringify({ ...idleLoad, memoryAvailableBytes: 2 ** 40 });
   return [
     sql`insert into hosts (id, name, url, public_key, created_at, last_report_at, load)
       select 'hst_far' || i, 'far', 'http://127.0.0.1:9', '{}', ${time}, ${time}, ${load} from ${count(sizes.hosts)}`,
