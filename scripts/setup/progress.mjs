@@ -4,7 +4,7 @@
  */
 
 const tickMs = 200;
-const plainEveryMs = 5000;
+const plainEveryMs = 10_000;
 
 /**
  * Starts a step; `update` gives the latest detail, `done` or `fail` ends it with the seconds it took.
@@ -15,15 +15,13 @@ export function startStep(title, to = process.stderr) {
   const startedAt = performance.now();
   let detail = "";
   let shownAt = startedAt;
-  let shown = "";
   const seconds = () => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
   const show = () => {
     const width = /** @type {NodeJS.WriteStream} */ (to).columns ?? 100;
     if (to.isTTY) to.write(`\r\x1b[K${`… ${title} (${seconds()}) ${detail}`.slice(0, width - 1)}`);
-    else if (detail !== shown && performance.now() - shownAt > plainEveryMs) {
+    else if (performance.now() - shownAt > plainEveryMs) {
       shownAt = performance.now();
-      shown = detail;
-      to.write(`… ${title} (${seconds()}) ${detail}\n`);
+      to.write(`… ${title} (${seconds()})${detail && ` ${detail}`}\n`);
     }
   };
   if (!to.isTTY) to.write(`… ${title}\n`);

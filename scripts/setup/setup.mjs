@@ -1,6 +1,7 @@
 /**
  * The first step of every command: `node scripts/setup/setup.mjs COMMAND [ARGS...]`. Installs the packages when they are missing or
- * others than the lock file names, then runs the command's script on the pinned Node. Plain JavaScript for Node 20 with nothing installed.
+ * others than the lock file names (who runs Berth needs none for tests and Workers), then runs the command's script on the pinned Node.
+ * Plain JavaScript for Node 20 with nothing installed.
  * All it says goes to standard error: standard output belongs to the command.
  */
 import { spawn } from "node:child_process";
@@ -30,6 +31,8 @@ const scriptOf = {
 };
 /** All others make their own settings: those of the operator must not change what they find. */
 const withSettings = [...scripts.commands, "dev"];
+/** What tests, checks and Workers need is installed with the first command that wants it. */
+const needsDev = !scripts.commands.includes(process.argv[2] ?? "");
 
 const [command = "", ...args] = process.argv.slice(2);
 try {
@@ -67,13 +70,13 @@ function isAtLeast(version) {
   return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
 }
 
-/** Whether each package of the lock file is installed in its very version; an optional one must be if it is made for this platform. */
+/** Whether each package that the command needs is installed in its very version; an optional one must be if it is made for this platform. */
 function isInstalled() {
   const wanted = readPackages("package-lock.json");
   const there = readPackages("node_modules/.package-lock.json");
   if (!wanted || !there || !existsSync(pinnedNode)) return false;
-  return Object.entries(wanted).every(([path, { version, integrity, link, optional, os, cpu, libc }]) => {
-    if (link || !path.startsWith("node_modules/")) return true;
+  return Object.entries(wanted).every(([path, { version, integrity, link, dev, optional, os, cpu, libc }]) => {
+    if (link || (dev && !needsDev) || !path.startsWith("node_modules/")) return true;
     const found = there[path];
     if (found) return found.version === version && found.integrity === integrity;
     return (
@@ -88,7 +91,7 @@ function fitsHere(names, own) {
 }
 
 /**
- * @typedef {{version?: string, integrity?: string, link?: boolean, optional?: boolean, os?: string[], cpu?: string[], libc?: string[]}} Package
+ * @typedef {{version?: string, integrity?: string, link?: boolean, dev?: boolean, optional?: boolean, os?: string[], cpu?: string[], libc?: string[]}} Package
  * @param {string} path
  * @returns {Record<string, Package> | null}
  */
@@ -111,7 +114,7 @@ async function install() {
   throw new Error(`${words}\nThe packages cannot be installed: npm ci failed; its words are above.`.trim());
 }
 
-/** Runs `npm ci` with everything in it, whatever the user's npm leaves out; answers what it said when it failed, else null. */
+/** Runs `npm ci` with all that the command needs, whatever the user's npm leaves out; answers what it said when it failed, else null. */
 function npmCi() {
   const { npm_execpath: own = "", npm_node_execpath: ownNode = "" } = process.env;
   // Not the npm and Node inside node_modules: npm ci removes that directory first.
@@ -119,8 +122,8 @@ function npmCi() {
   const [program, first] = isOutside
     ? [ownNode.startsWith(join(root, "node_modules")) || !ownNode ? "node" : ownNode, [own]]
     : ["npm", []];
-  const env = { ...outerEnvironment(), NODE_ENV: "development" };
-  const flags = ["--include=dev", "--include=optional", "--no-progress", "--loglevel=error"];
+  const env = { ...outerEnvironment(), NODE_ENV: needsDev ? "development" : "production" };
+  const flags = [needsDev ? "--include=dev" : "--omit=dev", "--include=optional", "--no-progress", "--loglevel=error"];
   const child = spawn(program, [...first, "ci", ...flags], { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   for (const stream of [child.stdout, child.stderr])
