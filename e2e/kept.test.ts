@@ -17,6 +17,7 @@ beforeAll(async () => {
   berth = await startBerth({
     BERTH_IDLE_SECONDS: "600",
     BERTH_MAX_RUNS: "4",
+    BERTH_RUN_MEMORY_BYTES: "0",
     BERTH_MEMORY_BYTES: String(2 ** 30),
     BERTH_MEMORY_WARN_BYTES: String(2 ** 30),
   });

@@ -15,6 +15,7 @@ beforeAll(async () => {
     BERTH_POLL_SECONDS: "0.2",
     BERTH_MEMORY_BYTES: String(256 * 2 ** 20),
     BERTH_MEMORY_WARN_BYTES: "150000000",
+    BERTH_RUN_MEMORY_BYTES: String(48 * 2 ** 20),
   });
   alice = await berth.client("alice");
   agent = await alice.createAgent("shell", { runtime: "shell" });
@@ -338,6 +339,21 @@ describe("memory", () => {
       true,
     );
     await socket.close();
+  });
+
+  test("that is not free lets no run begin beside another: it is refused with the reason, or waits with it", async () => {
+    const hold = "python3 -c 'held = bytearray(200 << 20); print(1, flush=True); import time; time.sleep(600)'";
+    const holding = await alice.send(agent.id, hold);
+    await alice.firstLine(holding.id);
+    const next = await alice.createAgent("next", { runtime: "shell" });
+    const path = `/v1/agents/${next.id}/runs`;
+    const refused = await alice.call("POST", path, { prompt: "echo hi" });
+    expect(refused).toMatchObject({ status: 429, body: { code: "run_limit", waitsFor: "memory" } });
+    const waiting = await alice.ok<Run>("POST", path, { prompt: "echo hi", ifBusy: "queue" });
+    expect(waiting).toMatchObject({ status: "pending", waitingFor: { kind: "memory" } });
+    await alice.ok("POST", `/v1/runs/${holding.id}/cancel`);
+    expect((await alice.finish(waiting.id)).run).toMatchObject({ status: "completed", waitingFor: null });
+    expect((await alice.runToEnd(agent.id, "tail -c 220M /dev/zero | wc -c")).run.result).toBe("230686720\n");
   });
 
   test("that runs out ends the run that took it, and leaves the others and the workspace alive", async () => {

@@ -5,6 +5,7 @@ import { UnendedError } from "../../host-agent/src/machine/processes.ts";
 import { closeUnended } from "../../host-agent/src/workspace/unended.ts";
 import { type Pair, startPair } from "./pair.ts";
 import { unseenAgent } from "@berth/shared/host-api";
+import { threeRuns } from "../../host-agent/test/room.ts";
 
 let pair: Pair;
 let user: Awaited<ReturnType<Pair["gateway"]["addUser"]>>;
@@ -21,7 +22,7 @@ const trigger = { kind: "api", triggerId: null } as const;
 const begin = (id: string, prompt: string) => {
   const store = pair.store();
   store.learnAgent(user.id, { ...spec, id: `agt_${id}` }, null);
-  store.admit({ id, agentId: `agt_${id}`, userId: user.id, trigger, prompt, payload: null }, 3);
+  store.admit({ id, agentId: `agt_${id}`, userId: user.id, trigger, prompt, payload: null }, threeRuns);
   store.updateRun(id, { status: "running", startedAt: new Date().toISOString() });
 };
 const end = (id: string) =>

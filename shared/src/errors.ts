@@ -33,6 +33,8 @@ export const problemSchema = z.object({
   errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
   limit: z.int().optional(),
   runId: z.string().optional(),
+  /** What a run that was refused would have to wait for, where its code leaves that open. */
+  waitsFor: z.literal("memory").optional(),
 });
 export type Problem = z.infer<typeof problemSchema>;
 
@@ -40,6 +42,7 @@ interface ProblemFields {
   errors?: { path: string; message: string }[];
   limit?: number;
   runId?: string;
+  waitsFor?: "memory";
   /** Seconds, sent as `Retry-After`. */
   retryAfter?: number;
 }

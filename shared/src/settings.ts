@@ -52,6 +52,7 @@ export const variables = {
   BERTH_RUNTIME: text.optional(),
   BERTH_MEMORY_BYTES: whole(64 * 2 ** 20, 2 ** 42).default(1_073_741_824),
   BERTH_MEMORY_WARN_BYTES: whole(2 ** 20, 2 ** 42).default(800_000_000),
+  BERTH_RUN_MEMORY_BYTES: whole(0, 2 ** 42).default(268_435_456),
   BERTH_CPUS: decimal(0.05, 1024).default(1),
   BERTH_PIDS: whole(32, 65_536).default(512),
   BERTH_DISK_BYTES: whole(32 * 2 ** 20, 2 ** 45).default(10_737_418_240),

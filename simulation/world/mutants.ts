@@ -144,12 +144,12 @@ const all: Mutant[] = [
   }),
   one("a busy agent takes another run", "an agent has one run", 2, {
     file: "host-agent/src/store/store.ts",
-    from: "if (busy) return { busy: busy.id };\n      if (active.length >= limit)",
-    to: "if (active.length >= limit)",
+    from: "if (busy) return { busy: busy.id };",
+    to: "",
   }),
   one("a user has no limit", "a user has three runs", 17, {
-    file: "host-agent/src/store/store.ts",
-    from: 'if (active.length >= limit) return "run_limit";',
+    file: "host-agent/src/store/room.ts",
+    from: 'if (active.length >= room.limit) return "run_limit";',
     to: "",
   }),
   one("an exit code is misread", "what is told is what the evidence says", 2, {

@@ -30,8 +30,10 @@ function admitStrictly(host: TestHost) {
     answer: null as null | ((request: HostRequest, response: ServerResponse) => boolean),
     end,
   };
-  const refuse = (response: ServerResponse, status: number, code: string) =>
-    answerJson(response, status, { type: "about:blank", title: "-", status, detail: "-", code, requestId: "host" });
+  const refuse = (response: ServerResponse, status: number, code: string, more = {}) => {
+    const body = { type: "about:blank", title: "-", status, detail: "-", code, requestId: "host", ...more };
+    answerJson(response, status, body);
+  };
   host.handle = (request, response) => {
     if (state.answer?.(request, response)) return;
     const userId = claimsOf(request).sub!;
@@ -46,6 +48,8 @@ function admitStrictly(host: TestHost) {
     if (!runs.has(run.id)) {
       if (active.some((one) => one.agentId === agent.id)) return refuse(response, 409, "agent_busy");
       if (active.length >= 3) return refuse(response, 429, "run_limit");
+      if (run.prompt === "large" && active.length > 0)
+        return refuse(response, 429, "run_limit", { waitsFor: "memory" });
       began.push({ runId: run.id, agentId: agent.id, prompt: run.prompt });
       const { trigger, prompt } = run;
       runs.set(
@@ -604,6 +608,30 @@ describe("a message that may wait", () => {
     await tick(gateway.deps);
     await until(() => strict.runs.has(lost.id), "it begins");
     expect(strict.began.filter(({ runId }) => runId === lost.id)).toHaveLength(1);
+  });
+
+  test("of each kind says what it waits for, whoever brought it: memory, and a host that has been away", async () => {
+    const user = await userWithAgents(2);
+    const [first, second] = user.agents as [typeof user.agent, typeof user.agent];
+    await user.call("POST", `/v1/agents/${first.id}/runs`, { prompt: "busy" });
+    const large = { prompt: "large", ifBusy: "queue" };
+    const queued = (await user.call("POST", `/v1/agents/${second.id}/runs`, large)).json();
+    expect(queued.waitingFor).toMatchObject({ kind: "memory" });
+    const behind = await second.runId("behind");
+    expect((await user.run(behind)).waitingFor).toMatchObject({ kind: "busy" });
+    await user.call("POST", `/v1/runs/${queued.id}/cancel`);
+    const delivered = await second.runId("large");
+    await user.call("POST", `/v1/runs/${behind}/cancel`);
+    gateway.clock.skewMs += 5000;
+    await host.report();
+    await tick(gateway.deps);
+    await until(async () => (await user.run(delivered)).waitingFor.kind === "memory", "it says so");
+    gateway.clock.skewMs += 3_600_000;
+    await tick(gateway.deps);
+    expect((await user.run(delivered)).waitingFor).toMatchObject({ kind: "host" });
+    const late = await first.runId("late");
+    await tick(gateway.deps);
+    expect((await user.run(late)).waitingFor).toMatchObject({ kind: "host" });
   });
 
   test("is refused where it may not wait", async () => {

@@ -5,7 +5,7 @@
  */
 import { AppError } from "@berth/shared/errors";
 import { runAnswer, type RunAnswer, type StartRunBody } from "@berth/shared/host-api";
-import { isEnded, type Run } from "@berth/shared/resources";
+import { isEnded, type Run, type Waiting } from "@berth/shared/resources";
 import { eq, sql, type SQL } from "drizzle-orm";
 import { backoff, sleep } from "@berth/shared/wait";
 import { specColumns } from "./agents.ts";
@@ -42,10 +42,26 @@ const cancelPatienceMs = 15_000;
 /** Starts what is due, host by host: one that is slow holds up its own users alone. */
 export async function startDue(deps: Deps): Promise<void> {
   const budget = { users: usersAtOnce };
+  await tellAway(deps);
   const started = (await hostsWithPending(deps.db, deps.now())).map((hostId) => startOnHost(deps, hostId, budget));
   const failed = (await Promise.allSettled(started)).find((one) => one.status === "rejected");
   if (failed) throw failed.reason;
 }
+
+/** Has what is next to start at a host that nobody may ask say so: no refusal will. */
+async function tellAway({ atomic, now }: Deps): Promise<void> {
+  await atomic([
+    sql`update runs set data = ${toldToWait("host", now)} where status = 'pending'
+      and json_extract(data, '$.waitingFor.kind') is not 'host' and id in (
+      select d.run_id from hosts h cross join users u indexed by users_pending on u.host_id = h.id
+      cross join deliveries d on d.user_id = u.id and d.due_at is not null
+      where u.pending_due_at is not null and not ${isOpen(now())} and not exists (
+        select 1 from deliveries e where e.user_id = u.id and e.agent_id = d.agent_id and e.due_at is not null and e.seq < d.seq))`,
+  ]);
+}
+
+const toldToWait = (kind: Waiting["kind"], now: Deps["now"]) =>
+  sql`json_set(data, '$.waitingFor', json(${JSON.stringify(turnOf(kind, isoTime(now())))}))`;
 
 /** Starts what is due on this host (null: for users without one), some users at a time. */
 export async function startOnHost(deps: Deps, hostId: string | null, budget = { users: usersAtOnce }): Promise<void> {
@@ -258,11 +274,11 @@ async function postpone(
   const maybeSent = isUncertain || (claimed.wasSent && error.code === "no_host") ? 1 : 0;
   const afterMs = isBusy ? busyMs : backoff(claimed.attempts, 500, failedMaxMs);
   if (!isBusy) log.warn("pending.postponed", { seq: claimed.seq, code: error.code, attempts: claimed.attempts });
-  const kind = waitsFor[error.code] ?? "host";
+  const kind = waitsFor(error) ?? "host";
   await atomic([
     sql`update deliveries set lease_until = null, due_at = ${isoTime(now() + afterMs)}, maybe_sent = ${maybeSent}
       where seq = ${claimed.seq} and lease_until = ${claimed.lease} and due_at is not null`,
-    sql`update runs set data = json_set(data, '$.waitingFor', json(${JSON.stringify(turnOf(kind, isoTime(now())))}))
+    sql`update runs set data = ${toldToWait(kind, now)}
       where id = ${runId} and status = 'pending' and json_extract(data, '$.waitingFor.kind') is not ${kind}`,
   ]);
   return error.code === "agent_busy";

@@ -13,13 +13,14 @@ import { getRun } from "./runs.ts";
 export const waitingPerUser = 1000;
 const retryAfterSeconds = 30;
 
-/** What a run waits for that its host refused with this; undefined where waiting would not help. */
-export const waitsFor: Partial<Record<ErrorCode, Waiting["kind"]>> = {
+const waits: Partial<Record<ErrorCode, Waiting["kind"]>> = {
   agent_busy: "busy",
   run_limit: "slots",
   host_unavailable: "host",
   no_host: "host",
 };
+/** What a run waits for that its host refused with this; undefined where waiting would not help. */
+export const waitsFor = ({ code, fields }: AppError) => fields.waitsFor ?? waits[code];
 
 /** Why a run waits its turn. */
 export const turnOf = (kind: Waiting["kind"], since: string): Waiting => ({

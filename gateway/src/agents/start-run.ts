@@ -37,7 +37,7 @@ export async function startRun(deps: Deps, caller: Caller, newRun: NewRun): Prom
   try {
     return await startNow(deps, caller, runId, prompt, target);
   } catch (error) {
-    const kind = error instanceof AppError ? waitsFor[error.code] : undefined;
+    const kind = error instanceof AppError ? waitsFor(error) : undefined;
     if (ifBusy === "refuse" || kind === undefined) throw error;
     return queueRun(deps, { ...waiting, kind, maybeSent: kind === "host" });
   }

@@ -109,12 +109,13 @@ export async function hostProblem(response: Response): Promise<AppError> {
   const parsed = problemSchema.safeParse(await boundedJson(response).catch(() => null));
   if (!parsed.success || parsed.data.code === "unauthenticated")
     return hostUnavailable(new Error(`the host answered ${response.status}`));
-  const { code, detail, errors, limit, runId } = parsed.data;
+  const { code, detail, errors, limit, runId, waitsFor } = parsed.data;
   const retryAfter = Number(response.headers.get("retry-after") ?? Number.NaN);
   return new AppError(code, detail, {
     ...(errors && { errors }),
     ...(limit !== undefined && { limit }),
     ...(runId !== undefined && { runId }),
+    ...(waitsFor && { waitsFor }),
     ...(Number.isFinite(retryAfter) && { retryAfter }),
   });
 }

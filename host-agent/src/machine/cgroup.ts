@@ -59,6 +59,14 @@ export function readUsage(cgroup: Cgroup): CgroupUsage | null {
   };
 }
 
+/** What is left of the limit once the kernel has dropped all page cache, as it does before it kills; null if the container is gone. */
+export function readFreeBytes(cgroup: Cgroup, limitBytes: number): number | null {
+  const usage = readUsage(cgroup);
+  const stat = read(`${cgroup.memory}/memory.stat`);
+  if (usage === null || stat === null) return null;
+  return limitBytes - usage.memoryBytes + field(stat, cgroup.version === 1 ? "total_active_file" : "active_file");
+}
+
 /** How many processes the kernel has killed here for want of memory; null if the container is gone. */
 export function readOomKills(cgroup: Cgroup): number | null {
   const text = read(`${cgroup.memory}/${cgroup.version === 1 ? "memory.oom_control" : "memory.events"}`);

@@ -4,6 +4,7 @@ import { Store } from "../store/store.ts";
 import { isRolledBack } from "./reports.ts";
 import { inMemory } from "../../test/memory.ts";
 import { unseenAgent } from "@berth/shared/host-api";
+import { threeRuns } from "../../test/room.ts";
 
 const spec = { ...unseenAgent("agt_a"), version: 1, name: "a" };
 /** Starts a host on the database as this image has it; answers its store and how to take the next image. */
@@ -45,7 +46,7 @@ test("an older copy is known by a run that the gateway has from the answer to it
   const copy = first.image();
   const trigger = { kind: "api", triggerId: null } as const;
   const run = { id: "run_a", agentId: "agt_a", userId: "usr_u", trigger, prompt: "p", payload: null };
-  first.store.admit(run, 3, true);
+  first.store.admit(run, threeRuns, true);
   expect(isRolledBack(start(first.image()).store, false, { ...answer, heldRuns: ["run_a"] })).toBe(false);
   expect(isRolledBack(start(copy).store, false, { ...answer, heldRuns: ["run_a"] })).toBe(true);
   expect(isRolledBack(start(copy).store, true, { ...answer, heldRuns: ["run_a"] })).toBe(true);

@@ -13,6 +13,7 @@ import { runDirectory } from "../run/run-files.ts";
 import { type Volume } from "../workspace/volume.ts";
 import { inMemory } from "../../test/memory.ts";
 import { unseenAgent } from "@berth/shared/host-api";
+import { threeRuns } from "../../test/room.ts";
 
 let dir: string;
 let store: Store;
@@ -49,7 +50,7 @@ function beginLongRun() {
   const run = { id: "run_1", agentId: "agt_1", userId: "usr_1", trigger, prompt: "", payload: null };
   const spec = { ...unseenAgent("agt_1"), version: 1 };
   store.learnAgent("usr_1", spec, null);
-  store.admit(run, 3);
+  store.admit(run, threeRuns);
   mkdirSync(runDirectory(volume, run.id), { recursive: true });
   appendFileSync(join(runDirectory(volume, run.id), "out"), `${"x".repeat(1000)}\n`.repeat(1000));
   const volumes = { exists: () => true, ensure: async () => volume };

@@ -18,6 +18,7 @@ import { Store } from "../store/store.ts";
 import { serveSocket, type SocketDeps } from "./live-socket.ts";
 import { createStreams } from "./open-streams.ts";
 import { inMemory } from "../../test/memory.ts";
+import { threeRuns } from "../../test/room.ts";
 
 const settings = parseSettings({});
 const userId = "usr_1";
@@ -35,7 +36,7 @@ beforeEach(async () => {
   store = new Store(inMemory(), Date.now);
   const spec = { ...unseenAgent("agt_1"), version: 1 };
   store.learnAgent(userId, spec, null);
-  store.admit({ id: "run_1", agentId: spec.id, userId, trigger, prompt, payload: null }, 3);
+  store.admit({ id: "run_1", agentId: spec.id, userId, trigger, prompt, payload: null }, threeRuns);
   const clock = createClock();
   const bus = createBus();
   const turns = createTurns();

@@ -12,6 +12,7 @@ import { Store } from "../store/store.ts";
 import { Volumes } from "../workspace/volumes.ts";
 import { deletableUpTo, removeExpired } from "./retention.ts";
 import { inMemory } from "../../test/memory.ts";
+import { threeRuns } from "../../test/room.ts";
 
 const dayMs = 86_400_000;
 
@@ -44,7 +45,7 @@ test("a clock that is a year ahead for an hour takes no run of the last weeks", 
     ["run_old", 29.5],
     ["run_young", 20],
   ] as const) {
-    store.admit({ id, agentId: id, userId: "usr_u", trigger, prompt: "x", payload: null }, 3);
+    store.admit({ id, agentId: id, userId: "usr_u", trigger, prompt: "x", payload: null }, threeRuns);
     store.updateRun(id, { status: "completed", endedAt: new Date(Date.now() - days * dayMs).toISOString() });
   }
   const pass = () => removeExpired({ context, store, volumes: new Volumes(dir, 2 ** 26), heldRev: () => 0 });

@@ -8,6 +8,7 @@ import type { AgentSpec, StartRunBody } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import type { Usage } from "@berth/shared/resources";
 import { backoff, sleep } from "@berth/shared/wait";
+import { readFreeBytes } from "../machine/cgroup.ts";
 import { createElapsed } from "../context/clock.ts";
 import { createLatch, type Latch } from "../context/wait.ts";
 import type { Over } from "./decide.ts";
@@ -170,15 +171,21 @@ export class Runs {
 
   #admit(agent: AgentRow, run: StartRunBody["run"]): { run: RunRow; isNew: boolean } {
     const { store, context, workspaces } = this.#deps;
-    const { BERTH_MAX_RUNS: limit } = context.settings;
-    const isPromised = workspaces.current(agent.userId) !== null;
-    const admission = store.admit({ ...run, agentId: agent.id, userId: agent.userId }, limit, isPromised);
+    const { BERTH_MAX_RUNS: limit, BERTH_RUN_MEMORY_BYTES: neededBytes, BERTH_MEMORY_BYTES: all } = context.settings;
+    const container = workspaces.current(agent.userId);
+    const freeBytes = (container && readFreeBytes(container.cgroup, container.limits.memoryBytes)) ?? all;
+    const room = { limit, freeBytes, neededBytes };
+    const admission = store.admit({ ...run, agentId: agent.id, userId: agent.userId }, room, container !== null);
     if (admission === "run_limit") {
       context.alerts.note("run_limit", agent.userId);
       throw new AppError("run_limit", `${limit} runs are in progress already: wait for one to end.`, {
         limit,
         retryAfter: 5,
       });
+    }
+    if (admission === "memory") {
+      const detail = "The workspace has too little memory for a run beside others: wait for one to end.";
+      throw new AppError("run_limit", detail, { waitsFor: "memory", retryAfter: 5 });
     }
     if ("busy" in admission) throw refuseBusy(admission.busy);
     return admission;

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { openDatabase } from "./open.ts";
 import { Store } from "./store.ts";
 import { unseenAgent } from "@berth/shared/host-api";
+import { threeRuns } from "../../test/room.ts";
 
 let dir: string;
 beforeEach(() => {
@@ -32,7 +33,7 @@ test("a change that a full disk did not take is not answered as made", () => {
       prompt: "x",
       payload: null,
     },
-    3,
+    threeRuns,
   );
   execFileSync("sh", ["-c", `cat /dev/zero > ${dir}/ballast || true`], { stdio: "ignore" });
   let told: string | null = null;

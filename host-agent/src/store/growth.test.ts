@@ -11,6 +11,7 @@ import { openDatabase } from "./open.ts";
 import { Store } from "./store.ts";
 import { firstUid } from "./uids.ts";
 import { unseenAgent } from "@berth/shared/host-api";
+import { threeRuns } from "../../test/room.ts";
 
 interface Sizes {
   /** Runs of other users that have ended, and of this one. */
@@ -87,7 +88,7 @@ const usage = { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheWriteT
 
 function admitted(store: Store): string {
   const run = { ...newRun(), agentId: "agt_mine0" };
-  expect(store.admit(run, 3)).toMatchObject({ isNew: true });
+  expect(store.admit(run, threeRuns)).toMatchObject({ isNew: true });
   return run.id;
 }
 
@@ -139,7 +140,7 @@ function openWorld(sizes: Sizes, at: number): World {
   const { db } = opened;
   const store = new Store(opened, Date.now);
   store.learnAgent(userId, spec, null);
-  store.admit({ ...newRun(), id: "run_mine" }, 3, true);
+  store.admit({ ...newRun(), id: "run_mine" }, threeRuns, true);
   const count = (most: number) =>
     `(WITH RECURSIVE c (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i < ${most - 1}) SELECT i FROM c)`;
   const rev = store.revision();

@@ -42,7 +42,7 @@ export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger"> & Run
 /** What an update of a run may set. */
 export type RunChange = Partial<Omit<RunRow, "id" | "agentId" | "userId" | "rev" | "trigger" | "usage" | "createdAt">>;
 export type Learned = AgentRow | "deleted" | "foreign" | "stale" | { busy: string };
-export type Admission = { run: RunRow; isNew: boolean } | "run_limit" | { busy: string };
+export type Admission = { run: RunRow; isNew: boolean } | "run_limit" | "memory" | { busy: string };
 
 /** What the gateway may see of a run, but for its prompt. */
 export function reported(run: RunRow): ReportedRun {

@@ -17,6 +17,7 @@ import { openDatabase } from "./open.ts";
 import { Store } from "./store.ts";
 import { inMemory } from "../../test/memory.ts";
 import { unseenAgent } from "@berth/shared/host-api";
+import { threeRuns } from "../../test/room.ts";
 
 let dir: string;
 beforeEach(() => void (dir = mkdtempSync(join(tmpdir(), "berth-store-"))));
@@ -36,14 +37,14 @@ const run = (id: string) =>
 test("a revision that was told is never given again, also when its row is gone and the process starts anew", () => {
   const first = open();
   first.learnAgent("usr_u", spec, null);
-  first.admit(run("run_1"), 3);
+  first.admit(run("run_1"), threeRuns);
   first.updateRun("run_1", { status: "completed", endedAt: new Date().toISOString() });
   first.updateRun("run_1", { status: "failed" });
   const told = first.revision();
   first.removeRun("run_1");
   first.close();
   const second = open();
-  second.admit(run("run_2"), 3);
+  second.admit(run("run_2"), threeRuns);
   second.updateRun("run_2", {});
   expect(second.changedSince(told, 1e6).runs.map(({ id }) => id)).toEqual(["run_2"]);
   second.close();
@@ -75,7 +76,7 @@ test("each directory that an agent works in has a conversation of its own, which
 test("an agent stays where it works while a run of it is in progress", () => {
   const store = open();
   store.learnAgent("usr_u", spec, null);
-  store.admit(run("run_1"), 3);
+  store.admit(run("run_1"), threeRuns);
   expect(store.learnAgent("usr_u", { ...spec, version: 2, directory: "web" }, null)).toEqual({ busy: "run_1" });
   expect(store.learnAgent("usr_u", { ...spec, version: 2, model: "m" }, null)).toMatchObject({ model: "m" });
   store.updateRun("run_1", { endedAt: new Date().toISOString() });
@@ -88,7 +89,7 @@ test("an agent stays where it works while a run of it is in progress", () => {
 test("a run is not told before it is promised", () => {
   const store = open();
   store.learnAgent("usr_u", spec, null);
-  store.admit(run("run_1"), 3);
+  store.admit(run("run_1"), threeRuns);
   expect(store.changedSince(0, 1e6).runs).toEqual([]);
   store.updateRun("run_1", {});
   expect(store.changedSince(0, 1e6).runs).toHaveLength(1);
@@ -100,7 +101,7 @@ test("what does not fit one report comes with the next, and nothing is left out"
   store.learnAgent("usr_u", spec, null);
   const ids = Array.from({ length: 20 }, (_, at) => `run_${at}`);
   for (const id of ids) {
-    store.admit({ ...run(id), prompt: "p".repeat(1000) }, 3);
+    store.admit({ ...run(id), prompt: "p".repeat(1000) }, threeRuns);
     store.updateRun(id, { status: "completed", endedAt: new Date().toISOString() });
   }
   const seen: string[] = [];
@@ -131,7 +132,7 @@ test("environments and prompts are shown to no other user of the machine", () =>
 test("a kill counts for the victim's run in the container where it was, and for no other of that uid", () => {
   const store = open();
   const agent = store.learnAgent("usr_u", spec, null) as { uid: number };
-  store.admit(run("run_1"), 3);
+  store.admit(run("run_1"), threeRuns);
   expect(store.countOomKill(agent.uid, "/docker/c0ffee")).toBeNull();
   store.updateRun("run_1", { containerId: "c0ffee" });
   expect(store.countOomKill(agent.uid, "/docker/another")).toBeNull();
@@ -147,7 +148,7 @@ test("a payload is kept until its run has begun or ended, also over a restart, a
   const first = open();
   first.learnAgent("usr_u", spec, null);
   for (const id of ["run_1", "run_2"]) {
-    first.admit({ ...run(id), agentId: id, payload: "cGF5bG9hZA" }, 3);
+    first.admit({ ...run(id), agentId: id, payload: "cGF5bG9hZA" }, threeRuns);
     first.updateRun(id, { execId: "exec", containerId: "c0ffee" });
   }
   first.close();
@@ -165,7 +166,7 @@ test("a call of the model rewrites a few pages, however long the prompt is", () 
   const opened = openDatabase(join(dir, "host.db"));
   const store = new Store(opened, Date.now);
   store.learnAgent("usr_u", spec, null);
-  store.admit({ ...run("run_1"), prompt: "p".repeat(2 ** 20) }, 3);
+  store.admit({ ...run("run_1"), prompt: "p".repeat(2 ** 20) }, threeRuns);
   opened.db.pragma("wal_checkpoint(TRUNCATE)");
   const usage = { inputTokens: 99, outputTokens: 99, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0.01 };
   for (let call = 0; call < 50; call++) store.addUsage("run_1", usage);
@@ -195,7 +196,7 @@ test("a database of the first version keeps its runs, and the payloads of those 
 test("a run is answered with every field by its name", () => {
   const store = open();
   store.learnAgent("usr_u", spec, null);
-  store.admit({ ...run("run_1"), trigger: { kind: "webhook", triggerId: "trg_1" } }, 3, true);
+  store.admit({ ...run("run_1"), trigger: { kind: "webhook", triggerId: "trg_1" } }, threeRuns, true);
   const usage = { inputTokens: 1, outputTokens: 2, cacheReadTokens: 3, cacheWriteTokens: 4, costUsd: 5 };
   store.addUsage("run_1", usage);
   store.intend("run_1", "cancelled");
@@ -236,11 +237,11 @@ test("whoever watches a user's runs reads no change of others twice, and none by
   const store = new Store(inMemory(db), Date.now);
   const changed = store.watchRuns("usr_u");
   for (let at = 0; at < 100; at++) {
-    store.admit({ ...run(`run_${at}`), agentId: `agt_${at}`, userId: `usr_${at}` }, 3, true);
+    store.admit({ ...run(`run_${at}`), agentId: `agt_${at}`, userId: `usr_${at}` }, threeRuns, true);
     expect(changed()).toEqual([]);
   }
   const before = store.revision();
-  store.admit(run("run_own"), 3, true);
+  store.admit(run("run_own"), threeRuns, true);
   expect(changed().map(({ id }) => id)).toEqual(["run_own"]);
   const query = statements.findLast((text) => text.includes("rev > "))!;
   expect(Number(/rev > (\d+)/.exec(query)![1])).toBe(before);
@@ -252,7 +253,7 @@ test("whoever watches a user's runs reads no change of others twice, and none by
 test("a tombstone goes once the gateway holds it and no run is left, its uid stays taken, and its database is no older copy", () => {
   const first = open();
   for (const id of ["agt_a", "agt_b"]) first.learnAgent("usr_u", { ...spec, id }, null);
-  first.admit(run("run_1"), 3, true);
+  first.admit(run("run_1"), threeRuns, true);
   first.updateRun("run_1", { status: "completed", endedAt: new Date().toISOString() });
   const uids = ["agt_a", "agt_b"].map((id) => first.getAgent(id)!.uid);
   for (const id of ["agt_a", "agt_b"]) {
@@ -283,7 +284,7 @@ test("a tombstone goes once the gateway holds it and no run is left, its uid sta
 test("a database whose newest run went with its time is no older copy at its next start", () => {
   const first = open();
   first.learnAgent("usr_u", spec, null);
-  first.admit(run("run_1"), 3);
+  first.admit(run("run_1"), threeRuns);
   first.updateRun("run_1", { status: "completed", endedAt: new Date().toISOString() });
   const told = first.revision();
   first.removeRun("run_1");
@@ -300,7 +301,7 @@ const stolen = () => ["host.db", "host.db-wal"].map((name) => readFileSync(join(
 function fill(store: Store): string {
   store.learnAgent("usr_u", spec, null);
   store.setEnv("agt_a", { TOKEN: secrets[0]! });
-  store.admit({ ...run("run_1"), payload: secrets[1]! }, 3);
+  store.admit({ ...run("run_1"), payload: secrets[1]! }, threeRuns);
   return store.tokenOf("run_1");
 }
 

@@ -29,6 +29,7 @@ import type { OpenDatabase } from "./open.ts";
 import * as removal from "./removal.ts";
 import type { Sealing } from "./sealing.ts";
 import { insertAgent, renewAgent, setSession } from "./specs.ts";
+import { type Room, whatIsMissing } from "./room.ts";
 import { isoTime, Statements } from "./statements.ts";
 import { firstUid } from "./uids.ts";
 
@@ -212,17 +213,17 @@ export class Store {
 
   /**
    * Admits a run in one transaction: the run of that id if there is one already; else a new one, unless its agent
-   * is busy or `limit` runs of the user are in progress. A new run that is not promised yet is not reported before its
-   * first `updateRun`.
+   * is busy or there is no room for it. A new run that is not promised yet is not reported before its first `updateRun`.
    */
-  admit(run: NewRun, limit: number, isPromised = false): Admission {
+  admit(run: NewRun, room: Room, isPromised = false): Admission {
     return this.#db.atomic(() => {
       const known = this.getRun(run.id);
       if (known) return { run: known, isNew: false };
       const active = this.activeRuns(run.userId);
       const busy = active.find((other) => other.agentId === run.agentId);
       if (busy) return { busy: busy.id };
-      if (active.length >= limit) return "run_limit";
+      const missing = whatIsMissing(active, room);
+      if (missing) return missing;
       const rev = isPromised ? ++this.#rev : unpromised;
       this.#db
         .sql(
