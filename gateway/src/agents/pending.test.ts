@@ -626,7 +626,7 @@ describe("a message that may wait", () => {
     await host.report();
     await tick(gateway.deps);
     await until(async () => (await user.run(delivered)).waitingFor.kind === "memory", "it says so");
-    gateway.clock.skewMs += 3_600_000;
+    gateway.clock.skewMs += 120_000;
     await tick(gateway.deps);
     expect((await user.run(delivered)).waitingFor).toMatchObject({ kind: "host" });
     const late = await first.runId("late");

@@ -49,15 +49,15 @@ export async function startDue(deps: Deps): Promise<void> {
 }
 
 /** Has what is next to start at a host that nobody may ask say so: no refusal will. */
-async function tellAway({ atomic, now }: Deps): Promise<void> {
-  await atomic([
-    sql`update runs set data = ${toldToWait("host", now)} where status = 'pending'
+async function tellAway({ db, now }: Deps): Promise<void> {
+  await db.all(sql`
+    update runs set data = ${toldToWait("host", now)} where status = 'pending'
       and json_extract(data, '$.waitingFor.kind') is not 'host' and id in (
       select d.run_id from hosts h cross join users u indexed by users_pending on u.host_id = h.id
       cross join deliveries d on d.user_id = u.id and d.due_at is not null
       where u.pending_due_at is not null and not ${isOpen(now())} and not exists (
-        select 1 from deliveries e where e.user_id = u.id and e.agent_id = d.agent_id and e.due_at is not null and e.seq < d.seq))`,
-  ]);
+        select 1 from deliveries e where e.user_id = u.id and e.agent_id = d.agent_id and e.due_at is not null and e.seq < d.seq))
+    returning id`);
 }
 
 const toldToWait = (kind: Waiting["kind"], now: Deps["now"]) =>
