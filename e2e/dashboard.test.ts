@@ -25,7 +25,7 @@ describe("sign-in", () => {
     expect(page.url()).toBe(`${berth.url}/`);
     const other = await stranger();
     await other.goto(link);
-    await other.getByText("used up or older than 10 minutes").waitFor();
+    await other.getByText("used up or too old").waitFor();
   });
 
   test("by a token works, a wrong one is explained, and sign-out is real", async () => {

@@ -2,6 +2,7 @@
 export const auditActions = [
   "sign_in.succeeded",
   "sign_in.failed",
+  "sign_in_link.created",
   "sign_out.succeeded",
   "token.created",
   "token.revoked",

@@ -24,6 +24,9 @@ export const updateUserBody = z
   });
 export type UserChange = z.infer<typeof updateUserBody>;
 
+export const signInLinkSchema = z.object({ url: z.string(), expiresAt: time });
+export type SignInLink = z.infer<typeof signInLinkSchema>;
+
 export const tokenSchema = z
   .object({ id, name: z.string(), createdAt: time, expiresAt: time, lastUsedAt: time.nullable() })
   .meta({ id: "Token" });

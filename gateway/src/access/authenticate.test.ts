@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { createSigningJwk, importKeyring } from "../keys/keyring.ts";
 import { signTicket, signToken } from "../keys/jwt.ts";
+import { systemActor } from "../http/caller.ts";
+import { createSignInLink, linkMs } from "./sign-in.ts";
 
 let gateway: TestApp;
 beforeAll(async () => {
@@ -218,10 +220,14 @@ describe("browser sessions", () => {
   const cookieOf = (answer: { headers: Headers }) => answer.headers.get("set-cookie")!.split(";")[0]!;
   const own = { origin: "http://localhost:8080" };
 
+  const nobody = { actor: systemActor, address: null };
+  const codeFor = async (userId: string, ageMs = 0) => {
+    const deps = { ...gateway.deps, now: () => gateway.deps.now() - ageMs };
+    return (await createSignInLink(deps, nobody, userId, linkMs.printed)).url.split("#code=")[1]!;
+  };
   async function signIn(name: string) {
-    const { createSignInCode } = await import("./sign-in.ts");
     const user = await gateway.addUser(name);
-    const code = await createSignInCode(gateway.deps, user.id);
+    const code = await codeFor(user.id);
     return { user, code, answer: await gateway.call("POST", "/session", { body: { code }, headers: own }) };
   }
 
@@ -236,14 +242,13 @@ describe("browser sessions", () => {
   });
 
   test("a code works once, even raced, and for ten minutes", async () => {
-    const { createSignInCode } = await import("./sign-in.ts");
     const user = await gateway.addUser("coder");
-    const code = await createSignInCode(gateway.deps, user.id);
+    const code = await codeFor(user.id);
     const raced = await Promise.all(
       Array.from({ length: 5 }, () => gateway.call("POST", "/session", { body: { code } })),
     );
     expect(raced.map((answer) => answer.status).toSorted()).toEqual([204, 401, 401, 401, 401]);
-    const late = await createSignInCode({ ...gateway.deps, now: () => gateway.deps.now() - 600_001 }, user.id);
+    const late = await codeFor(user.id, 600_001);
     expect((await gateway.call("POST", "/session", { body: { code: late } })).status).toBe(401);
   });
 

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { joinTestHost, makeRun } from "../../test/host.ts";
-import { createSignInCode } from "./sign-in.ts";
 
 let gateway: TestApp;
 let boss: Awaited<ReturnType<TestApp["addUser"]>>;
@@ -16,11 +15,42 @@ const patch = (id: string, body: object, token = boss.token, app = gateway) =>
 const audited = async (query: string) =>
   (await gateway.call("GET", `/v1/admin/audit?${query}`, { token: boss.token })).json().items;
 const me = (headers: Record<string, string>) => gateway.call("GET", "/v1/me", { headers });
+const makeLink = (id: string) => gateway.call("POST", `/v1/admin/users/${id}/links`, { token: boss.token });
+
+describe("a sign-in link that an admin makes", () => {
+  test("signs its user in once, within the hour, and is written down without its code", async () => {
+    const user = await gateway.addUser("newcomer");
+    const { url, expiresAt } = (await makeLink(user.id)).json();
+    expect(url).toMatch(/^http:\/\/localhost:8080\/#code=[\w-]{32}$/);
+    expect(Date.parse(expiresAt) - gateway.deps.now()).toBeLessThanOrEqual(3_600_000);
+    const signIn = () => gateway.call("POST", "/session", { body: { code: url.split("#code=")[1] } });
+    const answer = await signIn();
+    expect(answer.status).toBe(204);
+    const cookie = answer.headers.get("set-cookie")!.split(";")[0]!;
+    expect((await me({ cookie })).json().user.id).toBe(user.id);
+    expect((await signIn()).status).toBe(401);
+    const [entry, ...more] = await audited(`action=sign_in_link.created&target=${user.id}`);
+    expect(more).toEqual([]);
+    expect(entry).toMatchObject({ actor: { id: boss.id }, target: { name: "newcomer" }, detail: { expiresAt } });
+    expect(JSON.stringify(entry)).not.toContain(url.split("#code=")[1]);
+  });
+
+  test("is refused for who is disabled or unknown, and nothing is written down", async () => {
+    const user = await gateway.addUser("gone");
+    await patch(user.id, { disabled: true });
+    expect((await makeLink(user.id)).json()).toMatchObject({
+      code: "conflict",
+      detail: "This user is disabled; enable it first.",
+    });
+    expect((await makeLink("usr_nobody")).json().code).toBe("not_found");
+    expect(await audited(`action=sign_in_link.created&target=${user.id}`)).toEqual([]);
+  });
+});
 
 describe("disabling a user", () => {
   test("refuses tokens, sessions, tickets and links at once, and gives only the tokens back", async () => {
     const user = await gateway.addUser("leaver");
-    const link = async () => createSignInCode(gateway.deps, user.id);
+    const link = async () => (await makeLink(user.id)).json().url.split("#code=")[1];
     const [used, unused] = [await link(), await link()];
     const session = await gateway.call("POST", "/session", { body: { code: used } });
     const cookie = session.headers.get("set-cookie")!.split(";")[0]!;

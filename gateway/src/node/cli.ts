@@ -5,7 +5,7 @@ import { userName, type User } from "@berth/shared/users";
 import { parseArgs } from "node:util";
 import { createJoinToken } from "../fleet/join.ts";
 import type { Data } from "./data.ts";
-import { createSignInCode } from "../access/sign-in.ts";
+import { createSignInLink, linkMs } from "../access/sign-in.ts";
 import { issueToken } from "../access/tokens.ts";
 import { ensureUser } from "../access/users.ts";
 import { systemActor } from "../http/caller.ts";
@@ -89,8 +89,8 @@ async function printToken(data: Data, settings: Settings, user: User, seconds: n
   return (await issueToken({ ...data, settings, now: Date.now }, { ...source, action: "token.created" }, wanted)).token;
 }
 
-async function printLink({ db }: Data, settings: Settings, user: User): Promise<string> {
-  return `${settings.BERTH_PUBLIC_URL}/#code=${await createSignInCode({ db, now: Date.now }, user.id)}`;
+async function printLink(data: Data, settings: Settings, { id }: User): Promise<string> {
+  return (await createSignInLink({ ...data, settings, now: Date.now }, source, id, linkMs.printed)).url;
 }
 
 if (import.meta.main) await main();

@@ -97,6 +97,7 @@ const rows: Record<string, Row> = {
   "POST /v1/admin/users": admin(undefined, { name: "newcomer", role: "user" }),
   "PATCH /v1/admin/users/:id": admin("user", { disabled: false }),
   "POST /v1/admin/users/:id/tokens": admin("user", { name: "made" }),
+  "POST /v1/admin/users/:id/links": admin("user"),
   "GET /v1/admin/audit": admin(),
   "GET /v1/admin/hosts": admin(),
   "POST /v1/admin/hosts/join-tokens": admin(),

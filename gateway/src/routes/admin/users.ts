@@ -1,11 +1,19 @@
 /** Admin: users, their tokens, the audit. */
 import { auditSchema } from "@berth/shared/audit";
 import { AppError } from "@berth/shared/errors";
-import { createdTokenSchema, createTokenBody, createUserBody, updateUserBody, userSchema } from "@berth/shared/users";
+import {
+  createdTokenSchema,
+  createTokenBody,
+  createUserBody,
+  signInLinkSchema,
+  updateUserBody,
+  userSchema,
+} from "@berth/shared/users";
 import { auditQuery, listAudit } from "../../access/audit.ts";
 import { cancelRunsOf } from "../../agents/end-runs-of-user.ts";
 import { pageQuery, pageSchema } from "../../http/paging.ts";
 import { route } from "../../http/route.ts";
+import { createSignInLink, linkMs } from "../../access/sign-in.ts";
 import { issueToken } from "../../access/tokens.ts";
 import { createUser, findUser, listUsers, updateUser } from "../../access/users.ts";
 
@@ -61,6 +69,17 @@ export const adminRoutes = [
       const wanted = { userId: user.id, kind: "api", name: body.name, seconds: body.expiresInSeconds } as const;
       return issueToken(deps, { ...source, action: "token.created", detail: { user: user.name } }, wanted);
     },
+  }),
+  route({
+    method: "POST",
+    path: "/v1/admin/users/{id}/links",
+    summary: "A link that signs this user in once, within an hour: to be sent to them alone",
+    auth: "admin",
+    status: 201,
+    answer: signInLinkSchema,
+    limit: "tokens",
+    errors: ["conflict"],
+    run: async ({ deps, source, params }) => createSignInLink(deps, source, params.id, linkMs.sent),
   }),
   route({
     method: "GET",

@@ -1,4 +1,4 @@
-/** Sign-in: by the printed link (its code is used before this page shows) or by pasting a token. */
+/** Sign-in: by a link (its code is used before this page shows) or by pasting a token. */
 import { useEffect, useState } from "preact/hooks";
 import { Brand } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
@@ -49,8 +49,9 @@ export function SignInPage({ why, oidc }: { why: string | null; oidc: boolean })
         </button>
       </form>
       <p class="muted">
-        Or open a sign-in link: <code>npm start</code> prints one, and on the gateway's machine{" "}
-        <code>npm run -s link -- NAME</code> prints another. It works once, within 10 minutes.
+        {oidc ? "No account there" : "No token"}? Ask an admin of this Berth for a sign-in link: they make one for you
+        under Users, and it works once, within an hour. Who runs it finds one in what <code>npm start</code> prints, or
+        prints another: <code>npm run -s link -- NAME</code>.
       </p>
     </main>
   );

@@ -1,12 +1,13 @@
 /** For admins: who may use this Berth. */
 import { useEffect, useState } from "preact/hooks";
-import type { CreatedToken, Me, User, UserChange } from "@berth/shared/users";
+import type { CreatedToken, Me, SignInLink, User, UserChange } from "@berth/shared/users";
 import { call, explain, getAll, post } from "../api/api.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { NameForm } from "../ui/name-form.tsx";
 import { NewTokenForm } from "./new-token.tsx";
+import { ShownOnce } from "../ui/shown-once.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
@@ -30,7 +31,12 @@ export function UsersPage({ me }: { me: Me }) {
   return (
     <section class="page scroller">
       <h1>Users</h1>
-      <NewUser onCreated={load} />
+      <NewUser
+        onCreated={async (about) => {
+          await load();
+          setAsked({ about, what: "link" });
+        }}
+      />
       <Failure words={failure} />
       <table class="list">
         <TableHead names={["Name", "Role", "Since"]} hasActions />
@@ -48,12 +54,13 @@ export function UsersPage({ me }: { me: Me }) {
       </table>
       {asked?.what === "disable" && <Disable user={asked.about} change={change} onClose={close} />}
       {asked?.what === "role" && <OtherRole user={asked.about} change={change} onClose={close} />}
+      {asked?.what === "link" && <LinkFor user={asked.about} onClose={close} />}
       {asked?.what === "token" && <TokenFor user={asked.about} onClose={close} />}
     </section>
   );
 }
 
-type Question = "disable" | "token" | "role";
+type Question = "disable" | "link" | "token" | "role";
 type Change = (user: User, part: UserChange) => Promise<void>;
 interface UserRowProps {
   user: User;
@@ -82,6 +89,9 @@ function UserRow({ user, isMe, change, ask }: UserRowProps) {
         <Ago time={user.createdAt} />
       </td>
       <td class="number">
+        <button type="button" class="quiet" onClick={() => ask("link")} disabled={user.disabled}>
+          Sign-in link …
+        </button>
         <button type="button" class="quiet" onClick={() => ask("token")} disabled={user.disabled}>
           Make a token …
         </button>
@@ -135,15 +145,38 @@ function OtherRole({ user, change, onClose }: { user: User; change: Change; onCl
   );
 }
 
+function LinkFor({ user, onClose }: { user: User; onClose: () => void }) {
+  const [url, setUrl] = useState<string | null>(null);
+  const task = useTask(async () => setUrl((await post<SignInLink>(`/v1/admin/users/${user.id}/links`)).url));
+  return (
+    <Dialog title={`Sign ${user.name} in`} onClose={onClose}>
+      <p>
+        Send {user.name} a link that nobody else can read: whoever opens it first is {user.name} here. It works once,
+        within an hour.
+      </p>
+      {url ? (
+        <ShownOnce text={url} what="the link" />
+      ) : (
+        <button type="button" class="primary" disabled={task.isBusy} onClick={() => void task.run()}>
+          Make a sign-in link
+        </button>
+      )}
+      <Failure words={task.failure} />
+      <p class="actions">
+        <button type="button" onClick={onClose}>
+          Done
+        </button>
+      </p>
+    </Dialog>
+  );
+}
+
 function TokenFor({ user, onClose }: { user: User; onClose: () => void }) {
   const create = (name: string, expiresInSeconds: number) =>
     post<CreatedToken>(`/v1/admin/users/${user.id}/tokens`, { name, expiresInSeconds });
   return (
     <Dialog title={`A token for ${user.name}`} onClose={onClose}>
-      <p class="muted">
-        With it they sign in here, or use the API. Or print a sign-in link on the gateway's machine:{" "}
-        <code>npm run -s link -- {user.name}</code>
-      </p>
+      <p class="muted">With it their programs use the API. To sign in here they need a sign-in link, not this.</p>
       <NewTokenForm create={create} onCreated={() => {}} />
       <p class="actions">
         <button type="button" onClick={onClose}>
@@ -154,7 +187,7 @@ function TokenFor({ user, onClose }: { user: User; onClose: () => void }) {
   );
 }
 
-function NewUser({ onCreated }: { onCreated: () => void }) {
+function NewUser({ onCreated }: { onCreated: (user: User) => Promise<void> }) {
   return (
     <NameForm
       label="Name of a new user"
@@ -162,7 +195,7 @@ function NewUser({ onCreated }: { onCreated: () => void }) {
       choices={roles}
       initial="user"
       action="Add"
-      act={(name, role) => post("/v1/admin/users", { name, role }).then(onCreated)}
+      act={(name, role) => post<User>("/v1/admin/users", { name, role }).then(onCreated)}
     />
   );
 }

@@ -39,7 +39,7 @@ export async function signIn(credential: { code: string } | { token: string }): 
   } catch (error) {
     if (!(error instanceof ApiError) || error.code !== "unauthenticated") return explain(error);
     return "code" in credential
-      ? "This sign-in link is used up or older than 10 minutes. Ask for a new one, or print it with: npm run -s link -- NAME"
+      ? "This sign-in link is used up or too old. Ask an admin for a new one, or print it with: npm run -s link -- NAME"
       : "This token is not accepted: it is mistyped, expired, revoked, or of another Berth.";
   }
   await loadSession();
