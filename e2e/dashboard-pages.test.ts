@@ -94,6 +94,7 @@ describe("every page", () => {
     for (const path of [
       "/",
       ...tabs,
+      "/search?q=long",
       "/runs",
       `/runs/${run.id}`,
       "/tokens",
@@ -214,12 +215,64 @@ test("a token is made, shown once, used, and revoked", async () => {
   expect((await ask()).status).toBe(401);
 });
 
+test("a message is found by a word of its answer, and shown where it stands in its conversation", async () => {
+  const { page, client } = await meet();
+  const agent = await client.createAgent("finder", { runtime: "shell" });
+  await client.runToEnd(agent.id, "echo heron; seq 200");
+  for (const nth of [1, 2, 3]) await client.runToEnd(agent.id, `seq ${nth}00`);
+  await page.goto("/search");
+  await page.getByLabel("Words to look for").fill("seq her");
+  await page.keyboard.press("Enter");
+  await page.getByText("No message has all of these words.").or(page.locator(".found a")).waitFor();
+  await page.locator(".found a").click();
+  const found = page.locator(".run:focus");
+  await eventually(() => found.locator(".prompt").textContent()).toContain("echo heron");
+  await eventually(() => found.evaluate((element) => Math.abs(element.getBoundingClientRect().top) < innerHeight)).toBe(
+    true,
+  );
+  await page.goBack();
+  expect(await page.getByLabel("Words to look for").inputValue()).toBe("seq her");
+});
+
+test("the first page and a conversation are light, and ask for nothing twice", async () => {
+  const { page, client } = await meet();
+  const agent = await client.createAgent("light", { runtime: "shell" });
+  for (const nth of [1, 2, 3]) await client.runToEnd(agent.id, `echo ${nth}`);
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Network.enable");
+  let urls: string[] = [];
+  let bytes = 0;
+  devtools.on("Network.requestWillBeSent", ({ request }) => urls.push(`${request.method} ${request.url}`));
+  devtools.on("Network.loadingFinished", ({ encodedDataLength }) => (bytes += encodedDataLength));
+  const weigh = async (path: string) => {
+    [urls, bytes] = [[], 0];
+    await devtools.send("Network.clearBrowserCache");
+    await page.goto(path);
+    await page.waitForLoadState("networkidle");
+    return { bytes, twice: urls.filter((url, at) => urls.indexOf(url) !== at) };
+  };
+  const [first, conversation] = [await weigh("/"), await weigh(`/agents/${agent.id}`)];
+  expect([first.twice, conversation.twice]).toEqual([[], []]);
+  expect(first.bytes).toBeGreaterThan(30_000);
+  expect(first.bytes).toBeLessThan(60_000);
+  expect(conversation.bytes).toBeLessThan(75_000);
+});
+
 describe("an admin", () => {
-  test("adds a user, who signs in with the token, and is out at once when disabled", async () => {
+  test("adds a user and gets a link that signs them in once, or a token, and they are out at once when disabled", async () => {
     const { page } = await meet({ admin: true });
     await page.goto("/users");
     await page.getByLabel("Name of a new user").fill("newcomer");
     await page.getByRole("button", { name: "Add" }).click();
+    await page.getByRole("button", { name: "Make a sign-in link" }).click();
+    const link = new URL((await page.locator(".shown-once pre").textContent())!);
+    await page.getByRole("button", { name: "Done" }).click();
+    const invited = await stranger();
+    await invited.goto(`/${link.hash}`);
+    await invited.getByText("newcomer").waitFor();
+    const tooLate = await stranger();
+    await tooLate.goto(`/${link.hash}`);
+    await tooLate.getByText("used up or too old").waitFor();
     const row = page.getByRole("row", { name: /^newcomer/ });
     await row.getByRole("button", { name: "Make a token" }).click();
     await page.getByLabel("Name of the token").fill("first");
@@ -238,6 +291,7 @@ describe("an admin", () => {
     await page.getByRole("button", { name: "Disable", exact: true }).click();
     await row.getByText("disabled").waitFor();
     await theirs.getByText("Your session has ended").waitFor();
+    await invited.getByText("Your session has ended").waitFor();
     await page.goto("/audit");
     await page.getByLabel("Action").selectOption("User disabled");
     await page.getByRole("row", { name: /User disabled.*newcomer/ }).waitFor();

@@ -46,11 +46,21 @@ export async function listRuns(db: Database, userId: string, query: z.infer<type
     bytes: number;
   }>`(select octet_length(r.data) + octet_length(r.prompt) from runs r where r.id = seen.id) as bytes`;
   const { rows, endsAt } = await lookThrough(db, { sources: [source], filter, columns }, query);
+  const page = await pageOfRuns(db, rows, query.limit);
+  return { items: page.items, nextCursor: page.nextCursor ?? endsAt };
+}
+
+/** The runs of rows that were read with a limit one higher, as many as fit in a page. */
+export async function pageOfRuns(
+  db: Database,
+  rows: { id: string; createdAt: string; bytes: number }[],
+  limit: number,
+): Promise<Page<Run>> {
   let bytes = 0;
   const fitting = rows.findIndex((row, at) => (bytes += row.bytes) > pageBytes && at > 0);
-  const page = toPage(rows, Math.min(query.limit, fitting === -1 ? query.limit : fitting), (row) => row.id);
+  const page = toPage(rows, Math.min(limit, fitting === -1 ? limit : fitting), (row) => row.id);
   const data = await loadRuns(db, page.items);
-  return { items: page.items.flatMap((runId) => data.get(runId) ?? []), nextCursor: page.nextCursor ?? endsAt };
+  return { items: page.items.flatMap((runId) => data.get(runId) ?? []), nextCursor: page.nextCursor };
 }
 
 /** The user's run. Throws `not_found`. */

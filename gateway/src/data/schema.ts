@@ -203,8 +203,11 @@ export const runs = sqliteTable(
     /** The contract's run object but for the prompt: escaped in JSON, a long one would be more than a row of D1 holds. */
     data: text({ mode: "json" }).$type<Omit<Run, "prompt">>().notNull(),
     prompt: text().notNull().default(""),
+    /** Its row in the full-text index `run_words`, counted by time; both are kept by triggers of the database. */
+    wordsId: integer("words_id"),
   },
   (table) => [
+    index("runs_words").on(table.wordsId),
     // With what lists filter by, so that those that do not fit are passed over in the index alone.
     index("runs_user").on(table.userId, table.createdAt, table.id, table.status, table.triggerId, triggerKind),
     index("runs_agent").on(

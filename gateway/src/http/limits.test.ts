@@ -53,7 +53,7 @@ describe("limits", () => {
   });
 
   test("hold a bounded number of keys: of too many, the one that was counted first is forgotten", async () => {
-    const limits = createLimits({ sign_in: 1, tokens: 1, tickets: 1, runs: 1, hooks: 1 });
+    const limits = createLimits({ sign_in: 1, tokens: 1, tickets: 1, search: 1, runs: 1, hooks: 1 });
     for (let at = 0; at < 20_000; at++) await limits.spendKey("hooks", `key ${at}`);
     await expect(limits.spendKey("hooks", "key 0")).rejects.toEqual(limited);
     await limits.spendKey("hooks", "one more");

@@ -7,7 +7,7 @@ import { networkOf } from "@berth/shared/bounds/network";
 import type { Caller } from "./caller.ts";
 
 /** Calls a minute, by one credential (at a hook: one trigger's) or one network; all tokens of a network together have five times as many. */
-const callsPerMinute = { sign_in: 300, tokens: 300, tickets: 3000, runs: 6000, hooks: 6000 };
+const callsPerMinute = { sign_in: 300, tokens: 300, tickets: 3000, search: 600, runs: 6000, hooks: 6000 };
 export type LimitName = keyof typeof callsPerMinute;
 
 /** Failed credentials a minute: of one network at sign-in, of one network at one trigger. */

@@ -4,7 +4,7 @@ import { createApp } from "../app.ts";
 import { createLimits } from "../http/limits.ts";
 
 const limit = 3;
-const few = { sign_in: limit, tokens: limit, tickets: limit, runs: limit, hooks: limit };
+const few = { sign_in: limit, tokens: limit, tickets: limit, search: limit, runs: limit, hooks: limit };
 let gateway: TestApp;
 let app: ReturnType<typeof createApp>;
 let user: Awaited<ReturnType<TestApp["addUser"]>>;

@@ -71,6 +71,7 @@ const rows: Record<string, Row> = {
   "PUT /v1/agents/:id/files/*": owner("agent", { agent: { id: "x" }, env: {} }),
   "DELETE /v1/agents/:id/files/*": owner("agent"),
   "GET /v1/runs": user(),
+  "GET /v1/search": user(),
   "GET /v1/runs/:id": owner("run"),
   "PATCH /v1/runs/:id": owner("run", { prompt: "y" }),
   "POST /v1/runs/:id/cancel": owner("run"),

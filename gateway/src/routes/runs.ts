@@ -27,6 +27,7 @@ import { rewordPending } from "../agents/queue-run.ts";
 import { runAfterAnswer } from "../http/background.ts";
 import { route } from "../http/route.ts";
 import { getRun, isOnHost, listRuns, runsQuery } from "../agents/runs.ts";
+import { searchQuery, searchRuns } from "../agents/search.ts";
 import { applyRunAnswer, publicRun, startRun } from "../agents/start-run.ts";
 import type { Caller } from "../http/caller.ts";
 
@@ -82,6 +83,17 @@ export const runRoutes = [
     query: runsQuery,
     answer: pageSchema(runSchema),
     run: async ({ deps, caller, query }) => listRuns(deps.db, caller.user.id, query),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/search",
+    summary:
+      "The user's runs that have all the words of `q` in their prompt or result, newest first; a word also finds longer ones that begin with it",
+    auth: "user",
+    query: searchQuery,
+    answer: pageSchema(runSchema),
+    limit: "search",
+    run: async ({ deps, caller, query }) => searchRuns(deps.db, caller.user.id, query),
   }),
   route({
     method: "GET",

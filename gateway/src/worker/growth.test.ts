@@ -79,6 +79,7 @@ const hot: Hot[] = [
   ...lists("/v1/runs", ["agentId=AGENT", "status=failed", "triggerId=TRIGGER", "triggerKind=api"], ["history"]),
   call("GET", "/v1/runs?limit=5&agentId=AGENT"),
   call("GET", "/v1/runs?limit=5&status=running"),
+  call("GET", "/v1/search?limit=5&q=hello"),
   ...lists("/v1/admin/audit", ["actor=USER", "action=agent.updated", "outcome=refused"], ["history"]),
   call("GET", "/v1/admin/audit?limit=5&actor=admin"),
   call("GET", "/v1/admin/audit?limit=5&target=AGENT"),

@@ -95,7 +95,8 @@ async function migrate(d1: D1): Promise<void> {
 async function empty(d1: D1): Promise<void> {
   const [{ results: tables = [] } = {}] = await d1.batch([
     d1.prepare(
-      "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' and name not like '\\_cf\\_%' escape '\\'",
+      // A virtual table goes with the tables behind it.
+      "select name from pragma_table_list where schema = 'main' and type in ('table', 'virtual') and name not like 'sqlite_%' and name not like '\\_cf\\_%' escape '\\'",
     ),
   ]);
   const drops = tables.map(({ name }) => d1.prepare(`drop table "${String(name)}"`));

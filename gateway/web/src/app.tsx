@@ -15,6 +15,7 @@ import { NotFoundPage } from "./pages/not-found.tsx";
 import { OverviewPage } from "./pages/overview.tsx";
 import { RunPage } from "./pages/run.tsx";
 import { RunsPage } from "./pages/runs.tsx";
+import { SearchPage } from "./pages/search.tsx";
 import { SignInPage, UnreachablePage } from "./pages/sign-in.tsx";
 import { TokensPage } from "./pages/tokens.tsx";
 import { UsersPage } from "./pages/users.tsx";
@@ -45,6 +46,7 @@ const pages: PageSpec[] = [
   },
   { pattern: "/runs", title: () => "Runs", page: () => <RunsPage /> },
   { pattern: "/runs/:id", title: () => "Run", page: ({ id }) => <RunPage key={id} id={id!} /> },
+  { pattern: "/search", title: () => "Search", page: () => <SearchPage /> },
   { pattern: "/account", title: () => "Account", page: (_, me) => <AccountPage me={me} /> },
   { pattern: "/tokens", title: () => "Tokens", page: () => <TokensPage /> },
   { pattern: "/users", title: () => "Users", forAdmins: true, page: (_, me) => <UsersPage me={me} /> },

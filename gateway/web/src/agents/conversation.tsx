@@ -9,11 +9,12 @@ import { Composer } from "./composer.tsx";
 import { DownIcon } from "../ui/icons.tsx";
 import { RunSection } from "./run-section.tsx";
 import { Failure } from "../ui/failure.tsx";
+import { search } from "../ui/router.tsx";
 
 export function Conversation({ agent }: { agent: Agent }) {
   const history = useHistory(agent.id);
   const scroller = useRef<HTMLDivElement>(null);
-  const { isAtEnd, toEnd } = useStickyEnd(scroller);
+  const { isAtEnd, toEnd, leaveEnd } = useStickyEnd(scroller);
   const loadEarlier = async () => {
     // What is read stays where it is; a browser holds it only where something stands above it.
     const box = scroller.current!;
@@ -24,6 +25,7 @@ export function Conversation({ agent }: { agent: Agent }) {
   const runs = (runsByAgent.value.get(agent.id) ?? [])
     .filter((run) => history.oldest === null || run.createdAt >= history.oldest)
     .toReversed();
+  usePlace(runs, history, leaveEnd);
   return (
     <div class="conversation">
       <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label={`Conversation with ${agent.name}`}>
@@ -102,6 +104,20 @@ function useHistory(agentId: string) {
   return { hasMore: cursor !== null, oldest, isLoading, failure, loadMore: () => load(`&cursor=${cursor}`) };
 }
 
+/** Shows the message that the address names, however far back it stands. */
+function usePlace(runs: Run[], history: ReturnType<typeof useHistory>, leaveEnd: () => void): void {
+  const runId = new URLSearchParams(search.value).get("run");
+  const isHere = runs.some((run) => run.id === runId);
+  useEffect(() => {
+    if (runId === null || history.isLoading || history.failure !== null) return;
+    if (!isHere) return void (history.hasMore && history.loadMore());
+    leaveEnd();
+    const message = document.getElementById(runId)!;
+    message.scrollIntoView();
+    message.focus({ preventScroll: true });
+  }, [runId, isHere, history.isLoading]);
+}
+
 /** Keeps the end in view while it is there; a person who scrolls up stays where they are. */
 function useStickyEnd(scroller: { current: HTMLDivElement | null }) {
   const [isAtEnd, setAtEnd] = useState(true);
@@ -138,5 +154,5 @@ function useStickyEnd(scroller: { current: HTMLDivElement | null }) {
       box.removeEventListener("wheel", leave);
     };
   }, []);
-  return { isAtEnd, toEnd };
+  return { isAtEnd, toEnd, leaveEnd: () => void (sticks.current = false) };
 }

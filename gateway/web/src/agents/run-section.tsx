@@ -20,7 +20,7 @@ export function RunSection({ run }: { run: Run }) {
   const isLive = run.endedAt === null;
   const origin = origins[run.trigger.kind];
   return (
-    <article class="run" ref={section} aria-label={`Message: ${run.prompt.slice(0, 80)}`}>
+    <article class="run" id={run.id} tabIndex={-1} ref={section} aria-label={`Message: ${run.prompt.slice(0, 80)}`}>
       <div class="prompt">
         {run.status === "pending" && run.trigger.kind === "api" ? (
           <QueuedPrompt run={run} />

@@ -11,6 +11,7 @@ import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 
 const places: { href: string; name: string; forAdmins?: true }[] = [
+  { href: "/search", name: "Search" },
   { href: "/runs", name: "Runs" },
   { href: "/tokens", name: "Tokens" },
   { href: "/account", name: "Account" },
