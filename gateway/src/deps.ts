@@ -34,6 +34,8 @@ export interface Bindings {
   address?: string | undefined;
   /** Lets work go on after the answer. */
   waitUntil?: (work: Promise<unknown>) => void;
+  /** Compresses an answer; absent where the runtime does that by itself. */
+  gzip?: (text: string) => Promise<Uint8Array<ArrayBuffer>>;
   /** Cuts the client's connection in the middle of an answer. */
   breakOff?: () => void;
   /** Opens the socket at the target and joins both ends; the answer is the target's own when it refuses. */

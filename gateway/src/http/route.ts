@@ -139,10 +139,29 @@ export function registerRoutes(
       const input = await parseInput(declared, params, c).finally(leave);
       const answer = await declared.run({ ...given, ...input });
       if (answer instanceof Response) return answer;
-      return declared.answer ? c.json(answer as object, statusOf(declared) as 200) : c.body(null, 204);
+      return declared.answer ? answerJson(c, declared, answer) : c.body(null, 204);
     });
   }
 }
+
+/** A shorter answer is one packet either way. */
+const packetBytes = 1400;
+
+/** What a GET answers is compressed; secrets stand in answers to POST alone (docs/adr/0025). */
+async function answerJson(c: Context<AppEnv>, declared: Route, answer: unknown): Promise<Response> {
+  const text = JSON.stringify(answer);
+  const headers = { "content-type": "application/json" };
+  const { gzip } = c.env ?? {};
+  const isLong = declared.method === "GET" && text.length > packetBytes;
+  if (!gzip || !isLong || !accepts(c.req.raw, "gzip")) return c.body(text, statusOf(declared) as 200, headers);
+  return c.body(await gzip(text), 200, { ...headers, "content-encoding": "gzip", vary: "accept-encoding" });
+}
+
+/** Whether whoever asks reads this encoding. */
+export const accepts = (request: Request, encoding: "br" | "gzip"): boolean =>
+  (request.headers.get("accept-encoding") ?? "")
+    .split(",")
+    .some((part) => part.split(";")[0]!.trim() === encoding && !/;\s*q=0(\.0*)?\s*$/.test(part));
 
 async function admit(
   auth: Auth,

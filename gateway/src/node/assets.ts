@@ -1,9 +1,9 @@
-/** The built dashboard from the disk, read and compressed once. What it is called and how it is cached is not known here. */
+/** The built dashboard from the disk, read once, compressed as the build left it. What it is called and how it is cached is not known here. */
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { extname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
 import type { Deps } from "../deps.ts";
+import { accepts } from "../http/route.ts";
 
 const types: Record<string, string> = {
   ".html": "text/html; charset=utf-8",
@@ -16,7 +16,8 @@ const types: Record<string, string> = {
 interface Asset {
   type: string;
   plain: Buffer<ArrayBuffer>;
-  gzip: Buffer<ArrayBuffer>;
+  br: Buffer<ArrayBuffer> | null;
+  gzip: Buffer<ArrayBuffer> | null;
 }
 
 /** Loads every file of the dashboard; undefined where it is not built. */
@@ -27,21 +28,18 @@ export function loadAssets(dir = findDist()): Deps["assets"] {
     const type = types[extname(entry.name)];
     if (!entry.isFile() || !type) continue;
     const file = join(entry.parentPath, entry.name);
-    const plain = readFileSync(file);
-    files.set(file.slice(dir.length).split(sep).join("/").replace(/^\/?/, "/"), {
-      type,
-      plain,
-      gzip: gzipSync(plain, { level: 9 }),
-    });
+    const encoded = (ending: string) => (existsSync(file + ending) ? readFileSync(file + ending) : null);
+    const asset = { type, plain: readFileSync(file), br: encoded(".br"), gzip: encoded(".gz") };
+    files.set(file.slice(dir.length).split(sep).join("/").replace(/^\/?/, "/"), asset);
   }
   return async (request) => {
     const { pathname } = new URL(request.url);
     const asset = files.get(pathname === "/" ? "/index.html" : pathname);
     if (!asset) return null;
     const headers = new Headers({ "content-type": asset.type, vary: "accept-encoding" });
-    const takesGzip = /\bgzip\b/.test(request.headers.get("accept-encoding") ?? "");
-    if (takesGzip) headers.set("content-encoding", "gzip");
-    return new Response(takesGzip ? asset.gzip : asset.plain, { headers });
+    const encoding = (["br", "gzip"] as const).find((name) => asset[name] && accepts(request, name));
+    if (encoding) headers.set("content-encoding", encoding);
+    return new Response(encoding ? asset[encoding] : asset.plain, { headers });
   };
 }
 

@@ -4,6 +4,8 @@ import type { Hono } from "hono";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 import { holdOpenServer } from "@berth/shared/node/share-out";
 import { sleep } from "@berth/shared/wait";
 import type { AppEnv } from "../deps.ts";
@@ -34,6 +36,7 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
   const fetch = (request: Request, { incoming, outgoing }: HttpBindings | Http2Bindings) =>
     app.fetch(request, {
       address: incoming.socket.remoteAddress,
+      gzip: zip,
       breakOff: () => outgoing.destroy(),
       waitUntil: (work) => {
         left.add(work);
@@ -54,6 +57,8 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
     },
   };
 }
+
+const zip = promisify<string, Buffer<ArrayBuffer>>(gzip);
 
 const isWebSocket = (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === "websocket";
 

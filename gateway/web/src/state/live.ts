@@ -59,6 +59,14 @@ export async function loadRuns(query: string): Promise<Page<Run>> {
   return page;
 }
 
+/** What began or ended while no socket was open is told by the API alone: the latest runs are loaded where there is such a one. */
+async function catchUp(inProgress: Run[]): Promise<void> {
+  const ids = new Set(inProgress.map(({ id }) => id));
+  const hasEnded = activeRuns.value.some(({ id }) => !ids.has(id));
+  const [newest] = hasEnded ? [] : (await get<Page<Run>>("/v1/runs?limit=1")).items;
+  if (hasEnded || (newest && !runs.value.has(newest.id))) await loadRuns("");
+}
+
 /** Takes runs over. Answers and frames overtake each other: what is known to have begun or ended stays so. */
 export function noteRuns(items: Run[]): void {
   const next = new Map(runs.value);
@@ -80,8 +88,7 @@ function take(frame: ServerFrame): void {
         if (frame.workspace.status === "running") refusal.value = null;
         noteRuns(frame.runs);
         logs.resume(frame.runs);
-        // What ended while the socket was down is told by the API alone.
-        void loadRuns("").catch(() => undefined);
+        void catchUp(frame.runs).catch(() => undefined);
       });
     case "workspace":
       workspace.value = frame.workspace;
