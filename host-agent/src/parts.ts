@@ -19,6 +19,7 @@ import { createTurns } from "./context/turns.ts";
 import { ifMissing } from "./machine/missing.ts";
 import { openIdentity } from "./membership/identity.ts";
 import { createModelProxy } from "./model/proxy.ts";
+import { createModelList } from "./model/list.ts";
 import { openModelTargets } from "./model/targets.ts";
 import { createKeep } from "./origins/keep.ts";
 import { createOrigins, type Origins } from "./origins/origins.ts";
@@ -88,7 +89,6 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     gitIdentities.note(claims, sockets.directoryOf(claims.sub)),
   );
   const [files, terminals] = [createFiles(entry), createTerminals(entry)];
-  const deletions = createLocks();
 
   return {
     context,
@@ -102,11 +102,12 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     streams,
     files,
     terminals,
-    deletions,
+    deletions: createLocks(),
     ...outside,
     verify,
     countKills,
     isDemo: targets.isDemo,
+    listModels: createModelList(targets),
     /** Closes what is open; runs and containers go on. */
     async close(): Promise<void> {
       await sockets.close();

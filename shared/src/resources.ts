@@ -71,6 +71,10 @@ export type Permissions = z.infer<typeof permissions>;
 const instructions = plainText.max(65_536);
 const modelName = z.string().regex(/^[A-Za-z0-9._:@/[\]-]{1,100}$/, "must be the name of a model");
 
+/** A model that the model API offers; an agent may name others too. */
+export const modelChoiceSchema = z.object({ id: z.string().max(100), name: z.string().max(100) });
+export type ModelChoice = z.infer<typeof modelChoiceSchema>;
+
 export const agentSchema = z
   .object({
     id,

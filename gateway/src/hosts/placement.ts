@@ -75,6 +75,18 @@ export async function findHostOfUser(db: Database, userId: string): Promise<Host
   return selectHostOfUser(db).get({ userId });
 }
 
+/** The user's host, or any live one for what they all answer alike. */
+export async function findAnyHost(
+  { db, now }: Pick<Deps, "db" | "now">,
+  userId: string,
+): Promise<HostTarget | undefined> {
+  const own = await findHostOfUser(db, userId);
+  if (own) return own;
+  const isLive = and(isNull(hosts.removedAt), isNull(hosts.refusal), gt(hosts.lastReportAt, isoTime(now() - liveMs)));
+  const [live] = await db.select({ id: hosts.id, url: hosts.url }).from(hosts).where(isLive).limit(1);
+  return live;
+}
+
 const selectHostOfUser = prepareOnce((db) =>
   db
     .select({ id: hosts.id, url: hosts.url })

@@ -56,6 +56,7 @@ const rows: Record<string, Row> = {
   "GET /v1/workspace": user(),
   "POST /v1/workspace/start": user(),
   "POST /v1/workspace/stop": user(),
+  "GET /v1/models": user(),
   "GET /v1/agents": user(),
   "POST /v1/agents": user({ name: "further" }),
   "GET /v1/agents/:id": owner("agent"),

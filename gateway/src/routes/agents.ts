@@ -7,8 +7,10 @@ import {
   createAgentBody,
   envBody,
   envChangeBody,
+  modelChoiceSchema,
   updateAgentBody,
 } from "@berth/shared/resources";
+import { z } from "zod";
 import {
   applyAgentAnswer,
   createAgent,
@@ -22,13 +24,21 @@ import {
 import { auditStatement } from "../access/audit.ts";
 import type { Deps } from "../deps.ts";
 import { callHost, callHostJson } from "../hosts/call.ts";
-import { findHostOfUser, placeUser } from "../hosts/placement.ts";
+import { findAnyHost, findHostOfUser, placeUser } from "../hosts/placement.ts";
 import { pageQuery, pageSchema } from "../http/paging.ts";
 import { route } from "../http/route.ts";
 import type { AuditSource, Caller } from "../http/caller.ts";
 
 /** Instructions, or 128 KiB of variables, escaped. */
 const longTextBytes = 524_288;
+/** A host gives its model API 4 s. */
+const modelsDeadlineMs = 6000;
+const modelsAnswer = z.object({ items: z.array(modelChoiceSchema).max(500) });
+const noneOnRefusal = (error: unknown) => {
+  if (error instanceof AppError) return null;
+  throw error;
+};
+
 export const agentRoutes = [
   route({
     method: "GET",
@@ -51,6 +61,19 @@ export const agentRoutes = [
     answer: agentSchema,
     errors: ["agent_limit", "conflict"],
     run: async ({ deps, source, caller, body }) => createAgent(deps, source, caller.user.id, body),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/models",
+    summary: "The models that the model API offers, for an agent's `model`; none where it says nothing of them",
+    auth: "user",
+    answer: pageSchema(modelChoiceSchema),
+    run: async ({ deps, caller }) => {
+      const host = await findAnyHost(deps, caller.user.id);
+      const call = { method: "GET", path: "/v1/models", deadlineMs: modelsDeadlineMs } as const;
+      const asked = host && callHostJson(deps, host, caller, call, modelsAnswer).catch(noneOnRefusal);
+      return { items: (await asked)?.items ?? [], nextCursor: null };
+    },
   }),
   route({
     method: "GET",

@@ -11,7 +11,7 @@ import {
   startRunBody,
 } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
-import { answerBody } from "@berth/shared/resources";
+import { answerBody, type ModelChoice } from "@berth/shared/resources";
 import { id } from "@berth/shared/values";
 import { type AgentDeps, deleteAgent, resetAgent, setEnv } from "../inside/agents.ts";
 import { readJson } from "./body.ts";
@@ -38,6 +38,7 @@ export interface ServerDeps extends AgentDeps, Omit<FollowDeps, "volumes"> {
   engine: Engine;
   keep: Keep;
   forge: ForgeDeps;
+  listModels: () => Promise<ModelChoice[]>;
 }
 const stderrBytes = 2 ** 20;
 
@@ -138,6 +139,7 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
 }
 
 function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
+  app.get("/v1/models", async (c) => c.json({ items: await deps.listModels() }));
   app.on(["PUT", "PATCH"], "/v1/agents/:id/env", async (c) => {
     const { agent, env } = parseOr400(setEnvBody, await readJson(c), "body");
     if (agent.id !== c.req.param("id"))

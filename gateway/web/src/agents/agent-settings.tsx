@@ -1,9 +1,10 @@
 /** Name, directory, model, instructions and environment of an agent; a new conversation; and its end. */
-import { useState } from "preact/hooks";
-import type { Agent, Permissions } from "@berth/shared/resources";
+import { useEffect, useState } from "preact/hooks";
+import type { Agent, ModelChoice, Permissions } from "@berth/shared/resources";
 import type { Runtime } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { deleteAgent, resetAgent, updateAgent } from "../state/agents.ts";
+import { get, type Page } from "../api/api.ts";
 import { go } from "../ui/router.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { EnvEditor } from "./env-editor.tsx";
@@ -107,12 +108,14 @@ interface ModelAndInstructionsProps {
 }
 
 function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProps) {
+  const models = useModels();
   return (
     <>
       <label>
         Model
         <input
           name="model"
+          list="models"
           value={draft.model}
           maxLength={100}
           placeholder={`the default of ${runtime.name}`}
@@ -120,6 +123,13 @@ function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProp
           spellcheck={false}
           autocomplete="off"
         />
+        <datalist id="models">
+          {models.map(({ id, name }) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
+        </datalist>
       </label>
       <label>
         Instructions
@@ -143,6 +153,18 @@ function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProp
       </label>
     </>
   );
+}
+
+/** What the model API offers; whoever knows another model types it. */
+function useModels(): ModelChoice[] {
+  const [models, setModels] = useState<ModelChoice[]>([]);
+  useEffect(() => {
+    void get<Page<ModelChoice>>("/v1/models").then(
+      ({ items }) => setModels(items),
+      () => undefined,
+    );
+  }, []);
+  return models;
 }
 
 function Reset({ agent }: { agent: Agent }) {
