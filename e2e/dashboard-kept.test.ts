@@ -60,8 +60,8 @@ describe("what is not saved", () => {
     await page.goto(`/agents/${agent.id}/files`);
     await page.getByRole("button", { name: "notes.txt", exact: true }).click();
     await eventually(() => editor.inputValue()).toBe("saved\nand edited\n");
-    await page.getByRole("button", { name: "Load it again" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Keep it" }).click();
+    await page.getByRole("button", { name: "Reload" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
     expect(await editor.inputValue()).toBe("saved\nand edited\n");
     await page.getByRole("button", { name: "Save", exact: true }).click();
     await eventually(async () => (await client.call("GET", `/v1/agents/${agent.id}/files/notes.txt`)).body).toBe(
@@ -69,7 +69,7 @@ describe("what is not saved", () => {
     );
     await page.getByRole("link", { name: "Settings" }).click();
     await page.getByRole("button", { name: "Save", exact: true }).click();
-    await page.getByText("Saved. The next message sees it.").waitFor();
+    await page.getByText("Saved. It applies from the next message on.").waitFor();
     expect(await client.ok("GET", `/v1/agents/${agent.id}`)).toMatchObject({ instructions: "Use tabs." });
   });
 
@@ -101,7 +101,7 @@ describe("what ends work", () => {
     await page.goto("/");
     await page.getByRole("button", { name: "Stop the workspace" }).click();
     await page.getByRole("dialog").getByText("1 run in progress will be stopped").waitFor();
-    await page.getByRole("dialog").getByRole("button", { name: "Keep it" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
     expect((await client.run(run.id)).status).toBe("running");
     await page.getByRole("button", { name: "Stop the workspace" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Stop it" }).click();
@@ -131,7 +131,7 @@ describe("a trigger", () => {
     await page.goto(`/agents/${agent.id}/triggers`);
     await page.getByLabel("Name of a new trigger").fill("builds");
     await page.getByLabel("How the sender signs").selectOption("token");
-    await page.getByRole("button", { name: "Make the trigger" }).click();
+    await page.getByRole("button", { name: "Create the trigger" }).click();
     const secret = (await page.locator(".shown-once pre").textContent()) ?? "";
     const address = (await page.locator(".secret .address code").textContent()) ?? "";
     expect(secret).toMatch(/^\S+$/);

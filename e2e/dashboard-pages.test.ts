@@ -157,10 +157,10 @@ describe("every page", () => {
       await lastEnd(page).getByText("Failed: exit code 3").waitFor();
       expect(await findBarriers(page)).toEqual([]);
       await page.getByRole("button", { name: "Menu" }).click();
-      await page.getByRole("link", { name: "Tokens" }).waitFor();
+      await page.getByRole("link", { name: "API tokens" }).waitFor();
       expect(await findBarriers(page)).toEqual([]);
       await page.keyboard.press("Escape");
-      await eventually(() => page.getByRole("link", { name: "Tokens" }).count()).toBe(0);
+      await eventually(() => page.getByRole("link", { name: "API tokens" }).count()).toBe(0);
     },
   );
 });
@@ -196,14 +196,14 @@ test("runs are found by agent, state and trigger", async () => {
   await asked;
   await eventually(() => messages.allTextContents()).toEqual(["echo hookedwebhook"]);
   await page.getByLabel("Agent", { exact: true }).selectOption("one");
-  await page.getByText("No run fits these filters.").waitFor();
+  await page.getByText("No runs match these filters.").waitFor();
 });
 
 test("a token is made, shown once, used, and revoked", async () => {
   const { page, name } = await meet();
   await page.goto("/tokens");
   await page.getByLabel("Name of the token").fill("ci");
-  await page.getByRole("button", { name: "Make a token" }).click();
+  await page.getByRole("button", { name: "Create a token" }).click();
   const token = (await page.locator(".shown-once pre").textContent())!;
   const ask = () => fetch(`${berth.url}/v1/me`, { headers: { authorization: `Bearer ${token}` } });
   expect(await (await ask()).json()).toMatchObject({ user: { name } });
@@ -264,7 +264,7 @@ describe("an admin", () => {
     await page.goto("/users");
     await page.getByLabel("Name of a new user").fill("newcomer");
     await page.getByRole("button", { name: "Add" }).click();
-    await page.getByRole("button", { name: "Make a sign-in link" }).click();
+    await page.getByRole("button", { name: "Create a sign-in link" }).click();
     const link = new URL((await page.locator(".shown-once pre").textContent())!);
     await page.getByRole("button", { name: "Done" }).click();
     const invited = await stranger();
@@ -274,9 +274,9 @@ describe("an admin", () => {
     await tooLate.goto(`/${link.hash}`);
     await tooLate.getByText("used up or too old").waitFor();
     const row = page.getByRole("row", { name: /^newcomer/ });
-    await row.getByRole("button", { name: "Make a token" }).click();
+    await row.getByRole("button", { name: "Create a token" }).click();
     await page.getByLabel("Name of the token").fill("first");
-    await page.getByRole("dialog").getByRole("button", { name: "Make a token" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Create a token" }).click();
     const token = (await page.locator(".shown-once pre").textContent())!;
     await page.getByRole("button", { name: "Done" }).click();
     const theirs = await stranger();
@@ -286,7 +286,7 @@ describe("an admin", () => {
     await theirs.getByText("newcomer").waitFor();
     await theirs.getByRole("heading", { name: "There is nothing here" }).waitFor();
     await row.getByRole("button", { name: "Change the role" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Keep it" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
     await row.getByRole("button", { name: "Disable" }).click();
     await page.getByRole("button", { name: "Disable", exact: true }).click();
     await row.getByText("disabled").waitFor();
@@ -308,10 +308,10 @@ describe("an admin", () => {
     await card.getByRole("button", { name: "Drain …" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Drain", exact: true }).click();
     await card.getByText("Draining", { exact: true }).waitFor();
-    await card.getByText("It is draining").waitFor();
+    await card.getByText("It takes no new users.").waitFor();
     await card.getByRole("button", { name: "Take new users again" }).click();
     await card.getByText("Live", { exact: true }).waitFor();
-    await page.getByRole("button", { name: "Make a join command" }).click();
+    await page.getByRole("button", { name: "Create a join command" }).click();
     expect(await page.locator(".shown-once pre").textContent()).toMatch(
       /BERTH_GATEWAY_URL=\S+ BERTH_JOIN_TOKEN=\S+ .*npm run host/,
     );
@@ -348,7 +348,7 @@ test("sign-in with an OpenID provider leads there and back, and a refusal is sai
     await signInAs("nobody");
     await page.getByRole("heading", { name: "Sign-in did not succeed" }).waitFor();
     await signInAs("ada");
-    await page.getByRole("heading", { name: "Make your first agent" }).waitFor();
+    await page.getByRole("heading", { name: "Create your first agent" }).waitFor();
     await page.getByText("ada-at-provider").waitFor();
     expect(person.mishaps.filter((mishap) => !mishap.includes(provider.issuer))).toEqual([]);
   } finally {

@@ -21,7 +21,7 @@ describe("sign-in", () => {
     const link = linkOf(berth, "ann");
     const page = await stranger();
     await page.goto(link);
-    await page.getByRole("heading", { name: "Make your first agent" }).waitFor();
+    await page.getByRole("heading", { name: "Create your first agent" }).waitFor();
     expect(page.url()).toBe(`${berth.url}/`);
     const other = await stranger();
     await other.goto(link);
@@ -95,18 +95,18 @@ describe("agents", () => {
     await page.getByText("Saved.").waitFor();
     expect((await client.ok<{ instructions: string }>("GET", `/v1/agents/${agent.id}`)).instructions).toBe("Be brief.");
     await page.getByRole("button", { name: "Delete this agent" }).click();
-    const go = page.getByRole("button", { name: "Delete for ever" });
+    const go = page.getByRole("button", { name: "Delete permanently" });
     expect(await go.isDisabled()).toBe(true);
     await page.getByLabel(/^Type/).fill("after");
     await go.click();
-    await page.getByRole("heading", { name: "Make your first agent" }).waitFor();
+    await page.getByRole("heading", { name: "Create your first agent" }).waitFor();
     expect((await client.call("GET", `/v1/agents/${agent.id}`)).status).toBe(404);
   });
 
   test("clone a repository that is named as they are made, and work elsewhere once the settings say so", async () => {
     const { page, client } = await meet();
     await page.getByLabel("Name of a new agent").fill("cloner");
-    await page.getByLabel("Repository that it clones").fill("https://git.example.com/team/shop.git");
+    await page.getByLabel("Repository to clone").fill("https://git.example.com/team/shop.git");
     await page.getByRole("button", { name: "Create" }).click();
     await page.getByRole("heading", { name: "Write the first message" }).waitFor();
     const [made] = (await client.ok<{ items: Agent[] }>("GET", "/v1/agents")).items;
@@ -130,9 +130,9 @@ describe("agents", () => {
     const agent = await client.createAgent("talker");
     await client.runToEnd(agent.id, "demo: say before");
     await page.goto(`/agents/${agent.id}/settings`);
-    await page.getByRole("button", { name: "Begin a new conversation" }).click();
-    await page.getByRole("button", { name: "Begin anew" }).click();
-    await page.getByText("The next message is the first of it.").waitFor();
+    await page.getByRole("button", { name: "Start a new conversation" }).click();
+    await page.getByRole("button", { name: "Start anew" }).click();
+    await page.getByText("The next message is its first.").waitFor();
     const { run } = await client.runToEnd(agent.id, "Hello");
     expect(run.result).toContain("I have seen one message of yours.");
   });
@@ -141,17 +141,28 @@ describe("agents", () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("env", { runtime: "shell" });
     await page.goto(`/agents/${agent.id}/settings`);
-    await page.getByRole("button", { name: "Add variables" }).click();
-    await page.getByLabel("Name of variable 1").fill("SECRET_WORD");
-    await page.getByLabel("Value of SECRET_WORD").fill("tide");
-    await page.getByRole("button", { name: "Replace", exact: true }).click();
-    await page.getByText("set, hidden").waitFor();
-    await page.getByRole("button", { name: "Replace the environment" }).click();
-    expect(await page.getByLabel("Value of SECRET_WORD").inputValue()).toBe("");
-    await page.getByRole("button", { name: "Replace", exact: true }).click();
-    await page.getByRole("alert").getByText("Type the value of SECRET_WORD again").waitFor();
-    const { lines } = await client.runToEnd(agent.id, 'echo "$SECRET_WORD"');
-    expect(lines.join()).toContain("tide");
+    const save = page.getByRole("button", { name: "Save the variables" });
+    const add = async (at: number, name: string, value: string) => {
+      await page.getByRole("button", { name: "Add a variable" }).click();
+      await page.getByLabel(`Name of variable ${at}`).fill(name);
+      await page.getByLabel(`Value of ${name}`, { exact: true }).fill(value);
+    };
+    await add(1, "SECRET_WORD", "tide");
+    await add(2, "OTHER", "moon");
+    await save.click();
+    await eventually(() => page.getByText("set, hidden").count()).toBe(2);
+    await page.getByRole("button", { name: "Replace the value of SECRET_WORD" }).click();
+    expect(await page.getByLabel("Value of SECRET_WORD", { exact: true }).inputValue()).toBe("");
+    await page.getByLabel("Value of SECRET_WORD", { exact: true }).fill("ebb");
+    await page.getByRole("button", { name: "Remove OTHER" }).click();
+    await add(1, "1BAD", "x");
+    await save.click();
+    await page.getByRole("alert").getByText("1BAD can't be the name of a variable").waitFor();
+    await page.getByLabel("Name of variable 1").fill("THIRD");
+    await save.click();
+    await eventually(() => page.getByText("set, hidden").count()).toBe(2);
+    const { run } = await client.runToEnd(agent.id, 'echo "$SECRET_WORD,$OTHER,$THIRD"');
+    expect(run.result).toBe("ebb,,x\n");
   });
 
   test("at ten it says so before the click, in every tab", async () => {
@@ -172,8 +183,8 @@ describe("an account", () => {
   test("has the author of the commits, which the user changes", async () => {
     const { page, client } = await meet();
     await page.getByRole("link", { name: "Account" }).click();
-    await page.getByLabel("Author's name").fill("Ada Lovelace");
-    await page.getByLabel("Author's e-mail address").fill("ada@example.com");
+    await page.getByLabel("Author name").fill("Ada Lovelace");
+    await page.getByLabel("Author email").fill("ada@example.com");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText("Saved.").waitFor();
     const agent = await client.createAgent("committer", { runtime: "shell" });
@@ -183,7 +194,7 @@ describe("an account", () => {
     );
     expect(run.result).toBe("Ada Lovelace ada@example.com\n");
     await page.reload();
-    expect(await page.getByLabel("Author's name").inputValue()).toBe("Ada Lovelace");
+    expect(await page.getByLabel("Author name").inputValue()).toBe("Ada Lovelace");
   });
 });
 
@@ -403,9 +414,9 @@ describe("triggers", () => {
     await page.getByLabel("Name of a new trigger").fill("builds");
     await page.getByLabel("How the sender signs").selectOption("token");
     await page.getByLabel("Message to the agent").fill("echo build {{payload.number}} broke");
-    const make = page.getByRole("button", { name: "Make the trigger" });
+    const make = page.getByRole("button", { name: "Create the trigger" });
     await make.click();
-    await page.getByText("say below that it is meant to run them").waitFor();
+    await page.getByText("Confirm below that it is meant to run them").waitFor();
     await page.getByLabel("Run what the sender writes").check();
     await make.click();
     const secret = (await page.locator(".shown-once pre").textContent()) ?? "";
@@ -421,7 +432,7 @@ describe("triggers", () => {
     expect((await deliver(`Bearer ${secret}`)).status).toBe(200);
     await page.getByRole("button", { name: "Deliveries" }).click();
     await page.getByRole("row", { name: /Finished.*one/ }).waitFor();
-    await page.getByRole("button", { name: "Once more" }).click();
+    await page.getByRole("button", { name: "Replay" }).click();
     await eventually(() => page.getByRole("row", { name: /Finished/ }).count()).toBe(2);
     await page.getByRole("link", { name: "Conversation" }).click();
     await page.getByText("From a webhook", { exact: false }).first().waitFor();
@@ -436,8 +447,8 @@ describe("triggers", () => {
     await page.goto(`/agents/${agent.id}/triggers`);
     const rotate = async (old: string, keepsOld: boolean) => {
       await page.getByRole("button", { name: "New secret …" }).click();
-      if (keepsOld) await page.getByLabel("Keep the old one good for a day").check();
-      await page.getByRole("button", { name: "Make it" }).click();
+      if (keepsOld) await page.getByLabel("Keep the old one valid for a day").check();
+      await page.getByRole("button", { name: "Create it" }).click();
       const shown = async () => (await page.locator(".shown-once pre").textContent()) ?? "";
       await eventually(shown).not.toBe(old);
       return shown();

@@ -97,8 +97,10 @@ const web: Package = {
   dir: "gateway/web/src",
   tests: "gateway/web/test",
   floors: [
+    { i18n: "Every sentence of the page, a catalogue a language, and the language that is spoken." },
     {
-      text: "Numbers, times, states and reasons in words; text out of a container made fit to show. Pure.",
+      text: "Numbers, times, states and reasons in words; text out of a container made fit to show.",
+      preferences: "How a person wants the page: language and theme, kept in the browser.",
       style: "The style sheets.",
     },
     { api: "Calls of the public API, and word to other tabs." },

@@ -21,6 +21,7 @@ import { TokensPage } from "./pages/tokens.tsx";
 import { UsersPage } from "./pages/users.tsx";
 import { match, path } from "./ui/router.tsx";
 import type { Me } from "@berth/shared/users";
+import { t } from "./i18n/language.ts";
 import { activeRuns } from "./state/live.ts";
 import { session } from "./state/session.ts";
 
@@ -33,25 +34,25 @@ interface PageSpec {
 }
 
 const pages: PageSpec[] = [
-  { pattern: "/", title: () => "Agents", page: (_, me) => <OverviewPage me={me} /> },
+  { pattern: "/", title: () => t().agents.title, page: (_, me) => <OverviewPage me={me} /> },
   {
     pattern: "/agents/:id",
-    title: ({ id }) => agentById(id!)?.name ?? "Agent",
+    title: ({ id }) => agentById(id!)?.name ?? t().frame.agent,
     page: ({ id }, me) => <AgentPage key={id} id={id!} tab="conversation" me={me} />,
   },
   {
     pattern: "/agents/:id/:tab",
-    title: ({ id }) => agentById(id!)?.name ?? "Agent",
+    title: ({ id }) => agentById(id!)?.name ?? t().frame.agent,
     page: ({ id, tab }, me) => <AgentPage key={id} id={id!} tab={tab!} me={me} />,
   },
-  { pattern: "/runs", title: () => "Runs", page: () => <RunsPage /> },
-  { pattern: "/runs/:id", title: () => "Run", page: ({ id }) => <RunPage key={id} id={id!} /> },
-  { pattern: "/search", title: () => "Search", page: () => <SearchPage /> },
-  { pattern: "/account", title: () => "Account", page: (_, me) => <AccountPage me={me} /> },
-  { pattern: "/tokens", title: () => "Tokens", page: () => <TokensPage /> },
-  { pattern: "/users", title: () => "Users", forAdmins: true, page: (_, me) => <UsersPage me={me} /> },
-  { pattern: "/hosts", title: () => "Hosts", forAdmins: true, page: () => <HostsPage /> },
-  { pattern: "/audit", title: () => "Audit", forAdmins: true, page: () => <AuditPage /> },
+  { pattern: "/runs", title: () => t().lists.runs, page: () => <RunsPage /> },
+  { pattern: "/runs/:id", title: () => t().frame.run, page: ({ id }) => <RunPage key={id} id={id!} /> },
+  { pattern: "/search", title: () => t().search.title, page: () => <SearchPage /> },
+  { pattern: "/account", title: () => t().account.title, page: (_, me) => <AccountPage me={me} /> },
+  { pattern: "/tokens", title: () => t().tokens.title, page: () => <TokensPage /> },
+  { pattern: "/users", title: () => t().users.title, forAdmins: true, page: (_, me) => <UsersPage me={me} /> },
+  { pattern: "/hosts", title: () => t().hosts.title, forAdmins: true, page: () => <HostsPage /> },
+  { pattern: "/audit", title: () => t().audit.title, forAdmins: true, page: () => <AuditPage /> },
 ];
 
 export function App() {
@@ -59,7 +60,7 @@ export function App() {
   if (now.kind === "unknown")
     return (
       <p class="splash" role="status">
-        One moment …
+        {t().common.moment}
       </p>
     );
   if (now.kind === "unreachable") return <UnreachablePage why={now.why} />;
@@ -72,12 +73,14 @@ const isMenuOpen = signal(false);
 
 function SignedIn({ me }: { me: Me }) {
   const found = findPage(path.value, me);
-  const title = found?.spec.title(found.params) ?? "Not found";
+  const words = t().frame;
+  const page = found?.spec.title(found.params) ?? words.notFound;
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
   const asks = activeRuns.value.some((run) => askedOf(run) !== null);
+  const title = words.title(page, asks);
   useEffect(() => {
-    document.title = `${asks ? "(asks) " : ""}${title} · Berth`;
+    document.title = title;
     document.querySelector<HTMLLinkElement>("link[rel=icon]")!.href = asks ? "/favicon-asks.svg" : "/favicon.svg";
   }, [title, asks]);
   useEffect(() => {
@@ -93,7 +96,7 @@ function SignedIn({ me }: { me: Me }) {
       onKeyDown={(event) => event.key === "Escape" && (isMenuOpen.value = false)}
     >
       <a class="skip" href="#main">
-        Skip to the page
+        {words.skip}
       </a>
       <header class="top">
         <button
@@ -101,14 +104,14 @@ function SignedIn({ me }: { me: Me }) {
           class="quiet menu"
           aria-expanded={isMenuOpen.value}
           aria-controls="sidebar"
-          aria-label="Menu"
+          aria-label={words.menu}
           onClick={() => (isMenuOpen.value = !isMenuOpen.value)}
         >
           <MenuIcon />
         </button>
         <WorkspaceBar me={me} />
       </header>
-      <aside id="sidebar" class="sidebar" aria-label="Navigation">
+      <aside id="sidebar" class="sidebar" aria-label={words.navigation}>
         <Sidebar me={me} />
       </aside>
       <button

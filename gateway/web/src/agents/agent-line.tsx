@@ -1,5 +1,6 @@
 /** What an agent said or did last, in one line; and how it is. */
 import type { Agent } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { runOfAgent } from "../state/agents.ts";
 import { logs, runsByAgent } from "../state/live.ts";
 import { inOneLine, lastLine } from "../text/plain-text.ts";
@@ -12,7 +13,7 @@ export function tellAgent(agent: Agent): StateWords {
   const last = runsByAgent.value.get(agent.id)?.[0];
   if (last && last.endedAt === null) return tellRun(last);
   if (last && tellRun(last).tone === "bad") return tellRun(last);
-  return { tone: "idle", short: last ? "Idle" : "New", advice: "" };
+  return { tone: "idle", short: last ? t().states.idle : t().states.fresh, advice: "" };
 }
 
 export function AgentLine({ agent }: { agent: Agent }) {
@@ -21,7 +22,7 @@ export function AgentLine({ agent }: { agent: Agent }) {
 
 function lastWords(agent: Agent): string {
   const run = runOfAgent(agent.id) ?? runsByAgent.value.get(agent.id)?.[0];
-  if (!run) return "No messages yet";
+  if (!run) return t().conversation.noMessages;
   const log = logs.get(run.id);
   void log?.version.value;
   const item =

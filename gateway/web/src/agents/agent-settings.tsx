@@ -1,6 +1,7 @@
 /** Name, directory, model, instructions and environment of an agent; a new conversation; and its end. */
 import { useEffect, useState } from "preact/hooks";
 import type { Agent, ModelChoice, Permissions } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import type { Runtime } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { deleteAgent, resetAgent, updateAgent } from "../state/agents.ts";
@@ -14,7 +15,12 @@ import { Failure } from "../ui/failure.tsx";
 
 export function AgentSettings({ agent }: { agent: Agent }) {
   return (
-    <div class="page narrow scroller settings" tabIndex={0} role="region" aria-label={`Settings of ${agent.name}`}>
+    <div
+      class="page narrow scroller settings"
+      tabIndex={0}
+      role="region"
+      aria-label={t().agents.settingsOf(agent.name)}
+    >
       <About agent={agent} />
       <EnvEditor agent={agent} />
       {runtimes[agent.runtime].hasModel && <Reset agent={agent} />}
@@ -57,6 +63,7 @@ function About({ agent }: { agent: Agent }) {
   const [kept, keep, forget] = useKept(`berth.settings.${agent.id}`);
   const draft: Draft = { ...draftOf(agent), ...(kept !== null && (JSON.parse(kept) as Draft)) };
   const runtime = runtimes[agent.runtime];
+  const words = t().agents;
   const [isSaved, setSaved] = useState(false);
   const task = useTask(async () => {
     await updateAgent(agent.id, changesOf(agent, draft));
@@ -71,30 +78,30 @@ function About({ agent }: { agent: Agent }) {
   return (
     <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
       <label>
-        Name
+        {words.name}
         <input name="name" value={draft.name} maxLength={64} required autocomplete="off" onInput={edit} />
       </label>
       <label>
-        Directory
+        {words.directory}
         <input
           name="directory"
           value={draft.directory}
           maxLength={1024}
-          placeholder="its own, or one below it"
+          placeholder={words.directoryPlaceholder}
           onInput={edit}
           spellcheck={false}
           autocomplete="off"
         />
       </label>
-      {agent.repository && <p class="muted">{agent.repository} is cloned by the first message.</p>}
+      {agent.repository && <p class="muted">{words.cloned(agent.repository)}</p>}
       {runtime.hasModel && <ModelAndInstructions runtime={runtime} draft={draft} edit={edit} />}
-      <Failure words={task.failure} />
+      <Failure error={task.failure} />
       <p class="actions">
         <button type="submit" class="primary" disabled={task.isBusy}>
-          {task.isBusy ? "Saving …" : "Save"}
+          {task.isBusy ? t().common.saving : t().common.save}
         </button>
         <span role="status" class="muted">
-          {kept !== null ? "Not saved yet" : isSaved && "Saved. The next message sees it."}
+          {kept !== null ? t().common.notSaved : isSaved && words.savedForNext}
         </span>
       </p>
     </form>
@@ -108,17 +115,18 @@ interface ModelAndInstructionsProps {
 }
 
 function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProps) {
+  const words = t().agents;
   const models = useModels();
   return (
     <>
       <label>
-        Model
+        {words.model}
         <input
           name="model"
           list="models"
           value={draft.model}
           maxLength={100}
-          placeholder={`the default of ${runtime.name}`}
+          placeholder={t().conversation.modelDefault(runtime.words().name)}
           onInput={edit}
           spellcheck={false}
           autocomplete="off"
@@ -132,24 +140,26 @@ function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProp
         </datalist>
       </label>
       <label>
-        Instructions
+        {words.instructions}
         <textarea
           name="instructions"
           rows={6}
           value={draft.instructions}
           maxLength={65_536}
-          placeholder="What it should always know: conventions, commands, what not to touch"
+          placeholder={words.instructionsPlaceholder}
           onInput={edit}
         />
       </label>
       <label>
-        Permissions
+        {words.permissions}
         <select name="permissions" value={draft.permissions} onChange={edit}>
-          <option value="skip">It does what it finds right</option>
-          <option value="ask">It asks before it changes or runs something</option>
-          <option value="plan">It makes a plan first, and asks</option>
+          {Object.entries(words.permissionChoices).map(([value, choice]) => (
+            <option key={value} value={value}>
+              {choice}
+            </option>
+          ))}
         </select>
-        <span class="muted hint">A seat belt, not a wall: what keeps an agent in is its container.</span>
+        <span class="muted hint">{words.permissionsHint}</span>
       </label>
     </>
   );
@@ -168,6 +178,7 @@ function useModels(): ModelChoice[] {
 }
 
 function Reset({ agent }: { agent: Agent }) {
+  const words = t().agents;
   const [isAsking, setAsking] = useState(false);
   const [isDone, setDone] = useState(false);
   const act = async () => {
@@ -176,26 +187,24 @@ function Reset({ agent }: { agent: Agent }) {
   };
   return (
     <section>
-      <h2>New conversation</h2>
-      <p class="muted">
-        The next message begins anew: what was said before is no longer told to the model. Files stay.
-      </p>
+      <h2>{words.newConversation}</h2>
+      <p class="muted">{words.newConversationWhat}</p>
       <p class="actions">
         <button type="button" onClick={() => setAsking(true)}>
-          Begin a new conversation …
+          {words.newConversationAsk}
         </button>
         <span role="status" class="muted">
-          {isDone && "Done. The next message is the first of it."}
+          {isDone && words.newConversationDone}
         </span>
       </p>
       {isAsking && (
         <Confirm
-          title={`Begin a new conversation with ${agent.name}?`}
-          action="Begin anew"
+          title={words.newConversationTitle(agent.name)}
+          action={words.newConversationAct}
           onClose={() => setAsking(false)}
           act={act}
         >
-          <p>It will know nothing of what was said so far but what is in its files and instructions.</p>
+          <p>{words.newConversationLoss}</p>
         </Confirm>
       )}
     </section>
@@ -203,6 +212,7 @@ function Reset({ agent }: { agent: Agent }) {
 }
 
 function Deletion({ agent }: { agent: Agent }) {
+  const words = t().agents;
   const [isAsking, setAsking] = useState(false);
   const act = async () => {
     await deleteAgent(agent.id);
@@ -210,22 +220,20 @@ function Deletion({ agent }: { agent: Agent }) {
   };
   return (
     <section>
-      <h2>Delete</h2>
-      <p class="muted">Its run is stopped and its directory removed, with everything in it. There is no way back.</p>
+      <h2>{t().common.delete}</h2>
+      <p class="muted">{words.deleteWhat}</p>
       <button type="button" class="danger" onClick={() => setAsking(true)}>
-        Delete this agent …
+        {words.deleteAsk}
       </button>
       {isAsking && (
         <Confirm
-          title={`Delete ${agent.name}?`}
-          action="Delete for ever"
+          title={words.deleteTitle(agent.name)}
+          action={words.deleteAct}
           typed={agent.name}
           onClose={() => setAsking(false)}
           act={act}
         >
-          <p>
-            Its conversation, its directory and everything in it are removed. What is not pushed anywhere else is lost.
-          </p>
+          <p>{words.deleteLoss}</p>
         </Confirm>
       )}
     </section>

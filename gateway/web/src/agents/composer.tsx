@@ -4,6 +4,7 @@
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { runOfAgent } from "../state/agents.ts";
 import { ApiError, explain, postOnce } from "../api/api.ts";
@@ -44,7 +45,8 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
     void send(isRead && !event.altKey);
   };
   const isEmpty = isSending || !text.trim();
-  const action = isRead ? "Say now" : going || waits ? "Queue" : "Send";
+  const words = t().conversation;
+  const action = isRead ? "sendNow" : going || waits ? "queue" : "send";
   return (
     <form class="composer" onSubmit={(event) => (event.preventDefault(), void send(isRead))}>
       {failure !== null && <Failure failure={failure} onClose={() => setFailure(null)} />}
@@ -52,23 +54,23 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
         <textarea
           ref={field}
           rows={1}
-          aria-label={`Message to ${agent.name}`}
-          placeholder={going ? "It works. Write to it meanwhile …" : runtimes[agent.runtime].placeholder}
+          aria-label={words.messageTo(agent.name)}
+          placeholder={going ? words.placeholderBusy : runtimes[agent.runtime].words().placeholder}
           value={text}
           onInput={(event) => setText(event.currentTarget.value)}
           onKeyDown={onKeyDown}
         />
         {isRead && (
           <button type="button" disabled={isEmpty} onClick={() => void send(false)}>
-            Queue
+            {words.queue}
           </button>
         )}
         <button type="submit" class="primary send" disabled={isEmpty}>
-          <SendIcon /> {isSending ? "Sending …" : action}
+          <SendIcon /> {isSending ? words.sending : words[action]}
         </button>
         {going && <StopButton run={going} large />}
       </div>
-      <p class="muted hint">{hint(action)}</p>
+      <p class="muted hint">{words.hints[action]}</p>
     </form>
   );
 }
@@ -93,12 +95,6 @@ function useSend(agent: Agent, going: Run | undefined, { text, key }: Draft, onS
   return { send, isSending, failure, setFailure };
 }
 
-function hint(action: string): string {
-  if (action === "Say now")
-    return "Enter says it into the turn, Alt+Enter queues it for after; Esc stops the turn, twice ends the run";
-  return `Enter ${action === "Queue" ? "queues it for after this run" : "sends"}, Shift+Enter starts a new line`;
-}
-
 /** Escape stops the turn and keeps the conversation; a second one ends the run with all that it started. */
 function useEscape(going: Run | undefined, tell: (failure: unknown) => void) {
   const last = useRef(-Infinity);
@@ -114,17 +110,17 @@ function useEscape(going: Run | undefined, tell: (failure: unknown) => void) {
 
 /** Why it was not sent, and what to do. */
 function Failure({ failure, onClose }: { failure: unknown; onClose: () => void }) {
+  const words = t().conversation;
   const code = failure instanceof ApiError ? failure.code : null;
   return (
     <div class="warning bad" role="alert">
       <p>
-        <strong>{code === "offline" ? "Perhaps not sent." : "Not sent."}</strong> {explain(failure)}
-        {code === "offline" && " Your message is still here: pressing again sends it once, whatever became of it."}
-        {(code === "host_unavailable" || code === "no_host") &&
-          " Your message is still here: send it again in a moment."}
+        <strong>{code === "offline" ? words.perhapsNotSent : words.notSent}</strong> {explain(failure)}{" "}
+        {code === "offline" && words.sendsOnce}
+        {(code === "host_unavailable" || code === "no_host") && words.sendAgain}
       </p>
       <button type="button" class="quiet" onClick={onClose}>
-        Close
+        {t().common.close}
       </button>
     </div>
   );

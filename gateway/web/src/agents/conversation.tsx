@@ -1,8 +1,8 @@
 /** All messages to one agent with what became of them, oldest first; stays at the newest line while that is in view. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
-import { explain } from "../api/api.ts";
 import { loadRuns, runsByAgent } from "../state/live.ts";
 import { tellRun } from "../text/words.ts";
 import { Composer } from "./composer.tsx";
@@ -12,6 +12,7 @@ import { Failure } from "../ui/failure.tsx";
 import { search } from "../ui/router.tsx";
 
 export function Conversation({ agent }: { agent: Agent }) {
+  const words = t().conversation;
   const history = useHistory(agent.id);
   const scroller = useRef<HTMLDivElement>(null);
   const { isAtEnd, toEnd, leaveEnd } = useStickyEnd(scroller);
@@ -28,16 +29,16 @@ export function Conversation({ agent }: { agent: Agent }) {
   usePlace(runs, history, leaveEnd);
   return (
     <div class="conversation">
-      <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label={`Conversation with ${agent.name}`}>
+      <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label={words.with(agent.name)}>
         <div class="thread">
           {history.hasMore && (
             <p class="earlier">
               <button type="button" onClick={() => void loadEarlier()} disabled={history.isLoading}>
-                {history.isLoading ? "Loading …" : "Earlier messages"}
+                {history.isLoading ? t().common.loading : words.earlier}
               </button>
             </p>
           )}
-          <Failure words={history.failure} />
+          <Failure error={history.failure} />
           {runs.map((run) => (
             <RunSection key={run.id} run={run} />
           ))}
@@ -48,7 +49,7 @@ export function Conversation({ agent }: { agent: Agent }) {
         {announce(runs.at(-1))}
       </p>
       {!isAtEnd && (
-        <button type="button" class="to-end" onClick={toEnd} aria-label="To the newest line">
+        <button type="button" class="to-end" onClick={toEnd} aria-label={words.toEnd}>
           <DownIcon />
         </button>
       )}
@@ -63,14 +64,15 @@ function Empty({ agent, isLoading }: { agent: Agent; isLoading: boolean }) {
   if (isLoading)
     return (
       <p class="muted" role="status">
-        Loading …
+        {t().common.loading}
       </p>
     );
-  const { title, paragraphs, example } = runtimes[agent.runtime].empty;
+  const { words, example } = runtimes[agent.runtime];
+  const { emptyTitle, empty } = words();
   return (
     <div class="empty">
-      <h2>{title}</h2>
-      {paragraphs.map((paragraph) => (
+      <h2>{emptyTitle}</h2>
+      {empty.map((paragraph) => (
         <p key={paragraph}>{paragraph}</p>
       ))}
       {example && (
@@ -87,7 +89,7 @@ function useHistory(agentId: string) {
   const [cursor, setCursor] = useState<string | null>(null);
   const [oldest, setOldest] = useState<string | null>(null);
   const [isLoading, setLoading] = useState(true);
-  const [failure, setFailure] = useState<string | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
   const load = async (query: string) => {
     setLoading(true);
     try {
@@ -96,7 +98,7 @@ function useHistory(agentId: string) {
       setOldest(page.nextCursor === null ? null : (page.items.at(-1)?.createdAt ?? null));
       setFailure(null);
     } catch (error) {
-      setFailure(explain(error));
+      setFailure(error);
     }
     setLoading(false);
   };

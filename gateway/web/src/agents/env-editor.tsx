@@ -1,163 +1,210 @@
-/** The environment of an agent. Values go one way: they are never shown again, so that replacing it means giving each anew. */
+/** The environment of an agent, a variable at a time. Values go one way: they are never shown again, and those that nobody touches stay. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
-import { setEnv } from "../state/agents.ts";
+import { t } from "../i18n/language.ts";
+import { changeEnv } from "../state/agents.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 
-interface Row {
+interface Added {
   key: string;
   value: string;
-  isStored: boolean;
 }
+interface Changes {
+  /** New values of stored variables by name; null removes. */
+  stored: Record<string, string | null>;
+  added: Added[];
+}
+const nothing: Changes = { stored: {}, added: [] };
+const fresh: Added = { key: "", value: "" };
 
 export function EnvEditor({ agent }: { agent: Agent }) {
-  const [rows, setRows] = useState<Row[] | null>(null);
+  const words = t().agents;
+  const [changes, setChanges] = useState(nothing);
+  const { stored, added } = changes;
+  const task = useTask(async () => {
+    await changeEnv(agent.id, { ...stored, ...toEnv(added) });
+    setChanges(nothing);
+  });
+  const setStored = (key: string, value: string | null | undefined) => {
+    const { [key]: _, ...others } = stored;
+    setChanges({ added, stored: value === undefined ? others : { ...others, [key]: value } });
+  };
+  const setAdded = (at: number, ...rows: Added[]) => setChanges({ stored, added: added.toSpliced(at, 1, ...rows) });
+  /** A pasted file takes the row's place; what has its names gets its values. */
+  const take = (at: number, pasted: Added[]) => {
+    const isStored = ({ key }: Added) => agent.envKeys.includes(key);
+    const values = Object.fromEntries(pasted.filter(isStored).map(({ key, value }) => [key, value]));
+    const others = added.filter(({ key }, index) => index !== at && !pasted.some((row) => row.key === key));
+    setChanges({
+      stored: { ...stored, ...values },
+      added: [...others, ...pasted.filter((row) => !isStored(row)), fresh],
+    });
+  };
+  const isChanged = added.length > 0 || Object.keys(stored).length > 0;
   return (
     <section>
-      <h2>Environment</h2>
-      {agent.envKeys.length > 0 ? (
-        <ul class="env-keys">
+      <h2>{words.environment}</h2>
+      <p class="muted">
+        {agent.envKeys.length === 0 && `${words.environmentNone} `}
+        {words.environmentHint((code) => (
+          <code>{code}</code>
+        ))}
+      </p>
+      <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
+        <ul class="env-rows">
           {agent.envKeys.map((key) => (
-            <li key={key}>
-              <code>{key}</code> <span class="muted">set, hidden</span>
-            </li>
+            <StoredRow key={key} name={key} value={stored[key]} set={(value) => setStored(key, value)} />
+          ))}
+          {added.map((row, at) => (
+            <AddedRow
+              key={at}
+              row={row}
+              at={at}
+              set={(...rows) => setAdded(at, ...rows)}
+              take={(pasted) => take(at, pasted)}
+            />
           ))}
         </ul>
-      ) : (
-        <p class="muted">
-          No variables yet. Tokens and settings that the agent's commands need belong here, not into messages.
+        <Failure error={task.failure} />
+        <p class="actions">
+          <button type="button" onClick={() => setChanges({ stored, added: [...added, fresh] })}>
+            {words.addVariable}
+          </button>
+          {isChanged && <Save isBusy={task.isBusy} cancel={() => setChanges(nothing)} />}
         </p>
-      )}
-      {rows === null ? (
-        <button
-          type="button"
-          onClick={() => setRows([...agent.envKeys.map((key) => ({ key, value: "", isStored: true })), emptyRow()])}
-        >
-          {agent.envKeys.length > 0 ? "Replace the environment …" : "Add variables …"}
-        </button>
-      ) : (
-        <EnvForm agent={agent} rows={rows} setRows={setRows} />
-      )}
+      </form>
     </section>
   );
 }
 
-interface EnvFormProps {
-  agent: Agent;
-  rows: Row[];
-  setRows: (rows: Row[] | null) => void;
-}
-
-function EnvForm({ agent, rows, setRows }: EnvFormProps) {
-  const task = useTask(async () => {
-    await setEnv(agent.id, toEnv(rows));
-    setRows(null);
-  });
-  const take = (at: number, pasted: Row[]) => {
-    const names = new Set(pasted.map(({ key }) => key));
-    setRows([...rows.filter((row, index) => index !== at && !names.has(row.key)), ...pasted, emptyRow()]);
-  };
+function Save({ isBusy, cancel }: { isBusy: boolean; cancel: () => void }) {
   return (
-    <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
-      <p class="muted">
-        This replaces everything: values are stored on the host alone and nobody can read them back. A <code>.env</code>{" "}
-        file can be pasted into a name.
-      </p>
-      <ul class="env-rows">
-        {rows.map((row, at) => (
-          <EnvRow
-            key={at}
-            row={row}
-            at={at}
-            change={(part) => setRows(rows.map((other, index) => (index === at ? { ...other, ...part } : other)))}
-            take={(pasted) => take(at, pasted)}
-            remove={() => setRows(rows.filter((_, index) => index !== at))}
-          />
-        ))}
-      </ul>
-      <Failure words={task.failure} />
-      <p class="actions">
-        <button type="button" onClick={() => setRows([...rows, emptyRow()])}>
-          One more
-        </button>
-        <button type="button" onClick={() => setRows(null)}>
-          Leave it as it is
-        </button>
-        <button type="submit" class="primary" disabled={task.isBusy}>
-          {task.isBusy ? "Saving …" : "Replace"}
-        </button>
-      </p>
-    </form>
+    <>
+      <button type="button" onClick={cancel}>
+        {t().common.cancel}
+      </button>
+      <button type="submit" class="primary" disabled={isBusy}>
+        {isBusy ? t().common.saving : t().agents.saveVariables}
+      </button>
+    </>
   );
 }
 
-interface EnvRowProps {
-  row: Row;
-  at: number;
-  change: (part: Partial<Row>) => void;
-  take: (pasted: Row[]) => void;
-  remove: () => void;
+interface StoredRowProps {
+  name: string;
+  /** Undefined stays as it is, null goes. */
+  value: string | null | undefined;
+  set: (value: string | null | undefined) => void;
 }
 
-function EnvRow({ row, at, change, take, remove }: EnvRowProps) {
+function StoredRow({ name, value, set }: StoredRowProps) {
+  const words = t().agents;
+  return (
+    <li>
+      <code class={value === null ? "off" : ""}>{name}</code>
+      {typeof value === "string" ? (
+        <ValueField name={name} value={value} placeholder={words.variableNewValue} set={set} />
+      ) : (
+        <span class="muted">{value === null ? words.willBeRemoved : words.variableSet}</span>
+      )}
+      <span class="actions">
+        {value === undefined ? (
+          <>
+            <button type="button" class="quiet" aria-label={words.replaceValue(name)} onClick={() => set("")}>
+              {words.replace}
+            </button>
+            <button type="button" class="quiet" aria-label={words.removeVariable(name)} onClick={() => set(null)}>
+              {t().common.remove}
+            </button>
+          </>
+        ) : (
+          <button type="button" class="quiet" onClick={() => set(undefined)}>
+            {words.undo}
+          </button>
+        )}
+      </span>
+    </li>
+  );
+}
+
+interface AddedRowProps {
+  row: Added;
+  at: number;
+  /** Puts these in its place; none removes it. */
+  set: (...rows: Added[]) => void;
+  take: (pasted: Added[]) => void;
+}
+
+function AddedRow({ row, at, set, take }: AddedRowProps) {
+  const words = t().agents;
   const onPaste = (event: ClipboardEvent) => {
     const pasted = readDotEnv(event.clipboardData?.getData("text") ?? "");
     if (pasted.length === 0) return;
     event.preventDefault();
     take(pasted);
   };
-  const name = row.key || `variable ${at + 1}`;
+  const name = row.key || words.variable(at + 1);
   return (
     <li>
       <input
-        aria-label={`Name of variable ${at + 1}`}
-        placeholder="NAME"
+        aria-label={words.variableName(at + 1)}
+        placeholder={words.variableNamePlaceholder}
         value={row.key}
-        readOnly={row.isStored}
         spellcheck={false}
         autocomplete="off"
-        onInput={(event) => change({ key: event.currentTarget.value })}
+        onInput={(event) => set({ ...row, key: event.currentTarget.value })}
         onPaste={onPaste}
       />
-      <input
-        aria-label={`Value of ${name}`}
-        type="password"
-        autocomplete="new-password"
+      <ValueField
+        name={name}
         value={row.value}
-        placeholder={row.isStored ? "type the value again" : "value"}
-        onInput={(event) => change({ value: event.currentTarget.value })}
+        placeholder={words.variableValuePlaceholder}
+        set={(value) => set({ ...row, value })}
       />
-      <button type="button" class="quiet" aria-label={`Remove ${name}`} onClick={remove}>
-        Remove
+      <button type="button" class="quiet" aria-label={words.removeVariable(name)} onClick={() => set()}>
+        {t().common.remove}
       </button>
     </li>
   );
 }
 
-const emptyRow = (): Row => ({ key: "", value: "", isStored: false });
+interface ValueFieldProps {
+  name: string;
+  value: string;
+  placeholder: string;
+  set: (value: string) => void;
+}
 
-function toEnv(rows: Row[]): Record<string, string> {
+function ValueField({ name, value, placeholder, set }: ValueFieldProps) {
+  return (
+    <input
+      aria-label={t().agents.variableValue(name)}
+      type="password"
+      autocomplete="new-password"
+      value={value}
+      placeholder={placeholder}
+      onInput={(event) => set(event.currentTarget.value)}
+    />
+  );
+}
+
+function toEnv(rows: Added[]): Record<string, string> {
+  const words = t().agents;
   const named = rows.filter((row) => row.key.trim() || row.value);
-  const untold = named.find((row) => row.isStored && row.value === "");
-  if (untold) throw new Error(`Type the value of ${untold.key} again, or remove it: the old one cannot be read back.`);
-  const nameless = named.find((row) => !row.key.trim());
-  if (nameless) throw new Error("One value has no name.");
+  if (named.some((row) => !row.key.trim())) throw new Error(words.variableNameless);
   const odd = named.find((row) => !/^[A-Za-z_]\w*$/.test(row.key.trim()));
-  if (odd)
-    throw new Error(
-      `${odd.key.trim()} cannot be the name of a variable: letters, digits and _ can, and no digit at first.`,
-    );
+  if (odd) throw new Error(words.variableOdd(odd.key.trim()));
   return Object.fromEntries(named.map((row) => [row.key.trim(), row.value]));
 }
 
 /** The lines of a `.env` file; none when the text is no such file. */
-function readDotEnv(text: string): Row[] {
+function readDotEnv(text: string): Added[] {
   const lines = text
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line && !line.startsWith("#"));
   const rows = lines.map((line) => /^(?:export\s+)?([A-Za-z_]\w*)=(.*)$/.exec(line));
   if (rows.length === 0 || rows.some((row) => row === null)) return [];
-  return rows.map((row) => ({ key: row![1]!, value: row![2]!.replace(/^(["'])(.*)\1$/, "$2"), isStored: false }));
+  return rows.map((row) => ({ key: row![1]!, value: row![2]!.replace(/^(["'])(.*)\1$/, "$2") }));
 }

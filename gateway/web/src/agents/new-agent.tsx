@@ -1,6 +1,6 @@
-/** A new agent in one field. Where the limit is reached, it says so instead. */
+/** A new agent: a name is enough; what else it may be given is one click away. Where the limit is reached, it says so instead. */
 import { useState } from "preact/hooks";
-import type { RuntimeName } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { runtimeNames, runtimes } from "../runtimes/runtimes.ts";
 import { agents, createAgent } from "../state/agents.ts";
 import { go } from "../ui/router.tsx";
@@ -8,78 +8,119 @@ import type { Me } from "@berth/shared/users";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 
+const empty = { name: "", runtime: runtimeNames[0]!, repository: "", model: "", instructions: "" };
+type Draft = typeof empty;
+type Edit = (event: { currentTarget: HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement }) => void;
+
 export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean }) {
-  const [name, setName] = useState("");
-  const [runtime, setRuntime] = useState(runtimeNames[0]!);
-  const [repository, setRepository] = useState("");
+  const words = t().agents;
+  const [isOpen, setOpen] = useState(isFirst);
+  const [draft, setDraft] = useState<Draft>(empty);
   const task = useTask(async () => {
-    const agent = await createAgent(name.trim(), runtime, repository.trim() || null);
-    setName("");
-    setRepository("");
+    if (!draft.name.trim()) throw new Error(words.nameFirst);
+    const agent = await createAgent(wantedOf(draft));
+    setDraft(empty);
     go(`/agents/${agent.id}`);
   });
   const limit = me.limits.agents;
-  if ((agents.value?.length ?? 0) >= limit)
-    return (
-      <p class="new-agent full">All {limit} agents are in use. Delete one in its settings to make room for another.</p>
-    );
-  const submit = (event: Event) => {
-    event.preventDefault();
-    if (name.trim()) void task.run();
+  if ((agents.value?.length ?? 0) >= limit) return <p class="new-agent full">{words.full(limit)}</p>;
+  const edit: Edit = ({ currentTarget: { name, value } }) => {
+    task.clear();
+    setDraft({ ...draft, [name]: value });
   };
   return (
-    <form class={`new-agent ${isFirst ? "first" : ""}`} onSubmit={submit}>
+    <form
+      class={`new-agent ${isFirst ? "is-first" : ""}`}
+      onSubmit={(event) => (event.preventDefault(), void task.run())}
+    >
       <div class="row">
         <input
-          aria-label="Name of a new agent"
-          placeholder="New agent"
+          name="name"
+          aria-label={words.nameOfNew}
+          placeholder={words.newAgent}
           maxLength={64}
-          value={name}
+          value={draft.name}
           autocomplete="off"
-          onInput={(event) => setName(event.currentTarget.value)}
+          onInput={edit}
         />
         <button type="submit" class={isFirst ? "primary" : ""} disabled={task.isBusy}>
-          Create
+          {words.create}
         </button>
       </div>
-      {(name !== "" || isFirst) && (
-        <More repository={repository} setRepository={setRepository} runtime={runtime} setRuntime={setRuntime} />
-      )}
-      <Failure words={task.failure} />
+      <details open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
+        <summary>{words.more}</summary>
+        {isOpen && <More draft={draft} edit={edit} />}
+      </details>
+      <Failure error={task.failure} />
     </form>
   );
 }
 
-interface MoreProps {
-  repository: string;
-  setRepository: (url: string) => void;
-  runtime: RuntimeName;
-  setRuntime: (runtime: RuntimeName) => void;
-}
-
-function More({ repository, setRepository, runtime, setRuntime }: MoreProps) {
+function More({ draft, edit }: { draft: Draft; edit: Edit }) {
+  const words = t().agents;
   return (
     <>
-      <input
-        type="url"
-        aria-label="Repository that it clones"
-        placeholder="https://… to clone, if any"
-        maxLength={2048}
-        value={repository}
-        autocomplete="off"
-        spellcheck={false}
-        onInput={(event) => setRepository(event.currentTarget.value)}
-      />
-      <label class="runtime">
-        Runs{" "}
-        <select value={runtime} onChange={(event) => setRuntime(event.currentTarget.value as RuntimeName)}>
+      <label>
+        {words.kind}
+        <select name="runtime" value={draft.runtime} onChange={edit}>
           {runtimeNames.map((name) => (
             <option key={name} value={name}>
-              {runtimes[name].choice}
+              {runtimes[name].words().choice}
             </option>
           ))}
         </select>
       </label>
+      <label>
+        {words.repository}
+        <input
+          name="repository"
+          type="url"
+          placeholder={words.repositoryPlaceholder}
+          maxLength={2048}
+          value={draft.repository}
+          autocomplete="off"
+          spellcheck={false}
+          onInput={edit}
+        />
+      </label>
+      {runtimes[draft.runtime].hasModel && (
+        <>
+          <label>
+            {words.model}
+            <input
+              name="model"
+              placeholder={t().conversation.modelDefault(runtimes[draft.runtime].words().name)}
+              maxLength={100}
+              value={draft.model}
+              autocomplete="off"
+              spellcheck={false}
+              onInput={edit}
+            />
+          </label>
+          <label>
+            {words.instructions}
+            <textarea
+              name="instructions"
+              rows={3}
+              placeholder={words.instructionsPlaceholder}
+              maxLength={65_536}
+              value={draft.instructions}
+              onInput={edit}
+            />
+          </label>
+        </>
+      )}
     </>
   );
+}
+
+function wantedOf({ name, runtime, repository, model, instructions }: Draft) {
+  const { hasModel } = runtimes[runtime];
+  return {
+    name: name.trim(),
+    runtime,
+    repository: repository.trim() || null,
+    model: (hasModel && model.trim()) || null,
+    instructions: hasModel && instructions.trim() ? instructions : null,
+  };
 }

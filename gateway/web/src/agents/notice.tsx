@@ -1,4 +1,5 @@
 /** What the user must be told until they say that they have read it. */
+import { t } from "../i18n/language.ts";
 import { call } from "../api/api.ts";
 import { refreshSession } from "../state/session.ts";
 import { useTask } from "../ui/use-task.ts";
@@ -11,10 +12,10 @@ export function Notice({ text }: { text: string }) {
   return (
     <p class="warning warn notice">
       <span>
-        <strong>Please note:</strong> {text}
+        <strong>{t().frame.note}</strong> <span lang="en">{text}</span>
       </span>
       <button type="button" class="quiet" onClick={() => void task.run()} disabled={task.isBusy}>
-        I have read it
+        {t().frame.noted}
       </button>
     </p>
   );

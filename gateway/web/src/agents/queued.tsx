@@ -1,6 +1,7 @@
 /** A message that waits its turn: it can be reworded and dropped until it starts. */
 import { useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { agentById } from "../state/agents.ts";
 import { call } from "../api/api.ts";
 import { activeRuns, noteRuns } from "../state/live.ts";
@@ -20,27 +21,27 @@ export function QueuedPrompt({ run }: { run: Run }) {
       <>
         <LongText text={run.prompt} />
         <button type="button" class="quiet" onClick={() => setDraft(run.prompt)}>
-          Edit
+          {t().common.edit}
         </button>
       </>
     );
   return (
     <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
       <textarea
-        aria-label="Message that waits"
+        aria-label={t().conversation.queuedMessage}
         rows={4}
         value={draft}
         onInput={(event) => setDraft(event.currentTarget.value)}
       />
       <p class="actions">
         <button type="submit" class="primary" disabled={task.isBusy || !draft.trim()}>
-          Save
+          {t().common.save}
         </button>
         <button type="button" onClick={() => setDraft(null)}>
-          Leave as it was
+          {t().conversation.leaveAsIs}
         </button>
       </p>
-      <Failure words={task.failure} />
+      <Failure error={task.failure} />
     </form>
   );
 }
@@ -49,10 +50,10 @@ export function QueuedPrompt({ run }: { run: Run }) {
 export function SlotsInUse() {
   return (
     <p class="advice">
-      At work:{" "}
+      {t().conversation.atWork}{" "}
       {activeRuns.value.map((run) => (
         <span key={run.id} class="busy-one">
-          <Link href={`/agents/${run.agentId}`}>{agentById(run.agentId)?.name ?? "an agent"}</Link>{" "}
+          <Link href={`/agents/${run.agentId}`}>{agentById(run.agentId)?.name ?? t().conversation.anAgent}</Link>{" "}
         </span>
       ))}
     </p>

@@ -1,14 +1,15 @@
 /** One run: the message, what the agent did, how it ended. The transcript is fetched when it comes near the view. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { formatBytes, formatCost, formatCount, formatDuration } from "../text/format.ts";
 import { logs } from "../state/live.ts";
 import type { RunLog } from "../state/run-logs.ts";
 import { LongText } from "../ui/long-text.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
 import { Transcript } from "./transcript.tsx";
-import { origins, tellRun } from "../text/words.ts";
-import { Ago, useSecond } from "../ui/ago.tsx";
+import { tellRun } from "../text/words.ts";
+import { Ago, now } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { QueuedPrompt, SlotsInUse } from "./queued.tsx";
 import { StopButton } from "./stop-button.tsx";
@@ -18,19 +19,18 @@ export function RunSection({ run }: { run: Run }) {
   const section = useRef<HTMLElement>(null);
   const log = useNearLog(run, section);
   const isLive = run.endedAt === null;
-  const origin = origins[run.trigger.kind];
+  const words = t().conversation;
+  const origin = t().states.marks[run.trigger.kind];
+  const ago = <Ago time={run.createdAt} />;
   return (
-    <article class="run" id={run.id} tabIndex={-1} ref={section} aria-label={`Message: ${run.prompt.slice(0, 80)}`}>
+    <article class="run" id={run.id} tabIndex={-1} ref={section} aria-label={words.message(run.prompt.slice(0, 80))}>
       <div class="prompt">
         {run.status === "pending" && run.trigger.kind === "api" ? (
           <QueuedPrompt run={run} />
         ) : (
           <LongText text={run.prompt} />
         )}
-        <p class="muted">
-          {origin.mark && `From a ${origin.mark}, `}
-          <Ago time={run.createdAt} />
-        </p>
+        <p class="muted">{origin ? words.from(origin, ago) : ago}</p>
       </div>
       <RunBody run={run} log={log} />
       {isLive ? <Going run={run} log={log} /> : <End run={run} />}
@@ -78,10 +78,8 @@ function RunBody({ run, log }: { run: Run; log: RunLog | null }) {
           <Markdown text={run.result} />
         </div>
       )}
-      {state === "loading" && !run.result && <p class="item note quiet">Loading what it did…</p>}
-      {state === "gone" && (
-        <p class="item note quiet">The host has no transcript of this run any more; only its result is left.</p>
-      )}
+      {state === "loading" && !run.result && <p class="item note quiet">{t().conversation.loadingTranscript}</p>}
+      {state === "gone" && <p class="item note quiet">{t().conversation.transcriptGone}</p>}
     </div>
   );
 }
@@ -91,18 +89,19 @@ function Going({ run, log }: { run: Run; log: RunLog | null }) {
   void log?.version.value;
   const asked = askedOf(run);
   const isSilent = (log?.fold.items.length ?? 0) === 0;
-  const second = useSecond();
-  const elapsedMs = run.startedAt ? Math.floor((second - Date.parse(run.startedAt)) / 1000) * 1000 : 0;
+  const elapsedMs = run.startedAt ? Math.floor((now.value - Date.parse(run.startedAt)) / 1000) * 1000 : 0;
   return (
     <div class="end going">
       <Badge told={told} />
-      {run.status === "running" && elapsedMs > 0 && <span class="muted">for {formatDuration(elapsedMs)}</span>}
+      {run.status === "running" && elapsedMs > 0 && (
+        <span class="muted">{t().conversation.runningFor(formatDuration(elapsedMs))}</span>
+      )}
       <Cost run={run} />
       {told.advice && <p class="advice">{told.advice}</p>}
       {run.waitingFor?.kind === "slots" && <SlotsInUse />}
       {run.status === "pending" && <StopButton run={run} />}
       {asked && <WaitingCard key={asked.requestId} run={run} asked={asked} />}
-      {run.status === "running" && isSilent && <span class="muted">No output yet</span>}
+      {run.status === "running" && isSilent && <span class="muted">{t().conversation.noOutput}</span>}
     </div>
   );
 }
@@ -118,11 +117,11 @@ function End({ run }: { run: Run }) {
       {told.advice && <p class="advice">{told.advice}</p>}
       {run.stderrTail && (
         <details open={run.reason === "nonzero_exit"}>
-          <summary>Error output</summary>
+          <summary>{t().conversation.errorOutput}</summary>
           <LongText text={run.stderrTail} />
           <p class="muted">
             <a href={`/v1/runs/${run.id}/stderr`} target="_blank" rel="noopener">
-              All of it
+              {t().conversation.allOfIt}
             </a>
           </p>
         </details>
@@ -133,11 +132,19 @@ function End({ run }: { run: Run }) {
 
 function Cost({ run: { usage, logBytes } }: { run: Run }) {
   const input = usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens;
-  const words = `${formatCount(input)} tokens in (${formatCount(usage.cacheReadTokens)} from cache), ${formatCount(usage.outputTokens)} out; log ${formatBytes(logBytes)}`;
+  const words = t().conversation;
   if (input + usage.outputTokens === 0) return null;
   return (
-    <span class="muted" title={words}>
-      {formatCost(usage.costUsd)} · {formatCount(input + usage.outputTokens)} tokens
+    <span
+      class="muted"
+      title={words.usage({
+        input: formatCount(input),
+        cached: formatCount(usage.cacheReadTokens),
+        output: formatCount(usage.outputTokens),
+        log: formatBytes(logBytes),
+      })}
+    >
+      {words.cost(formatCost(usage.costUsd), formatCount(input + usage.outputTokens))}
     </span>
   );
 }

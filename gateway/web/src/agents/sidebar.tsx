@@ -1,4 +1,7 @@
 /** Where one can go: agents first, then the rest. A new page is one more line in `places`. */
+import type { Catalogue } from "../i18n/en.ts";
+import { t } from "../i18n/language.ts";
+import { PreferenceSwitches } from "../preferences/switches.tsx";
 import { agents } from "../state/agents.ts";
 import { Link, path } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
@@ -10,17 +13,19 @@ import { NewAgent } from "./new-agent.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 
-const places: { href: string; name: string; forAdmins?: true }[] = [
-  { href: "/search", name: "Search" },
-  { href: "/runs", name: "Runs" },
-  { href: "/tokens", name: "Tokens" },
-  { href: "/account", name: "Account" },
-  { href: "/users", name: "Users", forAdmins: true },
-  { href: "/hosts", name: "Hosts", forAdmins: true },
-  { href: "/audit", name: "Audit", forAdmins: true },
+type PlaceName = Exclude<keyof Catalogue["frame"]["places"], "agents" | "docs">;
+const places: { href: string; name: PlaceName; forAdmins?: true }[] = [
+  { href: "/search", name: "search" },
+  { href: "/runs", name: "runs" },
+  { href: "/tokens", name: "tokens" },
+  { href: "/account", name: "account" },
+  { href: "/users", name: "users", forAdmins: true },
+  { href: "/hosts", name: "hosts", forAdmins: true },
+  { href: "/audit", name: "audit", forAdmins: true },
 ];
 
 export function Sidebar({ me }: { me: Me }) {
+  const words = t().frame;
   const task = useTask(signOut);
   const mine = places.filter((place) => !place.forAdmins || me.role === "admin");
   return (
@@ -28,9 +33,10 @@ export function Sidebar({ me }: { me: Me }) {
       <Link class="brand" href="/">
         <Brand /> Berth
       </Link>
-      <nav aria-label="Agents" class="agents">
+      <nav aria-label={words.places.agents} class="agents">
         <h2>
-          Agents <span class="count">{agents.value ? `${agents.value.length} of ${me.limits.agents}` : ""}</span>
+          {words.places.agents}{" "}
+          <span class="count">{agents.value && t().agents.inUse(agents.value.length, me.limits.agents)}</span>
         </h2>
         <ul>
           {agents.value?.map((agent) => (
@@ -47,28 +53,29 @@ export function Sidebar({ me }: { me: Me }) {
         </ul>
         {agents.value && agents.value.length > 0 && path.value !== "/" && <NewAgent me={me} />}
       </nav>
-      <nav aria-label="Pages" class="places">
+      <nav aria-label={words.pages} class="places">
         <ul>
           {mine.map(({ href, name }) => (
             <li key={href}>
               <Link href={href} within>
-                {name}
+                {words.places[name]}
               </Link>
             </li>
           ))}
           <li>
-            <a href="/docs">API</a>
+            <a href="/docs">{words.places.docs}</a>
           </li>
         </ul>
       </nav>
+      <PreferenceSwitches />
       <div class="who">
-        <span class="name" title={me.role === "admin" ? "Admin" : "User"}>
+        <span class="name" title={words[me.role]}>
           {me.user.name}
         </span>
         <button type="button" class="quiet" onClick={() => void task.run()} disabled={task.isBusy}>
-          Sign out
+          {words.signOut}
         </button>
-        <Failure words={task.failure} />
+        <Failure error={task.failure} />
       </div>
     </>
   );

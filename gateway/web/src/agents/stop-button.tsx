@@ -1,5 +1,6 @@
 /** Stops a run: every process of it, wherever it forked. */
 import type { Run } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { ApiError, post } from "../api/api.ts";
 import { noteRuns } from "../state/live.ts";
 import { StopIcon } from "../ui/icons.tsx";
@@ -16,9 +17,9 @@ export function StopButton({ run, large = false }: { run: Run; large?: boolean }
         onClick={() => void task.run()}
         disabled={task.isBusy}
       >
-        <StopIcon /> {task.isBusy ? "Stopping …" : "Stop"}
+        <StopIcon /> {task.isBusy ? t().common.stopping : t().common.stop}
       </button>
-      <Failure words={task.failure} isInline />
+      <Failure error={task.failure} isInline />
     </>
   );
 }

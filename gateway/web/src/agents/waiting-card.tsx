@@ -1,6 +1,7 @@
 /** What a run waits for: a permission, a question or a plan, and the answer of its user. */
 import { useState } from "preact/hooks";
 import type { AnswerBody, Run, Waiting } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { ApiError, post } from "../api/api.ts";
 import { Markdown } from "../markdown/markdown.tsx";
 import { noteRuns } from "../state/live.ts";
@@ -33,21 +34,17 @@ export function WaitingCard({ run, asked }: { run: Run; asked: Asked }) {
       if (!(error instanceof ApiError) || error.code !== "conflict") throw error;
     }
   });
+  const titles: Partial<Record<Waiting["kind"], string>> = t().conversation.asks;
+  const title = titles[asked.kind];
   const Card = asked.kind === "question" ? Question : asked.kind === "plan" ? Plan : Permission;
   return (
-    <section class="asks" aria-label={titles[asked.kind]}>
-      <h3>{titles[asked.kind]}</h3>
+    <section class="asks" aria-label={title}>
+      <h3>{title}</h3>
       <Card asked={asked} answer={(decision) => void task.run(decision)} isBusy={task.isBusy} />
-      <Failure words={task.failure} />
+      <Failure error={task.failure} />
     </section>
   );
 }
-
-const titles: Partial<Record<Waiting["kind"], string>> = {
-  permission: "May it do this?",
-  question: "It asks you",
-  plan: "Its plan",
-};
 
 /** A refusal with its reason, beside whatever allows. */
 function Decide({ allow, deny, answer, isBusy }: Omit<CardProps, "asked"> & { allow: string; deny: string }) {
@@ -56,7 +53,7 @@ function Decide({ allow, deny, answer, isBusy }: Omit<CardProps, "asked"> & { al
   return (
     <>
       <label>
-        Why not, or what instead (optional)
+        {t().conversation.whyNot}
         <input value={reason} maxLength={10_000} onInput={(event) => setReason(event.currentTarget.value)} />
       </label>
       <p class="actions">
@@ -74,29 +71,31 @@ function Decide({ allow, deny, answer, isBusy }: Omit<CardProps, "asked"> & { al
 function Permission({ asked, ...rest }: CardProps) {
   const item = { name: asked.tool ?? "", input: asked.input };
   const edit = editOf(item);
+  const words = t().conversation;
   return (
     <>
       <p>
         <strong>{item.name}</strong> {edit && shortPath(edit.path)}
       </p>
       {edit ? (
-        <DiffView lines={edit.lines} label={`Changes in ${shortPath(edit.path)}`} />
+        <DiffView lines={edit.lines} label={words.changesIn(shortPath(edit.path))} />
       ) : asked.input ? (
         <LongText text={inputText(item)} class="input" />
       ) : (
-        <p class="muted">It is too long to show here: the transcript above has it.</p>
+        <p class="muted">{words.tooLong}</p>
       )}
-      <Decide allow="Allow" deny="Refuse" {...rest} />
+      <Decide allow={words.allow} deny={words.refuse} {...rest} />
     </>
   );
 }
 
 function Plan({ asked, ...rest }: CardProps) {
+  const words = t().conversation;
   const plan = textOf(asked.input?.["plan"]);
   return (
     <>
-      {plan ? <Markdown text={plan} /> : <p class="muted">The plan stands in the transcript above.</p>}
-      <Decide allow="Do it" deny="Keep planning" {...rest} />
+      {plan ? <Markdown text={plan} /> : <p class="muted">{words.planAbove}</p>}
+      <Decide allow={words.doIt} deny={words.keepPlanning} {...rest} />
     </>
   );
 }
@@ -159,7 +158,7 @@ function Question({ asked, answer, isBusy }: CardProps) {
             </label>
           ))}
           <label>
-            In your own words
+            {t().conversation.ownWords}
             <input
               value={own[choice.question] ?? ""}
               maxLength={4000}
@@ -170,10 +169,10 @@ function Question({ asked, answer, isBusy }: CardProps) {
       ))}
       <p class="actions">
         <button type="submit" class="primary" disabled={isBusy || !isWhole}>
-          Answer
+          {t().conversation.answer}
         </button>
         <button type="button" disabled={isBusy} onClick={() => answer(noAnswer)}>
-          Do not answer
+          {t().conversation.noAnswer}
         </button>
       </p>
     </form>

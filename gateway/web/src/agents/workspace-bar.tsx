@@ -1,6 +1,10 @@
 /** The bar above every page: how the workspace is, live. */
 import { connection, refusal, workspace } from "../state/live.ts";
-import { formatBytes, plural } from "../text/format.ts";
+import { explain } from "../api/api.ts";
+import type { Wrap } from "../i18n/grammar.ts";
+import { t } from "../i18n/language.ts";
+import { formatBytes, formatPart } from "../text/format.ts";
+import type { Workspace } from "@berth/shared/resources";
 import type { Me } from "@berth/shared/users";
 import { hostName } from "../state/hosts.ts";
 import { tellWorkspace } from "../text/words.ts";
@@ -11,44 +15,62 @@ import { Link } from "../ui/router.tsx";
 
 export function WorkspaceBar({ me }: { me: Me }) {
   const space = workspace.value ?? me.workspace;
-  const { memory, cpu, disk, connections, activeRuns, hostId } = space;
-  // Before the first sample nobody knows.
-  const isKnown = space.sampledAt !== null;
-  const memoryWords = `${formatBytes(memory.usedBytes)} of ${formatBytes(memory.limitBytes)}`;
-  const diskWords = `${formatBytes(disk.usedBytes)} of ${formatBytes(disk.limitBytes)}`;
-  const cpuOfAll = cpu.percent / Math.max(cpu.cores, 0.01);
+  const { connections, activeRuns, hostId } = space;
+  const words = t().frame.bar;
   const isLost = connection.value.kind !== "open";
   return (
-    <section class={`bar ${isLost ? "stale" : ""}`} aria-label="Workspace">
-      <Badge told={tellWorkspace(space)} />
-      <span class="fact host" title="The machine on which your workspace runs">
-        <span class="label">Host</span> {hostId ? hostName(hostId) : "none yet"}
+    <section class={`bar ${isLost ? "stale" : ""}`} aria-label={words.workspace}>
+      <span class="fact state">
+        <span class="label">{words.workspace}</span> <Badge told={tellWorkspace(space)} />
       </span>
-      <span class="fact memory" title={`Memory: ${memoryWords}. The mark is at ${formatBytes(memory.warnBytes)}.`}>
-        <span class="label">Memory</span>
+      {me.role === "admin" && (
+        <span class="fact host" title={words.hostTitle}>
+          <span class="label">{words.host}</span> {hostId ? hostName(hostId) : words.noHost}
+        </span>
+      )}
+      <Use space={space} />
+      <span class="fact" title={words.runsTitle}>
+        <span class="label">{words.runs}</span> {t().common.of(`${activeRuns}`, `${me.limits.concurrentRuns}`)}
+      </span>
+      {me.role === "admin" && (
+        <span class="fact connections" title={words.connectionsTitle}>
+          <span class="label">{words.connections}</span> {connections}
+        </span>
+      )}
+    </section>
+  );
+}
+
+/** Memory, processor and disk. */
+function Use({ space: { memory, cpu, disk, sampledAt } }: { space: Workspace }) {
+  const words = t().frame.bar;
+  // Before the first sample nobody knows.
+  const isKnown = sampledAt !== null;
+  const memoryWords = useOf(memory);
+  const diskWords = useOf(disk);
+  const cpuOfAll = cpu.percent / 100 / Math.max(cpu.cores, 0.01);
+  return (
+    <>
+      <span class="fact memory" title={words.memoryTitle(memoryWords, formatBytes(memory.warnBytes))}>
+        <span class="label">{words.memory}</span>
         <Meter
-          label="Memory"
+          label={words.memory}
           words={memoryWords}
           used={memory.usedBytes}
           limit={memory.limitBytes}
           mark={memory.warnBytes}
         />
-        <span class="value">
-          {isKnown ? formatBytes(memory.usedBytes) : "–"} <span class="of">of {formatBytes(memory.limitBytes)}</span>
-        </span>
+        <span class="value">{isKnown ? formatBytes(memory.usedBytes) : "–"}</span>
       </span>
-      <span
-        class="fact cpu"
-        title={`CPU: ${Math.round(cpu.percent)} % of one core; ${plural(cpu.cores, "core")} at most`}
-      >
-        <span class="label">CPU</span>
-        <Meter label="CPU" words={`${Math.round(cpuOfAll)} percent`} used={cpuOfAll} limit={100} />
-        <span class="value">{Math.round(cpuOfAll)} %</span>
+      <span class="fact cpu" title={words.cpuTitle(formatPart(cpu.percent / 100), t().agents.cores(cpu.cores))}>
+        <span class="label">{words.cpu}</span>
+        <Meter label={words.cpu} words={formatPart(cpuOfAll)} used={cpuOfAll} limit={1} />
+        <span class="value">{formatPart(cpuOfAll)}</span>
       </span>
-      <span class="fact disk" title={`Disk: ${diskWords}`}>
-        <span class="label">Disk</span>
+      <span class="fact disk" title={words.diskTitle(diskWords)}>
+        <span class="label">{words.disk}</span>
         <Meter
-          label="Disk"
+          label={words.disk}
           words={diskWords}
           used={disk.usedBytes}
           limit={disk.limitBytes}
@@ -56,61 +78,62 @@ export function WorkspaceBar({ me }: { me: Me }) {
         />
         <span class="value">{isKnown || disk.usedBytes > 0 ? formatBytes(disk.usedBytes) : "–"}</span>
       </span>
-      <span class="fact" title="Runs in progress">
-        <span class="label">Runs</span> {activeRuns} of {me.limits.concurrentRuns}
-      </span>
-      <span class="fact connections" title="Open connections to your workspace: tabs, terminals, API clients">
-        <span class="label">Connections</span> {connections}
-      </span>
-    </section>
+    </>
   );
 }
 
+const useOf = ({ usedBytes, limitBytes }: Workspace["disk"]) =>
+  t().common.of(formatBytes(usedBytes), formatBytes(limitBytes));
+
 /** What a person should know now, and what to do about it. Nothing while all is well. */
 export function Warnings({ me }: { me: Me }) {
-  const space = workspace.value ?? me.workspace;
+  const { memory, disk, status, reason } = workspace.value ?? me.workspace;
   const lost = connection.value.kind === "lost" ? connection.value : null;
-  const told = tellWorkspace(space);
+  const words = t().frame;
   return (
     <div class="warnings">
       {me.demoModel && (
         <p class="warning quiet">
-          <strong>Demo model.</strong> Answers are canned; set <code>ANTHROPIC_API_KEY</code> or{" "}
-          <code>BERTH_MODEL_URL</code> for real ones.
+          {words.demo(strong, (name) => (
+            <code>{name}</code>
+          ))}
         </p>
       )}
       <div role="status">
         {me.notice && <Notice text={me.notice} />}
         {lost && (
           <p class="warning warn">
-            <strong>Not connected.</strong> {lost.why} Trying again by itself; runs go on meanwhile and nothing is lost.
+            {words.notConnected(strong, typeof lost.why === "string" ? words.why[lost.why] : explain(lost.why))}
           </p>
         )}
         {refusal.value && (
           <p class="warning bad">
-            <strong>The workspace cannot start.</strong> {refusal.value.detail}
+            <strong>{words.cannotStart}</strong> {explain(refusal.value)}
           </p>
         )}
-        {space.status === "failed" && !refusal.value && (
+        {status === "failed" && !refusal.value && (
           <p class="warning bad">
-            <strong>The workspace failed.</strong> {told.advice}
+            <strong>{words.failed}</strong> {reason && <span lang="en">{reason} </span>}
+            {t().states.workspace.failed[1]}
           </p>
         )}
-        {space.memory.warning && (
+        {memory.warning && (
           <p class="warning warn">
-            <strong>Memory is nearly full:</strong> {formatBytes(space.memory.usedBytes)} of{" "}
-            {formatBytes(space.memory.limitBytes)}. At the limit the biggest process is ended.{" "}
-            <Link href="/">Stop a run</Link>, or ask agents for smaller steps.
+            {words.memoryLow(
+              strong,
+              (link) => (
+                <Link href="/">{link}</Link>
+              ),
+              useOf(memory),
+            )}
           </p>
         )}
-        {space.disk.limitBytes > 0 && space.disk.usedBytes > space.disk.limitBytes * 0.9 && (
-          <p class="warning warn">
-            <strong>The disk is nearly full:</strong> {formatBytes(space.disk.usedBytes)} of{" "}
-            {formatBytes(space.disk.limitBytes)}. Delete files or agents that you no longer need; when it is full, runs
-            fail.
-          </p>
+        {disk.limitBytes > 0 && disk.usedBytes > disk.limitBytes * 0.9 && (
+          <p class="warning warn">{words.diskLow(strong, useOf(disk))}</p>
         )}
       </div>
     </div>
   );
 }
+
+const strong: Wrap = (words) => <strong>{words}</strong>;

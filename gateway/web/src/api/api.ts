@@ -1,19 +1,16 @@
 /** Calls of the public API with the session cookie. Knows nothing of pages. */
 import type { Problem } from "@berth/shared/errors";
+import { t } from "../i18n/language.ts";
+import type { LocalCode, Trouble } from "../i18n/en/errors.ts";
 
-/** What went wrong with a call, in words for a person. `code` is the contract's, or `offline` when nothing answered. */
+/** What went wrong with a call. `code` is the contract's, or the page's own: `offline` when nothing answered. The message is the API's own sentence. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
-  readonly code: Problem["code"] | "offline";
+  readonly code: Problem["code"] | LocalCode;
   readonly problem: Partial<Problem>;
   /** Seconds after which a retry makes sense; null when the answer says nothing of it. */
   readonly retryAfter: number | null;
-  constructor(
-    code: ApiError["code"],
-    message: string,
-    problem: Partial<Problem> = {},
-    retryAfter: number | null = null,
-  ) {
+  constructor(code: ApiError["code"], message = "", problem: Partial<Problem> = {}, retryAfter: number | null = null) {
     super(message);
     this.code = code;
     this.problem = problem;
@@ -48,10 +45,9 @@ export async function call<T = void>(
   const problem = (await answer.json().catch(() => ({}))) as Partial<Problem>;
   if (answer.status === 401 && path !== "/session") whenSignedOut();
   const retryAfter = Number(answer.headers.get("retry-after")) || null;
-  const words = problem.detail ?? `The gateway answered ${answer.status}.`;
   throw new ApiError(
-    problem.code ?? (answer.status >= 500 ? "offline" : "invalid_request"),
-    words,
+    problem.code ?? codeOf(answer.status),
+    problem.detail ?? `HTTP ${answer.status}`,
     problem,
     retryAfter,
   );
@@ -90,9 +86,15 @@ export async function getAll<T>(path: string, most = 1000): Promise<T[]> {
   return items;
 }
 
-/** What to tell a person of any failure. */
+/** What a status means without a problem in its body: something between here and the gateway has answered. */
+export const codeOf = (status: number): LocalCode => (status >= 500 ? "offline" : "unknown");
+
+/** What to tell a person of any failure, in the page's language: by its code; one that this page does not know by its own sentence. */
 export function explain(error: unknown): string {
-  return error instanceof Error ? error.message : "Something went wrong.";
+  if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
+  const { code, message: detail, problem, retryAfter } = error;
+  const trouble: Trouble = { detail, limit: problem.limit ?? null, retryAfter, fields: problem.errors ?? [] };
+  return t().errors[code]?.(trouble) ?? detail;
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -112,6 +114,6 @@ async function send(
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
   } catch {
-    throw new ApiError("offline", "The gateway does not answer. Check the connection, then try again.");
+    throw new ApiError("offline");
   }
 }

@@ -1,6 +1,7 @@
 /** One file: a small text to read and edit, or what else it is. */
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, explain } from "../api/api.ts";
+import { ApiError } from "../api/api.ts";
+import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { Confirm } from "../ui/confirm.tsx";
 import { useKept } from "../state/use-kept.ts";
@@ -17,32 +18,27 @@ interface FileEditorProps {
 }
 
 export function FileEditor({ agentId, path, entry, onSaved }: FileEditorProps) {
+  const words = t().files;
   const isSmall = entry.size <= editableBytes;
   const [file, setFile] = useState<TextFile | null | "loading">(isSmall ? "loading" : null);
-  const [failure, setFailure] = useState<string | null>(null);
-  const load = () => readText(agentId, path).then(setFile, (error: unknown) => setFailure(explain(error)));
+  const [failure, setFailure] = useState<unknown>(null);
+  const load = () => readText(agentId, path).then(setFile, setFailure);
   useEffect(() => void (isSmall && load()), []);
   return (
     <section class="editor">
       <p class="actions">
         <span class="muted">{formatBytes(entry.size)}</span>
         <a href={downloadUrl(agentId, path)} download>
-          Download
+          {words.download}
         </a>
       </p>
-      <Failure words={failure} />
+      <Failure error={failure} />
       {file === "loading" && !failure && (
         <p class="muted" role="status">
-          Loading …
+          {t().common.loading}
         </p>
       )}
-      {file === null && (
-        <p class="muted">
-          {isSmall
-            ? "This is no text. Download it to look at it."
-            : "This is too large to edit here. Download it, or use a terminal."}
-        </p>
-      )}
+      {file === null && <p class="muted">{isSmall ? words.noText : words.tooLarge}</p>}
       {file !== null && file !== "loading" && (
         <TextEditor
           key={path}
@@ -72,6 +68,7 @@ interface TextEditorProps {
 }
 
 function TextEditor({ name, place, file, save, reload }: TextEditorProps) {
+  const words = t().files;
   const [kept, keep, forget] = useKept(place);
   const [isAsking, setAsking] = useState(false);
   const edited = kept === null ? file : (JSON.parse(kept) as TextFile);
@@ -83,10 +80,7 @@ function TextEditor({ name, place, file, save, reload }: TextEditorProps) {
       forget();
     } catch (error) {
       if (error instanceof ApiError && error.code === "conflict")
-        throw new Error(
-          "It has changed since you opened it. Copy what you wrote, load it again, and put your change in.",
-          { cause: error },
-        );
+        throw new Error(words.changedMeanwhile, { cause: error });
       throw error;
     }
   });
@@ -99,32 +93,32 @@ function TextEditor({ name, place, file, save, reload }: TextEditorProps) {
   return (
     <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
       <textarea
-        aria-label={`Content of ${name}`}
+        aria-label={words.content(name)}
         spellcheck={false}
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
         onKeyDown={onKeyDown}
       />
-      <Failure words={task.failure} />
+      <Failure error={task.failure} />
       <p class="actions">
         <button type="submit" class="primary" disabled={!isChanged || task.isBusy}>
-          {task.isBusy ? "Saving …" : "Save"}
+          {task.isBusy ? t().common.saving : t().common.save}
         </button>
         <button type="button" onClick={() => (isChanged ? setAsking(true) : void reload())} disabled={task.isBusy}>
-          Load it again
+          {words.reload}
         </button>
         <span role="status" class="muted">
-          {isChanged ? "Not saved yet" : ""}
+          {isChanged && t().common.notSaved}
         </span>
       </p>
       {isAsking && (
         <Confirm
-          title={`Load ${name} again?`}
-          action="Load it again"
+          title={words.reloadTitle(name)}
+          action={words.reload}
           onClose={() => setAsking(false)}
           act={() => reload().then(forget)}
         >
-          <p>What you wrote and did not save is given up.</p>
+          <p>{words.reloadLoss}</p>
         </Confirm>
       )}
     </form>

@@ -1,5 +1,6 @@
 /** The entries of a directory, each with what can be done with it. */
 import { useState } from "preact/hooks";
+import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
@@ -16,16 +17,16 @@ interface FileTableProps {
 }
 
 const shownAtOnce = 500;
-const kinds: Record<Entry["type"], string> = { file: "", directory: "folder", link: "link", other: "special" };
 
 export function FileTable({ agentId, directory, entries, open, reload }: FileTableProps) {
+  const words = t().files;
   const [deleting, setDeleting] = useState<Entry | null>(null);
   const [most, setMost] = useState(shownAtOnce);
   const pathOf = (entry: Entry) => joinPath(directory, segmentOf(entry));
   return (
     <>
       <table class="list files">
-        <TableHead names={["Name"]} numbers={["Size", "Changed"]} hasActions />
+        <TableHead names={[words.name]} numbers={[words.size, words.changed]} hasActions />
         <tbody>
           {entries.slice(0, most).map((entry) => (
             <FileRow
@@ -41,21 +42,18 @@ export function FileTable({ agentId, directory, entries, open, reload }: FileTab
       {most < entries.length && (
         <p>
           <button type="button" onClick={() => setMost(most + 2000)}>
-            Show more of {entries.length}
+            {words.showMoreOf(entries.length)}
           </button>
         </p>
       )}
       {deleting && (
         <Confirm
-          title={`Delete ${showable(deleting.name)}?`}
-          action="Delete"
+          title={words.deleteTitle(showable(deleting.name))}
+          action={t().common.delete}
           onClose={() => setDeleting(null)}
           act={() => removeFile(agentId, pathOf(deleting)).then(reload)}
         >
-          <p>
-            {deleting.type === "directory" ? "The folder goes with all that is in it." : "The file goes."} There is no
-            way back.
-          </p>
+          <p>{deleting.type === "directory" ? words.deleteFolder : words.deleteFile}</p>
         </Confirm>
       )}
     </>
@@ -70,6 +68,7 @@ interface FileRowProps {
 }
 
 function FileRow({ entry, href, open, remove }: FileRowProps) {
+  const words = t().files;
   const name = showable(entry.name);
   return (
     <tr>
@@ -81,7 +80,7 @@ function FileRow({ entry, href, open, remove }: FileRowProps) {
         ) : (
           name
         )}
-        {kinds[entry.type] && entry.type !== "directory" && <span class="tag">{kinds[entry.type]}</span>}
+        {entry.type !== "directory" && words.kinds[entry.type] && <span class="tag">{words.kinds[entry.type]}</span>}
       </td>
       <td class="number">{entry.type === "file" ? formatBytes(entry.size) : "–"}</td>
       <td class="number">
@@ -89,12 +88,12 @@ function FileRow({ entry, href, open, remove }: FileRowProps) {
       </td>
       <td class="number">
         {(entry.type === "file" || entry.type === "directory") && (
-          <a href={href} download aria-label={`Download ${name}`}>
-            Download
+          <a href={href} download aria-label={words.downloadOne(name)}>
+            {words.download}
           </a>
         )}
-        <button type="button" class="quiet" aria-label={`Delete ${name}`} onClick={() => remove(entry)}>
-          Delete …
+        <button type="button" class="quiet" aria-label={words.deleteOne(name)} onClick={() => remove(entry)}>
+          {t().common.deleteAsk}
         </button>
       </td>
     </tr>

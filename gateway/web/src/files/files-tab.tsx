@@ -2,7 +2,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { DirectoryListing } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";
-import { ApiError, explain } from "../api/api.ts";
+import { ApiError } from "../api/api.ts";
+import { t } from "../i18n/language.ts";
 import { go, Link, search } from "../ui/router.tsx";
 import { FileEditor } from "./file-editor.tsx";
 import { FileTable } from "./file-table.tsx";
@@ -29,9 +30,9 @@ export function FilesTab({ agent }: { agent: Agent }) {
   };
   const entry = file === null ? undefined : listing?.entries.find((one) => segmentOf(one) === file);
   return (
-    <div class="page scroller files" tabIndex={0} role="region" aria-label={`Files of ${agent.name}`}>
+    <div class="page scroller files" tabIndex={0} role="region" aria-label={t().files.of(agent.name)}>
       <Crumbs base={here("")} directory={directory} file={file} />
-      <Failure words={failure} />
+      <Failure error={failure} />
       {entry ? (
         <FileEditor
           key={joinPath(directory, file!)}
@@ -45,7 +46,7 @@ export function FilesTab({ agent }: { agent: Agent }) {
       )}
       {!listing && !failure && (
         <p class="muted" role="status">
-          Loading …
+          {t().common.loading}
         </p>
       )}
     </div>
@@ -54,7 +55,7 @@ export function FilesTab({ agent }: { agent: Agent }) {
 
 function useListing(agentId: string, directory: string, onMissing: () => void) {
   const [listing, setListing] = useState<DirectoryListing | null>(null);
-  const [failure, setFailure] = useState<string | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
   const wanted = useRef("");
   const load = async () => {
     wanted.current = directory;
@@ -65,7 +66,7 @@ function useListing(agentId: string, directory: string, onMissing: () => void) {
       setFailure(null);
     } catch (error) {
       if (wanted.current !== directory) return;
-      setFailure(explain(error));
+      setFailure(error);
       if (error instanceof ApiError && error.code === "not_found") onMissing();
     }
   };
@@ -79,8 +80,8 @@ function useListing(agentId: string, directory: string, onMissing: () => void) {
 function Crumbs({ base, directory, file }: { base: string; directory: string; file: string | null }) {
   const segments = directory ? directory.split("/") : [];
   return (
-    <nav class="crumbs" aria-label="Place">
-      <Link href={`${base}?dir=`}>Files</Link>
+    <nav class="crumbs" aria-label={t().files.place}>
+      <Link href={`${base}?dir=`}>{t().files.title}</Link>
       {segments.map((segment, at) => (
         <span key={at}>
           {" / "}
@@ -103,6 +104,7 @@ interface DirectoryProps {
 }
 
 function Directory({ agent, directory, listing, open, reload }: DirectoryProps) {
+  const words = t().files;
   const picker = useRef<HTMLInputElement>(null);
   const [isOver, setOver] = useState(false);
   const uploads = useUploads(agent.id, directory, listing, reload);
@@ -122,17 +124,20 @@ function Directory({ agent, directory, listing, open, reload }: DirectoryProps) 
     >
       <p class="actions">
         <button type="button" onClick={() => picker.current?.click()}>
-          Upload …
+          {words.upload}
         </button>
         <NewDirectory
           make={(name) => makeDirectory(agent.id, joinPath(directory, encodeURIComponent(name))).then(reload)}
         />
-        <a href={downloadUrl(agent.id, directory, "zip")} download>
-          Download all as zip
-        </a>
-        <a href={downloadUrl(agent.id, directory, "tar")} download>
-          as tar
-        </a>
+        <span class="muted">
+          {words.downloadAll}{" "}
+          <a href={downloadUrl(agent.id, directory, "zip")} download>
+            zip
+          </a>{" "}
+          <a href={downloadUrl(agent.id, directory, "tar")} download>
+            tar
+          </a>
+        </span>
         <input
           ref={picker}
           type="file"
@@ -148,9 +153,9 @@ function Directory({ agent, directory, listing, open, reload }: DirectoryProps) 
       {listing.entries.length > 0 ? (
         <FileTable agentId={agent.id} directory={directory} entries={listing.entries} open={open} reload={reload} />
       ) : (
-        <p class="muted">Nothing here yet. Drop files to upload them, or ask the agent to make some.</p>
+        <p class="muted">{words.empty}</p>
       )}
-      {listing.truncated && <p class="muted">There is more than fits into a list; a terminal shows the rest.</p>}
+      {listing.truncated && <p class="muted">{words.truncated}</p>}
     </div>
   );
 }

@@ -1,6 +1,7 @@
 /** Calls of the files API. A path is its segments in percent-encoding, for names are bytes and need not be text. */
+import type { Problem } from "@berth/shared/errors";
 import type { DirectoryListing, FileInfo } from "@berth/shared/files";
-import { ApiError, call, get } from "../api/api.ts";
+import { ApiError, call, codeOf, get } from "../api/api.ts";
 
 export type Entry = DirectoryListing["entries"][number];
 
@@ -79,10 +80,8 @@ export function uploadFile(
     request.addEventListener("load", () =>
       request.status < 300 ? resolve() : reject(readProblem(request.status, request.responseText)),
     );
-    request.addEventListener("error", () =>
-      reject(new ApiError("offline", "The connection broke; nothing was written.")),
-    );
-    request.addEventListener("abort", () => reject(new ApiError("offline", "Stopped; nothing was written.")));
+    request.addEventListener("error", () => reject(new ApiError("cut")));
+    request.addEventListener("abort", () => reject(new ApiError("aborted")));
     signal.addEventListener("abort", () => request.abort());
     request.send(file);
   });
@@ -92,9 +91,9 @@ const toError = async (answer: Response) => readProblem(answer.status, await ans
 
 function readProblem(status: number, text: string): ApiError {
   try {
-    const problem = JSON.parse(text) as { code: ApiError["code"]; detail: string };
-    return new ApiError(problem.code, problem.detail);
+    const problem = JSON.parse(text) as Problem;
+    return new ApiError(problem.code, problem.detail, problem);
   } catch {
-    return new ApiError("offline", `The gateway answered ${status}.`);
+    return new ApiError(codeOf(status), `HTTP ${status}`);
   }
 }

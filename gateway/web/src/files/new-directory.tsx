@@ -1,5 +1,6 @@
 /** A field for the name of a new directory, when asked for. */
 import { useState } from "preact/hooks";
+import { t } from "../i18n/language.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 
@@ -12,14 +13,14 @@ export function NewDirectory({ make }: { make: (name: string) => Promise<void> }
   if (name === null)
     return (
       <button type="button" onClick={() => setName("")}>
-        New folder …
+        {t().files.newFolder}
       </button>
     );
   return (
     <form class="inline" onSubmit={(event) => (event.preventDefault(), void (name.trim() && task.run()))}>
       <input
-        aria-label="Name of the new folder"
-        placeholder="Name of the new folder"
+        aria-label={t().files.newFolderName}
+        placeholder={t().files.newFolderName}
         value={name}
         autocomplete="off"
         ref={(field) => void (name === "" && field?.focus())}
@@ -27,9 +28,9 @@ export function NewDirectory({ make }: { make: (name: string) => Promise<void> }
         onKeyDown={(event) => event.key === "Escape" && setName(null)}
       />
       <button type="submit" disabled={task.isBusy}>
-        Make it
+        {t().files.create}
       </button>
-      <Failure words={task.failure} isInline />
+      <Failure error={task.failure} isInline />
     </form>
   );
 }

@@ -1,7 +1,7 @@
 /** Uploads into a directory: one after the other, each with its progress and a way to stop it. */
 import { useRef, useState } from "preact/hooks";
 import type { DirectoryListing } from "@berth/shared/files";
-import { explain } from "../api/api.ts";
+import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { Confirm } from "../ui/confirm.tsx";
 import { Meter } from "../ui/meter.tsx";
@@ -13,7 +13,7 @@ interface Upload {
   file: File;
   sentBytes: number;
   state: "waiting" | "sending" | "done" | "failed";
-  failure: string | null;
+  failure: unknown;
   stop: AbortController;
 }
 type Uploads = ReturnType<typeof useUploads>;
@@ -36,7 +36,7 @@ export function useUploads(agentId: string, directory: string, listing: Director
       change(id, { state: "done", sentBytes: file.size });
       await reload();
     } catch (error) {
-      change(id, { state: "failed", failure: explain(error) });
+      change(id, { state: "failed", failure: error });
     }
   };
   const start = (files: File[], folders: ReadonlySet<string> = new Set()) => {
@@ -75,8 +75,8 @@ export function useUploads(agentId: string, directory: string, listing: Director
 }
 
 function whyNot(file: File, folders: ReadonlySet<string>): string | null {
-  if (folders.has(file.name)) return "It is a folder. Drop the files in it, or pack it and unpack it in a terminal.";
-  return file.size > mostBytes ? `It is larger than ${formatBytes(mostBytes)}.` : null;
+  if (folders.has(file.name)) return t().files.isFolder;
+  return file.size > mostBytes ? t().files.isTooLarge(formatBytes(mostBytes)) : null;
 }
 
 export function UploadList({ uploads: { uploads, replacing, replace, closeReplacing, clear } }: { uploads: Uploads }) {
@@ -84,22 +84,27 @@ export function UploadList({ uploads: { uploads, replacing, replace, closeReplac
   return (
     <>
       {uploads.length > 0 && (
-        <ul class="uploads" aria-label="Uploads">
+        <ul class="uploads" aria-label={t().files.uploads}>
           {uploads.map((upload) => (
             <UploadRow key={upload.id} upload={upload} />
           ))}
           {isAllOver && (
             <li>
               <button type="button" class="quiet" onClick={clear}>
-                Clear the list
+                {t().files.clear}
               </button>
             </li>
           )}
         </ul>
       )}
       {replacing.length > 0 && (
-        <Confirm title="Replace what is there?" action="Replace" onClose={closeReplacing} act={async () => replace()}>
-          <p>{replacing.map(({ name }) => name).join(", ")}: there already.</p>
+        <Confirm
+          title={t().files.replaceTitle}
+          action={t().files.replace}
+          onClose={closeReplacing}
+          act={async () => replace()}
+        >
+          <p>{t().files.replaceWhat(t().common.list(replacing.map(({ name }) => name)))}</p>
         </Confirm>
       )}
     </>
@@ -107,21 +112,22 @@ export function UploadList({ uploads: { uploads, replacing, replace, closeReplac
 }
 
 function UploadRow({ upload: { file, sentBytes, state, failure, stop } }: { upload: Upload }) {
-  const words = `${formatBytes(sentBytes)} of ${formatBytes(file.size)}`;
+  const words = t().files;
+  const progress = t().common.of(formatBytes(sentBytes), formatBytes(file.size));
   return (
     <li>
       <span class="name">{file.name}</span>
       {(state === "sending" || state === "waiting") && (
         <>
-          <Meter label={`Upload of ${file.name}`} words={words} used={sentBytes} limit={file.size} />
-          <span class="muted">{state === "waiting" ? "Waiting" : words}</span>
+          <Meter label={words.uploadOf(file.name)} words={progress} used={sentBytes} limit={file.size} />
+          <span class="muted">{state === "waiting" ? words.waiting : progress}</span>
           <button type="button" class="quiet" onClick={() => stop.abort()}>
-            Stop
+            {t().common.stop}
           </button>
         </>
       )}
-      {state === "done" && <span class="muted">Uploaded, {formatBytes(file.size)}</span>}
-      <Failure words={failure} isInline />
+      {state === "done" && <span class="muted">{words.uploaded(formatBytes(file.size))}</span>}
+      <Failure error={failure} isInline />
     </li>
   );
 }

@@ -3,6 +3,7 @@
  * or mail or is none.
  */
 import type { ComponentChildren } from "preact";
+import { t } from "../i18n/language.ts";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { showable } from "../text/plain-text.ts";
 import { LongText } from "../ui/long-text.tsx";
@@ -63,17 +64,17 @@ function drawItem({ isDone, blocks }: ListItem) {
 function CodeBlock({ text, language }: { text: string; language: string }) {
   return (
     <div class="code-block">
-      <pre tabIndex={0} role="region" aria-label={language ? `Code, ${language}` : "Code"}>
+      <pre tabIndex={0} role="region" aria-label={t().common.code(language)}>
         <code>{text}</code>
       </pre>
-      <CopyButton text={text} label="Copy the code" />
+      <CopyButton text={text} label={t().common.copyCode} />
     </div>
   );
 }
 
 function Table({ header, rows }: { header: string[]; rows: string[][] }) {
   return (
-    <div class="scroll-x" tabIndex={0} role="region" aria-label="Table">
+    <div class="scroll-x" tabIndex={0} role="region" aria-label={t().common.table}>
       <table>
         <thead>
           <tr>
@@ -111,7 +112,11 @@ function drawInline(part: Inline): ComponentChildren {
     case "link":
       return <SafeLink href={part.href}>{children}</SafeLink>;
     case "image":
-      return <SafeLink href={part.href}>[image: {children}]</SafeLink>;
+      return (
+        <SafeLink href={part.href}>
+          [{t().common.image}: {children}]
+        </SafeLink>
+      );
   }
 }
 
@@ -121,7 +126,7 @@ function SafeLink({ href, children }: { href: string; children: ComponentChildre
   const url = URL.canParse(href) ? new URL(href) : null;
   if (!url || !safeProtocols.has(url.protocol))
     return (
-      <span class="dead-link" title="Not a web address">
+      <span class="dead-link" title={t().common.notAnAddress}>
         {children}
       </span>
     );

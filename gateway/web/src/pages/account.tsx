@@ -1,11 +1,13 @@
 /** What goes by the user's name elsewhere: author and committer in git. */
 import { useState } from "preact/hooks";
 import type { Me } from "@berth/shared/users";
+import { t } from "../i18n/language.ts";
 import { updateMe } from "../state/session.ts";
 import { Failure } from "../ui/failure.tsx";
 import { useTask } from "../ui/use-task.ts";
 
 export function AccountPage({ me: { user } }: { me: Me }) {
+  const words = t().account;
   const [draft, setDraft] = useState({ gitName: user.gitName ?? "", gitEmail: user.gitEmail ?? "" });
   const [isSaved, setSaved] = useState(false);
   const task = useTask(async () => {
@@ -17,13 +19,13 @@ export function AccountPage({ me: { user } }: { me: Me }) {
     setDraft({ ...draft, [event.currentTarget.name]: event.currentTarget.value });
   };
   return (
-    <section class="page narrow scroller settings" tabIndex={0} aria-label="Account">
-      <h1>Account</h1>
-      <h2>Commits</h2>
-      <p class="muted">Your agents commit as this author, unless a repository says otherwise.</p>
+    <section class="page narrow scroller settings" tabIndex={0} aria-label={words.title}>
+      <h1>{words.title}</h1>
+      <h2>{words.commits}</h2>
+      <p class="muted">{words.commitsWhat}</p>
       <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
         <label>
-          Author's name
+          {words.gitName}
           <input
             name="gitName"
             value={draft.gitName}
@@ -34,24 +36,24 @@ export function AccountPage({ me: { user } }: { me: Me }) {
           />
         </label>
         <label>
-          Author's e-mail address
+          {words.gitEmail}
           <input
             name="gitEmail"
             type="email"
             value={draft.gitEmail}
             maxLength={200}
-            placeholder="none that reaches you"
+            placeholder={words.gitEmailPlaceholder}
             autocomplete="email"
             onInput={edit}
           />
         </label>
-        <Failure words={task.failure} />
+        <Failure error={task.failure} />
         <p class="actions">
           <button type="submit" class="primary" disabled={task.isBusy}>
-            Save
+            {t().common.save}
           </button>
           <span role="status" class="muted">
-            {isSaved && "Saved. The next commit has it."}
+            {isSaved && words.saved}
           </span>
         </p>
       </form>

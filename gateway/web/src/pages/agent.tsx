@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { agentById, agents } from "../state/agents.ts";
 import { FilesTab } from "../files/files-tab.tsx";
 import { tellAgent } from "../agents/agent-line.tsx";
@@ -16,15 +17,15 @@ import { NotFoundPage } from "./not-found.tsx";
 
 interface Tab {
   id: string;
-  name: string;
+  name: () => string;
   show: (agent: Agent, me: Me) => ComponentChildren;
 }
 const tabs: Tab[] = [
-  { id: "conversation", name: "Conversation", show: (agent) => <Conversation agent={agent} /> },
-  { id: "terminal", name: "Terminal", show: (agent) => <TerminalTab agent={agent} /> },
-  { id: "files", name: "Files", show: (agent) => <FilesTab agent={agent} /> },
-  { id: "triggers", name: "Triggers", show: (agent) => <TriggersTab agent={agent} /> },
-  { id: "settings", name: "Settings", show: (agent) => <AgentSettings agent={agent} /> },
+  { id: "conversation", name: () => t().conversation.title, show: (agent) => <Conversation agent={agent} /> },
+  { id: "terminal", name: () => t().terminal.title, show: (agent) => <TerminalTab agent={agent} /> },
+  { id: "files", name: () => t().files.title, show: (agent) => <FilesTab agent={agent} /> },
+  { id: "triggers", name: () => t().triggers.title, show: (agent) => <TriggersTab agent={agent} /> },
+  { id: "settings", name: () => t().agents.settings, show: (agent) => <AgentSettings agent={agent} /> },
 ];
 
 export function AgentPage({ id, tab, me }: { id: string; tab: string; me: Me }) {
@@ -37,19 +38,19 @@ export function AgentPage({ id, tab, me }: { id: string; tab: string; me: Me }) 
   if (!agents.value)
     return (
       <p class="page muted" role="status">
-        Loading …
+        {t().common.loading}
       </p>
     );
   if (!agent || !shown) return <NotFoundPage />;
   return (
     <section class="agent">
       <div class="agent-head">
-        <h1>{agent.name}</h1>
+        <h1 title={agent.name}>{agent.name}</h1>
         <Badge told={tellAgent(agent)} />
         <nav class="tabs" aria-label={agent.name}>
           {tabs.map((one) => (
             <Link key={one.id} href={one.id === "conversation" ? `/agents/${id}` : `/agents/${id}/${one.id}`}>
-              {one.name}
+              {one.name()}
             </Link>
           ))}
         </nav>

@@ -2,12 +2,15 @@
 import { useState } from "preact/hooks";
 import type { AuditEntry } from "@berth/shared/audit";
 import { auditActions } from "@berth/shared/audit-actions";
+import { t } from "../i18n/language.ts";
+import { agentById } from "../state/agents.ts";
 import { formatTime } from "../text/format.ts";
 import { usePages } from "../ui/use-pages.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
 export function AuditPage() {
+  const words = t().audit;
   const [actor, setActor] = useState("");
   const [action, setAction] = useState("");
   const [outcome, setOutcome] = useState("");
@@ -16,42 +19,42 @@ export function AuditPage() {
   ).toString();
   const { items, failure, loadMore } = usePages<AuditEntry>(`/v1/admin/audit?limit=100&${query}`);
   return (
-    <section class="page scroller" tabIndex={0} aria-label="Audit">
+    <section class="page scroller" tabIndex={0} aria-label={words.title}>
       <div class="page-head">
-        <h1>Audit</h1>
+        <h1>{words.title}</h1>
         <div class="filters">
           <input
-            aria-label="By whom"
-            placeholder="By whom"
+            aria-label={words.byWhom}
+            placeholder={words.byWhom}
             value={actor}
             onChange={(event) => setActor(event.currentTarget.value)}
           />
-          <select aria-label="Action" value={action} onChange={(event) => setAction(event.currentTarget.value)}>
-            <option value="">All actions</option>
+          <select aria-label={words.action} value={action} onChange={(event) => setAction(event.currentTarget.value)}>
+            <option value="">{words.allActions}</option>
             {auditActions.map((one) => (
               <option key={one} value={one}>
-                {wordsOf(one)}
+                {words.actions[one]}
               </option>
             ))}
           </select>
-          <select aria-label="Outcome" value={outcome} onChange={(event) => setOutcome(event.currentTarget.value)}>
-            <option value="">Any outcome</option>
-            <option value="succeeded">Succeeded</option>
-            <option value="refused">Refused</option>
+          <select
+            aria-label={words.outcome}
+            value={outcome}
+            onChange={(event) => setOutcome(event.currentTarget.value)}
+          >
+            <option value="">{words.anyOutcome}</option>
+            <option value="succeeded">{words.succeeded}</option>
+            <option value="refused">{words.refused}</option>
           </select>
         </div>
       </div>
-      <Failure words={failure} />
+      <Failure error={failure} />
       {items && items.length > 0 && <AuditTable items={items} />}
-      {items?.length === 0 && (
-        <p class="muted">
-          {loadMore ? "Nothing among the newest entries fits these filters." : "Nothing fits these filters."}
-        </p>
-      )}
+      {items?.length === 0 && <p class="muted">{loadMore ? words.noneOfNewest : words.noneFit}</p>}
       {loadMore && (
         <p>
           <button type="button" onClick={() => void loadMore()}>
-            Older entries
+            {words.older}
           </button>
         </p>
       )}
@@ -59,50 +62,57 @@ export function AuditPage() {
   );
 }
 
-const wordsOf = (action: string) => {
-  const words = action.replace(/[._]/g, " ");
-  return words[0]!.toUpperCase() + words.slice(1);
-};
-
 /** What was written down beside who, what and on what: names in words, times as everywhere. */
 function factsOf({ actor, detail }: AuditEntry): string {
-  const facts = Object.entries(detail).filter(([, value]) => value !== null && value !== actor.id);
-  return facts
-    .map(([name, value]) => `${name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)} ${told(value)}`)
-    .join(", ");
+  const { names } = t().audit;
+  const facts = Object.entries(detail).filter(([, value]) => value !== null && value !== "" && value !== actor.id);
+  return facts.map(([name, value]) => `${names[name] ?? name}: ${told(name, value)}`).join(" · ");
 }
 
-const told = (value: AuditEntry["detail"][string]) =>
-  typeof value === "string" && /^\d{4}-\d\d-\d\dT/.test(value) ? formatTime(value) : String(value);
+function told(name: string, value: AuditEntry["detail"][string]): string {
+  const { names, yes, no } = t().audit;
+  if (typeof value === "boolean") return value ? yes : no;
+  if (typeof value !== "string") return String(value);
+  if (name === "changed") return t().common.list(value.split(", ").map((field) => names[field] ?? field));
+  if (name === "agentId") return agentById(value)?.name ?? value;
+  return /^\d{4}-\d\d-\d\dT/.test(value) ? formatTime(value) : value;
+}
 
 function AuditTable({ items }: { items: AuditEntry[] }) {
+  const words = t().audit;
   return (
-    <div class="scroll-x" tabIndex={0} role="region" aria-label="Entries">
+    <div class="scroll-x" tabIndex={0} role="region" aria-label={words.entries}>
       <table class="list audit">
-        <TableHead names={["When", "Who", "What", "On what", "From", "Facts"]} />
+        <TableHead names={[words.when, words.who, words.what, words.onWhat, words.from, words.facts]} />
         <tbody>
           {items.map((entry) => (
-            <tr key={entry.id}>
-              <td>
-                <time dateTime={entry.at}>{formatTime(entry.at)}</time>
-              </td>
-              <td class="name">
-                {entry.actor.name ?? entry.actor.id ?? entry.actor.kind}
-                {entry.actor.kind === "token" && <span class="tag">by token</span>}
-              </td>
-              <td class={entry.outcome === "refused" ? "failure" : ""}>
-                {wordsOf(entry.action)}
-                {entry.outcome === "refused" && ", refused"}
-              </td>
-              <td class="name" data-label="on">
-                {entry.target?.name ?? entry.target?.id ?? "–"}
-              </td>
-              <td data-label="from">{entry.address ?? "–"}</td>
-              <td class="facts muted">{factsOf(entry)}</td>
-            </tr>
+            <AuditRow key={entry.id} entry={entry} />
           ))}
         </tbody>
       </table>
     </div>
+  );
+}
+
+function AuditRow({ entry }: { entry: AuditEntry }) {
+  const words = t().audit;
+  const { actor, outcome, target } = entry;
+  const action = words.actions[entry.action];
+  return (
+    <tr>
+      <td>
+        <time dateTime={entry.at}>{formatTime(entry.at)}</time>
+      </td>
+      <td class="name">
+        {actor.name ?? actor.id ?? words.kinds[actor.kind]}
+        {actor.kind === "token" && <span class="tag">{words.byToken}</span>}
+      </td>
+      <td class={outcome === "refused" ? "failure" : ""}>{outcome === "refused" ? words.isRefused(action) : action}</td>
+      <td class="name" data-label={words.on}>
+        {target?.name ?? target?.id ?? "–"}
+      </td>
+      <td data-label={words.fromLabel}>{entry.address ?? "–"}</td>
+      <td class="facts muted">{factsOf(entry)}</td>
+    </tr>
   );
 }

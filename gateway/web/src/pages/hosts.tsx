@@ -1,8 +1,8 @@
 /** For admins: the machines, their load as it is, and how another one joins. */
 import { useEffect, useState } from "preact/hooks";
-import { explain } from "../api/api.ts";
+import { t } from "../i18n/language.ts";
 import type { Host } from "@berth/shared/hosts";
-import { formatBytes, plural } from "../text/format.ts";
+import { formatBytes } from "../text/format.ts";
 import { createJoinToken, drainHost, hosts, loadHosts, removeHost, resumeHost } from "../state/hosts.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
@@ -16,120 +16,115 @@ import { Failure } from "../ui/failure.tsx";
 const refreshMs = 3000;
 
 export function HostsPage() {
-  const [failure, setFailure] = useState<string | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
   useEffect(() => {
-    const load = () =>
-      loadHosts().then(
-        () => setFailure(null),
-        (error: unknown) => setFailure(explain(error)),
-      );
+    const load = () => loadHosts().then(() => setFailure(null), setFailure);
     void load();
     const timer = setInterval(() => document.visibilityState === "visible" && void load(), refreshMs);
     return () => clearInterval(timer);
   }, []);
   return (
     <section class="page scroller">
-      <h1>Hosts</h1>
-      <Failure words={failure} />
+      <h1>{t().hosts.title}</h1>
+      <Failure error={failure} />
       <ul class="cards hosts">
         {hosts.value?.map((host) => (
           <HostCard key={host.id} host={host} />
         ))}
       </ul>
-      {hosts.value?.length === 0 && <p class="muted">No host yet: nobody can work before one joins.</p>}
+      {hosts.value?.length === 0 && <p class="muted">{t().hosts.none}</p>}
       <Join />
     </section>
   );
 }
 
-const told: Record<Host["status"], StateWords> = {
-  live: { tone: "good", short: "Live", advice: "" },
-  draining: { tone: "warn", short: "Draining", advice: "It takes no new users; those it has go on." },
-  down: {
-    tone: "bad",
-    short: "Down",
-    advice: "It has not reported for 30 s. Its runs stay as they are until it is back; removing it gives them up.",
-  },
+const tones: Record<Host["status"], StateWords["tone"]> = { live: "good", draining: "warn", down: "bad" };
+
+const tellHost = ({ status }: Host): StateWords => {
+  const [short, advice] = t().states.hosts[status];
+  return { tone: tones[status], short, advice };
 };
 
 function HostCard({ host }: { host: Host }) {
-  const [isRemoving, setRemoving] = useState(false);
-  const [isDraining, setDraining] = useState(false);
+  const [asked, ask] = useState<"drain" | "remove" | null>(null);
+  const close = () => ask(null);
   const task = useTask(() => (host.draining ? resumeHost(host.id) : drainHost(host.id)));
-  const { advice } = told[host.status];
+  const words = t().hosts;
+  const told = tellHost(host);
   return (
     <li class="card host">
       <h2>
-        {host.name} <Badge told={told[host.status]} />
+        {host.name} <Badge told={told} />
       </h2>
-      {(host.reason || advice) && <p class="muted">{host.reason || advice}</p>}
+      {host.status !== "draining" && host.reason ? (
+        <p class="muted" lang="en">
+          {host.reason}
+        </p>
+      ) : (
+        told.advice && <p class="muted">{told.advice}</p>
+      )}
       <Alerts host={host} />
       <HostLoad host={host} />
       <p class="meta">
-        <span>{plural(host.users, "user")}</span>
+        <span>{words.users(host.users)}</span>
         <span title={host.id}>{host.url}</span>
-        {host.version && <span>version {host.version}</span>}
-        {host.lastReportAt && (
-          <span>
-            heard <Ago time={host.lastReportAt} />
-          </span>
-        )}
+        {host.version && <span>{words.version(host.version)}</span>}
+        {host.lastReportAt && <span>{words.reported(<Ago time={host.lastReportAt} />)}</span>}
       </p>
-      <Failure words={task.failure} />
+      <Failure error={task.failure} />
       <p class="actions">
-        <button
-          type="button"
-          disabled={task.isBusy}
-          onClick={() => (host.draining ? void task.run() : setDraining(true))}
-        >
-          {host.draining ? "Take new users again" : "Drain …"}
+        <button type="button" disabled={task.isBusy} onClick={() => (host.draining ? void task.run() : ask("drain"))}>
+          {host.draining ? words.resume : words.drainAsk}
         </button>
-        <button type="button" class="quiet" onClick={() => setRemoving(true)}>
-          Remove …
+        <button type="button" class="quiet" onClick={() => ask("remove")}>
+          {words.removeAsk}
         </button>
       </p>
-      {isDraining && (
-        <Confirm title={`Drain ${host.name}?`} action="Drain" onClose={() => setDraining(false)} act={() => task.run()}>
-          <p>It takes no new users; those it has go on there. Without another host new users cannot work.</p>
+      {asked === "drain" && (
+        <Confirm title={words.drainTitle(host.name)} action={words.drain} onClose={close} act={() => task.run()}>
+          <p>{words.drainWhat}</p>
         </Confirm>
       )}
-      {isRemoving && (
-        <Confirm
-          title={`Remove ${host.name}?`}
-          action="Remove"
-          typed={host.name}
-          onClose={() => setRemoving(false)}
-          act={() => removeHost(host)}
-        >
-          <p>
-            Its runs are given up as lost and its users start on another host, without the files that are on this one.
-            The files stay on the machine.
-          </p>
-        </Confirm>
-      )}
+      {asked === "remove" && <Removal host={host} onClose={close} />}
     </li>
+  );
+}
+
+function Removal({ host, onClose }: { host: Host; onClose: () => void }) {
+  const words = t().hosts;
+  return (
+    <Confirm
+      title={words.removeTitle(host.name)}
+      action={words.remove}
+      typed={host.name}
+      onClose={onClose}
+      act={() => removeHost(host)}
+    >
+      <p>{words.removeLoss}</p>
+    </Confirm>
   );
 }
 
 function Alerts({ host: { load } }: { host: Host }) {
   return load?.alerts.map((alert) => (
     <p key={alert.kind + alert.userId} class="warning warn">
-      User {alert.userId}: {tellAlert(alert)} <Ago time={alert.lastAt} />
+      {t().hosts.userAlert(alert.userId, tellAlert(alert))} <Ago time={alert.lastAt} />
     </p>
   ));
 }
 
 function HostLoad({ host: { load } }: { host: Host }) {
-  if (!load) return <p class="muted">It has not reported yet.</p>;
+  if (!load) return <p class="muted">{t().hosts.notReported}</p>;
   const usedBytes = load.memoryTotalBytes - load.memoryAvailableBytes;
-  const memory = `${formatBytes(usedBytes)} of ${formatBytes(load.memoryTotalBytes)}`;
-  const workspaces = `${load.workspaces} of ${load.maxWorkspaces}`;
+  const words = t().hosts;
+  const memory = t().common.of(formatBytes(usedBytes), formatBytes(load.memoryTotalBytes));
+  const workspaces = t().common.of(`${load.workspaces}`, `${load.maxWorkspaces}`);
   return (
     <dl class="load">
-      <dt>Memory</dt>
+      <dt>{words.memory}</dt>
       <dd>
         <Meter
-          label="Memory"
+          label={words.memory}
           words={memory}
           used={usedBytes}
           limit={load.memoryTotalBytes}
@@ -137,41 +132,33 @@ function HostLoad({ host: { load } }: { host: Host }) {
         />{" "}
         {memory}
       </dd>
-      <dt>Workspaces</dt>
+      <dt>{words.workspaces}</dt>
       <dd>
-        <Meter label="Workspaces" words={workspaces} used={load.workspaces} limit={load.maxWorkspaces} /> {workspaces}
+        <Meter label={words.workspaces} words={workspaces} used={load.workspaces} limit={load.maxWorkspaces} />{" "}
+        {workspaces}
       </dd>
-      <dt>Runs</dt>
-      <dd>
-        {load.activeRuns} on {plural(load.cpus, "core")}
-      </dd>
-      <dt>Disk free</dt>
+      <dt>{words.runs}</dt>
+      <dd>{words.runsOn(`${load.activeRuns}`, t().agents.cores(load.cpus))}</dd>
+      <dt>{words.diskFree}</dt>
       <dd>{formatBytes(load.diskAvailableBytes)}</dd>
     </dl>
   );
 }
 
 function Join() {
+  const words = t().hosts;
   const [command, setCommand] = useState<string | null>(null);
   const task = useTask(async () => setCommand((await createJoinToken()).command));
   return (
     <section class="join">
-      <h2>Add a machine</h2>
-      <p class="muted">
-        It needs Linux, root, and this repository. The gateway must reach it at its BERTH_HOST_URL, and it must reach
-        the gateway.
-      </p>
+      <h2>{words.addTitle}</h2>
+      <p class="muted">{words.addWhat}</p>
       <button type="button" onClick={() => void task.run()} disabled={task.isBusy}>
-        Make a join command
+        {words.makeCommand}
       </button>
-      <Failure words={task.failure} />
-      {command?.includes("//localhost") && (
-        <p class="warning warn">
-          Another machine cannot reach this Berth at localhost: set BERTH_PUBLIC_URL to an address that it can reach,
-          start Berth again, and make the command anew.
-        </p>
-      )}
-      {command && <ShownOnce text={command} what="the token in it, good for one machine within an hour," />}
+      <Failure error={task.failure} />
+      {command?.includes("//localhost") && <p class="warning warn">{words.localhost}</p>}
+      {command && <ShownOnce text={command} what={words.theToken} />}
     </section>
   );
 }

@@ -1,15 +1,11 @@
 /** A form for a token: a name and a time to live; the token shows once below it. */
 import { useState } from "preact/hooks";
+import { t } from "../i18n/language.ts";
 import { NameForm } from "../ui/name-form.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
 
 const day = 86_400;
-const lifetimes: [string, string][] = [
-  [`${day}`, "1 day"],
-  [`${30 * day}`, "30 days"],
-  [`${90 * day}`, "90 days"],
-  [`${365 * day}`, "1 year"],
-];
+const lifetimes = { day, month: 30 * day, quarter: 90 * day, year: 365 * day };
 
 interface NewTokenProps {
   create: (name: string, expiresInSeconds: number) => Promise<{ token: string }>;
@@ -17,6 +13,7 @@ interface NewTokenProps {
 }
 
 export function NewTokenForm({ create, onCreated }: NewTokenProps) {
+  const words = t().tokens;
   const [token, setToken] = useState<string | null>(null);
   const make = async (name: string, seconds: string) => {
     setToken((await create(name, Number(seconds))).token);
@@ -25,15 +22,18 @@ export function NewTokenForm({ create, onCreated }: NewTokenProps) {
   return (
     <>
       <NameForm
-        label="Name of the token"
-        placeholder="What is it for?"
-        choiceLabel="Expires after"
-        choices={lifetimes}
-        initial={`${30 * day}`}
-        action="Make a token"
+        label={words.nameOfNew}
+        placeholder={words.namePlaceholder}
+        choiceLabel={words.expiresAfter}
+        choices={(Object.keys(lifetimes) as (keyof typeof lifetimes)[]).map((name) => [
+          `${lifetimes[name]}`,
+          words.lifetimes[name],
+        ])}
+        initial={`${lifetimes.month}`}
+        action={words.make}
         act={make}
       />
-      {token && <ShownOnce text={token} what="the token" />}
+      {token && <ShownOnce text={token} what={t().common.theToken} />}
     </>
   );
 }

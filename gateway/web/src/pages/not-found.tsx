@@ -1,12 +1,15 @@
 /** For an address that leads nowhere. */
+import { t } from "../i18n/language.ts";
 import { Link } from "../ui/router.tsx";
 
 export function NotFoundPage() {
   return (
     <section class="page narrow">
-      <h1>There is nothing here</h1>
+      <h1>{t().frame.nothingHere}</h1>
       <p>
-        The address is mistyped, what was here is deleted, or it is for admins. <Link href="/">Go to your agents</Link>.
+        {t().frame.nothingHereWhy((link) => (
+          <Link href="/">{link}</Link>
+        ))}
       </p>
     </section>
   );

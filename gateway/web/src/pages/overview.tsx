@@ -2,9 +2,10 @@
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { runtimes } from "../runtimes/runtimes.ts";
+import { t } from "../i18n/language.ts";
 import { agents, runOfAgent } from "../state/agents.ts";
 import { post } from "../api/api.ts";
-import { formatCost, plural } from "../text/format.ts";
+import { formatCost } from "../text/format.ts";
 import { activeRuns, runsByAgent, workspace } from "../state/live.ts";
 import { AgentLine, tellAgent } from "../agents/agent-line.tsx";
 import { Ago } from "../ui/ago.tsx";
@@ -23,7 +24,7 @@ export function OverviewPage({ me }: { me: Me }) {
   return (
     <section class="page scroller">
       <div class="page-head">
-        <h1>Agents</h1>
+        <h1>{t().agents.title}</h1>
         <WorkspaceSwitch me={me} />
       </div>
       <ul class="cards">
@@ -38,7 +39,7 @@ export function OverviewPage({ me }: { me: Me }) {
       </ul>
       {!agents.value && (
         <p role="status" class="muted">
-          Loading the agents …
+          {t().agents.loading}
         </p>
       )}
     </section>
@@ -49,6 +50,7 @@ function AgentCard({ agent }: { agent: Agent }) {
   const runs = runsByAgent.value.get(agent.id) ?? [];
   const cost = runs.reduce((sum, run) => sum + run.usage.costUsd, 0);
   const going = runOfAgent(agent.id);
+  const words = t().agents;
   const runtime = runtimes[agent.runtime];
   return (
     <li class="card">
@@ -60,9 +62,9 @@ function AgentCard({ agent }: { agent: Agent }) {
         <AgentLine agent={agent} />
       </p>
       <p class="meta">
-        <span>{(runtime.hasModel && agent.model) || runtime.name}</span>
-        <span title="What its latest runs cost">
-          {runs.length > 0 ? `${formatCost(cost)} in ${plural(runs.length, "run")}` : "No runs yet"}
+        <span>{(runtime.hasModel && agent.model) || runtime.words().name}</span>
+        <span title={words.costTitle}>
+          {runs.length > 0 ? words.costIn(formatCost(cost), words.runs(runs.length)) : words.noRuns}
         </span>
         {runs[0] && <Ago time={runs[0].endedAt ?? runs[0].createdAt} />}
         {going && <StopButton run={going} />}
@@ -72,6 +74,7 @@ function AgentCard({ agent }: { agent: Agent }) {
 }
 
 function WorkspaceSwitch({ me }: { me: Me }) {
+  const words = t().agents;
   const space = workspace.value ?? me.workspace;
   const task = useTask(async (action: "start" | "stop") => {
     workspace.value = await post(`/v1/workspace/${action}`);
@@ -86,27 +89,24 @@ function WorkspaceSwitch({ me }: { me: Me }) {
           type="button"
           disabled={task.isBusy}
           onClick={() => (activeRuns.value.length > 0 ? setAsking(true) : void task.run("stop"))}
-          title="Ends the container and its runs; files stay"
+          title={words.stopWorkspaceTitle}
         >
-          {task.isBusy ? "Stopping …" : "Stop the workspace"}
+          {task.isBusy ? t().common.stopping : words.stopWorkspace}
         </button>
       ) : (
         <button type="button" disabled={task.isBusy} onClick={() => void task.run("start")}>
-          {task.isBusy ? "Starting …" : "Start the workspace"}
+          {task.isBusy ? t().common.starting : words.startWorkspace}
         </button>
       )}
-      <Failure words={task.failure} />
+      <Failure error={task.failure} />
       {isAsking && (
         <Confirm
-          title="Stop the workspace?"
-          action="Stop it"
+          title={words.stopAsk}
+          action={words.stopIt}
           onClose={() => setAsking(false)}
           act={() => task.run("stop")}
         >
-          <p>
-            {plural(activeRuns.value.length, "run")} in progress will be stopped with it, and every terminal. Files
-            stay.
-          </p>
+          <p>{words.stopWhat(activeRuns.value.length)}</p>
         </Confirm>
       )}
     </div>
@@ -114,24 +114,29 @@ function WorkspaceSwitch({ me }: { me: Me }) {
 }
 
 function FirstAgent({ me }: { me: Me }) {
+  const words = t().agents;
+  const hints = words.firstHints;
   return (
     <section class="page narrow first">
-      <h1>Make your first agent</h1>
-      <p>
-        An agent is a conversation with a directory of its own. You write to it, it works in your container, and you see
-        what it does while it does it. Close the page whenever you like: a run goes on and is here when you come back.
-      </p>
+      <h1>{words.firstTitle}</h1>
+      <p>{words.firstWhat}</p>
       <NewAgent me={me} isFirst />
       <ul class="hints muted">
+        <li>{hints.share(me.limits.agents, me.limits.concurrentRuns)}</li>
         <li>
-          Up to {me.limits.agents} agents share one container; {me.limits.concurrentRuns} can work at the same time.
+          {hints.apart((code) => (
+            <code>{code}</code>
+          ))}
         </li>
         <li>
-          One agent a task or a repository works well: they cannot read each other's files, but for{" "}
-          <code>/workspace/shared</code>.
-        </li>
-        <li>
-          Programs do the same with the API: make a <Link href="/tokens">token</Link> and read <a href="/docs">how</a>.
+          {hints.api(
+            (token) => (
+              <Link href="/tokens">{token}</Link>
+            ),
+            (docs) => (
+              <a href="/docs">{docs}</a>
+            ),
+          )}
         </li>
       </ul>
     </section>

@@ -1,6 +1,7 @@
 /** One run by its address: the same view as in the conversation. */
 import { useEffect, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { agentById } from "../state/agents.ts";
 import { ApiError, explain, get } from "../api/api.ts";
 import { noteRuns, runs } from "../state/live.ts";
@@ -17,17 +18,18 @@ export function RunPage({ id }: { id: string }) {
   if (!run)
     return (
       <p class="page muted" role="status">
-        {failure ? explain(failure) : "Loading …"}
+        {failure ? explain(failure) : t().common.loading}
       </p>
     );
+  const words = t().conversation;
   const agent = agentById(run.agentId);
   return (
     <section class="page scroller">
       <div class="page-head">
-        <h1>Run of {agent ? <Link href={`/agents/${agent.id}`}>{agent.name}</Link> : "a deleted agent"}</h1>
+        <h1>{words.runOf(agent ? <Link href={`/agents/${agent.id}`}>{agent.name}</Link> : words.deletedAgent)}</h1>
         {run.endedAt === null && run.status !== "pending" && <StopButton run={run} />}
         <a href={`/v1/runs/${run.id}/events`} target="_blank" rel="noopener">
-          Raw events
+          {words.rawEvents}
         </a>
       </div>
       <div class="thread">

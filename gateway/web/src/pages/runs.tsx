@@ -1,34 +1,27 @@
 /** All runs, newest first, live; by agent, state and what started them. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { agentById, agents } from "../state/agents.ts";
-import { explain } from "../api/api.ts";
 import { formatCost, formatDuration } from "../text/format.ts";
 import { loadRuns, newestFirst, runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
 import { go, Link, search } from "../ui/router.tsx";
-import { origins, tellRun } from "../text/words.ts";
+import { tellRun } from "../text/words.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
-const states = {
-  pending: "Waiting",
-  starting: "Starting",
-  running: "Running",
-  completed: "Finished",
-  failed: "Failed",
-  cancelled: "Stopped",
-};
-
 const filterNames = ["agentId", "status", "triggerKind"] as const;
+type FilterName = (typeof filterNames)[number];
 
 export function RunsPage() {
+  const words = t().lists;
   // In the address, so that they come back with it.
   const filters = new URLSearchParams(search.value);
   const [agentId, status, kind] = filterNames.map((name) => filters.get(name) ?? "") as [string, string, string];
-  const set = (name: (typeof filterNames)[number]) => (value: string) => {
+  const set = (name: FilterName) => (value: string) => {
     if (value) filters.set(name, value);
     else filters.delete(name);
     go(`/runs${filters.size > 0 ? `?${filters}` : ""}`, { replace: true });
@@ -49,26 +42,10 @@ export function RunsPage() {
   return (
     <section class="page scroller">
       <div class="page-head">
-        <h1>Runs</h1>
-        <div class="filters">
-          <Filter
-            label="Agent"
-            value={agentId}
-            set={set("agentId")}
-            options={(agents.value ?? []).map(({ id, name }) => [id, name])}
-            all="All agents"
-          />
-          <Filter label="State" value={status} set={set("status")} options={Object.entries(states)} all="All states" />
-          <Filter
-            label="Started by"
-            value={kind}
-            set={set("triggerKind")}
-            options={Object.entries(origins).map(([id, { name }]) => [id, name])}
-            all="Any trigger"
-          />
-        </div>
+        <h1>{words.runs}</h1>
+        <Filters values={{ agentId, status, triggerKind: kind }} set={set} />
       </div>
-      <Failure words={pages.failure} />
+      <Failure error={pages.failure} />
       {shown.length > 0 && <RunTable runs={shown} />}
       {shown.length === 0 && !pages.isLoading && <p class="muted">{tellNone(query, pages.cursor !== null)}</p>}
       {pages.cursor !== null && (
@@ -78,7 +55,7 @@ export function RunsPage() {
             disabled={pages.isLoading}
             onClick={() => void pages.load(`cursor=${pages.cursor}&${query}`)}
           >
-            {pages.isLoading ? "Loading …" : "Older runs"}
+            {pages.isLoading ? t().common.loading : words.olderRuns}
           </button>
         </p>
       )}
@@ -87,8 +64,43 @@ export function RunsPage() {
 }
 
 function tellNone(query: string, goesOn: boolean): string {
-  if (goesOn) return "None of the newest runs fits these filters.";
-  return query ? "No run fits these filters." : "No runs yet. Send an agent a message and it shows up here.";
+  const words = t().lists;
+  if (goesOn) return words.noneOfNewest;
+  return query ? words.noneFit : words.noRuns;
+}
+
+interface FiltersProps {
+  values: Record<FilterName, string>;
+  set: (name: FilterName) => (value: string) => void;
+}
+
+function Filters({ values, set }: FiltersProps) {
+  const words = t().lists;
+  return (
+    <div class="filters">
+      <Filter
+        label={words.agent}
+        value={values.agentId}
+        set={set("agentId")}
+        options={(agents.value ?? []).map(({ id, name }) => [id, name])}
+        all={words.allAgents}
+      />
+      <Filter
+        label={words.state}
+        value={values.status}
+        set={set("status")}
+        options={Object.entries(t().states.runs)}
+        all={words.allStates}
+      />
+      <Filter
+        label={words.startedBy}
+        value={values.triggerKind}
+        set={set("triggerKind")}
+        options={Object.entries(t().states.origins)}
+        all={words.anyTrigger}
+      />
+    </div>
+  );
 }
 
 interface FilterProps {
@@ -113,9 +125,11 @@ function Filter({ label, value, set, options, all }: FilterProps) {
 }
 
 function RunTable({ runs: shown }: { runs: Run[] }) {
+  const words = t().lists;
+  const { marks } = t().states;
   return (
     <table class="list runs">
-      <TableHead names={["State", "Message", "Agent"]} numbers={["Took", "Cost", "When"]} />
+      <TableHead names={[words.state, words.message, words.agent]} numbers={[words.took, words.cost, words.when]} />
       <tbody>
         {shown.map((run) => (
           <tr key={run.id} onClick={(event) => (event.target as Element).closest("a") ?? go(`/runs/${run.id}`)}>
@@ -123,11 +137,11 @@ function RunTable({ runs: shown }: { runs: Run[] }) {
               <Badge told={tellRun(run)} />
             </td>
             <td class="message">
-              <Link href={`/runs/${run.id}`}>{inOneLine(run.prompt) || "Empty message"}</Link>
-              {origins[run.trigger.kind].mark && <span class="tag">{origins[run.trigger.kind].mark}</span>}
+              <Link href={`/runs/${run.id}`}>{inOneLine(run.prompt) || words.emptyMessage}</Link>
+              {marks[run.trigger.kind] && <span class="tag">{marks[run.trigger.kind]}</span>}
             </td>
-            <td data-label="by">{agentById(run.agentId)?.name ?? <span class="muted">deleted</span>}</td>
-            <td class="number" data-label="took">
+            <td data-label={words.by}>{agentById(run.agentId)?.name ?? <span class="muted">{words.deleted}</span>}</td>
+            <td class="number" data-label={words.took}>
               {run.startedAt && run.endedAt ? formatDuration(Date.parse(run.endedAt) - Date.parse(run.startedAt)) : "–"}
             </td>
             <td class="number">{formatCost(run.usage.costUsd)}</td>
@@ -145,7 +159,7 @@ function useRunPages(query: string) {
   const [cursor, setCursor] = useState<string | null>(null);
   const [oldest, setOldest] = useState<string | null>(null);
   const [isLoading, setLoading] = useState(true);
-  const [failure, setFailure] = useState<string | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
   const asked = useRef("");
   const load = async (wanted: string) => {
     asked.current = wanted;
@@ -160,7 +174,7 @@ function useRunPages(query: string) {
       // Of rare runs a page may hold none, and go on all the same.
       setOldest((before) => (page.nextCursor === null ? null : (page.items.at(-1)?.createdAt ?? before)));
     } catch (error) {
-      setFailure(explain(error));
+      setFailure(error);
     }
     setLoading(false);
   };

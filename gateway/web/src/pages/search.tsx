@@ -1,6 +1,7 @@
 /** Search over all conversations: messages by words of what was asked and what was answered. */
 import { useEffect, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { agentById } from "../state/agents.ts";
 import { tellRun } from "../text/words.ts";
 import { Ago } from "../ui/ago.tsx";
@@ -11,6 +12,7 @@ import { go, Link, search } from "../ui/router.tsx";
 import { usePages } from "../ui/use-pages.ts";
 
 export function SearchPage() {
+  const words = t().search;
   const asked = new URLSearchParams(search.value).get("q")?.trim() ?? "";
   const [typed, setTyped] = useState(asked);
   useEffect(() => setTyped(asked), [asked]);
@@ -19,19 +21,19 @@ export function SearchPage() {
     go(`/search?q=${encodeURIComponent(typed.trim())}`, { replace: asked === "" });
   };
   return (
-    <section class="page scroller" tabIndex={0} aria-label="Search">
-      <h1>Search</h1>
+    <section class="page scroller" tabIndex={0} aria-label={words.title}>
+      <h1>{words.title}</h1>
       <form class="inline" role="search" onSubmit={submit}>
         <input
           type="search"
-          aria-label="Words to look for"
-          placeholder="Words of a message or its answer"
+          aria-label={words.field}
+          placeholder={words.placeholder}
           maxLength={200}
           value={typed}
           onInput={(event) => setTyped(event.currentTarget.value)}
         />
         <button type="submit" class="primary">
-          Search
+          {words.submit}
         </button>
       </form>
       {asked && <Results key={asked} asked={asked} />}
@@ -44,17 +46,17 @@ function Results({ asked }: { asked: string }) {
   const words = asked.match(/[\p{L}\p{N}\p{M}]+/gu) ?? [];
   return (
     <>
-      <Failure words={failure} />
-      {items?.length === 0 && <p class="muted">No message has all of these words.</p>}
+      <Failure error={failure} />
+      {items?.length === 0 && <p class="muted">{t().search.none}</p>}
       <ul class="found">
         {items?.map((run) => (
           <li key={run.id}>
             <p>
-              <Link href={placeOf(run)}>{inOneLine(run.prompt).slice(0, 120) || "Empty message"}</Link>
+              <Link href={placeOf(run)}>{inOneLine(run.prompt).slice(0, 120) || t().lists.emptyMessage}</Link>
             </p>
             <Excerpt texts={[run.result ?? "", run.prompt]} words={words} />
             <p class="muted">
-              {agentById(run.agentId)?.name ?? "deleted"} · <Badge told={tellRun(run)} quiet />{" "}
+              {agentById(run.agentId)?.name ?? t().lists.deleted} · <Badge told={tellRun(run)} quiet />{" "}
               <Ago time={run.createdAt} />
             </p>
           </li>
@@ -63,7 +65,7 @@ function Results({ asked }: { asked: string }) {
       {loadMore && (
         <p>
           <button type="button" onClick={() => void loadMore()}>
-            Older messages
+            {t().search.older}
           </button>
         </p>
       )}

@@ -2,14 +2,18 @@
 import { useEffect, useState } from "preact/hooks";
 import { Brand } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
-import { signIn, startSession } from "../state/session.ts";
+import { signIn, startSession, type OutReason } from "../state/session.ts";
 import { Failure } from "../ui/failure.tsx";
+import { explain } from "../api/api.ts";
+import { t } from "../i18n/language.ts";
+import { PreferenceSwitches } from "../preferences/switches.tsx";
 
-export function SignInPage({ why, oidc }: { why: string | null; oidc: boolean }) {
+export function SignInPage({ why, oidc }: { why: OutReason | null; oidc: boolean }) {
+  const words = t().signIn;
   const [token, setToken] = useState("");
   const task = useTask(async () => {
     const failure = await signIn({ token: token.trim().replace(/^Bearer\s+/i, "") });
-    if (failure) throw new Error(failure);
+    if (failure) throw failure instanceof Error ? failure : new Error(t().signIn.why[failure]);
   });
   const submit = (event: Event) => {
     event.preventDefault();
@@ -20,20 +24,20 @@ export function SignInPage({ why, oidc }: { why: string | null; oidc: boolean })
       <h1>
         <Brand /> Berth
       </h1>
-      <p>Coding agents in a container of your own.</p>
+      <p>{t().frame.tagline}</p>
       {why && (
         <p class="warning warn" role="status">
-          {why}
+          {why instanceof Error ? explain(why) : words.why[why]}
         </p>
       )}
       {oidc && (
         <a class="button primary" href="/session/oidc">
-          Sign in
+          {words.signIn}
         </a>
       )}
       <form onSubmit={submit}>
         <label>
-          {oidc ? "Or with an API token" : "Sign in with an API token"}
+          {oidc ? words.orWithToken : words.withToken}
           <input
             type="password"
             value={token}
@@ -43,16 +47,17 @@ export function SignInPage({ why, oidc }: { why: string | null; oidc: boolean })
             placeholder="eyJ…"
           />
         </label>
-        <Failure words={task.failure} />
+        <Failure error={task.failure} />
         <button type="submit" class={oidc ? "" : "primary"} disabled={task.isBusy}>
-          {task.isBusy ? "One moment …" : oidc ? "Sign in with it" : "Sign in"}
+          {task.isBusy ? t().common.moment : oidc ? words.withIt : words.signIn}
         </button>
       </form>
       <p class="muted">
-        {oidc ? "No account there" : "No token"}? Ask an admin of this Berth for a sign-in link: they make one for you
-        under Users, and it works once, within an hour. Who runs it finds one in what <code>npm start</code> prints, or
-        prints another: <code>npm run -s link -- NAME</code>.
+        {words.link(oidc, (code) => (
+          <code>{code}</code>
+        ))}
       </p>
+      <PreferenceSwitches />
     </main>
   );
 }
@@ -60,7 +65,7 @@ export function SignInPage({ why, oidc }: { why: string | null; oidc: boolean })
 /** Between two tries while nothing answers. */
 const againMs = 3000;
 
-export function UnreachablePage({ why }: { why: string }) {
+export function UnreachablePage({ why }: { why: unknown }) {
   const task = useTask(startSession);
   useEffect(() => {
     const timer = setInterval(() => void task.run(), againMs);
@@ -72,10 +77,10 @@ export function UnreachablePage({ why }: { why: string }) {
         <Brand /> Berth
       </h1>
       <p class="warning bad" role="alert">
-        {why}
+        {explain(why)}
       </p>
       <button type="button" class="primary" onClick={() => void task.run()} disabled={task.isBusy}>
-        Try again
+        {t().signIn.tryAgain}
       </button>
     </main>
   );

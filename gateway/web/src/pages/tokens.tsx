@@ -1,7 +1,8 @@
 /** The user's API tokens. */
 import { useEffect, useState } from "preact/hooks";
 import type { CreatedToken, Token } from "@berth/shared/users";
-import { call, explain, getAll, post } from "../api/api.ts";
+import { t } from "../i18n/language.ts";
+import { call, getAll, post } from "../api/api.ts";
 import { Ago, Until } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { NewTokenForm } from "./new-token.tsx";
@@ -9,35 +10,40 @@ import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
 export function TokensPage() {
+  const words = t().tokens;
   const [tokens, setTokens] = useState<Token[] | null>(null);
-  const [failure, setFailure] = useState<string | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
   const [revoking, setRevoking] = useState<Token | null>(null);
-  const load = () => getAll<Token>("/v1/tokens").then(setTokens, (error: unknown) => setFailure(explain(error)));
+  const load = () => getAll<Token>("/v1/tokens").then(setTokens, setFailure);
   useEffect(() => void load(), []);
   return (
     <section class="page scroller">
-      <h1>API tokens</h1>
+      <h1>{words.title}</h1>
       <p class="lead muted">
-        A program that has one acts as you: it sends <code>Authorization: Bearer …</code>. See{" "}
-        <a href="/docs">the API</a>.
+        {words.what(
+          (code) => (
+            <code>{code}</code>
+          ),
+          (docs) => (
+            <a href="/docs">{docs}</a>
+          ),
+        )}
       </p>
       <NewTokenForm
         create={(name, expiresInSeconds) => post<CreatedToken>("/v1/tokens", { name, expiresInSeconds })}
         onCreated={load}
       />
-      <Failure words={failure} />
+      <Failure error={failure} />
       {tokens && tokens.length > 0 && <TokenTable tokens={tokens} revoke={setRevoking} />}
-      {tokens?.length === 0 && (
-        <p class="muted">No tokens. Make one for each program, so that each can be revoked alone.</p>
-      )}
+      {tokens?.length === 0 && <p class="muted">{words.none}</p>}
       {revoking && (
         <Confirm
-          title={`Revoke ${revoking.name}?`}
-          action="Revoke"
+          title={words.revokeTitle(revoking.name)}
+          action={words.revoke}
           onClose={() => setRevoking(null)}
           act={() => call("DELETE", `/v1/tokens/${revoking.id}`).then(load)}
         >
-          <p>Whatever uses it is refused at once, also on sockets that are open.</p>
+          <p>{words.revokeLoss}</p>
         </Confirm>
       )}
     </section>
@@ -45,23 +51,29 @@ export function TokensPage() {
 }
 
 function TokenTable({ tokens, revoke }: { tokens: Token[]; revoke: (token: Token) => void }) {
+  const words = t().tokens;
   return (
     <table class="list">
-      <TableHead names={["Name", "Made", "Used last", "Expires"]} hasActions />
+      <TableHead names={[words.name, words.created, words.lastUsed, words.expires]} hasActions />
       <tbody>
         {tokens.map((token) => (
           <tr key={token.id}>
             <td>{token.name}</td>
-            <td data-label="made">
+            <td data-label={words.created}>
               <Ago time={token.createdAt} />
             </td>
-            <td data-label="used">{token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : "never"}</td>
-            <td data-label="expires">
+            <td data-label={words.lastUsed}>{token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : t().common.never}</td>
+            <td data-label={words.expires}>
               <Until time={token.expiresAt} />
             </td>
             <td class="number">
-              <button type="button" class="quiet" aria-label={`Revoke ${token.name}`} onClick={() => revoke(token)}>
-                Revoke …
+              <button
+                type="button"
+                class="quiet"
+                aria-label={words.revokeOne(token.name)}
+                onClick={() => revoke(token)}
+              >
+                {words.revokeAsk}
               </button>
             </td>
           </tr>

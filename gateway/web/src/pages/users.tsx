@@ -1,7 +1,8 @@
 /** For admins: who may use this Berth. */
 import { useEffect, useState } from "preact/hooks";
 import type { CreatedToken, Me, SignInLink, User, UserChange } from "@berth/shared/users";
-import { call, explain, getAll, post } from "../api/api.ts";
+import { t } from "../i18n/language.ts";
+import { call, getAll, post } from "../api/api.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { Dialog } from "../ui/dialog.tsx";
@@ -12,16 +13,12 @@ import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
-const roles: [User["role"], string][] = [
-  ["user", "User"],
-  ["admin", "Admin"],
-];
-
 export function UsersPage({ me }: { me: Me }) {
+  const words = t().users;
   const [users, setUsers] = useState<User[] | null>(null);
   const [asked, setAsked] = useState<{ about: User; what: Question } | null>(null);
-  const [failure, setFailure] = useState<string | null>(null);
-  const load = () => getAll<User>("/v1/admin/users").then(setUsers, (error: unknown) => setFailure(explain(error)));
+  const [failure, setFailure] = useState<unknown>(null);
+  const load = () => getAll<User>("/v1/admin/users").then(setUsers, setFailure);
   const change: Change = async (user, part) => {
     await call("PATCH", `/v1/admin/users/${user.id}`, part);
     await load();
@@ -30,16 +27,16 @@ export function UsersPage({ me }: { me: Me }) {
   const close = () => setAsked(null);
   return (
     <section class="page scroller">
-      <h1>Users</h1>
+      <h1>{words.title}</h1>
       <NewUser
         onCreated={async (about) => {
           await load();
           setAsked({ about, what: "link" });
         }}
       />
-      <Failure words={failure} />
+      <Failure error={failure} />
       <table class="list">
-        <TableHead names={["Name", "Role", "Since"]} hasActions />
+        <TableHead names={[words.name, words.role, words.since]} hasActions />
         <tbody>
           {users?.map((user) => (
             <UserRow
@@ -70,38 +67,39 @@ interface UserRowProps {
 }
 
 function UserRow({ user, isMe, change, ask }: UserRowProps) {
+  const words = t().users;
   const task = useTask((part: Parameters<Change>[1]) => change(user, part));
   return (
     <tr class={user.disabled ? "off" : ""}>
       <td title={user.id}>
         {user.name}
-        {isMe && <span class="tag">you</span>}
-        {user.disabled && <span class="tag">disabled</span>}
-        <Failure words={task.failure} />
+        {isMe && <span class="tag">{words.you}</span>}
+        {user.disabled && <span class="tag">{words.disabled}</span>}
+        <Failure error={task.failure} />
       </td>
       <td>
-        {roles.find(([role]) => role === user.role)?.[1]}
-        <button type="button" class="quiet" aria-label={`Change the role of ${user.name}`} onClick={() => ask("role")}>
-          Change …
+        {words.roles[user.role]}
+        <button type="button" class="quiet" aria-label={words.changeRole(user.name)} onClick={() => ask("role")}>
+          {words.change}
         </button>
       </td>
-      <td data-label="since">
+      <td data-label={words.since}>
         <Ago time={user.createdAt} />
       </td>
       <td class="number">
         <button type="button" class="quiet" onClick={() => ask("link")} disabled={user.disabled}>
-          Sign-in link …
+          {words.linkAsk}
         </button>
         <button type="button" class="quiet" onClick={() => ask("token")} disabled={user.disabled}>
-          Make a token …
+          {words.makeToken}
         </button>
         {user.disabled ? (
           <button type="button" class="quiet" onClick={() => void task.run({ disabled: false })}>
-            Enable
+            {words.enable}
           </button>
         ) : (
           <button type="button" class="quiet" onClick={() => ask("disable")}>
-            Disable …
+            {words.disableAsk}
           </button>
         )}
       </td>
@@ -110,61 +108,57 @@ function UserRow({ user, isMe, change, ask }: UserRowProps) {
 }
 
 function Disable({ user, change, onClose }: { user: User; change: Change; onClose: () => void }) {
+  const words = t().users;
   const [cancelRuns, setCancelRuns] = useState(true);
   return (
     <Confirm
-      title={`Disable ${user.name}?`}
-      action="Disable"
+      title={words.disableTitle(user.name)}
+      action={words.disable}
       onClose={onClose}
       act={() => change(user, { disabled: true, cancelRuns })}
     >
-      <p>Their sessions and tokens are refused at once. Agents and files stay, and an admin can enable them again.</p>
+      <p>{words.disableLoss}</p>
       <label class="check">
         <input type="checkbox" checked={cancelRuns} onChange={(event) => setCancelRuns(event.currentTarget.checked)} />{" "}
-        Stop what they have running
+        {words.stopRuns}
       </label>
     </Confirm>
   );
 }
 
 function OtherRole({ user, change, onClose }: { user: User; change: Change; onClose: () => void }) {
+  const words = t().users;
   const role = user.role === "admin" ? "user" : "admin";
   return (
     <Confirm
-      title={role === "admin" ? `Make ${user.name} an admin?` : `Make ${user.name} an ordinary user?`}
-      action={role === "admin" ? "Make them an admin" : "Take it away"}
+      title={role === "admin" ? words.promoteTitle(user.name) : words.demoteTitle(user.name)}
+      action={role === "admin" ? words.promote : words.demote}
       onClose={onClose}
       act={() => change(user, { role })}
     >
-      <p>
-        {role === "admin"
-          ? "Admins add, disable and sign in users, add and remove machines, and read the audit."
-          : "They keep their agents and files, and no longer see users, machines and the audit."}
-      </p>
+      <p>{role === "admin" ? words.promoteWhat : words.demoteWhat}</p>
     </Confirm>
   );
 }
 
 function LinkFor({ user, onClose }: { user: User; onClose: () => void }) {
+  const words = t().users;
   const [url, setUrl] = useState<string | null>(null);
   const task = useTask(async () => setUrl((await post<SignInLink>(`/v1/admin/users/${user.id}/links`)).url));
   return (
-    <Dialog title={`Sign ${user.name} in`} onClose={onClose}>
-      <p>
-        Send {user.name} a link that nobody else can read: whoever opens it first is {user.name} here. It works once,
-        within an hour.
-      </p>
+    <Dialog title={words.linkTitle(user.name)} onClose={onClose}>
+      <p>{words.linkWhat(user.name)}</p>
       {url ? (
-        <ShownOnce text={url} what="the link" />
+        <ShownOnce text={url} what={words.theLink} />
       ) : (
         <button type="button" class="primary" disabled={task.isBusy} onClick={() => void task.run()}>
-          Make a sign-in link
+          {words.makeLink}
         </button>
       )}
-      <Failure words={task.failure} />
+      <Failure error={task.failure} />
       <p class="actions">
         <button type="button" onClick={onClose}>
-          Done
+          {t().common.done}
         </button>
       </p>
     </Dialog>
@@ -172,15 +166,18 @@ function LinkFor({ user, onClose }: { user: User; onClose: () => void }) {
 }
 
 function TokenFor({ user, onClose }: { user: User; onClose: () => void }) {
+  const words = t().users;
   const create = (name: string, expiresInSeconds: number) =>
     post<CreatedToken>(`/v1/admin/users/${user.id}/tokens`, { name, expiresInSeconds });
   return (
-    <Dialog title={`A token for ${user.name}`} onClose={onClose}>
-      <p class="muted">With it their programs use the API. To sign in here they need a sign-in link, not this.</p>
+    <Dialog title={words.tokenTitle(user.name)} onClose={onClose}>
+      <p class="muted">
+        {words.tokenWhat}
+      </p>
       <NewTokenForm create={create} onCreated={() => {}} />
       <p class="actions">
         <button type="button" onClick={onClose}>
-          Done
+          {t().common.done}
         </button>
       </p>
     </Dialog>
@@ -188,13 +185,14 @@ function TokenFor({ user, onClose }: { user: User; onClose: () => void }) {
 }
 
 function NewUser({ onCreated }: { onCreated: (user: User) => Promise<void> }) {
+  const words = t().users;
   return (
     <NameForm
-      label="Name of a new user"
-      choiceLabel="Role of the new user"
-      choices={roles}
+      label={words.nameOfNew}
+      choiceLabel={words.roleOfNew}
+      choices={Object.entries(words.roles)}
       initial="user"
-      action="Add"
+      action={words.add}
       act={(name, role) => post<User>("/v1/admin/users", { name, role }).then(onCreated)}
     />
   );

@@ -2,22 +2,15 @@
  * Claude Code, and the lines of its `stream-json`. Partial text (`stream_event`) grows an open item; the final `assistant` line
  * closes it with the text that counts. What agents print is hostile: every field is looked at before it is used.
  */
+import { t } from "../i18n/language.ts";
 import { blocksOf, capped, numberOf, objectOf, textOf, textOfBlock, type Json } from "../transcript/fields.ts";
 import type { Drawing, LineTypes } from "../transcript/fold.ts";
 import type { Item, TextItem, ToolItem } from "../transcript/items.ts";
 import type { Runtime } from "./runtime.ts";
 
 export const claude: Runtime = {
-  name: "Claude Code",
-  choice: "Claude Code",
-  placeholder: "What is to be done?",
-  empty: {
-    title: "Write the first message",
-    paragraphs: [
-      "Say what you want as you would to a colleague who has a shell and an empty directory: which repository, what to change, how to check it.",
-      "The agent remembers the conversation. Commands, edits and their output show here while it works.",
-    ],
-  },
+  words: () => t().conversation.claude,
+  example: null,
   hasModel: true,
   reads: true,
   dialect: (drawing) => linesOf({ drawing, tools: new Map(), drafts: new Map(), hasPrompt: false }),
@@ -41,8 +34,7 @@ const linesOf = (state: State): LineTypes => ({
       ? addSaid(state, objectOf(line["message"]))
       : addUser(state, helperOf(line), objectOf(line["message"])),
   system(line) {
-    if (line["subtype"] === "compact_boundary")
-      state.drawing.addNote("The conversation got long; the agent summed up its beginning.", "quiet");
+    if (line["subtype"] === "compact_boundary") state.drawing.addNote({ notice: "summedUp" }, "quiet");
   },
   result: (line) => addResult(state, line),
   rate_limit_event: () => undefined,

@@ -1,6 +1,6 @@
 /** The user's agents: loaded once, changed by calls, kept the same in every tab. */
 import { computed, signal } from "@preact/signals";
-import type { Agent, RuntimeName } from "@berth/shared/resources";
+import type { Agent } from "@berth/shared/resources";
 import { call, getAll, post } from "../api/api.ts";
 import { activeRuns, runs } from "./live.ts";
 import { createOtherTabs } from "../api/other-tabs.ts";
@@ -37,8 +37,10 @@ export const agentById = (id: string) => agents.value?.find((agent) => agent.id 
 export const runOfAgent = (id: string) => activeRuns.value.find((run) => run.agentId === id);
 
 /** With a repository it is cloned by the agent's first run. */
-export async function createAgent(name: string, runtime: RuntimeName, repository: string | null): Promise<Agent> {
-  return took(await post<Agent>("/v1/agents", { name, runtime, repository }));
+export async function createAgent(
+  wanted: Pick<Agent, "name" | "runtime" | "repository" | "model" | "instructions">,
+): Promise<Agent> {
+  return took(await post<Agent>("/v1/agents", wanted));
 }
 
 export async function updateAgent(
@@ -48,8 +50,9 @@ export async function updateAgent(
   return took(await call<Agent>("PATCH", `/v1/agents/${id}`, change));
 }
 
-export async function setEnv(id: string, env: Record<string, string>): Promise<Agent> {
-  return took(await call<Agent>("PUT", `/v1/agents/${id}/env`, env));
+/** Sets these variables and leaves the others; null removes. */
+export async function changeEnv(id: string, change: Record<string, string | null>): Promise<Agent> {
+  return took(await call<Agent>("PATCH", `/v1/agents/${id}/env`, change));
 }
 
 /** Its next message begins a conversation. */

@@ -1,7 +1,7 @@
 /** What is happening now: workspace, runs and transcripts as signals, fed by the socket and, where it is silent, by the API. */
 import { batch, computed, signal } from "@preact/signals";
 import type { Run, ServerFrame, Workspace } from "@berth/shared/resources";
-import { get, type Page } from "../api/api.ts";
+import { ApiError, get, type Page } from "../api/api.ts";
 import { createRunLogs } from "./run-logs.ts";
 import { openSocket, type LiveSocket, type SocketState } from "./socket.ts";
 
@@ -12,7 +12,7 @@ export const runs = signal<ReadonlyMap<string, Run>>(new Map());
 /** Whether the latest runs were loaded once. */
 const hasRuns = signal(false);
 /** The last thing the server refused on the socket (the workspace cannot start, …); null once it runs. */
-export const refusal = signal<{ code: string; detail: string } | null>(null);
+export const refusal = signal<ApiError | null>(null);
 
 export const activeRuns = computed(() =>
   [...runs.value.values()].filter((run) => run.endedAt === null && run.status !== "pending"),
@@ -100,6 +100,6 @@ function take(frame: ServerFrame): void {
       return logs.addLine(frame.runId, frame.offset, frame.data);
     case "error":
       if (frame.code === "not_found") logs.refused();
-      else refusal.value = { code: frame.code, detail: frame.detail };
+      else refusal.value = new ApiError(frame.code as ApiError["code"], frame.detail);
   }
 }

@@ -1,18 +1,22 @@
 /** Who is signed in: by link, by token, until sign-out or until the session ends. */
 import { signal } from "@preact/signals";
 import type { Me, MeChange } from "@berth/shared/users";
-import { ApiError, call, explain, get, onSignedOut, post } from "../api/api.ts";
+import { ApiError, call, get, onSignedOut, post } from "../api/api.ts";
+import type { Catalogue } from "../i18n/en.ts";
 import { forgetAgents, loadAgents } from "./agents.ts";
 import { loadHosts } from "./hosts.ts";
 import { startLive, stopLive, workspace } from "./live.ts";
 import { closeTerminals } from "../terminal/open-terminals.ts";
 import { createOtherTabs } from "../api/other-tabs.ts";
 
+/** Why nobody is signed in: what the page has a sentence for, or what a call threw. */
+export type OutReason = keyof Catalogue["signIn"]["why"] | Error;
+
 type Session =
   | { kind: "unknown" }
   /** `oidc`: whether there is a provider to sign in at. */
-  | { kind: "out"; why: string | null; oidc: boolean }
-  | { kind: "unreachable"; why: string }
+  | { kind: "out"; why: OutReason | null; oidc: boolean }
+  | { kind: "unreachable"; why: unknown }
   | { kind: "in"; me: Me };
 export const session = signal<Session>({ kind: "unknown" });
 
@@ -22,8 +26,7 @@ const otherTabs = createOtherTabs("berth.session", () => void loadSession());
 /** Finds out who is signed in; a code in the fragment (from a printed link) is used up first. */
 export async function startSession(): Promise<void> {
   onSignedOut(() => {
-    if (session.value.kind === "in")
-      end("Your session has ended. Sign in again to go on; nothing was lost, and runs go on.");
+    if (session.value.kind === "in") end("ended");
   });
   const code = new URLSearchParams(location.hash.slice(1)).get("code");
   if (!code) return loadSession();
@@ -33,14 +36,13 @@ export async function startSession(): Promise<void> {
 }
 
 /** Signs in with a code or a token; answers null, or why not. */
-export async function signIn(credential: { code: string } | { token: string }): Promise<string | null> {
+export async function signIn(credential: { code: string } | { token: string }): Promise<OutReason | null> {
   try {
     await post("/session", credential);
   } catch (error) {
-    if (!(error instanceof ApiError) || error.code !== "unauthenticated") return explain(error);
-    return "code" in credential
-      ? "This sign-in link is used up or too old. Ask an admin for a new one, or print it with: npm run -s link -- NAME"
-      : "This token is not accepted: it is mistyped, expired, revoked, or of another Berth.";
+    if (!(error instanceof ApiError)) throw error;
+    if (error.code !== "unauthenticated") return error;
+    return "code" in credential ? "linkUsed" : "tokenRefused";
   }
   await loadSession();
   otherTabs.tell();
@@ -54,11 +56,11 @@ export async function updateMe(change: MeChange): Promise<void> {
 
 export async function signOut(): Promise<void> {
   await call("DELETE", "/session");
-  end("You are signed out.");
+  end("signedOut");
   otherTabs.tell();
 }
 
-async function loadSession(failure: string | null = null): Promise<void> {
+async function loadSession(failure: OutReason | null = null): Promise<void> {
   try {
     if (session.value.kind !== "in") {
       const { oidc, signedIn } = await get<{ oidc: boolean; signedIn: boolean }>("/session");
@@ -77,14 +79,14 @@ async function loadSession(failure: string | null = null): Promise<void> {
   } catch (error) {
     const isOut = error instanceof ApiError && error.code !== "offline";
     if (isOut && session.value.kind !== "out") end(failure);
-    else if (!isOut && session.value.kind !== "in") session.value = { kind: "unreachable", why: explain(error) };
+    else if (!isOut && session.value.kind !== "in") session.value = { kind: "unreachable", why: error };
   }
 }
 
 /** Reloads what `/v1/me` says. */
 export const refreshSession = () => loadSession();
 
-function end(why: string | null): void {
+function end(why: OutReason | null): void {
   stopLive();
   closeTerminals();
   forgetAgents();

@@ -9,8 +9,10 @@ import { ApiError, get, post } from "../api/api.ts";
 export type SocketState =
   | { kind: "connecting" }
   | { kind: "open" }
-  /** `retryAt` in milliseconds since 1970; `why` is a sentence. */
-  | { kind: "lost"; why: string; retryAt: number };
+  /** `retryAt` in milliseconds since 1970. */
+  | { kind: "lost"; why: Cause; retryAt: number };
+/** What does not answer, or what a call threw. */
+export type Cause = "gateway" | "host" | "noHost" | Error;
 
 export interface LiveSocket {
   send(frame: { type: "subscribe"; runId: string; after: number }): void;
@@ -95,7 +97,7 @@ async function askTicket(): Promise<string | ApiError> {
   try {
     return (await post<{ ticket: string }>("/v1/tickets", undefined, {}, shortCallMs)).ticket;
   } catch (error) {
-    return error instanceof ApiError ? error : new ApiError("offline", String(error));
+    return error instanceof ApiError ? error : new ApiError("offline");
   }
 }
 
@@ -123,17 +125,17 @@ function listen(socket: WebSocket, onFrame: (frame: ServerFrame) => void, onEnd:
 }
 
 /** A browser is not told why a handshake fails, so the gateway is asked. */
-async function findCause(error: ApiError | null): Promise<string> {
-  if (error && error.code !== "offline") return error.message;
+async function findCause(error: ApiError | null): Promise<Cause> {
+  if (error && error.code !== "offline") return error;
   try {
     // A session that is over answers 401 here, and the page goes to the sign-in.
     await get("/v1/me", shortCallMs);
   } catch (failure) {
-    return failure instanceof ApiError && failure.code === "offline" ? "The gateway does not answer." : String(failure);
+    return failure instanceof ApiError && failure.code !== "offline" ? failure : "gateway";
   }
   const ready = await fetch("/readyz", { signal: AbortSignal.timeout(shortCallMs) }).then(
     (answer) => answer.ok,
     () => true,
   );
-  return ready ? "The host of your workspace does not answer." : "No host is up. An admin must start the host agent.";
+  return ready ? "host" : "noHost";
 }

@@ -7,8 +7,10 @@ import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
 import type { TerminalServerFrame } from "@berth/shared/files";
 import { ApiError, explain, post } from "../api/api.ts";
+import { t } from "../i18n/language.ts";
+import { isDark } from "../preferences/preferences.ts";
 import { createStyleKeeper } from "./policy.ts";
-import { darkWish, themeNow } from "./theme.ts";
+import { themeOf } from "./theme.ts";
 
 export interface TerminalSession {
   /** Where it is drawn: to be put into the page. */
@@ -29,7 +31,7 @@ export function openTerminal(agentId: string, onLeave: () => void): TerminalSess
   element.className = "terminal-screen";
   const styles = createStyleKeeper();
   const term = new Terminal({
-    theme: themeNow(),
+    theme: themeOf(isDark.value),
     fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"),
     fontSize: 13,
     scrollback: 5000,
@@ -39,8 +41,7 @@ export function openTerminal(agentId: string, onLeave: () => void): TerminalSess
   const fit = new FitAddon();
   term.loadAddon(fit);
   const shell = connectShell(agentId, term);
-  const paint = () => (term.options.theme = themeNow());
-  darkWish.addEventListener("change", paint);
+  const stopPainting = isDark.subscribe((dark) => (term.options.theme = themeOf(dark)));
   handleKeys(term, onLeave);
   const observer = new ResizeObserver(() => {
     if (!element.isConnected || element.clientWidth === 0) return;
@@ -57,7 +58,7 @@ export function openTerminal(agentId: string, onLeave: () => void): TerminalSess
     readAloud: (on) => (term.options.screenReaderMode = on),
     close() {
       observer.disconnect();
-      darkWish.removeEventListener("change", paint);
+      stopPainting();
       shell.close();
       term.dispose();
       styles.close();
@@ -99,11 +100,10 @@ function connectShell(agentId: string, term: Terminal) {
       const { ticket } = await post<{ ticket: string }>("/v1/tickets");
       if (!isClosed) ws = openShellSocket(agentId, ticket, term, { onOutput: () => (isLost = false), onEnd });
     } catch (error) {
-      const isOffline = error instanceof ApiError && error.code === "offline";
-      onEnd(isOffline ? null : { type: "error", code: "internal", detail: explain(error) });
+      onEnd(error instanceof ApiError && error.code === "offline" ? null : (error as Error));
     }
   };
-  const onEnd = (last: TerminalServerFrame | null) => {
+  const onEnd = (last: TerminalServerFrame | Error | null) => {
     ws = null;
     if (isClosed) return;
     waitsForEnter = true;
@@ -140,7 +140,7 @@ function openShellSocket(agentId: string, ticket: string, term: Terminal, { onOu
   const socket = new WebSocket(address, ["berth.v1", `ticket.${ticket}`]);
   let last: TerminalServerFrame | null = null;
   let isSilent = true;
-  const patience = setTimeout(() => term.write(dim("A shell opens …")), patienceMs);
+  const patience = setTimeout(() => term.write(dim(t().terminal.opening)), patienceMs);
   const endSilence = () => {
     clearTimeout(patience);
     if (isSilent) term.write("\r\u001b[2K");
@@ -165,8 +165,10 @@ function sendSize(ws: WebSocket, { cols, rows }: Terminal): void {
   if (ws.readyState === WebSocket.OPEN) ws.send(JSON.stringify({ type: "resize", cols, rows }));
 }
 
-function wordsOfEnd(last: TerminalServerFrame | null): string {
-  if (last === null) return "The connection was lost, and a shell ends with it. A new one opens by itself";
-  if (last.type === "error") return `${last.detail} Press Enter to try again`;
-  return `The shell has ended${last.code ? ` with code ${last.code}` : ""}. Press Enter for a new one`;
+function wordsOfEnd(last: TerminalServerFrame | Error | null): string {
+  const words = t().terminal;
+  if (last === null) return words.lost;
+  if (last instanceof Error) return words.refused(explain(last));
+  if (last.type === "error") return words.refused(explain(new ApiError(last.code as ApiError["code"], last.detail)));
+  return words.ended(last.code);
 }

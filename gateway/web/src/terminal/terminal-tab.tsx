@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
 import { PlusIcon } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { addTerminal, closeTerminal, openTerminals } from "./open-terminals.ts";
@@ -47,15 +48,11 @@ export function TerminalTab({ agent }: { agent: Agent }) {
             checked={isReadAloud}
             onChange={(event) => setReadAloud(event.currentTarget.checked)}
           />{" "}
-          Screen reader
+          {t().terminal.screenReader}
         </label>
       </Toolbar>
-      <Failure words={add.failure} />
-      {terminals.length === 0 && !add.isBusy && (
-        <p class="page muted">
-          No terminal is open. A new one is a shell in this agent's directory, as this agent: what you change, it sees.
-        </p>
-      )}
+      <Failure error={add.failure} />
+      {terminals.length === 0 && !add.isBusy && <p class="page muted">{t().terminal.none}</p>}
       <div class="screen" ref={screen} hidden={terminals.length === 0} />
     </div>
   );
@@ -73,23 +70,24 @@ interface ToolbarProps {
 }
 
 function Toolbar({ bar, numbers, shown, choose, close, add, children }: ToolbarProps) {
+  const words = t().terminal;
   return (
-    <div class="toolbar" ref={bar} role="group" aria-label="Terminals">
+    <div class="toolbar" ref={bar} role="group" aria-label={words.group}>
       {numbers.map((number) => (
         <span key={number} class="one">
           <button type="button" class="quiet" aria-pressed={number === shown} onClick={() => choose(number)}>
-            Terminal {number}
+            {words.one(number)}
           </button>
-          <button type="button" class="quiet" aria-label={`Close terminal ${number}`} onClick={() => close(number)}>
+          <button type="button" class="quiet" aria-label={words.close(number)} onClick={() => close(number)}>
             ×
           </button>
         </span>
       ))}
       <button type="button" class="quiet" onClick={() => add?.()} disabled={add === null}>
-        <PlusIcon /> New
+        <PlusIcon /> {words.add}
       </button>
       {children}
-      <span class="muted keys">Ctrl+Shift+C copies · Ctrl+Shift+V pastes · Ctrl+Shift+↑ leaves</span>
+      <span class="muted keys">{words.keys}</span>
     </div>
   );
 }

@@ -1,4 +1,4 @@
-/** Colours of the terminal, by the system's wish. */
+/** Colours of the terminal. */
 import type { ITheme } from "@xterm/xterm";
 
 const dark: ITheme = {
@@ -32,5 +32,4 @@ const light: ITheme = {
   brightBlack: "#566166",
 };
 
-export const darkWish = matchMedia("(prefers-color-scheme: dark)");
-export const themeNow = (): ITheme => (darkWish.matches ? dark : light);
+export const themeOf = (isDark: boolean): ITheme => (isDark ? dark : light);

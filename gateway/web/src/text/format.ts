@@ -1,51 +1,69 @@
-/** Numbers and times as people read them. Pure. */
+/** Numbers and times as people of the page's language write them. */
+import { language } from "../i18n/language.ts";
 
-const number = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const units = ["B", "kB", "MB", "GB", "TB"];
-const binaryUnits = ["B", "KiB", "MiB", "GiB", "TiB"];
+const numberFormats = new Map<string, Intl.NumberFormat>();
 
-/** Bytes: 612 MB; a whole number of binary units keeps them: 1 GiB. */
-export function formatBytes(bytes: number): string {
-  for (const power of [4, 3, 2])
-    if (bytes > 0 && bytes % 1024 ** power === 0) return `${bytes / 1024 ** power} ${binaryUnits[power]}`;
-  let power = 0;
-  while (power < units.length - 1 && bytes >= 999.5 * 1000 ** power) power++;
-  const value = bytes / 1000 ** power;
-  return `${power > 0 && value < 10 ? value.toFixed(1) : number.format(value)} ${units[power]}`;
+function format(value: number, options: Intl.NumberFormatOptions): string {
+  const key = language() + JSON.stringify(options);
+  const made = numberFormats.get(key) ?? new Intl.NumberFormat(language(), options);
+  numberFormats.set(key, made);
+  return made.format(value);
 }
 
-/** Milliseconds: 40 ms, 1.4 s, 12 s, 3 min 5 s, 2 h 10 min. */
+const byteUnits = ["kilobyte", "megabyte", "gigabyte", "terabyte"];
+
+/** Bytes, decimal units alone: 512 B, 78 MB, 1.07 GB. */
+export function formatBytes(bytes: number): string {
+  let power = 0;
+  while (power < byteUnits.length && bytes >= 999.5 * 1000 ** power) power++;
+  const value = bytes / 1000 ** power;
+  const unit = byteUnits[Math.max(0, power - 1)]!;
+  const maximumFractionDigits = power > 0 && value < 10 ? 2 : 0;
+  const text = format(value, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits });
+  return power === 0 ? text.replace("kB", "B") : text;
+}
+
+const inUnit = (value: number, unit: string, maximumFractionDigits = 0) =>
+  format(value, { style: "unit", unit, unitDisplay: "narrow", maximumFractionDigits });
+
+/** Milliseconds: 40ms, 1.4s, 12s, 3m 5s, 2h 10m. */
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 1) return inUnit(seconds * 1000, "millisecond");
+  if (seconds < 9.95) return inUnit(seconds, "second", 1);
   const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
+  if (whole < 60) return inUnit(whole, "second");
   const minutes = Math.floor(whole / 60);
-  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 60) return `${inUnit(minutes, "minute")} ${inUnit(whole % 60, "second")}`;
+  return `${inUnit(Math.floor(minutes / 60), "hour")} ${inUnit(minutes % 60, "minute")}`;
 }
 
 /** US dollars: $0.00, $0.0034, $1.20. */
 export function formatCost(usd: number): string {
-  return `$${usd > 0 && usd < 0.01 ? usd.toPrecision(2) : usd.toFixed(2)}`;
+  const digits = usd > 0 && usd < 0.01 ? { maximumSignificantDigits: 2 } : {};
+  return format(usd, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", ...digits });
 }
 
-export const formatCount = (value: number) => number.format(value);
+export const formatCount = (value: number) => format(value, { maximumFractionDigits: 0 });
+/** A part of one: 12%. */
+export const formatPart = (value: number) => format(value, { style: "percent" });
 
-/** `1 run`, `2 runs`. */
-export const plural = (count: number, noun: string) => `${number.format(count)} ${noun}${count === 1 ? "" : "s"}`;
+const steps: [unit: Intl.RelativeTimeFormatUnit, seconds: number][] = [
+  ["year", 31_556_952],
+  ["month", 2_629_746],
+  ["day", 86_400],
+  ["hour", 3600],
+  ["minute", 60],
+];
 
-/** An ISO time seen from `now` (milliseconds since 1970): just now, 5 min ago, in 3 days. */
+/** An ISO time seen from `now` (milliseconds since 1970), in whole units that have passed: now, 12 seconds ago, in 3 days. */
 export function formatAgo(iso: string, now: number): string {
-  const seconds = (now - Date.parse(iso)) / 1000;
-  const size = Math.abs(seconds);
-  if (size < 45) return seconds >= 0 ? "just now" : "in a moment";
-  const [value, unit] = size < 3600 ? [size / 60, "min"] : size < 86_400 ? [size / 3600, "h"] : [size / 86_400, "day"];
-  const rounded = Math.max(1, Math.round(value));
-  const words = unit === "day" ? plural(rounded, "day") : `${rounded} ${unit}`;
-  return seconds >= 0 ? `${words} ago` : `in ${words}`;
+  const seconds = Math.trunc((Date.parse(iso) - now) / 1000);
+  const [unit, size] = steps.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+  const numeric = unit === "second" ? "auto" : "always";
+  return new Intl.RelativeTimeFormat(language(), { numeric }).format(Math.trunc(seconds / size) || 0, unit);
 }
 
-const fullTime = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
-export const formatTime = (iso: string) => fullTime.format(new Date(iso));
+/** An ISO time to the second, where the reader is. */
+export const formatTime = (iso: string) =>
+  new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));

@@ -1,16 +1,24 @@
 /** What a run's end means to a person. */
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { type Run, runReasons } from "@berth/shared/resources";
+import { speak } from "../i18n/language.ts";
 import { tellAlert, tellRun } from "./words.ts";
+
+beforeAll(() => speak("en"));
 
 const ended = (fields: Partial<Run>) =>
   tellRun({ status: "failed", exitCode: null, oomKills: 0, stderrTail: null, ...fields } as Run);
 
-test("each reason has words of its own, and a bad one says what to do", () => {
-  const told = runReasons.map((reason) => ended({ reason }));
-  expect(new Set(told.map(({ short }) => short)).size).toBe(runReasons.length);
-  expect(told.filter(({ tone, advice }) => tone === "bad" && !/\w{3,}.*\.$/.test(advice))).toEqual([]);
-});
+test.each(["en", "ko"] as const)(
+  "each reason has words of its own, and a bad one says what to do: %s",
+  async (language) => {
+    await speak(language);
+    const told = runReasons.map((reason) => ended({ reason }));
+    expect(new Set(told.map(({ short }) => short)).size).toBe(runReasons.length);
+    expect(told.filter(({ tone, advice }) => tone === "bad" && !/[\p{L} ]{3,}.*\.$/u.test(advice))).toEqual([]);
+    await speak("en");
+  },
+);
 
 test("an admin is told what a user met and how often, as far as it is counted", () => {
   const alert = { kind: "out_of_memory", userId: "usr_1", count: 12, lastAt: "2026-01-01T00:00:00.000Z" } as const;

@@ -1,6 +1,6 @@
 /** An edit of a file: removed and added lines, signs and colours both. */
 import { useState } from "preact/hooks";
-import { plural } from "../text/format.ts";
+import { t } from "../i18n/language.ts";
 import { showable } from "../text/plain-text.ts";
 import { foldDiff, type DiffLine } from "./diff.ts";
 
@@ -16,7 +16,7 @@ export function DiffView({ lines, label }: { lines: DiffLine[]; label: string })
       <div class="diff" tabIndex={0} role="region" aria-label={label}>
         {shown.map((line) =>
           typeof line === "number" ? (
-            <div class="skipped">⋯ {plural(line, "equal line")}</div>
+            <div class="skipped">⋯ {t().conversation.equalLines(line)}</div>
           ) : (
             <div class={names[line.sign]}>
               <span class="sign">{line.sign}</span>
@@ -28,7 +28,7 @@ export function DiffView({ lines, label }: { lines: DiffLine[]; label: string })
       {shown.length < folded.length && (
         <p class="more">
           <button type="button" class="quiet" onClick={() => setWhole(true)}>
-            Show all {plural(folded.length, "line")}
+            {t().conversation.showAllLines(folded.length)}
           </button>
         </p>
       )}
@@ -41,7 +41,7 @@ export function DiffCount({ lines }: { lines: DiffLine[] }) {
   const count = (sign: DiffLine["sign"]) => lines.reduce((sum, line) => sum + (line.sign === sign ? 1 : 0), 0);
   const [added, removed] = [count("+"), count("-")];
   return (
-    <span class="diff-count" aria-label={`${added} added, ${removed} removed`}>
+    <span class="diff-count" aria-label={t().conversation.diffCount(added, removed)}>
       <span class="added">+{added}</span> <span class="removed">−{removed}</span>
     </span>
   );

@@ -3,7 +3,7 @@
  * that nobody knows is shown as it is.
  */
 import { capped, objectOf, textOf, type Json } from "./fields.ts";
-import type { Item, OutputItem } from "./items.ts";
+import type { Item, NoteText, OutputItem } from "./items.ts";
 
 /** Items that are drawn together. */
 export const chunkSize = 32;
@@ -29,7 +29,7 @@ export interface Drawing {
   replace(at: number, item: Item): number;
   drop(at: number): void;
   touch(at: number): void;
-  addNote(text: string, tone: "quiet" | "bad"): void;
+  addNote(text: NoteText, tone: "quiet" | "bad"): void;
 }
 export type LineTypes = Record<string, (line: Json) => void>;
 /** Lines of one CLI by their `type`, with what must be kept from one line to the next. */
@@ -42,8 +42,8 @@ export function createFold(dialects: Dialect[]): Fold {
   const addOutput = createOutput(drawing);
   const known = new Map(dialects.flatMap((dialect) => Object.entries(dialect(drawing))));
   known.set("line", (line) => addOutput(textOf(line["text"]), line["more"] === true));
-  for (const type of ["session_missing", "repaired"])
-    known.set(type, (line) => drawing.addNote(textOf(line["message"]), "bad"));
+  known.set("session_missing", () => drawing.addNote({ notice: "sessionMissing" }, "bad"));
+  known.set("repaired", (line) => drawing.addNote(textOf(line["message"]), "bad"));
   known.set("prepared", (line) => drawing.addNote(textOf(line["message"]), "quiet"));
   return {
     items,
@@ -89,7 +89,8 @@ function createDrawing(chunkRevs: number[]) {
     push,
     replace,
     drop: (at: number) => void replace(at, { kind: "gone", isNested: false, rev: 0 }),
-    addNote: (text: string, tone: "quiet" | "bad") => void push({ kind: "note", text, tone, isNested: false, rev: 0 }),
+    addNote: (text: NoteText, tone: "quiet" | "bad") =>
+      void push({ kind: "note", text, tone, isNested: false, rev: 0 }),
   };
 }
 
@@ -105,9 +106,8 @@ function createOutput({ items, push, replace, drop, touch }: Drawing) {
       chars -= item.text.length;
       drop(first);
     }
-    const text = "This is where a long output begins that is not kept here; the raw events have all of it.";
     const firstGone = items.findIndex((item) => item.kind === "gone");
-    replace(firstGone, { kind: "note", text, tone: "quiet", isNested: false, rev: 0 });
+    replace(firstGone, { kind: "note", text: { notice: "outputDropped" }, tone: "quiet", isNested: false, rev: 0 });
   };
   return (text: string, more: boolean) => {
     const line = more ? text : `${text}\n`;

@@ -1,4 +1,5 @@
 /** One item of a transcript. */
+import { t } from "../i18n/language.ts";
 import type { Item } from "./items.ts";
 import { LongText } from "../ui/long-text.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
@@ -17,7 +18,7 @@ export function ItemView({ item, isLive }: { item: Item; isLive: boolean }) {
     case "thinking":
       return item.text.trim() ? (
         <details class={`item thinking ${nested}`}>
-          <summary>Thinking</summary>
+          <summary>{t().conversation.thinking}</summary>
           <LongText text={item.text} />
         </details>
       ) : null;
@@ -30,7 +31,11 @@ export function ItemView({ item, isLive }: { item: Item; isLive: boolean }) {
     case "output":
       return <pre class="item plain output">{showable(item.text.replace(/\n$/, "")) || " "}</pre>;
     case "note":
-      return <p class={`item note ${item.tone}`}>{showable(item.text.slice(0, 4000))}</p>;
+      return (
+        <p class={`item note ${item.tone}`}>
+          {typeof item.text === "string" ? showable(item.text.slice(0, 4000)) : t().conversation[item.text.notice]}
+        </p>
+      );
     case "said":
       return (
         <div class="item said prompt">
@@ -40,7 +45,7 @@ export function ItemView({ item, isLive }: { item: Item; isLive: boolean }) {
     case "raw":
       return (
         <details class="item raw">
-          <summary>Event: {showable(item.name.slice(0, 60))}</summary>
+          <summary>{t().conversation.event(showable(item.name.slice(0, 60)))}</summary>
           <LongText text={item.text} />
         </details>
       );

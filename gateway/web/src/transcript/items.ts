@@ -27,9 +27,12 @@ export interface OutputItem extends Drawn {
   kind: "output";
   text: string;
 }
+/** Sentences of this page in a transcript; in its language when they are drawn. */
+type Notice = "summedUp" | "outputDropped" | "sessionMissing";
+export type NoteText = string | { notice: Notice };
 interface NoteItem extends Drawn {
   kind: "note";
-  text: string;
+  text: NoteText;
   tone: "quiet" | "bad";
 }
 /** A word of the user's into the turn. */

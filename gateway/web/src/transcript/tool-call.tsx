@@ -1,5 +1,6 @@
 /** A tool call: one line while folded, with input and output below when unfolded; edits of files show as diffs. */
 import { useMemo, useState } from "preact/hooks";
+import { t } from "../i18n/language.ts";
 import { DiffCount, DiffView } from "./diff-view.tsx";
 import type { ToolItem } from "./items.ts";
 import { LongText } from "../ui/long-text.tsx";
@@ -9,6 +10,7 @@ import { editOf, inputText, shortPath, summarise } from "./tools.ts";
 const smallEdit = 30;
 
 export function ToolCall({ item, isLive }: { item: ToolItem; isLive: boolean }) {
+  const words = t().conversation;
   const edit = useMemo(() => editOf(item), [item.input]);
   const isSmallEdit = edit !== null && edit.lines.length <= smallEdit;
   // Until a person chooses: the edit is not known yet while the call is being written.
@@ -25,20 +27,20 @@ export function ToolCall({ item, isLive }: { item: ToolItem; isLive: boolean }) 
         <span class="tool-name">{item.name.slice(0, 60)}</span>
         <span class="tool-about">{summarise(item)}</span>
         {edit && <DiffCount lines={edit.lines} />}
-        {isRunning && <span class="spinner" role="img" aria-label="running" />}
-        {item.isError && <span class="tool-failed">failed</span>}
+        {isRunning && <span class="spinner" role="img" aria-label={words.toolRunning} />}
+        {item.isError && <span class="tool-failed">{words.toolFailed}</span>}
       </summary>
       {isUnfolded && (
         <div class="tool-body">
           {edit ? (
-            <DiffView lines={edit.lines} label={`Changes in ${shortPath(edit.path)}`} />
+            <DiffView lines={edit.lines} label={words.changesIn(shortPath(edit.path))} />
           ) : (
             <LongText text={inputText(item)} class="input" />
           )}
           {!(edit && !item.isError) && item.output !== null && (
             <>
-              <p class="tool-label">{item.isError ? "It failed with" : "Output"}</p>
-              {item.output.trim() ? <LongText text={item.output} /> : <p class="muted">Nothing was printed.</p>}
+              <p class="tool-label">{item.isError ? words.failedWith : words.output}</p>
+              {item.output.trim() ? <LongText text={item.output} /> : <p class="muted">{words.nothingPrinted}</p>}
             </>
           )}
         </div>

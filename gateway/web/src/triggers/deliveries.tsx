@@ -1,5 +1,6 @@
 /** What came in through a trigger and what became of it; each can be taken once more. */
 import type { Delivery } from "@berth/shared/webhooks";
+import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
@@ -13,24 +14,20 @@ import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
 export function Deliveries({ triggerId }: { triggerId: string }) {
+  const words = t().triggers;
   const { items, failure, reload, loadMore } = usePages<Delivery>(`/v1/triggers/${triggerId}/deliveries?limit=25`);
-  if (failure) return <Failure words={failure} />;
+  if (failure) return <Failure error={failure} />;
   if (!items)
     return (
       <p class="muted" role="status">
-        Loading …
+        {t().common.loading}
       </p>
     );
-  if (items.length === 0)
-    return (
-      <p class="muted">
-        Nothing came in yet. Let the sender send a test; what it gets as an answer tells what is wrong.
-      </p>
-    );
+  if (items.length === 0) return <p class="muted">{words.noDeliveries}</p>;
   return (
     <>
       <table class="list">
-        <TableHead names={["State", "Came in", "Sender's id"]} numbers={["Size"]} hasActions />
+        <TableHead names={[words.state, words.cameIn, words.senderId]} numbers={[words.size]} hasActions />
         <tbody>
           {items.map((item) => (
             <DeliveryRow key={item.id} item={item} reload={reload} />
@@ -40,7 +37,7 @@ export function Deliveries({ triggerId }: { triggerId: string }) {
       {loadMore && (
         <p>
           <button type="button" onClick={() => void loadMore()}>
-            Older deliveries
+            {words.older}
           </button>
         </p>
       )}
@@ -49,6 +46,7 @@ export function Deliveries({ triggerId }: { triggerId: string }) {
 }
 
 function DeliveryRow({ item, reload }: { item: Delivery; reload: () => Promise<void> }) {
+  const words = t().triggers;
   const replay = useTask(async () => {
     await replayDelivery(item.id);
     await reload();
@@ -57,22 +55,26 @@ function DeliveryRow({ item, reload }: { item: Delivery; reload: () => Promise<v
     <tr>
       <td>
         <Badge told={tellDelivery(item)} />
-        {item.detail && <p class="muted">{item.detail}</p>}
+        {item.detail && (
+          <p class="muted" lang="en">
+            {item.detail}
+          </p>
+        )}
       </td>
-      <td data-label="came in">
+      <td data-label={words.cameIn}>
         <Ago time={item.receivedAt} />
-        {item.replayOf && <span class="tag">once more</span>}
+        {item.replayOf && <span class="tag">{words.replayed}</span>}
       </td>
-      <td class="muted" data-label="sender's id">
-        {item.externalId?.slice(0, 40) ?? "none"}
+      <td class="muted" data-label={words.senderId}>
+        {item.externalId?.slice(0, 40) ?? t().common.none}
       </td>
       <td class="number">{formatBytes(item.bytes)}</td>
       <td class="number">
-        {item.runId && <Link href={`/runs/${item.runId}`}>Run</Link>}{" "}
+        {item.runId && <Link href={`/runs/${item.runId}`}>{words.run}</Link>}{" "}
         <button type="button" class="quiet" onClick={() => void replay.run()} disabled={replay.isBusy}>
-          Once more
+          {words.replay}
         </button>
-        <Failure words={replay.failure} />
+        <Failure error={replay.failure} />
       </td>
     </tr>
   );
@@ -82,14 +84,18 @@ function DeliveryRow({ item, reload }: { item: Delivery; reload: () => Promise<v
 function tellDelivery({ runId, status }: Delivery): StateWords {
   const run = runId === null ? undefined : runs.value.get(runId);
   if (run) return tellRun(run);
-  if (status === "skipped") return { tone: "idle", short: "Skipped", advice: "" };
-  if (status === "rejected" || status === "failed")
-    return { tone: "bad", short: status === "failed" ? "Failed" : "Rejected", advice: "" };
-  if (status === "completed") return { tone: "good", short: "Finished", advice: "" };
-  if (status === "cancelled") return { tone: "idle", short: "Stopped", advice: "" };
-  return {
-    tone: status === "pending" ? "idle" : "busy",
-    short: status === "pending" ? "Waiting" : "Running",
-    advice: "",
-  };
+  const { states } = t();
+  const short = status === "skipped" || status === "rejected" ? states.deliveries[status] : states.runs[status];
+  return { tone: tones[status], short, advice: "" };
 }
+
+const tones: Record<Delivery["status"], StateWords["tone"]> = {
+  pending: "idle",
+  starting: "busy",
+  running: "busy",
+  completed: "good",
+  failed: "bad",
+  cancelled: "idle",
+  skipped: "idle",
+  rejected: "bad",
+};

@@ -1,8 +1,10 @@
 /** The message that a delivery becomes, as a form has it. */
+import { t } from "../i18n/language.ts";
+
 export function TemplateField({ value, set }: { value: string; set: (value: string) => void }) {
   return (
     <label>
-      Message to the agent
+      {t().triggers.message}
       <textarea
         rows={4}
         value={value}
@@ -11,8 +13,9 @@ export function TemplateField({ value, set }: { value: string; set: (value: stri
         onInput={(event) => set(event.currentTarget.value)}
       />
       <span class="muted">
-        Mustache: <code>{"{{payload.…}}"}</code> is the body as JSON, <code>{"{{headers.…}}"}</code> its headers,{" "}
-        <code>{"{{trigger.name}}"}</code> this trigger.
+        {t().triggers.templateHint((code) => (
+          <code>{code}</code>
+        ))}
       </span>
     </label>
   );

@@ -1,6 +1,7 @@
 /** One trigger: its address, its message, what came in, and the ways to change or end it. */
 import type { Trigger, TriggerWithSecret } from "@berth/shared/webhooks";
 import { useState } from "preact/hooks";
+import { t } from "../i18n/language.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { useTask } from "../ui/use-task.ts";
@@ -17,11 +18,12 @@ interface TriggerCardProps {
 }
 
 export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
+  const words = t().triggers;
   const [isAsked, setAsked] = useState(false);
   const [isOpen, setOpen] = useState(false);
   const [isEditing, setEditing] = useState(false);
   return (
-    <section class="card host" aria-label={`Trigger ${trigger.name}`}>
+    <section class="card host" aria-label={words.one(trigger.name)}>
       <h2>
         {trigger.name} <span class="muted">{nameOfScheme(trigger.scheme)}</span>
       </h2>
@@ -31,42 +33,31 @@ export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
       ) : (
         <pre class="plain template">{trigger.template}</pre>
       )}
-      {trigger.executesPayload && !isEditing && (
-        <p class="muted">What its sender writes runs as a part of this script.</p>
-      )}
+      {trigger.executesPayload && !isEditing && <p class="muted">{words.runsSenderNote}</p>}
       <p class="actions">
         <button type="button" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
-          {isOpen ? "Hide the deliveries" : "Deliveries"}
+          {isOpen ? words.hideDeliveries : words.deliveries}
         </button>
         <button type="button" onClick={() => setEditing(!isEditing)}>
-          {isEditing ? "Leave it as it is" : "Change the message"}
+          {isEditing ? words.leaveAsIs : words.changeMessage}
         </button>
         <NewSecret trigger={trigger} onSecret={onSecret} />
         <button type="button" class="quiet" onClick={() => setAsked(true)}>
-          Delete …
+          {t().common.deleteAsk}
         </button>
         <span class="muted">
-          {trigger.lastDeliveryAt ? (
-            <>
-              last called <Ago time={trigger.lastDeliveryAt} />
-            </>
-          ) : (
-            "never called yet"
-          )}
+          {trigger.lastDeliveryAt ? words.lastCalled(<Ago time={trigger.lastDeliveryAt} />) : words.neverCalled}
         </span>
       </p>
       {isOpen && <Deliveries triggerId={trigger.id} />}
       {isAsked && (
         <Confirm
-          title={`Delete ${trigger.name}?`}
-          action="Delete"
+          title={words.deleteTitle(trigger.name)}
+          action={t().common.delete}
           onClose={() => setAsked(false)}
           act={() => deleteTrigger(trigger.id).then(onChange)}
         >
-          <p>
-            Its address answers no longer, its deliveries go, and messages that still wait are dropped. Runs and their
-            transcripts stay.
-          </p>
+          <p>{words.deleteLoss}</p>
         </Confirm>
       )}
     </section>
@@ -82,10 +73,10 @@ function Edit({ trigger, onDone }: { trigger: Trigger; onDone: () => void }) {
   return (
     <form class="new-trigger" onSubmit={(event) => (event.preventDefault(), void task.run())}>
       <TemplateField value={template} set={setTemplate} />
-      <Failure words={task.failure} />
+      <Failure error={task.failure} />
       <p class="actions">
         <button type="submit" class="primary" disabled={task.isBusy}>
-          Save
+          {t().common.save}
         </button>
       </p>
     </form>

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import type { Trigger, TriggerWithSecret } from "@berth/shared/webhooks";
-import { explain } from "../api/api.ts";
+import { t } from "../i18n/language.ts";
 import { NewTrigger, SecretOnce } from "./schemes.tsx";
 import { TriggerCard } from "./trigger-card.tsx";
 import { listTriggers } from "./triggers.ts";
@@ -11,22 +11,17 @@ import { Failure } from "../ui/failure.tsx";
 export function TriggersTab({ agent }: { agent: Agent }) {
   const [triggers, setTriggers] = useState<Trigger[] | null>(null);
   const [made, setMade] = useState<TriggerWithSecret | null>(null);
-  const [failure, setFailure] = useState<string | null>(null);
-  const load = () => listTriggers(agent.id).then(setTriggers, (error: unknown) => setFailure(explain(error)));
+  const [failure, setFailure] = useState<unknown>(null);
+  const load = () => listTriggers(agent.id).then(setTriggers, setFailure);
   useEffect(() => void load(), [agent.id]);
   const show = (trigger: TriggerWithSecret) => {
     setMade(trigger);
     void load();
   };
   return (
-    <div class="page scroller triggers" tabIndex={0} role="region" aria-label={`Triggers of ${agent.name}`}>
-      <Failure words={failure} />
-      {triggers?.length === 0 && (
-        <p class="lead muted">
-          A trigger is an address. Whatever a program posts to it becomes a message to this agent, each delivery once:
-          an issue, a failed build, a form. While the agent is busy, messages wait in order.
-        </p>
-      )}
+    <div class="page scroller triggers" tabIndex={0} role="region" aria-label={t().triggers.of(agent.name)}>
+      <Failure error={failure} />
+      {triggers?.length === 0 && <p class="lead muted">{t().triggers.what}</p>}
       {made && <SecretOnce trigger={made} />}
       {triggers?.map((trigger) => (
         <TriggerCard key={trigger.id} trigger={trigger} onChange={load} onSecret={show} />
@@ -34,7 +29,7 @@ export function TriggersTab({ agent }: { agent: Agent }) {
       {triggers && <NewTrigger agent={agent} onMade={show} />}
       {!triggers && !failure && (
         <p class="muted" role="status">
-          Loading …
+          {t().common.loading}
         </p>
       )}
     </div>

@@ -1,35 +1,27 @@
-/** A time as seen from now, exact on hover; all of them move together. */
-import { signal } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+/** A time as seen from now, exact on hover; all of them move together, and only those whose words change are drawn. */
+import { signal, useComputed } from "@preact/signals";
 import { formatAgo, formatTime } from "../text/format.ts";
 
-/** Milliseconds since 1970, each 10 s. */
+/** Milliseconds since 1970, each second while the page is looked at. */
 export const now = signal(Date.now());
-setInterval(() => (now.value = Date.now()), 10_000);
-
-/** As `now`, each second, for what goes on. */
-export function useSecond(): number {
-  const [second, setSecond] = useState(Date.now);
-  useEffect(() => {
-    const timer = setInterval(() => setSecond(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, []);
-  return second;
-}
+setInterval(() => document.visibilityState === "visible" && (now.value = Date.now()), 1000);
+document.addEventListener("visibilitychange", () => (now.value = Date.now()));
 
 export function Ago({ time }: { time: string }) {
-  return (
-    <time dateTime={time} title={formatTime(time)}>
-      {formatAgo(time, Math.max(now.value, Date.parse(time)))}
-    </time>
-  );
+  return <Seen time={time} isPast />;
 }
 
 /** As `Ago`, for times to come. */
 export function Until({ time }: { time: string }) {
+  return <Seen time={time} isPast={false} />;
+}
+
+function Seen({ time, isPast }: { time: string; isPast: boolean }) {
+  // Clocks differ: what has happened is not to come.
+  const words = useComputed(() => formatAgo(time, isPast ? Math.max(now.value, Date.parse(time)) : now.value));
   return (
     <time dateTime={time} title={formatTime(time)}>
-      {formatAgo(time, now.value)}
+      {words}
     </time>
   );
 }

@@ -1,6 +1,7 @@
 /** Asks before something that cannot be taken back: where much is lost, its name must be typed. */
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
+import { t } from "../i18n/language.ts";
 import { Dialog } from "./dialog.tsx";
 import { useTask } from "./use-task.ts";
 import { Failure } from "./failure.tsx";
@@ -34,9 +35,7 @@ export function Confirm({ title, children, action, typed, act, onClose }: Confir
         {children}
         {typed !== undefined && (
           <label>
-            <span>
-              Type <strong>{typed}</strong> to confirm
-            </span>
+            <span>{t().common.typeToConfirm(<strong>{typed}</strong>)}</span>
             <input
               value={text}
               onInput={(event) => setText(event.currentTarget.value)}
@@ -45,13 +44,13 @@ export function Confirm({ title, children, action, typed, act, onClose }: Confir
             />
           </label>
         )}
-        <Failure words={task.failure} />
+        <Failure error={task.failure} />
         <p class="actions">
           <button type="button" onClick={onClose}>
-            Keep it
+            {t().common.cancel}
           </button>
           <button type="submit" class="danger" disabled={!mayAct || task.isBusy}>
-            {task.isBusy ? "One moment …" : action}
+            {task.isBusy ? t().common.moment : action}
           </button>
         </p>
       </form>

@@ -1,9 +1,12 @@
-/** Why something failed, said aloud as soon as it is there; nothing without words. */
-export function Failure({ words, isInline = false }: { words: string | null; isInline?: boolean }) {
+/** Why something failed, said aloud as soon as it is there; nothing where nothing did. */
+import { explain } from "../api/api.ts";
+
+/** `error`: what was thrown, or a sentence. */
+export function Failure({ error, isInline = false }: { error: unknown; isInline?: boolean }) {
   const Tag = isInline ? "span" : "p";
-  return words ? (
+  return error ? (
     <Tag class="failure" role="alert">
-      {words}
+      {explain(error)}
     </Tag>
   ) : null;
 }

@@ -1,5 +1,6 @@
 /** Text as it is, its head first: the rest comes in steps, for a megabyte at once would hold up the page. */
 import { useState } from "preact/hooks";
+import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { headOf, showable } from "../text/plain-text.ts";
 
@@ -16,9 +17,9 @@ export function LongText({ text, class: name = "" }: { text: string; class?: str
       {left > 0 && (
         <p class="more">
           <button type="button" class="quiet" onClick={() => setMost(most + stepChars)}>
-            Show more
+            {t().common.showMore}
           </button>{" "}
-          <span class="muted">{formatBytes(left)} left</span>
+          <span class="muted">{t().common.left(formatBytes(left))}</span>
         </p>
       )}
     </>

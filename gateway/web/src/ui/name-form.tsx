@@ -48,7 +48,7 @@ export function NameForm<Choice extends string>(props: NameFormProps<Choice>) {
         <h2>{title}</h2>
         <div class="inline">{fields}</div>
         {children}
-        <Failure words={task.failure} />
+        <Failure error={task.failure} />
         <p class="actions">{button}</p>
       </form>
     );
@@ -58,7 +58,7 @@ export function NameForm<Choice extends string>(props: NameFormProps<Choice>) {
         {fields}
         {button}
       </form>
-      <Failure words={task.failure} />
+      <Failure error={task.failure} />
     </>
   );
 }

@@ -1,4 +1,6 @@
 /** The heads of a table: words first, then numbers, then a column of buttons, which only a screen reader hears named. */
+import { t } from "../i18n/language.ts";
+
 interface TableHeadProps {
   names: string[];
   numbers?: string[];
@@ -19,7 +21,7 @@ export function TableHead({ names, numbers = [], hasActions = false }: TableHead
         ))}
         {hasActions && (
           <th>
-            <span class="sr-only">Actions</span>
+            <span class="sr-only">{t().common.actions}</span>
           </th>
         )}
       </tr>

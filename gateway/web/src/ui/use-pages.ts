@@ -1,11 +1,11 @@
 /** A list of the API in pages, newest first. */
 import { useEffect, useState } from "preact/hooks";
-import { explain, get, type Page } from "../api/api.ts";
+import { get, type Page } from "../api/api.ts";
 
 interface Pages<T> {
   /** Null until the first page is here. */
   items: T[] | null;
-  failure: string | null;
+  failure: unknown;
   reload: () => Promise<void>;
   /** Null at the end. */
   loadMore: (() => Promise<void>) | null;
@@ -15,7 +15,7 @@ interface Pages<T> {
 export function usePages<T>(path: string): Pages<T> {
   const [items, setItems] = useState<T[] | null>(null);
   const [cursor, setCursor] = useState<string | null>(null);
-  const [failure, setFailure] = useState<string | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
   const load = async (from: string | null) => {
     try {
       const page = await get<Page<T>>(`${path}${from ? `&cursor=${from}` : ""}`);
@@ -23,7 +23,7 @@ export function usePages<T>(path: string): Pages<T> {
       setCursor(page.nextCursor);
       setFailure(null);
     } catch (error) {
-      setFailure(explain(error));
+      setFailure(error);
     }
   };
   useEffect(() => void load(null), [path]);

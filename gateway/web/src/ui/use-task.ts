@@ -1,10 +1,9 @@
 /** A call that a button starts: whether it is under way, and why it failed. */
 import { useRef, useState } from "preact/hooks";
-import { explain } from "../api/api.ts";
 
 export function useTask<A extends unknown[]>(work: (...args: A) => Promise<unknown>) {
   const [isBusy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<string | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
   const busy = useRef(false);
   /** Starts it, unless it is under way already; answers whether it went well. */
   const run = async (...args: A): Promise<boolean> => {
@@ -16,7 +15,7 @@ export function useTask<A extends unknown[]>(work: (...args: A) => Promise<unkno
       await work(...args);
       return true;
     } catch (error) {
-      setFailure(explain(error));
+      setFailure(error);
       return false;
     } finally {
       busy.current = false;

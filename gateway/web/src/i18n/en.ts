@@ -1,0 +1,32 @@
+/** The page in English. Its shape is that of every catalogue: a sentence that one of them lacks does not compile. */
+import { account, lists, search, signIn, tokens } from "./en/lists.ts";
+import { agents } from "./en/agents.ts";
+import { audit, hosts, users } from "./en/admin.ts";
+import { common } from "./en/common.ts";
+import { conversation } from "./en/conversation.ts";
+import { errors } from "./en/errors.ts";
+import { files, terminal } from "./en/files.ts";
+import { frame } from "./en/frame.ts";
+import { states } from "./en/states.ts";
+import { triggers } from "./en/triggers.ts";
+
+export const en = {
+  account,
+  agents,
+  audit,
+  common,
+  conversation,
+  errors,
+  files,
+  frame,
+  hosts,
+  lists,
+  search,
+  signIn,
+  states,
+  terminal,
+  tokens,
+  triggers,
+  users,
+};
+export type Catalogue = typeof en;

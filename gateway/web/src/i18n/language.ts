@@ -1,0 +1,35 @@
+/**
+ * The language of the page: its catalogue is loaded when it is chosen, and no other. Whoever draws with `t()` draws again when
+ * it changes. A further language is a catalogue beside the others and a line in both records.
+ */
+import { signal } from "@preact/signals";
+import type { Catalogue } from "./en.ts";
+
+const catalogues = {
+  en: () => import("./en.ts").then(({ en }) => en),
+  ko: () => import("./ko.ts").then(({ ko }) => ko),
+} satisfies Record<string, () => Promise<Catalogue>>;
+export type Language = keyof typeof catalogues;
+
+/** Each in its own words. */
+export const languageNames: Record<Language, string> = { en: "English", ko: "한국어" };
+
+const spoken = signal<{ language: Language; words: Catalogue } | null>(null);
+let wanted: Language | null = null;
+
+/** All words of the page in its language. There are none before the first `speak`. */
+export const t = (): Catalogue => spoken.value!.words;
+export const language = (): Language => spoken.value!.language;
+
+/** Has the page speak this language; of two calls the later one counts. Throws where its catalogue cannot be loaded. */
+export async function speak(next: Language): Promise<void> {
+  wanted = next;
+  const words = await catalogues[next]();
+  if (wanted === next) spoken.value = { language: next, words };
+}
+
+/** What was chosen, else the first of these languages (BCP 47, best first) that the page speaks, else English. */
+export function chooseLanguage(chosen: string | null, wishes: readonly string[]): Language {
+  const known = [chosen, ...wishes].map((wish) => wish?.split("-")[0]?.toLowerCase());
+  return known.find((wish): wish is Language => wish !== undefined && Object.hasOwn(catalogues, wish)) ?? "en";
+}
