@@ -171,9 +171,7 @@ function TokenFor({ user, onClose }: { user: User; onClose: () => void }) {
     post<CreatedToken>(`/v1/admin/users/${user.id}/tokens`, { name, expiresInSeconds });
   return (
     <Dialog title={words.tokenTitle(user.name)} onClose={onClose}>
-      <p class="muted">
-        {words.tokenWhat}
-      </p>
+      <p class="muted">{words.tokenWhat}</p>
       <NewTokenForm create={create} onCreated={() => {}} />
       <p class="actions">
         <button type="button" onClick={onClose}>

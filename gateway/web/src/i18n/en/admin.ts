@@ -105,6 +105,7 @@ export const audit = {
     "sign_in.succeeded": "Signed in",
     "sign_in.failed": "Sign-in failed",
     "sign_out.succeeded": "Signed out",
+    "sign_in_link.created": "Sign-in link created",
     "token.created": "Token created",
     "token.revoked": "Token revoked",
     "user.created": "User created",

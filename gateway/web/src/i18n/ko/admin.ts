@@ -98,6 +98,7 @@ export const audit: typeof enAudit = {
     "sign_in.succeeded": "로그인",
     "sign_in.failed": "로그인 실패",
     "sign_out.succeeded": "로그아웃",
+    "sign_in_link.created": "로그인 링크 생성",
     "token.created": "토큰 생성",
     "token.revoked": "토큰 폐기",
     "user.created": "사용자 추가",

@@ -1,5 +1,11 @@
 /** 에이전트 말고 사람이 가진 것: 실행, API 토큰, 계정, 그리고 로그인. */
-import type { account as enAccount, lists as enLists, search as enSearch, signIn as enSignIn, tokens as enTokens } from "../en/lists.ts";
+import type {
+  account as enAccount,
+  lists as enLists,
+  search as enSearch,
+  signIn as enSignIn,
+  tokens as enTokens,
+} from "../en/lists.ts";
 
 export const lists: typeof enLists = {
   runs: "실행",
