@@ -35,6 +35,28 @@ describe("the server on Node", () => {
     expect(own).toMatchObject({ requestTimeout: 0, headersTimeout: 60_000 });
   });
 
+  test("compresses long answers to GET for who reads gzip, and none to POST, which may hold a secret", async () => {
+    for (let at = 0; at < 10; at++)
+      await gateway.call("POST", "/v1/tokens", { token: user.token, body: { name: `token ${at}` } });
+    const ask = async (encoding: string, method = "GET", path = "/v1/tokens") => {
+      const answer = await fetch(`${server.url}${path}`, {
+        method,
+        headers: { ...headers(), "accept-encoding": encoding, "content-type": "application/json" },
+        ...(method === "POST" && { body: JSON.stringify({ name: "a", instructions: "x".repeat(5000) }) }),
+      });
+      return { encoding: answer.headers.get("content-encoding"), text: await answer.text() };
+    };
+    const plain = await ask("identity");
+    expect(plain.encoding).toBe(null);
+    expect(await ask("gzip, br")).toEqual({ encoding: "gzip", text: plain.text });
+    expect((await ask("br;q=1, gzip;q=0")).encoding).toBe(null);
+    expect((await ask("gzip", "GET", "/healthz")).encoding).toBe(null);
+    expect(await ask("gzip", "POST", "/v1/agents")).toMatchObject({
+      encoding: null,
+      text: expect.stringMatching(/x{5000}/),
+    });
+  });
+
   test("lets go of what asks nothing beyond 2,048, the oldest of who has the most, and of nobody else", async () => {
     const open = async (localAddress: string) => {
       const socket = openTcp({ port: server.port, host: "127.0.0.1", localAddress }).on("error", () => {});
