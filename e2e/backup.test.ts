@@ -1,0 +1,74 @@
+/** A backup is made while everything runs, and what it holds is all there after the machine's data was lost. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Run } from "@berth/shared/resources";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { until } from "../gateway/test/wait.ts";
+import type { Client } from "./harness/client.ts";
+import { type Berth, startBerth, unmountBelow } from "./harness/harness.ts";
+
+let berth: Berth;
+let alice: Client;
+let kept: string;
+beforeAll(async () => {
+  kept = mkdtempSync(join(tmpdir(), "berth-backup-"));
+  berth = await startBerth();
+  alice = await berth.client("alice");
+});
+afterAll(async () => {
+  await berth?.close();
+  rmSync(kept, { recursive: true });
+});
+
+const root = join(import.meta.dirname, "..");
+const command = (name: string, ...args: string[]) =>
+  spawnSync(process.execPath, [join(root, `scripts/commands/${name}.ts`), ...args], {
+    env: berth.env,
+    encoding: "utf8",
+  });
+
+test("a backup of a Berth that is at work brings back users, runs, files, variables and tokens", async () => {
+  const agent = await alice.createAgent("worker", { runtime: "shell" });
+  await alice.ok("PUT", `/v1/agents/${agent.id}/env`, { SECRET: "of the backup" });
+  await alice.runToEnd(agent.id, "echo heron > notes.txt");
+  const going = await alice.send(agent.id, "while :; do date >> log.txt; sleep 0.01; done");
+  await alice.firstLine(
+    (await alice.send((await alice.createAgent("other", { runtime: "shell" })).id, "echo up; sleep 60")).id,
+  );
+
+  const backup = join(kept, "first");
+  const made = command("backup", backup);
+  expect([made.status, made.stdout.trim(), made.stderr]).toEqual([0, backup, ""]);
+  expect((await alice.run(going.id)).status).toBe("running");
+  expect(command("backup", backup).stderr).toContain("name a directory that is empty");
+  // What comes after it is not in it.
+  await alice.createAgent("later");
+  expect(command("restore", backup).stderr).toContain("stop Berth and move its data away");
+
+  await alice.ok("POST", "/v1/workspace/stop");
+  await Promise.all([berth.gateway.kill("SIGTERM"), berth.host.kill("SIGTERM")]);
+  unmountBelow(berth.hostDir);
+  execFileSync("chattr", ["-R", "-f", "-i", join(berth.hostDir, "mnt")]);
+  for (const name of readdirSync(berth.dir).filter((entry) => entry !== "owner"))
+    rmSync(join(berth.dir, name), { recursive: true });
+  expect(command("restore", backup)).toMatchObject({ status: 0, stderr: "" });
+  await berth.gateway.start();
+  await berth.host.start();
+
+  const { items: agents } = await alice.ok<{ items: { name: string }[] }>("GET", "/v1/agents");
+  expect(agents.map(({ name }) => name)).toEqual(["worker", "other"]);
+  // The run that was going when the copy was made is of a container that is gone.
+  await until(async () => (await alice.run(going.id)).endedAt !== null, "the run that was going has ended");
+  const { run } = await until(
+    async () => alice.runToEnd(agent.id, 'cat notes.txt; echo "$SECRET"; tail -n 1 log.txt').catch(() => null),
+    "a run starts",
+  );
+  expect(run).toMatchObject({
+    status: "completed",
+    result: expect.stringMatching(/^heron\nof the backup\n.*20\d\d\n$/),
+  });
+  const { items: found } = await alice.ok<{ items: Run[] }>("GET", "/v1/search?q=notes");
+  expect(found.map(({ prompt }) => prompt)).toContain("echo heron > notes.txt");
+});
