@@ -102,6 +102,7 @@ describe("every page", () => {
       "/users",
       "/hosts",
       "/audit",
+      "/docs",
       "/nowhere",
     ]) {
       await page.goto(path);

@@ -177,6 +177,28 @@ describe("the contract", () => {
     expect(answer.headers.get("content-security-policy")).not.toMatch(/unsafe|http/);
   });
 
+  test("leads from each call to its place on the page, and back to the dashboard", async () => {
+    const { text } = await gateway.call("GET", "/docs");
+    const ids = [...text.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+    expect(ids).toHaveLength(new Set(ids).size);
+    const links = [...text.matchAll(/href="#([^"]+)"/g)].map(([, id]) => id);
+    expect(links).toContain("post-v1-agents-id-runs");
+    expect(links.filter((id) => !ids.includes(id))).toEqual([]);
+    expect(text).toContain('<a href="/">');
+  });
+
+  test("shows how each call is made by curl and in TypeScript, with a body that fits", async () => {
+    const { text } = await gateway.call("GET", "/docs");
+    const plain = text.replaceAll(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)));
+    const section = plain.slice(plain.indexOf('id="post-v1-agents"')).split("</section>")[0]!;
+    const [, body] = /-d '(.*)'/.exec(section) ?? [];
+    const user = await gateway.addUser("reader");
+    const made = await gateway.call("POST", "/v1/agents", { token: user.token, body });
+    expect([body, made.status]).toEqual(['{"name":"…"}', 201]);
+    expect(section).toContain("await fetch(`${berth}/v1/agents`, {");
+    expect(plain).toContain('curl -sS "$BERTH/v1/runs/$id"');
+  });
+
   test("the first page says what to do where the dashboard is not built", async () => {
     expect((await gateway.call("GET", "/")).text).toContain("npm start");
   });

@@ -11,9 +11,9 @@ export function htmlPage(title: string, body: string): Response {
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)}</title><link rel="stylesheet" href="/page.css"></head>
-<body><main>
-${body}
-</main></body>
+<body>
+${body.includes("<main") ? body : `<main>\n${body}\n</main>`}
+</body>
 </html>
 `;
   const policy =
