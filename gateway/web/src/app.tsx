@@ -7,23 +7,25 @@ import { MenuIcon } from "./ui/icons.tsx";
 import { askedOf } from "./agents/waiting-card.tsx";
 import { Sidebar } from "./agents/sidebar.tsx";
 import { Warnings, WorkspaceBar } from "./agents/workspace-bar.tsx";
-import { AccountPage } from "./pages/account.tsx";
 import { AgentPage } from "./pages/agent.tsx";
-import { AuditPage } from "./pages/audit.tsx";
-import { HostsPage } from "./pages/hosts.tsx";
+import { later } from "./pages/later.tsx";
 import { NotFoundPage } from "./pages/not-found.tsx";
 import { OverviewPage } from "./pages/overview.tsx";
-import { RunPage } from "./pages/run.tsx";
-import { RunsPage } from "./pages/runs.tsx";
-import { SearchPage } from "./pages/search.tsx";
 import { SignInPage, UnreachablePage } from "./pages/sign-in.tsx";
-import { TokensPage } from "./pages/tokens.tsx";
-import { UsersPage } from "./pages/users.tsx";
 import { match, path } from "./ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { t } from "./i18n/language.ts";
 import { activeRuns } from "./state/live.ts";
 import { session } from "./state/session.ts";
+
+const AccountPage = later(() => import("./pages/account.tsx").then((it) => it.AccountPage));
+const AuditPage = later(() => import("./pages/audit.tsx").then((it) => it.AuditPage));
+const HostsPage = later(() => import("./pages/hosts.tsx").then((it) => it.HostsPage));
+const RunPage = later(() => import("./pages/run.tsx").then((it) => it.RunPage));
+const RunsPage = later(() => import("./pages/runs.tsx").then((it) => it.RunsPage));
+const SearchPage = later(() => import("./pages/search.tsx").then((it) => it.SearchPage));
+const TokensPage = later(() => import("./pages/tokens.tsx").then((it) => it.TokensPage));
+const UsersPage = later(() => import("./pages/users.tsx").then((it) => it.UsersPage));
 
 type Params = Record<string, string>;
 interface PageSpec {

@@ -4,16 +4,18 @@ import { useEffect } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { agentById, agents } from "../state/agents.ts";
-import { FilesTab } from "../files/files-tab.tsx";
 import { tellAgent } from "../agents/agent-line.tsx";
-import { AgentSettings } from "../agents/agent-settings.tsx";
 import { Badge } from "../ui/badge.tsx";
-import { Conversation } from "../agents/conversation.tsx";
 import { go, Link, path } from "../ui/router.tsx";
-import { TriggersTab } from "../triggers/triggers-tab.tsx";
-import { TerminalTab } from "../terminal/terminal-tab.tsx";
 import type { Me } from "@berth/shared/users";
+import { later } from "./later.tsx";
 import { NotFoundPage } from "./not-found.tsx";
+
+const FilesTab = later(() => import("../files/files-tab.tsx").then((it) => it.FilesTab));
+const AgentSettings = later(() => import("../agents/agent-settings.tsx").then((it) => it.AgentSettings));
+const Conversation = later(() => import("../agents/conversation.tsx").then((it) => it.Conversation));
+const TriggersTab = later(() => import("../triggers/triggers-tab.tsx").then((it) => it.TriggersTab));
+const TerminalTab = later(() => import("../terminal/terminal-tab.tsx").then((it) => it.TerminalTab));
 
 interface Tab {
   id: string;
