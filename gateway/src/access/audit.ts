@@ -29,6 +29,12 @@ export function auditStatement(now: number, entry: NewAuditEntry): SQL {
   return insert(now, entry, sql`true`);
 }
 
+/** The fields that a change makes other than they were, for `detail.changed`; its body may name more. */
+export function tellChanges<Fields extends object>(before: Fields, change: Partial<Fields>): string {
+  const names = Object.keys(change) as (keyof Fields & string)[];
+  return names.filter((name) => change[name] !== undefined && change[name] !== before[name]).join(", ");
+}
+
 /** The same, to stand right behind a change in its batch: appends only when that change touched a row. */
 export function auditChange(now: number, entry: NewAuditEntry): SQL {
   return insert(now, entry, sql`changes() > 0`);

@@ -4,7 +4,7 @@ import { newId } from "@berth/shared/ids";
 import type { MeChange, User, UserChange } from "@berth/shared/users";
 import { and, asc, eq, not, or, sql, type SQL } from "drizzle-orm";
 import type { AuditEntry } from "@berth/shared/audit";
-import { auditChange, auditStatement, type NewAuditEntry } from "./audit.ts";
+import { auditChange, auditStatement, type NewAuditEntry, tellChanges } from "./audit.ts";
 import { columnsOf, isoTime, isUniqueViolation, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
@@ -22,10 +22,11 @@ export type UserRow = User & Pick<typeof users.$inferSelect, "hostId" | "gitName
 export async function updateMe(
   { db, atomic, now }: Pick<Deps, "db" | "atomic" | "now">,
   source: AuditSource,
-  { id, name }: Pick<User, "id" | "name">,
+  before: Pick<UserRow, "id" | "name" | "gitName" | "gitEmail">,
   change: MeChange,
 ): Promise<UserRow> {
-  const detail = { changed: Object.keys(change).join(", ") };
+  const { id, name } = before;
+  const detail = { changed: tellChanges(before, change) };
   if (detail.changed)
     await atomic([
       db.update(users).set(change).where(eq(users.id, id)).returning({ id: users.id }).getSQL(),

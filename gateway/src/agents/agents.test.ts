@@ -66,8 +66,14 @@ describe("agents", () => {
       body: { model: "m-1", instructions: "be kind" },
     });
     expect(changed.json()).toMatchObject({ name: "mine", model: "m-1", instructions: "be kind" });
-    const cleared = await gateway.call("PATCH", path, { token: user.token, body: { model: null } });
+    const cleared = await gateway.call("PATCH", path, { token: user.token, body: { name: "mine", model: null } });
     expect(cleared.json()).toMatchObject({ model: null, instructions: "be kind" });
+    const admin = await gateway.addUser("reader", "admin");
+    const audit = await gateway.call("GET", "/v1/admin/audit?limit=2&action=agent.updated", { token: admin.token });
+    expect(audit.json().items.map(({ detail }: { detail: object }) => detail)).toEqual([
+      { changed: "model" },
+      { changed: "model, instructions" },
+    ]);
   });
 
   test("a repository is cloned into a directory of its name, or into the one that is named; the host hears of both", async () => {

@@ -6,7 +6,7 @@ import { nameOfRepository } from "@berth/shared/values";
 import type { Agent, createAgentBody, updateAgentBody } from "@berth/shared/resources";
 import { and, asc, eq, isNull, or, sql, type Placeholder, type SQL } from "drizzle-orm";
 import type { z } from "zod";
-import { auditChange } from "../access/audit.ts";
+import { auditChange, tellChanges } from "../access/audit.ts";
 import { cancelWaiting } from "./cancel-waiting.ts";
 import { columnsOf, isoTime, isUniqueViolation, prepareOnce, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
@@ -96,9 +96,10 @@ export async function updateAgent(
   agentId: string,
   change: z.infer<typeof updateAgentBody>,
 ): Promise<Agent> {
+  const before = found(await selectOne(db).get({ userId, agentId }));
   const set = { ...change, version: sql`${agents.version} + 1`, updatedAt: isoTime(now()) };
   const target = { id: agentId, name: change.name ?? null };
-  const detail = { changed: Object.keys(change).join(", ") };
+  const detail = { changed: tellChanges(before, change) };
   const stays = change.directory === undefined ? undefined : sql`${agents.directory} is ${change.directory}`;
   const mayMove = stays && or(stays, isNull(runInProgress));
   const [updated] = await refuseTakenName(() =>

@@ -13,7 +13,7 @@ import type {
 } from "@berth/shared/webhooks";
 import { and, asc, eq, isNull, sql, type SQL } from "drizzle-orm";
 import { getAgent } from "../agents/agents.ts";
-import { auditChange, auditStatement } from "../access/audit.ts";
+import { auditChange, auditStatement, tellChanges } from "../access/audit.ts";
 import { cancelWaiting } from "../agents/cancel-waiting.ts";
 import { columnsOf, isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
@@ -113,7 +113,8 @@ export async function updateTrigger(
   change: TriggerChange,
 ): Promise<Trigger> {
   if (change.template !== undefined) checkTemplate(change.template);
-  const { name, agentId } = await findTrigger(deps.db, userId, triggerId);
+  const before = await findTrigger(deps.db, userId, triggerId);
+  const { name, agentId } = before;
   const set = { ...change, updatedAt: isoTime(deps.now()) };
   await deps.atomic([
     deps.db.update(triggers).set(set).where(eq(triggers.id, triggerId)).returning({ id: triggers.id }).getSQL(),
@@ -121,7 +122,7 @@ export async function updateTrigger(
       ...source,
       action: "trigger.updated",
       target: { id: triggerId, name: change.name ?? name },
-      detail: { agentId, changed: Object.keys(change).join(", ") },
+      detail: { agentId, changed: tellChanges(before, change) },
     }),
   ]);
   return getTrigger(deps.db, deps.settings, userId, triggerId);
@@ -137,7 +138,8 @@ const deliveriesOf = "deliveries of ";
  * `not_found`.
  */
 export async function deleteTrigger(deps: Deps, source: AuditSource, userId: string, triggerId: string): Promise<void> {
-  const { name, agentId } = await findTrigger(deps.db, userId, triggerId);
+  const before = await findTrigger(deps.db, userId, triggerId);
+  const { name, agentId } = before;
   await deps.atomic([
     ...cancelWaiting(isoTime(deps.now()), sql`d.trigger_id = ${triggerId}`),
     deleteSlice(triggerId),

@@ -30,7 +30,7 @@ export function WorkspaceBar({ me }: { me: Me }) {
       )}
       <Use space={space} />
       <span class="fact" title={words.runsTitle}>
-        <span class="label">{words.runs}</span> {t().common.of(`${activeRuns}`, `${me.limits.concurrentRuns}`)}
+        <span class="label">{words.runs}</span> {t().agents.inUse(activeRuns, me.limits.concurrentRuns)}
       </span>
       {me.role === "admin" && (
         <span class="fact connections" title={words.connectionsTitle}>

@@ -4,6 +4,8 @@ import type { DirectoryListing } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";
 import { ApiError } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
+import { runOfAgent } from "../state/agents.ts";
+import { logs } from "../state/live.ts";
 import { go, Link, search } from "../ui/router.tsx";
 import { FileEditor } from "./file-editor.tsx";
 import { FileTable } from "./file-table.tsx";
@@ -28,11 +30,12 @@ export function FilesTab({ agent }: { agent: Agent }) {
     if (entry.type === "directory") go(here(`?dir=${encodeURIComponent(joinPath(directory, segment))}`));
     else go(here(`?dir=${encodeURIComponent(directory)}&file=${encodeURIComponent(segment)}`));
   };
+  useFollow(agent.id, load);
   const entry = file === null ? undefined : listing?.entries.find((one) => segmentOf(one) === file);
   return (
     <div class="page scroller files" tabIndex={0} role="region" aria-label={t().files.of(agent.name)}>
-      <Crumbs base={here("")} directory={directory} file={file} />
-      <Failure error={failure} />
+      <Crumbs base={here("")} directory={directory} file={entry ? file : null} />
+      <Failure error={failure ?? (file !== null && listing && !entry && t().files.gone(readable(file)))} />
       {entry ? (
         <FileEditor
           key={joinPath(directory, file!)}
@@ -75,6 +78,32 @@ function useListing(agentId: string, directory: string, onMissing: () => void) {
     void load();
   }, [agentId, directory]);
   return { listing, failure, load };
+}
+
+/** At most this often while the agent works. */
+const followMs = 2000;
+
+/** What the agent makes shows: the list is loaded again as its run prints something, when that ends, and when the page is looked at again. */
+function useFollow(agentId: string, load: () => Promise<void>): void {
+  const run = runOfAgent(agentId);
+  const version = run ? logs.get(run.id)?.version.value : null;
+  const timer = useRef<number | undefined>(undefined);
+  const latest = useRef(load);
+  latest.current = load;
+  useEffect(() => {
+    timer.current ??= window.setTimeout(() => {
+      timer.current = undefined;
+      void latest.current();
+    }, followMs);
+  }, [run?.id, version]);
+  useEffect(() => {
+    const look = () => document.visibilityState === "visible" && void latest.current();
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      clearTimeout(timer.current);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, []);
 }
 
 function Crumbs({ base, directory, file }: { base: string; directory: string; file: string | null }) {

@@ -9,8 +9,10 @@ export type Block =
   | { type: "code"; text: string; language: string }
   | { type: "quote"; blocks: Block[] }
   | { type: "list"; start: number | null; items: ListItem[] }
-  | { type: "table"; header: string[]; rows: string[][] }
+  | { type: "table"; header: string[]; rows: string[][]; aligns: Align[] }
   | { type: "rule" };
+/** How a column of a table stands; null where the text does not say. */
+export type Align = "left" | "center" | "right" | null;
 export interface ListItem {
   /** Whether the task is done; null where it is none. */
   isDone: boolean | null;
@@ -156,7 +158,12 @@ function readTable(cursor: Cursor): Block | null {
   while (end < lines.length && !isBlank(lines[end]!) && lines[end]!.includes("|")) end++;
   cursor.at = end;
   const rows = lines.slice(at + 2, end).map((line) => cellsOf(line).slice(0, header.length));
-  return { type: "table", header, rows };
+  return { type: "table", header, rows, aligns: dashes.map(alignOf) };
+}
+
+function alignOf(dashes: string): Align {
+  if (dashes.endsWith(":")) return dashes.startsWith(":") ? "center" : "right";
+  return dashes.startsWith(":") ? "left" : null;
 }
 
 function cellsOf(line: string): string[] {

@@ -5,7 +5,7 @@
 import type { ComponentChildren } from "preact";
 import { t } from "../i18n/language.ts";
 import { CopyButton } from "../ui/copy-button.tsx";
-import { showable } from "../text/plain-text.ts";
+import { languageOf, showable } from "../text/plain-text.ts";
 import { LongText } from "../ui/long-text.tsx";
 import { parseBlocks, type Block, type ListItem } from "./blocks.ts";
 import { parseInline, type Inline } from "./inline.ts";
@@ -15,7 +15,11 @@ const mostChars = 30_000;
 
 export function Markdown({ text }: { text: string }) {
   if (text.length > mostChars) return <LongText text={text} />;
-  return <div class="markdown">{drawBlocks(parseBlocks(showable(text)))}</div>;
+  return (
+    <div class="markdown" lang={languageOf(text)}>
+      {drawBlocks(parseBlocks(showable(text)))}
+    </div>
+  );
 }
 
 /** A heading goes at most one level below the one before it, so that the page's outline has no gaps. */
@@ -46,7 +50,7 @@ function drawBlock(block: Block, level = 2): ComponentChildren {
       return block.start === null ? <ul>{items}</ul> : <ol start={block.start}>{items}</ol>;
     }
     case "table":
-      return <Table header={block.header} rows={block.rows} />;
+      return <Table {...block} />;
     case "rule":
       return <hr />;
   }
@@ -72,22 +76,22 @@ function CodeBlock({ text, language }: { text: string; language: string }) {
   );
 }
 
-function Table({ header, rows }: { header: string[]; rows: string[][] }) {
+function Table({ header, rows, aligns }: Pick<Extract<Block, { type: "table" }>, "header" | "rows" | "aligns">) {
   return (
     <div class="scroll-x" tabIndex={0} role="region" aria-label={t().common.table}>
       <table>
         <thead>
           <tr>
-            {header.map((cell) => (
-              <th>{drawText(cell)}</th>
+            {header.map((cell, at) => (
+              <th class={aligns[at] ?? undefined}>{drawText(cell)}</th>
             ))}
           </tr>
         </thead>
         <tbody>
           {rows.map((row) => (
             <tr>
-              {row.map((cell) => (
-                <td>{drawText(cell)}</td>
+              {row.map((cell, at) => (
+                <td class={aligns[at] ?? undefined}>{drawText(cell)}</td>
               ))}
             </tr>
           ))}

@@ -118,7 +118,7 @@ function HostLoad({ host: { load } }: { host: Host }) {
   const usedBytes = load.memoryTotalBytes - load.memoryAvailableBytes;
   const words = t().hosts;
   const memory = t().common.of(formatBytes(usedBytes), formatBytes(load.memoryTotalBytes));
-  const workspaces = t().common.of(`${load.workspaces}`, `${load.maxWorkspaces}`);
+  const workspaces = t().agents.inUse(load.workspaces, load.maxWorkspaces);
   return (
     <dl class="load">
       <dt>{words.memory}</dt>

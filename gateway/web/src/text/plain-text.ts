@@ -14,6 +14,9 @@ export function showable(text: string): string {
     .replace(directions, (char) => `⟨U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
 }
 
+/** Korean where the text has Hangul: its lines break between words. Undefined is the page's own language. */
+export const languageOf = (text: string) => (/[가-힣]/.test(text) ? "ko" : undefined);
+
 /** At most `most` characters of the text, cut at a line where that loses little. */
 export function headOf(text: string, most: number): string {
   if (text.length <= most) return text;

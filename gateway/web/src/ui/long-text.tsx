@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
-import { headOf, showable } from "../text/plain-text.ts";
+import { headOf, languageOf, showable } from "../text/plain-text.ts";
 
 const firstChars = 6000;
 const stepChars = 60_000;
@@ -13,7 +13,9 @@ export function LongText({ text, class: name = "" }: { text: string; class?: str
   const left = text.length - head.length;
   return (
     <>
-      <pre class={`plain ${name}`}>{showable(head)}</pre>
+      <pre class={`plain ${name}`} lang={languageOf(head)}>
+        {showable(head)}
+      </pre>
       {left > 0 && (
         <p class="more">
           <button type="button" class="quiet" onClick={() => setMost(most + stepChars)}>
