@@ -94,8 +94,7 @@ describe("blocks", () => {
           { type: "paragraph", text: "text" },
         ],
       },
-      { type: "table", header: ["a", "b"],
-          aligns: [null, "center"], rows: [["1", "x | y"], ["2"]] },
+      { type: "table", header: ["a", "b"], aligns: [null, "center"], rows: [["1", "x | y"], ["2"]] },
     ]);
   });
 });
