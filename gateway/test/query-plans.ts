@@ -18,7 +18,8 @@ const current =
 /** A page in the order of an index ends with its limit, and so does what is looked through for one. */
 const isPage = (source: string, detail: string) =>
   / USING (COVERING )?INDEX /.test(detail) &&
-  (/^(?!.* where ).* limit \?$/is.test(source) || / order by created_at desc, id desc limit \?\) seen\b/.test(source));
+  (/^(?!.* where ).* limit \+\?$/is.test(source) ||
+    / order by created_at desc, id desc limit \+\?\) seen\b/.test(source));
 /** Lists pass over what does not fit in an index that has all they ask for: rows are large. */
 const filtered = / indexed by /;
 /** Migrations (their names are in backticks), and transactions. */

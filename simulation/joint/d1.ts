@@ -2,6 +2,7 @@
  * The gateway's database, spoken to as D1 is: each statement is a call that takes a while, may fail, and may be the last of its
  * process. Below it is one real SQLite in memory for all schedules, with the real migrations and what a schedule begins with.
  */
+import { withFixedPlan } from "@berth/shared/node/fixed-plan";
 import Sqlite from "better-sqlite3";
 import { drizzle } from "drizzle-orm/better-sqlite3";
 import { migrate } from "drizzle-orm/better-sqlite3/migrator";
@@ -26,8 +27,6 @@ export class GatewayDatabase {
   /** Counts down with each call; the process that makes the last one dies there. */
   fuse: number | null = null;
   onChanged: (changed: Changed) => void = () => undefined;
-  /** Of the statement that is carried out. */
-  #values: unknown[] = [];
   /** Since when, in virtual time, whose runs may not be started. */
   readonly disabledSince = new Map<string, number>();
 
@@ -43,7 +42,6 @@ export class GatewayDatabase {
             .whole(0, 2 ** 31)
         : 0,
     );
-    real.function("parameter", { deterministic: true }, (at: number) => this.#values[at]);
     real.function("note_changed", (runId: string, from: string, to: string) => {
       this.onChanged({ runId, from, to });
       return null;
@@ -97,17 +95,20 @@ export class GatewayDatabase {
   }
 
   #d1(): D1 {
-    const carryOut = ({ sql, values }: Known & { values: unknown[] }) => {
-      this.#values = values;
-      return { results: this.rows<Record<string, unknown>>(sql) };
-    };
+    const carryOut = ({ sql, values }: Known & { values: unknown[] }) => ({
+      results: this.rows<Record<string, unknown>>(sql, ...values),
+    });
     const bind = (known: Known, values: unknown[]): Prepared => {
       const all = () => this.#call(known.name, () => carryOut({ ...known, values }));
       const raw = () =>
-        this.#call(known.name, () => {
-          this.#values = values;
-          return this.shared.prepare(known.sql).raw(true).all() as unknown[][];
-        });
+        this.#call(
+          known.name,
+          () =>
+            this.shared
+              .prepare(known.sql)
+              .raw(true)
+              .all(...values) as unknown[][],
+        );
       const first = async () => (await all()).results[0] ?? null;
       return { ...known, values, bind: (...bound) => bind(known, bound), all, run: all, raw, first };
     };
@@ -121,7 +122,7 @@ export class GatewayDatabase {
 
   readonly #known = new Map<string, Known>();
   #know(text: string): Known {
-    const known = this.#known.get(text) ?? { name: nameOf(text), sql: withoutParameters(text) };
+    const known = this.#known.get(text) ?? { name: nameOf(text), sql: withFixedPlan(text) };
     this.#known.set(text, known);
     return known;
   }
@@ -166,12 +167,3 @@ interface Prepared extends D1Statement, Known {
 /** What it does to which table. */
 const nameOf = (sql: string) =>
   /^\s*(insert into|update|delete from|select|with)\s+"?(\w+)?/i.exec(sql)?.slice(1).join(" ").toLowerCase() ?? "other";
-
-/**
- * With a function in the place of each parameter: SQLite plans a statement anew whenever another value is bound to a parameter
- * that its plan has looked at (a limit, a list of rows), and that was a quarter of what a schedule costs.
- */
-function withoutParameters(sql: string): string {
-  let at = 0;
-  return sql.replace(/'[^']*'|"[^"]*"|\?/g, (part) => (part === "?" ? `parameter(${at++})` : part));
-}

@@ -1,6 +1,7 @@
 /** The data directory on Node: signing key, database, migrations. The command line opens it too, while a gateway runs on it. */
 import { makeDataDir, makeDirectory } from "@berth/shared/node/directory";
 import { takeLock } from "@berth/shared/node/lock";
+import { withFixedPlan } from "@berth/shared/node/fixed-plan";
 import { syncDirectory } from "@berth/shared/node/durable-file";
 import type { Settings } from "@berth/shared/settings";
 import Sqlite from "better-sqlite3";
@@ -45,6 +46,8 @@ export function openDatabase(path: string): Omit<Data, "keyring"> {
   // FULL: what was answered survives a power cut too; a commit costs 0.2 ms more than with NORMAL.
   file.pragma("synchronous = FULL");
   file.pragma("foreign_keys = ON");
+  const prepare = file.prepare.bind(file);
+  file.prepare = ((text: string) => prepare(withFixedPlan(text))) as typeof file.prepare;
   const db = drizzle(file, { schema });
   applyMigrations(path, () => migrate(db, { migrationsFolder: migrationsDir() }));
   const run = createRunner(file);

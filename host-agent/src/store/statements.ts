@@ -1,4 +1,5 @@
 /** SQL on an open database: each statement is prepared once, and a change is one statement or one transaction. */
+import { withFixedPlan } from "@berth/shared/node/fixed-plan";
 import type Database from "better-sqlite3";
 
 export class Statements {
@@ -11,7 +12,7 @@ export class Statements {
 
   sql(text: string): Database.Statement {
     let statement = this.#prepared.get(text);
-    if (!statement) this.#prepared.set(text, (statement = this.#db.prepare(text)));
+    if (!statement) this.#prepared.set(text, (statement = this.#db.prepare(withFixedPlan(text))));
     return statement;
   }
 
