@@ -105,3 +105,67 @@ describe("what an agent asks", () => {
     expect(model.calls.at(-1)!.told).toContain('\\"Which colour?\\"=\\"blue\\"');
   });
 });
+
+describe("attachments", () => {
+  const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4AWNoaGgAAAMEAYFZUG5DAAAAAElFTkSuQmCC";
+
+  test.for([
+    ["a desk", {}],
+    ["a phone", { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }],
+  ] as const)(
+    "come by button, paste and drop on %s, survive failure and reload, and go with the message",
+    async ([where, options]) => {
+      const { page, client } = await meet(options);
+      const agent = await client.createAgent("attached");
+      const prompt = `Look at it on ${where}.`;
+      scripts.set(prompt, () => ({ blocks: [{ type: "text", text: "Seen." }] }));
+      await page.goto(`/agents/${agent.id}`);
+      const field = page.getByLabel(/^Message to/);
+      const chips = page.locator(".composer .chips li .name");
+      let isCut = true;
+      await page.route("**/files/attachments/**", (route) => (isCut ? route.abort() : route.continue()));
+      const file = { name: "dot.png", mimeType: "image/png", buffer: Buffer.from(dot, "base64") };
+      await page.locator(".composer input[type=file]").setInputFiles(file);
+      await page.locator(".composer .chips [role=alert]").waitFor();
+      await field.fill(prompt);
+      const submit = page.locator(".composer button[type=submit]");
+      expect(await submit.isDisabled()).toBe(true);
+      isCut = false;
+      await page.getByRole("button", { name: "Try again" }).click();
+      await eventually(() => submit.isDisabled()).toBe(false);
+      for (const [type, name] of [
+        ["paste", "pasted.txt"],
+        ["drop", "dropped.txt"],
+        ["drop", "gone.txt"],
+      ] as const)
+        await field.evaluate(
+          (element, [kind, called]) => {
+            const data = new DataTransfer();
+            data.items.add(new File(["words"], called));
+            const bubbles = { bubbles: true, cancelable: true };
+            const event =
+              kind === "paste"
+                ? new ClipboardEvent(kind, { ...bubbles, clipboardData: data })
+                : new DragEvent(kind, { ...bubbles, dataTransfer: data });
+            element.dispatchEvent(event);
+          },
+          [type, name] as const,
+        );
+      await eventually(() => chips.allTextContents()).toEqual(["dot.png", "pasted.txt", "dropped.txt", "gone.txt"]);
+      await eventually(() => submit.isDisabled()).toBe(false);
+      await page.getByRole("button", { name: "Remove gone.txt" }).click();
+      await page.reload();
+      await eventually(() => chips.allTextContents()).toEqual(["dot.png", "pasted.txt", "dropped.txt"]);
+      expect(await field.inputValue()).toBe(prompt);
+      await submit.click();
+      await lastEnd(page).getByText("Finished").waitFor();
+      expect(await chips.count()).toBe(0);
+      const links = page.locator(".run .prompt .chips a");
+      expect(await links.allTextContents()).toEqual(["dot.png", "pasted.txt", "dropped.txt"]);
+      const { told } = model.calls.find((call) => call.stream && call.told.includes(prompt))!;
+      expect(told).toContain(dot);
+      expect(told).toMatch(/attachments\/[\da-f]{8}\/pasted\.txt\\n/);
+      expect((await client.call("GET", (await links.nth(1).getAttribute("href"))!)).body).toBe("words");
+    },
+  );
+});

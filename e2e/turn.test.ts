@@ -1,4 +1,8 @@
 /** A turn that people talk to while it goes on: on the real CLI, over API alone, also when host agent and gateway die meanwhile. */
+import { execFileSync } from "node:child_process";
+import { symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run, Waiting } from "@berth/shared/resources";
 import { until } from "../gateway/test/wait.ts";
@@ -14,7 +18,12 @@ let count = 0;
 
 beforeAll(async () => {
   model = await startModel((call) => [...scripts].find(([name]) => call.told.includes(name))?.[1](call) ?? null);
-  berth = await startBerth({ BERTH_MODEL_URL: model.url, ANTHROPIC_API_KEY: "sk-upstream", BERTH_IDLE_SECONDS: "600" });
+  berth = await startBerth({
+    BERTH_MODEL_URL: model.url,
+    ANTHROPIC_API_KEY: "sk-upstream",
+    BERTH_IDLE_SECONDS: "600",
+    BERTH_MAX_AGENTS: "30",
+  });
   alice = await berth.client("alice");
 });
 afterAll(async () => {
@@ -83,6 +92,76 @@ describe("a word into a running turn", () => {
     await alice.ok("POST", `/v1/runs/${run.id}/interrupt`);
     expect(await alice.call("POST", path, { text: "x" })).toMatchObject({ status: 409, body: { code: "conflict" } });
     expect((await alice.call("POST", path, { text: " " })).status).toBe(400);
+  });
+});
+
+describe("a message", () => {
+  /** A picture of one dot, padded to so many bytes by a chunk that nobody reads. */
+  function picture(bytes = 0): Buffer {
+    const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4AWNoaGgAAAMEAYFZUG5DAAAAAElFTkSuQmCC";
+    const whole = Buffer.from(dot, "base64");
+    const [before, end] = [whole.subarray(0, -12), whole.subarray(-12)];
+    if (bytes === 0) return whole;
+    const padding = Buffer.alloc(bytes - whole.length);
+    padding.writeUInt32BE(padding.length - 12);
+    padding.write("juNK", 4);
+    padding.writeInt32BE(crc32(padding.subarray(4, -4)) | 0, padding.length - 4);
+    return Buffer.concat([before, padding, end]);
+  }
+  const largest = 8 * 2 ** 20;
+
+  test("has attachments: images travel as images, others are named, and nothing but a file is opened", async () => {
+    const { agent, run: first } = await begin(say("ready"));
+    await alice.finish(first.id);
+    const files = { "dot.png": picture(), "large.png": picture(largest), "over.png": picture(largest + 1) };
+    for (const [name, bytes] of Object.entries(files))
+      await alice.ok("PUT", `/v1/agents/${agent.id}/files/attachments/${name}`, bytes);
+    await alice.ok("PUT", `/v1/agents/${agent.id}/files/notes/plan%20%ED%95%9C.txt`, "plan");
+    const home = join(berth.hostDir, "mnt", await userIdOf(alice), "workspace", `agent-${agent.id}`);
+    execFileSync("mkfifo", ["-m", "666", join(home, "pipe.png")]);
+    symlinkSync("/etc/shadow", join(home, "link.png"));
+    const attachments = [
+      ...Object.keys(files).map((name) => `attachments/${name}`),
+      "notes/plan 한.txt",
+      "pipe.png",
+      "link.png",
+      "none.png",
+    ];
+    const prompt = `Look at these, number ${++count}.`;
+    const path = `/v1/agents/${agent.id}/runs`;
+    const run = await alice.ok<Run>("POST", path, { prompt, attachments }, { "idempotency-key": "looked" });
+    expect(run.attachments).toEqual(attachments);
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "completed", attachments });
+    const { told } = model.calls.find((call) => call.stream && call.told.includes(prompt))!;
+    const images = [...told.matchAll(/"media_type":"image\/\w+","data":"([^"]*)"/g)].map(([, data]) => data);
+    expect(images).toHaveLength(2);
+    expect(images[0]).toBe(picture().toString("base64"));
+    const at = `/workspace/agent-${agent.id}`;
+    for (const line of [
+      `${at}/attachments/dot.png (shown here)`,
+      `${at}/attachments/over.png (an image, too large to be shown with the message)`,
+      `${at}/notes/plan 한.txt\\n`,
+      `${at}/pipe.png (not a file)`,
+      `${at}/link.png (cannot be read)`,
+      `${at}/none.png (cannot be read)`,
+    ])
+      expect(told).toContain(line);
+    const again = { prompt, attachments: ["pipe.png"] };
+    expect((await alice.call("POST", path, again, { "idempotency-key": "looked" })).status).toBe(409);
+    for (const bad of ["/etc/passwd", "../x", "a//b", ".berth/env"])
+      expect([bad, (await alice.call("POST", path, { prompt, attachments: [bad] })).status]).toEqual([bad, 400]);
+    const many = Array.from({ length: 21 }, () => "x");
+    expect((await alice.call("POST", path, { prompt, attachments: many })).status).toBe(400);
+  });
+
+  test("of 1 MiB reaches the model whole, and an answer too long to be read ends the turn all the same", async () => {
+    const { agent, run } = await begin(say("word ".repeat(450_000)));
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "completed", result: null });
+    const head = `Long letter ${++count}: `;
+    const prompt = head + "é".repeat((2 ** 20 - head.length) / 2) + "!".repeat((2 ** 20 - head.length) % 2);
+    expect((await alice.runToEnd(agent.id, prompt)).run).toMatchObject({ status: "completed", prompt });
+    expect(model.calls.some(({ told }) => told.includes(prompt))).toBe(true);
+    expect((await alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt: `${prompt}!` })).status).toBe(413);
   });
 });
 

@@ -14,6 +14,9 @@ export interface SseEvent {
 }
 export type Client = ReturnType<typeof connectClient>;
 
+const isSentAsItIs = (body: unknown): body is string | Buffer<ArrayBuffer> | undefined =>
+  body === undefined || typeof body === "string" || body instanceof Buffer;
+
 /** A client of the Berth at `url`. */
 export function connectClient(url: string, token: string) {
   const authorization = `Bearer ${token}`;
@@ -26,7 +29,7 @@ export function connectClient(url: string, token: string) {
     const answer = await fetch(`${url}${path}`, {
       method,
       headers: { authorization, ...(body !== undefined && { "content-type": "application/json" }), ...headers },
-      body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
+      body: isSentAsItIs(body) ? body : JSON.stringify(body),
     });
     const text = await answer.text();
     return {

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { messageBody, permissions, runSchema, originSchema, runtimeName, workspaceSchema } from "./resources.ts";
-import { id, time } from "./values.ts";
+import { attachmentPath, id, time } from "./values.ts";
 
 /** Raised with every incompatible change of this file; sent as the header `berth-protocol` and in every report. */
 export const protocolVersion = 3;
@@ -74,7 +74,14 @@ export const unseenAgent = (agentId: string): AgentSpec => ({
 
 /** `POST /v1/runs` of the host. The id is chosen by the gateway; the host looks it up before it admits. `payload` is bytes in base64url. */
 export const startRunBody = z.object({
-  run: z.object({ id, trigger: originSchema, prompt: z.string(), payload: z.base64url().nullable() }),
+  run: z.object({
+    id,
+    trigger: originSchema,
+    prompt: z.string(),
+    /** Absent without any, and from an older gateway. */
+    attachments: z.array(attachmentPath).max(20).optional(),
+    payload: z.base64url().nullable(),
+  }),
   agent: agentSpec,
 });
 export type StartRunBody = z.infer<typeof startRunBody>;
@@ -87,8 +94,9 @@ const reportedRun = runSchema.extend({
   userId: id,
   rev: z.int(),
   prompt: z.string().optional(),
-  /** Absent from an older host. */
+  /** Absent from an older host, as what follows. */
   waitingFor: runSchema.shape.waitingFor.optional(),
+  attachments: runSchema.shape.attachments.optional(),
 });
 export type ReportedRun = z.infer<typeof reportedRun>;
 

@@ -1,7 +1,17 @@
 /** The resources of the contract as schemas: what the API answers and accepts. Both processes and the dashboard speak these. */
 import { z } from "zod";
 import type { Settings } from "./settings.ts";
-import { agentName, directoryBelow, id, plainText, repositoryUrl, runStatus, time, type RunStatus } from "./values.ts";
+import {
+  agentName,
+  attachmentPath,
+  directoryBelow,
+  id,
+  plainText,
+  repositoryUrl,
+  runStatus,
+  time,
+  type RunStatus,
+} from "./values.ts";
 import { originOf } from "./webhooks.ts";
 
 const nullable = <T extends z.ZodType>(schema: T) => schema.nullable();
@@ -184,6 +194,7 @@ export const runSchema = z
     reason: nullable(runReason),
     trigger: originSchema,
     prompt: z.string(),
+    attachments: z.array(z.string()),
     result: nullable(z.string()),
     exitCode: nullable(z.int()),
     usage: usageSchema,
@@ -204,6 +215,8 @@ export const createRunBody = z.strictObject({
   prompt: promptText,
   /** Where the run cannot start now: refuse it, or have it wait its turn. */
   ifBusy: z.enum(["refuse", "queue"]).default("refuse"),
+  /** Files of the agent's own directory: images go to the model as images, others are named to the agent. */
+  attachments: z.array(attachmentPath).max(20).default([]),
 });
 /** What may be changed of a run that waits. */
 export const updateRunBody = z.strictObject({ prompt: promptText });

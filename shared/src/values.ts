@@ -20,6 +20,11 @@ export const directoryBelow = plainText
   .max(1024)
   .refine(isBelow, "must be a path below the agent's own directory, such as web/app, and none of .berth");
 
+/** A file that a message is about, as the files of its agent are named: below the agent's own directory. */
+export const attachmentPath = plainText
+  .max(1024)
+  .refine(isBelow, "must be the path of a file below the agent's own directory, such as notes/plan.pdf");
+
 /** The segments of a path that no shell, line or listing reads as anything else. */
 function isBelow(path: string): boolean {
   const segments = path.split("/");

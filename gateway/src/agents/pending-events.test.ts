@@ -7,6 +7,7 @@ import { streamPending } from "./pending-events.ts";
 const run = (changes: Partial<Run>): Run => ({
   ...makeRun({ id: "run_1", userId: "usr_1", agentId: "agt_1", rev: 1 }),
   waitingFor: null,
+  attachments: [],
   prompt: "é\n\n🙂",
   ...changes,
 });

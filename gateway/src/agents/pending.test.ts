@@ -575,10 +575,14 @@ describe("a message that may wait", () => {
   test("is reworded until it starts, and cancelled while it waits", async () => {
     const user = await userWithAgents();
     const first = (await send(user, "first")).json();
-    const waits = (await send(user, "waits")).json();
+    const waits = (await send(user, "waits", "key")).json();
     await nobodyAsks();
     const path = `/v1/runs/${waits.id}`;
-    expect((await user.call("PATCH", path, { prompt: "better" })).json()).toMatchObject({ prompt: "better" });
+    for (const prompt of ["good", "better"])
+      expect((await user.call("PATCH", path, { prompt })).json()).toMatchObject({ prompt });
+    // Its key stands for what was asked first.
+    expect((await send(user, "waits", "key")).json()).toMatchObject({ id: waits.id, prompt: "better" });
+    expect((await send(user, "better", "key")).status).toBe(409);
     expect((await user.call("PATCH", path, { prompt: " " })).status).toBe(400);
     expect((await user.call("PATCH", `/v1/runs/${first.id}`, { prompt: "late" })).status).toBe(409);
     const dropped = (await send(user, "dropped")).json();
@@ -591,6 +595,7 @@ describe("a message that may wait", () => {
     await until(() => strict.runs.has(waits.id), "it begins");
     expect(strict.began.map(({ prompt }) => prompt)).toEqual(["first", "better"]);
     expect((await user.call("PATCH", path, { prompt: "late" })).status).toBe(409);
+    expect((await send(user, "waits", "key")).json()).toMatchObject({ id: waits.id, prompt: "better" });
   });
 
   test("waits for slots, and for a host that is away, and starts once", async () => {

@@ -187,6 +187,7 @@ async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
         id: row.runId,
         trigger: row.data.trigger,
         prompt: row.prompt,
+        attachments: row.data.attachments ?? [],
         payload: row.triggerId === "" ? null : row.payload,
       },
       agent: row.agent,

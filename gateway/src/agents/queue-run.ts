@@ -1,6 +1,6 @@
 /** A message that may wait: a pending run without a delivery of anybody's, in the one queue that deliveries wait in. */
 import { AppError, type ErrorCode } from "@berth/shared/errors";
-import { newId } from "@berth/shared/ids";
+import { newId, sha256Hex } from "@berth/shared/ids";
 import type { Run, Waiting } from "@berth/shared/resources";
 import { sql } from "drizzle-orm";
 import { isoTime, type Database } from "../data/database.ts";
@@ -34,6 +34,7 @@ export const turnOf = (kind: Waiting["kind"], since: string): Waiting => ({
 /** Of a new run that waits: all that nobody knows before it has begun. */
 export const unbegun = {
   status: "pending",
+  attachments: [],
   reason: null,
   result: null,
   exitCode: null,
@@ -44,17 +45,22 @@ export const unbegun = {
   waitingFor: null,
   startedAt: null,
   endedAt: null,
-} as const;
+} satisfies Partial<Run>;
 
 interface QueuedRun {
   id: string;
   userId: string;
   agentId: string;
   prompt: string;
+  attachments: string[];
   kind: Waiting["kind"];
   /** Whether a host that was asked before may have it. */
   maybeSent: boolean;
 }
+
+/** What the same Idempotency-Key must ask again. */
+export type Asked = Pick<Run, "prompt" | "attachments">;
+export const hashOfMessage = ({ prompt, attachments }: Asked) => sha256Hex(JSON.stringify([prompt, attachments]));
 
 /** Whether runs of the agent wait already: whoever comes now comes after them. */
 export async function isAwaited(db: Database, userId: string, agentId: string): Promise<boolean> {
@@ -64,7 +70,8 @@ export async function isAwaited(db: Database, userId: string, agentId: string): 
 }
 
 /** Has a run wait, together and durably with its place in the queue; the same id again is the same run. Throws `rate_limited`. */
-export async function queueRun(deps: Deps, { id, userId, agentId, prompt, kind, maybeSent }: QueuedRun): Promise<Run> {
+export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: QueuedRun): Promise<Run> {
+  const { prompt, attachments, kind, maybeSent } = queued;
   const time = isoTime(deps.now());
   const trigger = { kind: "api", triggerId: null } as const;
   const data: Omit<Run, "prompt"> = {
@@ -72,6 +79,7 @@ export async function queueRun(deps: Deps, { id, userId, agentId, prompt, kind, 
     id,
     agentId,
     trigger,
+    attachments,
     waitingFor: turnOf(kind, time),
     createdAt: time,
   };
@@ -96,12 +104,14 @@ export async function queueRun(deps: Deps, { id, userId, agentId, prompt, kind, 
   });
 }
 
-/** Rewords a run that waits. Throws `conflict` once it may have been given to its host. */
-export async function rewordPending(deps: Deps, userId: string, runId: string, prompt: string): Promise<Run> {
+/** Rewords a run that waits, and remembers what its key stands for. Throws `conflict` once it may have been given to its host. */
+export async function rewordPending(deps: Deps, userId: string, run: Run, prompt: string): Promise<Run> {
+  const asked = await hashOfMessage(run);
   const [changed] = await deps.atomic([
-    sql`update runs set prompt = ${prompt} where id = ${runId} and user_id = ${userId} and status = 'pending'
-      and exists (select 1 from deliveries d where d.run_id = ${runId} and ${isUnsent}) returning id`,
+    sql`update runs set prompt = ${prompt}, asked = coalesce(asked, ${asked})
+      where id = ${run.id} and user_id = ${userId} and status = 'pending' and (asked is not null or prompt = ${run.prompt})
+      and exists (select 1 from deliveries d where d.run_id = ${run.id} and ${isUnsent}) returning id`,
   ]);
-  if (changed?.[0]) return getRun(deps.db, userId, runId);
-  throw new AppError("conflict", "The run has started, or is just being started.", { runId });
+  if (changed?.[0]) return getRun(deps.db, userId, run.id);
+  throw new AppError("conflict", "The run has started, or is just being started.", { runId: run.id });
 }

@@ -37,6 +37,7 @@ describe("starting a run", () => {
     expect(body.run).toEqual({
       id: made.json().id,
       trigger: { kind: "api", triggerId: null },
+      attachments: [],
       prompt: 'it\'s "quoted" --flag 🙂\n',
       payload: null,
     });

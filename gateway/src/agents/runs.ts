@@ -8,7 +8,7 @@ import type { z } from "zod";
 import { prepareOnce, type Database } from "../data/database.ts";
 import { jsonRowsWithText } from "../data/json-rows.ts";
 import { afterCursor, lookThrough, pageQuery, toPage, type Page } from "../http/paging.ts";
-import { agents, hosts, runs, triggerKind as kind, users } from "../data/schema.ts";
+import { agents, hosts, runs, type StoredRun, triggerKind as kind, users } from "../data/schema.ts";
 import { specColumns } from "./agents.ts";
 
 /** A page holds at most this much of runs (prompts and results are long), and at least one run. */
@@ -80,12 +80,13 @@ const selectRun = prepareOnce((db) =>
 
 /** A run as it is stored; its columns, and the contract's object of them. */
 export const stored = { data: runs.data, prompt: runs.prompt };
-export function toRun({ data, prompt }: { data: Omit<Run, "prompt">; prompt: string }): Run {
+
+export function toRun({ data, prompt }: { data: StoredRun; prompt: string }): Run {
   // What nobody could try yet stands behind another run of its agent.
   const since = data.createdAt;
   const behind =
     data.status === "pending" ? ({ kind: "busy", requestId: null, tool: null, input: null, since } as const) : null;
-  return { ...data, waitingFor: data.waitingFor ?? behind, prompt };
+  return { ...data, attachments: data.attachments ?? [], waitingFor: data.waitingFor ?? behind, prompt };
 }
 
 /** Whether the user's host has the run; not so while it is pending, when it ended before any host took it, or when it went with a host that was removed. */
@@ -103,7 +104,7 @@ export async function isOnHost(db: Database, run: Run): Promise<boolean> {
 /** The one query before a run starts: the agent, the user's host, and the run of that id if there is one already. */
 export const selectRunTarget = prepareOnce((db) =>
   db
-    .select({ agent: specColumns, host: { id: hosts.id, url: hosts.url }, run: stored })
+    .select({ agent: specColumns, host: { id: hosts.id, url: hosts.url }, run: { ...stored, asked: runs.asked } })
     .from(agents)
     .innerJoin(users, eq(users.id, agents.userId))
     .leftJoin(hosts, eq(hosts.id, users.hostId))

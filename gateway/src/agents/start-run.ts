@@ -8,7 +8,7 @@ import type { Deps } from "../deps.ts";
 import { isoTime } from "../data/database.ts";
 import { callHostJson } from "../hosts/call.ts";
 import { placeUser, type HostTarget } from "../hosts/placement.ts";
-import { isAwaited, queueRun, waitsFor } from "./queue-run.ts";
+import { type Asked, hashOfMessage, isAwaited, queueRun, waitsFor } from "./queue-run.ts";
 import { endWithRemovedHost, getRun, selectRunTarget, toRun, upsertRuns } from "./runs.ts";
 import type { Caller } from "../http/caller.ts";
 
@@ -18,6 +18,7 @@ const deadlineMs = 25_000;
 export interface NewRun {
   agentId: string;
   prompt: string;
+  attachments: string[];
   idempotencyKey: string | null;
   /** `queue`: where it cannot start now it waits, after what waits already. */
   ifBusy: "refuse" | "queue";
@@ -25,17 +26,18 @@ export interface NewRun {
 
 /** Starts a run, or finds the one that the same key started. Throws `not_found`, `conflict`, and what the host refuses with. */
 export async function startRun(deps: Deps, caller: Caller, newRun: NewRun): Promise<Run> {
-  const { agentId, prompt, idempotencyKey, ifBusy } = newRun;
+  const { agentId, prompt, attachments, idempotencyKey, ifBusy } = newRun;
   const userId = caller.user.id;
   const runId = idempotencyKey === null ? newId("run") : await runIdOf(userId, agentId, idempotencyKey);
   const target = await selectRunTarget(deps.db).get({ runId, agentId, userId });
   if (!target) throw new AppError("not_found", "There is no such agent.");
-  if (target.run) return samePrompt(toRun(target.run), prompt);
-  const waiting = { id: runId, userId, agentId, prompt };
+  const asked = { prompt, attachments };
+  if (target.run) return sameRequest(toRun(target.run), asked, target.run.asked);
+  const waiting = { id: runId, userId, agentId, ...asked };
   if (ifBusy === "queue" && (await isAwaited(deps.db, userId, agentId)))
     return queueRun(deps, { ...waiting, kind: "busy", maybeSent: false });
   try {
-    return await startNow(deps, caller, runId, prompt, target);
+    return await startNow(deps, caller, runId, asked, target);
   } catch (error) {
     const kind = error instanceof AppError ? waitsFor(error) : undefined;
     if (ifBusy === "refuse" || kind === undefined) throw error;
@@ -45,17 +47,17 @@ export async function startRun(deps: Deps, caller: Caller, newRun: NewRun): Prom
 
 type Target = NonNullable<Awaited<ReturnType<ReturnType<typeof selectRunTarget>["get"]>>>;
 
-async function startNow(deps: Deps, caller: Caller, runId: string, prompt: string, target: Target): Promise<Run> {
+async function startNow(deps: Deps, caller: Caller, runId: string, asked: Asked, target: Target): Promise<Run> {
   const userId = caller.user.id;
   if (!target.host) {
     await placeUser(deps, userId);
     // Placing may take seconds. Of an agent that was deleted before no host is told; of one that is deleted from here on this one is.
     const placed = await selectRunTarget(deps.db).get({ runId, agentId: target.agent.id, userId });
     if (!placed) throw new AppError("not_found", "There is no such agent.");
-    return startNow(deps, caller, runId, prompt, placed);
+    return startNow(deps, caller, runId, asked, placed);
   }
   const { host } = target;
-  const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt, payload: null } as const;
+  const run = { id: runId, trigger: { kind: "api", triggerId: null }, ...asked, payload: null } as const;
   const body: StartRunBody = { run, agent: target.agent };
   const answer = await callHostJson(
     deps,
@@ -65,11 +67,11 @@ async function startNow(deps: Deps, caller: Caller, runId: string, prompt: strin
     runAnswer,
   );
   // A host that has the run with another prompt has refused this one.
-  const started = { ...answer.run, prompt };
+  const started = { ...answer.run, ...asked };
   if (await applyRunAnswer(deps, host, { ...answer, run: started })) return publicRun(started);
   const lost = { ...started, ...run, agentId: target.agent.id, userId };
   await deps.atomic([endWithRemovedHost(host.id, answer.epoch, lost, isoTime(deps.now()))]);
-  return samePrompt(await getRun(deps.db, userId, runId), prompt);
+  return sameRequest(await getRun(deps.db, userId, runId), asked);
 }
 
 /** Applies a host's answer to the copy as a report would be; false where the host was removed meanwhile. */
@@ -83,10 +85,11 @@ export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch
 
 /** The contract's run of what a host told and the prompt that is known here. */
 export function publicRun({ userId: _user, rev: _rev, ...run }: ReportedRun & { prompt: string }): Run {
-  return { ...run, waitingFor: run.waitingFor ?? null };
+  return { ...run, attachments: run.attachments ?? [], waitingFor: run.waitingFor ?? null };
 }
 
-function samePrompt(run: Run, prompt: string): Run {
-  if (run.prompt === prompt) return run;
-  throw new AppError("conflict", "This Idempotency-Key was used with another prompt.", { runId: run.id });
+/** The run, where it was asked for by the same message: `first` is the hash of that where it was reworded. */
+async function sameRequest(run: Run, asked: Asked, first: string | null = null): Promise<Run> {
+  if ((await hashOfMessage(asked)) === (first ?? (await hashOfMessage(run)))) return run;
+  throw new AppError("conflict", "This Idempotency-Key was used with another message.", { runId: run.id });
 }

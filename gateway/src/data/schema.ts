@@ -184,6 +184,9 @@ export const agents = sqliteTable(
   ],
 );
 
+/** A run but for its prompt; what an earlier version did not know is absent. */
+export type StoredRun = Omit<Run, "prompt" | "attachments"> & Partial<Pick<Run, "attachments">>;
+
 /** Of a run: text for text as its indices have it. */
 export const triggerKind = sql`(data ->> '$.trigger.kind')`;
 
@@ -201,10 +204,12 @@ export const runs = sqliteTable(
     triggerId: text("trigger_id"),
     createdAt: text("created_at").notNull(),
     /** The contract's run object but for the prompt: escaped in JSON, a long one would be more than a row of D1 holds. */
-    data: text({ mode: "json" }).$type<Omit<Run, "prompt">>().notNull(),
+    data: text({ mode: "json" }).$type<StoredRun>().notNull(),
     prompt: text().notNull().default(""),
     /** Its row in the full-text index `run_words`, counted by time; both are kept by triggers of the database. */
     wordsId: integer("words_id"),
+    /** The message that the run's Idempotency-Key stands for, as its hash; null where that is the run's own. */
+    asked: text(),
   },
   (table) => [
     index("runs_words").on(table.wordsId),

@@ -70,8 +70,7 @@ export const runRoutes = [
     errors: ["conflict"],
     run: async ({ deps, caller, params, body }) => {
       refuseLong(body.prompt);
-      await runInProgress(deps, caller, params.id);
-      return rewordPending(deps, caller.user.id, params.id, body.prompt);
+      return rewordPending(deps, caller.user.id, await runInProgress(deps, caller, params.id), body.prompt);
     },
   }),
   route({

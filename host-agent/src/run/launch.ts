@@ -3,12 +3,13 @@
  * started, the wrapper leaves a trace in the run's files before it does anything, and only where neither the engine nor
  * the files know of a start is a new exec made.
  */
+import { uuidOf } from "@berth/shared/ids";
 import { isWithout } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import type { HostContext } from "../context/context.ts";
 import { type ExecFact, nextOfExec, nextOfStart, type Over } from "./decide.ts";
-import { runtimes } from "../workspace/runtimes.ts";
+import { type Begun, runtimes } from "../workspace/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { makeRunFiles, readExit } from "./run-files.ts";
@@ -91,14 +92,16 @@ async function makeExec(
   const { prompt, payload } = store.inputOf(run.id)!;
   const files = {
     prompt,
+    attachments: run.attachments.map((path) => `${homeOf(agent)}/${path}\n`).join("") || null,
     payload: payload === null ? null : Buffer.from(payload, "base64url"),
     env: dotenv(agent.env),
     instructions: (agent.instructions && runtimes[agent.runtime].rule?.(agent.instructions)) || null,
     in: runtimes[agent.runtime].input && ("" as const),
   };
   // Beside each other: none needs another. The exec is stored, and so started, only once all are there.
+  const begun = { ...run, messageId: await uuidOf(run.id) };
   const beside = [
-    engine.createExec(container.id, execOf(context, run, agent, store.tokenOf(run.id), payload !== null)),
+    engine.createExec(container.id, execOf(context, begun, agent, store.tokenOf(run.id), payload !== null)),
     makeRunFiles(container.volume, run.id, agent.uid, files),
     makeAgentDirectory(container.volume, agent.id, agent.uid),
     workspaces.admitAgent(agent),
@@ -109,7 +112,7 @@ async function makeExec(
   return execId;
 }
 
-function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, token: string, hasPayload: boolean) {
+function execOf({ settings }: HostContext, run: RunRow & Begun, agent: AgentRow, token: string, hasPayload: boolean) {
   const files = `${paths.runs}/${run.id}`;
   const runtime = runtimes[agent.runtime];
   const env: Record<string, string> = {
@@ -118,7 +121,8 @@ function execOf({ settings }: HostContext, run: RunRow, agent: AgentRow, token: 
     BERTH_RUN_ID: run.id,
     ...(runtime.speaksJson && { BERTH_LINES: "json" }),
     ...(agent.repository && { BERTH_REPOSITORY: agent.repository, BERTH_CLONE_INTO: agent.repositoryDirectory ?? "" }),
-    ...runtime.envOfRun(agent, run.trigger),
+    ...runtime.envOfRun(agent, run),
+    ...(run.attachments.length > 0 && { BERTH_ATTACHMENTS_FILE: `${files}/attachments` }),
     ...(hasPayload && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
   };
   return {

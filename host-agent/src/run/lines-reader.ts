@@ -32,7 +32,7 @@ export const nothingSeen = (): LinesSeen => ({
   backgroundTasks: 0,
   sessionId: null,
   isDone: false,
-  queued: 0,
+  taken: [],
   asks: [],
 });
 

@@ -24,6 +24,8 @@ import { runGid } from "../store/uids.ts";
 /** Files of one run under `runs/<id>`. */
 export interface RunFiles {
   prompt: string;
+  /** Where the agent finds them, a line each; null where the message has none. */
+  attachments: string | null;
   payload: Uint8Array | null;
   /** The agent's environment as the text of a `.env` file. */
   env: string;

@@ -62,8 +62,10 @@ export class Runs {
     const { run: admitted, isNew } = known
       ? { run: known, isNew: false }
       : this.#admit(await this.learn(userId, spec), run);
-    if (admitted.userId !== userId || admitted.agentId !== spec.id || store.promptOf(run.id) !== run.prompt)
-      throw new AppError("conflict", "The Idempotency-Key was used with another prompt: use a new one.", {
+    const isSame =
+      store.promptOf(run.id) === run.prompt && admitted.attachments.join("\n") === (run.attachments ?? []).join("\n");
+    if (admitted.userId !== userId || admitted.agentId !== spec.id || !isSame)
+      throw new AppError("conflict", "The Idempotency-Key was used with another message: use a new one.", {
         runId: run.id,
       });
     if (!isNew && (admitted.endedAt || admitted.rev > 0)) return admitted;

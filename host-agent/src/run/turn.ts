@@ -35,8 +35,8 @@ export function followTurn(deps: Pick<TurnDeps, "context" | "store">, watched: W
   if (!input) return;
   try {
     tellWaiting(deps, watched, input);
-    const { result, isInTurn, isDone, backgroundTasks, queued } = lines.seen;
-    const isOver = ((result && !isInTurn) || isDone) && backgroundTasks === 0 && queued === 0;
+    const { result, isInTurn, isDone, backgroundTasks, taken } = lines.seen;
+    const isOver = ((result && !isInTurn) || isDone) && backgroundTasks === 0 && taken.length === 0;
     // On a full disk the CLI cannot say that its turn is over: it does what it has, and ends by itself.
     if (isOver || diskUse(watched.volume.root)?.isFull) endInput(watched.volume, run.id);
   } catch (error) {

@@ -67,6 +67,7 @@ const migrations: Step[] = [
    ) STRICT, WITHOUT ROWID;`,
   `ALTER TABLE runs ADD COLUMN waiting_for TEXT;
    ALTER TABLE agents ADD COLUMN permissions TEXT NOT NULL DEFAULT 'skip';`,
+  `ALTER TABLE runs ADD COLUMN attachments TEXT NOT NULL DEFAULT '[]';`,
 ];
 const sealedSince = 5;
 

@@ -22,8 +22,9 @@ export type Intent =
   | "interrupted";
 
 /** A run as this host keeps it, but for what it was given: the contract's object and what only the host needs. */
-export interface RunRow extends Omit<ReportedRun, "prompt" | "waitingFor"> {
+export interface RunRow extends Omit<ReportedRun, "prompt" | "waitingFor" | "attachments"> {
   waitingFor: Run["waitingFor"];
+  attachments: Run["attachments"];
   containerId: string | null;
   execId: string | null;
   intent: Intent | null;
@@ -38,9 +39,13 @@ export interface RunInput {
   payload: string | null;
 }
 
-export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger"> & RunInput;
+export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger"> &
+  RunInput &
+  Partial<Pick<RunRow, "attachments">>;
 /** What an update of a run may set. */
-export type RunChange = Partial<Omit<RunRow, "id" | "agentId" | "userId" | "rev" | "trigger" | "usage" | "createdAt">>;
+export type RunChange = Partial<
+  Omit<RunRow, "id" | "agentId" | "userId" | "rev" | "trigger" | "attachments" | "usage" | "createdAt">
+>;
 export type Learned = AgentRow | "deleted" | "foreign" | "stale" | { busy: string };
 export type Admission = { run: RunRow; isNew: boolean } | "run_limit" | "memory" | { busy: string };
 
@@ -53,7 +58,7 @@ export function reported(run: RunRow): ReportedRun {
 /** The contract's run: what a user sees of it. */
 export function publicRun(run: RunRow, prompt: string): Run {
   const { userId: _user, rev: _rev, ...told } = reported(run);
-  return { ...told, waitingFor: run.waitingFor, prompt };
+  return { ...told, waitingFor: run.waitingFor, attachments: run.attachments, prompt };
 }
 
 /** What of a run is told to whoever watches it as soon as it is another. */
@@ -69,21 +74,27 @@ export function reportedAgent(agent: AgentRow): ReportedAgent {
 export const runColumns = `id, agent_id AS agentId, user_id AS userId, rev, status, reason,
   trigger_kind AS triggerKind, trigger_id AS triggerId, result, exit_code AS exitCode, input_tokens AS inputTokens,
   output_tokens AS outputTokens, cache_read_tokens AS cacheReadTokens, cache_write_tokens AS cacheWriteTokens,
-  cost_usd AS costUsd, waiting_for AS waitingFor, oom_kills AS oomKills, log_bytes AS logBytes, stderr_tail AS stderrTail,
+  cost_usd AS costUsd, waiting_for AS waitingFor, attachments, oom_kills AS oomKills, log_bytes AS logBytes, stderr_tail AS stderrTail,
   created_at AS createdAt, started_at AS startedAt, ended_at AS endedAt, container_id AS containerId, exec_id AS execId, intent,
   model_status AS modelStatus`;
 
 /** A row of `runs` as `runColumns` name it. */
-export type FlatRun = Omit<RunRow, "trigger" | "usage" | "waitingFor"> &
-  Usage & { waitingFor: string | null; triggerKind: RunRow["trigger"]["kind"]; triggerId: string | null };
+export type FlatRun = Omit<RunRow, "trigger" | "usage" | "waitingFor" | "attachments"> &
+  Usage & {
+    waitingFor: string | null;
+    attachments: string;
+    triggerKind: RunRow["trigger"]["kind"];
+    triggerId: string | null;
+  };
 
 /** The run of a row; null for none. */
 export function runFrom(row: FlatRun | undefined): RunRow | null {
   if (!row) return null;
   const { triggerKind, triggerId, inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens, costUsd, ...run } = row;
   const waitingFor = row.waitingFor === null ? null : (JSON.parse(row.waitingFor) as RunRow["waitingFor"]);
+  const attachments = JSON.parse(row.attachments) as string[];
   const usage = { inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens, costUsd };
-  return { ...run, waitingFor, trigger: { kind: triggerKind, triggerId }, usage };
+  return { ...run, waitingFor, attachments, trigger: { kind: triggerKind, triggerId }, usage };
 }
 
 /** The columns of `agents` by the names of their fields. */

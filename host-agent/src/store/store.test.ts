@@ -224,6 +224,7 @@ test("a run is answered with every field by its name", () => {
     trigger: { kind: "webhook", triggerId: "trg_1" },
     usage,
     intent: "cancelled",
+    attachments: [],
     createdAt,
     ...change,
   });

@@ -227,8 +227,8 @@ export class Store {
       const rev = isPromised ? ++this.#rev : unpromised;
       this.#db
         .sql(
-          `INSERT INTO runs (id, agent_id, user_id, rev, first_rev, status, trigger_kind, trigger_id, token, created_at)
-         VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?, ?)`,
+          `INSERT INTO runs (id, agent_id, user_id, rev, first_rev, status, trigger_kind, trigger_id, attachments, token, created_at)
+         VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?, ?, ?)`,
         )
         .run(
           run.id,
@@ -238,6 +238,7 @@ export class Store {
           rev,
           run.trigger.kind,
           run.trigger.triggerId,
+          JSON.stringify(run.attachments ?? []),
           this.#sealing.seal(places.token(run.id), `brt_${randomText(40)}`),
           isoTime(this.#now()),
         );

@@ -36,13 +36,14 @@ export const controlProtocol: Input = {
 const respond = (response: object) => JSON.stringify({ type: "control_response", response });
 
 /** More open requests than a CLI has; the agent can write lines of its own. */
-const mostAsks = 20;
+const [mostAsks, mostTaken] = [20, 1000];
 const askedBytes = 65_536;
 const askKinds: Record<string, Waiting["kind"]> = { AskUserQuestion: "question", ExitPlanMode: "plan" };
 
 export interface ControlEvent {
   type?: unknown;
   state?: unknown;
+  command_uuid?: unknown;
   request_id?: unknown;
   request?: { subtype?: unknown; tool_name?: unknown; input?: unknown };
   response?: { request_id?: unknown };
@@ -50,17 +51,19 @@ export interface ControlEvent {
 
 interface Seen {
   isDone: boolean;
-  queued: number;
+  taken: string[];
   asks: Ask[];
 }
 
 /** What one line of it changes of what it has taken and asked. */
-export function followControl(event: ControlEvent, { queued, asks }: Seen): Partial<Seen> & { hasStarted: true } {
-  const { type, state, request_id, request, response } = event;
+export function followControl(event: ControlEvent, { taken, asks }: Seen): Partial<Seen> & { hasStarted: true } {
+  const { type, state, command_uuid, request_id, request, response } = event;
   if (type === "command_lifecycle") {
     const isEnd = state === "completed" || state === "cancelled";
-    const now = Math.max(0, queued + (state === "queued" ? 1 : isEnd ? -1 : 0));
-    return { hasStarted: true, queued: now, isDone: isEnd && now === 0 };
+    const id = String(command_uuid).slice(0, 100);
+    const others = taken.filter((one) => one !== id);
+    const now = isEnd ? others : [...others, id].slice(-mostTaken);
+    return { hasStarted: true, taken: now, isDone: isEnd && now.length === 0 };
   }
   const requestId = type === "control_response" ? response?.request_id : request_id;
   if (typeof requestId !== "string" || requestId.length > 200) return { hasStarted: true };

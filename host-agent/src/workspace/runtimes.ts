@@ -24,10 +24,16 @@ export interface LinesSeen {
   sessionId: string | null;
   /** The CLI has done all that it took, whatever became of its result: of a very long one nothing is read. */
   isDone: boolean;
-  /** Messages that the CLI has taken and not done yet. */
-  queued: number;
+  /** What the CLI has taken and not done yet: messages by their ids, and what it goes on with by itself. */
+  taken: string[];
   /** What the CLI has asked and not had an answer to, oldest first. */
   asks: Ask[];
+}
+/** What of a run its wrapper is told. */
+export interface Begun {
+  trigger: Run["trigger"];
+  /** Names its message to the CLI, which takes the same one once: a UUID. */
+  messageId: string;
 }
 export interface Runtime {
   /** The API of its model; the model proxy answers no other. */
@@ -41,7 +47,7 @@ export interface Runtime {
   /** Null where a run is told nothing after its start. */
   input: Input | null;
   /** What its wrapper in the image is told in the environment of a run. */
-  envOfRun(agent: AgentRow, trigger: Run["trigger"]): Record<string, string>;
+  envOfRun(agent: AgentRow, run: Begun): Record<string, string>;
   /** The file that says instructions to its model to the letter; null where it takes none. */
   rule: ((instructions: string) => string) | null;
   /** Whether its conversation goes on from one run to the next. */
@@ -74,7 +80,8 @@ const claude: Runtime = {
     ...(agent.model ? ["--model", agent.model] : []),
   ],
   input: controlProtocol,
-  envOfRun: (agent, trigger) => ({
+  envOfRun: (agent, { trigger, messageId }) => ({
+    BERTH_MESSAGE_ID: messageId,
     BERTH_SESSION: agent.sessionId,
     BERTH_SESSION_KNOWN: agent.sessionUsed ? "1" : "",
     BERTH_COMMANDS: trigger.kind === "api" ? "1" : "",

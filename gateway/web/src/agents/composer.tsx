@@ -4,37 +4,36 @@
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
+import { AttachmentChips, filesIn, mostAttachments, useAttachments } from "../files/attachments.tsx";
 import { t } from "../i18n/language.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { runOfAgent } from "../state/agents.ts";
 import { ApiError, explain, postOnce } from "../api/api.ts";
 import { noteRuns, runsByAgent } from "../state/live.ts";
 import { useKept } from "../state/use-kept.ts";
-import { SendIcon } from "../ui/icons.tsx";
+import { AttachIcon, SendIcon } from "../ui/icons.tsx";
 import { interrupt, stopRun, StopButton } from "./stop-button.tsx";
 
 /** Two presses of Escape within this are one for the whole run. */
 const twiceMs = 1500;
 
 export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }) {
-  const { text, key, setText } = useDraft(agent.id);
-  const field = useRef<HTMLTextAreaElement>(null);
+  const { draft, change } = useDraft(agent.id);
+  const { text, key, attachments } = draft;
+  const uploads = useAttachments(agent.id, (path) => change((now) => ({ attachments: [...now.attachments, path] })));
   const going = runOfAgent(agent.id);
   const waits = (runsByAgent.value.get(agent.id) ?? []).some(({ status }) => status === "pending");
-  const isRead = going?.status === "running" && runtimes[agent.runtime].reads;
+  // A word into the turn has no attachments.
+  const hasFiles = attachments.length + uploads.coming.length > 0;
+  const isRead = going?.status === "running" && runtimes[agent.runtime].reads && !hasFiles;
   const current = useRef(key);
   current.current = key;
-  const { send, isSending, failure, setFailure } = useSend(agent, going, { text, key }, () => {
+  const { send, isSending, failure, setFailure } = useSend(agent, going, draft, () => {
     // What was written meanwhile is the next message.
-    if (current.current === key) setText("");
+    if (current.current === key) change(() => ({ text: "", attachments: [] }));
     requestAnimationFrame(onSent);
   });
   const escape = useEscape(going, setFailure);
-  useLayoutEffect(() => fit(field.current), [text]);
-  useEffect(() => {
-    // On a touch screen a focus would raise the keyboard over the conversation.
-    if (matchMedia("(pointer: fine)").matches) field.current?.focus({ preventScroll: true });
-  }, []);
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Escape" && !event.isComposing) return escape(event);
@@ -44,21 +43,36 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
     event.preventDefault();
     void send(isRead && !event.altKey);
   };
-  const isEmpty = isSending || !text.trim();
+  const bring = (event: Event, data: DataTransfer | null) => {
+    const files = filesIn(data);
+    if (files.length === 0) return;
+    event.preventDefault();
+    uploads.attach(files);
+  };
+  const isEmpty = isSending || !text.trim() || uploads.coming.length > 0 || attachments.length > mostAttachments;
   const words = t().conversation;
   const action = isRead ? "sendNow" : going || waits ? "queue" : "send";
   return (
     <form class="composer" onSubmit={(event) => (event.preventDefault(), void send(isRead))}>
       {failure !== null && <Failure failure={failure} onClose={() => setFailure(null)} />}
-      <div class="box">
-        <textarea
-          ref={field}
-          rows={1}
-          aria-label={words.messageTo(agent.name)}
+      <AttachmentChips
+        paths={attachments}
+        onRemove={(gone) => change((now) => ({ attachments: now.attachments.filter((path) => path !== gone) }))}
+        uploads={uploads}
+      />
+      <div
+        class="box"
+        onDragOver={(event) => event.preventDefault()}
+        onDrop={(event) => bring(event, event.dataTransfer)}
+      >
+        <AttachButton onFiles={uploads.attach} />
+        <Field
+          label={words.messageTo(agent.name)}
           placeholder={going ? words.placeholderBusy : runtimes[agent.runtime].words().placeholder}
-          value={text}
-          onInput={(event) => setText(event.currentTarget.value)}
+          text={text}
+          onText={(written) => change(() => ({ text: written }))}
           onKeyDown={onKeyDown}
+          onPaste={(event) => bring(event, event.clipboardData)}
         />
         {isRead && (
           <button type="button" disabled={isEmpty} onClick={() => void send(false)}>
@@ -75,8 +89,44 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
   );
 }
 
+interface FieldProps {
+  label: string;
+  placeholder: string;
+  text: string;
+  onText: (text: string) => void;
+  onKeyDown: (event: KeyboardEvent) => void;
+  onPaste: (event: ClipboardEvent) => void;
+}
+
+function Field({ label, text, onText, ...rest }: FieldProps) {
+  const field = useRef<HTMLTextAreaElement>(null);
+  useLayoutEffect(() => fit(field.current), [text]);
+  useEffect(() => {
+    // On a touch screen a focus would raise the keyboard over the conversation.
+    if (matchMedia("(pointer: fine)").matches) field.current?.focus({ preventScroll: true });
+  }, []);
+  const onInput = (event: { currentTarget: HTMLTextAreaElement }) => onText(event.currentTarget.value);
+  return <textarea ref={field} rows={1} aria-label={label} value={text} onInput={onInput} {...rest} />;
+}
+
+function AttachButton({ onFiles }: { onFiles: (files: File[]) => void }) {
+  const picker = useRef<HTMLInputElement>(null);
+  const take = () => {
+    onFiles([...(picker.current!.files ?? [])]);
+    picker.current!.value = "";
+  };
+  return (
+    <>
+      <button type="button" class="quiet" aria-label={t().files.attach} onClick={() => picker.current?.click()}>
+        <AttachIcon />
+      </button>
+      <input ref={picker} type="file" multiple hidden onChange={take} />
+    </>
+  );
+}
+
 /** Sends the text: a word into the turn, or a message that waits where it must. */
-function useSend(agent: Agent, going: Run | undefined, { text, key }: Draft, onSent: () => void) {
+function useSend(agent: Agent, going: Run | undefined, { text, key, attachments }: Draft, onSent: () => void) {
   const [isSending, setSending] = useState(false);
   const [failure, setFailure] = useState<unknown>(null);
   const send = async (isWord: boolean) => {
@@ -85,7 +135,10 @@ function useSend(agent: Agent, going: Run | undefined, { text, key }: Draft, onS
     setFailure(null);
     try {
       if (isWord && going) await postOnce(`/v1/runs/${going.id}/messages`, { text }, key);
-      else noteRuns([await postOnce<Run>(`/v1/agents/${agent.id}/runs`, { prompt: text, ifBusy: "queue" }, key)]);
+      else {
+        const message = { prompt: text, attachments, ifBusy: "queue" };
+        noteRuns([await postOnce<Run>(`/v1/agents/${agent.id}/runs`, message, key)]);
+      }
       onSent();
     } catch (error) {
       setFailure(error);
@@ -128,25 +181,31 @@ function Failure({ failure, onClose }: { failure: unknown; onClose: () => void }
 
 interface Draft {
   text: string;
+  /** Paths of files that are there. */
+  attachments: string[];
   /** Names this message: the same until it is changed. */
   key: string;
 }
 
-function useDraft(agentId: string): Draft & { setText: (text: string) => void } {
+function useDraft(agentId: string) {
   const [kept, keep, forget] = useKept(`berth.draft.${agentId}`);
   const first = useRef(crypto.randomUUID());
-  const { key, text } = readDraft(kept) ?? { key: first.current, text: "" };
-  const setText = (next: string) => {
-    if (next) keep(JSON.stringify({ key: crypto.randomUUID(), text: next } satisfies Draft));
+  const draft = readDraft(kept) ?? { key: first.current, text: "", attachments: [] };
+  // Also for uploads, which end long after they were drawn.
+  const latest = useRef(draft);
+  latest.current = draft;
+  const change = (how: (now: Draft) => Partial<Draft>) => {
+    latest.current = { ...latest.current, ...how(latest.current), key: crypto.randomUUID() };
+    if (latest.current.text || latest.current.attachments.length > 0) keep(JSON.stringify(latest.current));
     else forget();
   };
-  return { key, text, setText };
+  return { draft, change };
 }
 
 function readDraft(kept: string | null): Draft | null {
   if (kept === null) return null;
   try {
-    return JSON.parse(kept) as Draft;
+    return { attachments: [], ...(JSON.parse(kept) as Omit<Draft, "attachments">) };
   } catch {
     return null;
   }

@@ -53,7 +53,7 @@ export function Conversation({ agent }: { agent: Agent }) {
           <DownIcon />
         </button>
       )}
-      <Composer agent={agent} onSent={toEnd} />
+      <Composer key={agent.id} agent={agent} onSent={toEnd} />
     </div>
   );
 }

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { formatBytes, formatCost, formatCount, formatDuration } from "../text/format.ts";
+import { Attachments } from "../files/attachments.tsx";
 import { logs } from "../state/live.ts";
 import type { RunLog } from "../state/run-logs.ts";
 import { LongText } from "../ui/long-text.tsx";
@@ -30,6 +31,7 @@ export function RunSection({ run }: { run: Run }) {
         ) : (
           <LongText text={run.prompt} />
         )}
+        <Attachments agentId={run.agentId} paths={run.attachments} />
         <p class="muted">{origin ? words.from(origin, ago) : ago}</p>
       </div>
       <RunBody run={run} log={log} />

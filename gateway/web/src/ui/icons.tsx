@@ -36,6 +36,9 @@ export const Brand = () => (
   </svg>
 );
 export const MenuIcon = icon(<path d="M2.5 4.5h11M2.5 8h11M2.5 11.5h11" />);
+export const AttachIcon = icon(
+  <path d="M13 7.5 7.6 12.9a3 3 0 0 1-4.3-4.3l5.6-5.5a2 2 0 0 1 2.9 2.8l-5.5 5.5a1 1 0 0 1-1.5-1.4L9.7 5" />,
+);
 export const PlusIcon = icon(<path d="M8 3v10M3 8h10" />);
 export const StopIcon = icon(<rect x="4" y="4" width="8" height="8" rx="1.5" fill="currentColor" />);
 export const SendIcon = icon(<path d="M8 13V3.5M4 7l4-4 4 4" />);
