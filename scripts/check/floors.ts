@@ -112,9 +112,9 @@ const web: Package = {
     { transcript: "The lines of a run as items, and how each is drawn." },
     { runtimes: "What the page knows of each runtime: its words, and the lines that it prints." },
     { state: "What is so now, as signals: session, agents, hosts, runs, fed by the socket and the API." },
+    { files: "An agent's files: browse, edit, upload, attach to a message." },
     {
       agents: "An agent on the page: conversation, composer, settings; and the frame around all pages.",
-      files: "An agent's files: browse, edit, upload.",
       triggers: "An agent's triggers and their deliveries.",
     },
     { pages: "One file a page." },

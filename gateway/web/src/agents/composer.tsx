@@ -4,7 +4,7 @@
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
-import { AttachmentChips, filesIn, mostAttachments, useAttachments } from "../files/attachments.tsx";
+import { AttachmentChips, mostAttachments, useAttachments } from "../files/attachments.tsx";
 import { t } from "../i18n/language.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { runOfAgent } from "../state/agents.ts";
@@ -37,17 +37,9 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Escape" && !event.isComposing) return escape(event);
-    // In Safari the Enter that ends a composition is told after it, by this code alone. On a touch screen there is no Shift.
-    const isComposing = event.isComposing || event.keyCode === 229;
-    if (event.key !== "Enter" || event.shiftKey || isComposing || matchMedia("(pointer: coarse)").matches) return;
+    if (!isEnter(event)) return;
     event.preventDefault();
     void send(isRead && !event.altKey);
-  };
-  const bring = (event: Event, data: DataTransfer | null) => {
-    const files = filesIn(data);
-    if (files.length === 0) return;
-    event.preventDefault();
-    uploads.attach(files);
   };
   const isEmpty = isSending || !text.trim() || uploads.coming.length > 0 || attachments.length > mostAttachments;
   const words = t().conversation;
@@ -63,7 +55,7 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
       <div
         class="box"
         onDragOver={(event) => event.preventDefault()}
-        onDrop={(event) => bring(event, event.dataTransfer)}
+        onDrop={(event) => uploads.bring(event, event.dataTransfer)}
       >
         <AttachButton onFiles={uploads.attach} />
         <Field
@@ -72,7 +64,7 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
           text={text}
           onText={(written) => change(() => ({ text: written }))}
           onKeyDown={onKeyDown}
-          onPaste={(event) => bring(event, event.clipboardData)}
+          onPaste={(event) => uploads.bring(event, event.clipboardData)}
         />
         {isRead && (
           <button type="button" disabled={isEmpty} onClick={() => void send(false)}>
@@ -87,6 +79,12 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
       <p class="muted hint">{words.hints[action]}</p>
     </form>
   );
+}
+
+function isEnter(event: KeyboardEvent): boolean {
+  // In Safari the Enter that ends a composition is told after it, by this code alone. On a touch screen there is no Shift.
+  const isComposing = event.isComposing || event.keyCode === 229;
+  return event.key === "Enter" && !event.shiftKey && !isComposing && !matchMedia("(pointer: coarse)").matches;
 }
 
 interface FieldProps {

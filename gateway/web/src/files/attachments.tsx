@@ -57,11 +57,17 @@ export function useAttachments(agentId: string, onThere: (path: string) => void)
     one.stop.abort();
     drop(one.path);
   };
-  return { coming, attach, retry: send, letGo };
+  const bring = (event: Event, data: DataTransfer | null) => {
+    const files = filesIn(data);
+    if (files.length === 0) return;
+    event.preventDefault();
+    attach(files);
+  };
+  return { coming, attach, bring, retry: send, letGo };
 }
 
 /** What a paste or a drop brings; nothing of a paste that is text with a picture of it, as of a spreadsheet. */
-export function filesIn(data: DataTransfer | null): File[] {
+function filesIn(data: DataTransfer | null): File[] {
   if (data === null || (data.types.includes("text/plain") && data.types.includes("text/html"))) return [];
   const items = [...data.items].filter(({ kind }) => kind === "file");
   return items.flatMap((item) => (item.webkitGetAsEntry()?.isDirectory ? [] : (item.getAsFile() ?? [])));
@@ -70,7 +76,7 @@ export function filesIn(data: DataTransfer | null): File[] {
 interface ChipsProps {
   paths: string[];
   onRemove: (path: string) => void;
-  uploads: Omit<ReturnType<typeof useAttachments>, "attach">;
+  uploads: Pick<ReturnType<typeof useAttachments>, "coming" | "retry" | "letGo">;
 }
 
 export function AttachmentChips({ paths, onRemove, uploads: { coming, retry, letGo } }: ChipsProps) {
