@@ -1,4 +1,5 @@
 /** The dashboard's pages beside the conversation, at every width, and who may see which. */
+import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { startProvider } from "../gateway/test/provider/provider.ts";
@@ -216,7 +217,7 @@ test("a token is made, shown once, used, and revoked", async () => {
   expect((await ask()).status).toBe(401);
 });
 
-test("a message is found by a word of its answer, and shown where it stands in its conversation", async () => {
+test("a message is found by a word of its answer, shown where it stands in its conversation, and downloaded with it", async () => {
   const { page, client } = await meet();
   const agent = await client.createAgent("finder", { runtime: "shell" });
   await client.runToEnd(agent.id, "echo heron; seq 200");
@@ -233,6 +234,14 @@ test("a message is found by a word of its answer, and shown where it stands in i
   );
   await page.goBack();
   expect(await page.getByLabel("Words to look for").inputValue()).toBe("seq her");
+
+  await page.goto(`/agents/${agent.id}/settings`);
+  const download = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Download as Markdown" }).click();
+  const text = readFileSync(await (await download).path(), "utf8");
+  expect(text).toMatch(
+    /^# finder\n\n## .*\n\n> echo heron; seq 200\n\n[^]*\n200\n\n\*Finished · .*\*\n\n## .*\n\n> seq 100\n/,
+  );
 });
 
 test("the first page and a conversation are light, and ask for nothing twice", async () => {

@@ -1,11 +1,12 @@
 /** Name, directory, model, instructions and environment of an agent; a new conversation; and its end. */
 import { useEffect, useState } from "preact/hooks";
-import type { Agent, ModelChoice, Permissions } from "@berth/shared/resources";
+import type { Agent, ModelChoice, Permissions, Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import type { Runtime } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { deleteAgent, resetAgent, updateAgent } from "../state/agents.ts";
-import { get, type Page } from "../api/api.ts";
+import { get, getAll, type Page } from "../api/api.ts";
+import { conversationFile } from "../text/conversation-file.ts";
 import { go } from "../ui/router.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { EnvEditor } from "./env-editor.tsx";
@@ -23,6 +24,7 @@ export function AgentSettings({ agent }: { agent: Agent }) {
     >
       <About agent={agent} />
       <EnvEditor agent={agent} />
+      <Download agent={agent} />
       {runtimes[agent.runtime].hasModel && <Reset agent={agent} />}
       <Deletion agent={agent} />
     </div>
@@ -175,6 +177,30 @@ function useModels(): ModelChoice[] {
     );
   }, []);
   return models;
+}
+
+function Download({ agent }: { agent: Agent }) {
+  const words = t().agents;
+  const task = useTask(async () => {
+    const runs = await getAll<Run>(`/v1/runs?agentId=${agent.id}`, 10_000);
+    const file = new Blob([conversationFile(agent.name, runs.toReversed())], { type: "text/markdown" });
+    const link = Object.assign(document.createElement("a"), {
+      href: URL.createObjectURL(file),
+      download: `${agent.name}.md`,
+    });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  });
+  return (
+    <section>
+      <h2>{words.download}</h2>
+      <p class="muted">{words.downloadWhat}</p>
+      <button type="button" disabled={task.isBusy} onClick={() => void task.run()}>
+        {words.downloadAct}
+      </button>
+      <Failure error={task.failure} />
+    </section>
+  );
 }
 
 function Reset({ agent }: { agent: Agent }) {

@@ -69,6 +69,9 @@ export const agents = {
     plan: "Makes a plan first, and asks",
   } satisfies Record<Permissions, string>,
   permissionsHint: "A seat belt, not a wall: what keeps an agent in is its container.",
+  download: "Download",
+  downloadWhat: "All messages to this agent with their results, as one Markdown file.",
+  downloadAct: "Download as Markdown",
   newConversation: "New conversation",
   newConversationWhat:
     "The next message starts from scratch: the model is no longer told what was said before. Files stay.",
