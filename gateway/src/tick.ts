@@ -58,6 +58,7 @@ export async function deleteOld(
     sign_in_codes: sql`expires_at < ${yesterday}`,
     used_tickets: sql`expires_at < ${isoTime(now)}`,
     join_tokens: sql`expires_at < ${yesterday}`,
+    daily_use: sql`day < ${audited}`,
     audit: sql`created_at < ${audited}`,
   };
   for (const [name, isOld] of Object.entries(old)) {

@@ -10,7 +10,8 @@ import { openDatabase } from "../src/node/data.ts";
 import { makeDirectory } from "./directory.ts";
 
 /** Hosts, providers and chores are as many as a team has machines. */
-const growing = "agents|audit|deliveries|identities|join_tokens|runs|sign_in_codes|tokens|triggers|users|workspaces";
+const growing =
+  "agents|audit|daily_use|deliveries|identities|join_tokens|runs|sign_in_codes|tokens|triggers|users|workspaces";
 
 /** Indices of what is current alone: as many entries as there are admins, runs in progress, deliveries that wait. */
 const current =

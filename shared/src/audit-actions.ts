@@ -9,6 +9,7 @@ export const auditActions = [
   "user.created",
   "user.enabled",
   "user.disabled",
+  "user.signed_out",
   "user.promoted",
   "user.demoted",
   "user.git_identity_set",

@@ -1,4 +1,4 @@
-/** Users, their API tokens, and who is calling, as the contract shows and accepts them. */
+/** Users, their API tokens, what they use, and who is calling, as the contract shows and accepts them. */
 import { z } from "zod";
 import { workspaceSchema } from "./resources.ts";
 import { id, plainText, time } from "./values.ts";
@@ -8,6 +8,12 @@ export const userSchema = z
   .object({ id, name: z.string(), role: userRole, disabled: z.boolean(), createdAt: time })
   .meta({ id: "User" });
 export type User = z.infer<typeof userSchema>;
+
+/** What an admin sees of a user beside that. `agents`: how many there are now. */
+export const listedUserSchema = userSchema
+  .extend({ lastSignInAt: time.nullable(), hostId: id.nullable(), agents: z.int() })
+  .meta({ id: "ListedUser" });
+export type ListedUser = z.infer<typeof listedUserSchema>;
 
 export const userName = plainText.trim().min(1).max(64);
 export const createUserBody = z.strictObject({ name: userName, role: userRole.default("user") });
@@ -80,3 +86,28 @@ export const meSchema = z.object({
   notice: z.string().nullable(),
 });
 export type Me = z.infer<typeof meSchema>;
+
+const sums = { runs: z.int(), tokens: z.int(), costUsd: z.number() };
+/** UTC; a day on which nothing was sent is left out. */
+const dayOfUse = z.object({ day: z.iso.date(), ...sums });
+
+export const useSchema = z.object({
+  since: z.iso.date(),
+  days: z.array(dayOfUse),
+  /** `name` of one that was deleted long ago is null. */
+  agents: z.array(z.object({ agentId: id, name: z.string().nullable(), ...sums })),
+  /** In US dollars; null where none is set. */
+  budget: z.object({
+    runUsd: z.number().nullable(),
+    dailyUsd: z.number().nullable(),
+    leftTodayUsd: z.number().nullable(),
+  }),
+});
+export type Use = z.infer<typeof useSchema>;
+
+export const allUseSchema = z.object({
+  since: z.iso.date(),
+  days: z.array(dayOfUse),
+  users: z.array(z.object({ userId: id, ...sums })),
+});
+export type AllUse = z.infer<typeof allUseSchema>;

@@ -8,7 +8,7 @@ import { audit, auditChange } from "./audit.ts";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import type { Limits } from "../http/limits.ts";
-import { signInCodes, usedTickets } from "../data/schema.ts";
+import { signInCodes, usedTickets, users } from "../data/schema.ts";
 import { sessionCookie, sessionSeconds } from "../http/cookies.ts";
 import { issueToken } from "./tokens.ts";
 import { findUser } from "./users.ts";
@@ -21,7 +21,13 @@ type Method = "link" | "token" | "oidc";
 export async function openSession(deps: Deps, address: string | null, user: User, method: Method): Promise<string> {
   const wanted = { userId: user.id, kind: "session", name: "browser", seconds: sessionSeconds } as const;
   const entry = { actor: personOf(user), address, action: "sign_in.succeeded", detail: { method } } as const;
-  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, (await issueToken(deps, entry, wanted)).token, sessionSeconds);
+  const { token } = await issueToken(deps, entry, wanted);
+  await deps.db
+    .update(users)
+    .set({ lastSignInAt: isoTime(deps.now()) })
+    .where(eq(users.id, user.id))
+    .returning({ id: users.id });
+  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, token, sessionSeconds);
 }
 
 /** Runs an attempt to sign in. One that fails is written down and counted against its network, which pauses after too many. */

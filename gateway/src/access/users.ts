@@ -1,7 +1,7 @@
 /** Users: who there is, what role they have, whether they may call. */
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
-import type { MeChange, User, UserChange } from "@berth/shared/users";
+import type { ListedUser, MeChange, User, UserChange } from "@berth/shared/users";
 import { and, asc, eq, not, or, sql, type SQL } from "drizzle-orm";
 import type { AuditEntry } from "@berth/shared/audit";
 import { auditChange, auditStatement, type NewAuditEntry, tellChanges } from "./audit.ts";
@@ -103,14 +103,20 @@ export async function promote(
   return { ...user, role: "admin" };
 }
 
-export async function listUsers(db: Database, query: PageQuery): Promise<Page<User>> {
+export async function listUsers(db: Database, query: PageQuery): Promise<Page<ListedUser>> {
   const rows = await db
-    .select(shown)
+    .select({ ...shown, ...columnsOf(users, "lastSignInAt", "hostId") })
     .from(users)
     .where(afterCursor(query, users.createdAt, users.id, "oldest first"))
     .orderBy(asc(users.createdAt), asc(users.id))
     .limit(query.limit + 1);
-  return toPage(rows, query.limit, (row) => row);
+  const page = toPage(rows, query.limit, (row) => row);
+  const ids = JSON.stringify(page.items.map((row) => row.id));
+  const counts = await db.all<{ id: string; agents: number }>(sql`
+    select user_id as id, count(*) as agents from agents
+    where user_id in (select value from json_each(${ids})) and deleted_at is null group by user_id`);
+  const agentsOf = new Map(counts.map(({ id, agents }) => [id, agents]));
+  return { ...page, items: page.items.map((row) => ({ ...row, agents: agentsOf.get(row.id) ?? 0 })) };
 }
 
 export async function findUser(db: Database, userId: string): Promise<User | undefined> {
@@ -155,11 +161,25 @@ export async function updateUser(
   const [changed] = await atomic([
     change.returning({ id: users.id }).getSQL(),
     ...entries.map((entry) => auditChange(now(), entry)),
-    ...(disabled ? endSessions(userId, isoTime(now())) : []),
+    // The change before it in the batch may have been refused.
+    ...(disabled
+      ? endSessions(userId, isoTime(now()), sql`exists (select 1 from users where id = ${userId} and disabled)`)
+      : []),
   ]);
   if (changed?.length === 1) return (await findUser(db, userId))!;
   await atomic(entries.map((entry) => auditStatement(now(), { ...entry, outcome: "refused" })));
   throw new AppError("conflict", "The last active admin cannot be disabled or demoted.");
+}
+
+/** Ends the user's sessions and unused links. Throws `not_found`. */
+export async function signOut({ db, atomic, now }: Deps, source: AuditSource, userId: string): Promise<void> {
+  const user = await findUser(db, userId);
+  if (!user) throw new AppError("not_found", "There is no such user.");
+  const target = { id: user.id, name: user.name };
+  await atomic([
+    ...endSessions(userId, isoTime(now()), sql`true`),
+    auditStatement(now(), { ...source, action: "user.signed_out", target }),
+  ]);
 }
 
 function actionsOf(current: User, { role, disabled }: UserChange): NewAuditEntry["action"][] {
@@ -170,12 +190,10 @@ function actionsOf(current: User, { role, disabled }: UserChange): NewAuditEntry
   return actions;
 }
 
-/** Holds only for a user who is disabled by then: the change before it in the batch may have been refused. */
-function endSessions(userId: string, time: string): SQL[] {
-  const isDisabled = sql`exists (select 1 from users where id = ${userId} and disabled)`;
+function endSessions(userId: string, time: string, mayEnd: SQL): SQL[] {
   return [
     sql`update tokens set revoked_at = ${time}
-      where user_id = ${userId} and kind = 'session' and revoked_at is null and ${isDisabled}`,
-    sql`update sign_in_codes set used_at = ${time} where user_id = ${userId} and used_at is null and ${isDisabled}`,
+      where user_id = ${userId} and kind = 'session' and revoked_at is null and ${mayEnd}`,
+    sql`update sign_in_codes set used_at = ${time} where user_id = ${userId} and used_at is null and ${mayEnd}`,
   ];
 }

@@ -9,7 +9,7 @@ import type { RunStatus } from "@berth/shared/values";
 import type { TriggerScheme } from "@berth/shared/webhooks";
 import { sql } from "drizzle-orm";
 import type { JWK } from "jose";
-import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import { index, integer, primaryKey, real, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 
 export const users = sqliteTable(
   "users",
@@ -30,6 +30,7 @@ export const users = sqliteTable(
     /** Who the user is to git; null is by the user's name. */
     gitName: text("git_name"),
     gitEmail: text("git_email"),
+    lastSignInAt: text("last_sign_in_at"),
     createdAt: text("created_at").notNull(),
   },
   (table) => [
@@ -234,6 +235,20 @@ export const runs = sqliteTable(
       .on(table.hostId, table.epoch)
       .where(sql`status in ('pending', 'starting', 'running')`),
   ],
+);
+
+/** What runs have cost, by the day (UTC) on which they were sent: kept by triggers of the database, and longer than the runs. */
+export const dailyUse = sqliteTable(
+  "daily_use",
+  {
+    userId: text("user_id").notNull(),
+    day: text().notNull(),
+    agentId: text("agent_id").notNull(),
+    runs: integer().notNull(),
+    tokens: integer().notNull(),
+    costUsd: real("cost_usd").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.day, table.agentId] }), index("daily_use_day").on(table.day)],
 );
 
 /** Appended only: triggers of the database refuse changes, and deletions within a year. */

@@ -13,6 +13,7 @@ import {
   runSchema,
   updateRunBody,
 } from "@berth/shared/resources";
+import { useSchema } from "@berth/shared/users";
 import { uuidOf } from "@berth/shared/ids";
 import type { Context } from "hono";
 import { z } from "zod";
@@ -27,6 +28,7 @@ import { rewordPending } from "../agents/queue-run.ts";
 import { runAfterAnswer } from "../http/background.ts";
 import { route } from "../http/route.ts";
 import { getRun, isOnHost, listRuns, runsQuery } from "../agents/runs.ts";
+import { readUse, useQuery } from "../agents/use.ts";
 import { searchQuery, searchRuns } from "../agents/search.ts";
 import { applyRunAnswer, publicRun, startRun } from "../agents/start-run.ts";
 import type { Caller } from "../http/caller.ts";
@@ -93,6 +95,15 @@ export const runRoutes = [
     answer: pageSchema(runSchema),
     limit: "search",
     run: async ({ deps, caller, query }) => searchRuns(deps.db, caller.user.id, query),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/use",
+    summary: "What the user's runs have cost by day and agent, and what is left of today's budget",
+    auth: "user",
+    query: useQuery,
+    answer: useSchema,
+    run: async ({ deps, caller, query }) => readUse(deps, caller.user.id, query.days),
   }),
   route({
     method: "GET",

@@ -89,7 +89,8 @@ const hot: Hot[] = [
   call("GET", "/v1/tokens?limit=5"),
   call("GET", "/v1/agents/AGENT/triggers?limit=5"),
   call("GET", "/v1/triggers/TRIGGER/deliveries?limit=5"),
-  call("GET", "/v1/admin/users?limit=5"),
+  call("GET", "/v1/admin/users?limit=5", ["belongings", "tombstones"]),
+  call("GET", "/v1/use"),
   call("GET", "/v1/admin/hosts?limit=5", ["hosts", "neighbours", "strangers", "stalled"]),
 ];
 

@@ -5,6 +5,8 @@ import {
   createdTokenSchema,
   createTokenBody,
   createUserBody,
+  allUseSchema,
+  listedUserSchema,
   signInLinkSchema,
   updateUserBody,
   userSchema,
@@ -15,16 +17,17 @@ import { pageQuery, pageSchema } from "../../http/paging.ts";
 import { route } from "../../http/route.ts";
 import { createSignInLink, linkMs } from "../../access/sign-in.ts";
 import { issueToken } from "../../access/tokens.ts";
-import { createUser, findUser, listUsers, updateUser } from "../../access/users.ts";
+import { readAllUse, useQuery } from "../../agents/use.ts";
+import { createUser, findUser, listUsers, signOut, updateUser } from "../../access/users.ts";
 
 export const adminRoutes = [
   route({
     method: "GET",
     path: "/v1/admin/users",
-    summary: "All users, oldest first",
+    summary: "All users, oldest first, with their last sign-in, host and number of agents",
     auth: "admin",
     query: pageQuery,
-    answer: pageSchema(userSchema),
+    answer: pageSchema(listedUserSchema),
     run: async ({ deps, query }) => listUsers(deps.db, query),
   }),
   route({
@@ -80,6 +83,22 @@ export const adminRoutes = [
     limit: "tokens",
     errors: ["conflict"],
     run: async ({ deps, source, params }) => createSignInLink(deps, source, params.id, linkMs.sent),
+  }),
+  route({
+    method: "DELETE",
+    path: "/v1/admin/users/{id}/sessions",
+    summary: "Sign a user out of every browser, and end their unused sign-in links; API tokens go on",
+    auth: "admin",
+    run: async ({ deps, source, params }) => signOut(deps, source, params.id),
+  }),
+  route({
+    method: "GET",
+    path: "/v1/admin/use",
+    summary: "What everybody's runs have cost, by day and user",
+    auth: "admin",
+    query: useQuery,
+    answer: allUseSchema,
+    run: async ({ deps, query }) => readAllUse(deps, query.days),
   }),
   route({
     method: "GET",

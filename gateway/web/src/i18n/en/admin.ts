@@ -110,6 +110,7 @@ export const audit = {
     "token.revoked": "Token revoked",
     "user.created": "User created",
     "user.enabled": "User enabled",
+    "user.signed_out": "User signed out",
     "user.disabled": "User disabled",
     "user.promoted": "Made an admin",
     "user.demoted": "Made an ordinary user",

@@ -103,6 +103,7 @@ export const audit: typeof enAudit = {
     "token.revoked": "토큰 폐기",
     "user.created": "사용자 추가",
     "user.enabled": "사용자 활성화",
+    "user.signed_out": "사용자 로그아웃",
     "user.disabled": "사용자 비활성화",
     "user.promoted": "관리자로 변경",
     "user.demoted": "일반 사용자로 변경",
