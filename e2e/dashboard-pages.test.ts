@@ -98,6 +98,7 @@ describe("every page", () => {
       "/search?q=long",
       "/runs",
       `/runs/${run.id}`,
+      "/use",
       "/tokens",
       "/account",
       "/users",

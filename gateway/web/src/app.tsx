@@ -25,6 +25,7 @@ const RunPage = later(() => import("./pages/run.tsx").then((it) => it.RunPage));
 const RunsPage = later(() => import("./pages/runs.tsx").then((it) => it.RunsPage));
 const SearchPage = later(() => import("./pages/search.tsx").then((it) => it.SearchPage));
 const TokensPage = later(() => import("./pages/tokens.tsx").then((it) => it.TokensPage));
+const UsePage = later(() => import("./pages/use.tsx").then((it) => it.UsePage));
 const UsersPage = later(() => import("./pages/users.tsx").then((it) => it.UsersPage));
 
 type Params = Record<string, string>;
@@ -51,6 +52,7 @@ const pages: PageSpec[] = [
   { pattern: "/runs/:id", title: () => t().frame.run, page: ({ id }) => <RunPage key={id} id={id!} /> },
   { pattern: "/search", title: () => t().search.title, page: () => <SearchPage /> },
   { pattern: "/account", title: () => t().account.title, page: (_, me) => <AccountPage me={me} /> },
+  { pattern: "/use", title: () => t().use.title, page: (_, me) => <UsePage me={me} /> },
   { pattern: "/tokens", title: () => t().tokens.title, page: () => <TokensPage /> },
   { pattern: "/users", title: () => t().users.title, forAdmins: true, page: (_, me) => <UsersPage me={me} /> },
   { pattern: "/hosts", title: () => t().hosts.title, forAdmins: true, page: () => <HostsPage /> },

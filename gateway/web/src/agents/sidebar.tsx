@@ -17,6 +17,7 @@ type PlaceName = Exclude<keyof Catalogue["frame"]["places"], "agents" | "docs">;
 const places: { href: string; name: PlaceName; forAdmins?: true }[] = [
   { href: "/search", name: "search" },
   { href: "/runs", name: "runs" },
+  { href: "/use", name: "use" },
   { href: "/tokens", name: "tokens" },
   { href: "/account", name: "account" },
   { href: "/users", name: "users", forAdmins: true },

@@ -1,5 +1,5 @@
 /** The page in English. Its shape is that of every catalogue: a sentence that one of them lacks does not compile. */
-import { account, lists, search, signIn, tokens } from "./en/lists.ts";
+import { account, lists, search, signIn, tokens, use } from "./en/lists.ts";
 import { agents } from "./en/agents.ts";
 import { audit, hosts, users } from "./en/admin.ts";
 import { common } from "./en/common.ts";
@@ -27,6 +27,7 @@ export const en = {
   terminal,
   tokens,
   triggers,
+  use,
   users,
 };
 export type Catalogue = typeof en;

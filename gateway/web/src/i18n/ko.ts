@@ -1,6 +1,6 @@
 /** 한국어 페이지. 해요체로 쓰고, 이름 뒤의 조사는 바뀌지 않는 낱말에 붙여요. */
 import type { Catalogue } from "./en.ts";
-import { account, lists, search, signIn, tokens } from "./ko/lists.ts";
+import { account, lists, search, signIn, tokens, use } from "./ko/lists.ts";
 import { agents } from "./ko/agents.ts";
 import { audit, hosts, users } from "./ko/admin.ts";
 import { common } from "./ko/common.ts";
@@ -28,5 +28,6 @@ export const ko: Catalogue = {
   terminal,
   tokens,
   triggers,
+  use,
   users,
 };

@@ -1,8 +1,10 @@
 /** For admins: who may use this Berth. */
 import { useEffect, useState } from "preact/hooks";
-import type { CreatedToken, Me, SignInLink, User, UserChange } from "@berth/shared/users";
+import type { CreatedToken, Me, SignInLink, ListedUser, AllUse, User, UserChange } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
-import { call, getAll, post } from "../api/api.ts";
+import { call, get, getAll, post } from "../api/api.ts";
+import { hostName } from "../state/hosts.ts";
+import { formatCost, formatCount } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { Dialog } from "../ui/dialog.tsx";
@@ -15,15 +17,22 @@ import { TableHead } from "../ui/table-head.tsx";
 
 export function UsersPage({ me }: { me: Me }) {
   const words = t().users;
-  const [users, setUsers] = useState<User[] | null>(null);
+  const [users, setUsers] = useState<ListedUser[] | null>(null);
   const [asked, setAsked] = useState<{ about: User; what: Question } | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
-  const load = () => getAll<User>("/v1/admin/users").then(setUsers, setFailure);
+  const load = () => getAll<ListedUser>("/v1/admin/users").then(setUsers, setFailure);
+  const [costs, setCosts] = useState<Map<string, number>>(new Map());
   const change: Change = async (user, part) => {
     await call("PATCH", `/v1/admin/users/${user.id}`, part);
     await load();
   };
-  useEffect(() => void load(), []);
+  useEffect(() => {
+    void load();
+    void get<AllUse>("/v1/admin/use").then(
+      (use) => setCosts(new Map(use.users.map(({ userId, costUsd }) => [userId, costUsd]))),
+      setFailure,
+    );
+  }, []);
   const close = () => setAsked(null);
   return (
     <section class="page scroller">
@@ -36,12 +45,17 @@ export function UsersPage({ me }: { me: Me }) {
       />
       <Failure error={failure} />
       <table class="list">
-        <TableHead names={[words.name, words.role, words.since]} hasActions />
+        <TableHead
+          names={[words.name, words.role, words.lastSignIn, words.host]}
+          numbers={[words.agents, words.use]}
+          hasActions
+        />
         <tbody>
           {users?.map((user) => (
             <UserRow
               key={user.id}
               user={user}
+              costUsd={costs.get(user.id) ?? 0}
               isMe={user.id === me.user.id}
               change={change}
               ask={(what) => setAsked({ about: user, what })}
@@ -50,6 +64,7 @@ export function UsersPage({ me }: { me: Me }) {
         </tbody>
       </table>
       {asked?.what === "disable" && <Disable user={asked.about} change={change} onClose={close} />}
+      {asked?.what === "signOut" && <SignOut user={asked.about} onClose={close} />}
       {asked?.what === "role" && <OtherRole user={asked.about} change={change} onClose={close} />}
       {asked?.what === "link" && <LinkFor user={asked.about} onClose={close} />}
       {asked?.what === "token" && <TokenFor user={asked.about} onClose={close} />}
@@ -57,16 +72,18 @@ export function UsersPage({ me }: { me: Me }) {
   );
 }
 
-type Question = "disable" | "link" | "token" | "role";
+type Question = "disable" | "signOut" | "link" | "token" | "role";
 type Change = (user: User, part: UserChange) => Promise<void>;
 interface UserRowProps {
-  user: User;
+  user: ListedUser;
+  /** Of the last 30 days. */
+  costUsd: number;
   isMe: boolean;
   change: Change;
   ask: (what: Question) => void;
 }
 
-function UserRow({ user, isMe, change, ask }: UserRowProps) {
+function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
   const words = t().users;
   const task = useTask((part: Parameters<Change>[1]) => change(user, part));
   return (
@@ -83,8 +100,13 @@ function UserRow({ user, isMe, change, ask }: UserRowProps) {
           {words.change}
         </button>
       </td>
-      <td data-label={words.since}>
-        <Ago time={user.createdAt} />
+      <td data-label={words.lastSignIn}>{user.lastSignInAt ? <Ago time={user.lastSignInAt} /> : "–"}</td>
+      <td data-label={words.host}>{user.hostId ? hostName(user.hostId) : "–"}</td>
+      <td class="number" data-label={words.agents}>
+        {formatCount(user.agents)}
+      </td>
+      <td class="number" data-label={words.use}>
+        {formatCost(costUsd)}
       </td>
       <td class="number">
         <button type="button" class="quiet" onClick={() => ask("link")} disabled={user.disabled}>
@@ -92,6 +114,9 @@ function UserRow({ user, isMe, change, ask }: UserRowProps) {
         </button>
         <button type="button" class="quiet" onClick={() => ask("token")} disabled={user.disabled}>
           {words.makeToken}
+        </button>
+        <button type="button" class="quiet" onClick={() => ask("signOut")} disabled={user.disabled}>
+          {words.signOutAsk}
         </button>
         {user.disabled ? (
           <button type="button" class="quiet" onClick={() => void task.run({ disabled: false })}>
@@ -104,6 +129,20 @@ function UserRow({ user, isMe, change, ask }: UserRowProps) {
         )}
       </td>
     </tr>
+  );
+}
+
+function SignOut({ user, onClose }: { user: User; onClose: () => void }) {
+  const words = t().users;
+  return (
+    <Confirm
+      title={words.signOutTitle(user.name)}
+      action={words.signOut}
+      onClose={onClose}
+      act={() => call("DELETE", `/v1/admin/users/${user.id}/sessions`)}
+    >
+      <p>{words.signOutWhat}</p>
+    </Confirm>
   );
 }
 

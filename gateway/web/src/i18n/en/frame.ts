@@ -19,6 +19,7 @@ export const frame = {
     agents: "Agents",
     search: "Search",
     runs: "Runs",
+    use: "Use",
     tokens: "API tokens",
     account: "Account",
     users: "Users",

@@ -32,6 +32,26 @@ export const search = {
   older: "Older messages",
 };
 
+export const use = {
+  title: "Use",
+  budget: "Budget of today",
+  left: (left: string, budget: string) => `${left} of today's ${budget} are left.`,
+  ofRun: (usd: string) => `A run may cost ${usd} at most.`,
+  noBudget: "No budget is set.",
+  days: "You",
+  daysOfAll: "Everybody",
+  everybody: "Everybody",
+  asTable: "Day by day",
+  day: "Day",
+  agent: "Agent",
+  user: "User",
+  runs: "Runs",
+  tokens: "Tokens",
+  cost: "Cost",
+  none: "Nothing was sent in this time.",
+  inDays: (total: string, days: number, most: string) => `${total} in ${days} days, at most ${most} a day (UTC)`,
+};
+
 export const tokens = {
   title: "API tokens",
   what: (code: Wrap, docs: Wrap): ComponentChildren => [

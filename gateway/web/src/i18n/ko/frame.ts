@@ -18,6 +18,7 @@ export const frame: typeof en = {
     agents: "에이전트",
     search: "검색",
     runs: "실행",
+    use: "사용량",
     tokens: "API 토큰",
     account: "계정",
     users: "사용자",

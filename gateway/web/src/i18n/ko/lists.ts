@@ -5,6 +5,7 @@ import type {
   search as enSearch,
   signIn as enSignIn,
   tokens as enTokens,
+  use as enUse,
 } from "../en/lists.ts";
 
 export const lists: typeof enLists = {
@@ -35,6 +36,26 @@ export const search: typeof enSearch = {
   submit: "검색",
   none: "모든 낱말이 들어 있는 메시지가 없어요.",
   older: "이전 메시지",
+};
+
+export const use: typeof enUse = {
+  title: "사용량",
+  budget: "오늘 예산",
+  left: (left, budget) => `오늘 예산 ${budget} 중 ${left} 남았어요.`,
+  ofRun: (usd) => `실행 하나는 최대 ${usd}까지 쓸 수 있어요.`,
+  noBudget: "정해진 예산이 없어요.",
+  days: "나",
+  daysOfAll: "모두",
+  everybody: "모든 사용자",
+  asTable: "날짜별로 보기",
+  day: "날짜",
+  agent: "에이전트",
+  user: "사용자",
+  runs: "실행",
+  tokens: "토큰",
+  cost: "비용",
+  none: "이 기간에 보낸 메시지가 없어요.",
+  inDays: (total, days, most) => `${days}일 동안 ${total}, 하루 최대 ${most} (UTC)`,
 };
 
 export const tokens: typeof enTokens = {
