@@ -47,7 +47,7 @@ export function openDatabase(path: string): Omit<Data, "keyring"> {
   file.pragma("synchronous = FULL");
   file.pragma("foreign_keys = ON");
   const prepare = file.prepare.bind(file);
-  file.prepare = ((text: string) => prepare(withFixedPlan(text))) as typeof file.prepare;
+  file.prepare = (text: string) => prepare(withFixedPlan(text));
   const db = drizzle(file, { schema });
   applyMigrations(path, () => migrate(db, { migrationsFolder: migrationsDir() }));
   const run = createRunner(file);
