@@ -86,6 +86,8 @@ export async function startBerth(
     BERTH_GATEWAY_URL: `http://127.0.0.1:${port}`,
     BERTH_DISK_BYTES: String(2 ** 30),
     BERTH_POLL_SECONDS: "0.5",
+    // What runs in a workspace is what a test runs there, but where it is about that.
+    BERTH_AHEAD: "0",
     ...(process.env["DOCKER_HOST"] && { DOCKER_HOST: process.env["DOCKER_HOST"] }),
     ...(process.env["BERTH_IMAGE"] && { BERTH_IMAGE: process.env["BERTH_IMAGE"] }),
     ...settings,

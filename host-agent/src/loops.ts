@@ -9,6 +9,8 @@ import { removeExpired } from "./run/retention.ts";
 const reconcileMs = 15_000;
 /** A gateway that was silent for so long no longer vouches for the streams that came through it. */
 const unvouchedMs = 10_000;
+/** What was started ahead goes within a second where memory is short. */
+const aheadMs = 400;
 const hourMs = 3_600_000;
 const volumeFailed =
   "The machine's disk failed or was full, and the workspace was closed: what was written last may be missing.";
@@ -54,6 +56,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
   await Promise.all([
     every(settings.BERTH_POLL_SECONDS * 1000, "sample", async () => workspaces.sample()),
     every(1000, "streams", closeStreams),
+    every(aheadMs, "ahead", () => runs.ahead.check()),
     every(Math.min(1000, idleMs / 4), "idle", async () => workspaces.removeIdle()),
     every(reconcileMs, "reconcile", lookAgain, engineChanged),
     every(Math.min(60_000, idleMs), "unmount", () => workspaces.unmountUnused()),

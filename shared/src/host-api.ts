@@ -42,7 +42,7 @@ export type CallClaims = z.infer<typeof callClaims>;
 export const nameCall = (method: string, { pathname, search }: URL) => `${method} ${pathname}${search}`;
 
 /** The whole of what a host must know of an agent to run it; a host refuses a version older than the one it has. */
-const agentSpec = z.object({
+export const agentSpec = z.object({
   id,
   version: z.int(),
   name: z.string(),

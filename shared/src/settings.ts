@@ -63,6 +63,7 @@ export const variables = {
   BERTH_RETENTION_DAYS: whole(1, 36_500).default(30),
   BERTH_MAX_AGENTS: whole(1, 1000).default(10),
   BERTH_MAX_RUNS: whole(1, 100).default(3),
+  BERTH_AHEAD: whole(0, 1).default(1),
   BERTH_IDLE_SECONDS: whole(1, 31_536_000).default(30),
   BERTH_RUN_TIMEOUT_SECONDS: whole(1, 31_536_000).default(3600),
   BERTH_POLL_SECONDS: decimal(0.1, 3600).default(5),

@@ -42,6 +42,7 @@ export class Containers {
       mounts: new Map(),
       isListening: false,
       isFrozen: false,
+      isTight: false,
     };
     this.all.set(id, made);
     this.history.set(id, made);

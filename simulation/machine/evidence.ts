@@ -1,7 +1,7 @@
 /** What is known of each run whatever anybody tells: kept for the judges. And what must hold whenever one starts. */
 import { world } from "../world/world.ts";
 import type { Kernel } from "./kernel.ts";
-import type { EndCause, Exec } from "./shapes.ts";
+import type { EndCause, Exec, Process } from "./shapes.ts";
 
 export interface Evidence {
   runId: string;
@@ -53,14 +53,30 @@ export function noteStart(kernel: Kernel, exec: Exec, runId: string, agentId: st
   return known;
 }
 
+/** Whether that is the name of what was started ahead of its message. */
+export const isWaiting = (runId: string | null) => runId?.startsWith("ahead_") ?? false;
+
+/** One waits for a user. */
+export function judgeWaiting(kernel: Kernel, { container }: Exec, id: string): void {
+  const other = kernel.ofContainer(container).find(({ runId }) => isWaiting(runId) && runId !== id);
+  if (other) world().violate("an agent has one run, a user one that waits", `${id} was started beside ${other.runId}`);
+}
+
+const agentOf = ({ environment }: Process) =>
+  environment.find((line) => line.startsWith("BERTH_AGENT_ID="))?.split("=")[1];
+
 function judgeStart(kernel: Kernel, { runId, agentId, execs }: Evidence, { container }: Exec): void {
   const begun = execs.filter(({ state, exitCode }) => state !== "ended" || exitCode !== 126);
   if (begun.length > 1) world().violate("a run starts once", `${runId} was started ${begun.length} times`);
   const others = [...kernel.processes.values()].filter((process) => process.runId !== null && process.runId !== runId);
-  const other = others.find((process) => evidence.get(process.runId!)!.agentId === agentId);
+  const other = others.find((process) => agentOf(process) === agentId);
   if (other)
-    world().violate("an agent has one run", `${runId} was started beside ${String(other.runId)} of ${agentId}`);
-  const beside = new Set(others.filter((process) => process.container === container).map((process) => process.runId));
+    world().violate(
+      "an agent has one run, a user one that waits",
+      `${runId} was started beside ${String(other.runId)} of ${agentId}`,
+    );
+  const runs = others.filter((process) => process.container === container && !isWaiting(process.runId));
+  const beside = new Set(runs.map(({ runId }) => runId));
   if (beside.size >= 3)
     world().violate("a user has three runs", `${runId} was started beside ${[...beside].join(", ")}`);
 }

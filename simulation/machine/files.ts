@@ -23,6 +23,8 @@ export interface Inode {
   holds: FileSystem | null;
   /** Called when something in this directory changes. */
   watchers: Set<(name: string) => void>;
+  /** Called when something was written to this file. */
+  onWrite?: () => void;
 }
 export interface FileSystem {
   device: number;
@@ -126,6 +128,7 @@ export class Files {
     const [above, below] = [this.get(dirname(from), "rename"), this.get(dirname(to), "rename")];
     this.checkWritable(below, "rename", to, false);
     if (inode.isImmutable || inode.isAppendOnly) throw new FileError("EPERM", "rename", from);
+    if (this.find(to)?.entries.size) throw new FileError("ENOTEMPTY", "rename", to);
     above.entries.delete(from.slice(from.lastIndexOf("/") + 1));
     below.entries.set(to.slice(to.lastIndexOf("/") + 1), inode);
   }
@@ -139,6 +142,7 @@ export class Files {
     inode.data.set(bytes, at);
     inode.size = Math.max(inode.size, end);
     inode.changedMs = world().nowMs;
+    inode.onWrite?.();
   }
 
   read(inode: Inode): Buffer {

@@ -136,7 +136,7 @@ export class Kernel {
       "cgroup.procs": processes.map(({ pid }) => `${pid}\n`).join(""),
       "cgroup.freeze": "0\n",
       "cgroup.events": `populated 1\nfrozen ${processes[0]!.container.isFrozen ? 1 : 0}\n`,
-      "memory.current": "10000000\n",
+      "memory.current": processes[0]!.container.isTight ? `${gib}\n` : "10000000\n",
       "memory.stat": "anon 1\ninactive_file 1000\n",
       "memory.events": `low 0\noom ${kills}\noom_kill ${kills}\n`,
       "cpu.stat": "usage_usec 1000\n",

@@ -3,7 +3,7 @@
  * what its script says, ends as that says, and leaves evidence.
  */
 import { world } from "../world/world.ts";
-import { type Evidence, noteStart } from "./evidence.ts";
+import { type Evidence, isWaiting, judgeWaiting, noteStart } from "./evidence.ts";
 import type { Inode } from "./files.ts";
 import type { Kernel } from "./kernel.ts";
 import type { EndCause, Exec, Process } from "./shapes.ts";
@@ -23,12 +23,12 @@ const variable = ({ options }: Exec, name: string) =>
 class Program {
   readonly #kernel: Kernel;
   readonly #exec: Exec;
-  readonly #runId: string;
+  #runId: string;
   readonly #uid: number;
   readonly #gid: number;
-  readonly #script: Script;
+  #script: Script;
   readonly #directory: Inode | null;
-  readonly #known: Evidence;
+  #known: Evidence | null = null;
   #child: Process | null = null;
 
   constructor(kernel: Kernel, exec: Exec) {
@@ -38,11 +38,11 @@ class Program {
     [this.#uid = 0, this.#gid = 0] = exec.options.User.split(":").map(Number);
     this.#script = scriptOf(this.#runId);
     this.#directory = exec.container.mounts.get("/run/berth-runs")?.entries.get(this.#runId) ?? null;
-    this.#known = noteStart(kernel, exec, this.#runId, variable(exec, "BERTH_AGENT_ID"), this.#uid);
-    this.#known.writeCode = (code) => void this.#write("exit", `${code}\n`);
   }
 
   start(): void {
+    if (isWaiting(this.#runId)) judgeWaiting(this.#kernel, this.#exec, this.#runId);
+    else this.#begin();
     this.#exec.process = this.#spawn(
       () => "stays",
       () => {
@@ -51,6 +51,7 @@ class Program {
     );
     this.#after(this.#script.beginMs, () => {
       if (!this.#write("out", "")) return this.#finish(126);
+      if (isWaiting(this.#runId)) return this.#wait();
       this.#write("exit", "begun\n");
       this.#child = this.#spawn(this.#takesTerm, (cause) => {
         this.#child = null;
@@ -58,6 +59,39 @@ class Program {
       });
       this.#after(this.#script.stepMs, () => this.#step(0));
     });
+  }
+
+  #begin(): void {
+    this.#known = noteStart(this.#kernel, this.#exec, this.#runId, variable(this.#exec, "BERTH_AGENT_ID"), this.#uid);
+    this.#known.writeCode = (code) => void this.#write("exit", `${code}\n`);
+  }
+
+  /** Started ahead of its message, it answers what it is told first, and is no run before that comes. */
+  #wait(): void {
+    this.#write("exit", "ahead\n");
+    this.#child = this.#spawn(
+      () => "goes",
+      (cause) => {
+        this.#child = null;
+        if (cause === "signal") this.#finish(143);
+      },
+    );
+    const draws = world().draws("ahead", world().outside);
+    this.#after(draws.between(1, 1500), () => this.#write("out", `"request_id":"get_context_usage"\n`));
+    const input = this.#directory!.entries.get("in")!;
+    const isNew = world().draws("ahead", world().outside);
+    input.onWrite = () => this.#after(isNew.delay(), () => this.#take(this.#kernel.files.read(input).toString()));
+  }
+
+  /** Takes its message, as the run that it says it is of. */
+  #take(said: string): void {
+    const [, runId] = /"BERTH_RUN_ID":"(\w+)"/.exec(said) ?? [];
+    if (!this.#child || !isWaiting(this.#runId) || runId === undefined || !said.includes('"type":"user"')) return;
+    for (const process of this.#kernel.ofRun(this.#runId)) process.runId = runId;
+    [this.#runId, this.#script] = [runId, scriptOf(runId)];
+    this.#begin();
+    this.#write("out", '{"type":"system"}\n');
+    this.#after(this.#script.stepMs, () => this.#step(0));
   }
 
   #step(at: number): void {
@@ -85,7 +119,7 @@ class Program {
     const { kills } = this.#kernel;
     const pid = this.#child!.pid;
     kills.push({ sequence: kills.length + 1, containerId: this.#exec.container.id, uid: this.#uid, pid });
-    this.#known.oomKills++;
+    this.#known!.oomKills++;
     this.#endChild(137);
   }
 
@@ -99,7 +133,7 @@ class Program {
   /** The wrapper writes the code, then goes. */
   #finish(code: number): void {
     this.#after(1, () => {
-      this.#known.writeCode(code);
+      this.#write("exit", `${code}\n`);
       Object.assign(this.#exec, { state: "ended", exitCode: code });
       this.#kernel.end(this.#exec.process!, "itself");
     });
@@ -126,7 +160,8 @@ class Program {
       onSignal,
       onEnd: (cause) => {
         onEnd(cause);
-        if (this.#kernel.ofRun(this.#runId).length === 0) this.#known.ended = { cause, atMs: world().nowMs };
+        if (this.#known && this.#kernel.ofRun(this.#runId).length === 0)
+          this.#known.ended = { cause, atMs: world().nowMs };
       },
     });
   }

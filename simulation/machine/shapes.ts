@@ -39,6 +39,8 @@ export interface Container {
   isListening: boolean;
   /** Nothing in it moves. */
   isFrozen: boolean;
+  /** Its memory is taken up. */
+  isTight: boolean;
 }
 export interface ExecOptions {
   Cmd: string[];

@@ -46,8 +46,7 @@ export class Clients {
     setScript(runId, { ...drawScript(draws, this.#hasLongLogs), ...script });
     const wanted = { runId, userId: user, agentId: agent, prompt: `prompt ${index}`, promisedMs: null };
     this.wanted.push(wanted);
-    const runtime = hashOf(agent) % 3 === 0 ? "claude" : "shell";
-    const spec = { ...unseenAgent(agent), version: draws.is(0.1) ? 2 : 1, name: "n", runtime };
+    const spec = { ...specOf(agent), version: draws.is(0.1) ? 2 : 1 };
     const run = { id: runId, trigger: { kind: "api", triggerId: null }, prompt: wanted.prompt, payload: null };
     const call = async () => {
       this.waiting++;
@@ -56,6 +55,21 @@ export class Clients {
     };
     void call();
     if (isTwice) world().after(draws.delay(), call);
+  }
+
+  open(user: string, agent: string): void {
+    void this.call(user, "POST", `/v1/agents/${agent}/ahead`, specOf(agent));
+  }
+
+  /** Its user looks at the conversation, and writes a while later: at once, or when a CLI waits. */
+  openAndStart(operation: Operation): void {
+    const draws = new Draws(operation.seed, "open");
+    this.open(operation.user, operation.agent);
+    this.waiting++;
+    world().after(draws.is(0.3) ? draws.delay() : draws.between(300, 5000), () => {
+      this.waiting--;
+      this.start(operation);
+    });
   }
 
   cancel({ user, seed }: Operation): void {
@@ -128,6 +142,12 @@ export class Clients {
 }
 
 const hashOf = (agent: string) => agent.charCodeAt(agent.length - 1) + agent.charCodeAt(4);
+const specOf = (agent: string) => ({
+  ...unseenAgent(agent),
+  version: 1,
+  name: "n",
+  runtime: hashOf(agent) % 3 === 0 ? "claude" : "shell",
+});
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
 function tokenFor(userId: string, call: string, body: string): string {

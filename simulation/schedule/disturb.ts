@@ -1,4 +1,5 @@
 /** Carries out an operation. */
+import { isWaiting } from "../machine/evidence.ts";
 import { Draws } from "../world/random.ts";
 import type { Kind, Operation } from "./operations.ts";
 import type { Scene } from "./scene.ts";
@@ -163,8 +164,24 @@ const deeds: Record<Kind, Deed> = {
       () => (scene.network.isCut = false),
     ),
   "step clock": ({ host }, _operation, draws) => host.stepClock(draws.of([-7_200_000, -60_000, 60_000, 7_200_000])),
+  open: ({ clients }, { user, agent }) => clients.open(user, agent),
+  "open and start": ({ clients }, operation) => clients.openAndStart({ ...operation, agent: waitsOf(operation.user) }),
+  "what waits dies"({ machine: { kernel } }, { user }) {
+    const waits = [...kernel.processes.values()].findLast(({ runId }) => isWaiting(runId));
+    if (waits?.container.options.Labels["berth.user"] === user) kernel.signal(waits.pid, "SIGKILL");
+  },
+  "memory short": (scene, { user }, draws) =>
+    spell(
+      scene,
+      draws,
+      () => containersOf(scene, user).forEach((container) => (container.isTight = true)),
+      () => containersOf(scene, user).forEach((container) => (container.isTight = false)),
+    ),
   wait: () => undefined,
 };
+
+/** Of each user the agent of a runtime that can be started ahead. */
+const waitsOf = (user: string) => `${user.replace("usr", "agt")}${{ usr_a: 2, usr_b: 1, usr_c: 3 }[user]!}`;
 
 /** A volume that nobody can mount for a while, as after a crash of the machine; one that is mounted is let go first. */
 function damageOne(scene: Scene, draws: Draws): void {

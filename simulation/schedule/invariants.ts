@@ -2,7 +2,7 @@
 import { isEnded } from "@berth/shared/resources";
 import type { LogFields } from "@berth/shared/log";
 import { isCaused } from "../sides/host.ts";
-import { admittedMs, allRuns, noteAdmission, runOf } from "../machine/evidence.ts";
+import { admittedMs, allRuns, isWaiting, noteAdmission, runOf } from "../machine/evidence.ts";
 import type { Scene } from "./scene.ts";
 
 /** A line of the host agent's log, at the moment it is written. */
@@ -30,6 +30,7 @@ export interface RunRow {
   reason: string | null;
   exit_code: number | null;
   container_id: string | null;
+  started_at: string | null;
   ended_at: string | null;
   intent: string | null;
   oom_kills: number;
@@ -72,6 +73,9 @@ export function judge(scene: Scene, isOver: boolean): void {
         "an ended run has no process",
         `${runId} has processes, and is ${byId.get(runId)?.status ?? "unknown"}`,
       );
+  for (const { runId, environment } of machine.kernel.processes.values())
+    if (isWaiting(runId) && [...clients.deletedAgents].some((agent) => environment.includes(`BERTH_AGENT_ID=${agent}`)))
+      world.violate("an ended run has no process", `${runId} waits for a message to an agent that was deleted`);
   for (const difference of differencesOf(scene)) world.violate("the gateway's copy is the host's truth", difference);
   if (!isOver && isCopyTrue(scene) && world.violations.length === 0)
     world.violate("every admitted run ends", "calls are still waiting");
@@ -89,6 +93,8 @@ export function judgeRun({ world, machine }: Pick<Scene, "world" | "machine">, r
       "what is told is what the evidence says",
       `${id} (${status}, ${reason}, ${told}; exit file ${code}): ${what}`,
     );
+  const isLate = reason === "start_timeout" || reason === "timed_out";
+  if (isLate && run.started_at !== null && !known) return tell("it was never told its message");
   if (told !== null && told !== 126 && told !== code && exit) return tell("its exit code is another");
   if (run.intent !== null) return;
   if (status === "completed" && code !== 0 && exit) return tell("it completed and did not say 0");

@@ -29,6 +29,10 @@ export type Kind =
   | "no descriptors"
   | "cut"
   | "step clock"
+  | "open"
+  | "open and start"
+  | "what waits dies"
+  | "memory short"
   | "wait";
 
 export interface Operation {
@@ -69,6 +73,9 @@ const common: Weights = {
   "no descriptors": 2,
   cut: 2,
   "step clock": 2,
+  "open and start": 8,
+  "what waits dies": 2,
+  "memory short": 2,
   wait: 3,
 };
 /** By the world that they are played in. */

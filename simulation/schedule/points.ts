@@ -35,13 +35,16 @@ const long: Partial<Script> = {
 const short = { ...long, stepMs: 20, chunks: [4097] };
 const endless = { ...long, end: null };
 
-const list = (...steps: [Kind, number, Partial<Script>?][]): Operation[] =>
-  steps.map(([kind, atMs, script], index) => ({
+/** An agent whose CLI can be started ahead. */
+const waits = "agt_a2";
+
+const list = (...steps: [Kind, number, Partial<Script>?, string?][]): Operation[] =>
+  steps.map(([kind, atMs, script, agent], index) => ({
     index,
     kind,
     atMs,
     user: "usr_a",
-    agent: `agt_a${kind === "start" ? index + 1 : 1}`,
+    agent: agent ?? `agt_a${kind === "start" ? index + 1 : 1}`,
     // Of which a restart draws no failure of its own.
     seed: 10,
     ...(script && { script }),
@@ -61,6 +64,30 @@ const scenarios: Scenario[] = [
     name: "delete agent",
     operations: list(["start", 300, endless], ["delete agent", 3000]),
     fromMs: 2999,
+    leastPoints: 16,
+  },
+  {
+    name: "started ahead",
+    operations: list(["start", 300, short], ["open", 3000, undefined, waits]),
+    fromMs: 2999,
+    leastPoints: 30,
+  },
+  {
+    name: "claimed",
+    operations: list(["open", 300, undefined, waits], ["start", 5000, short, waits]),
+    fromMs: 4999,
+    leastPoints: 60,
+  },
+  {
+    name: "what waits is short of memory",
+    operations: list(["open", 300, undefined, waits], ["memory short", 5000]),
+    fromMs: 4999,
+    leastPoints: 5,
+  },
+  {
+    name: "delete the agent of what waits",
+    operations: list(["open", 300, undefined, waits], ["delete agent", 5000, undefined, waits]),
+    fromMs: 4999,
     leastPoints: 16,
   },
   {

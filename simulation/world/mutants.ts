@@ -142,10 +142,10 @@ const all: Mutant[] = [
     from: 'store.setMeta("uids_reserved", "1");',
     to: 'store.setMeta("uids_reserved", "1"); throw new TypeError("once");',
   }),
-  one("a busy agent takes another run", "an agent has one run", 2, {
+  one("a busy agent takes another run", "an agent has one run, a user one that waits", 2, {
     file: "host-agent/src/store/store.ts",
-    from: "if (busy) return { busy: busy.id };",
-    to: "",
+    from: "      if (busy) return { busy: busy.id };\n      const missing",
+    to: "      const missing",
   }),
   one("a user has no limit", "a user has three runs", 17, {
     file: "host-agent/src/store/room.ts",
@@ -156,6 +156,21 @@ const all: Mutant[] = [
     file: `${run}/run-files.ts`,
     from: "code: code === undefined ? null : Number(code)",
     to: "code: code === undefined ? null : Number(code) ^ 1",
+  }),
+  one("what waits is forgotten for another", "an agent has one run, a user one that waits", 5, {
+    file: `${run}/ahead.ts`,
+    from: "      await this.#end(userId);\n    }\n  }",
+    to: "      this.#waiting.delete(userId);\n    }\n  }",
+  }),
+  one("what has taken its message is taken for dead", "a run starts once", 5, {
+    file: `${run}/ahead.ts`,
+    from: "if (hasTaken(readBeginning(volume, runId))) return true;",
+    to: "",
+  }),
+  one("what was claimed is never told", "what is told is what the evidence says", 5, {
+    file: `${run}/ahead.ts`,
+    from: "if (!wasToldMore(volume, run.id, input.warmUp)) {",
+    to: "if (false) {",
   }),
   one("model: a signal's last resort comes late", "a signal ends the host agent", 29, {
     file: "simulation/sides/host.ts",
@@ -178,6 +193,9 @@ const kindsOf: Record<string, string[]> = {
   "nobody hears of a loop that fails": ["start", "engine away"],
   "a busy agent takes another run": ["start"],
   "a user has no limit": ["start"],
+  "what waits is forgotten for another": ["start", "open and start"],
+  "what has taken its message is taken for dead": ["start", "open and start"],
+  "what was claimed is never told": ["start", "open and start"],
 };
 
 /** Of each invariant one that no other notices. */

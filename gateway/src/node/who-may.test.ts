@@ -65,6 +65,7 @@ const rows: Record<string, Row> = {
   "PUT /v1/agents/:id/env": owner("agent", { A: "1" }),
   "PATCH /v1/agents/:id/env": owner("agent", { A: null }),
   "POST /v1/agents/:id/reset": owner("agent"),
+  "POST /v1/agents/:id/ahead": owner("agent"),
   "POST /v1/agents/:id/pull-requests": owner("agent", { title: "Mend it", base: "main" }),
   "POST /v1/agents/:id/runs": owner("agent", { prompt: "x" }),
   "GET /v1/agents/:id/terminal": owner("agent"),

@@ -144,6 +144,19 @@ export const agentRoutes = [
       return agent;
     },
   }),
+  route({
+    method: "POST",
+    path: "/v1/agents/{id}/ahead",
+    summary:
+      "Say that its conversation is open somewhere: where memory is to spare its next message finds its CLI started",
+    auth: "user",
+    errors: ["host_unavailable", "agent_busy"],
+    run: async ({ deps, caller, params }) => {
+      const body = await getAgentSpec(deps.db, caller.user.id, params.id);
+      const host = await findHostOfUser(deps.db, caller.user.id);
+      if (host) await callHost(deps, host, caller, { method: "POST", path: `/v1/agents/${body.id}/ahead`, body });
+    },
+  }),
 ];
 
 /** Values pass to the host, and nothing of them stays here. */

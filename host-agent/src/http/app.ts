@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Hono } from "hono";
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
 import {
+  agentSpec,
   type HostClaims,
   hostMessageBody,
   nameCall,
@@ -146,6 +147,11 @@ function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
       throw new AppError("invalid_request", "The agent's id differs from the path's.");
     const known = await setEnv(deps, c.get("claims").sub, agent, env, c.req.method === "PUT");
     return c.json({ epoch: deps.store.epoch, agent: reportedAgent(known) });
+  });
+  app.post("/v1/agents/:id/ahead", async (c) => {
+    const spec = parseOr400(agentSpec, await readJson(c), "body");
+    void deps.runs.ahead.open(await deps.runs.learn(c.get("claims").sub, spec));
+    return c.body(null, 204);
   });
   app.post("/v1/agents/:id/reset", (c) => {
     resetAgent(deps, c.get("claims").sub, parseOr400(id, c.req.param("id"), "agent id"));

@@ -43,7 +43,10 @@ test("two deletions of one agent at once are one, and both succeed; one that fai
     },
     store,
     deletions: createLocks(),
-    runs: { cancel: () => Promise.reject(new Error("nothing runs")) },
+    runs: {
+      cancel: () => Promise.reject(new Error("nothing runs")),
+      ahead: { drop: () => Promise.resolve(false) },
+    },
     workspaces: { find: async () => null, evict: () => {} },
     volumes: { exists: () => true, ensure: async () => volume },
     sockets: {

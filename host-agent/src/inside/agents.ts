@@ -29,7 +29,7 @@ export interface AgentDeps {
 
 /** What a deletion needs of them. */
 interface DeletionDeps extends Pick<AgentDeps, "context" | "store" | "deletions"> {
-  runs: Pick<Runs, "cancel">;
+  runs: Pick<Runs, "cancel"> & { ahead: Pick<Runs["ahead"], "drop"> };
   workspaces: Pick<Workspaces, "find" | "evict">;
   volumes: Pick<Volumes, "exists" | "ensure">;
   sockets: Pick<Sockets, "closeAgent">;
@@ -81,6 +81,8 @@ async function deleteOnce(
   if (!agent) return store.buryAgent(agentId);
   const running = store.activeRunOf(agent);
   if (running) await runs.cancel(userId, running.id).catch(ignoreEnded);
+  // One that was just being started is there by then.
+  await runs.ahead.drop(userId);
   const container = await workspaces.find(userId);
   if (container)
     await endProcesses(container.cgroup, ({ uid }) => uid === agent.uid, 0).catch((error: unknown) => {

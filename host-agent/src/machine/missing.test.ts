@@ -46,7 +46,7 @@ describe("a path that cannot be read is not taken for one that is not there:", (
 
 test("a path that is not there is an answer", async () => {
   const volume = { limitBytes: 0, root, workspace: root, runs: root, tmp: root, trash: root, uids: root };
-  expect(readExit(volume, "run_1")).toEqual({ hasBegun: false, code: null });
+  expect(readExit(volume, "run_1")).toEqual({ hasBegun: false, code: null, isAhead: false });
   expect(await ownerOf(volume, "agt_1")).toBeNull();
   expect(await readTail(join(root, "out"), 10)).toBe("");
   writeFileSync(join(root, "out"), "");

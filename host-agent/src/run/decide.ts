@@ -94,3 +94,20 @@ export function nextOfRun(facts: RunFacts, limits: RunLimits): NextOfRun {
   if (isLate && elapsedMs !== null && elapsedMs > limits.startTimeoutMs!) return { intend: "start_timeout" };
   return "wait";
 }
+
+/** What is seen of a user's CLI that was started ahead, and of the agent whose next one it shall be. */
+export interface AheadFacts {
+  /** The agent is idle, can be started ahead, and its workspace runs. */
+  isWanted: boolean;
+  /** `outdated`: it was started from something else than what holds now, or for another agent. */
+  waiting: "none" | "gone" | "outdated" | "ready";
+  freeBytes: number;
+}
+/** So much is free where one may be started, and where one may stay. */
+const [spareBytes, leastBytes] = [400_000_000, 128_000_000];
+
+/** At most one waits, of the agent that was used last, as it would be started now; it goes before anybody wants for memory. */
+export function nextOfAhead({ isWanted, waiting, freeBytes }: AheadFacts): "start" | "drop" | "stay" {
+  if (waiting === "none") return isWanted && freeBytes >= spareBytes ? "start" : "stay";
+  return isWanted && waiting === "ready" && freeBytes >= leastBytes ? "stay" : "drop";
+}

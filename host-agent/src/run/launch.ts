@@ -23,6 +23,11 @@ export interface LaunchDeps {
   engine: Engine;
   store: Store;
   workspaces: Workspaces;
+  /** What was started ahead, as `ahead.ts` has it. */
+  ahead: {
+    claim(run: RunRow, agent: AgentRow, container: RunningContainer): Promise<boolean>;
+    tell(run: RunRow, agent: AgentRow, container: RunningContainer): Promise<"told" | "gone">;
+  };
 }
 
 /** A run that goes on in a container, or how it is over; then the container is the one to look for what is left of it. */
@@ -37,6 +42,7 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
   for (let attempt = 0; attempt < 5; attempt++) {
     const run = store.getRun(runId)!;
     const earlier = await findContainer(deps, run, agent, readExit(volume, runId).hasBegun);
+    if (earlier && (await deps.ahead.tell(run, agent, earlier)) === "gone") continue;
     // Read after the container was looked for: what it wrote before it went counts.
     const exit = readExit(volume, runId);
     const where = earlier ?? (run.containerId === null && !exit.hasBegun ? "none" : "gone");
@@ -51,6 +57,7 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
     const hasProcesses = exec === "ended" && !isWithout(container.cgroup, inRunOf(agent.uid));
     const step = nextOfExec(exec, hasProcesses, exec !== "unknown" && readExit(volume, runId).hasBegun);
     if (step === "watch") return { container, over: null };
+    if (step === "make" && (await deps.ahead.claim(run, agent, container))) continue;
     const execId = step === "start" ? run.execId! : await makeExec(deps, run, agent, container);
     if (execId !== null && (await engine.startExec(execId)) !== "gone") return { container, over: null };
   }
@@ -91,12 +98,10 @@ async function makeExec(
 ): Promise<string | null> {
   const { prompt, payload } = store.inputOf(run.id)!;
   const files = {
+    ...filesOf(agent),
     prompt,
     attachments: run.attachments.map((path) => `${homeOf(agent)}/${path}\n`).join("") || null,
     payload: payload === null ? null : Buffer.from(payload, "base64url"),
-    env: dotenv(agent.env),
-    instructions: (agent.instructions && runtimes[agent.runtime].rule?.(agent.instructions)) || null,
-    in: runtimes[agent.runtime].input && ("" as const),
   };
   // Beside each other: none needs another. The exec is stored, and so started, only once all are there.
   const begun = { ...run, messageId: await uuidOf(run.id) };
@@ -112,7 +117,17 @@ async function makeExec(
   return execId;
 }
 
-function execOf({ settings }: HostContext, run: RunRow & Begun, agent: AgentRow, token: string, hasPayload: boolean) {
+/** What a run is given whatever it is asked. */
+export const filesOf = (agent: AgentRow) => ({
+  env: dotenv(agent.env),
+  instructions: (agent.instructions && runtimes[agent.runtime].rule?.(agent.instructions)) || null,
+  in: runtimes[agent.runtime].input && "",
+});
+
+/** What of a run its exec is made from. */
+type Executed = Pick<RunRow, "id" | "attachments"> & Begun;
+
+export function execOf({ settings }: HostContext, run: Executed, agent: AgentRow, token: string, hasPayload: boolean) {
   const files = `${paths.runs}/${run.id}`;
   const runtime = runtimes[agent.runtime];
   const env: Record<string, string> = {

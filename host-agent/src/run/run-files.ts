@@ -20,10 +20,12 @@ import { ifMissing } from "../machine/missing.ts";
 import { ProgramError, runProgram } from "../machine/programs.ts";
 import { type Volume } from "../workspace/volume.ts";
 import { runGid } from "../store/uids.ts";
+import type { Exit } from "./decide.ts";
 
 /** Files of one run under `runs/<id>`. */
 export interface RunFiles {
-  prompt: string;
+  /** Null of what is started ahead of one. */
+  prompt: string | null;
   /** Where the agent finds them, a line each; null where the message has none. */
   attachments: string | null;
   payload: Uint8Array | null;
@@ -31,8 +33,8 @@ export interface RunFiles {
   env: string;
   /** As its CLI reads them; null where it takes none. */
   instructions: string | null;
-  /** What it is told while it goes on, nothing yet; null where it takes none. */
-  in: "" | null;
+  /** What it is told while it goes on, and was told so far; null where it takes none. */
+  in: string | null;
 }
 
 export const runDirectory = (volume: Volume, runId: string) => join(volume.runs, runId);
@@ -72,23 +74,54 @@ const makeRoom =
 /** More than the wrapper writes into `exit`; the agent can append to it. */
 const exitBytes = 200;
 
-/** What the wrapper has said in `exit`: whether it began, and the exit code once it is over. */
-export function readExit(volume: Volume, runId: string): { hasBegun: boolean; code: number | null } {
-  const bytes = Buffer.alloc(exitBytes);
+/** What `exit` says: whether the run began, the exit code once it is over, and whether its process was started ahead of it. */
+export function readExit(volume: Volume, runId: string): Exit & { isAhead: boolean } {
+  const text = readText(join(runDirectory(volume, runId), "exit"), exitBytes);
+  const code = /^(\d{1,3})\n/m.exec(text)?.[1];
+  const isAhead = text.startsWith("\nahead\n");
+  const hasBegun = isAhead ? text.includes("\nbegun\n") : text.length > 1;
+  return { hasBegun, code: code === undefined ? null : Number(code), isAhead };
+}
+
+/** The beginning of a file; empty where there is none. */
+function readText(path: string, maxBytes: number): string {
   let file: number;
   try {
-    file = openSync(join(runDirectory(volume, runId), "exit"), constants.O_RDONLY);
+    file = openSync(path, constants.O_RDONLY);
   } catch (error) {
-    return ifMissing({ hasBegun: false, code: null })(error);
+    return ifMissing("")(error);
   }
-  let text: string;
   try {
-    text = bytes.toString("latin1", 0, readSync(file, bytes, 0, bytes.length, 0));
+    const bytes = Buffer.allocUnsafe(maxBytes);
+    return bytes.toString("latin1", 0, readSync(file, bytes, 0, maxBytes, 0));
   } finally {
     closeSync(file);
   }
-  const code = /^(\d{1,3})\n/m.exec(text)?.[1];
-  return { hasBegun: text.length > 1, code: code === undefined ? null : Number(code) };
+}
+
+/** What was started ahead begins to be a run: the trace that the wrapper leaves of others. */
+export function noteBegun(volume: Volume, runId: string): void {
+  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW;
+  const file = openSync(join(runDirectory(volume, runId), "exit"), flags);
+  try {
+    writeFileSync(file, "begun\n");
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** More than a CLI answers before it is asked anything. */
+const beginningBytes = 2 ** 20;
+
+/** The first of what it has said. */
+export function readBeginning(volume: Volume, runId: string): string {
+  return readText(join(runDirectory(volume, runId), "out"), beginningBytes);
+}
+
+/** Takes out of the log what was said while nothing was asked. */
+export async function emptyOut(volume: Volume, runId: string): Promise<void> {
+  const empty = 'cd "$1" && chattr -a out && truncate -s 0 out && fallocate -n -l 8192 out && chattr +a out';
+  await runProgram("sh", "-c", empty, "sh", runDirectory(volume, runId));
 }
 
 /** Bytes written to `out` and `err` so far. */

@@ -31,6 +31,11 @@ export function wasTold(volume: Volume, runId: string, words: string): boolean {
   return said(volume, runId)?.includes(words) ?? false;
 }
 
+/** Whether it was told more than what it was started with. */
+export function wasToldMore(volume: Volume, runId: string, first: string): boolean {
+  return (said(volume, runId) ?? "").length > first.length;
+}
+
 /** Tells the run one line. Throws `conflict` where it takes none any more. */
 export function tell(volume: Volume, runId: string, line: string): void {
   const text = said(volume, runId);

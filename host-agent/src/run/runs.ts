@@ -11,6 +11,7 @@ import { backoff, sleep } from "@berth/shared/wait";
 import { readFreeBytes } from "../machine/cgroup.ts";
 import { createElapsed } from "../context/clock.ts";
 import { createLatch, type Latch } from "../context/wait.ts";
+import { Ahead } from "./ahead.ts";
 import type { Over } from "./decide.ts";
 import { isNotStartable, type Launched, launch, type LaunchDeps } from "./launch.ts";
 import { createLinesReader } from "./lines-reader.ts";
@@ -46,13 +47,15 @@ const launchPatienceMs = 60_000;
 
 /** All runs of this host, each driven from wherever it stands to its one end. */
 export class Runs {
+  readonly ahead: Ahead;
   readonly #deps: RunDeps;
   readonly #live = new Map<string, Live>();
   readonly #promising = new Map<string, Promise<RunRow>>();
   readonly #closing = new AbortController();
 
-  constructor(deps: RunDeps) {
-    this.#deps = deps;
+  constructor(deps: Omit<RunDeps, "ahead">) {
+    this.ahead = new Ahead(deps);
+    this.#deps = { ...deps, ahead: this.ahead };
   }
 
   /** Admits and starts a run, or answers the one that this id started before. Throws `run_limit`, `agent_busy`, …. */
@@ -61,7 +64,7 @@ export class Runs {
     const known = store.getRun(run.id);
     const { run: admitted, isNew } = known
       ? { run: known, isNew: false }
-      : this.#admit(await this.learn(userId, spec), run);
+      : await this.#admit(await this.learn(userId, spec), run);
     const isSame =
       store.promptOf(run.id) === run.prompt && admitted.attachments.join("\n") === (run.attachments ?? []).join("\n");
     if (admitted.userId !== userId || admitted.agentId !== spec.id || !isSame)
@@ -171,7 +174,7 @@ export class Runs {
     this.#live.clear();
   }
 
-  #admit(agent: AgentRow, run: StartRunBody["run"]): { run: RunRow; isNew: boolean } {
+  async #admit(agent: AgentRow, run: StartRunBody["run"]): Promise<{ run: RunRow; isNew: boolean }> {
     const { store, context, workspaces } = this.#deps;
     const { BERTH_MAX_RUNS: limit, BERTH_RUN_MEMORY_BYTES: neededBytes, BERTH_MEMORY_BYTES: all } = context.settings;
     const container = workspaces.current(agent.userId);
@@ -186,6 +189,7 @@ export class Runs {
       });
     }
     if (admission === "memory") {
+      if (await this.ahead.drop(agent.userId)) return this.#admit(agent, run);
       const detail = "The workspace has too little memory for a run beside others: wait for one to end.";
       throw new AppError("run_limit", detail, { waitsFor: "memory", retryAfter: 5 });
     }
@@ -326,6 +330,8 @@ export class Runs {
     if (isLimit(reason)) context.alerts.note(reason, userId);
     this.#tell(ended);
     context.bus.emit("ended");
+    // Who is called by triggers alone waits for nobody's word.
+    if (ended.trigger.kind === "api") void this.ahead.begin(lived.agent);
   }
 }
 

@@ -45,7 +45,10 @@ export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger"> &
 /** What an update of a run may set. */
 export type RunChange = Partial<
   Omit<RunRow, "id" | "agentId" | "userId" | "rev" | "trigger" | "attachments" | "usage" | "createdAt">
->;
+> & {
+  /** In place of its own: that of the process which becomes the run. */
+  token?: string;
+};
 export type Learned = AgentRow | "deleted" | "foreign" | "stale" | { busy: string };
 export type Admission = { run: RunRow; isNew: boolean } | "run_limit" | "memory" | { busy: string };
 

@@ -253,17 +253,17 @@ export class Store {
    * nobody makes its files again, so its payload goes.
    */
   updateRun(id: string, change: RunChange): RunRow | null {
-    const waitingFor = change.waitingFor && JSON.stringify(change.waitingFor);
-    const columns: Record<string, unknown> = { ...change, ...(waitingFor && { waitingFor }), rev: ++this.#rev };
+    const waitingFor = change.waitingFor && { waitingFor: JSON.stringify(change.waitingFor) };
+    const token = change.token && { token: this.#sealing.seal(places.token(id), change.token) };
+    const columns: Record<string, unknown> = { ...change, ...waitingFor, ...token, rev: ++this.#rev };
     const names = Object.keys(columns).map((name) => `${toSnake(name)} = ?`);
     return this.#db.atomic(() => {
-      const run = runFrom(
-        this.#db.rows<FlatRun>(
-          `UPDATE runs SET ${names.join(", ")} WHERE id = ? AND ended_at IS NULL RETURNING ${runColumns}`,
-          ...Object.values(columns),
-          id,
-        )[0],
+      const [row] = this.#db.rows<FlatRun>(
+        `UPDATE runs SET ${names.join(", ")} WHERE id = ? AND ended_at IS NULL RETURNING ${runColumns}`,
+        ...Object.values(columns),
+        id,
       );
+      const run = runFrom(row);
       if (!run) this.#rev -= 1;
       else if (change.startedAt || change.endedAt)
         this.#db.sql("UPDATE run_inputs SET payload = NULL WHERE run_id = ? AND payload IS NOT NULL").run(id);

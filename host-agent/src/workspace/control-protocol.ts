@@ -15,6 +15,16 @@ export interface Input {
   refuse(requestId: string): string;
   /** Words that are in each line that answers this request, and in no other. */
   answerTo(requestId: string): string;
+  /** What one that is started ahead of its message is told: lines whose answers need what the message will need. */
+  warmUp: string;
+  /** Whether it has answered all of that. */
+  isWarm(said: string): boolean;
+  /** Whether it has begun to do what it was told after that. */
+  hasTaken(said: string): boolean;
+  /** Variables of what it executes from now on. */
+  setVariables(variables: Record<string, string>): string;
+  /** Whether the message may mean something else than its words, or be too long to be told at once. */
+  isSpecial(prompt: string): boolean;
 }
 /** What it is told. */
 export const controlProtocol: Input = {
@@ -32,7 +42,22 @@ export const controlProtocol: Input = {
   },
   refuse: (requestId) => respond({ subtype: "error", request_id: requestId, error: "Berth answers no such request." }),
   answerTo: (requestId) => `"request_id":${JSON.stringify(requestId)}`,
+  get warmUp() {
+    const lines = warmUps.map((subtype) => ({ type: "control_request", request_id: subtype, request: { subtype } }));
+    return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+  },
+  isWarm: (said) => said.includes(`"request_id":"${warmUps.at(-1)}"`) && said.endsWith("\n"),
+  hasTaken: (said) => said.split("\n").some((line) => line !== "" && !line.includes('"type":"control_response"')),
+  setVariables: (env) => {
+    const request = { subtype: "apply_flag_settings", settings: { env } };
+    return JSON.stringify({ type: "control_request", request_id: "variables", request });
+  },
+  isSpecial: (prompt) => /^\/[^/\s]+(\s|$)/.test(prompt) || Buffer.byteLength(prompt) > toldAtOnceBytes,
 };
+/** It initialises lazily: without the second request a good part of its start would be left for the message. */
+const warmUps = ["initialize", "get_context_usage"];
+/** A shell reads them byte by byte. */
+const toldAtOnceBytes = 65_536;
 const respond = (response: object) => JSON.stringify({ type: "control_response", response });
 
 /** More open requests than a CLI has; the agent can write lines of its own. */

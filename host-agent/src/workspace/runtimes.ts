@@ -91,7 +91,8 @@ const claude: Runtime = {
   readLine(line, seen) {
     if (!line.startsWith("{")) return null;
     if (ownLine.test(line)) return { hasStarted: true };
-    const answered = { hasStarted: true, hasAnswered: true };
+    // An answer to the host agent is none in the conversation.
+    const answered = { hasStarted: true, ...(!line.startsWith('{"type":"control_response"') && { hasAnswered: true }) };
     if (!/"type":"(result|system|command_lifecycle|control_\w+)"/.test(line)) return answered;
     try {
       const event = JSON.parse(line) as ClaudeEvent;

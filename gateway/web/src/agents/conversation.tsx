@@ -3,6 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
+import { openConversation } from "../state/agents.ts";
 import { loadRuns, runsByAgent } from "../state/live.ts";
 import { tellRun } from "../text/words.ts";
 import { Composer } from "./composer.tsx";
@@ -23,6 +24,8 @@ export function Conversation({ agent }: { agent: Agent }) {
     await history.loadMore();
     requestAnimationFrame(() => (box.scrollTop = box.scrollHeight - fromEnd));
   };
+  // With its settings as they are now: they are what is started.
+  useEffect(() => openConversation(agent.id), [agent.id, agent.updatedAt]);
   const runs = (runsByAgent.value.get(agent.id) ?? [])
     .filter((run) => history.oldest === null || run.createdAt >= history.oldest)
     .toReversed();

@@ -55,6 +55,11 @@ export async function changeEnv(id: string, change: Record<string, string | null
   return took(await call<Agent>("PATCH", `/v1/agents/${id}/env`, change));
 }
 
+/** Its next message shall be answered soon. */
+export function openConversation(id: string): void {
+  post(`/v1/agents/${id}/ahead`).catch(() => undefined);
+}
+
 /** Its next message begins a conversation. */
 export async function resetAgent(id: string): Promise<Agent> {
   return took(await post<Agent>(`/v1/agents/${id}/reset`));

@@ -1,0 +1,121 @@
+/** The CLI of the agent that was used last, started ahead of its next message: on the real engine and the real CLI. */
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { Agent } from "@berth/shared/resources";
+import { until } from "../gateway/test/wait.ts";
+import type { Client } from "./harness/client.ts";
+import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
+import { type ModelEndpoint, startModel } from "./harness/model-endpoint.ts";
+
+let model: ModelEndpoint;
+let berth: Berth;
+let alice: Client;
+let userId: string;
+let agent: Agent;
+let count = 0;
+
+beforeAll(async () => {
+  model = await startModel(({ prompt, nth, stream }) =>
+    stream && prompt.startsWith("Run:") && nth === 0
+      ? { blocks: [{ type: "tool_use", id: `toolu_${++count}`, name: "Bash", input: { command: prompt.slice(4) } }] }
+      : { blocks: [{ type: "text", text: "done" }] },
+  );
+  const settings = { BERTH_MODEL_URL: model.url, ANTHROPIC_API_KEY: "sk-upstream", BERTH_IDLE_SECONDS: "600" };
+  berth = await startBerth({ ...settings, BERTH_AHEAD: "1" });
+  alice = await berth.client("alice");
+  userId = await userIdOf(alice);
+});
+afterAll(async () => {
+  await berth?.close();
+  await model?.close();
+});
+beforeEach(async () => {
+  agent = await alice.createAgent(`ahead-${++count}`);
+  await alice.runToEnd(agent.id, "Hello.");
+});
+
+const clis = async () =>
+  (await berth.processes(userId)).filter(({ command }) => command.includes("/claude --print")).map(({ pid }) => pid);
+/** The last line of the host's log that tells whether one waits. */
+const lastWord = () =>
+  berth.host
+    .log()
+    .split("\n")
+    .findLast((line) => /"(ahead\.\w+|run\.(accepted|ended)|host\.ready)"/.test(line)) ?? "";
+
+/** The pid of the CLI that waits once it is ready. */
+async function waiting(): Promise<number> {
+  await until(() => lastWord().includes('"ahead.ready"') && lastWord().includes(agent.id), "one waits");
+  const pids = await clis();
+  expect(pids).toHaveLength(1);
+  return pids[0]!;
+}
+
+test("the next message is its: it has the run's id and token, and the run's log begins with the message", async () => {
+  const pid = await waiting();
+  expect(await alice.workspace()).toMatchObject({ activeRuns: 0 });
+  const prompt = `Run:ps -o ppid= -p $PPID >/dev/null; echo id=$BERTH_RUN_ID.; until [ -e go ]; do timeout 0.1 tail -f /dev/null; done`;
+  const { id } = await alice.send(agent.id, prompt);
+  for await (const { data } of alice.followRun(id)) if (data.includes('"type":"tool_use"')) break;
+  expect(await clis()).toEqual([pid]);
+  await alice.ok("PUT", `/v1/agents/${agent.id}/files/go`, "x");
+  const { lines, run } = await alice.finish(id);
+  expect(run).toMatchObject({ status: "completed", result: "done", exitCode: 0 });
+  expect(lines.join("\n")).toContain(`id=${id}.`);
+  expect(lines.filter((line) => line.includes('"commands":['))).toEqual([]);
+  expect(model.calls.at(-1)!.told).toContain("Hello.");
+  expect(await waiting()).not.toBe(pid);
+});
+
+test("it goes within a second where memory gets short, and the run beside it stays", async () => {
+  const pid = await waiting();
+  const hog = await alice.createAgent(`hog-${count}`, { runtime: "shell" });
+  const run = await alice.send(
+    hog.id,
+    `exec python3 -c 'x = b"x" * 900_000_000; print("full", flush=True); input()' < <(tail -f /dev/null)`,
+  );
+  await alice.firstLine(run.id);
+  const since = performance.now();
+  await until(async () => !(await clis()).includes(pid), "it is gone");
+  expect(performance.now() - since).toBeLessThan(1000);
+  expect((await alice.run(run.id)).endedAt).toBeNull();
+  await alice.ok("POST", `/v1/runs/${run.id}/cancel`);
+});
+
+test("what changes the agent ends it, and the message after that finds what holds now", async () => {
+  const pid = await waiting();
+  await alice.ok("PUT", `/v1/agents/${agent.id}/env`, { COLOUR: "blue" });
+  await until(async () => !(await clis()).includes(pid), "it is gone");
+  const { lines } = await alice.runToEnd(agent.id, "Run:echo $COLOUR");
+  expect(lines.join("\n")).toContain('"content":"blue"');
+  await waiting();
+  // Of files that the CLI has read already the host agent knows nothing.
+  await alice.ok("PUT", `/v1/agents/${agent.id}/files/CLAUDE.md`, "The word is heron.");
+  expect((await alice.runToEnd(agent.id, "Which word?")).run.status).toBe("completed");
+  expect(model.callsOf("Which word?").at(-1)!.told).toContain("heron");
+  const other = await waiting();
+  await alice.ok("DELETE", `/v1/agents/${agent.id}`);
+  expect(await clis()).not.toContain(other);
+});
+
+test("a message is neither lost nor doubled when the host agent dies just as it comes", async () => {
+  for (const delay of [0, 15, 30, 50]) {
+    await waiting();
+    const prompt = `Task after ${delay} ms.`;
+    const sent = alice.call("POST", `/v1/agents/${agent.id}/runs`, { prompt }, { "idempotency-key": `dies-${delay}` });
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    await berth.host.kill();
+    await sent;
+    await berth.host.start();
+    const run = await until(async () => {
+      const again = await alice.call<{ id: string }>(
+        "POST",
+        `/v1/agents/${agent.id}/runs`,
+        { prompt },
+        { "idempotency-key": `dies-${delay}` },
+      );
+      return again.status < 300 ? again.body : null;
+    }, "it takes the message");
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "completed", result: "done" });
+    expect(model.callsOf(prompt)).toHaveLength(1);
+  }
+});
