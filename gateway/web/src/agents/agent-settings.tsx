@@ -1,14 +1,15 @@
 /** Name, directory, model, instructions and environment of an agent; a new conversation; and its end. */
-import { useEffect, useState } from "preact/hooks";
-import type { Agent, ModelChoice, Permissions, Run } from "@berth/shared/resources";
+import { useState } from "preact/hooks";
+import type { Agent, Permissions, Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import type { Runtime } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { deleteAgent, resetAgent, updateAgent } from "../state/agents.ts";
-import { get, getAll, type Page } from "../api/api.ts";
+import { getAll } from "../api/api.ts";
 import { conversationFile } from "../text/conversation-file.ts";
 import { go } from "../ui/router.tsx";
 import { Confirm } from "../ui/confirm.tsx";
+import { ModelOptions } from "./new-agent.tsx";
 import { EnvEditor } from "./env-editor.tsx";
 import { useKept } from "../state/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
@@ -118,7 +119,6 @@ interface ModelAndInstructionsProps {
 
 function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProps) {
   const words = t().agents;
-  const models = useModels();
   return (
     <>
       <label>
@@ -133,13 +133,7 @@ function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProp
           spellcheck={false}
           autocomplete="off"
         />
-        <datalist id="models">
-          {models.map(({ id, name }) => (
-            <option key={id} value={id}>
-              {name}
-            </option>
-          ))}
-        </datalist>
+        <ModelOptions id="models" />
       </label>
       <label>
         {words.instructions}
@@ -165,18 +159,6 @@ function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProp
       </label>
     </>
   );
-}
-
-/** What the model API offers; whoever knows another model types it. */
-function useModels(): ModelChoice[] {
-  const [models, setModels] = useState<ModelChoice[]>([]);
-  useEffect(() => {
-    void get<Page<ModelChoice>>("/v1/models").then(
-      ({ items }) => setModels(items),
-      () => undefined,
-    );
-  }, []);
-  return models;
 }
 
 function Download({ agent }: { agent: Agent }) {

@@ -1,8 +1,9 @@
 /** A new agent: a name is enough; what else it may be given is one click away. Where the limit is reached, it says so instead. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import { runtimeNames, runtimes } from "../runtimes/runtimes.ts";
 import { agents, createAgent } from "../state/agents.ts";
+import { loadModels, models } from "../state/models.ts";
 import { go } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { useTask } from "../ui/use-task.ts";
@@ -89,6 +90,7 @@ function More({ draft, edit }: { draft: Draft; edit: Edit }) {
             {words.model}
             <input
               name="model"
+              list="models-of-new"
               placeholder={t().conversation.modelDefault(runtimes[draft.runtime].words().name)}
               maxLength={100}
               value={draft.model}
@@ -96,6 +98,7 @@ function More({ draft, edit }: { draft: Draft; edit: Edit }) {
               spellcheck={false}
               onInput={edit}
             />
+            <ModelOptions id="models-of-new" />
           </label>
           <label>
             {words.instructions}
@@ -111,6 +114,20 @@ function More({ draft, edit }: { draft: Draft; edit: Edit }) {
         </>
       )}
     </>
+  );
+}
+
+/** What may be chosen in a field for a model, which takes any other too. */
+export function ModelOptions({ id }: { id: string }) {
+  useEffect(loadModels, []);
+  return (
+    <datalist id={id}>
+      {models.value.map((model) => (
+        <option key={model.id} value={model.id}>
+          {model.name}
+        </option>
+      ))}
+    </datalist>
   );
 }
 
