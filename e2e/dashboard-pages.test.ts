@@ -75,8 +75,28 @@ const outOfView = async (page: Page) => ({
   isWide: await page.evaluate(() => document.documentElement.scrollWidth > innerWidth),
 });
 
+/** Each language in each theme, once narrow and once wide. */
+const looks = [
+  { language: "en", width: 380, look: "dark" },
+  { language: "en", width: 768, look: null },
+  { language: "en", width: 1280, look: "light" },
+  { language: "en", width: 2560, look: null },
+  { language: "ko", width: 380, look: "light" },
+  { language: "ko", width: 768, look: null },
+  { language: "ko", width: 1280, look: "dark" },
+] as const;
+
+/** Has the page speak the language, as the switch of another tab does. */
+async function speak(page: Page, language: "en" | "ko"): Promise<void> {
+  await page.evaluate((chosen) => {
+    localStorage.setItem("berth.language", chosen);
+    dispatchEvent(new StorageEvent("storage", { key: "berth.language" }));
+  }, language);
+  if (!page.url().endsWith("/docs")) await page.locator(`html[lang=${language}]`).waitFor();
+}
+
 describe("every page", () => {
-  test("has no barrier, light and dark, and all of it in view at every width", async () => {
+  test("has no barrier in either language, light and dark, and all of it in view at every width", async () => {
     const { page, client } = await meet({ admin: true });
     const agent = await client.createAgent("a-rather-long-name-of-an-agent-that-does-many-things");
     const { run } = await client.runToEnd(
@@ -110,24 +130,17 @@ describe("every page", () => {
       await page.goto(path);
       await page.locator("main h1").first().waitFor();
       await page.waitForLoadState("networkidle");
-      for (const { width, look } of [
-        { width: 380, look: "dark" },
-        { width: 768, look: null },
-        { width: 1280, look: "light" },
-        { width: 2560, look: null },
-      ] as const) {
+      for (const { language, width, look } of looks) {
+        if (language === "ko" && path === "/docs") continue;
+        await speak(page, language);
         await page.setViewportSize({ width, height: 800 });
         if (look) await page.emulateMedia({ colorScheme: look });
-        expect({ path, width, ...(await outOfView(page)) }).toEqual({
-          path,
-          width,
-          outside: [],
-          heads: [],
-          isWide: false,
-        });
-        if (look) expect({ path, look, barriers: await findBarriers(page) }).toEqual({ path, look, barriers: [] });
+        const at = { path, language, width };
+        expect({ ...at, ...(await outOfView(page)) }).toEqual({ ...at, outside: [], heads: [], isWide: false });
+        if (look) expect({ ...at, look, barriers: await findBarriers(page) }).toEqual({ ...at, look, barriers: [] });
       }
     }
+    await speak(page, "en");
     await page.goto("/tokens");
     await page.getByRole("button", { name: "Revoke t1", exact: true }).click();
     expect(await findBarriers(page)).toEqual([]);

@@ -113,7 +113,7 @@ describe("agents", () => {
     expect(made).toMatchObject({ directory: "shop", repository: "https://git.example.com/team/shop.git" });
     await page.goto(`/agents/${made!.id}/files`);
     await page.getByRole("button", { name: "Upload" }).waitFor();
-    expect(await page.getByRole("navigation", { name: "Place" }).textContent()).toBe("Files");
+    expect(await page.getByRole("navigation", { name: "Location" }).textContent()).toBe("Files");
     await page.goto(`/agents/${made!.id}/settings`);
     await page.getByText("is cloned by the first message").waitFor();
     await page.getByLabel("Directory").fill("shop/web");
@@ -122,7 +122,7 @@ describe("agents", () => {
     await client.ok("PUT", `/v1/agents/${made!.id}/files/shop/web/page.html`, "x", { "content-type": "text/html" });
     await page.getByRole("link", { name: "Files" }).click();
     await page.getByText("page.html").waitFor();
-    expect(await page.getByRole("navigation", { name: "Place" }).textContent()).toBe("Files / shop / web");
+    expect(await page.getByRole("navigation", { name: "Location" }).textContent()).toBe("Files / shop / web");
   });
 
   test("begin a new conversation only when asked twice", async () => {

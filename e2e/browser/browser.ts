@@ -44,7 +44,7 @@ export async function signIn(
   const answer = await person.page.request.post("/session", { headers, data: { token } });
   if (!answer.ok()) throw new Error(`sign-in answered ${answer.status()}: ${await answer.text()}`);
   await person.page.goto("/");
-  await person.page.getByRole("region", { name: "Workspace" }).waitFor();
+  await person.page.locator("section.bar").waitFor();
   return person;
 }
 

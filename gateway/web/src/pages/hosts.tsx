@@ -157,7 +157,10 @@ function Join() {
         {words.makeCommand}
       </button>
       <Failure error={task.failure} />
-      {command?.includes("//localhost") && <p class="warning warn">{words.localhost}</p>}
+      {command && /GATEWAY_URL=https?:\/\/(localhost|127\.)/.test(command) && (
+        <p class="warning warn">{words.localhost}</p>
+      )}
+      {command?.includes("HOST_URL=https:") && <p class="muted">{words.tls}</p>}
       {command && <ShownOnce text={command} what={words.theToken} />}
     </section>
   );

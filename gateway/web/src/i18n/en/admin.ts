@@ -78,6 +78,7 @@ export const hosts = {
   makeCommand: "Create a join command",
   localhost:
     "Another machine cannot reach this Berth at localhost. Set BERTH_PUBLIC_URL to an address that it can reach, restart Berth, and create the command again.",
+  tls: "For https the new host needs BERTH_HOST_TLS_CERT and BERTH_HOST_TLS_KEY too: put them in front of the command.",
   theToken: "the token in it, good for one host within an hour,",
 };
 

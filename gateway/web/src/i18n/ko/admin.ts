@@ -74,6 +74,7 @@ export const hosts: typeof enHosts = {
   makeCommand: "참여 명령 만들기",
   localhost:
     "다른 머신은 localhost로 이 Berth에 닿을 수 없어요. BERTH_PUBLIC_URL에 닿을 수 있는 주소를 설정하고 Berth를 다시 시작한 뒤 명령을 새로 만드세요.",
+  tls: "https를 쓰려면 새 호스트에 BERTH_HOST_TLS_CERT와 BERTH_HOST_TLS_KEY도 필요해요. 명령 앞에 붙여 실행하세요.",
   theToken: "한 시간 안에 호스트 하나에만 쓸 수 있는 토큰",
 };
 

@@ -1,0 +1,245 @@
+/** The page speaks a person's language, in the theme they want, and what it says and shows is so. */
+import { createHmac } from "node:crypto";
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import { eventually, lastEnd, serveDashboard } from "./browser/dashboard.ts";
+
+const { world, meet, stranger } = serveDashboard();
+
+describe("the language", () => {
+  test("is the browser's, of which alone the words are loaded, and a switch changes it at once, in every tab, for good", async () => {
+    const { page, client } = await meet({ locale: "ko-KR" });
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(new URL(request.url()).pathname));
+    await page.reload();
+    await page.getByRole("heading", { name: "첫 에이전트를 만드세요" }).waitFor();
+    expect(await page.evaluate(() => [document.documentElement.lang, document.title])).toEqual([
+      "ko",
+      "에이전트 · Berth",
+    ]);
+    const catalogues = () => asked.flatMap((path) => /^\/assets\/(en|ko)-/.exec(path)?.[1] ?? []);
+    expect(catalogues()).toEqual(["ko"]);
+    const agent = await client.createAgent("taken");
+    await page.getByLabel("새 에이전트의 이름").first().fill("taken");
+    await page.getByRole("button", { name: "만들기" }).first().click();
+    await page.getByRole("alert").getByText("같은 이름의 에이전트가 이미 있어요.").waitFor();
+    const other = await page.context().newPage();
+    await other.goto(`/agents/${agent.id}`);
+    await other.getByRole("heading", { name: "첫 메시지를 보내세요" }).waitFor();
+    await page.getByLabel("언어").selectOption("en");
+    await page.getByRole("alert").getByText("An agent of this name exists already.").waitFor();
+    await other.getByRole("heading", { name: "Write the first message" }).waitFor();
+    await page.reload();
+    await eventually(() => page.evaluate(() => document.documentElement.lang)).toBe("en");
+    expect(catalogues()).toEqual(["ko", "en", "en"]);
+  });
+
+  test("can be chosen before sign-in", async () => {
+    const page = await stranger();
+    await page.goto("/");
+    await page.getByLabel("Language").selectOption("한국어");
+    await page.getByLabel("API 토큰으로 로그인").waitFor();
+  });
+
+  test("has Korean lines break between words, whatever the page speaks", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("korean");
+    await client.runToEnd(agent.id, "demo: say 의존성을 업데이트했습니다.");
+    await page.goto(`/agents/${agent.id}`);
+    const answer = page.locator(".markdown").getByText("의존성을");
+    await eventually(() => answer.evaluate((element) => getComputedStyle(element).wordBreak)).toBe("keep-all");
+  });
+});
+
+const background = (page: Page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+
+test("the theme is the system's until another is chosen, and that one is there before the page's own code", async () => {
+  const page = await stranger({ colorScheme: "light" });
+  await page.goto("/");
+  const light = await background(page);
+  await page.emulateMedia({ colorScheme: "dark" });
+  const dark = await background(page);
+  expect(dark).not.toBe(light);
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.getByLabel("Theme").selectOption("Dark");
+  await eventually(() => background(page)).toBe(dark);
+  await page.route("**/assets/*.js", (route) => route.abort());
+  await page.reload();
+  expect([await background(page), await page.locator("#app > *").count()]).toEqual([dark, 0]);
+});
+
+describe("what is said of a run", () => {
+  test("is right to the second while it goes on", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("timed", { runtime: "shell" });
+    const run = await client.send(agent.id, "echo up; exec sleep 600");
+    await client.firstLine(run.id);
+    await page.goto(`/agents/${agent.id}`);
+    const elapsed = page.locator(".end.going").getByText(/^for \d/);
+    await elapsed.waitFor();
+    const seen = await elapsed.evaluate(
+      (element) =>
+        new Promise<string[]>((resolve) => {
+          const texts = [element.textContent];
+          new MutationObserver(() => texts.push(element.textContent) === 4 && resolve(texts)).observe(element, {
+            characterData: true,
+            childList: true,
+            subtree: true,
+          });
+        }),
+    );
+    const seconds = seen.map((text) => Number(/(\d+)(?:\.0)?s$/.exec(text)?.[1]));
+    // A browser that is late may leave one out.
+    expect(seconds.slice(1).every((second, at) => (second - seconds[at]! + 60) % 60 <= 3)).toBe(true);
+    await client.ok("POST", `/v1/runs/${run.id}/cancel`);
+  });
+
+  test("stands where it is while earlier messages come, and has one width whatever it says", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("history", { runtime: "shell" });
+    const runs = [];
+    for (const nth of [1, 2, 3, 4, 5, 6]) runs.push(await client.runToEnd(agent.id, `echo ${nth}; seq 40`));
+    await page.route(/\/v1\/runs\?limit=50/, (route) =>
+      route.continue({ url: route.request().url().replace("limit=50", "limit=3") }),
+    );
+    await page.goto(`/agents/${agent.id}`);
+    const first = page.locator(`[id="${runs[3]!.run.id}"]`);
+    await first.waitFor();
+    const toTop = () => page.locator(".scroller").evaluate((box) => (box.scrollTop = 0));
+    await toTop();
+    await first.locator(".output").waitFor();
+    await toTop();
+    const before = (await first.boundingBox())!;
+    await page.getByRole("button", { name: "Earlier messages" }).click();
+    await page.locator(`[id="${runs[0]!.run.id}"]`).waitFor();
+    await eventually(async () => Math.abs((await first.boundingBox())!.y - before.y)).toBeLessThan(200);
+    const short = await client.runToEnd(agent.id, "true");
+    const widths = [];
+    for (const { run } of [short, runs[0]!]) {
+      await page.goto(`/runs/${run.id}`);
+      widths.push((await page.locator(".thread").boundingBox())!.width);
+    }
+    expect(new Set(widths).size).toBe(1);
+  });
+
+  test("filters of the list stand at its edge, however long an agent's name is", async () => {
+    const { page, client } = await meet();
+    await client.createAgent("a-rather-long-name-of-an-agent-that-does-many-things-and-more");
+    await page.goto("/runs");
+    const edge = async (what: string) => {
+      const box = (await page.locator(what).last().boundingBox())!;
+      return Math.round(box.x + box.width);
+    };
+    await page.locator(".filters option").nth(1).waitFor({ state: "attached" });
+    expect(await edge(".filters select")).toBe(await edge(".page-head"));
+  });
+});
+
+test("the first page says what is not known yet, and its form begins below its text", async () => {
+  const { page } = await meet();
+  const bar = page.getByRole("region", { name: "Workspace" });
+  expect([await bar.locator(".memory .value").textContent(), await bar.locator(".disk .value").textContent()]).toEqual([
+    "–",
+    "–",
+  ]);
+  expect(await bar.locator(".host, .connections").count()).toBe(0);
+  const [text, field] = [page.locator(".page.first > p"), page.getByLabel("Name of a new agent")];
+  const [above, below] = [(await text.boundingBox())!, (await field.boundingBox())!];
+  expect(below.y - above.y - above.height).toBeLessThan(48);
+});
+
+describe("an agent", () => {
+  test("is made with its kind, model and instructions, and is asked for a name", async () => {
+    const { page, client } = await meet();
+    await page.getByRole("button", { name: "Create" }).click();
+    await page.getByRole("alert").getByText("Give the agent a name first.").waitFor();
+    await page.getByLabel("Name of a new agent").fill("made");
+    expect(await page.getByRole("alert").count()).toBe(0);
+    await page.getByLabel("Model").fill("claude-x");
+    await page.getByLabel("Instructions").fill("Be brief.");
+    await page.getByRole("button", { name: "Create" }).click();
+    await page.getByRole("heading", { name: "Write the first message" }).waitFor();
+    const { items } = await client.ok<{ items: object[] }>("GET", "/v1/agents");
+    expect(items).toMatchObject([{ name: "made", runtime: "claude", model: "claude-x", instructions: "Be brief." }]);
+  });
+
+  test("is not written to by the Enter that ends a composition, as Safari tells it", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("hangul", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    const field = page.getByLabel(/^Message to/);
+    await field.fill("echo 한글");
+    await field.evaluate((element) =>
+      element.dispatchEvent(
+        new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, bubbles: true, cancelable: true }),
+      ),
+    );
+    expect(await field.inputValue()).toBe("echo 한글");
+    await field.press("Enter");
+    await lastEnd(page).getByText("Finished").waitFor();
+    expect((await client.ok<{ items: object[] }>("GET", `/v1/runs?agentId=${agent.id}`)).items).toHaveLength(1);
+  });
+
+  test("shows its files as it makes them, and says of one that is gone that it is", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("maker", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}/files`);
+    await page.getByText("Nothing here yet").waitFor();
+    await client.runToEnd(agent.id, "echo x > made-by-run.txt");
+    await page.getByText("made-by-run.txt").waitFor();
+    await page.goto(`/agents/${agent.id}/files?dir=&file=missing.txt`);
+    await page.getByRole("alert").getByText("missing.txt is not in this folder.").waitFor();
+    expect(await page.getByRole("navigation", { name: "Location" }).textContent()).toBe("Files");
+  });
+
+  test("is deleted by its name, asked for in one line", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("website");
+    await page.goto(`/agents/${agent.id}/settings`);
+    await page.getByRole("button", { name: "Delete this agent" }).click();
+    const words = page.locator("dialog label > span");
+    expect(await words.textContent()).toBe("Type website to confirm");
+    const height = async () => (await words.boundingBox())!.height;
+    expect(await height()).toBeLessThan(30);
+  });
+
+  test("hears nothing of GitHub's ping by the message that its trigger has at first", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("github");
+    await page.goto(`/agents/${agent.id}/triggers`);
+    await page.getByLabel("How the sender signs").selectOption("GitHub");
+    await page.getByLabel("Name of a new trigger").fill("issues");
+    await page.getByRole("button", { name: "Create the trigger" }).click();
+    const secret = (await page.locator(".shown-once pre").textContent())!;
+    const address = (await page.locator(".secret .address code").textContent())!;
+    const deliver = async (event: string, payload: object) => {
+      const body = JSON.stringify(payload);
+      const signature = `sha256=${createHmac("sha256", secret).update(body).digest("hex")}`;
+      const headers = {
+        "content-type": "application/json",
+        "x-github-event": event,
+        "x-github-delivery": crypto.randomUUID(),
+        "x-hub-signature-256": signature,
+      };
+      const answer = await fetch(world.berth.url + new URL(address).pathname, { method: "POST", headers, body });
+      return (await answer.json()) as { runId: string | null };
+    };
+    const repository = { full_name: "team/shop" };
+    expect((await deliver("ping", { zen: "Keep it simple.", repository })).runId).toBeNull();
+    const { runId } = await deliver("issues", { action: "opened", repository });
+    const { prompt } = await client.ok<{ prompt: string }>("GET", `/v1/runs/${runId}`);
+    expect(prompt).toContain("GitHub reports issues (opened) in team/shop.");
+  });
+});
+
+test("an admin is told where a join command leads nowhere, and what a change changed", async () => {
+  const { page, client } = await meet({ admin: true });
+  await page.goto("/hosts");
+  await page.getByRole("button", { name: "Create a join command" }).click();
+  await page.getByText("Another machine cannot reach this Berth").waitFor();
+  const agent = await client.createAgent("audited");
+  await client.ok("PATCH", `/v1/agents/${agent.id}`, { name: "audited", model: "m-1" });
+  await page.goto("/audit");
+  await page.getByLabel("Action").selectOption("Agent changed");
+  await page.getByRole("row", { name: /Agent changed.*changed: model$/ }).waitFor();
+});
