@@ -4,9 +4,9 @@
  */
 import type { ComponentChildren } from "preact";
 import { t } from "../i18n/language.ts";
-import { CopyButton } from "../ui/copy-button.tsx";
 import { languageOf, showable } from "../text/plain-text.ts";
 import { LongText } from "../ui/long-text.tsx";
+import { CodeBlock } from "./code-block.tsx";
 import { parseBlocks, type Block, type ListItem } from "./blocks.ts";
 import { parseInline, type Inline } from "./inline.ts";
 
@@ -62,17 +62,6 @@ function drawItem({ isDone, blocks }: ListItem) {
       {isDone !== null && <span>{isDone ? "☑ " : "☐ "}</span>}
       {blocks.map((block, at) => (at === 0 && block.type === "paragraph" ? drawText(block.text) : drawBlock(block)))}
     </li>
-  );
-}
-
-function CodeBlock({ text, language }: { text: string; language: string }) {
-  return (
-    <div class="code-block">
-      <pre tabIndex={0} role="region" aria-label={t().common.code(language)}>
-        <code>{text}</code>
-      </pre>
-      <CopyButton text={text} label={t().common.copyCode} />
-    </div>
   );
 }
 

@@ -47,7 +47,7 @@ export function inOneLine(text: string, most = 200): string {
 }
 
 /** A carriage return goes back to the start of its line, as progress bars do: what was written last is what shows. */
-function overwriteLines(text: string): string {
+export function overwriteLines(text: string): string {
   return text.split("\n").map(shownOf).join("\n");
 }
 

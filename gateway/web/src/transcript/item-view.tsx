@@ -1,7 +1,7 @@
 /** One item of a transcript. */
 import { t } from "../i18n/language.ts";
 import type { Item } from "./items.ts";
-import { LongText } from "../ui/long-text.tsx";
+import { LongText, Printed } from "../ui/long-text.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
 import { ToolCall } from "./tool-call.tsx";
 import { showable } from "../text/plain-text.ts";
@@ -29,7 +29,11 @@ export function ItemView({ item, isLive }: { item: Item; isLive: boolean }) {
         </div>
       );
     case "output":
-      return <pre class="item plain output">{showable(item.text.replace(/\n$/, "")) || " "}</pre>;
+      return (
+        <pre class="item plain output">
+          <Printed text={item.text.replace(/\n$/, "") || " "} />
+        </pre>
+      );
     case "note":
       return (
         <p class={`item note ${item.tone}`}>

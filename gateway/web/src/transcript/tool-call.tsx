@@ -2,9 +2,11 @@
 import { useMemo, useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import { DiffCount, DiffView } from "./diff-view.tsx";
+import { showable } from "../text/plain-text.ts";
 import type { ToolItem } from "./items.ts";
 import { LongText } from "../ui/long-text.tsx";
-import { editOf, inputText, shortPath, summarise } from "./tools.ts";
+import { Markdown } from "../markdown/markdown.tsx";
+import { editOf, inputText, proseOf, shortPath, summarise, todosOf } from "./tools.ts";
 
 /** Edits up to this size show without a click. */
 const smallEdit = 30;
@@ -15,7 +17,7 @@ export function ToolCall({ item, isLive }: { item: ToolItem; isLive: boolean }) 
   const isSmallEdit = edit !== null && edit.lines.length <= smallEdit;
   // Until a person chooses: the edit is not known yet while the call is being written.
   const [chosen, setChosen] = useState(item.isUnfolded);
-  const isUnfolded = chosen ?? isSmallEdit;
+  const isUnfolded = chosen ?? (isSmallEdit || item.name === "TodoWrite" || item.name === "ExitPlanMode");
   const toggle = (event: { currentTarget: HTMLDetailsElement }) => {
     item.isUnfolded = event.currentTarget.open;
     setChosen(item.isUnfolded);
@@ -32,11 +34,7 @@ export function ToolCall({ item, isLive }: { item: ToolItem; isLive: boolean }) 
       </summary>
       {isUnfolded && (
         <div class="tool-body">
-          {edit ? (
-            <DiffView lines={edit.lines} label={words.changesIn(shortPath(edit.path))} />
-          ) : (
-            <LongText text={inputText(item)} class="input" />
-          )}
+          {edit ? <DiffView lines={edit.lines} label={words.changesIn(shortPath(edit.path))} /> : <Input item={item} />}
           {!(edit && !item.isError) && item.output !== null && (
             <>
               <p class="tool-label">{item.isError ? words.failedWith : words.output}</p>
@@ -46,5 +44,24 @@ export function ToolCall({ item, isLive }: { item: ToolItem; isLive: boolean }) 
         </div>
       )}
     </details>
+  );
+}
+
+function Input({ item }: { item: ToolItem }) {
+  const todos = todosOf(item);
+  const prose = proseOf(item);
+  if (prose !== null) return <Markdown text={prose} />;
+  if (todos === null) return <LongText text={inputText(item)} class="input" />;
+  return (
+    <ul class="todos">
+      {todos.map(({ text, state }) => (
+        <li class={state}>
+          <span role="img" aria-label={t().conversation.todo[state]}>
+            {{ done: "☑", doing: "◐", open: "☐" }[state]}
+          </span>{" "}
+          {showable(text)}
+        </li>
+      ))}
+    </ul>
   );
 }

@@ -43,6 +43,27 @@ export function editOf({ name, input }: Call): FileEdit | null {
   return null;
 }
 
+interface Todo {
+  text: string;
+  state: "done" | "doing" | "open";
+}
+
+/** The list of what is to do that the call writes, or null. */
+export function todosOf({ name, input }: Call): Todo[] | null {
+  const todos = name === "TodoWrite" ? input?.["todos"] : null;
+  if (!Array.isArray(todos)) return null;
+  return todos.slice(0, 200).map((todo: { content?: unknown; status?: unknown } | null) => ({
+    text: typeof todo?.content === "string" ? todo.content.slice(0, 500) : "",
+    state: todo?.status === "completed" ? "done" : todo?.status === "in_progress" ? "doing" : "open",
+  }));
+}
+
+/** The prose that the call hands on, as Markdown: a plan to a person, a task to a helper. */
+export function proseOf({ name, input }: Call): string | null {
+  const prose = input?.[name === "ExitPlanMode" ? "plan" : "prompt"];
+  return ["ExitPlanMode", "Task", "Agent"].includes(name) && typeof prose === "string" ? prose : null;
+}
+
 /** The input as it is, for what has no picture of its own. */
 export function inputText({ name, input }: Call): string {
   if (!input) return "";

@@ -2,7 +2,8 @@
 import { useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
-import { headOf, languageOf, showable } from "../text/plain-text.ts";
+import { splitPrinted } from "../text/ansi.ts";
+import { headOf, languageOf, overwriteLines, showable } from "../text/plain-text.ts";
 
 const firstChars = 6000;
 const stepChars = 60_000;
@@ -14,7 +15,7 @@ export function LongText({ text, class: name = "" }: { text: string; class?: str
   return (
     <>
       <pre class={`plain ${name}`} lang={languageOf(head)}>
-        {showable(head)}
+        <Printed text={head} />
       </pre>
       {left > 0 && (
         <p class="more">
@@ -26,4 +27,11 @@ export function LongText({ text, class: name = "" }: { text: string; class?: str
       )}
     </>
   );
+}
+
+/** What a program printed, in its colours. */
+export function Printed({ text }: { text: string }) {
+  if (!text.includes("\u001b[")) return <>{showable(text)}</>;
+  const pieces = splitPrinted(overwriteLines(text)).map(([part, classes]) => [showable(part), classes]);
+  return <>{pieces.map(([part, classes]) => (classes ? <span class={classes}>{part}</span> : part))}</>;
 }

@@ -54,6 +54,7 @@ export const conversation = {
   noAnswer: "Don't answer",
   thinking: "Thinking",
   event: (name: string) => `Event: ${name}`,
+  todo: { done: "done", doing: "in progress", open: "to do" },
   toolRunning: "running",
   toolFailed: "failed",
   failedWith: "It failed with",

@@ -52,6 +52,7 @@ export const conversation: typeof en = {
   noAnswer: "답변하지 않기",
   thinking: "생각",
   event: (name) => `이벤트: ${name}`,
+  todo: { done: "완료", doing: "진행 중", open: "할 일" },
   toolRunning: "실행 중",
   toolFailed: "실패",
   failedWith: "실패 내용",
