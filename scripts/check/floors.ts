@@ -114,9 +114,10 @@ const web: Package = {
     { state: "What is so now, as signals: session, agents, hosts, runs, fed by the socket and the API." },
     { files: "An agent's files: browse, edit, upload, attach to a message." },
     {
-      agents: "An agent on the page: conversation, composer, settings; and the frame around all pages.",
+      agents: "An agent on the page: conversation, composer, settings.",
       triggers: "An agent's triggers and their deliveries.",
     },
+    { frame: "What stands around all pages: sidebar, workspace bar, palette, keys." },
     { pages: "One file a page." },
     { "app.tsx": "The frame and the list of pages." },
     { "main.tsx": "The entry." },

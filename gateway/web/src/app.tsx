@@ -4,9 +4,10 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { agentById } from "./state/agents.ts";
 import { MenuIcon } from "./ui/icons.tsx";
+import { followShortcuts, isHelpOpen, isPaletteOpen } from "./frame/shortcuts.ts";
 import { askedOf } from "./agents/waiting-card.tsx";
-import { Sidebar } from "./agents/sidebar.tsx";
-import { Warnings, WorkspaceBar } from "./agents/workspace-bar.tsx";
+import { Sidebar } from "./frame/sidebar.tsx";
+import { Warnings, WorkspaceBar } from "./frame/workspace-bar.tsx";
 import { AgentPage } from "./pages/agent.tsx";
 import { later } from "./pages/later.tsx";
 import { NotFoundPage } from "./pages/not-found.tsx";
@@ -21,9 +22,11 @@ import { session } from "./state/session.ts";
 const AccountPage = later(() => import("./pages/account.tsx").then((it) => it.AccountPage));
 const AuditPage = later(() => import("./pages/audit.tsx").then((it) => it.AuditPage));
 const HostsPage = later(() => import("./pages/hosts.tsx").then((it) => it.HostsPage));
+const Palette = later(() => import("./frame/palette.tsx").then((it) => it.Palette));
 const RunPage = later(() => import("./pages/run.tsx").then((it) => it.RunPage));
 const RunsPage = later(() => import("./pages/runs.tsx").then((it) => it.RunsPage));
 const SearchPage = later(() => import("./pages/search.tsx").then((it) => it.SearchPage));
+const ShortcutHelp = later(() => import("./frame/palette.tsx").then((it) => it.ShortcutHelp));
 const TokensPage = later(() => import("./pages/tokens.tsx").then((it) => it.TokensPage));
 const UsePage = later(() => import("./pages/use.tsx").then((it) => it.UsePage));
 const UsersPage = later(() => import("./pages/users.tsx").then((it) => it.UsersPage));
@@ -83,6 +86,7 @@ function SignedIn({ me }: { me: Me }) {
   const isFirst = useRef(true);
   const asks = activeRuns.value.some((run) => askedOf(run) !== null);
   const title = words.title(page, asks);
+  useEffect(followShortcuts, []);
   useEffect(() => {
     document.title = title;
     document.querySelector<HTMLLinkElement>("link[rel=icon]")!.href = asks ? "/favicon-asks.svg" : "/favicon.svg";
@@ -129,6 +133,8 @@ function SignedIn({ me }: { me: Me }) {
         <Warnings me={me} />
         {found ? found.spec.page(found.params, me) : <NotFoundPage />}
       </main>
+      {isPaletteOpen.value && <Palette me={me} />}
+      {isHelpOpen.value && <ShortcutHelp />}
     </div>
   );
 }

@@ -12,6 +12,7 @@ import { ApiError, explain, postOnce } from "../api/api.ts";
 import { noteRuns, runsByAgent } from "../state/live.ts";
 import { useKept } from "../state/use-kept.ts";
 import { AttachIcon, SendIcon } from "../ui/icons.tsx";
+import { proposed } from "./message-actions.tsx";
 import { interrupt, stopRun, StopButton } from "./stop-button.tsx";
 
 /** Two presses of Escape within this are one for the whole run. */
@@ -34,6 +35,7 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
     requestAnimationFrame(onSent);
   });
   const escape = useEscape(going, setFailure);
+  useProposed(agent.id, change);
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Escape" && !event.isComposing) return escape(event);
@@ -144,6 +146,16 @@ function useSend(agent: Agent, going: Run | undefined, { text, key, attachments 
     setSending(false);
   };
   return { send, isSending, failure, setFailure };
+}
+
+/** Takes a message that is to be sent again. */
+function useProposed(agentId: string, change: ReturnType<typeof useDraft>["change"]) {
+  const text = proposed.value?.agentId === agentId ? proposed.value.text : null;
+  useEffect(() => {
+    if (text === null) return;
+    proposed.value = null;
+    change((now) => ({ text: now.text ? `${now.text}\n${text}` : text }));
+  }, [text]);
 }
 
 /** Escape stops the turn and keeps the conversation; a second one ends the run with all that it started. */

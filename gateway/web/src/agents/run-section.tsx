@@ -6,12 +6,14 @@ import { formatBytes, formatCost, formatCount, formatDuration } from "../text/fo
 import { Attachments } from "../files/attachments.tsx";
 import { logs } from "../state/live.ts";
 import type { RunLog } from "../state/run-logs.ts";
+import { CopyButton } from "../ui/copy-button.tsx";
 import { LongText } from "../ui/long-text.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
 import { Transcript } from "./transcript.tsx";
 import { tellRun } from "../text/words.ts";
 import { Ago, now } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
+import { MessageActions } from "./message-actions.tsx";
 import { QueuedPrompt, SlotsInUse } from "./queued.tsx";
 import { StopButton } from "./stop-button.tsx";
 import { askedOf, WaitingCard } from "./waiting-card.tsx";
@@ -32,7 +34,10 @@ export function RunSection({ run }: { run: Run }) {
           <LongText text={run.prompt} />
         )}
         <Attachments agentId={run.agentId} paths={run.attachments} />
-        <p class="muted">{origin ? words.from(origin, ago) : ago}</p>
+        <p class="muted">
+          {origin ? words.from(origin, ago) : ago}
+          <MessageActions run={run} />
+        </p>
       </div>
       <RunBody run={run} log={log} />
       {isLive ? <Going run={run} log={log} /> : <End run={run} />}
@@ -116,6 +121,7 @@ function End({ run }: { run: Run }) {
       <Badge told={told} />
       {took !== null && <span class="muted">{formatDuration(took)}</span>}
       <Cost run={run} />
+      {run.result && <CopyButton text={run.result} label={t().conversation.copyAnswer} />}
       {told.advice && <p class="advice">{told.advice}</p>}
       {run.stderrTail && (
         <details open={run.reason === "nonzero_exit"}>

@@ -27,6 +27,23 @@ export const frame = {
     audit: "Audit log",
     docs: "API reference",
   },
+  palette: {
+    open: "Go to …",
+    title: "Go to",
+    placeholder: "An agent, a page, or words of a conversation",
+    searchFor: (words: string) => `Search conversations for “${words}”`,
+  },
+  shortcuts: {
+    title: "Keyboard shortcuts",
+    keys: [
+      ["Ctrl+K", "Go to an agent, a page, or a conversation"],
+      ["?", "These shortcuts"],
+      ["Enter", "Send the message, or say it into the turn"],
+      ["Shift+Enter", "A new line in the message"],
+      ["Alt+Enter", "Queue the message while the agent works"],
+      ["Esc", "Stop the turn; twice ends the run"],
+    ],
+  },
   agent: "Agent",
   run: "Run",
   notFound: "Not found",

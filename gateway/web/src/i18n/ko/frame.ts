@@ -26,6 +26,23 @@ export const frame: typeof en = {
     audit: "감사 로그",
     docs: "API 문서",
   },
+  palette: {
+    open: "이동 …",
+    title: "이동",
+    placeholder: "에이전트, 페이지 또는 대화에 나온 말",
+    searchFor: (words: string) => `대화에서 “${words}” 검색`,
+  },
+  shortcuts: {
+    title: "키보드 단축키",
+    keys: [
+      ["Ctrl+K", "에이전트, 페이지, 대화로 이동"],
+      ["?", "이 단축키 목록"],
+      ["Enter", "메시지 보내기, 또는 진행 중인 턴에 말하기"],
+      ["Shift+Enter", "메시지에서 줄 바꾸기"],
+      ["Alt+Enter", "에이전트가 일하는 동안 메시지를 대기열에 넣기"],
+      ["Esc", "턴 중지, 두 번 누르면 실행 종료"],
+    ],
+  },
   agent: "에이전트",
   run: "실행",
   notFound: "찾을 수 없음",

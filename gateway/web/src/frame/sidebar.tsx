@@ -6,15 +6,16 @@ import { agents } from "../state/agents.ts";
 import { Link, path } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { signOut } from "../state/session.ts";
-import { AgentLine, tellAgent } from "./agent-line.tsx";
+import { AgentLine, tellAgent } from "../agents/agent-line.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { Brand } from "../ui/icons.tsx";
-import { NewAgent } from "./new-agent.tsx";
+import { NewAgent } from "../agents/new-agent.tsx";
 import { useTask } from "../ui/use-task.ts";
+import { isPaletteOpen } from "./shortcuts.ts";
 import { Failure } from "../ui/failure.tsx";
 
 type PlaceName = Exclude<keyof Catalogue["frame"]["places"], "agents" | "docs">;
-const places: { href: string; name: PlaceName; forAdmins?: true }[] = [
+export const places: { href: string; name: PlaceName; forAdmins?: true }[] = [
   { href: "/search", name: "search" },
   { href: "/runs", name: "runs" },
   { href: "/use", name: "use" },
@@ -34,6 +35,9 @@ export function Sidebar({ me }: { me: Me }) {
       <Link class="brand" href="/">
         <Brand /> Berth
       </Link>
+      <button type="button" class="quiet" aria-keyshortcuts="Control+K" onClick={() => (isPaletteOpen.value = true)}>
+        {words.palette.open} <kbd>{words.shortcuts.keys[0]![0]}</kbd>
+      </button>
       <nav aria-label={words.places.agents} class="agents">
         <h2>
           {words.places.agents}{" "}

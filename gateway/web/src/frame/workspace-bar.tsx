@@ -10,7 +10,7 @@ import { hostName } from "../state/hosts.ts";
 import { tellWorkspace } from "../text/words.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Meter } from "../ui/meter.tsx";
-import { Notice } from "./notice.tsx";
+import { Notice } from "../agents/notice.tsx";
 import { Link } from "../ui/router.tsx";
 
 export function WorkspaceBar({ me }: { me: Me }) {

@@ -1,0 +1,36 @@
+/** What can be done with a message that was sent: copy, link, send again as it is or changed. */
+import { signal } from "@preact/signals";
+import type { Run } from "@berth/shared/resources";
+import { t } from "../i18n/language.ts";
+import { postOnce } from "../api/api.ts";
+import { noteRuns } from "../state/live.ts";
+import { CopyButton } from "../ui/copy-button.tsx";
+import { Failure } from "../ui/failure.tsx";
+import { useTask } from "../ui/use-task.ts";
+
+/** A text for the composer of an agent, which takes it below what is written there already. */
+export const proposed = signal<{ agentId: string; text: string } | null>(null);
+
+export function MessageActions({ run }: { run: Run }) {
+  const words = t().conversation;
+  const { agentId, prompt, attachments } = run;
+  const again = useTask(async () => {
+    const body = { prompt, attachments, ifBusy: "queue" };
+    noteRuns([await postOnce<Run>(`/v1/agents/${agentId}/runs`, body, crypto.randomUUID())]);
+  });
+  return (
+    <span class="message-actions">
+      <CopyButton text={prompt} label={words.copyMessage} />
+      <a href={`/agents/${agentId}#${run.id}`}>{words.linkToMessage}</a>
+      <button type="button" class="quiet" onClick={() => (proposed.value = { agentId, text: prompt })}>
+        {words.editAgain}
+      </button>
+      {run.endedAt !== null && (
+        <button type="button" class="quiet" disabled={again.isBusy} onClick={() => void again.run()}>
+          {words.sendSame}
+        </button>
+      )}
+      <Failure error={again.failure} />
+    </span>
+  );
+}
