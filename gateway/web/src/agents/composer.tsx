@@ -35,7 +35,6 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
     requestAnimationFrame(onSent);
   });
   const escape = useEscape(going, setFailure);
-  useProposed(agent.id, change);
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Escape" && !event.isComposing) return escape(event);
@@ -149,12 +148,12 @@ function useSend(agent: Agent, going: Run | undefined, { text, key, attachments 
 }
 
 /** Takes a message that is to be sent again. */
-function useProposed(agentId: string, change: ReturnType<typeof useDraft>["change"]) {
+function useProposed(agentId: string, take: (text: string) => void) {
   const text = proposed.value?.agentId === agentId ? proposed.value.text : null;
   useEffect(() => {
     if (text === null) return;
     proposed.value = null;
-    change((now) => ({ text: now.text ? `${now.text}\n${text}` : text }));
+    take(text);
   }, [text]);
 }
 
@@ -209,6 +208,7 @@ function useDraft(agentId: string) {
     if (latest.current.text || latest.current.attachments.length > 0) keep(JSON.stringify(latest.current));
     else forget();
   };
+  useProposed(agentId, (text) => change((now) => ({ text: now.text ? `${now.text}\n${text}` : text })));
   return { draft, change };
 }
 
