@@ -43,7 +43,7 @@ describe("an answer", () => {
       return items[0]?.endedAt ? items[0].usage : null;
     }, "the gateway knows its end");
     expect(costUsd).toBeGreaterThan(0.01);
-    expect(await lastEnd(page).textContent()).toMatch(/^Finished[\d.]+ (s|min)/);
+    expect(await lastEnd(page).textContent()).toMatch(/^Finished[\d.]+ ?(s|min)/);
     const tokens = (inputTokens + outputTokens).toLocaleString("en");
     expect(await lastEnd(page).textContent()).toContain(`$${costUsd.toFixed(2)} · ${tokens} tokens`);
     await page.goto("/");
@@ -208,4 +208,49 @@ describe("files", () => {
       expect(names).toContain("keep/every byte.bin");
     }
   });
+});
+
+describe("a message that was sent", () => {
+  test("is written again below what is in the composer, and its output keeps its colours", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("again", { runtime: "shell" });
+    await client.runToEnd(agent.id, "printf '\\033[31mred\\033[0m plain\\n'");
+    await page.goto(`/agents/${agent.id}`);
+    await page.locator(".output .ansi-1").getByText("red", { exact: true }).waitFor();
+    expect(await page.locator(".output").textContent()).toContain("red plain");
+    const field = page.getByLabel("Message to again");
+    await field.fill("# mine");
+    await page.getByRole("button", { name: "Edit and send again" }).click();
+    await eventually(() => field.inputValue()).toMatch(/^# mine\nprintf /);
+    await page.getByRole("button", { name: "Send again", exact: true }).click();
+    await eventually(() => page.locator("article.run").count()).toBe(2);
+    expect(await field.inputValue()).toContain("# mine");
+  });
+});
+
+test("Ctrl+K goes to an agent, a page, a search; ? tells the keys", async () => {
+  const { page, client } = await meet();
+  const agent = await client.createAgent("harbour");
+  await page.goto("/");
+  await page
+    .getByRole("link", { name: /harbour/ })
+    .first()
+    .waitFor();
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox", { name: "Go to" }).fill("harb");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`**/agents/${agent.id}`);
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox", { name: "Go to" }).fill("api tok");
+  await page.getByRole("option", { name: "API tokens" }).waitFor();
+  await page.keyboard.press("Enter");
+  await page.waitForURL("**/tokens");
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox", { name: "Go to" }).fill("lost words");
+  await page.keyboard.press("Enter");
+  await page.waitForURL("**/search?q=lost%20words");
+  await page.goto("/runs");
+  await page.getByRole("heading", { name: "Runs" }).waitFor();
+  await page.keyboard.press("?");
+  await page.getByRole("dialog", { name: "Keyboard shortcuts" }).getByText("Shift+Enter").waitFor();
 });
