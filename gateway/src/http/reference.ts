@@ -27,7 +27,7 @@ export function referenceBody(routes: Route[], { paths, components, servers }: O
 <main><h1>Berth API</h1>
 <p>Send <code>Authorization: Bearer &lt;JWT&gt;</code>, a token from <a href="/tokens">Tokens</a>. Errors are <code>application/problem+json</code>; their <code>code</code> is the
 contract. The same as <a href="/openapi.json">OpenAPI 3.1</a>.</p>
-<pre>${escapeHtml(`export BERTH=${address} TOKEN=eyJ…        # for the examples below`)}</pre>
+<pre tabindex="0">${escapeHtml(`export BERTH=${address} TOKEN=eyJ…        # for the examples below`)}</pre>
 ${sections.join("\n")}
 <h2 id="objects">Objects</h2>
 ${objects.join("\n")}</main>`;
@@ -54,7 +54,7 @@ function describeCall(declared: Route, operation: OpenApi["paths"][string][strin
   return `<section><h3 id="${id}"><a href="#${id}"><code>${declared.method} ${escapeHtml(declared.path)}</code></a></h3>
 <p>${escapeHtml(declared.summary)}. For ${who}. Success: ${statusOf(declared)}${codes.length > 0 ? `; errors: ${codes.join(", ")}` : ""}.</p>
 ${jsonBlock("Parameters", operation["parameters"])}${jsonBlock("Body", operation["requestBody"])}${jsonBlock("Answer", operation.responses[statusOf(declared)])}
-<details><summary>Examples</summary><pre>${escapeHtml(curlOf(declared, operation, around))}</pre><pre>${escapeHtml(fetchOf(declared, operation, around))}</pre></details></section>`;
+<details><summary>Examples</summary><pre tabindex="0">${escapeHtml(curlOf(declared, operation, around))}</pre><pre tabindex="0">${escapeHtml(fetchOf(declared, operation, around))}</pre></details></section>`;
 }
 
 function curlOf({ method, path, auth, upload }: Route, operation: Json, around: Around): string {

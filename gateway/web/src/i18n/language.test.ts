@@ -1,7 +1,10 @@
 /** The language of the page, and what depends on it. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { ApiError, explain } from "../api/api.ts";
 import { formatAgo, formatBytes, formatCost, formatDuration } from "../text/format.ts";
+import { details } from "./ko/errors.ts";
 import { chooseLanguage, speak, t } from "./language.ts";
 
 describe("the language", () => {
@@ -20,6 +23,17 @@ describe("the language", () => {
   });
 });
 
+test("each sentence of the API that has Korean words is still one of the API's", () => {
+  const sources = ["gateway/src", "host-agent/src", "shared/src"].flatMap((dir) => {
+    const root = join(import.meta.dirname, "../../../..", dir);
+    const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"));
+    return files.map((path) => readFileSync(join(root, path), "utf8"));
+  });
+  expect(Object.keys(details).filter((detail) => !sources.some((source) => source.includes(`"${detail}"`)))).toEqual(
+    [],
+  );
+});
+
 describe.each([
   [
     "en",
@@ -33,7 +47,7 @@ describe.each([
     ["0B", "999B", "1kB", "78MB", "1.07GB"],
     ["40ms", "1.4초", "59초", "3분 5초", "2시간 10분"],
     ["지금", "59초 전", "1분 전", "1시간 전", "2일 후", "2년 전"],
-    ["실행 1건", "실행 2건", "실행 1000건"],
+    ["실행 1건", "실행 2건", "실행 1,000건"],
   ],
 ] as const)("in %s", (language, bytes, durations, agos, counts) => {
   beforeEach(() => speak(language));

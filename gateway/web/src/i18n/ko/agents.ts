@@ -1,12 +1,15 @@
 /** 에이전트: 첫 페이지, 새로 만들기, 설정, 환경 변수, 함께 쓰는 워크스페이스. */
 import type { agents as en } from "../en/agents.ts";
+import { createPlural } from "../grammar.ts";
+
+const plural = createPlural("ko");
 
 export const agents: typeof en = {
   title: "에이전트",
   inUse: (count, limit) => `${count}/${limit}`,
   loading: "에이전트를 불러오는 중 …",
-  runs: (count) => `실행 ${count}건`,
-  cores: (count) => `코어 ${count}개`,
+  runs: (count) => plural(count, { other: "실행 #건" }),
+  cores: (count) => plural(count, { other: "코어 #개" }),
   costIn: (usd, runs) => `${runs}, ${usd}`,
   costTitle: "최근 실행에 든 비용",
   noRuns: "아직 실행한 적이 없어요",

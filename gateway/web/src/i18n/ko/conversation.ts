@@ -1,5 +1,8 @@
 /** 대화: 입력란, 메시지, 실행이 묻는 것, 기록. */
 import type { conversation as en } from "../en/conversation.ts";
+import { createPlural } from "../grammar.ts";
+
+const plural = createPlural("ko");
 
 export const conversation: typeof en = {
   title: "대화",
@@ -15,7 +18,7 @@ export const conversation: typeof en = {
   send: "보내기",
   hints: {
     sendNow:
-      "Enter를 누르면 진행 중인 작업에 바로 전하고, Alt+Enter를 누르면 다음 차례로 넣어요. Esc는 작업을 멈추고, 두 번 누르면 실행을 끝내요.",
+      "Enter를 누르면 진행 중인 턴에 바로 전하고, Alt+Enter를 누르면 다음 차례로 넣어요. Esc를 누르면 턴을 멈추고, 두 번 누르면 실행을 끝내요.",
     queue: "Enter를 누르면 이 실행 다음 차례로 넣고, Shift+Enter를 누르면 줄을 바꿔요.",
     send: "Enter를 누르면 보내고, Shift+Enter를 누르면 줄을 바꿔요.",
   },
@@ -63,8 +66,8 @@ export const conversation: typeof en = {
   failedWith: "실패 내용",
   output: "출력",
   nothingPrinted: "출력이 없어요.",
-  equalLines: (count) => `바뀌지 않은 ${count}줄`,
-  showAllLines: (count) => `${count}줄 모두 보기`,
+  equalLines: (count) => plural(count, { other: "바뀌지 않은 #줄" }),
+  showAllLines: (count) => plural(count, { other: "#줄 모두 보기" }),
   diffCount: (added, removed) => `${added}줄 추가, ${removed}줄 삭제`,
   summedUp: "대화가 길어져서 에이전트가 앞부분을 요약했어요.",
   outputDropped: "긴 출력의 앞부분은 이 페이지에 남겨 두지 않아요. 원본 이벤트에 모두 있어요.",
