@@ -11,7 +11,7 @@ import { pageQuery, startOf, type Page } from "../http/paging.ts";
 import { pageOfRuns } from "./runs.ts";
 
 /** How many words of a query count. */
-const mostWords = 10;
+const mostWords = 6;
 
 export const searchQuery = pageQuery.extend({ q: z.string().max(200) });
 
@@ -34,8 +34,7 @@ export async function searchRuns(db: Database, userId: string, query: z.infer<ty
 /** The words as a query of FTS5: each quoted, so that whatever is typed is text and never syntax. Null without any. */
 function termsOf(text: string): string | null {
   const words = text.normalize("NFC").match(/[\p{L}\p{N}][\p{L}\p{N}\p{M}]*/gu) ?? [];
-  // One Latin letter begins too many words.
-  const terms = words.slice(0, mostWords).map((word) => `"${word}"${/^[\0-\x7f]$/.test(word) ? "" : "*"}`);
+  const terms = words.slice(0, mostWords).map((word) => `"${word}"*`);
   return terms.length === 0 ? null : terms.join(" AND ");
 }
 
