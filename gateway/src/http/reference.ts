@@ -25,7 +25,7 @@ export function referenceBody(routes: Route[], { paths, components, servers }: O
   );
   return `<nav aria-label="Calls"><p><a href="/">← Berth</a></p>${nav.join("")}<h2><a href="#objects">objects</a></h2></nav>
 <main><h1>Berth API</h1>
-<p>Send <code>Authorization: Bearer &lt;JWT&gt;</code>, a token from <a href="/tokens">Tokens</a>. Errors are <code>application/problem+json</code>; their <code>code</code> is the
+<p>Send <code>Authorization: Bearer &lt;JWT&gt;</code>, a token from <a href="/tokens">API tokens</a>. Errors are <code>application/problem+json</code>; their <code>code</code> is the
 contract. The same as <a href="/openapi.json">OpenAPI 3.1</a>.</p>
 <pre tabindex="0">${escapeHtml(`export BERTH=${address} TOKEN=eyJ…        # for the examples below`)}</pre>
 ${sections.join("\n")}
