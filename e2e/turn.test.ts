@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent, Run, Waiting } from "@berth/shared/resources";
 import { until } from "../gateway/test/wait.ts";
 import type { Client } from "./harness/client.ts";
-import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
+import { type Berth, engine, startBerth, userIdOf } from "./harness/harness.ts";
 import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./harness/model-endpoint.ts";
 
 const scripts = new Map<string, (call: ModelCall) => Scripted | null>();
@@ -252,5 +252,50 @@ describe("what an agent asks", () => {
     expect(kind).toBe("plan");
     await alice.ok("POST", `/v1/runs/${run.id}/answers`, { requestId, behavior: "allow" });
     expect((await alice.finish(run.id)).run.status).toBe("completed");
+  });
+});
+
+describe("a turn whose container is lost", () => {
+  const loseContainer = async () => {
+    const userId = await userIdOf(alice);
+    const mine = (await berth.containers()).filter(({ Labels }) => Labels["berth.user"] === userId);
+    await Promise.all(mine.map(({ Id }) => engine.getContainer(Id).remove({ force: true })));
+  };
+  const after = async ({ id, agentId }: Run) => {
+    const { items } = await alice.ok<{ items: Run[] }>("GET", `/v1/runs?agentId=${agentId}`);
+    return items.find(({ continues }) => continues === id) ?? null;
+  };
+
+  test("is taken up by a run of its own, which hears once what was said and not taken, also when the host agent dies too", async () => {
+    const { agent, run, prompt } = await begin(bash("echo x >> ran; timeout 300 tail -f /dev/null"), {
+      onInterruption: "continue",
+    });
+    await untilTool(run);
+    const { messageId } = await alice.ok<{ messageId: string }>("POST", `/v1/runs/${run.id}/messages`, {
+      text: "And be quick.",
+    });
+    for await (const { event, data } of alice.followRun(run.id))
+      if (event === "output" && data.includes(messageId)) break;
+    await berth.host.kill();
+    await loseContainer();
+    await berth.host.start();
+    const next = await until(() => after(run), "it goes on");
+    expect(next).toMatchObject({ agentId: agent.id, prompt, trigger: { kind: "continuation", triggerId: null } });
+    const { lines, run: ended } = await alice.finish(next.id);
+    expect(ended).toMatchObject({ status: "completed", result: "done", continues: run.id });
+    expect(await alice.run(run.id)).toMatchObject({ status: "failed", reason: "container_lost", continues: null });
+    expect(lines.filter((line) => isReplay(line, messageId))).toHaveLength(1);
+    const told = model.calls.filter((call) => call.stream && call.told.includes(prompt)).map((call) => call.told);
+    expect(told.at(-1)!.split(prompt)).toHaveLength(2);
+    expect(told.at(-1)!.split("And be quick.")).toHaveLength(2);
+    expect((await alice.runToEnd(agent.id, "And now?")).run).toMatchObject({ status: "completed", continues: null });
+  });
+
+  test("stops where its agent is not told to go on", async () => {
+    const { run } = await begin(bash("timeout 300 tail -f /dev/null"));
+    await untilTool(run);
+    await loseContainer();
+    expect((await alice.finish(run.id)).run).toMatchObject({ reason: "container_lost" });
+    expect(await after(run)).toBeNull();
   });
 });

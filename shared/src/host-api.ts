@@ -3,7 +3,15 @@
  * (`aud` = host id, `sub` = user id). Host → gateway: join and report, with a JWT of the host's own key.
  */
 import { z } from "zod";
-import { messageBody, permissions, runSchema, originSchema, runtimeName, workspaceSchema } from "./resources.ts";
+import {
+  messageBody,
+  onInterruption,
+  permissions,
+  runSchema,
+  originSchema,
+  runtimeName,
+  workspaceSchema,
+} from "./resources.ts";
 import { attachmentPath, id, time } from "./values.ts";
 
 /** Raised with every incompatible change of this file; sent as the header `berth-protocol` and in every report. */
@@ -56,6 +64,8 @@ export const agentSpec = z.object({
   repositoryDirectory: z.string().nullable(),
   /** Absent from an older gateway: `skip`. */
   permissions: permissions.optional(),
+  /** Absent from an older gateway: `stop`. */
+  onInterruption: onInterruption.optional(),
 });
 export type AgentSpec = z.infer<typeof agentSpec>;
 
@@ -97,6 +107,7 @@ const reportedRun = runSchema.extend({
   /** Absent from an older host, as what follows. */
   waitingFor: runSchema.shape.waitingFor.optional(),
   attachments: runSchema.shape.attachments.optional(),
+  continues: runSchema.shape.continues.optional(),
 });
 export type ReportedRun = z.infer<typeof reportedRun>;
 

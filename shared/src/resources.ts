@@ -78,6 +78,10 @@ export type RuntimeName = z.infer<typeof runtimeName>;
 export const permissions = z.enum(["skip", "ask", "plan"]);
 export type Permissions = z.infer<typeof permissions>;
 
+/** What becomes of a turn whose container is lost: it stops, or a further run takes it up by itself. */
+export const onInterruption = z.enum(["stop", "continue"]);
+export type OnInterruption = z.infer<typeof onInterruption>;
+
 const instructions = plainText.max(65_536);
 const modelName = z.string().regex(/^[A-Za-z0-9._:@/[\]-]{1,100}$/, "must be the name of a model");
 
@@ -95,6 +99,7 @@ export const agentSchema = z
     directory: nullable(z.string()),
     repository: nullable(z.string()),
     permissions,
+    onInterruption,
     envKeys: z.array(z.string()),
     status: z.enum(["idle", "running"]),
     lastRunId: nullable(id),
@@ -112,6 +117,7 @@ export const createAgentBody = z.strictObject({
   directory: nullable(directoryBelow).default(null),
   repository: nullable(repositoryUrl).default(null),
   permissions: permissions.default("skip"),
+  onInterruption: onInterruption.default("stop"),
 });
 export const updateAgentBody = z.strictObject({
   name: agentName.optional(),
@@ -119,6 +125,7 @@ export const updateAgentBody = z.strictObject({
   instructions: nullable(instructions).optional(),
   directory: nullable(directoryBelow).optional(),
   permissions: permissions.optional(),
+  onInterruption: onInterruption.optional(),
 });
 
 /** Names that Berth or the wrapper sets itself; an agent's environment may not take them. */
@@ -159,10 +166,10 @@ export const runReasons = [
 const runReason = z.enum(runReasons);
 export type RunReason = z.infer<typeof runReason>;
 
-/** What a run may come from: a person or program that calls the API, or what its trigger's scheme says. */
-export const originKind = z.enum(["api", ...Object.values(originOf)]);
+/** What a run may come from: a person or program that calls the API, what its trigger's scheme says, or a run that was lost. */
+export const originKind = z.enum(["api", ...Object.values(originOf), "continuation"]);
 export type OriginKind = z.infer<typeof originKind>;
-/** Where a run comes from; `triggerId` is null where no trigger stands behind it. */
+/** Where a run comes from; `triggerId` is null where no trigger stands behind it, nor behind the run that it goes on with. */
 export const originSchema = z.object({ kind: originKind, triggerId: nullable(id) });
 const usageSchema = z.object({
   inputTokens: z.int(),
@@ -195,6 +202,8 @@ export const runSchema = z
     trigger: originSchema,
     prompt: z.string(),
     attachments: z.array(z.string()),
+    /** The run whose turn it takes up, of a continuation. */
+    continues: nullable(id),
     result: nullable(z.string()),
     exitCode: nullable(z.int()),
     usage: usageSchema,

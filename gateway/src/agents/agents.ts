@@ -25,7 +25,7 @@ const lastRunId = sql<
   order by r.created_at desc, r.id desc limit 1)`;
 
 const shown = {
-  ...columnsOf(agents, "id", "name", "runtime", "model", "instructions", "permissions"),
+  ...columnsOf(agents, "id", "name", "runtime", "model", "instructions", "permissions", "onInterruption"),
   ...columnsOf(agents, "directory", "repository", "envKeys"),
   ...columnsOf(agents, "createdAt", "updatedAt"),
   runInProgress,
@@ -34,7 +34,7 @@ const shown = {
 
 /** What a host must know of an agent, as columns. */
 export const specColumns = {
-  ...columnsOf(agents, "id", "version", "name", "runtime", "model", "instructions", "permissions"),
+  ...columnsOf(agents, "id", "version", "name", "runtime", "model", "instructions", "permissions", "onInterruption"),
   ...columnsOf(agents, "directory", "repository", "repositoryDirectory"),
 };
 
@@ -48,16 +48,16 @@ export async function createAgent(
   const limit = settings.BERTH_MAX_AGENTS;
   const agentId = newId("agt");
   const createdAt = isoTime(now());
-  const { name, runtime, model, instructions, permissions, repository } = body;
+  const { name, runtime, model, instructions, permissions, onInterruption, repository } = body;
   const directory = body.directory ?? (repository && nameOfRepository(repository));
   const into = repository && directory;
   const [inserted] = await refuseTakenName(() =>
     atomic([
       sql`
-        insert into agents (id, user_id, name, runtime, model, instructions, permissions, directory, repository,
+        insert into agents (id, user_id, name, runtime, model, instructions, permissions, on_interruption, directory, repository,
           repository_directory,
           version, created_at, updated_at, env_keys)
-        select ${agentId}, ${userId}, ${name}, ${runtime}, ${model}, ${instructions}, ${permissions}, ${directory}, ${repository}, ${into},
+        select ${agentId}, ${userId}, ${name}, ${runtime}, ${model}, ${instructions}, ${permissions}, ${onInterruption}, ${directory}, ${repository}, ${into},
           1, ${createdAt}, ${createdAt}, '[]'
         where (select count(*) from agents where user_id = ${userId} and deleted_at is null) < ${limit}
         returning id`,

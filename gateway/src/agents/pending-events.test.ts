@@ -8,6 +8,7 @@ const run = (changes: Partial<Run>): Run => ({
   ...makeRun({ id: "run_1", userId: "usr_1", agentId: "agt_1", rev: 1 }),
   waitingFor: null,
   attachments: [],
+  continues: null,
   prompt: "é\n\n🙂",
   ...changes,
 });

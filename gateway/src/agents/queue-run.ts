@@ -35,6 +35,7 @@ export const turnOf = (kind: Waiting["kind"], since: string): Waiting => ({
 export const unbegun = {
   status: "pending",
   attachments: [],
+  continues: null,
   reason: null,
   result: null,
   exitCode: null,

@@ -86,7 +86,13 @@ export function toRun({ data, prompt }: { data: StoredRun; prompt: string }): Ru
   const since = data.createdAt;
   const behind =
     data.status === "pending" ? ({ kind: "busy", requestId: null, tool: null, input: null, since } as const) : null;
-  return { ...data, attachments: data.attachments ?? [], waitingFor: data.waitingFor ?? behind, prompt };
+  return {
+    ...data,
+    attachments: data.attachments ?? [],
+    continues: data.continues ?? null,
+    waitingFor: data.waitingFor ?? behind,
+    prompt,
+  };
 }
 
 /** Whether the user's host has the run; not so while it is pending, when it ended before any host took it, or when it went with a host that was removed. */

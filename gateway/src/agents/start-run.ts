@@ -85,7 +85,8 @@ export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch
 
 /** The contract's run of what a host told and the prompt that is known here. */
 export function publicRun({ userId: _user, rev: _rev, ...run }: ReportedRun & { prompt: string }): Run {
-  return { ...run, attachments: run.attachments ?? [], waitingFor: run.waitingFor ?? null };
+  const { attachments = [], continues = null, waitingFor = null } = run;
+  return { ...run, attachments, continues, waitingFor };
 }
 
 /** The run, where it was asked for by the same message: `first` is the hash of that where it was reworded. */

@@ -4,7 +4,7 @@
  * with milliseconds, so that text order is time order.
  */
 import type { HostLoad, JoinBody } from "@berth/shared/host-api";
-import type { Permissions, Run, RuntimeName, Workspace } from "@berth/shared/resources";
+import type { OnInterruption, Permissions, Run, RuntimeName, Workspace } from "@berth/shared/resources";
 import type { RunStatus } from "@berth/shared/values";
 import type { TriggerScheme } from "@berth/shared/webhooks";
 import { sql } from "drizzle-orm";
@@ -157,6 +157,8 @@ export const agents = sqliteTable(
     repositoryDirectory: text("repository_directory"),
     /** What it asks its user before it does it. */
     permissions: text().$type<Permissions>().notNull().default("skip"),
+    /** Whether a turn that is lost with its container is taken up again. */
+    onInterruption: text("on_interruption").$type<OnInterruption>().notNull().default("stop"),
     version: integer().notNull(),
     createdAt: text("created_at").notNull(),
     updatedAt: text("updated_at").notNull(),
@@ -186,7 +188,8 @@ export const agents = sqliteTable(
 );
 
 /** A run but for its prompt; what an earlier version did not know is absent. */
-export type StoredRun = Omit<Run, "prompt" | "attachments"> & Partial<Pick<Run, "attachments">>;
+export type StoredRun = Omit<Run, "prompt" | Since> & Partial<Pick<Run, Since>>;
+type Since = "attachments" | "continues";
 
 /** Of a run: text for text as its indices have it. */
 export const triggerKind = sql`(data ->> '$.trigger.kind')`;

@@ -67,6 +67,8 @@ const plain = {
   trigger: { kind: "api" as const, triggerId: null },
   attachments: [] as string[],
   messageId: "",
+  continues: null,
+  payloadFile: null,
 };
 /** Nobody asks for a run of this name. */
 const newName = () => `ahead_${randomText(20)}`;
@@ -221,7 +223,7 @@ export class Ahead {
 
   /** All that it is started from, as far as this host knows it. */
   #shapeOf(agent: AgentRow, container: RunningContainer): string {
-    const exec = execOf(this.#deps.context, { id: "", ...plain }, agent, "", false);
+    const exec = execOf(this.#deps.context, { id: "", ...plain }, agent, "");
     // The CLI knows the date of its start.
     const facts = [container.id, exec, filesOf(agent), this.#deps.context.clock.iso().slice(0, 10)];
     return createHash("sha256").update(JSON.stringify(facts)).digest("hex");
@@ -235,7 +237,7 @@ export class Ahead {
     const input = runtimes[agent.runtime].input!;
     await makeAgentDirectory(volume, agent.id, uid);
     await workspaces.admitAgent(agent);
-    const execId = await engine.createExec(container.id, execOf(context, { id, ...plain }, agent, token, false));
+    const execId = await engine.createExec(container.id, execOf(context, { id, ...plain }, agent, token));
     if (execId === null) return;
     const started = { id, agentId: agent.id, uid, container, execId, token, shape, hasFailed: false, mayCome: false };
     const waiting: Waiting = { ...started, isReady: Promise.resolve(false) };

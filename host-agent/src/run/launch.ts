@@ -8,11 +8,13 @@ import { isWithout } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import type { HostContext } from "../context/context.ts";
+import { beginningOf } from "./continuation.ts";
 import { type ExecFact, nextOfExec, nextOfStart, type Over } from "./decide.ts";
 import { type Begun, runtimes } from "../workspace/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { makeRunFiles, readExit } from "./run-files.ts";
+import { hasPayload, makeRunFiles, readExit } from "./run-files.ts";
+import { messagesOf } from "./run-input.ts";
 import { makeAgentDirectory, type Volume } from "../workspace/volume.ts";
 import { inRunOf, runGid } from "../store/uids.ts";
 import { paths, type RunningContainer } from "../workspace/container.ts";
@@ -97,16 +99,23 @@ async function makeExec(
   container: RunningContainer,
 ): Promise<string | null> {
   const { prompt, payload } = store.inputOf(run.id)!;
+  const { first } = beginningOf(store, run);
+  const holdsPayload = payload === null ? first.id !== run.id && hasPayload(container.volume, first.id) : true;
   const files = {
     ...filesOf(agent),
     prompt,
     attachments: run.attachments.map((path) => `${homeOf(agent)}/${path}\n`).join("") || null,
     payload: payload === null ? null : Buffer.from(payload, "base64url"),
+    ...(run.continues !== null && { in: messagesOf(container.volume, run.continues) }),
   };
   // Beside each other: none needs another. The exec is stored, and so started, only once all are there.
-  const begun = { ...run, messageId: await uuidOf(run.id) };
+  const begun = {
+    ...run,
+    messageId: await uuidOf(first.id),
+    payloadFile: holdsPayload ? `${paths.runs}/${first.id}/payload` : null,
+  };
   const beside = [
-    engine.createExec(container.id, execOf(context, begun, agent, store.tokenOf(run.id), payload !== null)),
+    engine.createExec(container.id, execOf(context, begun, agent, store.tokenOf(run.id))),
     makeRunFiles(container.volume, run.id, agent.uid, files),
     makeAgentDirectory(container.volume, agent.id, agent.uid),
     workspaces.admitAgent(agent),
@@ -125,9 +134,9 @@ export const filesOf = (agent: AgentRow) => ({
 });
 
 /** What of a run its exec is made from. */
-type Executed = Pick<RunRow, "id" | "attachments"> & Begun;
+type Executed = Pick<RunRow, "id" | "attachments"> & Begun & { payloadFile: string | null };
 
-export function execOf({ settings }: HostContext, run: Executed, agent: AgentRow, token: string, hasPayload: boolean) {
+export function execOf({ settings }: HostContext, run: Executed, agent: AgentRow, token: string) {
   const files = `${paths.runs}/${run.id}`;
   const runtime = runtimes[agent.runtime];
   const env: Record<string, string> = {
@@ -138,7 +147,7 @@ export function execOf({ settings }: HostContext, run: Executed, agent: AgentRow
     ...(agent.repository && { BERTH_REPOSITORY: agent.repository, BERTH_CLONE_INTO: agent.repositoryDirectory ?? "" }),
     ...runtime.envOfRun(agent, run),
     ...(run.attachments.length > 0 && { BERTH_ATTACHMENTS_FILE: `${files}/attachments` }),
-    ...(hasPayload && { BERTH_PAYLOAD_FILE: `${files}/payload` }),
+    ...(run.payloadFile && { BERTH_PAYLOAD_FILE: run.payloadFile }),
   };
   return {
     command: ["/opt/berth/bin/berth-run", files, ...runtime.command(agent, `${files}/prompt`, run.trigger)],

@@ -62,6 +62,9 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
   await runProgram("sh", "-c", makeRoom, "sh", dir, ...kept);
 }
 
+/** Whether the run was given one; it stays for as long as the run's files do. */
+export const hasPayload = (volume: Volume, runId: string) => existsSync(join(runDirectory(volume, runId), "payload"));
+
 /** Whether files could not be made because the volume is full to its last block. */
 export const isOutOfSpace = (error: unknown) =>
   (error as NodeJS.ErrnoException).code === "ENOSPC" ||

@@ -24,6 +24,12 @@ function said(volume: Volume, runId: string): string | null {
   }
 }
 
+/** The messages among what a run was told, as lines: for the run that goes on with its turn. */
+export function messagesOf(volume: Volume, runId: string): string {
+  const lines = (said(volume, runId) ?? "").split("\n").filter((line) => line.startsWith('{"type":"user"'));
+  return lines.map((line) => `${line}\n`).join("");
+}
+
 const isClosed = (text: string) => text === "\n" || text.endsWith("\n\n");
 
 /** Whether these words are in a line that the run was told. */

@@ -292,7 +292,9 @@ export class Runs {
    * its exec. On a disk that is full to its last block nothing is tried again.
    */
   async #launch(run: RunRow, agent: AgentRow, volume: Volume): Promise<Launched> {
-    const deadline = performance.now() + launchPatienceMs;
+    // An engine that took a turn with it may take its time to come back.
+    const { BERTH_RUN_TIMEOUT_SECONDS: seconds } = this.#deps.context.settings;
+    const deadline = performance.now() + (run.continues === null ? launchPatienceMs : seconds * 1000);
     for (;;) {
       try {
         return await launch(this.#deps, run.id, agent, volume);
@@ -330,8 +332,10 @@ export class Runs {
     if (isLimit(reason)) context.alerts.note(reason, userId);
     this.#tell(ended);
     context.bus.emit("ended");
+    const goesOn = this.#deps.store.activeRuns(userId).find(({ continues }) => continues === runId);
+    if (goesOn) return this.#begin(goesOn.id);
     // Who is called by triggers alone waits for nobody's word.
-    if (ended.trigger.kind === "api") void this.ahead.begin(lived.agent);
+    if (ended.trigger.triggerId === null) void this.ahead.begin(lived.agent);
   }
 }
 

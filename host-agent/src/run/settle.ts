@@ -7,13 +7,14 @@ import { messageOf } from "@berth/shared/log";
 import { freeMemory, sharedMemory } from "../machine/kept-memory.ts";
 import { endProcesses } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
+import { continuationOf } from "./continuation.ts";
 import type { Over } from "./decide.ts";
 import { type LinesReader, nothingSeen } from "./lines-reader.ts";
 import { readTail } from "./run-log.ts";
 import { runtimes } from "../workspace/runtimes.ts";
 import { reasonOf, finalStatusOf } from "./reason.ts";
 import { logSizes, runDirectory, sealRunFiles } from "./run-files.ts";
-import type { AgentRow, RunRow } from "../store/rows.ts";
+import type { AgentRow, RunChange, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { inRunOf } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
@@ -81,7 +82,8 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   const stderrTail = finalStatusOf(reason) === "failed" ? await tail("err", stderrTailBytes) : null;
   if (seen.hasAnswered && runtimes[agent.runtime].hasSession)
     store.setSession(agent.id, seen.sessionId ?? agent.sessionId, true);
-  return store.updateRun(runId, {
+  const isTurnOver = (seen.result !== null && !seen.isInTurn) || seen.isDone;
+  const end: RunChange = {
     status: finalStatusOf(reason),
     reason,
     result: text === null ? null : clip(text, resultBytes),
@@ -90,7 +92,10 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
     stderrTail,
     waitingFor: null,
     endedAt: context.clock.iso(),
-  });
+  };
+  const goesOn =
+    volume && continuationOf(store, store.getRun(runId)!, store.getAgent(agent.id)!, { reason, isTurnOver });
+  return store.endRun(runId, end, goesOn);
 }
 
 async function seal(volume: Volume, runId: string, limitBytes: number): Promise<{ out: number; err: number }> {

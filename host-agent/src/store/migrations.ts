@@ -68,6 +68,8 @@ const migrations: Step[] = [
   `ALTER TABLE runs ADD COLUMN waiting_for TEXT;
    ALTER TABLE agents ADD COLUMN permissions TEXT NOT NULL DEFAULT 'skip';`,
   `ALTER TABLE runs ADD COLUMN attachments TEXT NOT NULL DEFAULT '[]';`,
+  `ALTER TABLE runs ADD COLUMN continues TEXT;
+   ALTER TABLE agents ADD COLUMN on_interruption TEXT NOT NULL DEFAULT 'stop';`,
 ];
 const sealedSince = 5;
 

@@ -1,10 +1,11 @@
 /** The rows of the host's database as the rest of the host agent knows them, and what the gateway and users may see of each. */
 import type { AgentSpec, ReportedAgent, ReportedRun } from "@berth/shared/host-api";
-import type { Permissions, Run, RunReason, Usage } from "@berth/shared/resources";
+import type { OnInterruption, Permissions, Run, RunReason, Usage } from "@berth/shared/resources";
 import type { Sealing } from "./sealing.ts";
 
-export interface AgentRow extends Omit<AgentSpec, "name" | "permissions"> {
+export interface AgentRow extends Omit<AgentSpec, "name" | "permissions" | "onInterruption"> {
   permissions: Permissions;
+  onInterruption: OnInterruption;
   userId: string;
   uid: number;
   env: Record<string, string>;
@@ -22,9 +23,10 @@ export type Intent =
   | "interrupted";
 
 /** A run as this host keeps it, but for what it was given: the contract's object and what only the host needs. */
-export interface RunRow extends Omit<ReportedRun, "prompt" | "waitingFor" | "attachments"> {
+export interface RunRow extends Omit<ReportedRun, "prompt" | "waitingFor" | "attachments" | "continues"> {
   waitingFor: Run["waitingFor"];
   attachments: Run["attachments"];
+  continues: Run["continues"];
   containerId: string | null;
   execId: string | null;
   intent: Intent | null;
@@ -41,10 +43,10 @@ export interface RunInput {
 
 export type NewRun = Pick<RunRow, "id" | "agentId" | "userId" | "trigger"> &
   RunInput &
-  Partial<Pick<RunRow, "attachments">>;
+  Partial<Pick<RunRow, "attachments" | "continues">>;
 /** What an update of a run may set. */
 export type RunChange = Partial<
-  Omit<RunRow, "id" | "agentId" | "userId" | "rev" | "trigger" | "attachments" | "usage" | "createdAt">
+  Omit<RunRow, "id" | "agentId" | "userId" | "rev" | "trigger" | "attachments" | "continues" | "usage" | "createdAt">
 > & {
   /** In place of its own: that of the process which becomes the run. */
   token?: string;
@@ -61,7 +63,7 @@ export function reported(run: RunRow): ReportedRun {
 /** The contract's run: what a user sees of it. */
 export function publicRun(run: RunRow, prompt: string): Run {
   const { userId: _user, rev: _rev, ...told } = reported(run);
-  return { ...told, waitingFor: run.waitingFor, attachments: run.attachments, prompt };
+  return { ...told, waitingFor: run.waitingFor, attachments: run.attachments, continues: run.continues, prompt };
 }
 
 /** What of a run is told to whoever watches it as soon as it is another. */
@@ -77,7 +79,7 @@ export function reportedAgent(agent: AgentRow): ReportedAgent {
 export const runColumns = `id, agent_id AS agentId, user_id AS userId, rev, status, reason,
   trigger_kind AS triggerKind, trigger_id AS triggerId, result, exit_code AS exitCode, input_tokens AS inputTokens,
   output_tokens AS outputTokens, cache_read_tokens AS cacheReadTokens, cache_write_tokens AS cacheWriteTokens,
-  cost_usd AS costUsd, waiting_for AS waitingFor, attachments, oom_kills AS oomKills, log_bytes AS logBytes, stderr_tail AS stderrTail,
+  cost_usd AS costUsd, waiting_for AS waitingFor, attachments, continues, oom_kills AS oomKills, log_bytes AS logBytes, stderr_tail AS stderrTail,
   created_at AS createdAt, started_at AS startedAt, ended_at AS endedAt, container_id AS containerId, exec_id AS execId, intent,
   model_status AS modelStatus`;
 
@@ -101,7 +103,7 @@ export function runFrom(row: FlatRun | undefined): RunRow | null {
 }
 
 /** The columns of `agents` by the names of their fields. */
-export const agentColumns = `id, user_id AS userId, uid, version, runtime, model, instructions, permissions, directory,
+export const agentColumns = `id, user_id AS userId, uid, version, runtime, model, instructions, permissions, on_interruption AS onInterruption, directory,
   repository, repository_directory AS repositoryDirectory, env, session_id AS sessionId, session_used AS sessionUsed, deleted, rev`;
 
 /** A row of `agents` as `agentColumns` name it. */

@@ -224,27 +224,20 @@ export class Store {
       if (busy) return { busy: busy.id };
       const missing = whatIsMissing(active, room);
       if (missing) return missing;
-      const rev = isPromised ? ++this.#rev : unpromised;
-      this.#db
-        .sql(
-          `INSERT INTO runs (id, agent_id, user_id, rev, first_rev, status, trigger_kind, trigger_id, attachments, token, created_at)
-         VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?, ?, ?)`,
-        )
-        .run(
-          run.id,
-          run.agentId,
-          run.userId,
-          rev,
-          rev,
-          run.trigger.kind,
-          run.trigger.triggerId,
-          JSON.stringify(run.attachments ?? []),
-          this.#sealing.seal(places.token(run.id), `brt_${randomText(40)}`),
-          isoTime(this.#now()),
-        );
-      const payload = run.payload === null ? null : this.#sealing.seal(places.payload(run.id), run.payload);
-      this.#db.sql("INSERT INTO run_inputs VALUES (?, ?, ?)").run(run.id, run.prompt, payload);
+      this.#insertRun(run, isPromised ? ++this.#rev : unpromised);
       return { run: this.getRun(run.id)!, isNew: true };
+    });
+  }
+
+  /**
+   * Ends a run and admits the one that goes on with its turn, if any, in its place: both or neither. Answers the run as it
+   * ended; null if it had ended before.
+   */
+  endRun(id: string, end: RunChange, continuation: NewRun | null): RunRow | null {
+    return this.#db.atomic(() => {
+      const ended = this.updateRun(id, end);
+      if (ended && continuation && !this.getRun(continuation.id)) this.#insertRun(continuation, ++this.#rev);
+      return ended;
     });
   }
 
@@ -386,6 +379,29 @@ export class Store {
   /** The uid that the next new agent gets. */
   nextUid(): number {
     return Number(this.getMeta("next_uid") ?? firstUid);
+  }
+
+  #insertRun(run: NewRun, rev: number): void {
+    this.#db
+      .sql(
+        `INSERT INTO runs (id, agent_id, user_id, rev, first_rev, status, trigger_kind, trigger_id, attachments, continues, token, created_at)
+         VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?, ?, ?, ?)`,
+      )
+      .run(
+        run.id,
+        run.agentId,
+        run.userId,
+        rev,
+        rev,
+        run.trigger.kind,
+        run.trigger.triggerId,
+        JSON.stringify(run.attachments ?? []),
+        run.continues ?? null,
+        this.#sealing.seal(places.token(run.id), `brt_${randomText(40)}`),
+        isoTime(this.#now()),
+      );
+    const payload = run.payload === null ? null : this.#sealing.seal(places.payload(run.id), run.payload);
+    this.#db.sql("INSERT INTO run_inputs VALUES (?, ?, ?)").run(run.id, run.prompt, payload);
   }
 
   #agent(row: FlatAgent | undefined): AgentRow | null {

@@ -14,6 +14,7 @@ const row = {
   deleted: false,
   rev: 1,
   permissions: "skip",
+  onInterruption: "stop",
 } as const;
 const env = environmentOf(parseSettings({}), { ...unseenAgent("agt_a"), ...row });
 

@@ -34,6 +34,7 @@ export interface Begun {
   trigger: Run["trigger"];
   /** Names its message to the CLI, which takes the same one once: a UUID. */
   messageId: string;
+  continues: string | null;
 }
 export interface Runtime {
   /** The API of its model; the model proxy answers no other. */
@@ -75,16 +76,18 @@ const claude: Runtime = {
     "/opt/berth/bin/berth-claude",
     ...permissionFlags[agent.permissions],
     // Nobody reads a webhook's run while it goes on: with this its CLI could ask a question, and wait.
-    ...(trigger.kind === "api" || agent.permissions !== "skip" ? ["--permission-prompt-tool", "stdio"] : []),
+    ...(isOfPerson(trigger) || agent.permissions !== "skip" ? ["--permission-prompt-tool", "stdio"] : []),
     "--include-partial-messages",
     ...(agent.model ? ["--model", agent.model] : []),
   ],
   input: controlProtocol,
-  envOfRun: (agent, { trigger, messageId }) => ({
+  envOfRun: (agent, { trigger, messageId, continues }) => ({
+    // It goes on where its conversation breaks off. A CLI that does not know this takes the message itself, or does nothing.
+    ...(continues !== null && { CLAUDE_CODE_RESUME_INTERRUPTED_TURN: "1" }),
     BERTH_MESSAGE_ID: messageId,
     BERTH_SESSION: agent.sessionId,
     BERTH_SESSION_KNOWN: agent.sessionUsed ? "1" : "",
-    BERTH_COMMANDS: trigger.kind === "api" ? "1" : "",
+    BERTH_COMMANDS: isOfPerson(trigger) ? "1" : "",
   }),
   rule: fence,
   hasSession: true,
@@ -106,6 +109,9 @@ const claude: Runtime = {
   resultIsTail: false,
   answersSoon: true,
 };
+
+/** A person or their program has sent it, or what it goes on with. */
+const isOfPerson = ({ triggerId }: Run["trigger"]) => triggerId === null;
 
 /** Of the wrapper in the image, before the CLI has said anything. */
 const ownLine = /^\{"type":"(prepared|repaired|session_missing)"/;

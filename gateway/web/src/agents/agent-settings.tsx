@@ -1,6 +1,6 @@
 /** Name, directory, model, instructions and environment of an agent; a new conversation; and its end. */
 import { useState } from "preact/hooks";
-import type { Agent, Permissions, Run } from "@berth/shared/resources";
+import type { Agent, OnInterruption, Permissions, Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import type { Runtime } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
@@ -38,24 +38,27 @@ interface Draft {
   model: string;
   instructions: string;
   permissions: Permissions;
+  onInterruption: OnInterruption;
 }
 
-const draftOf = ({ name, directory, model, instructions, permissions }: Agent): Draft => ({
+const draftOf = ({ name, directory, model, instructions, permissions, onInterruption }: Agent): Draft => ({
   name,
   directory: directory ?? "",
   model: model ?? "",
   instructions: instructions ?? "",
   permissions,
+  onInterruption,
 });
 
 /** What the draft changes, and nothing else: the audit says it. */
-function changesOf(agent: Agent, { name, directory, model, instructions, permissions }: Draft) {
+function changesOf(agent: Agent, { name, directory, model, instructions, permissions, onInterruption }: Draft) {
   const wanted = {
     name: name.trim(),
     directory: directory.trim() || null,
     model: model.trim() || null,
     instructions: instructions.trim() ? instructions : null,
     permissions,
+    onInterruption,
   };
   return Object.fromEntries(
     Object.entries(wanted).filter(([field, value]) => agent[field as keyof typeof wanted] !== value),
@@ -113,7 +116,7 @@ function About({ agent }: { agent: Agent }) {
 
 interface ModelAndInstructionsProps {
   runtime: Runtime;
-  draft: { model: string; instructions: string; permissions: Permissions };
+  draft: Draft;
   edit: (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement }) => void;
 }
 
@@ -146,18 +149,51 @@ function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProp
           onInput={edit}
         />
       </label>
-      <label>
-        {words.permissions}
-        <select name="permissions" value={draft.permissions} onChange={edit}>
-          {Object.entries(words.permissionChoices).map(([value, choice]) => (
-            <option key={value} value={value}>
-              {choice}
-            </option>
-          ))}
-        </select>
-        <span class="muted hint">{words.permissionsHint}</span>
-      </label>
+      <Choice
+        name="permissions"
+        label={words.permissions}
+        value={draft.permissions}
+        choices={words.permissionChoices}
+        edit={edit}
+      >
+        {words.permissionsHint}
+      </Choice>
+      <Choice
+        name="onInterruption"
+        label={words.onInterruption}
+        value={draft.onInterruption}
+        choices={words.onInterruptionChoices}
+        edit={edit}
+      >
+        {words.onInterruptionHint}
+      </Choice>
     </>
+  );
+}
+
+interface ChoiceProps {
+  name: keyof Draft;
+  label: string;
+  value: string;
+  choices: Record<string, string>;
+  edit: ModelAndInstructionsProps["edit"];
+  /** What it means. */
+  children: string;
+}
+
+function Choice({ name, label, value, choices, edit, children }: ChoiceProps) {
+  return (
+    <label>
+      {label}
+      <select name={name} value={value} onChange={edit}>
+        {Object.entries(choices).map(([choice, words]) => (
+          <option key={choice} value={choice}>
+            {words}
+          </option>
+        ))}
+      </select>
+      <span class="muted hint">{children}</span>
+    </label>
   );
 }
 

@@ -1,14 +1,16 @@
 /** One run: the message, what the agent did, how it ended. The transcript is fetched when it comes near the view. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { formatBytes, formatCost, formatCount, formatDuration } from "../text/format.ts";
 import { Attachments } from "../files/attachments.tsx";
-import { logs } from "../state/live.ts";
+import { logs, runsByAgent } from "../state/live.ts";
 import type { RunLog } from "../state/run-logs.ts";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { LongText } from "../ui/long-text.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
+import { EarlierCalls } from "../transcript/tool-call.tsx";
+import { callOf } from "../transcript/tools.ts";
 import { Transcript } from "./transcript.tsx";
 import { tellRun } from "../text/words.ts";
 import { Ago, now } from "../ui/ago.tsx";
@@ -27,21 +29,45 @@ export function RunSection({ run }: { run: Run }) {
   const ago = <Ago time={run.createdAt} />;
   return (
     <article class="run" id={run.id} tabIndex={-1} ref={section} aria-label={words.message(run.prompt.slice(0, 80))}>
-      <div class="prompt">
-        {run.status === "pending" && run.trigger.kind === "api" ? (
-          <QueuedPrompt run={run} />
-        ) : (
-          <LongText text={run.prompt} />
-        )}
-        <Attachments agentId={run.agentId} paths={run.attachments} />
-        <p class="muted">
-          {origin ? words.from(origin, ago) : ago}
-          <MessageActions run={run} />
+      {run.continues === null ? (
+        <div class="prompt">
+          {run.status === "pending" && run.trigger.kind === "api" ? (
+            <QueuedPrompt run={run} />
+          ) : (
+            <LongText text={run.prompt} />
+          )}
+          <Attachments agentId={run.agentId} paths={run.attachments} />
+          <p class="muted">
+            {origin ? words.from(origin, ago) : ago}
+            <MessageActions run={run} />
+          </p>
+        </div>
+      ) : (
+        <p class="scar" role="separator">
+          {words.goesOn} {ago}
         </p>
-      </div>
-      <RunBody run={run} log={log} />
+      )}
+      <EarlierCalls.Provider value={useEarlierCalls(run.continues)}>
+        <RunBody run={run} log={log} />
+      </EarlierCalls.Provider>
       {isLive ? <Going run={run} log={log} /> : <End run={run} />}
     </article>
+  );
+}
+
+/** What the run before has called, so that what is done again shows as such. */
+function useEarlierCalls(runId: string | null): ReadonlySet<string> {
+  const [log, setLog] = useState<RunLog | null>(null);
+  useEffect(() => {
+    if (runId === null) return;
+    const watched = logs.watch(runId);
+    setLog(watched.log);
+    return watched.release;
+  }, [runId]);
+  const version = log?.version.value;
+  return useMemo(
+    () => new Set(log?.fold.items.flatMap((item) => (item.kind === "tool" ? callOf(item) : []))),
+    [log, version],
   );
 }
 
@@ -114,7 +140,8 @@ function Going({ run, log }: { run: Run; log: RunLog | null }) {
 }
 
 function End({ run }: { run: Run }) {
-  const told = tellRun(run);
+  const goesOn = runsByAgent.value.get(run.agentId)?.some(({ continues }) => continues === run.id);
+  const told = tellRun(run, goesOn);
   const took = run.startedAt && run.endedAt ? Date.parse(run.endedAt) - Date.parse(run.startedAt) : null;
   return (
     <div class={`end ${told.tone}`}>

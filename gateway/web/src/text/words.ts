@@ -13,9 +13,10 @@ export interface StateWords {
   advice: string;
 }
 
-/** A run's state, or the honest reason of its end. */
-export function tellRun(run: Run): StateWords {
+/** A run's state, or the honest reason of its end; `goesOn` of a lost one that another takes up. */
+export function tellRun(run: Run, goesOn = false): StateWords {
   const { states } = t();
+  if (goesOn) return tell("warn", states.cutOff);
   if (run.reason === null) return tellGoing(run);
   if (wasNeverRun(run)) return tell("bad", states.neverRun);
   if (run.reason === "nonzero_exit") {

@@ -1,18 +1,23 @@
 /** A tool call: one line while folded, with input and output below when unfolded; edits of files show as diffs. */
-import { useMemo, useState } from "preact/hooks";
+import { createContext } from "preact";
+import { useContext, useMemo, useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import { DiffCount, DiffView } from "./diff-view.tsx";
 import { showable } from "../text/plain-text.ts";
 import type { ToolItem } from "./items.ts";
 import { LongText } from "../ui/long-text.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
-import { editOf, inputText, proseOf, shortPath, summarise, todosOf } from "./tools.ts";
+import { callOf, editOf, inputText, proseOf, shortPath, summarise, todosOf } from "./tools.ts";
+
+/** Of the run whose turn this one takes up, as `callOf` says them. */
+export const EarlierCalls = createContext<ReadonlySet<string>>(new Set());
 
 /** Edits up to this size show without a click. */
 const smallEdit = 30;
 
 export function ToolCall({ item, isLive }: { item: ToolItem; isLive: boolean }) {
   const words = t().conversation;
+  const earlier = useContext(EarlierCalls);
   const edit = useMemo(() => editOf(item), [item.input]);
   const isSmallEdit = edit !== null && edit.lines.length <= smallEdit;
   // Until a person chooses: the edit is not known yet while the call is being written.
@@ -30,6 +35,7 @@ export function ToolCall({ item, isLive }: { item: ToolItem; isLive: boolean }) 
         <span class="tool-about">{summarise(item)}</span>
         {edit && <DiffCount lines={edit.lines} />}
         {isRunning && <span class="spinner" role="img" aria-label={words.toolRunning} />}
+        {earlier.has(callOf(item)) && <span class="tool-again">{words.toolAgain}</span>}
         {item.isError && <span class="tool-failed">{words.toolFailed}</span>}
       </summary>
       {isUnfolded && (

@@ -74,3 +74,6 @@ export function inputText({ name, input }: Call): string {
 const firstLine = (text: string) => text.trim().split("\n", 1)[0]!.slice(0, 200);
 /** Without the agent's own directory, in which most paths are. */
 export const shortPath = (path: string) => path.replace(/^\/workspace\/agent-[A-Za-z0-9_-]+\//, "");
+
+/** Names a call by what it does: the same one done again has the same name. */
+export const callOf = ({ name, input }: Pick<ToolItem, "name" | "input">) => `${name} ${JSON.stringify(input)}`;

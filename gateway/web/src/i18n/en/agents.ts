@@ -1,6 +1,6 @@
 /** Agents: the first page, a new one, settings and environment; the workspace they share. */
 import type { ComponentChildren } from "preact";
-import type { Permissions } from "@berth/shared/resources";
+import type { OnInterruption, Permissions } from "@berth/shared/resources";
 import { createPlural, type Wrap } from "../grammar.ts";
 
 const plural = createPlural("en");
@@ -69,6 +69,12 @@ export const agents = {
     plan: "Makes a plan first, and asks",
   } satisfies Record<Permissions, string>,
   permissionsHint: "A seat belt, not a wall: what keeps an agent in is its container.",
+  onInterruption: "If its machine or workspace goes away during a turn",
+  onInterruptionChoices: { stop: "It stops", continue: "It goes on by itself, at most twice" } satisfies Record<
+    OnInterruption,
+    string
+  >,
+  onInterruptionHint: "The step that was cut off may be done a second time.",
   download: "Download",
   downloadWhat: "All messages to this agent with their results, as one Markdown file.",
   downloadAct: "Download as Markdown",

@@ -60,6 +60,8 @@ export const conversation = {
   thinking: "Thinking",
   event: (name: string) => `Event: ${name}`,
   todo: { done: "done", doing: "in progress", open: "to do" },
+  goesOn: "The workspace went away here. The agent goes on by itself.",
+  toolAgain: "done again",
   toolRunning: "running",
   toolFailed: "failed",
   failedWith: "It failed with",

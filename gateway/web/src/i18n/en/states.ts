@@ -8,9 +8,9 @@ const plural = createPlural("en");
 
 export const states = {
   /** What started a run, in a filter. */
-  origins: { api: "Message", webhook: "Webhook" } satisfies Record<OriginKind, string>,
+  origins: { api: "Message", webhook: "Webhook", continuation: "Continuation" } satisfies Record<OriginKind, string>,
   /** The mark of a run that no person started; empty for those that one did. */
-  marks: { api: "", webhook: "webhook" } satisfies Record<OriginKind, string>,
+  marks: { api: "", webhook: "webhook", continuation: "" } satisfies Record<OriginKind, string>,
   runs: {
     pending: "Waiting",
     starting: "Starting",
@@ -27,6 +27,8 @@ export const states = {
     memory: "The workspace has too little memory for another run right now. It starts when there is enough.",
     host: "Its host does not answer right now. It starts when the host is back.",
   } satisfies Record<Exclude<Waiting["kind"], "permission" | "question" | "plan">, string>,
+  /** Of a lost run that another one goes on with. */
+  cutOff: ["Cut off: the workspace went away", ""] satisfies [short: string, advice: string],
   ends: {
     completed: ["Finished", ""],
     cancelled: ["Stopped", "It was stopped on request. What it wrote so far is kept."],

@@ -61,6 +61,8 @@ export const conversation: typeof en = {
   thinking: "생각",
   event: (name) => `이벤트: ${name}`,
   todo: { done: "완료", doing: "진행 중", open: "할 일" },
+  goesOn: "여기서 워크스페이스가 사라졌어요. 에이전트가 스스로 이어서 해요.",
+  toolAgain: "다시 실행함",
   toolRunning: "실행 중",
   toolFailed: "실패",
   failedWith: "실패 내용",

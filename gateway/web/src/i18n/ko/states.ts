@@ -2,8 +2,8 @@
 import type { states as en } from "../en/states.ts";
 
 export const states: typeof en = {
-  origins: { api: "메시지", webhook: "웹훅" },
-  marks: { api: "", webhook: "웹훅" },
+  origins: { api: "메시지", webhook: "웹훅", continuation: "이어서 하기" },
+  marks: { api: "", webhook: "웹훅", continuation: "" },
   runs: {
     pending: "대기 중",
     starting: "시작하는 중",
@@ -20,6 +20,7 @@ export const states: typeof en = {
     memory: "지금은 워크스페이스의 메모리가 부족해요. 메모리가 확보되면 시작해요.",
     host: "호스트가 지금 응답하지 않아요. 호스트가 돌아오면 시작해요.",
   },
+  cutOff: ["끊김: 워크스페이스가 사라짐", ""],
   ends: {
     completed: ["완료", ""],
     cancelled: ["중지됨", "요청에 따라 중지했어요. 그때까지 쓴 내용은 그대로 있어요."],
