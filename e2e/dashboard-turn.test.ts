@@ -2,11 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, describe, expect, test } from "vitest";
 import { eventually, lastEnd, send, serveDashboard } from "./browser/dashboard.ts";
+import { engine, userIdOf } from "./harness/harness.ts";
 import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./harness/model-endpoint.ts";
 
 const scripts = new Map<string, (call: ModelCall) => Scripted | null>();
 let model: ModelEndpoint;
-const { meet } = serveDashboard(async () => {
+const { world, meet } = serveDashboard(async () => {
   model = await startModel((call) => [...scripts].find(([name]) => call.told.includes(name))?.[1](call) ?? null);
   return { BERTH_MODEL_URL: model.url, ANTHROPIC_API_KEY: "sk-upstream" };
 });
@@ -168,4 +169,31 @@ describe("attachments", () => {
       expect((await client.call("GET", (await links.nth(1).getAttribute("href"))!)).body).toBe("words");
     },
   );
+});
+
+test("a turn that goes on after its container was lost is one conversation with a scar, and marks what is done again", async () => {
+  const { page, client } = await meet();
+  const agent = await client.createAgent("unkillable", { onInterruption: "continue" });
+  let calls = 0;
+  scripts.set("Cross the sea.", ({ stream }) => {
+    if (!stream || ++calls > 2) return { blocks: [{ type: "text", text: "Ashore." }] };
+    return {
+      blocks: [{ type: "tool_use", id: `toolu_${randomBytes(8).toString("hex")}`, name: "Bash", input: untilGo }],
+    };
+  });
+  await page.goto(`/agents/${agent.id}`);
+  await send(page, "Cross the sea.");
+  await page.locator(".tool").waitFor();
+  await page.getByRole("button", { name: "Say now" }).waitFor();
+  const user = await userIdOf(client);
+  const [container] = (await world.berth.containers()).filter(({ Labels }) => Labels["berth.user"] === user);
+  await engine.getContainer(container!.Id).remove({ force: true });
+  const runs = page.locator(".run");
+  await runs.nth(1).locator(".tool-again").waitFor();
+  await client.ok("PUT", `/v1/agents/${agent.id}/files/go`, "");
+  await lastEnd(page).getByText("Finished").waitFor();
+  expect(await runs.first().locator(".end").getByText("Cut off").count()).toBe(1);
+  expect(await runs.locator(".tool-again").count()).toBe(1);
+  expect(await page.locator(".scar").count()).toBe(1);
+  expect(await page.locator(".run .prompt").allTextContents()).toEqual([expect.stringContaining("Cross the sea.")]);
 });

@@ -49,6 +49,7 @@ test("thousands of schedules break no invariant, and much happens in them", asyn
       "workspace.adopted",
       "agent.deleted",
     ];
+    expect(seen["run.continued"]).toBeGreaterThan(0);
     expect(often.filter((what) => (seen[what] ?? 0) < schedulesPerProcess / 50)).toEqual([]);
     const seldom = [
       "an early call of a start fails",

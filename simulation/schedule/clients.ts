@@ -147,6 +147,7 @@ const specOf = (agent: string) => ({
   version: 1,
   name: "n",
   runtime: hashOf(agent) % 3 === 0 ? "claude" : "shell",
+  onInterruption: "continue",
 });
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 

@@ -1,4 +1,7 @@
-import { expect, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
 import { unseenAgent } from "@berth/shared/host-api";
 import { runReasons } from "@berth/shared/resources";
 import { Store } from "../store/store.ts";
@@ -7,11 +10,14 @@ import type { AgentRow, NewRun, RunRow } from "../store/rows.ts";
 import { threeRuns } from "../../test/room.ts";
 import { beginningOf, continuationOf } from "./continuation.ts";
 
+const dir = mkdtempSync(join(tmpdir(), "berth-continuation-"));
+afterAll(() => rmSync(dir, { recursive: true }));
+let count = 0;
 const userId = "usr_1";
 const lost = { reason: "container_lost", isTurnOver: false } as const;
 
 function open(spec: object = {}) {
-  const store = new Store(openDatabase(":memory:"), Date.now);
+  const store = new Store(openDatabase(join(dir, `${++count}.db`)), Date.now);
   const wants = {
     ...unseenAgent("agt_1"),
     version: 1,

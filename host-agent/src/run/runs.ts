@@ -333,9 +333,13 @@ export class Runs {
     this.#tell(ended);
     context.bus.emit("ended");
     const goesOn = this.#deps.store.activeRuns(userId).find(({ continues }) => continues === runId);
-    if (goesOn) return this.#begin(goesOn.id);
-    // Who is called by triggers alone waits for nobody's word.
-    if (ended.trigger.triggerId === null) void this.ahead.begin(lived.agent);
+    if (!goesOn) {
+      // Who is called by triggers alone waits for nobody's word.
+      if (ended.trigger.triggerId === null) void this.ahead.begin(lived.agent);
+      return;
+    }
+    context.log.info("run.continued", { runId: goesOn.id, userId, continues: runId });
+    this.#begin(goesOn.id);
   }
 }
 

@@ -225,6 +225,7 @@ test("a run is answered with every field by its name", () => {
     usage,
     intent: "cancelled",
     attachments: [],
+    continues: null,
     createdAt,
     ...change,
   });

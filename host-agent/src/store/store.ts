@@ -4,7 +4,7 @@
  */
 import type { AgentSpec } from "@berth/shared/host-api";
 import type { Usage } from "@berth/shared/resources";
-import { newId, randomText } from "@berth/shared/ids";
+import { newId } from "@berth/shared/ids";
 import {
   type Admission,
   agentFrom,
@@ -27,6 +27,7 @@ import { type Changes, changedSince, promptOf } from "./changes.ts";
 import { migrate } from "./migrations.ts";
 import type { OpenDatabase } from "./open.ts";
 import * as removal from "./removal.ts";
+import { insertRun } from "./new-run.ts";
 import type { Sealing } from "./sealing.ts";
 import { insertAgent, renewAgent, setSession } from "./specs.ts";
 import { type Room, whatIsMissing } from "./room.ts";
@@ -224,7 +225,7 @@ export class Store {
       if (busy) return { busy: busy.id };
       const missing = whatIsMissing(active, room);
       if (missing) return missing;
-      this.#insertRun(run, isPromised ? ++this.#rev : unpromised);
+      insertRun(this.#db, this.#sealing, run, isPromised ? ++this.#rev : unpromised, this.#now());
       return { run: this.getRun(run.id)!, isNew: true };
     });
   }
@@ -236,7 +237,8 @@ export class Store {
   endRun(id: string, end: RunChange, continuation: NewRun | null): RunRow | null {
     return this.#db.atomic(() => {
       const ended = this.updateRun(id, end);
-      if (ended && continuation && !this.getRun(continuation.id)) this.#insertRun(continuation, ++this.#rev);
+      if (ended && continuation && !this.getRun(continuation.id))
+        insertRun(this.#db, this.#sealing, continuation, ++this.#rev, this.#now());
       return ended;
     });
   }
@@ -379,29 +381,6 @@ export class Store {
   /** The uid that the next new agent gets. */
   nextUid(): number {
     return Number(this.getMeta("next_uid") ?? firstUid);
-  }
-
-  #insertRun(run: NewRun, rev: number): void {
-    this.#db
-      .sql(
-        `INSERT INTO runs (id, agent_id, user_id, rev, first_rev, status, trigger_kind, trigger_id, attachments, continues, token, created_at)
-         VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?, ?, ?, ?)`,
-      )
-      .run(
-        run.id,
-        run.agentId,
-        run.userId,
-        rev,
-        rev,
-        run.trigger.kind,
-        run.trigger.triggerId,
-        JSON.stringify(run.attachments ?? []),
-        run.continues ?? null,
-        this.#sealing.seal(places.token(run.id), `brt_${randomText(40)}`),
-        isoTime(this.#now()),
-      );
-    const payload = run.payload === null ? null : this.#sealing.seal(places.payload(run.id), run.payload);
-    this.#db.sql("INSERT INTO run_inputs VALUES (?, ?, ?)").run(run.id, run.prompt, payload);
   }
 
   #agent(row: FlatAgent | undefined): AgentRow | null {
