@@ -1,0 +1,1 @@
+ALTER TABLE `agents` ADD `on_interruption` text DEFAULT 'stop' NOT NULL;
