@@ -11,8 +11,17 @@ export function insertRun(db: Statements, sealing: Sealing, run: NewRun, rev: nu
     `INSERT INTO runs (id, agent_id, user_id, rev, first_rev, status, trigger_kind, trigger_id, attachments, continues, token, created_at)
      VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?, ?, ?, ?)`,
   ).run(
-    ...[id, agentId, userId, rev, rev, trigger.kind, trigger.triggerId],
-    ...[JSON.stringify(attachments), continues, token, isoTime(nowMs)],
+    id,
+    agentId,
+    userId,
+    rev,
+    rev,
+    trigger.kind,
+    trigger.triggerId,
+    JSON.stringify(attachments),
+    continues,
+    token,
+    isoTime(nowMs),
   );
   const payload = run.payload === null ? null : sealing.seal(places.payload(id), run.payload);
   db.sql("INSERT INTO run_inputs VALUES (?, ?, ?)").run(id, run.prompt, payload);
