@@ -39,14 +39,17 @@ export function countPrompts(messages: Message[]): number {
   return messages.filter((message) => promptOf(message) !== null).length;
 }
 
-/** What a person wrote in this message: not the CLI's reminders, and nothing in a message that brings tool results. */
+/**
+ * What a person wrote last in this message: not the CLI's reminders, not an earlier prompt that failed (the CLI sends both as one message),
+ * and nothing in a message that brings tool results.
+ */
 function promptOf(message: Message): string | null {
   const blocks = blocksOf(message);
   if (message.role !== "user" || blocks.some((block) => block.type === "tool_result")) return null;
   const texts = blocks
     .map((block) => block.text ?? "")
     .filter((text) => text.trim() && !text.startsWith("<system-reminder>"));
-  return texts.length ? texts.join("\n") : null;
+  return texts.at(-1) ?? null;
 }
 
 const blocksOf = ({ content }: Message): ContentBlock[] =>

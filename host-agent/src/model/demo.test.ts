@@ -60,6 +60,10 @@ describe("what the demo model says", () => {
   test("demo: say says exactly that", () => {
     expect(ask("demo: say one\ntwo ✓")).toEqual([{ type: "text", text: "one\ntwo ✓" }]);
   });
+  test("a prompt after one that failed is answered, though the CLI sends both in one message", () => {
+    const texts = ["demo: fail 400", "demo: say fine"].map((text) => ({ type: "text", text }));
+    expect(ask(texts)).toEqual([{ type: "text", text: "fine" }]);
+  });
   test("demo: fail fails with that status", () => {
     expect(ask("demo: fail 429")).toEqual({ failStatus: 429 });
   });

@@ -19,7 +19,7 @@ export const frame = {
     agents: "Agents",
     search: "Search",
     runs: "Runs",
-    use: "Use",
+    use: "Usage",
     tokens: "API tokens",
     account: "Account",
     users: "Users",

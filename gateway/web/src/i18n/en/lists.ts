@@ -33,8 +33,8 @@ export const search = {
 };
 
 export const use = {
-  title: "Use",
-  budget: "Budget of today",
+  title: "Usage",
+  budget: "Today's budget",
   left: (left: string, budget: string) => `${left} of today's ${budget} are left.`,
   ofRun: (usd: string) => `A run may cost ${usd} at most.`,
   noBudget: "No budget is set.",
