@@ -48,7 +48,7 @@ export class Callers {
   }
 
   /** Starts a run of the agent; with `isTwice` the same again while the first call is under way. */
-  start({ index, user, agent, seed, script }: JointOperation, isTwice = false): void {
+  start({ index, user, agent, seed, script }: JointOperation, isTwice = false, more: object = {}): void {
     const draws = new Draws(seed, "start");
     const [key, prompt] = [`key-${index}`, `prompt ${index}`];
     const runId = runIdOf(user, agent, key);
@@ -58,7 +58,7 @@ export class Callers {
       this.#repeat(
         "POST",
         `/v1/agents/${agent}/runs`,
-        { userId: user, headers, body: JSON.stringify({ prompt }) },
+        { userId: user, headers, body: JSON.stringify({ prompt, ...more }) },
         (answer) => {
           if (answer.status !== 202) return;
           if (answer.body?.id !== runId)

@@ -38,6 +38,7 @@ const hostOf = ({ hosts }: JointScene, { host }: JointOperation) => hosts[host %
 const deeds: Partial<Record<JointKind, Deed>> = {
   start: ({ callers }, operation) => callers.start(operation),
   "start twice": ({ callers }, operation) => callers.start(operation, true),
+  queue: ({ callers }, operation) => callers.start(operation, false, { ifBusy: "queue" }),
   deliver: ({ callers }, operation) => callers.deliver(operation),
   "deliver twice": ({ callers }, operation) => callers.deliver(operation, true),
   replay: ({ callers }, operation) => callers.replay(operation),

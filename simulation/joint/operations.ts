@@ -23,6 +23,7 @@ export type JointKind =
   | (typeof hostKinds)[number]
   | "start"
   | "start twice"
+  | "queue"
   | "deliver"
   | "deliver twice"
   | "replay"
@@ -60,6 +61,7 @@ export interface JointOperation {
 export const weights: Partial<Record<JointKind, number>> = {
   start: 16,
   "start twice": 5,
+  queue: 6,
   deliver: 14,
   "deliver twice": 6,
   replay: 3,

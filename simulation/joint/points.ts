@@ -57,6 +57,14 @@ const scenarios: Scenario[] = [
     leastPoints: 37,
   },
   {
+    name: "a message that waits for the one before",
+    operations: list(["start", 2000, long], ["queue", 3000, short]),
+    hosts: 1,
+    fromMs: 3000,
+    untilMs: 5000,
+    leastPoints: 40,
+  },
+  {
     name: "an end is reported",
     operations: list(["start", 1000, long]),
     hosts: 1,

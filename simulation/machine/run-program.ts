@@ -12,6 +12,11 @@ import { boundNear, type Script, scriptOf } from "./script.ts";
 /** What it says, again and again. */
 const line = `${"x".repeat(999)}\n`;
 
+/** What it asks, and what it takes: to be answered, to stop, and that nothing more is said. */
+const question =
+  '{"type":"control_request","request_id":"ask_1","request":{"subtype":"can_use_tool","tool_name":"Bash","input":{}}}\n';
+const takes = /"request_id":"ask_1"|"subtype":"interrupt"|\n\n$/;
+
 /** Starts the exec's processes. */
 export function startRun(kernel: Kernel, exec: Exec): void {
   new Program(kernel, exec).start();
@@ -53,6 +58,7 @@ class Program {
       if (!this.#write("out", "")) return this.#finish(126);
       if (isWaiting(this.#runId)) return this.#wait();
       this.#write("exit", "begun\n");
+      this.#listen();
       this.#child = this.#spawn(this.#takesTerm, (cause) => {
         this.#child = null;
         if (cause === "signal") this.#finish(143);
@@ -83,6 +89,19 @@ class Program {
     input.onWrite = () => this.#after(isNew.delay(), () => this.#take(this.#kernel.files.read(input).toString()));
   }
 
+  /** Goes by what it is told, a while later. */
+  #listen(): void {
+    const input = this.#directory!.entries.get("in");
+    const draws = world().draws("told", world().outside);
+    if (!input) return;
+    input.onWrite = () =>
+      this.#after(draws.delay(), () => {
+        if (!this.#child || !takes.test(this.#kernel.files.read(input).toString())) return;
+        this.#write("out", '{"type":"result","result":"done","is_error":false}\n');
+        this.#endChild(0);
+      });
+  }
+
   /** Takes its message, as the run that it says it is of. */
   #take(said: string): void {
     const [, runId] = /"BERTH_RUN_ID":"(\w+)"/.exec(said) ?? [];
@@ -90,6 +109,7 @@ class Program {
     for (const process of this.#kernel.ofRun(this.#runId)) process.runId = runId;
     [this.#runId, this.#script] = [runId, scriptOf(runId)];
     this.#begin();
+    this.#listen();
     this.#write("out", '{"type":"system"}\n');
     this.#after(this.#script.stepMs, () => this.#step(0));
   }
@@ -105,6 +125,7 @@ class Program {
       return this.#after(stepMs, () => this.#step(at + 1));
     }
     if (isKilled) return this.#endByKernel();
+    if (this.#script.asks && at === chunks.length) this.#write("out", question);
     if (end === null) return;
     for (let count = 0; count < this.#script.leaves; count++)
       this.#spawn(this.#takesTerm, () => undefined, this.#script.leavesMovers);

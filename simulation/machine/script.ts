@@ -18,6 +18,8 @@ export interface Script {
   leavesMovers: boolean;
   /** The kernel kills its program for want of memory. */
   isKilled: boolean;
+  /** Once it has said all, it asks, and waits for the answer. */
+  asks: boolean;
 }
 
 const plain: Script = {
@@ -30,6 +32,7 @@ const plain: Script = {
   leaves: 0,
   leavesMovers: false,
   isKilled: false,
+  asks: false,
 };
 /** Sizes at which something changes, give or take a few; those beyond the usual limit only where logs may be long. */
 const edges = [0, 64, 4096, 4096, 8192, 65_536, 100_000];
@@ -52,6 +55,7 @@ export function drawScript(draws: Draws, hasLongLogs = false): Script {
     leaves: draws.is(0.15) ? draws.whole(1, 3) : 0,
     leavesMovers: draws.is(0.3),
     isKilled: draws.is(0.05),
+    asks: false,
   };
 }
 

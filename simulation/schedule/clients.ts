@@ -26,6 +26,8 @@ export class Clients {
   readonly #gateway: ModelGateway;
   readonly wanted: Wanted[] = [];
   readonly deletedAgents = new Set<string>();
+  /** Words that a run was promised to be told, by their ids. */
+  readonly said = new Map<string, { runId: string; userId: string }>();
   /** When the host's database was lost or restored last: answers to earlier calls promise nothing. */
   #forgotMs = -1;
   /** Calls without an answer yet; of them those that stop a workspace. */
@@ -55,6 +57,49 @@ export class Clients {
     };
     void call();
     if (isTwice) world().after(draws.delay(), call);
+  }
+
+  /** Says a word to the run, once or, where its caller hears nothing or is impatient, again. */
+  say({ user, seed }: Operation, runId: string): void {
+    const messageId = `00000000-0000-4000-8000-${String(seed).padStart(12, "0")}`;
+    const text = "word";
+    const say = async () => {
+      const answer = await this.#again(user, `/v1/runs/${runId}/messages`, { messageId, text });
+      if (answer?.status === 202) this.said.set(messageId, { runId, userId: user });
+    };
+    void say();
+    world().after(new Draws(seed, "say").delay(), say);
+  }
+
+  interrupt({ user }: Operation, runId: string): void {
+    void this.#again(user, `/v1/runs/${runId}/interrupt`);
+  }
+
+  answer({ user }: Operation, runId: string): void {
+    void this.#again(user, `/v1/runs/${runId}/answers`, { requestId: "ask_1", behavior: "allow", message: null });
+  }
+
+  async #again(user: string, path: string, body?: unknown): Promise<{ status: number; text: string } | null> {
+    for (let attempt = 0; ; attempt++) {
+      const answer = await this.call(user, "POST", path, body);
+      if (attempt + 1 >= retries || (answer && answer.status < 500)) return answer;
+      await new Promise<void>((resolve) => void setTimeout(resolve, 1500));
+    }
+  }
+
+  /** A run that its user talks to while it goes on. */
+  talk(operation: Operation): void {
+    const { index, seed } = operation;
+    const draws = new Draws(seed, "talk");
+    this.start({ ...operation, script: { end: null, isKilled: false, chunks: [10], asks: draws.is(0.3) } });
+    const talks = draws.is(0.5) ? [this.say] : [this.say, draws.of([this.interrupt, this.answer])];
+    for (const [at, talk] of talks.entries()) {
+      this.waiting++;
+      world().after(draws.between(300, 2500) + at * 300, () => {
+        this.waiting--;
+        talk.call(this, operation, `run_${index}`);
+      });
+    }
   }
 
   open(user: string, agent: string): void {
@@ -95,6 +140,7 @@ export class Clients {
   /** A copy of the host's database knows nothing of what it promised later. */
   forgetSince(ms: number): void {
     this.#forgotMs = world().nowMs;
+    this.said.clear();
     for (const wanted of this.wanted) if ((wanted.promisedMs ?? -1) >= ms) wanted.promisedMs = null;
   }
 

@@ -164,6 +164,11 @@ const deeds: Record<Kind, Deed> = {
       () => (scene.network.isCut = false),
     ),
   "step clock": ({ host }, _operation, draws) => host.stepClock(draws.of([-7_200_000, -60_000, 60_000, 7_200_000])),
+  // To the run that began the scenario.
+  say: ({ clients }, operation) => clients.say(operation, "run_0"),
+  interrupt: ({ clients }, operation) => clients.interrupt(operation, "run_0"),
+  answer: ({ clients }, operation) => clients.answer(operation, "run_0"),
+  talk: ({ clients }, operation) => clients.talk({ ...operation, agent: waitsOf(operation.user) }),
   open: ({ clients }, { user, agent }) => clients.open(user, agent),
   "open and start": ({ clients }, operation) => clients.openAndStart({ ...operation, agent: waitsOf(operation.user) }),
   "what waits dies"({ machine: { kernel } }, { user }) {

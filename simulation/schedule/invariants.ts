@@ -76,9 +76,19 @@ export function judge(scene: Scene, isOver: boolean): void {
   for (const { runId, environment } of machine.kernel.processes.values())
     if (isWaiting(runId) && [...clients.deletedAgents].some((agent) => environment.includes(`BERTH_AGENT_ID=${agent}`)))
       world.violate("an ended run has no process", `${runId} waits for a message to an agent that was deleted`);
+  judgeWords(scene);
   for (const difference of differencesOf(scene)) world.violate("the gateway's copy is the host's truth", difference);
   if (!isOver && isCopyTrue(scene) && world.violations.length === 0)
     world.violate("every admitted run ends", "calls are still waiting");
+}
+
+/** A word that was accepted is in its run's input, and none is there twice. */
+function judgeWords({ world, machine, clients }: Scene): void {
+  for (const [messageId, { runId, userId }] of clients.said) {
+    const input = machine.files.find(`/data/mnt/${userId}/runs/${runId}/in`);
+    const times = input ? machine.files.read(input).toString().split(messageId).length - 1 : 1;
+    if (times !== 1) world.violate("a word is told once", `${messageId} was told ${runId} ${times} times`);
+  }
 }
 
 /** What is told of a run is what its files, the engine and the kernel say of it. */

@@ -30,6 +30,10 @@ export type Kind =
   | "cut"
   | "step clock"
   | "open"
+  | "say"
+  | "interrupt"
+  | "answer"
+  | "talk"
   | "open and start"
   | "what waits dies"
   | "memory short"
@@ -74,6 +78,7 @@ const common: Weights = {
   cut: 2,
   "step clock": 2,
   "open and start": 8,
+  talk: 5,
   "what waits dies": 2,
   "memory short": 2,
   wait: 3,

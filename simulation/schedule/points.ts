@@ -91,6 +91,24 @@ const scenarios: Scenario[] = [
     leastPoints: 16,
   },
   {
+    name: "a word into a turn",
+    operations: list(["start", 300, endless, waits], ["say", 3000]),
+    fromMs: 2999,
+    leastPoints: 5,
+  },
+  {
+    name: "interrupt",
+    operations: list(["start", 300, endless, waits], ["interrupt", 3000]),
+    fromMs: 2999,
+    leastPoints: 10,
+  },
+  {
+    name: "an answer",
+    operations: list(["start", 300, { ...endless, asks: true }, waits], ["answer", 3000]),
+    fromMs: 2999,
+    leastPoints: 10,
+  },
+  {
     name: "adopt",
     operations: list(["start", 300, { ...long, stepMs: 3000 }], ["crash", 2000]),
     fromMs: 2001,

@@ -172,6 +172,11 @@ const all: Mutant[] = [
     from: "if (!wasToldMore(volume, run.id, input.warmUp)) {",
     to: "if (false) {",
   }),
+  one("a word that is repeated is told again", "a word is told once", 5, {
+    file: `${run}/turn.ts`,
+    from: "if (!wasTold(volume, run.id, messageId)) write",
+    to: "write",
+  }),
   one("model: a signal's last resort comes late", "a signal ends the host agent", 29, {
     file: "simulation/sides/host.ts",
     from: "const forcedExitMs = 8000;",
@@ -195,6 +200,7 @@ const kindsOf: Record<string, string[]> = {
   "a user has no limit": ["start"],
   "what waits is forgotten for another": ["start", "open and start"],
   "what has taken its message is taken for dead": ["start", "open and start"],
+  "a word that is repeated is told again": ["start", "talk"],
   "what was claimed is never told": ["start", "open and start"],
 };
 
@@ -213,6 +219,7 @@ const alone = new Set([
   "a new database starts at the second attempt",
   "a busy agent takes another run",
   "a user has no limit",
+  "a word that is repeated is told again",
   "model: a signal's last resort comes late",
 ]);
 
