@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { type ExecFact, nextOfExec, nextOfRun, nextOfStart, type RunFacts, type RunLimits } from "./decide.ts";
+import {
+  nextOfAhead,
+  nextOfExec,
+  nextOfRun,
+  nextOfStart,
+  type ExecFact,
+  type RunFacts,
+  type RunLimits,
+} from "./decide.ts";
 
 const begun = { hasBegun: true, code: null };
 const unbegun = { hasBegun: false, code: null };
@@ -94,4 +102,16 @@ describe("a look at a begun run", () => {
   test("says each intent once", () => {
     expect(next({ intent: "log_limit", logBytes: 101 })).toEqual(over({}));
   });
+});
+
+test("a CLI is started ahead only where it is wanted and 400 MB are free, and stays only as it would be started now", () => {
+  const all = (["none", "gone", "outdated", "ready"] as const).flatMap((waiting) =>
+    [true, false].flatMap((isWanted) => [4e8, 2e8, 1e8].map((freeBytes) => ({ waiting, isWanted, freeBytes }))),
+  );
+  const those = (next: string) => all.filter((facts) => nextOfAhead(facts) === next);
+  expect(those("start")).toEqual([{ waiting: "none", isWanted: true, freeBytes: 4e8 }]);
+  expect(those("stay").filter(({ waiting }) => waiting !== "none")).toEqual([
+    { waiting: "ready", isWanted: true, freeBytes: 4e8 },
+    { waiting: "ready", isWanted: true, freeBytes: 2e8 },
+  ]);
 });
