@@ -70,7 +70,7 @@ const scenarios: Scenario[] = [
     name: "started ahead",
     operations: list(["start", 300, short], ["open", 3000, undefined, waits]),
     fromMs: 2999,
-    leastPoints: 30,
+    leastPoints: 50,
   },
   {
     name: "claimed",
@@ -82,7 +82,7 @@ const scenarios: Scenario[] = [
     name: "what waits is short of memory",
     operations: list(["open", 300, undefined, waits], ["memory short", 5000]),
     fromMs: 4999,
-    leastPoints: 5,
+    leastPoints: 20,
   },
   {
     name: "delete the agent of what waits",
@@ -94,19 +94,19 @@ const scenarios: Scenario[] = [
     name: "a word into a turn",
     operations: list(["start", 300, endless, waits], ["say", 3000]),
     fromMs: 2999,
-    leastPoints: 5,
+    leastPoints: 10,
   },
   {
     name: "interrupt",
     operations: list(["start", 300, endless, waits], ["interrupt", 3000]),
     fromMs: 2999,
-    leastPoints: 10,
+    leastPoints: 40,
   },
   {
     name: "an answer",
     operations: list(["start", 300, { ...endless, asks: true }, waits], ["answer", 3000]),
     fromMs: 2999,
-    leastPoints: 10,
+    leastPoints: 8,
   },
   {
     name: "adopt",
