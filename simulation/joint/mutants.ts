@@ -139,8 +139,8 @@ const all: Mutant[] = [
   }),
   one("a run is told without its exit code", "what is told is what the evidence says", 1, ["start"], {
     file: runs,
-    from: "waitingFor: data.waitingFor ?? behind, prompt };",
-    to: "waitingFor: data.waitingFor ?? behind, exitCode: null, prompt };",
+    from: "waitingFor: data.waitingFor ?? behind,",
+    to: "waitingFor: data.waitingFor ?? behind, exitCode: null,",
   }),
 ];
 

@@ -15,6 +15,8 @@ const common = {
   BERTH_DISK_BYTES: String(2 ** 26),
   BERTH_LOG_BYTES: "100000",
   BERTH_IDLE_SECONDS: "8",
+  // The number of runs is what limits them here.
+  BERTH_RUN_MEMORY_BYTES: String(2 ** 26),
   BERTH_RUN_TIMEOUT_SECONDS: "60",
 };
 /** main.ts ends its process so long after a signal at the latest. */
