@@ -38,7 +38,7 @@ describe("while an agent works", () => {
     await page.getByRole("button", { name: "Queue" }).click();
     const waits = page.locator(".run").last();
     await waits.getByText("It starts when its agent is done").waitFor();
-    await waits.getByRole("button", { name: "Edit" }).click();
+    await waits.getByRole("button", { name: "Edit", exact: true }).click();
     await waits.getByLabel("Message that waits").fill("And then test it twice.");
     await waits.getByRole("button", { name: "Save" }).click();
     await waits.getByText("And then test it twice.").waitFor();
