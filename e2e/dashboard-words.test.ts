@@ -169,12 +169,12 @@ describe("an agent", () => {
     await page.goto(`/agents/${agent.id}`);
     const field = page.getByLabel(/^Message to/);
     await field.fill("echo 한글");
-    await field.evaluate((element) =>
+    const isLeftAlone = await field.evaluate((element) =>
       element.dispatchEvent(
         new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, bubbles: true, cancelable: true }),
       ),
     );
-    expect(await field.inputValue()).toBe("echo 한글");
+    expect(isLeftAlone).toBe(true);
     await field.press("Enter");
     await lastEnd(page).getByText("Finished").waitFor();
     expect((await client.ok<{ items: object[] }>("GET", `/v1/runs?agentId=${agent.id}`)).items).toHaveLength(1);
