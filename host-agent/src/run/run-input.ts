@@ -60,10 +60,20 @@ export function endInput(volume: Volume, runId: string): void {
 
 /** In one write, so that a reader that follows sees whole lines only. */
 function append(volume: Volume, runId: string, text: string): void {
-  const file = openSync(pathOf(volume, runId), constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
+  const file = openToAppend(pathOf(volume, runId));
   try {
     writeFileSync(file, text);
   } finally {
     closeSync(file);
+  }
+}
+
+/** Of a run that is over the file is sealed, a moment before its end is stored. */
+function openToAppend(path: string): number {
+  try {
+    return openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
+    throw new AppError("conflict", "The run is just ending: send a new message.", {}, { cause: error });
   }
 }
