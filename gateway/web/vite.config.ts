@@ -24,7 +24,22 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     reportCompressedSize: false,
-    // What several pages need is one file, which the first page has: else each small part would be one, and a request.
-    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] } } },
+    // What several pages need is one file, which the first page has: else each small part would be one, and a request. What draws
+    // a run is another, which the first page does without.
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          includeDependenciesRecursively: false,
+          groups: [
+            {
+              name: "runs",
+              test: /src\/(markdown|agents\/(run-section|waiting-card|queued|transcript)|transcript\/.*-)/,
+              priority: 1,
+            },
+            { name: "shared", minShareCount: 2 },
+          ],
+        },
+      },
+    },
   },
 });

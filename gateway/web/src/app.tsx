@@ -5,7 +5,6 @@ import { useEffect, useRef } from "preact/hooks";
 import { agentById } from "./state/agents.ts";
 import { MenuIcon } from "./ui/icons.tsx";
 import { followShortcuts, isHelpOpen, isPaletteOpen } from "./frame/shortcuts.ts";
-import { askedOf } from "./agents/waiting-card.tsx";
 import { Sidebar } from "./frame/sidebar.tsx";
 import { Warnings, WorkspaceBar } from "./frame/workspace-bar.tsx";
 import { AgentPage } from "./pages/agent.tsx";
@@ -16,7 +15,7 @@ import { SignInPage, UnreachablePage } from "./pages/sign-in.tsx";
 import { match, path } from "./ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { t } from "./i18n/language.ts";
-import { activeRuns } from "./state/live.ts";
+import { activeRuns, askedOf } from "./state/live.ts";
 import { session } from "./state/session.ts";
 
 const AccountPage = later(() => import("./pages/account.tsx").then((it) => it.AccountPage));

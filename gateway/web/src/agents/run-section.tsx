@@ -4,7 +4,7 @@ import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { formatBytes, formatCost, formatCount, formatDuration } from "../text/format.ts";
 import { Attachments } from "../files/attachments.tsx";
-import { logs, runsByAgent } from "../state/live.ts";
+import { askedOf, logs, runsByAgent } from "../state/live.ts";
 import type { RunLog } from "../state/run-logs.ts";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { LongText } from "../ui/long-text.tsx";
@@ -18,7 +18,7 @@ import { Badge } from "../ui/badge.tsx";
 import { MessageActions } from "./message-actions.tsx";
 import { QueuedPrompt, SlotsInUse } from "./queued.tsx";
 import { StopButton } from "./stop-button.tsx";
-import { askedOf, WaitingCard } from "./waiting-card.tsx";
+import { WaitingCard } from "./waiting-card.tsx";
 
 export function RunSection({ run }: { run: Run }) {
   const section = useRef<HTMLElement>(null);

@@ -4,7 +4,7 @@ import type { AnswerBody, Run, Waiting } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { ApiError, post } from "../api/api.ts";
 import { Markdown } from "../markdown/markdown.tsx";
-import { noteRuns } from "../state/live.ts";
+import { noteRuns, type Asked } from "../state/live.ts";
 import { DiffView } from "../transcript/diff-view.tsx";
 import { objectOf, textOf } from "../transcript/fields.ts";
 import { editOf, inputText, shortPath } from "../transcript/tools.ts";
@@ -12,17 +12,11 @@ import { Failure } from "../ui/failure.tsx";
 import { LongText } from "../ui/long-text.tsx";
 import { useTask } from "../ui/use-task.ts";
 
-type Asked = Waiting & { requestId: string };
 type Decision = Omit<AnswerBody, "requestId">;
 interface CardProps {
   asked: Asked;
   answer: (decision: Decision) => void;
   isBusy: boolean;
-}
-
-/** What the run asks its user; null where it asks nothing. */
-export function askedOf({ waitingFor }: Run): Asked | null {
-  return waitingFor && waitingFor.requestId !== null ? (waitingFor as Asked) : null;
 }
 
 export function WaitingCard({ run, asked }: { run: Run; asked: Asked }) {

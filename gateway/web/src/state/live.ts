@@ -1,6 +1,6 @@
 /** What is happening now: workspace, runs and transcripts as signals, fed by the socket and, where it is silent, by the API. */
 import { batch, computed, signal } from "@preact/signals";
-import type { Run, ServerFrame, Workspace } from "@berth/shared/resources";
+import type { Run, ServerFrame, Waiting, Workspace } from "@berth/shared/resources";
 import { ApiError, get, type Page } from "../api/api.ts";
 import { createRunLogs } from "./run-logs.ts";
 import { openSocket, type LiveSocket, type SocketState } from "./socket.ts";
@@ -76,6 +76,13 @@ export function noteRuns(items: Run[]): void {
 }
 
 const stageOf = (run?: Run) => (!run || run.status === "pending" ? 0 : run.endedAt ? 3 : run.startedAt ? 2 : 1);
+
+export type Asked = Waiting & { requestId: string };
+
+/** What the run asks its user; null where it asks nothing. */
+export function askedOf({ waitingFor }: Run): Asked | null {
+  return waitingFor && waitingFor.requestId !== null ? (waitingFor as Asked) : null;
+}
 
 export const newestFirst = (a: Run, b: Run) =>
   a.createdAt === b.createdAt ? (a.id < b.id ? 1 : -1) : a.createdAt < b.createdAt ? 1 : -1;
