@@ -16,6 +16,8 @@ const refusedMs = 1000;
 /** Circuit breaker: how long a host that took a call and answered none is left alone. */
 const pauseMs = 15_000;
 const hostsAtOnce = 20;
+/** How often those who wait for a host that is away are looked at, and how many at once. */
+const [awayMs, awayAtOnce] = [5000, 10];
 
 /** Hosts that may be asked and have somebody in their queue, in any order; null is the queue of those without a host. */
 export async function hostsWithPending(db: Database, now: number): Promise<(string | null)[]> {
@@ -40,6 +42,16 @@ export async function takeUsers(deps: Deps, hostId: string | null, most: number)
     update users set pending_due_at = ${isoTime(now + takenMs)}
     where id in (${inQueue(sql`${hostId}`, time)} order by u.pending_due_at limit ${most})
       and pending_due_at <= ${time} and ${mayAsk} returning id`);
+  return rows.map(({ id }) => id);
+}
+
+/** Takes some users whose host nobody may ask, for a while: as long, at most, a start waits once the host is back. */
+export async function takeAway({ db, now }: Deps): Promise<string[]> {
+  const time = isoTime(now());
+  const rows = await db.all<{ id: string }>(sql`
+    update users set pending_due_at = ${isoTime(now() + awayMs)}
+    where id in (select u.id from hosts h cross join users u indexed by users_pending on u.host_id = h.id
+      where u.pending_due_at <= ${time} and not ${isOpen(now())} limit ${awayAtOnce}) returning id`);
   return rows.map(({ id }) => id);
 }
 

@@ -22,6 +22,7 @@ import {
   pauseHost,
   putBack,
   startsPerHost,
+  takeAway,
   takeUsers,
 } from "./pending-queue.ts";
 import { turnOf, waitsFor } from "./queue-run.ts";
@@ -48,15 +49,17 @@ export async function startDue(deps: Deps): Promise<void> {
   if (failed) throw failed.reason;
 }
 
-/** Has what is next to start at a host that nobody may ask say so: no refusal will. */
-async function tellAway({ db, now }: Deps): Promise<void> {
-  await db.all(sql`
-    update runs set data = ${toldToWait("host", now)} where status = 'pending'
+/** Has what is next to start at a host that nobody may ask say so: no refusal will. Some users at a tick, each once in a while. */
+async function tellAway(deps: Deps): Promise<void> {
+  const userIds = await takeAway(deps);
+  if (userIds.length === 0) return;
+  await deps.db.all(sql`
+    update runs set data = ${toldToWait("host", deps.now)} where status = 'pending'
       and json_extract(data, '$.waitingFor.kind') is not 'host' and id in (
-      select d.run_id from hosts h cross join users u indexed by users_pending on u.host_id = h.id
-      cross join deliveries d on d.user_id = u.id and d.due_at is not null
-      where u.pending_due_at is not null and not ${isOpen(now())} and not exists (
-        select 1 from deliveries e where e.user_id = u.id and e.agent_id = d.agent_id and e.due_at is not null and e.seq < d.seq))
+      select d.run_id from json_each(${JSON.stringify(userIds)}) u
+      cross join deliveries d on d.user_id = u.value and d.due_at is not null
+      where not exists (
+        select 1 from deliveries e where e.user_id = u.value and e.agent_id = d.agent_id and e.due_at is not null and e.seq < d.seq))
     returning id`);
 }
 

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { jsonRows } from "../data/json-rows.ts";
+import { liveMs } from "../hosts/placement.ts";
 import { upsertRuns } from "../agents/runs.ts";
 
 const revocationMs = 2 * 3_600_000;
@@ -89,6 +90,7 @@ export async function applyReport(
     upsertWorkspaces(hostId, report),
     ...upsertRuns(hostId, report.epoch, report.runs),
     updateAgents(hostId, report, time),
+    wakeReturned(hostId, time, isoTime(now() - liveMs)),
     updateHost(hostId, report, time),
     endForgottenRuns(hostId, report, time),
   ];
@@ -120,6 +122,13 @@ export async function noteRefusal(
   await db.all(sql`
     update hosts set refusal = ${refusal}, protocol = ${protocol}, version = coalesce(${version ?? null}, version)
     where id = ${hostId} and (refusal is not ${refusal} or protocol is not ${protocol}) returning id`);
+}
+
+/** Has those who wait for a host that was away until now looked at at once. */
+function wakeReturned(hostId: string, time: string, awaySince: string): SQL {
+  return sql`update users set pending_due_at = ${time} where id in (
+    select u.id from hosts h cross join users u indexed by users_pending on u.host_id = h.id
+    where h.id = ${hostId} and h.last_report_at <= ${awaySince} and u.pending_due_at > ${time})`;
 }
 
 /**
