@@ -37,7 +37,7 @@ export async function openOnWorkerd(workerd: string, environment: Environment, c
       settings,
       ...openD1(d1),
       keyring: await importKeyring([jwk]),
-      transport: { fetch },
+      transport: { fetch: fetchHeld },
       uses: new Map(),
       log: createLog((line) => lines.push(line)),
       now: () => Date.now() + clock.skewMs,
@@ -101,4 +101,16 @@ async function empty(d1: D1): Promise<void> {
   ]);
   const drops = tables.map(({ name }) => d1.prepare(`drop table "${String(name)}"`));
   await d1.batch([d1.prepare("pragma defer_foreign_keys = on"), ...drops]);
+}
+
+const held = new Set<Request>();
+
+/** As `fetch`, and the request stays in memory until it is answered: Node forgets the signal of one that is collected. */
+async function fetchHeld(request: Request): Promise<Response> {
+  held.add(request);
+  try {
+    return await fetch(request);
+  } finally {
+    held.delete(request);
+  }
 }
