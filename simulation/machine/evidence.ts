@@ -56,9 +56,11 @@ export function noteStart(kernel: Kernel, exec: Exec, runId: string, agentId: st
 /** Whether that is the name of what was started ahead of its message. */
 export const isWaiting = (runId: string | null) => runId?.startsWith("ahead_") ?? false;
 
-/** One waits for a user. */
+/** One waits for a user; what a message has claimed, and so has another directory, waits no more. */
 export function judgeWaiting(kernel: Kernel, { container }: Exec, id: string): void {
-  const other = kernel.ofContainer(container).find(({ runId }) => isWaiting(runId) && runId !== id);
+  const there = container.mounts.get("/run/berth-runs")?.entries;
+  const waits = (runId: string | null) => isWaiting(runId) && Boolean(there?.has(runId!));
+  const other = kernel.ofContainer(container).find(({ runId }) => runId !== id && waits(runId));
   if (other) world().violate("an agent has one run, a user one that waits", `${id} was started beside ${other.runId}`);
 }
 

@@ -73,8 +73,10 @@ export function judge(scene: Scene, isOver: boolean): void {
         "an ended run has no process",
         `${runId} has processes, and is ${byId.get(runId)?.status ?? "unknown"}`,
       );
+  // Those that the host has heard of: an older copy of its database knows less than was told.
+  const deleted = machine.database.prepare("select id from agents where deleted").all() as { id: string }[];
   for (const { runId, environment } of machine.kernel.processes.values())
-    if (isWaiting(runId) && [...clients.deletedAgents].some((agent) => environment.includes(`BERTH_AGENT_ID=${agent}`)))
+    if (isWaiting(runId) && deleted.some(({ id }) => environment.includes(`BERTH_AGENT_ID=${id}`)))
       world.violate("an ended run has no process", `${runId} waits for a message to an agent that was deleted`);
   judgeWords(scene);
   for (const difference of differencesOf(scene)) world.violate("the gateway's copy is the host's truth", difference);

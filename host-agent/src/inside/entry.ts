@@ -95,10 +95,12 @@ export async function endStarted(
 export async function endLeftovers(store: Store, userId: string, container: RunningContainer): Promise<void> {
   const { cgroup, volume } = container;
   await endProcesses(cgroup, ({ gid }) => gid === sessionGid || gid === transferGid, 0);
-  // A run that was only admitted has no process: those of its agent are of one that an older database has forgotten.
-  const begun = store
-    .activeRuns(userId)
-    .filter((run) => run.containerId === container.id || readExit(volume, run.id).hasBegun);
+  // A run that was only admitted has no process, nor has one whose code is there or that began elsewhere: those of its agent are of
+  // one that an older database has forgotten, or wait for a message that never comes.
+  const begun = store.activeRuns(userId).filter(({ id, containerId }) => {
+    const { code, hasBegun } = readExit(volume, id);
+    return code === null && (containerId === container.id || (containerId === null && hasBegun));
+  });
   const known = new Set(begun.map((run) => store.getAgent(run.agentId)?.uid));
   await endProcesses(cgroup, ({ uid, gid }) => gid === runGid && !known.has(uid), 0);
 }

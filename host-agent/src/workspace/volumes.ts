@@ -2,6 +2,7 @@
  * The users' volumes: each a sparse ext4 image, made, grown, mounted and unmounted by this process (root). Knows nothing
  * of containers.
  */
+import { AppError } from "@berth/shared/errors";
 import { randomUUID } from "node:crypto";
 import {
   closeSync,
@@ -227,6 +228,19 @@ export class Volumes {
       trash: join(root, "trash"),
       uids: this.#uids,
     };
+    try {
+      await this.#prepare(userId, volume);
+    } catch (error) {
+      if (isMounted(root)) throw error;
+      const detail = "The user's disk was taken off while it was made ready; try again.";
+      throw new AppError("host_unavailable", detail, { retryAfter: 1 }, { cause: error });
+    }
+    return volume;
+  }
+
+  /** What lies on every volume. */
+  async #prepare(userId: string, volume: Volume): Promise<void> {
+    const { root } = volume;
     await chmod(root, 0o711);
     for (const [path, mode] of [
       [volume.workspace, 0o711],
@@ -242,7 +256,6 @@ export class Volumes {
     this.#onOwner(await highestOwner(root));
     await emptyTrash(volume);
     if (this.#lossy.delete(userId)) await tellLoss(volume);
-    return volume;
   }
 }
 
