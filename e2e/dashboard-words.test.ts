@@ -186,7 +186,7 @@ describe("an agent", () => {
     await page.goto(`/agents/${agent.id}/files`);
     await page.getByText("Nothing here yet").waitFor();
     await client.runToEnd(agent.id, "echo x > made-by-run.txt");
-    await page.getByRole("button", { name: "made-by-run.txt" }).waitFor();
+    await page.getByRole("button", { name: "made-by-run.txt", exact: true }).waitFor();
     await page.goto(`/agents/${agent.id}/files?dir=&file=missing.txt`);
     await page.getByRole("alert").getByText("missing.txt is not in this folder.").waitFor();
     expect(await page.getByRole("navigation", { name: "Location" }).textContent()).toBe("Files");
