@@ -136,7 +136,9 @@ describe("every page", () => {
         await page.setViewportSize({ width, height: 800 });
         if (look) await page.emulateMedia({ colorScheme: look });
         const at = { path, language, width };
-        expect({ ...at, ...(await outOfView(page)) }).toEqual({ ...at, outside: [], heads: [], isWide: false });
+        // A page takes note of a new width when it is next drawn.
+        const seen = async () => ({ ...at, ...(await outOfView(page)) });
+        await expect.poll(seen).toEqual({ ...at, outside: [], heads: [], isWide: false });
         if (look) expect({ ...at, look, barriers: await findBarriers(page) }).toEqual({ ...at, look, barriers: [] });
       }
     }

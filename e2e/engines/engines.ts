@@ -43,6 +43,7 @@ export interface Machine {
   signalEngine(signal: "SIGSTOP" | "SIGCONT"): void;
   /** The same of its containerd, which can be killed too: the daemon starts another one. */
   signalContainerd(signal: "SIGSTOP" | "SIGCONT" | "SIGKILL"): void;
+  enginePid(): number;
   /** 0 while it has none. */
   containerdPid(): number;
   /** The power goes: daemon and containers are gone at once. */
@@ -183,6 +184,7 @@ function addMachine(dir: string, tag: string, subnet: string, at: number, diskBy
     },
     signalEngine: (signal) => void process.kill(readPid(pidFile), signal),
     signalContainerd: (signal) => void process.kill(containerd(), signal),
+    enginePid: () => readPid(pidFile),
     containerdPid: () => (isAlive(containerd()) ? containerd() : 0),
     forgetBoot() {
       unmountBelow(join(dataDir, "mnt"));

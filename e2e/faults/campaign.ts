@@ -10,6 +10,7 @@ import { type Hook, startLoad } from "./load.ts";
 import { createRandom, pause } from "./random.ts";
 import { openRecorder, type Recorder, recordClient } from "./recorder.ts";
 import { openRelay, type Relay } from "./relay.ts";
+import { startSampling } from "./sampling.ts";
 import { type Fault, keepCopy, type Scene } from "./scene.ts";
 import { startWatch } from "./watch.ts";
 
@@ -23,6 +24,8 @@ export interface Campaign {
   tell(line: string): void;
   /** Names of faults to do; all without it. */
   only?: string[];
+  /** A soak: the gateway and the first host's agent are never ended, and people rest longer, so that what grows is seen to grow. */
+  isSoak?: boolean;
 }
 export interface Outcome {
   /** How often each was done, by name. */
@@ -61,7 +64,7 @@ export async function runCampaign(campaign: Campaign): Promise<Outcome> {
 }
 
 async function breakFleet(campaign: Campaign, recorder: Recorder) {
-  const { seed, ms, hosts, tell } = campaign;
+  const { seed, ms, hosts, tell, isSoak = false } = campaign;
   const random = createRandom(seed);
   const relays: Relay[] = [];
   const fleet = await startFleet({
@@ -80,20 +83,19 @@ async function breakFleet(campaign: Campaign, recorder: Recorder) {
     },
   });
   const watch = startWatch(fleet.hosts, recorder);
+  const sampling = startSampling(fleet, recorder);
   try {
     const admin = recordClient(await fleet.client("boss", { admin: true }), "admin", recorder);
     const scene: Scene = { fleet, relay: relays[0]!, admin, random, recorder, workers: [] };
     const hooks = await makeWorkers(scene);
     await keepCopy(fleet);
-    const load = startLoad(scene.workers, hooks, createRandom(seed + 2), recorder);
+    const load = startLoad(scene.workers, hooks, createRandom(seed + 2), recorder, isSoak ? 10 : 1);
     const done: string[] = [];
     const end = performance.now() + ms;
     // At least two, however slow the machine is.
     while (performance.now() < end || done.length < 2) {
-      await pause(random.whole(300, 4000));
-      await Promise.all(
-        choose(scene, campaign.only).map(async ({ fault, host }) => doOne(scene, fault, host, done, tell)),
-      );
+      await pause(random.whole(300, 4000) * (isSoak ? 3 : 1));
+      await Promise.all(choose(scene, campaign).map(async ({ fault, host }) => doOne(scene, fault, host, done, tell)));
       await reviveAll(scene);
       if (random.isTrue(0.2)) await keepCopy(fleet).catch(() => undefined);
     }
@@ -102,6 +104,7 @@ async function breakFleet(campaign: Campaign, recorder: Recorder) {
     await until(async () => (await allLive(scene)) === hosts, "all hosts are live");
     // Two reports' time: late ends are told.
     await pause(15_000);
+    await sampling.stop();
     await collect(scene, scene.workers, load.asked);
     return { counts: countBy(done), asked: load.asked };
   } catch (error) {
@@ -109,6 +112,7 @@ async function breakFleet(campaign: Campaign, recorder: Recorder) {
     for (const daemon of [fleet.gateway, ...fleet.hosts.map(({ agent }) => agent)]) tell(`--- log\n${daemon.log()}`);
     throw error;
   } finally {
+    await sampling.stop();
     relays.forEach((relay) => relay.close());
     await fleet.close();
     await watch.stop();
@@ -139,12 +143,15 @@ async function makeWorkers({ fleet, recorder, workers }: Scene): Promise<Hook[]>
 }
 
 /** A fault and the host it breaks; now and then a second one elsewhere at the same time. */
-function choose({ random, fleet }: Scene, only: string[] | undefined): { fault: Fault; host: FleetHost }[] {
-  const open = faults.filter(({ name }) => !only || only.some((part) => name.includes(part)));
-  const pick = () => ({
-    fault: random.pick(open.flatMap((fault) => Array.from({ length: fault.weight }, () => fault))),
-    host: random.pick(fleet.hosts),
-  });
+function choose({ random, fleet }: Scene, { only, isSoak }: Campaign): { fault: Fault; host: FleetHost }[] {
+  const open = faults.filter(
+    ({ name, of, isDeadly }) =>
+      (!only || only.some((part) => name.includes(part))) && !(isSoak && isDeadly && of === "gateway"),
+  );
+  const pick = () => {
+    const fault = random.pick(open.flatMap((fault) => Array.from({ length: fault.weight }, () => fault)));
+    return { fault, host: random.pick(isSoak && fault.isDeadly ? fleet.hosts.slice(1) : fleet.hosts) };
+  };
   const [first, second] = [pick(), pick()];
   const isApart =
     !first.fault.isAlone &&

@@ -196,7 +196,8 @@ function read<Row>(file: string, query: string): Row[] {
 function collectVolumes(host: FleetHost, recorder: Recorder): void {
   const { name } = host;
   for (const [user, root] of volumesOf(host)) {
-    for (const run of entriesOf(join(root, "runs"))) {
+    // What waited for a message when its host agent ended is no run; retention takes it.
+    for (const run of entriesOf(join(root, "runs")).filter((entry) => !entry.startsWith("ahead_"))) {
       const directory = join(root, "runs", run);
       const [out, exit] = [base64(join(directory, "out")), base64(join(directory, "exit"))];
       recorder.write({ kind: "files", host: name, user, run, out, exit, isSealed: isSealed(directory) });

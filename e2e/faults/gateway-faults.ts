@@ -9,6 +9,7 @@ export const gatewayFaults: Fault[] = [
     name: "gateway killed",
     weight: 4,
     of: "gateway",
+    isDeadly: true,
     act: (scene) => endAndStart(scene, scene.fleet.gateway, "gateway", [0, 1000, 11_000]),
   },
   {
@@ -27,6 +28,7 @@ export const gatewayFaults: Fault[] = [
     name: "gateway restored",
     weight: 2,
     of: "gateway",
+    isDeadly: true,
     async act(scene) {
       const { fleet } = scene;
       await endDaemon(scene, fleet.gateway, "gateway", "SIGKILL");

@@ -47,14 +47,14 @@ const acceptMs = 400_000;
 const endMs = 600_000;
 const quietMs = 45_000;
 
-/** Starts all workers, each with one run at a time, and a sender for each hook. */
-export function startLoad(workers: Worker[], hooks: Hook[], random: Random, recorder: Recorder): Load {
+/** Starts all workers, each with one run at a time, and a sender for each hook; they rest `rest` times as long as the busiest do. */
+export function startLoad(workers: Worker[], hooks: Hook[], random: Random, recorder: Recorder, rest: number): Load {
   const asked: Asked[] = [];
   const stopping = new AbortController();
   const { signal } = stopping;
   const done = Promise.all([
-    ...workers.map((worker, at) => work(worker, at, asked, random, recorder, signal)),
-    ...hooks.map((hook, at) => deliver(hook, at, asked, random, recorder, signal)),
+    ...workers.map((worker, at) => work(worker, at, asked, random, recorder, { signal, rest })),
+    ...hooks.map((hook, at) => deliver(hook, at, asked, random, recorder, { signal, rest })),
   ]);
   return {
     asked,
@@ -71,7 +71,7 @@ async function work(
   all: Asked[],
   random: Random,
   recorder: Recorder,
-  signal: AbortSignal,
+  { signal, rest }: { signal: AbortSignal; rest: number },
 ): Promise<void> {
   for (let count = 1; !signal.aborted; count++) {
     const asked = compose(worker, `k${at}-${count}`, random, recorder);
@@ -83,7 +83,7 @@ async function work(
       recorder.write({ kind: "remark", text: `${asked.user} ${asked.key} ${asked.runId ?? ""}: ${problem}` });
     // The same message once more, after its end: it is the same run, and nothing starts.
     if (!problem && random.isTrue(0.1)) await send(worker, asked, recorder);
-    await pause(random.whole(50, 800));
+    await pause(random.whole(50, 800) * rest);
   }
 }
 
@@ -209,7 +209,7 @@ async function deliver(
   all: Asked[],
   random: Random,
   recorder: Recorder,
-  signal: AbortSignal,
+  { signal, rest }: { signal: AbortSignal; rest: number },
 ): Promise<void> {
   const { user, userId, agentId } = hook.worker;
   const own: Asked[] = [];
@@ -221,7 +221,7 @@ async function deliver(
     all.push(asked);
     own.push(asked);
     for (let times = random.isTrue(0.2) ? 2 : 1; times > 0; times--) await deliverOne(hook, asked, recorder);
-    await pause(random.whole(4000, 25_000));
+    await pause(random.whole(4000, 25_000) * rest);
   }
   await awaitEnds(hook, own, recorder);
 }

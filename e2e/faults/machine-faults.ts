@@ -37,6 +37,7 @@ export const machineFaults: Fault[] = [
     name: "host agent killed",
     weight: 4,
     of: "host",
+    isDeadly: true,
     act: (scene, host) => endAndStart(scene, host.agent, host.name, [0, 0, 2000, 7000]),
   },
   {
@@ -134,18 +135,21 @@ export const machineFaults: Fault[] = [
     name: "machine killed",
     weight: 2,
     of: "host",
+    isDeadly: true,
     act: (scene, host) => killMachine(scene, host, false),
   },
   {
     name: "machine rebooted",
     weight: 2,
     of: "host",
+    isDeadly: true,
     act: (scene, host) => killMachine(scene, host, true),
   },
   {
     name: "wrong clock",
     weight: 2,
     of: "host",
+    isDeadly: true,
     async act(scene, host) {
       const { random } = scene;
       const ms = random.pick([120_000, -120_000]);

@@ -1,4 +1,4 @@
-/** `npm run faults -- --seed N --minutes M [--only NAME]`: breaks hosts, engines, links and gateway at random moments under load, then judges the history. */
+/** `npm run faults -- --seed N --minutes M [--only NAME] [--soak]`: breaks hosts, engines, links and gateway at random moments under load, then judges the history. */
 import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { runCampaign } from "./campaign.ts";
 import { sweepMachines } from "../engines/engines.ts";
 import { runWithSettings } from "../../scripts/setup/command.ts";
 import { prepareMachine } from "../../scripts/setup/machine.ts";
+import { slopesOf } from "../judge/growth.ts";
 import { judge, readHistory, type Verdict } from "../judge/judge.ts";
 
 await runWithSettings(async (settings, args) => {
@@ -17,12 +18,18 @@ await runWithSettings(async (settings, args) => {
       minutes: { type: "string", default: "10" },
       hosts: { type: "string", default: "3" },
       only: { type: "string", multiple: true },
+      /** Ends neither the gateway nor the first host's agent, and says what grew. */
+      soak: { type: "boolean", default: false },
       /** Judges a history that is kept, and breaks nothing. */
       judge: { type: "string" },
     },
   });
   const tell = (line: string) => void process.stdout.write(`${line}\n`);
-  if (values.judge !== undefined) return tellVerdicts(judge(readHistory(values.judge)), tell);
+  if (values.judge !== undefined) {
+    const history = readHistory(values.judge);
+    slopesOf(history).forEach(tell);
+    return tellVerdicts(judge(history), tell);
+  }
   await prepareMachine(settings);
   await sweepMachines();
   const file = join(tmpdir(), `berth-history-${values.seed}.ndjson`);
@@ -32,6 +39,7 @@ await runWithSettings(async (settings, args) => {
     hosts: Number(values.hosts),
     file,
     tell,
+    isSoak: values.soak,
   };
   const { faults, runs, reasons, verdicts } = await runCampaign({
     ...campaign,
@@ -41,6 +49,7 @@ await runWithSettings(async (settings, args) => {
   tell(`${total} faults: ${inWords(faults)}`);
   tell(`${runs} runs; ends: ${inWords(reasons)}`);
   const code = tellVerdicts(verdicts, tell);
+  slopesOf(readHistory(file)).forEach(tell);
   if (code === 0) rmSync(file);
   else tell(`the history is kept: npm run faults -- --judge ${file}`);
   return code;

@@ -13,6 +13,7 @@ export const membershipFaults: Fault[] = [
     weight: 1,
     of: "host",
     isAlone: true,
+    isDeadly: true,
     async act(scene, host) {
       await endDaemon(scene, host.agent, host.name, "SIGKILL");
       putAway(host);
@@ -28,6 +29,7 @@ export const membershipFaults: Fault[] = [
     weight: 2,
     of: "host",
     isAlone: true,
+    isDeadly: true,
     async act(scene, host) {
       const copy = join(scene.fleet.dir, `${host.name}.copy`);
       await backUp(join(host.dataDir, "host.db"), copy);
@@ -48,6 +50,7 @@ export const membershipFaults: Fault[] = [
     weight: 1,
     of: "host",
     isAlone: true,
+    isDeadly: true,
     async act(scene, host) {
       await untilTold(scene, host);
       const wasAway = scene.random.isTrue(0.5);
@@ -63,6 +66,7 @@ export const membershipFaults: Fault[] = [
     weight: 1,
     of: "host",
     isAlone: true,
+    isDeadly: true,
     async act(scene, host) {
       await untilTold(scene, host);
       host.cut();

@@ -26,6 +26,8 @@ export interface Fault {
   weight: number;
   /** What it breaks: two faults at once are of two places. */
   of: "host" | "gateway";
+  /** Ends a process of the product: what it held before says nothing of what it holds afterwards. */
+  isDeadly?: boolean;
   /** Asks for things that another fault at the same time would prevent. */
   isAlone?: boolean;
   /** Ends when all is mended again; says what it did. */

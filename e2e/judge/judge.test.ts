@@ -102,6 +102,10 @@ function tell(): HistoryEvent[] {
   add({ kind: "marks", host: "h1", user: "u2", agent: "a-u2", lines: others });
   add({ kind: "owners", host: "h1", user: "u1", agent: "a-u1", uids: [0, 20_001] });
   add({ kind: "owners", host: "h1", user: "u2", agent: "a-u2", uids: [20_002] });
+  for (let count = 0; count < 9; count++) {
+    add({ kind: "sample", of: "gateway", life: "71", values: { memory: 90, descriptors: 30, tasks: 11 } }, 120_000);
+    add({ kind: "sample", of: "objects of h1", life: "h1", values: { containers: 2, execs: 3, mounts: 4 } });
+  }
   return events;
 }
 
@@ -554,6 +558,16 @@ const bad: Record<RuleName, Record<string, [change: Change, says: RegExp]>> = {
       /the log of h1 has: .*TimeoutNegativeWarning/,
     ],
   },
+  nothingGrows: {
+    "memory of a process is more at each look": [
+      (events) => grown(events, "memory", 30),
+      /memory of gateway grew from 210 to 300/,
+    ],
+    "a machine keeps a container of each look": [
+      (events) => grown(events, "containers", 3),
+      /containers of objects of h1 grew from 14 to 23/,
+    ],
+  },
   driverSawNothing: {
     "a fault could not be mended": [
       after("deed", { kind: "remark", text: "h1 does not come back" }),
@@ -561,6 +575,16 @@ const bad: Record<RuleName, Record<string, [change: Change, says: RegExp]>> = {
     ],
   },
 };
+
+/** One more at each sample than at the one before. */
+function grown(events: HistoryEvent[], value: string, by: number): HistoryEvent[] {
+  let count = 0;
+  return events.map((event) =>
+    event.kind === "sample" && value in event.values
+      ? { ...event, values: { ...event.values, [value]: event.values[value]! + by * count++ } }
+      : event,
+  );
+}
 
 test("a good history passes every rule, and each rule looks at something", () => {
   const verdicts = judge(tell());

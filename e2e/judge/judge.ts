@@ -2,12 +2,13 @@
 import { readFileSync } from "node:fs";
 import { endRules } from "./ends.ts";
 import type { HistoryEvent } from "./events.ts";
+import { growthRules } from "./growth.ts";
 import { createHistory } from "./history.ts";
 import { machineRules } from "./machines.ts";
 import { outputRules } from "./output.ts";
 import type { Judged } from "./rule.ts";
 
-export const rules = { ...endRules, ...outputRules, ...machineRules };
+export const rules = { ...endRules, ...outputRules, ...machineRules, ...growthRules };
 export type RuleName = keyof typeof rules;
 
 export type Verdict = Judged & { rule: RuleName; says: string };

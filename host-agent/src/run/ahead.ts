@@ -2,7 +2,7 @@
  * Started ahead: the CLI of the agent that a user used last waits for its next message with its start behind it, where memory is to
  * spare. It is no run: a directory, an exec and a token that is worth nothing, until a message claims them. At most one a user; whatever
  * changes of what it was started from ends it. It is known in memory alone: the next host agent ends what is left of it as it takes up
- * the container.
+ * the container, and its files go with retention.
  */
 import { createHash } from "node:crypto";
 import { renameSync } from "node:fs";
