@@ -41,6 +41,25 @@ describe("a message", () => {
 });
 
 describe("what is not saved", () => {
+  test("is there again after another tab, and a reload asks first, where it is a secret", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("secretive");
+    await page.goto(`/agents/${agent.id}/settings`);
+    const asks = () => page.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
+    expect(await asks()).toBe(false);
+    await page.getByRole("button", { name: "Add a variable" }).click();
+    await page.getByLabel("Name of variable 1").fill("TOKEN");
+    await page.getByLabel("Value of TOKEN").fill("s3cret");
+    await page.getByRole("link", { name: "Triggers" }).click();
+    await page.getByRole("link", { name: "Settings" }).click();
+    expect(await page.getByLabel("Value of TOKEN").inputValue()).toBe("s3cret");
+    expect(await asks()).toBe(true);
+    expect(await page.evaluate(() => JSON.stringify([sessionStorage, localStorage]))).not.toContain("s3cret");
+    await page.getByRole("button", { name: "Save the variables" }).click();
+    await page.getByText("set, hidden").waitFor();
+    expect(await asks()).toBe(false);
+  });
+
   test("is there again after another tab and a reload: a file, settings, a trigger's message", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("writer");
@@ -50,7 +69,7 @@ describe("what is not saved", () => {
     await page.goto(`/agents/${agent.id}/triggers`);
     await page.getByLabel("Message to the agent").fill("Look: {{payload}}");
     await page.goto(`/agents/${agent.id}/files`);
-    await page.getByRole("button", { name: "notes.txt", exact: true }).click();
+    await page.getByRole("link", { name: "notes.txt", exact: true }).click();
     const editor = page.getByLabel("Content of notes.txt");
     await editor.fill("saved\nand edited\n");
     await page.getByRole("link", { name: "Settings" }).click();
@@ -58,7 +77,7 @@ describe("what is not saved", () => {
     await page.getByRole("link", { name: "Triggers" }).click();
     await eventually(() => page.getByLabel("Message to the agent").inputValue()).toBe("Look: {{payload}}");
     await page.goto(`/agents/${agent.id}/files`);
-    await page.getByRole("button", { name: "notes.txt", exact: true }).click();
+    await page.getByRole("link", { name: "notes.txt", exact: true }).click();
     await eventually(() => editor.inputValue()).toBe("saved\nand edited\n");
     await page.getByRole("button", { name: "Reload" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();

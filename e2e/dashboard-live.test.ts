@@ -151,6 +151,25 @@ describe("a terminal", () => {
     expect((await screenOf(page))!.match(/The connection was lost/g)).toHaveLength(1);
   });
 
+  test("has on a phone the keys that its keyboard has not", async () => {
+    const { page, client } = await meet({ viewport: { width: 380, height: 760 }, hasTouch: true, isMobile: true });
+    const agent = await client.createAgent("thumb");
+    await page.goto(`/agents/${agent.id}/terminal`);
+    const rows = page.locator(".xterm-rows");
+    await eventually(() => rows.textContent()).toContain("$");
+    await page.keyboard.type('echo o""ne\n');
+    await eventually(() => rows.textContent()).toContain("one");
+    await page.getByRole("button", { name: "Up" }).tap();
+    await page.keyboard.type("-again\n");
+    await eventually(() => rows.textContent()).toContain("one-again");
+    await page.keyboard.type("cat\n");
+    await page.getByRole("button", { name: "Ctrl" }).tap();
+    await page.keyboard.type("c");
+    await eventually(() => rows.textContent()).toContain("^C");
+    expect(await page.getByRole("button", { name: "Ctrl" }).getAttribute("aria-pressed")).toBe("false");
+    expect(await page.evaluate(() => document.activeElement!.tagName)).toBe("TEXTAREA");
+  });
+
   test("takes a paste of 20 kB with everything in it, and shows vim", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("shell", { runtime: "shell" });
@@ -182,7 +201,7 @@ describe("files", () => {
     const agent = await client.createAgent("files", { runtime: "shell" });
     await client.runToEnd(agent.id, "mkdir -p keep/deep && echo leaf >keep/deep/leaf");
     await page.goto(`/agents/${agent.id}/files?dir=keep`);
-    await page.getByRole("button", { name: "deep/" }).waitFor();
+    await page.getByRole("link", { name: "deep/" }).waitFor();
     const dataTransfer = await page.evaluateHandle(() => {
       const made = new DataTransfer();
       made.items.add(new File([Uint8Array.from({ length: 256 }, (_, at) => at)], "every byte.bin"));

@@ -53,6 +53,41 @@ describe("the language", () => {
 
 const background = (page: Page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
 
+test("a tab in the background tells in title and icon how a run ended, until it is looked at", async () => {
+  const { page, client } = await meet();
+  const agent = await client.createAgent("distant", { runtime: "shell" });
+  const look = (state: "hidden" | "visible") =>
+    page.evaluate((now) => {
+      Object.defineProperty(document, "visibilityState", { value: now, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, state);
+  const told = () =>
+    page.evaluate(() => [document.title, document.querySelector<HTMLLinkElement>("link[rel=icon]")!.href]);
+  await page.goto("/runs");
+  for (const [script, mark] of [
+    ["exit 3", "failed"],
+    ["true", "done"],
+  ] as const) {
+    await look("hidden");
+    const run = await client.send(agent.id, `until [ -e ${mark} ]; do sleep 0.1; done; ${script}`);
+    await page.locator("td .badge.busy, .runs .badge.busy").first().waitFor();
+    await client.ok("PUT", `/v1/agents/${agent.id}/files/${mark}`, "");
+    await client.finish(run.id);
+    await eventually(told).toEqual([`(${mark}) distant · Berth`, `${world.berth.url}/favicon-${mark}.svg`]);
+    await look("visible");
+    await eventually(told).toEqual(["Runs · Berth", `${world.berth.url}/favicon.svg`]);
+  }
+});
+
+test("can be installed: its manifest is valid, and its icons are there", async () => {
+  const { page } = await meet();
+  const devtools = await page.context().newCDPSession(page);
+  const { url, errors, data } = await devtools.send("Page.getAppManifest");
+  expect({ path: new URL(url).pathname, errors }).toEqual({ path: "/manifest.webmanifest", errors: [] });
+  const { icons } = JSON.parse(data!) as { icons: { src: string; type: string }[] };
+  for (const { src, type } of icons) expect((await page.request.get(src)).headers()["content-type"]).toContain(type);
+});
+
 test("the theme is the system's until another is chosen, and that one is there before the page's own code", async () => {
   const page = await stranger({ colorScheme: "light" });
   await page.goto("/");
@@ -92,6 +127,24 @@ describe("what is said of a run", () => {
     // A browser that is late may leave one out.
     expect(seconds.slice(1).every((second, at) => (second - seconds[at]! + 60) % 60 <= 3)).toBe(true);
     await client.ok("POST", `/v1/runs/${run.id}/cancel`);
+  });
+
+  test("hardly moves on a phone while its transcripts come", async () => {
+    const { page, client } = await meet({ viewport: { width: 380, height: 760 }, hasTouch: true, isMobile: true });
+    const agent = await client.createAgent("calm", { runtime: "shell" });
+    for (const lines of [30, 3, 30]) await client.runToEnd(agent.id, `seq ${lines}`);
+    await page.addInitScript(() => {
+      const moved: number[] = [];
+      const note = (list: PerformanceObserverEntryList) =>
+        moved.push(...list.getEntries().map((entry) => (entry as unknown as { value: number }).value));
+      new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
+      Object.assign(globalThis, { moved });
+    });
+    await page.goto(`/agents/${agent.id}`);
+    await page.locator(".run").last().locator(".output").waitFor();
+    await page.waitForLoadState("networkidle");
+    const moved = await page.evaluate(() => (globalThis as unknown as { moved: number[] }).moved);
+    expect(moved.reduce((sum, one) => sum + one, 0)).toBeLessThan(0.1);
   });
 
   test("stands where it is while earlier messages come, and has one width whatever it says", async () => {
@@ -186,7 +239,7 @@ describe("an agent", () => {
     await page.goto(`/agents/${agent.id}/files`);
     await page.getByText("Nothing here yet").waitFor();
     await client.runToEnd(agent.id, "echo x > made-by-run.txt");
-    await page.getByRole("button", { name: "made-by-run.txt", exact: true }).waitFor();
+    await page.getByRole("link", { name: "made-by-run.txt", exact: true }).waitFor();
     await page.goto(`/agents/${agent.id}/files?dir=&file=missing.txt`);
     await page.getByRole("alert").getByText("missing.txt is not in this folder.").waitFor();
     expect(await page.getByRole("navigation", { name: "Location" }).textContent()).toBe("Files");

@@ -393,7 +393,7 @@ describe("terminal and files", () => {
     const hash = (data: Buffer) => createHash("sha256").update(data).digest("hex");
     expect(download.suggestedFilename()).toContain("100%.bin");
     expect(hash(readFileSync(await download.path()))).toBe(hash(bytes));
-    await page.getByRole("button", { name: "note.txt", exact: true }).click();
+    await page.getByRole("link", { name: "note.txt", exact: true }).click();
     await page.getByLabel("Content of note.txt").fill("one\nthree\n");
     await page.keyboard.press("Control+s");
     await eventually(async () => (await client.call<string>("GET", `/v1/agents/${agent.id}/files/note.txt`)).body).toBe(

@@ -9,6 +9,7 @@ const policy = [
   "script-src 'self'",
   "style-src 'self'",
   "img-src 'self'",
+  "manifest-src 'self'",
   "font-src 'self'",
   "connect-src 'self'",
   "base-uri 'none'",

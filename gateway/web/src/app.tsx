@@ -16,6 +16,8 @@ import { match, path } from "./ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { t } from "./i18n/language.ts";
 import { activeRuns, askedOf } from "./state/live.ts";
+import { tellRun } from "./text/words.ts";
+import { endedUnseen } from "./state/ended.ts";
 import { session } from "./state/session.ts";
 
 const AccountPage = later(() => import("./pages/account.tsx").then((it) => it.AccountPage));
@@ -83,13 +85,12 @@ function SignedIn({ me }: { me: Me }) {
   const page = found?.spec.title(found.params) ?? words.notFound;
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
-  const asks = activeRuns.value.some((run) => askedOf(run) !== null);
-  const title = words.title(page, asks);
+  const { title, mark } = markOf(page);
   useEffect(followShortcuts, []);
   useEffect(() => {
     document.title = title;
-    document.querySelector<HTMLLinkElement>("link[rel=icon]")!.href = asks ? "/favicon-asks.svg" : "/favicon.svg";
-  }, [title, asks]);
+    document.querySelector<HTMLLinkElement>("link[rel=icon]")!.href = mark ? `/favicon-${mark}.svg` : "/favicon.svg";
+  }, [title, mark]);
   useEffect(() => {
     isMenuOpen.value = false;
     // A new page is read from its beginning, but for the first one: there the browser decides.
@@ -136,6 +137,16 @@ function SignedIn({ me }: { me: Me }) {
       {isHelpOpen.value && <ShortcutHelp />}
     </div>
   );
+}
+
+/** What a tab in the background tells: that a run waits for an answer, or how one ended. */
+function markOf(page: string): { title: string; mark: "asks" | "done" | "failed" | null } {
+  const words = t().frame;
+  const ended = endedUnseen.value;
+  if (activeRuns.value.some((run) => askedOf(run) !== null)) return { title: words.title(page, "asks"), mark: "asks" };
+  if (!ended) return { title: words.title(page, null), mark: null };
+  const mark = tellRun(ended).tone === "bad" ? "failed" : "done";
+  return { title: words.title(agentById(ended.agentId)?.name ?? page, mark), mark };
 }
 
 function findPage(current: string, me: Me): { spec: PageSpec; params: Params } | null {

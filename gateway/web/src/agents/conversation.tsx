@@ -31,7 +31,7 @@ export function Conversation({ agent }: { agent: Agent }) {
     .toReversed();
   usePlace(runs, history, leaveEnd);
   return (
-    <div class="conversation">
+    <div class={`conversation ${runtimes[agent.runtime].isScript ? "script" : ""}`}>
       <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label={words.with(agent.name)}>
         <div class="thread">
           {history.hasMore && (

@@ -1,8 +1,8 @@
 /** The environment of an agent, a variable at a time. Values go one way: they are never shown again, and those that nobody touches stay. */
-import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { changeEnv } from "../state/agents.ts";
+import { useHeld } from "../state/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 
@@ -20,7 +20,7 @@ const fresh: Added = { key: "", value: "" };
 
 export function EnvEditor({ agent }: { agent: Agent }) {
   const words = t().agents;
-  const [changes, setChanges] = useState(nothing);
+  const [changes, setChanges] = useHeld(`env.${agent.id}`, nothing);
   const { stored, added } = changes;
   const task = useTask(async () => {
     await changeEnv(agent.id, { ...stored, ...toEnv(added) });

@@ -5,6 +5,7 @@ import { t } from "../i18n/language.ts";
 import { postOnce } from "../api/api.ts";
 import { noteRuns } from "../state/live.ts";
 import { CopyButton } from "../ui/copy-button.tsx";
+import { Link } from "../ui/router.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { useTask } from "../ui/use-task.ts";
 
@@ -21,7 +22,8 @@ export function MessageActions({ run }: { run: Run }) {
   return (
     <span class="message-actions">
       <CopyButton text={prompt} label={words.copyMessage} />
-      <a href={`/agents/${agentId}#${run.id}`}>{words.linkToMessage}</a>
+      <Link href={`/agents/${agentId}?run=${run.id}`}>{words.linkToMessage}</Link>
+      <Link href={`/runs/${run.id}`}>{words.details}</Link>
       <button type="button" class="quiet" onClick={() => (proposed.value = { agentId, text: prompt })}>
         {words.editAgain}
       </button>

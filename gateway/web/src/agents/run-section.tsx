@@ -4,6 +4,8 @@ import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { formatBytes, formatCost, formatCount, formatDuration } from "../text/format.ts";
 import { Attachments } from "../files/attachments.tsx";
+import { runtimes } from "../runtimes/runtimes.ts";
+import { agentById } from "../state/agents.ts";
 import { askedOf, logs, runsByAgent } from "../state/live.ts";
 import type { RunLog } from "../state/run-logs.ts";
 import { CopyButton } from "../ui/copy-button.tsx";
@@ -26,11 +28,12 @@ export function RunSection({ run }: { run: Run }) {
   const isLive = run.endedAt === null;
   const words = t().conversation;
   const origin = t().states.marks[run.trigger.kind];
+  const isScript = runtimes[agentById(run.agentId)?.runtime ?? "claude"].isScript;
   const ago = <Ago time={run.createdAt} />;
   return (
     <article class="run" id={run.id} tabIndex={-1} ref={section} aria-label={words.message(run.prompt.slice(0, 80))}>
       {run.continues === null ? (
-        <div class="prompt">
+        <div class={`prompt ${isScript ? "script" : ""}`}>
           {run.status === "pending" && run.trigger.kind === "api" ? (
             <QueuedPrompt run={run} />
           ) : (

@@ -4,6 +4,7 @@ import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
+import { Link } from "../ui/router.tsx";
 import { showable } from "../text/plain-text.ts";
 import { downloadUrl, joinPath, removeFile, segmentOf, type Entry } from "./files.ts";
 import { TableHead } from "../ui/table-head.tsx";
@@ -12,13 +13,13 @@ interface FileTableProps {
   agentId: string;
   directory: string;
   entries: Entry[];
-  open: (entry: Entry) => void;
+  hrefOf: (entry: Entry) => string;
   reload: () => Promise<void>;
 }
 
 const shownAtOnce = 500;
 
-export function FileTable({ agentId, directory, entries, open, reload }: FileTableProps) {
+export function FileTable({ agentId, directory, entries, hrefOf, reload }: FileTableProps) {
   const words = t().files;
   const [deleting, setDeleting] = useState<Entry | null>(null);
   const [most, setMost] = useState(shownAtOnce);
@@ -32,8 +33,8 @@ export function FileTable({ agentId, directory, entries, open, reload }: FileTab
             <FileRow
               key={segmentOf(entry)}
               entry={entry}
-              href={downloadUrl(agentId, pathOf(entry), entry.type === "directory" ? "zip" : undefined)}
-              open={open}
+              href={hrefOf(entry)}
+              download={downloadUrl(agentId, pathOf(entry), entry.type === "directory" ? "zip" : undefined)}
               remove={setDeleting}
             />
           ))}
@@ -63,20 +64,18 @@ export function FileTable({ agentId, directory, entries, open, reload }: FileTab
 interface FileRowProps {
   entry: Entry;
   href: string;
-  open: (entry: Entry) => void;
+  download: string;
   remove: (entry: Entry) => void;
 }
 
-function FileRow({ entry, href, open, remove }: FileRowProps) {
+function FileRow({ entry, href, download, remove }: FileRowProps) {
   const words = t().files;
   const name = showable(entry.name);
   return (
     <tr>
       <td class="name">
         {entry.type === "file" || entry.type === "directory" ? (
-          <button type="button" class="link" onClick={() => open(entry)}>
-            {entry.type === "directory" ? `${name}/` : name}
-          </button>
+          <Link href={href}>{entry.type === "directory" ? `${name}/` : name}</Link>
         ) : (
           name
         )}
@@ -88,7 +87,7 @@ function FileRow({ entry, href, open, remove }: FileRowProps) {
       </td>
       <td class="number">
         {(entry.type === "file" || entry.type === "directory") && (
-          <a href={href} download aria-label={words.downloadOne(name)}>
+          <a href={download} download aria-label={words.downloadOne(name)}>
             {words.download}
           </a>
         )}

@@ -25,10 +25,10 @@ export function FilesTab({ agent }: { agent: Agent }) {
     if (directory && !params.has("dir")) go(here("?dir="), { replace: true });
   };
   const { listing, failure, load } = useListing(agent.id, directory, leave);
-  const open = (entry: Entry) => {
+  const hrefOf = (entry: Entry) => {
     const segment = segmentOf(entry);
-    if (entry.type === "directory") go(here(`?dir=${encodeURIComponent(joinPath(directory, segment))}`));
-    else go(here(`?dir=${encodeURIComponent(directory)}&file=${encodeURIComponent(segment)}`));
+    if (entry.type === "directory") return here(`?dir=${encodeURIComponent(joinPath(directory, segment))}`);
+    return here(`?dir=${encodeURIComponent(directory)}&file=${encodeURIComponent(segment)}`);
   };
   useFollow(agent.id, load);
   const entry = file === null ? undefined : listing?.entries.find((one) => segmentOf(one) === file);
@@ -45,7 +45,7 @@ export function FilesTab({ agent }: { agent: Agent }) {
           onSaved={load}
         />
       ) : (
-        listing && <Directory agent={agent} directory={directory} listing={listing} open={open} reload={load} />
+        listing && <Directory agent={agent} directory={directory} listing={listing} hrefOf={hrefOf} reload={load} />
       )}
       {!listing && !failure && (
         <p class="muted" role="status">
@@ -128,11 +128,11 @@ interface DirectoryProps {
   agent: Agent;
   directory: string;
   listing: DirectoryListing;
-  open: (entry: Entry) => void;
+  hrefOf: (entry: Entry) => string;
   reload: () => Promise<void>;
 }
 
-function Directory({ agent, directory, listing, open, reload }: DirectoryProps) {
+function Directory({ agent, directory, listing, hrefOf, reload }: DirectoryProps) {
   const words = t().files;
   const picker = useRef<HTMLInputElement>(null);
   const [isOver, setOver] = useState(false);
@@ -180,7 +180,7 @@ function Directory({ agent, directory, listing, open, reload }: DirectoryProps) 
       </p>
       <UploadList uploads={uploads} />
       {listing.entries.length > 0 ? (
-        <FileTable agentId={agent.id} directory={directory} entries={listing.entries} open={open} reload={reload} />
+        <FileTable agentId={agent.id} directory={directory} entries={listing.entries} hrefOf={hrefOf} reload={reload} />
       ) : (
         <p class="muted">{words.empty}</p>
       )}

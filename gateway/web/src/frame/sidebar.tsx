@@ -56,7 +56,7 @@ export function Sidebar({ me }: { me: Me }) {
             </li>
           ))}
         </ul>
-        {agents.value && agents.value.length > 0 && path.value !== "/" && <NewAgent me={me} />}
+        {agents.value && path.value !== "/" && <NewAgent me={me} />}
       </nav>
       <nav aria-label={words.pages} class="places">
         <ul>

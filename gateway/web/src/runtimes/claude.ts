@@ -11,6 +11,7 @@ import type { Runtime } from "./runtime.ts";
 export const claude: Runtime = {
   words: () => t().conversation.claude,
   example: null,
+  isScript: false,
   hasModel: true,
   reads: true,
   dialect: (drawing) => linesOf({ drawing, tools: new Map(), drafts: new Map(), hasPrompt: false }),

@@ -17,6 +17,8 @@ export interface Runtime {
   words: () => RuntimeWords;
   /** In a conversation without a message. */
   example: string | null;
+  /** Whether a message is a script. */
+  isScript: boolean;
   /** Whether it takes a model and instructions. */
   hasModel: boolean;
   /** Whether it reads words while it works. */

@@ -5,6 +5,7 @@ import type { Runtime } from "./runtime.ts";
 export const shell: Runtime = {
   words: () => t().conversation.shell,
   example: "git clone https://… && cd … && make test",
+  isScript: true,
   hasModel: false,
   reads: false,
   dialect: null,

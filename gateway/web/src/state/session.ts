@@ -5,6 +5,7 @@ import { ApiError, call, get, onSignedOut, post } from "../api/api.ts";
 import type { Catalogue } from "../i18n/en.ts";
 import { forgetAgents, loadAgents } from "./agents.ts";
 import { loadHosts } from "./hosts.ts";
+import { forgetHeld } from "./use-kept.ts";
 import { startLive, stopLive, workspace } from "./live.ts";
 import { closeTerminals } from "../terminal/open-terminals.ts";
 import { createOtherTabs } from "../api/other-tabs.ts";
@@ -56,6 +57,7 @@ export async function updateMe(change: MeChange): Promise<void> {
 
 export async function signOut(): Promise<void> {
   await call("DELETE", "/session");
+  forgetHeld();
   end("signedOut");
   otherTabs.tell();
 }

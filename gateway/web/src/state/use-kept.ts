@@ -16,3 +16,19 @@ export function useKept(key: string): [string | null, (text: string) => void, ()
   };
   return [text, write, () => write(null)];
 }
+
+const held = new Map<string, unknown>();
+addEventListener("beforeunload", (event) => held.size > 0 && event.preventDefault());
+
+/** As `useKept`, for what must not lie in the browser's storage: in memory alone, so that a reload asks first. `empty` is nothing written. */
+export function useHeld<T>(key: string, empty: T): [T, (next: T) => void] {
+  const [value, setValue] = useState((held.get(key) as T | undefined) ?? empty);
+  const write = (next: T) => {
+    if (next === empty) held.delete(key);
+    else held.set(key, next);
+    setValue(next);
+  };
+  return [value, write];
+}
+
+export const forgetHeld = () => held.clear();

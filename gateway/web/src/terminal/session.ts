@@ -2,6 +2,7 @@
  * One terminal: xterm on one side, the socket of a shell on the other. A shell lives as long as its socket, so that after
  * a break a new one opens, and it says so. Loaded when a terminal is opened, not before.
  */
+import { signal, type Signal } from "@preact/signals";
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";
@@ -16,9 +17,17 @@ export interface TerminalSession {
   /** Where it is drawn: to be put into the page. */
   readonly element: HTMLElement;
   focus(): void;
+  /** As if the key were pressed. */
+  press(key: ThumbKey): void;
+  /** Whether the next key is pressed with Ctrl. */
+  readonly hasCtrl: Signal<boolean>;
   readAloud(on: boolean): void;
   close(): void;
 }
+
+/** Keys that a phone has not: what a shell is told for each. */
+const thumbKeys = { Esc: "\u001b", Tab: "\t", "←": "[D", "↑": "[A", "↓": "[B", "→": "[C" };
+export type ThumbKey = keyof typeof thumbKeys;
 
 const retryMs = 3000;
 /** A shell that opens within this time needs no word about it. */
@@ -55,6 +64,12 @@ export function openTerminal(agentId: string, onLeave: () => void): TerminalSess
   return {
     element,
     focus: () => term.focus(),
+    press(key) {
+      const told = thumbKeys[key];
+      const isArrow = told.startsWith("[");
+      term.input(isArrow ? `\u001b${term.modes.applicationCursorKeysMode ? told.replace("[", "O") : told}` : told);
+    },
+    hasCtrl: shell.hasCtrl,
     readAloud: (on) => (term.options.screenReaderMode = on),
     close() {
       observer.disconnect();
@@ -115,11 +130,17 @@ function connectShell(agentId: string, term: Terminal) {
     if (ws?.readyState === WebSocket.OPEN) ws.send(bytes);
     else if (waitsForEnter && bytes.includes(13)) void start();
   };
-  term.onData((text) => send(encoder.encode(text)));
+  const hasCtrl = signal(false);
+  term.onData((text) => {
+    const isWithCtrl = hasCtrl.value && /^[a-z@[\\\]^_]$/i.test(text);
+    hasCtrl.value = false;
+    send(isWithCtrl ? Uint8Array.of(text.toUpperCase().charCodeAt(0) & 31) : encoder.encode(text));
+  });
   term.onBinary((text) => send(Uint8Array.from(text, (char) => char.charCodeAt(0))));
   term.onResize(() => ws && sendSize(ws, term));
   return {
     start: () => void start(),
+    hasCtrl,
     close() {
       isClosed = true;
       clearTimeout(timer);

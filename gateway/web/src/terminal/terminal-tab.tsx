@@ -5,6 +5,7 @@ import type { Agent } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { PlusIcon } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
+import type { TerminalSession, ThumbKey } from "./session.ts";
 import { addTerminal, closeTerminal, openTerminals } from "./open-terminals.ts";
 import { Failure } from "../ui/failure.tsx";
 
@@ -54,6 +55,7 @@ export function TerminalTab({ agent }: { agent: Agent }) {
       <Failure error={add.failure} />
       {terminals.length === 0 && !add.isBusy && <p class="page muted">{t().terminal.none}</p>}
       <div class="screen" ref={screen} hidden={terminals.length === 0} />
+      {shown && <ThumbKeys session={shown.session} />}
     </div>
   );
 }
@@ -88,6 +90,27 @@ function Toolbar({ bar, numbers, shown, choose, close, add, children }: ToolbarP
       </button>
       {children}
       <span class="muted keys">{words.keys}</span>
+    </div>
+  );
+}
+
+const thumbKeys: ThumbKey[] = ["Esc", "Tab", "←", "↑", "↓", "→"];
+
+/** What the keyboard of a phone has not; that one stays up while they are pressed. */
+function ThumbKeys({ session }: { session: TerminalSession }) {
+  const words = t().terminal;
+  const stay = (event: Event) => event.preventDefault();
+  const hasCtrl = session.hasCtrl.value;
+  return (
+    <div class="thumb-keys" role="group" aria-label={words.thumbKeys} onPointerDown={stay} onMouseDown={stay}>
+      <button type="button" aria-pressed={hasCtrl} onClick={() => (session.hasCtrl.value = !hasCtrl)}>
+        {words.ctrl}
+      </button>
+      {thumbKeys.map((key) => (
+        <button key={key} type="button" aria-label={words.keyNames[key] ?? key} onClick={() => session.press(key)}>
+          {key}
+        </button>
+      ))}
     </div>
   );
 }

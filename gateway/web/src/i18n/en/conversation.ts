@@ -34,6 +34,7 @@ export const conversation = {
   copyMessage: "Copy the message",
   copyAnswer: "Copy the answer",
   linkToMessage: "Link to this message",
+  details: "Details of this run",
   editAgain: "Edit and send again",
   sendSame: "Send again",
   loadingTranscript: "Loading what it did …",

@@ -4,7 +4,7 @@ import type { Wrap } from "../grammar.ts";
 
 export const frame = {
   tagline: "Coding agents in a container of your own",
-  title: (page: string, asks: boolean) => `${asks ? "(asks) " : ""}${page} · Berth`,
+  title: (page: string, mark: "asks" | "done" | "failed" | null) => `${mark ? `(${mark}) ` : ""}${page} · Berth`,
   skip: "Skip to the page",
   menu: "Menu",
   navigation: "Navigation",

@@ -35,6 +35,7 @@ export const conversation: typeof en = {
   copyMessage: "메시지 복사",
   copyAnswer: "답변 복사",
   linkToMessage: "이 메시지의 링크",
+  details: "이 실행의 세부 정보",
   editAgain: "고쳐서 다시 보내기",
   sendSame: "다시 보내기",
   loadingTranscript: "기록을 불러오는 중 …",

@@ -3,7 +3,8 @@ import type { frame as en } from "../en/frame.ts";
 
 export const frame: typeof en = {
   tagline: "나만의 컨테이너에서 일하는 코딩 에이전트",
-  title: (page, asks) => `${asks ? "(응답 필요) " : ""}${page} · Berth`,
+  title: (page, mark) =>
+    `${mark ? `(${{ asks: "응답 필요", done: "완료", failed: "실패" }[mark]}) ` : ""}${page} · Berth`,
   skip: "본문으로 건너뛰기",
   menu: "메뉴",
   navigation: "탐색",
