@@ -1,14 +1,22 @@
 /** Starts the bare server that a benchmark measures against. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { nodeFlags } from "../../scripts/build/bundle.ts";
 
-/** `file` is what `GET /file` answers. */
+/** By Node as it comes, without a flag of ours. `file` is what `GET /file` answers. */
 export async function startBareServer(file = "/dev/null"): Promise<{ url: string; close(): void }> {
-  const child = spawn(process.execPath, [...nodeFlags, join(import.meta.dirname, "bare-server.ts"), file], {
+  const dir = mkdtempSync(join(tmpdir(), "berth-bare-"));
+  const child = spawn(process.execPath, [join(import.meta.dirname, "bare-server.ts"), dir, file], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const [line] = (await once(child.stdout, "data")) as [Buffer];
-  return { url: `http://127.0.0.1:${Number(line)}`, close: () => void child.kill() };
+  return {
+    url: `http://127.0.0.1:${Number(line)}`,
+    close: () => {
+      child.kill();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
 }

@@ -11,7 +11,7 @@ import { credentialRoutes } from "./routes/credentials.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { fileRoutes } from "./routes/files.ts";
 import { firstPageRoutes } from "./routes/sign-in/first-page.ts";
-import { registerRoutes, type Route } from "./http/route.ts";
+import { type Answer, registerRoutes, type Route } from "./http/route.ts";
 import { adminRoutes } from "./routes/admin/users.ts";
 import { adminHostRoutes } from "./routes/admin/hosts.ts";
 import { agentRoutes } from "./routes/agents.ts";
@@ -43,54 +43,70 @@ export function createApp(deps: Deps, limits: Limits = createLimits()): Hono<App
     ...adminRoutes,
     ...adminHostRoutes,
   ];
-  app.use(async (c, next) => {
+  const serve = (answer: (c: Context<AppEnv>) => Promise<Answer>) => async (c: Context<AppEnv>) => {
     const startedAt = deps.now();
     c.set("requestId", crypto.randomUUID());
     c.set("route", "-");
-    await next();
-    setHeaders(deps, c);
-    logCall(deps, c, startedAt);
-  });
+    const response = toResponse(deps, c, await answer(c).catch((error: unknown) => toAnswer(deps, c, error)));
+    logCall(deps, c, response.status, startedAt);
+    return response;
+  };
   registerRoutes(app, [...contract, ...documentRoutes(contract), ...hostRoutes, ...firstPageRoutes], deps, {
     authenticator: createAuthenticator(deps, provider),
     limits,
+    serve,
   });
-  app.notFound(async (c) => {
-    const isHook = c.req.path.startsWith("/hooks/");
-    const detail = isHook ? "Webhooks are delivered here, by POST alone." : "There is nothing at this address.";
-    return (await serveDashboard(deps, c)) ?? problem(c, new AppError("not_found", detail));
-  });
-  app.onError((error, c) => {
-    if (!(error instanceof AppError))
-      deps.log.error("http.defect", { requestId: c.get("requestId"), error: messageOf(error) });
-    return problem(c, error);
-  });
+  app.notFound(
+    serve(async (c) => {
+      const isHook = c.req.path.startsWith("/hooks/");
+      const detail = isHook ? "Webhooks are delivered here, by POST alone." : "There is nothing at this address.";
+      return (await serveDashboard(deps, c)) ?? toAnswer(deps, c, new AppError("not_found", detail));
+    }),
+  );
   return app;
 }
 
-function problem(c: Context<AppEnv>, error: unknown): Response {
-  const { status, headers, body } = toProblem(error, c.get("requestId"));
-  return new Response(JSON.stringify(body), { status, headers });
+function toAnswer({ log }: Deps, c: Context<AppEnv>, error: unknown): Answer {
+  const requestId = c.get("requestId");
+  if (!(error instanceof AppError)) log.error("http.defect", { requestId, error: messageOf(error) });
+  const { status, headers, body } = toProblem(error, requestId);
+  return { status, headers, body: JSON.stringify(body) };
 }
 
-function setHeaders({ settings }: Deps, c: Context<AppEnv>): void {
-  const headers = c.res.headers;
-  if (settings.BERTH_PUBLIC_URL.startsWith("https:")) headers.set("strict-transport-security", "max-age=31536000");
-  headers.set("x-request-id", c.get("requestId"));
-  headers.set("x-content-type-options", "nosniff");
-  headers.set("referrer-policy", "no-referrer");
-  if (!headers.has("content-security-policy"))
-    headers.set("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
-  if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
+/** The response with the headers that each has. */
+function toResponse({ settings }: Deps, c: Context<AppEnv>, answer: Answer): Response {
   const cookie = c.get("cookie");
-  if (cookie) headers.append("set-cookie", cookie);
+  const always = {
+    ...(settings.BERTH_PUBLIC_URL.startsWith("https:") && { "strict-transport-security": "max-age=31536000" }),
+    "x-request-id": c.get("requestId"),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+  };
+  if (!(answer instanceof Response)) {
+    const { status, headers, body } = answer;
+    return new Response(body, {
+      status,
+      headers: { ...unlessNamed, ...headers, ...always, ...(cookie && { "set-cookie": cookie }) },
+    });
+  }
+  for (const [name, value] of Object.entries(unlessNamed))
+    if (!answer.headers.has(name)) answer.headers.set(name, value);
+  for (const [name, value] of Object.entries(always)) answer.headers.set(name, value);
+  if (cookie) answer.headers.append("set-cookie", cookie);
+  return answer;
 }
 
-function logCall({ log, now }: Deps, c: Context<AppEnv>, startedAt: number): void {
+/** What a response has that says nothing else. */
+const unlessNamed = {
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cache-control": "no-store",
+};
+
+function logCall({ log, now }: Deps, c: Context<AppEnv>, status: number, startedAt: number): void {
   log.info("http", {
     method: c.req.method,
     route: c.get("route"),
-    status: c.res.status,
+    status,
     ms: Math.round(now() - startedAt),
     requestId: c.get("requestId"),
     userId: c.get("userId") ?? null,

@@ -3,11 +3,12 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLog, messageOf } from "@berth/shared/log";
 import { makeDataDir } from "@berth/shared/node/directory";
+import { createLineWriter } from "@berth/shared/node/line-writer";
 import { takeLock, type Lock } from "@berth/shared/node/lock";
 import { parseSettings, SettingsError } from "@berth/shared/settings";
 import { startHostAgent } from "./host-agent.ts";
 
-const log = createLog((line) => process.stdout.write(`${line}\n`));
+const log = createLog(createLineWriter(process.stdout));
 
 let agent: Awaited<ReturnType<typeof startHostAgent>> | null = null;
 let lock: Lock | null = null;

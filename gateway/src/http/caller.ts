@@ -1,8 +1,5 @@
 /** Who calls: what a request's credential stands for, and how the audit names it. Knows no credential and no database. */
 import type { AuditEntry } from "@berth/shared/audit";
-import type { Context } from "hono";
-import type { AppEnv, Deps } from "../deps.ts";
-import { clientAddress } from "./address.ts";
 
 export interface Caller {
   user: {
@@ -32,9 +29,8 @@ export interface Authenticator {
 /** Who acts, and from which address. */
 export type AuditSource = Pick<AuditEntry, "actor" | "address">;
 
-/** The caller of a request as the source of audit entries. */
-export function sourceOf(deps: Deps, c: Context<AppEnv>, caller: Pick<Caller, "user" | "token"> | null): AuditSource {
-  const address = clientAddress(deps.settings, c);
+/** The caller of a request from that address as the source of audit entries. */
+export function sourceOf(address: string | null, caller: Pick<Caller, "user" | "token"> | null): AuditSource {
   if (!caller) return { actor: systemActor, address };
   const { user, token } = caller;
   const isToken = token.kind !== "session";

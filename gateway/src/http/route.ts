@@ -118,29 +118,44 @@ const bodyBytes = { none: 8192, user: 65_536, admin: 65_536 };
 /** The most that the contract has in one body are 100 variables. */
 const bodyValues = 1000;
 
+/**
+ * A response, or what one is made of: headers in a plain object, which the adapter of Node writes as it stands, where a
+ * `Headers` costs as much as a query of the database.
+ */
+export type Answer = Response | { status: number; headers: Record<string, string>; body: string | BufferSource | null };
+
+interface Serving {
+  authenticator: Authenticator;
+  limits: Limits;
+  /** What wraps every route. */
+  serve(answer: (c: Context<AppEnv>) => Promise<Answer>): (c: Context<AppEnv>) => Promise<Response>;
+}
+
 /** Adds the routes to the app. */
 export function registerRoutes(
   app: Hono<AppEnv>,
   routes: Route[],
   deps: Deps,
-  { authenticator, limits }: { authenticator: Authenticator; limits: Limits },
+  { authenticator, limits, serve }: Serving,
 ): void {
   const places = createPlaces(strangersAtOnce);
   for (const declared of routes) {
     const params = paramsOf(declared);
-    app.on(declared.method, declared.path.replace(/\{path\}$/, "*").replace(/\{(\w+)\}/g, ":$1"), async (c) => {
+    const answer = async (c: Context<AppEnv>): Promise<Answer> => {
       c.set("route", declared.path);
-      const caller = await admit(declared.auth, c, authenticator, clientAddress(deps.settings, c));
-      const source = sourceOf(deps, c, caller ?? null);
-      if (declared.limit) await limits.spend(declared.limit, caller ?? null, source.address);
+      const address = clientAddress(deps.settings, c);
+      const caller = await admit(declared.auth, c, authenticator, address);
+      const source = sourceOf(address, caller ?? null);
+      if (declared.limit) await limits.spend(declared.limit, caller ?? null, address);
       const given = { deps, c, authenticator, limits, caller, source };
-      const leave = declared.body && !caller ? places.take(networkOf(source.address ?? "unknown")) : () => undefined;
+      const leave = declared.body && !caller ? places.take(networkOf(address ?? "unknown")) : () => undefined;
       if (!leave) throw new AppError("rate_limited", "Too many calls at once; try again in 1 s.", { retryAfter: 1 });
       const input = await parseInput(declared, params, c).finally(leave);
-      const answer = await declared.run({ ...given, ...input });
-      if (answer instanceof Response) return answer;
-      return declared.answer ? answerJson(c, declared, answer) : c.body(null, 204);
-    });
+      const said = await declared.run({ ...given, ...input });
+      if (said instanceof Response) return said;
+      return declared.answer ? answerJson(c, declared, said) : { status: 204, headers: {}, body: null };
+    };
+    app.on(declared.method, declared.path.replace(/\{path\}$/, "*").replace(/\{(\w+)\}/g, ":$1"), serve(answer));
   }
 }
 
@@ -148,13 +163,14 @@ export function registerRoutes(
 const packetBytes = 1400;
 
 /** What a GET answers is compressed; secrets stand in answers to POST alone (docs/adr/0025). */
-async function answerJson(c: Context<AppEnv>, declared: Route, answer: unknown): Promise<Response> {
-  const text = JSON.stringify(answer);
+async function answerJson(c: Context<AppEnv>, declared: Route, said: unknown): Promise<Answer> {
+  const body = JSON.stringify(said);
   const headers = { "content-type": "application/json" };
   const { gzip } = c.env ?? {};
-  const isLong = declared.method === "GET" && text.length > packetBytes;
-  if (!gzip || !isLong || !accepts(c.req.raw, "gzip")) return c.body(text, statusOf(declared) as 200, headers);
-  return c.body(await gzip(text), 200, { ...headers, "content-encoding": "gzip", vary: "accept-encoding" });
+  const isLong = declared.method === "GET" && body.length > packetBytes;
+  if (!gzip || !isLong || !accepts(c.req.raw, "gzip")) return { status: statusOf(declared), headers, body };
+  const packed = { ...headers, "content-encoding": "gzip", vary: "accept-encoding" };
+  return { status: 200, headers: packed, body: await gzip(body) };
 }
 
 /** Whether whoever asks reads this encoding. */

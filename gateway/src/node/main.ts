@@ -1,5 +1,6 @@
 /** The gateway on Node: settings, lock, database, HTTP server, signals. A bad start says one sentence and exits with 2. */
 import { makeDataDir } from "@berth/shared/node/directory";
+import { createLineWriter } from "@berth/shared/node/line-writer";
 import { createLog, messageOf } from "@berth/shared/log";
 import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
 import { once } from "node:events";
@@ -37,7 +38,7 @@ async function run(settings: Settings): Promise<void> {
   const { createNodeTransport } = await import("./transport.ts");
   // A supervisor that is gone must not take the gateway with it.
   process.stdout.on("error", () => {});
-  const log = createLog((line) => process.stdout.write(`${line}\n`));
+  const log = createLog(createLineWriter(process.stdout));
   // `disconnect`: the supervisor that started this process is gone.
   const stopped = Promise.race(["SIGTERM", "SIGINT", "disconnect"].map((event) => once(process, event)));
   const dir = makeDataDir("BERTH_DATA_DIR", settings.BERTH_DATA_DIR, 0o700);
