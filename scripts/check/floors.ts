@@ -179,6 +179,7 @@ const bench: Package = {
   isForTests: true,
   floors: [
     { lib: "The bare thing beside Berth, and how figures are printed." },
+    { scale: "One real gateway among a thousand simulated hosts: how what it costs grows." },
     { [rest]: "One figure or two a file." },
   ],
 };

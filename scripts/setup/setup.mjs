@@ -36,6 +36,7 @@ const scriptOf = {
   ...Object.fromEntries(
     Object.entries(scripts).flatMap(([room, names]) => names.map((name) => [name, `scripts/${room}/${name}.ts`])),
   ),
+  scale: "bench/scale/main.ts",
   faults: "e2e/faults/main.ts",
   attack: "e2e/attack/main.ts",
   simulate: "simulation/main.ts",

@@ -25,7 +25,18 @@ import type { Workspaces } from "../workspace/workspaces.ts";
 export interface ReportDeps {
   context: HostContext;
   identity: Identity;
-  store: Store;
+  store: Pick<
+    Store,
+    | "epoch"
+    | "earlierRevision"
+    | "revision"
+    | "renewEpoch"
+    | "changedSince"
+    | "countActive"
+    | "getRun"
+    | "getMeta"
+    | "setMeta"
+  >;
   workspaces: Pick<Workspaces, "views" | "count" | "problem">;
   /** Whether the built-in demo model answers here. */
   isDemo: boolean;

@@ -18,7 +18,7 @@ const skewSeconds = 30;
 const longestMs = 90_000;
 
 /** Keeps the gateway's public keys, as its JWK set tells them, in place of those of before. */
-export function keepGatewayKeys(store: Store, jwks: string): void {
+export function keepGatewayKeys(store: Pick<Store, "getMeta" | "setMeta">, jwks: string): void {
   if (store.getMeta("jwks") !== jwks) store.setMeta("jwks", jwks);
 }
 

@@ -1,0 +1,107 @@
+/** 1,000 hosts of 100 workspaces, 10,000 users at work: what their reports and calls cost the gateway, and how soon calls are answered. */
+import type { Figure } from "../lib/figures.ts";
+import { percentile } from "../lib/figures.ts";
+import type { Call, Told } from "./users-process.ts";
+import { openScene, type Options, type Scene, type Tell } from "./world.ts";
+
+const runMs = 600_000;
+const callsPerSecond = 200;
+const newcomers = 100;
+const megabyte = 2 ** 20;
+
+/** What an open page and a script ask for. */
+const calls: Call[] = [
+  { name: "GET /v1/agents", weight: 40, path: "/v1/agents" },
+  { name: "GET /v1/runs", weight: 20, path: "/v1/runs?limit=20" },
+  { name: "GET /v1/runs of an agent", weight: 10, path: "/v1/runs?limit=20&agentId=AGENT" },
+  { name: "GET /v1/me", weight: 15, path: "/v1/me" },
+  { name: "GET /v1/agents/:id", weight: 10, path: "/v1/agents/AGENT" },
+  { name: "GET /v1/search", weight: 5, path: "/v1/search?q=bug+moduleN&limit=20" },
+];
+const start: Call = {
+  name: "POST runs",
+  weight: 1,
+  method: "POST",
+  path: "/v1/agents/AGENT/runs",
+  body: { prompt: "Mend it. ".repeat(100) },
+};
+
+export async function measureFleet(options: Options, tell: Tell): Promise<{ figures: Figure[]; facts: unknown }> {
+  const { hosts, workspaces, seconds } = options;
+  const busy = Math.max(1, Math.round(workspaces / 10));
+  const online = hosts * busy;
+  const sizes = {
+    hosts,
+    workspaces,
+    online,
+    newcomers,
+    runs: Math.min(options.runs, online * 10),
+    waiting: 0,
+    expired: 0,
+  };
+  const scene = await openScene(sizes, tell);
+  try {
+    const { world, gateway } = scene;
+    const { url } = gateway;
+    await scene.hosts("open", { world, gatewayUrl: url, dir: scene.dir });
+    tell("hosts have joined");
+    const whole = await spent(scene, hosts, () => scene.hosts("report", { life: { busy, runMs }, overMs: hosts * 20 }));
+    tell(`first reports: ${JSON.stringify(whole)}`);
+    await scene.hosts("live", { busy, runMs });
+    await scene.gateway.delay();
+    const beforeCpu = gateway.cpuSeconds();
+    const sentBefore = await scene.hosts<{ reports: number; bytes: number }>("sent");
+    const from = performance.now();
+    const starts = { url, world, calls: [start], perSecond: (online * 1000) / runMs, seconds };
+    const [called, started] = await Promise.all([
+      scene.users<Told>("load", { url, world, calls, perSecond: callsPerSecond * Math.min(1, online / 1000), seconds }),
+      scene.users<Told>("load", starts),
+    ]);
+    const took = (performance.now() - from) / 1000;
+    const cores = (gateway.cpuSeconds() - beforeCpu) / took;
+    const delay = await gateway.delay();
+    const sentAfter = await scene.hosts<{ reports: number; bytes: number }>("sent");
+    const reports = (sentAfter.reports - sentBefore.reports) / took;
+    const bytes = (sentAfter.bytes - sentBefore.bytes) / Math.max(1, sentAfter.reports - sentBefore.reports);
+    const memory = gateway.memoryBytes() / megabyte;
+    tell(`loaded: ${JSON.stringify({ called, started, cores, delay, reports, bytes, memory })}`);
+    const placed = await place(scene);
+    const active = await scene.hosts<number>("active");
+    const figures: Figure[] = [
+      { name: "users' calls, p50", ours: called.p50, unit: "ms" },
+      { name: "users' calls, p99", ours: called.p99, unit: "ms", target: { bound: 50 } },
+      { name: "starts of a run, p99", ours: started.p99, unit: "ms", target: { bound: 50 } },
+      { name: "gateway's CPU", ours: cores, unit: "cores", target: { bound: 1 } },
+      { name: "gateway's memory", ours: memory, unit: "MiB", target: { bound: 400 } },
+      { name: "reports", ours: reports, unit: "/s" },
+      { name: "bytes of a report", ours: bytes, unit: "B" },
+      { name: "CPU of a host's first report, with all it has", ours: whole.each, unit: "ms", target: { bound: 5 } },
+      { name: "CPU of placing a user and starting the run", ours: placed.cpuMs, unit: "ms", target: { bound: 5 } },
+      { name: "placing a user and starting the run, p50", ours: percentile(placed.times, 50), unit: "ms" },
+      { name: "event loop held, p99", ours: delay.p99, unit: "ms" },
+    ];
+    return { figures, facts: { online, active, called, started, delay, took, whole } };
+  } finally {
+    await scene.close();
+  }
+}
+
+/** CPU in milliseconds for each of so many. */
+async function spent({ gateway }: Scene, count: number, work: () => Promise<unknown>) {
+  const [cpu, from] = [gateway.cpuSeconds(), performance.now()];
+  await work();
+  const seconds = gateway.cpuSeconds() - cpu;
+  return { each: (seconds * 1000) / count, cpuSeconds: seconds, seconds: (performance.now() - from) / 1000 };
+}
+
+/** First runs of users who have no host yet, one after the other; what the hosts cost meanwhile is taken off. */
+async function place(scene: Scene) {
+  const { world, gateway } = scene;
+  const idle = await spent(scene, 1, () => new Promise((resolve) => setTimeout(resolve, 5000)));
+  let times: number[] = [];
+  const one = { ...start, path: "/v1/agents/AGENT/runs" };
+  const asked = { url: gateway.url, tokens: world.newcomerTokens, one, agents: "agt_new" };
+  const all = await spent(scene, 1, async () => (times = await scene.users<number[]>("inTurn", asked)));
+  const background = (idle.cpuSeconds / idle.seconds) * all.seconds;
+  return { times, cpuMs: ((all.cpuSeconds - background) * 1000) / world.newcomerTokens.length };
+}
