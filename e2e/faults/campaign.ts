@@ -4,10 +4,13 @@ import { until } from "../../gateway/test/wait.ts";
 import { userIdOf } from "../harness/harness.ts";
 import { createTrigger } from "../harness/sender.ts";
 import { judge, readHistory, type Verdict } from "../judge/judge.ts";
-import { faults } from "./all-faults.ts";
 import { collect } from "./collect.ts";
+import { gatewayFaults } from "./gateway-faults.ts";
 import { type Hook, startLoad } from "./load.ts";
 import { createRandom, pause } from "./random.ts";
+import { machineFaults } from "./machine-faults.ts";
+import { membershipFaults } from "./membership-faults.ts";
+import { peoplesActs } from "./people.ts";
 import { openRecorder, type Recorder, recordClient } from "./recorder.ts";
 import { openRelay, type Relay } from "./relay.ts";
 import { startSampling } from "./sampling.ts";
@@ -36,6 +39,8 @@ export interface Outcome {
   verdicts: Verdict[];
 }
 
+/** Each breaks something for a while and mends it again, and leaves word of what it did to whom. */
+const faults: Fault[] = [...machineFaults, ...gatewayFaults, ...membershipFaults, ...peoplesActs];
 /** Agents of each user; user 0 has one of the real CLI, user 1 more than may run at once. */
 const agentsOf = [2, 5, 2, 2];
 const diskBytes = 3 * 2 ** 30;
