@@ -4,7 +4,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import Database from "better-sqlite3";
-import type { ReportAnswer, ReportBody } from "@berth/shared/host-api";
+import type { ReportAnswer, ReportBody, ReportedWorkspace } from "@berth/shared/host-api";
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { createTestApp, type TestApp } from "../../gateway/test/app.ts";
@@ -48,6 +48,7 @@ export async function startPair() {
     bus,
   };
   const identity = { hostId: joined.id, issuer: "", gatewayUrl: wire.url, sign: () => joined.sign() };
+  const workspaces: ReportedWorkspace[] = [];
   let host = startHost(new Database(":memory:"));
 
   function startHost(db: Database.Database) {
@@ -57,7 +58,7 @@ export async function startPair() {
       context,
       identity,
       store,
-      workspaces: { views: () => [], count: () => 0, problem: null },
+      workspaces: { views: () => workspaces, count: () => 0, problem: null },
       isDemo: true,
       version: "test",
       onAnswer: () => {},
@@ -75,6 +76,8 @@ export async function startPair() {
     /** For what the host notes of users, so much time passes. */
     pass: (ms: number) => void (passedMs += ms),
     store: () => host.store,
+    /** What stands on the host, as its next report has it. */
+    workspaces,
     /** The host's database as it is now, for a later `restart`. */
     image: () => host.db.serialize(),
     /** Ends the host agent and starts the next one on that image. */

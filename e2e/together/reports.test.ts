@@ -1,4 +1,5 @@
-import type { Alert } from "@berth/shared/host-api";
+import type { Alert, ReportedWorkspace } from "@berth/shared/host-api";
+import { describeWorkspace } from "@berth/shared/resources";
 import { sql } from "drizzle-orm";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { UnendedError } from "../../host-agent/src/machine/processes.ts";
@@ -45,6 +46,58 @@ test("the prompt of a run goes to the gateway once, however often the run change
   const [run] = await copied();
   expect(run).toMatchObject({ status: "completed", usage: { inputTokens: 50_000 } });
   expect(run.prompt === prompt).toBe(true);
+});
+
+/** A workspace that runs, as it was sampled last. */
+const workspaceOf = (userId: string, usedBytes: number): ReportedWorkspace => {
+  const absent = describeWorkspace(pair.context.settings, pair.context.hostId);
+  const sampled = { memory: { ...absent.memory, usedBytes }, sampledAt: new Date().toISOString() };
+  return { ...absent, ...sampled, status: "running", containerId: "c", userId };
+};
+const toldOf = (userId: string) =>
+  pair.exchanges.map(({ report }) => report.workspaces.filter((one) => one.userId === userId).length);
+
+test("a workspace goes to the gateway when it changes, however often the host reports and however it is sampled", async () => {
+  const other = await pair.gateway.addUser("bob");
+  for (let at = 0; at < 5; at++) {
+    pair.workspaces.splice(0, 2, workspaceOf(user.id, at), workspaceOf(other.id, at));
+    if (at === 3) pair.workspaces[1]!.reason = "It is stopped for the night.";
+    if (at === 4) pair.workspaces[1]!.reason = "It is stopped for the night.";
+    await pair.reported();
+  }
+  const sum = (counts: number[]) => counts.reduce((all, one) => all + one, 0);
+  expect([sum(toldOf(user.id)), sum(toldOf(other.id))]).toEqual([1, 2]);
+  const seen = (await pair.gateway.call("GET", "/v1/me", { token: other.token })).json().workspace;
+  expect(seen).toMatchObject({ status: "running", reason: "It is stopped for the night." });
+});
+
+test("a gateway restored from an older copy takes no host as heard before it was told of all its workspaces", async () => {
+  const copied = async () => {
+    const [[host]] = (await pair.gateway.deps.atomic([sql`select last_report_at as at, seq from hosts`])) as [
+      [{ at: string; seq: number }],
+    ];
+    return host;
+  };
+  await pair.reported();
+  const { at, seq } = await copied();
+  pair.workspaces.push(workspaceOf(user.id, 1));
+  await pair.reported();
+  expect(seq).toBeLessThan((await copied()).seq);
+  // As it was before the workspace came.
+  await pair.gateway.deps.atomic([
+    sql`delete from workspaces`,
+    sql`update users set host_id = null`,
+    sql`update hosts set seq = ${seq}, last_report_at = ${at}`,
+  ]);
+  const before = pair.exchanges.length;
+  await pair.reported();
+  const [first] = pair.exchanges.slice(before);
+  expect(first).toMatchObject({ report: { workspaces: [] }, answer: { ack: { seq: 0 } } });
+  await pair.reported();
+  expect(pair.exchanges.at(-1)!.answer.ack.seq).toBeGreaterThan(seq);
+  expect(toldOf(user.id).slice(before)).toContain(1);
+  const me = (await pair.gateway.call("GET", "/v1/me", { token: user.token })).json();
+  expect(me.workspace).toMatchObject({ status: "running", hostId: pair.context.hostId });
 });
 
 test("a gateway that was restored from an older copy gets the prompts that it has lost", async () => {

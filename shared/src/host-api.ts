@@ -168,8 +168,8 @@ export type HostLoad = z.infer<typeof hostLoad>;
 
 /**
  * `POST /internal/hosts/report`. `epoch` names the host's database, `seq` grows by one a report, `rev` is the revision up
- * to which the receiver is complete once it has applied this report. `workspaces` is whole each time; `runs` and
- * `agents` are what changed after the revision that the last answer acknowledged, oldest first.
+ * to which the receiver is complete once it has applied this report. `runs` and `agents` are what changed after the revision
+ * that the last answer acknowledged, oldest first.
  */
 export const reportBody = z.object({
   protocol: z.int(),
@@ -181,6 +181,11 @@ export const reportBody = z.object({
    * A gateway that holds less (restored from a copy) acknowledges what it has, and is told the rest again.
    */
   since: z.int().nonnegative(),
+  /**
+   * The number of the last report, where `workspaces` are those that changed after it; 0 where they are all. A gateway that
+   * holds another number is an older copy: it takes the host as not heard, and acknowledges no report, so that it is told all.
+   */
+  after: z.int().nonnegative().default(0),
   rev: z.int(),
   /** Whether nothing after `rev` is left to tell: what the copy has of another epoch then, this host has forgotten. */
   complete: z.boolean().default(false),
@@ -196,7 +201,8 @@ export type ReportBody = z.input<typeof reportBody>;
 export const reportAnswer = z.object({
   protocol: z.int(),
   time,
-  ack: z.object({ epoch: id, rev: z.int() }),
+  /** `seq` is that of the last report, 0 where that told changes of what this copy lacks; absent from an older gateway. */
+  ack: z.object({ epoch: id, rev: z.int(), seq: z.int().optional() }),
   revokedTokens: z.array(z.string()),
   disabledUsers: z.array(id),
   /** Those of the disabled users whose runs end and whose workspaces stop. */

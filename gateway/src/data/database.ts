@@ -6,8 +6,11 @@ import type * as schema from "./schema.ts";
 /** better-sqlite3 and D1 behind one type. Results of `run()` differ between them: use RETURNING. At most 100 bound values a statement. */
 export type Database = BaseSQLiteDatabase<"sync" | "async", unknown, typeof schema>;
 
-/** Applies all statements or none, in order, and answers the rows that each returned. There are no interactive transactions: D1 has none. */
-export type Atomic = (statements: SQL[]) => Promise<Record<string, unknown>[][]>;
+/**
+ * Applies all statements or none, in order, and answers the rows that each returned. There are no interactive transactions: D1 has none.
+ * `copy`: whoever owns what is stored tells it again where a power cut takes it, so that nothing waits for the disk.
+ */
+export type Atomic = (statements: SQL[], of?: "copy") => Promise<Record<string, unknown>[][]>;
 
 /** A query of hot paths, built and prepared once for each database: building one costs ten times what running it does. */
 export function prepareOnce<Query extends object>(build: (db: Database) => Query): (db: Database) => Query {

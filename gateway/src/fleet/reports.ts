@@ -18,7 +18,7 @@ const runsAtOnce = 20;
 /** A report of which each entry fits; `load` is null where the host's did not. */
 export type Report = Omit<ReportBody, "load"> & { load: ReportBody["load"] | null };
 
-const { workspaces, runs, agents } = reportBody.shape;
+const { shape } = reportBody;
 const envelope = reportBody.extend({
   load: z.unknown(),
   workspaces: z.array(z.unknown()),
@@ -42,9 +42,9 @@ export function readReport(body: unknown): { report: Report; misfit: string | nu
   const report = {
     ...told,
     load: take("the load", hostLoad, told.load)[0] ?? null,
-    workspaces: told.workspaces.flatMap((entry) => take("a workspace", workspaces.element, entry)),
-    runs: told.runs.flatMap((entry) => take("a run", runs.element, entry)),
-    agents: told.agents.flatMap((entry) => take("an agent", agents.element, entry)),
+    workspaces: told.workspaces.flatMap((entry) => take("a workspace", shape.workspaces.element, entry)),
+    runs: told.runs.flatMap((entry) => take("a run", shape.runs.element, entry)),
+    agents: told.agents.flatMap((entry) => take("an agent", shape.agents.element, entry)),
   };
   const [first] = misfits;
   if (first === undefined) return { report, misfit: null };
@@ -85,16 +85,17 @@ export async function applyReport(
   report: Report,
 ): Promise<ReportAnswer> {
   const time = isoTime(now());
+  const { workspaces, runs, agents } = report;
   const changes = [
-    adoptUsers(hostId, report),
-    upsertWorkspaces(hostId, report),
-    ...upsertRuns(hostId, report.epoch, report.runs),
-    updateAgents(hostId, report, time),
+    ...(workspaces.length + runs.length > 0 ? [adoptUsers(hostId, report)] : []),
+    ...(workspaces.length > 0 ? [upsertWorkspaces(hostId, report)] : []),
+    ...(runs.length > 0 ? upsertRuns(hostId, report.epoch, runs) : []),
+    ...(agents.length > 0 ? [updateAgents(hostId, report, time)] : []),
     wakeReturned(hostId, time, isoTime(now() - liveMs)),
     updateHost(hostId, report, time),
     endForgottenRuns(hostId, report, time),
   ];
-  const results = await atomic([...changes, ...selectNews(hostId, report.seq, now())]);
+  const results = await atomic([...changes, ...selectNews(hostId, report.seq, now())], "copy");
   const [held, ...news] = results.slice(changes.length);
   const [revokedTokens, disabledUsers, stoppedUsers, deletedAgents, heldRuns] = news.map((rows) =>
     rows.map(({ id }) => id as string),
@@ -139,7 +140,7 @@ function wakeReturned(hostId: string, time: string, awaySince: string): SQL {
 function selectNews(hostId: string, seq: number, now: number): SQL[] {
   const revokedAfter = isoTime(now - revocationMs);
   return [
-    sql`select epoch, rev from hosts where id = ${hostId}`,
+    sql`select epoch, rev, seq from hosts where id = ${hostId}`,
     sql`select t.id from users u cross join tokens t on t.user_id = u.id
       where u.host_id = ${hostId} and t.revoked_at > ${revokedAfter} and t.expires_at > ${isoTime(now)}`,
     sql`select id from users where host_id = ${hostId} and disabled`,
@@ -206,16 +207,19 @@ function endForgottenRuns(hostId: string, { epoch, rev, complete }: Report, now:
  * very beginning is a host process that has just started: it counts its reports anew.
  */
 function updateHost(hostId: string, report: Report, now: string): SQL {
-  const { epoch, seq, since, rev, version, url, load } = report;
+  const { epoch, seq, since, after = 0, rev, version, url, load } = report;
   const isLate = sql`epoch is ${epoch} and seq >= ${seq} and ${since} > 0`;
+  // What changed says nothing to a copy that lacks what it was changed from: it has heard nothing, and says so.
+  const isBehind = sql`${after} > 0 and seq <> ${after}`;
   return sql`
-    update hosts set last_report_at = ${now}, refusal = null, protocol = ${report.protocol},
+    update hosts set last_report_at = case when ${isBehind} then last_report_at else ${now} end,
+      refusal = null, protocol = ${report.protocol},
       rev = case when epoch is ${epoch} then case when ${since} <= rev then max(rev, ${rev}) else rev end
         when ${since} = 0 then ${rev} else 0 end,
       version = case when ${isLate} then version else ${version} end,
       url = case when ${isLate} then url else ${url} end,
       load = case when ${isLate} then load else coalesce(${load && JSON.stringify(load)}, load) end,
-      seq = case when ${isLate} then seq else ${seq} end,
+      seq = case when ${isLate} then seq when ${isBehind} then 0 else ${seq} end,
       epoch = ${epoch}
     where id = ${hostId}`;
 }

@@ -51,7 +51,16 @@ export function openDatabase(path: string): Omit<Data, "keyring"> {
   const db = drizzle(file, { schema });
   applyMigrations(path, () => migrate(db, { migrationsFolder: migrationsDir() }));
   const run = createRunner(file);
-  const atomic: Atomic = async (statements) => file.transaction(() => statements.map(run)).immediate();
+  const apply = (statements: SQL[]) => file.transaction(() => statements.map(run)).immediate();
+  const atomic: Atomic = async (statements, of) => {
+    if (of !== "copy") return apply(statements);
+    file.pragma("synchronous = NORMAL");
+    try {
+      return apply(statements);
+    } finally {
+      file.pragma("synchronous = FULL");
+    }
+  };
   return { db, atomic, close: () => file.close() };
 }
 

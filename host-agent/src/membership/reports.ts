@@ -21,6 +21,7 @@ import type { Identity } from "./identity.ts";
 import type { Store } from "../store/store.ts";
 import { keepGatewayKeys } from "./verify.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
+import { createWorkspaceNews } from "./workspace-news.ts";
 
 export interface ReportDeps {
   context: HostContext;
@@ -61,8 +62,11 @@ export class Reports {
   readonly #changed = createLatch();
   readonly #hurry = createLatch();
   readonly #waiting = new Set<() => void>();
+  readonly #news = createWorkspaceNews();
   #held = { epoch: "", rev: 0 };
   #seq = 0;
+  /** The number of the report that the gateway took last and of which nothing was lost; 0 without one. */
+  #after = 0;
   #answeredAt = performance.now();
   /** Why the last attempt failed; empty where it did not, null before the first one. */
   #failure: string | null = null;
@@ -88,6 +92,7 @@ export class Reports {
         if (await this.#changed.next(everyMs, signal)) await this.#hurry.next(gatherMs, signal);
       } catch (error) {
         if (signal.aborted) break;
+        this.#after = 0;
         const failure = messageOf(error);
         if (this.#failure !== failure) log.warn("report.failed", { error: failure });
         this.#failure = failure;
@@ -125,7 +130,7 @@ export class Reports {
 
   async #report(signal: AbortSignal): Promise<void> {
     const { context, store, onAnswer, onRemoved } = this.#deps;
-    const body = this.#body();
+    const { body, taken } = this.#body();
     const askedAt = context.clock.machine();
     const answer = await this.#post(body, signal);
     if (answer.status === 410) {
@@ -145,32 +150,40 @@ export class Reports {
       context.log.error("database.restored", { held: said.ack.rev, own: store.revision() });
       store.renewEpoch();
     }
+    const isBehind = said.ack.epoch !== store.epoch || said.ack.rev < body.rev;
+    taken();
+    // Of workspaces an older copy of the gateway's database is told all again.
+    this.#after = said.ack.epoch === store.epoch && (said.ack.seq ?? body.seq) >= body.seq ? body.seq : 0;
     this.#held = said.ack;
     this.#waiting.forEach((check) => check());
     this.#answeredAt = performance.now();
     onAnswer(said);
-    if (body.rev < store.revision() || said.ack.epoch !== store.epoch || said.ack.rev < body.rev) this.#changed.set();
+    if (body.rev < store.revision() || isBehind || this.#after === 0) this.#changed.set();
   }
 
-  #body(): ReportBody {
+  #body(): { body: ReportBody; taken(): void } {
     const { context, store, workspaces, version } = this.#deps;
     const isKnown = this.#held.epoch === store.epoch;
     const since = isKnown ? this.#held.rev : 0;
     const changes = store.changedSince(since, maxRunBytes);
     const rev = isKnown ? changes.rev : Math.min(changes.rev, store.earlierRevision);
-    return {
+    if (this.#after === 0 || since === 0) this.#news.forget();
+    const { workspaces: told, taken } = this.#news.of(workspaces.views());
+    const body = {
       protocol: protocolVersion,
       version,
       epoch: store.epoch,
       seq: ++this.#seq,
       since,
+      after: since === 0 ? 0 : this.#after,
       url: context.settings.BERTH_HOST_URL,
       load: readLoad(this.#deps),
-      workspaces: workspaces.views(),
+      workspaces: told,
       ...changes,
       rev,
       complete: rev >= store.revision(),
     };
+    return { body, taken };
   }
 
   async #post(body: ReportBody, signal: AbortSignal): Promise<Response> {

@@ -151,11 +151,10 @@ export class Runs {
     for (const { wake } of this.#live.values()) wake.set();
   }
 
-  /** Adds what the model proxy counted; ends the run once a budget is reached. */
+  /** Adds what the model proxy counted; ends the run once a budget is reached. The gateway hears of it with the next report. */
   addUsage(runId: string, usage: Usage): void {
     if (!this.#deps.store.addUsage(runId, usage)) return;
     if (this.budgetsOf(runId).some(({ leftUsd }) => leftUsd <= 0)) this.intend(runId, "budget_reached");
-    this.#deps.context.bus.emit("host");
   }
 
   /** What the run may still spend of its own budget and of its user's day. */
