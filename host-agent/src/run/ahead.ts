@@ -11,14 +11,14 @@ import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import type { HostContext } from "../context/context.ts";
 import { createLocks } from "../context/wait.ts";
-import { isListening, readFreeBytes } from "../machine/cgroup.ts";
+import { readFreeBytes } from "../machine/cgroup.ts";
 import type { Engine } from "../machine/engine.ts";
 import { agentScore } from "../machine/memory-rank.ts";
 import { endProcesses, isEnding, isWithout, processesOf, setOomScore } from "../machine/processes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { forwarderUid, inRunOf } from "../store/uids.ts";
-import { forwarderPort, type RunningContainer } from "../workspace/container.ts";
+import { inRunOf } from "../store/uids.ts";
+import { hasForwarder, type RunningContainer } from "../workspace/container.ts";
 import { runtimes } from "../workspace/runtimes.ts";
 import { makeAgentDirectory } from "../workspace/volume.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
@@ -197,8 +197,8 @@ export class Ahead {
       const waiting = this.#waiting.get(userId);
       const container = workspaces.current(userId);
       // Nothing of an agent may start before the forwarder listens.
-      const isHere = container !== null && isListening(container.init.pid, forwarderPort, forwarderUid);
-      const isWanted = agent !== null && isHere && this.#canWait(agent) && !store.activeRunOf(agent);
+      const canWait = agent !== null && container !== null && this.#canWait(agent) && hasForwarder(container);
+      const isWanted = canWait && !store.activeRunOf(agent);
       const next = nextOfAhead({
         isWanted,
         waiting: !waiting ? "none" : isGone(waiting) ? "gone" : this.#isAsNow(waiting, agent, container),

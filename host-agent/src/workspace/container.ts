@@ -21,6 +21,8 @@ export interface RunningContainer {
   volume: Volume;
   /** Its own, which an earlier setting may have given it. */
   limits: ContainerLimits;
+  /** Its forwarder has listened: that is its program, and listens for as long as there is the container. */
+  isReady: boolean;
 }
 
 export const forwarderPort = 3128;
@@ -73,17 +75,29 @@ export const tellUnseen = ({ BERTH_RUNTIME: runtime }: Settings) =>
 /** On a machine that is full. */
 const patienceMs = 30_000;
 
-/** Nobody else can take the forwarder's port once it listens: wait for that before anything of an agent runs. */
-export async function waitForForwarder(initPid: number, port: number): Promise<void> {
+/**
+ * Nobody else can take the forwarder's port once it listens: wait for that before anything of an agent runs. Asked of the kernel
+ * until it is so and never again: it goes through the whole machine's table of connections, 5 ms each time.
+ */
+export async function waitForForwarder(container: RunningContainer): Promise<void> {
   const deadline = performance.now() + patienceMs;
-  while (!isListening(initPid, port, forwarderUid)) {
+  while (!hasForwarder(container)) {
     if (performance.now() > deadline) throw new Error("the forwarder in the container did not start");
     await sleep(2);
   }
 }
 
+/** Whether it listens; then it is protected too. */
+export function hasForwarder(container: RunningContainer): boolean {
+  if (!container.isReady && isListening(container.init.pid, forwarderPort, forwarderUid)) {
+    protectForwarder(container.cgroup);
+    container.isReady = true;
+  }
+  return container.isReady;
+}
+
 /** When memory runs out whatever an agent runs goes first, and of that what is largest: the forwarder and the init come last. */
-export function protectForwarder(cgroup: Cgroup): void {
+function protectForwarder(cgroup: Cgroup): void {
   for (const pid of processesOf(cgroup, ({ uid }) => uid === forwarderUid)) setOomScore(pid, 0);
 }
 

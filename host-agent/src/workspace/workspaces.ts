@@ -12,10 +12,8 @@ import { findCgroup } from "../machine/cgroup.ts";
 import { letGoOn } from "../machine/freezer.ts";
 import { identify } from "../machine/processes.ts";
 import {
-  forwarderPort,
   nameOf,
   passwdOf,
-  protectForwarder,
   type RunningContainer,
   seesVolume,
   shapeLabel,
@@ -92,8 +90,7 @@ export class Workspaces {
   /** As `ensure`, with its forwarder listening: nothing of an agent may start before, for it could take the port. */
   async ensureReady(userId: string): Promise<RunningContainer> {
     const container = await this.ensure(userId);
-    await waitForForwarder(container.init.pid, forwarderPort);
-    protectForwarder(container.cgroup);
+    await waitForForwarder(container);
     return container;
   }
 
@@ -310,7 +307,7 @@ export class Workspaces {
     const [init, cgroup] = [identify(state.pid), findCgroup(state.pid)];
     if (!init || !cgroup) throw new Error("the container ended just after its start");
     if (!seesVolume(state, volume)) throw new Error(tellUnseen(this.#deps.context.settings));
-    const container = { id: state.id, init, cgroup, volume, limits: state.limits };
+    const container = { id: state.id, init, cgroup, volume, limits: state.limits, isReady: false };
     await letGoOn(cgroup);
     if (place.container?.id !== state.id) await this.#deps.endLeftovers(place.userId, container);
     this.#change(place, {
