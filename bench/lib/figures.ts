@@ -26,6 +26,11 @@ export async function timed(job: () => Promise<unknown>): Promise<number> {
   return performance.now() - startedAt;
 }
 
+/** Milliseconds between the time that the text tells, in nanoseconds since 1970, and now. */
+export function lateBy(text: string): number {
+  return performance.timeOrigin + performance.now() - Number(BigInt(text.trim()) / 1000n) / 1000;
+}
+
 /** Takes one value of each job in turn, `rounds` times, each round in the opposite order of the last; `values[job][round]`. */
 export async function interleave(rounds: number, ...jobs: (() => Promise<number>)[]): Promise<number[][]> {
   const values: number[][] = jobs.map(() => []);

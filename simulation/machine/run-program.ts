@@ -196,7 +196,7 @@ class Program {
     } catch {
       return false;
     }
-    for (const watcher of this.#directory!.watchers) watcher(name);
+    for (const watcher of [...this.#directory!.watchers, ...inode.watchers]) watcher(name);
     return true;
   }
 }

@@ -17,12 +17,22 @@ export async function freeMemory(
   directories: string[],
 ): Promise<void> {
   if (!(await proveWithout(cgroup, (owner) => owner.uid === uid))) return;
-  await runProgram("sh", "-c", free, "sh", String(init.pid), String(uid), ...directories);
+  const outside = directories.map((directory) => `/proc/${init.pid}/root${directory}`);
+  await runProgram("sh", "-c", free, "sh", String(init.pid), String(uid), ...outside);
 }
 
-/** By the creator's uid: the owner's is the agent's to change. The columns are those of proc(5), sysvipc. */
+/**
+ * By the creator's uid: the owner's is the agent's to change. The columns are those of proc(5), sysvipc. In few programs: the end of
+ * each run waits for them, and mostly there is nothing to free.
+ */
 const free = `pid=$1 uid=$2; shift 2
-nsenter -t "$pid" -i sh -c '
-  ids() { awk -v "uid=$0" -v "column=$2" -v "kind=$3" "NR > 1 && \\$column == uid { print kind, \\$2 }" "/proc/sysvipc/$1"; }
-  { ids shm 10 -m; ids msg 10 -q; ids sem 7 -s; } | xargs -r ipcrm' "$uid" || exit
-for dir; do find "/proc/$pid/root$dir" -xdev -mindepth 1 -uid "$uid" -delete; done 2>/dev/null || :`;
+find "$@" -xdev -mindepth 1 -uid "$uid" -delete 2>/dev/null &
+kept() {
+  nsenter -t "$pid" -i awk -v "uid=$uid" '
+    FNR == 1 { kind++ }
+    FNR > 1 && $(kind == 3 ? 7 : 10) == uid { print "-" substr("mqs", kind, 1), $2 }' /proc/sysvipc/shm /proc/sysvipc/msg /proc/sysvipc/sem
+}
+left=$(kept) || exit
+# Somebody else may free the same.
+[ -z "$left" ] || nsenter -t "$pid" -i ipcrm $left || [ -z "$(kept)" ] || exit 1
+wait`;

@@ -79,7 +79,8 @@ export async function endProcesses(
     const isMove = pids.length === 0 || (isKill && known !== null && pids.some((pid) => !known!.includes(pid)));
     if (isMove && ++moves > mostMoves && (await endFrozen(cgroup, which))) return;
     known = pids;
-    await sleep(isKill ? 1 : 5);
+    // Mostly it is the wrapper of a run, which has said its code and goes.
+    await sleep(isKill || elapsed() < 20 ? 1 : 5);
   }
   throw new UnendedError(`processes survive SIGKILL for ${patienceMs / 1000} s`);
 }

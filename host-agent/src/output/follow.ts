@@ -1,7 +1,6 @@
 /** Everything a reader of a run gets, in order: the run, its lines, its changes, its end. One way for SSE and socket. */
 import { join } from "node:path";
 import type { Run } from "@berth/shared/resources";
-import { sleep } from "@berth/shared/wait";
 import type { Bus } from "../context/bus.ts";
 import type { Turns } from "../context/turns.ts";
 import { createLatch } from "../context/wait.ts";
@@ -25,8 +24,8 @@ export interface FollowDeps {
   delivered(rev: number): Promise<void>;
 }
 
-/** From one look at the log to the next. */
-const pauseMs = 30;
+/** From one look at the log to the next: so many times as long as it took, and at most so many milliseconds. */
+const [pauseShare, mostPauseMs] = [4, 30];
 
 /** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log. */
 export async function* follow(
@@ -81,9 +80,12 @@ export async function* follow(
         yield { kind: "run", run: toPublic(run) };
         return;
       }
+      const tookMs = performance.now() - lookedAt;
       if (!(await latch.next(10_000, signal)) && !signal.aborted) yield { kind: "idle" };
-      // Throttle: many small writes are one look.
-      await sleep(lookedAt + pauseMs - performance.now(), signal);
+      // Throttle: many small writes are one look. A run's end is told at once.
+      const due = lookedAt + Math.min(mostPauseMs, tookMs * (1 + pauseShare));
+      while (performance.now() < due && !signal.aborted && !store.getRun(runId)?.endedAt)
+        await latch.next(due - performance.now(), signal);
     }
   } finally {
     off();

@@ -3,13 +3,14 @@
  * settles nothing. A closed stream or a missing event proves nothing here; only files and processes do.
  */
 import { type FSWatcher, watch } from "node:fs";
+import { join } from "node:path";
 import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import { readOomKills } from "../machine/cgroup.ts";
 import { rankByTotal } from "../machine/memory-rank.ts";
 import { isEnding, isWithout } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
-import type { Latch } from "../context/wait.ts";
+import { createLatch, type Latch } from "../context/wait.ts";
 import { nextOfRun, type Over, type RunFacts } from "./decide.ts";
 import type { LinesReader } from "./lines-reader.ts";
 import { runtimes } from "../workspace/runtimes.ts";
@@ -38,8 +39,12 @@ export interface Watched {
 const startTimeoutMs = 60_000;
 const lingerMs = 30_000;
 const interruptMs = 5000;
-/** Between two looks at a busy run; readers of its output do not wait for this. */
+/** Between two looks at a busy run; its end and readers of its output do not wait for this. */
 const pauseMs = 20;
+/** For so long nothing is watched after a write: the longer, the quicker one follows the other. */
+const [leastBlindMs, mostBlindMs] = [1, 20];
+/** So many writes to `exit` are told at once: the agent can write to it too. */
+const mostExitWrites = 3;
 /** Between two looks at processes: each reads all of the container, and an agent makes as many as it may. */
 const processesMs = 900;
 
@@ -66,9 +71,14 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
     rankByTotal(container.cgroup, isOfRun, container.limits.memoryBytes, raised);
     return !isWithout(container.cgroup, isOfRun);
   });
-  const closeWatcher = watchFiles(deps, container.volume, run.id, wake);
+  const hurry = createLatch();
+  const closers = [
+    watchFiles(deps, container.volume, run.id, wake),
+    watchExit(container.volume, run.id, () => [hurry, wake].forEach((latch) => latch.set())),
+  ];
   try {
     for (;;) {
+      const lookedAt = performance.now();
       // What its lines tell never keeps a run from its end.
       if (runtime.answersSoon && readExit(container.volume, run.id).code === null) if (await lines.read()) wake.set();
       followTurn(deps, { run, agent, volume: container.volume, lines });
@@ -84,12 +94,12 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
       if (next === "lookAtInit")
         return { exitCode: facts.exit.code, isContainerLost: await hasContainerEnded(container), hasLingered: false };
       if (next === "wait") {
-        if (await wake.next(1000)) await sleep(pauseMs);
+        if (await wake.next(1000)) await hurry.next(lookedAt + pauseMs - performance.now());
       } else if ("over" in next) return next.over;
       else store.intend(run.id, next.intend);
     }
   } finally {
-    closeWatcher();
+    closers.forEach((close) => close());
   }
 }
 
@@ -128,13 +138,15 @@ function look(
 }
 
 /**
- * Wakes after writes to the run's files. Debounced: an agent can write a million times a second, and each write that is watched
- * is told, so after one nothing is watched for a moment, and then looked at again. Where the kernel has no watch left, the
- * loop's own look each second is all.
+ * Wakes after writes to the run's files. Debounced with backoff: an agent can write a million times a second, and each write that
+ * is watched is told, so after one nothing is watched for a moment, and then looked at again. Where the kernel has no watch left,
+ * the loop's own look each second is all.
  */
 function watchFiles({ context }: MonitorDeps, volume: Volume, runId: string, wake: Latch): () => void {
   let watcher: FSWatcher | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let blindMs = leastBlindMs;
+  let beganAt = performance.now();
   const tell = () => {
     context.bus.emit(`run:${runId}`);
     wake.set();
@@ -144,11 +156,14 @@ function watchFiles({ context }: MonitorDeps, volume: Volume, runId: string, wak
     watcher = null;
   };
   function begin(): void {
+    beganAt = performance.now();
     try {
       watcher = watch(runDirectory(volume, runId), () => {
         if (!watcher) return;
         stop();
-        timer = setTimeout(begin, pauseMs);
+        const isQuiet = performance.now() - beganAt > mostBlindMs / 2;
+        blindMs = isQuiet ? leastBlindMs : Math.min(2 * blindMs, mostBlindMs);
+        timer = setTimeout(begin, blindMs);
         tell();
       });
       watcher.on("error", stop);
@@ -163,6 +178,21 @@ function watchFiles({ context }: MonitorDeps, volume: Volume, runId: string, wak
     clearTimeout(timer);
     stop();
   };
+}
+
+/** Tells the first writes to the run's `exit`: mostly the trace of its begin and its code. Other ways lead to its end as well. */
+function watchExit(volume: Volume, runId: string, tell: () => void): () => void {
+  let left = mostExitWrites;
+  try {
+    const watcher = watch(join(runDirectory(volume, runId), "exit"), () => {
+      if (--left <= 0) watcher.close();
+      tell();
+    });
+    watcher.on("error", () => watcher.close());
+    return () => watcher.close();
+  } catch {
+    return () => undefined;
+  }
 }
 
 /** Whether the container is gone or goes now: its init is the last to end, within a moment of the others. */

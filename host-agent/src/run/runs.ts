@@ -9,6 +9,7 @@ import { messageOf } from "@berth/shared/log";
 import type { Usage } from "@berth/shared/resources";
 import { backoff, sleep } from "@berth/shared/wait";
 import { readFreeBytes } from "../machine/cgroup.ts";
+import { freeMemory, sharedMemory } from "../machine/kept-memory.ts";
 import { createElapsed } from "../context/clock.ts";
 import { createLatch, type Latch } from "../context/wait.ts";
 import { Ahead } from "./ahead.ts";
@@ -51,6 +52,8 @@ export class Runs {
   readonly #deps: RunDeps;
   readonly #live = new Map<string, Live>();
   readonly #promising = new Map<string, Promise<RunRow>>();
+  /** By user: that nothing which an ended run kept in memory is left. Without an entry an earlier process may have left some. */
+  readonly #freed = new Map<string, Promise<void>>();
   readonly #closing = new AbortController();
 
   constructor(deps: Omit<RunDeps, "ahead">) {
@@ -262,6 +265,7 @@ export class Runs {
     }
     const { BERTH_DAILY_BUDGET_USD: perDay } = context.settings;
     if (perDay !== undefined && store.spentToday(run.userId) >= perDay) store.intend(run.id, "budget_reached");
+    await (this.#freed.get(run.userId) ?? this.#freeMemory(run.userId, store.agentsOf(run.userId)));
     const { container, over } = await this.#launch(run, agent, volume);
     const lines = createLinesReader(context, volume, run.id, agent);
     const lived = { runId: run.id, agent, volume, container, lines };
@@ -331,14 +335,32 @@ export class Runs {
     if (isLimit(reason)) context.alerts.note(reason, userId);
     this.#tell(ended);
     context.bus.emit("ended");
+    const freed = this.#freeMemory(userId, [lived.agent]);
     const goesOn = this.#deps.store.activeRuns(userId).find(({ continues }) => continues === runId);
     if (!goesOn) {
       // Who is called by triggers alone waits for nobody's word.
-      if (ended.trigger.triggerId === null) void this.ahead.begin(lived.agent);
+      if (ended.trigger.triggerId === null) void freed.then(() => this.ahead.begin(lived.agent));
       return;
     }
     context.log.info("run.continued", { runId: goesOn.id, userId, continues: runId });
     this.#begin(goesOn.id);
+  }
+
+  /** Frees what these agents keep in memory beyond their processes: no end is told later for it, and the user's next run begins after it. */
+  #freeMemory(userId: string, agents: AgentRow[]): Promise<void> {
+    const { workspaces, context } = this.#deps;
+    const free = async (earlier = this.#freed.get(userId)) => {
+      await earlier;
+      const container = await workspaces.find(userId);
+      if (!container) return;
+      for (const { uid } of agents) await freeMemory(container, uid, sharedMemory);
+    };
+    const freed = free().catch((error: unknown) => {
+      this.#freed.delete(userId);
+      context.log.warn("run.memory_kept", { userId, error: messageOf(error) });
+    });
+    this.#freed.set(userId, freed);
+    return freed;
   }
 }
 

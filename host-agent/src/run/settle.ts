@@ -4,7 +4,6 @@
  */
 import { join } from "node:path";
 import { messageOf } from "@berth/shared/log";
-import { freeMemory, sharedMemory } from "../machine/kept-memory.ts";
 import { endProcesses } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
 import { continuationOf } from "./continuation.ts";
@@ -65,10 +64,8 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   closeModel(runId);
   const isTold = store.getRun(runId)!.intent !== null || hasLingered;
   if (container) await endProcesses(container.cgroup, inRunOf(agent.uid), isTold ? graceMs : leftoverGraceMs);
-  const freed = container && attempt("memory", () => freeMemory(container, agent.uid, sharedMemory));
   await attempt("kills", countKills);
   const sizes = volume && (await attempt("log", () => seal(volume, runId, context.settings.BERTH_LOG_BYTES), true));
-  await freed;
   const out = sizes?.out ?? 0;
   if (lines && sizes && runtimes[agent.runtime].answersSoon) await attempt("lines", () => lines.readRest(out));
   const { intent, oomKills, modelStatus } = store.getRun(runId)!;
