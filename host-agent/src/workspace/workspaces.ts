@@ -298,18 +298,18 @@ export class Workspaces {
     const state = await engine.inspectContainer(containerId);
     if (!state?.running) throw new Error("the container ended just after its start");
     context.log.info("workspace.started", { userId, containerId });
-    return this.#enter(place, state);
+    return this.#enter(place, state, { isNew: true });
   }
 
-  /** Takes a running container as the user's own: its processes, its cgroup, its sockets. */
-  async #enter(place: Place, state: ContainerState, isOutdated = false): Promise<RunningContainer> {
+  /** Takes a running container as the user's own: its processes, its cgroup, its sockets. In one that was made just now nothing is left. */
+  async #enter(place: Place, state: ContainerState, { isNew = false, isOutdated = false }): Promise<RunningContainer> {
     const volume = await this.#deps.volumes.ensure(place.userId);
     const [init, cgroup] = [identify(state.pid), findCgroup(state.pid)];
     if (!init || !cgroup) throw new Error("the container ended just after its start");
     if (!seesVolume(state, volume)) throw new Error(tellUnseen(this.#deps.context.settings));
     const container = { id: state.id, init, cgroup, volume, limits: state.limits, isReady: false };
-    await letGoOn(cgroup);
-    if (place.container?.id !== state.id) await this.#deps.endLeftovers(place.userId, container);
+    if (!isNew) await letGoOn(cgroup);
+    if (!isNew && place.container?.id !== state.id) await this.#deps.endLeftovers(place.userId, container);
     this.#change(place, {
       status: "running",
       container,
@@ -338,7 +338,7 @@ export class Workspaces {
         await sockets.openUser(userId, store.agentsOf(userId));
         const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
         const isOutdated = state.labels[shapeLabel] !== spec.labels[shapeLabel] || (await this.#hasOldImage(state));
-        await this.#enter(place, state, isOutdated);
+        await this.#enter(place, state, { isOutdated });
         context.log.info("workspace.adopted", { userId, containerId: state.id, isOutdated });
         return;
       }
