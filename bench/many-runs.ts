@@ -33,9 +33,7 @@ try {
       ),
     );
   const bare = () =>
-    timed(() =>
-      Promise.all(ready.flatMap(({ containerId, agents }) => agents.map(() => attached(containerId)))),
-    );
+    timed(() => Promise.all(ready.flatMap(({ containerId, agents }) => agents.map(() => attached(containerId)))));
   const [runs, execs] = (await interleave(rounds, ours, bare)).map(median);
   const count = workspaces * agentsEach;
   printFigures([
