@@ -23,6 +23,7 @@ import type { Files } from "../inside/files.ts";
 import type { Engine } from "../machine/engine.ts";
 import type { ForgeDeps } from "../origins/forges.ts";
 import type { Keep } from "../origins/keep.ts";
+import { toEventBlock } from "../output/event-block.ts";
 import { follow, type FollowDeps } from "../output/follow.ts";
 import { checkProtocol, type VerifyGateway } from "../membership/verify.ts";
 import { readTail } from "../run/run-log.ts";
@@ -119,7 +120,7 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
     const run = ownRun(claims, c.req.param("id"));
     const after = Number(/^\d{1,15}$/.exec(c.req.query("after") ?? "0")?.[0] ?? 0);
     const body = toBody(
-      (signal) => follow(deps, run.id, after, signal),
+      (signal) => follow(deps, run.id, after, signal, toEventBlock),
       (end) => streams.add(claims, end),
       (error) => deps.context.log.warn("follow.failed", { runId: run.id, error: messageOf(error) }),
     );

@@ -2,6 +2,7 @@ import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { toEventBlock } from "./event-block.ts";
 import { follow } from "./follow.ts";
 import { createStreams } from "./open-streams.ts";
 import { toBody } from "./sse.ts";
@@ -10,6 +11,7 @@ import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { runDirectory } from "../run/run-files.ts";
+import { splitLines } from "../run/run-log.ts";
 import { type Volume } from "../workspace/volume.ts";
 import { inMemory } from "../../test/memory.ts";
 import { unseenAgent } from "@berth/shared/host-api";
@@ -63,14 +65,15 @@ function beginLongRun() {
 
 test("a reader that leaves in the midst of a long log leaves no file open", async () => {
   const { volume, run, reading } = beginLongRun();
-  for await (const event of follow(reading, run.id, 0, new AbortController().signal)) if (event.kind === "lines") break;
+  for await (const event of follow(reading, run.id, 0, new AbortController().signal, splitLines))
+    if (event.kind === "lines") break;
   expect(openBelow(volume.runs)).toEqual([]);
 });
 
 test("a stream whose reader takes nothing for long is broken off, and lets go of the log", async () => {
   const { volume, run, reading } = beginLongRun();
   const body = toBody(
-    (signal) => follow(reading, run.id, 0, signal),
+    (signal) => follow(reading, run.id, 0, signal, toEventBlock),
     () => () => {},
     undefined,
     50,
@@ -85,7 +88,7 @@ test("a stream whose reader stalls lets go of the log when its credential is rev
   const streams = createStreams(createClock());
   const claims = { sub: "usr_1", tid: "tok_1", texp: Infinity };
   const body = toBody(
-    (signal) => follow(reading, run.id, 0, signal),
+    (signal) => follow(reading, run.id, 0, signal, toEventBlock),
     (end) => streams.add(claims, end),
   ).getReader();
   while (openBelow(volume.runs).length === 0) await body.read();

@@ -4,7 +4,7 @@ import type { Run } from "@berth/shared/resources";
 import type { Bus } from "../context/bus.ts";
 import type { Turns } from "../context/turns.ts";
 import { createLatch } from "../context/wait.ts";
-import { longestLineBytes, type OutputLine, readLines } from "../run/run-log.ts";
+import { longestLineBytes, type OutputLine, readLines, type SplitLines } from "../run/run-log.ts";
 import { runtimes } from "../workspace/runtimes.ts";
 import { publicRun, type RunRow, stageOf } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
@@ -12,7 +12,10 @@ import { runDirectory } from "../run/run-files.ts";
 import { type Volumes } from "../workspace/volumes.ts";
 
 /** What a reader of a run gets, one at a time. */
-export type RunEvent = { kind: "run"; run: Run } | { kind: "lines"; lines: OutputLine[] } | { kind: "idle" };
+export type RunEvent<Batch = OutputLine[]> =
+  | { kind: "run"; run: Run }
+  | { kind: "lines"; lines: OutputLine[] | Batch }
+  | { kind: "idle" };
 export interface FollowDeps {
   store: Store;
   volumes: Pick<Volumes, "exists" | "ensure">;
@@ -27,13 +30,14 @@ export interface FollowDeps {
 /** From one look at the log to the next: so many times as long as it took, and at most so many milliseconds. */
 const [pauseShare, mostPauseMs] = [4, 30];
 
-/** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log. */
-export async function* follow(
+/** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log, `split` what becomes of lines. */
+export async function* follow<Batch>(
   { store, volumes, bus, turns, logBytes, delivered }: FollowDeps,
   runId: string,
   after: number,
   signal: AbortSignal,
-): AsyncGenerator<RunEvent> {
+  split: SplitLines<Batch>,
+): AsyncGenerator<RunEvent<Batch>> {
   const first = store.getRun(runId);
   if (!first) return;
   const { speaksJson } = runtimes[store.getAgent(first.agentId)!.runtime];
@@ -63,6 +67,7 @@ export async function* follow(
           turn: () => turns(run.userId),
         },
         position,
+        split,
       );
       try {
         let batch = await batches.next();

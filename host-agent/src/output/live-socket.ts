@@ -11,7 +11,7 @@ import { sleep } from "@berth/shared/wait";
 import { follow, type FollowDeps } from "./follow.ts";
 import { type HostContext } from "../context/context.ts";
 import { createLatch } from "../context/wait.ts";
-import type { OutputLine } from "../run/run-log.ts";
+import { type OutputLine, splitLines } from "../run/run-log.ts";
 import { publicRun, type RunRow, stageOf } from "../store/rows.ts";
 import type { Streams } from "./open-streams.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
@@ -167,7 +167,7 @@ function createFollower(deps: SocketDeps, userId: string, sender: Sender, gone: 
   const following = new Map<string, AbortController>();
   async function pump(runId: string, after: number, stop: AbortSignal, begun: () => void): Promise<void> {
     let agentId = "";
-    for await (const event of follow(deps, runId, after, stop)) {
+    for await (const event of follow(deps, runId, after, stop, splitLines)) {
       if (event.kind === "run") {
         agentId = event.run.agentId;
         await sender.send({ type: "run", run: event.run });

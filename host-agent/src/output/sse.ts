@@ -1,11 +1,12 @@
 /** A run's events as Server-Sent Events (WHATWG HTML, section 9.2): `output` with the byte offset as id, and `run`. */
 import type { RunEvent } from "./follow.ts";
 
-/** The events as text, in chunks; one chunk is at most about one batch of lines. */
-async function* toEventStream(events: AsyncIterable<RunEvent>): AsyncGenerator<string> {
+/** The events as text or its bytes, in chunks; one chunk is at most about one batch of lines. */
+async function* toEventStream(events: AsyncIterable<RunEvent<Uint8Array>>): AsyncGenerator<string | Uint8Array> {
   for await (const event of events) {
     if (event.kind === "idle") yield ": still here\n\n";
     else if (event.kind === "run") yield `event: run\ndata: ${JSON.stringify(event.run)}\n\n`;
+    else if (event.lines instanceof Uint8Array) yield event.lines;
     else {
       let text = "";
       for (const { offset, data } of event.lines) {
@@ -32,7 +33,7 @@ const longestStallMs = 300_000;
  * stream ends as if the connection was lost, and `failed` is told why: the server would write the error into the stream.
  */
 export function toBody(
-  events: (signal: AbortSignal) => AsyncIterable<RunEvent>,
+  events: (signal: AbortSignal) => AsyncIterable<RunEvent<Uint8Array>>,
   register: (end: () => void) => () => void,
   failed: (error: unknown) => void = () => {},
   stallMs = longestStallMs,
@@ -60,7 +61,7 @@ export function toBody(
           const { done, value } = await chunks.next();
           if (!done) {
             stalled = setTimeout(breakOff, stallMs, controller).unref();
-            return controller.enqueue(encoder.encode(value));
+            return controller.enqueue(typeof value === "string" ? encoder.encode(value) : value);
           }
         } catch (error) {
           if (!gone.signal.aborted) failed(error);

@@ -7,7 +7,7 @@ import type { HostContext } from "../context/context.ts";
 import type { AgentRow } from "../store/rows.ts";
 import { type LinesSeen, runtimes } from "../workspace/runtimes.ts";
 import type { Volume } from "../workspace/volume.ts";
-import { type OutputLine, readLines } from "./run-log.ts";
+import { type OutputLine, readLines, splitLines } from "./run-log.ts";
 import { runDirectory } from "./run-files.ts";
 
 export interface LinesReader {
@@ -53,7 +53,7 @@ export function createLinesReader({ turns }: HostContext, volume: Volume, runId:
       longestLineBytes: longestBytes,
       turn,
     };
-    const batches = readLines(source, position);
+    const batches = readLines(source, position, splitLines);
     for (let batch = await batches.next(); ; batch = await batches.next()) {
       if (batch.done) return void (position = batch.value);
       for (const line of batch.value) Object.assign(seen, await look(line));

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { longestLineBytes, type Position, readLines, readTail } from "./run-log.ts";
+import { longestLineBytes, type Position, readLines, readTail, splitLines } from "./run-log.ts";
 
 const turn = async () => {};
 const kib = 1024;
@@ -33,7 +33,7 @@ async function read(from: Position, sealedBytes: number | null): Promise<{ lines
     turn,
   };
   const lines: Line[] = [];
-  const batches = readLines(source, from);
+  const batches = readLines(source, from, splitLines);
   for (;;) {
     const batch = await batches.next();
     if (batch.done) return { lines, position: batch.value };

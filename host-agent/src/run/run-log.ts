@@ -33,7 +33,7 @@ export interface LogSource {
 
 /** For readers longer lines are cut into pieces of this many bytes, each an event of its own. */
 export const longestLineBytes = 16 * 2 ** 20;
-const chunkBytes = 64 * 1024;
+const chunkBytes = 128 * 1024;
 /** So many lines are one piece of work. */
 const linesAtOnce = 256;
 /** JSON that is nested deeper is shown as text: it is nobody's message, and breaks parsers. */
@@ -45,11 +45,23 @@ export interface Position {
   searched: number;
 }
 
+/** What becomes of lines that are held whole: of some of them from `from` on, one piece of work, and where the next begins. */
+export type SplitLines<Batch> = (
+  bytes: Buffer,
+  from: number,
+  start: number,
+  speaksJson: boolean,
+) => { batch: Batch; next: number };
+
 /**
  * Reads the lines that are there now, from the position on, in batches; returns the position to which it came. A last line
  * without a newline counts once the log is sealed. However often it looks, an unfinished line is searched once.
  */
-export async function* readLines(source: LogSource, position: Position): AsyncGenerator<OutputLine[], Position> {
+export async function* readLines<Batch>(
+  source: LogSource,
+  position: Position,
+  split: SplitLines<Batch>,
+): AsyncGenerator<OutputLine[] | Batch, Position> {
   const sealed = source.sealedBytes();
   const file = await open(source.path, "r").catch(ifMissing(null));
   if (!file) return position;
@@ -68,8 +80,8 @@ export async function* readLines(source: LogSource, position: Position): AsyncGe
       if (last >= 0) {
         for (let from = 0; from < last + 1;) {
           if (from > 0) await source.turn();
-          const { lines, next } = splitLines(bytes.subarray(0, last + 1), from, at, source.speaksJson);
-          yield lines;
+          const { batch, next } = split(bytes.subarray(0, last + 1), from, at, source.speaksJson);
+          yield batch;
           from = next;
         }
         searched = at += last + 1;
@@ -97,22 +109,22 @@ export async function* readLines(source: LogSource, position: Position): AsyncGe
 }
 
 /** A line that is short enough to hold. */
-function toLine(bytes: Buffer, offset: number, speaksJson: boolean): OutputLine {
-  const values = speaksJson ? countValues(bytes) : null;
+export function toLine(bytes: Buffer, offset: number, speaksJson: boolean): OutputLine & { data: string } {
+  const values = speaksJson ? valuesOf(bytes) : null;
   const text = bytes.toString();
   const data = values === null ? JSON.stringify({ type: "line", text }) : text.replaceAll("\r", "");
   return { offset, data, values };
 }
 
 /** How many values the JSON object has; null where it is none. */
-function countValues(bytes: Buffer): number | null {
+export function valuesOf(bytes: Buffer): number | null {
   const scan = new JsonScan(maxDepth);
   scan.push(bytes);
   return scan.isObject() ? scan.values() : null;
 }
 
 /** The next lines from that place of the bytes on, which begin at `start` in the log and end with a newline. */
-function splitLines(bytes: Buffer, from: number, start: number, speaksJson: boolean) {
+export const splitLines: SplitLines<OutputLine[]> = (bytes, from, start, speaksJson) => {
   const lines: OutputLine[] = [];
   let next = from;
   while (next < bytes.length && lines.length < linesAtOnce) {
@@ -120,8 +132,8 @@ function splitLines(bytes: Buffer, from: number, start: number, speaksJson: bool
     lines.push(toLine(bytes.subarray(next, newline), start + newline + 1, speaksJson));
     next = newline + 1;
   }
-  return { lines, next };
-}
+  return { batch: lines, next };
+};
 
 interface LineEnd {
   /** Where the line's text ends, and where the next line begins. */
@@ -153,7 +165,7 @@ async function longLine(file: FileHandle, start: number, line: LineEnd, source: 
   return { offset: line.next, data, values };
 }
 
-/** As `countValues`, of a line that nobody holds: a piece a turn. */
+/** As `valuesOf`, of a line that nobody holds: a piece a turn. */
 async function countLongValues(
   file: FileHandle,
   start: number,

@@ -10,7 +10,8 @@ const [zero, whole, fraction, power, minus, point, exponent, sign] = [20, 21, 22
 
 export class JsonScan {
   /** What is open: 1 for an object, 0 for an array. */
-  readonly #open: Uint8Array;
+  readonly #open: number[] = [];
+  readonly #maxDepth: number;
   #depth = 0;
   #state = begin;
   #values = 0;
@@ -19,7 +20,7 @@ export class JsonScan {
   #rest = "";
 
   constructor(maxDepth: number) {
-    this.#open = new Uint8Array(maxDepth);
+    this.#maxDepth = maxDepth;
   }
 
   /** Takes the next bytes. */
@@ -94,7 +95,7 @@ export class JsonScan {
   }
 
   #enter(isObject: boolean): void {
-    if (this.#depth === this.#open.length) return void (this.#state = wrong);
+    if (this.#depth === this.#maxDepth) return void (this.#state = wrong);
     this.#open[this.#depth++] = isObject ? 1 : 0;
     this.#state = isObject ? keyOrEnd : valueOrEnd;
   }
