@@ -50,7 +50,7 @@ async function kill(containerId: string): Promise<number> {
   stream.resume();
   const { Pid: shell } = await exec.inspect();
   const startedAt = performance.now();
-  for (const pid of [...childrenOf(shell!), shell!]) process.kill(pid, "SIGTERM");
+  for (const pid of [...childrenOf(shell), shell]) process.kill(pid, "SIGTERM");
   await ended;
   return performance.now() - startedAt;
 }
