@@ -5,10 +5,11 @@ import { toEventBlock } from "./event-block.ts";
 import { toBody } from "./sse.ts";
 
 const json = fc.jsonValue().map((value) => JSON.stringify({ value }));
+const spaced = json.map((text) => `${text.replace("{", "{\r")}\r`);
 const words = fc.string({ unit: fc.constantFrom("a", " ", '"', "\\", "\t", "\r", "\0", "\x7f", "é", "\u2028", "🙂") });
 const long = fc.integer({ min: 127 * 1024, max: 129 * 1024 }).map((length) => "x".repeat(length));
 const bad = fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes.filter((byte) => byte !== 0x0a)));
-const line = fc.oneof({ weight: 9, arbitrary: fc.oneof(json, words, bad) }, { weight: 1, arbitrary: long });
+const line = fc.oneof({ weight: 9, arbitrary: fc.oneof(json, spaced, words, bad) }, { weight: 1, arbitrary: long });
 const log = fc
   .array(line, { maxLength: 20 })
   .map((lines) => Buffer.concat(lines.flatMap((one) => [Buffer.from(one), Buffer.from("\n")])));
