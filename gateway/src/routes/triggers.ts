@@ -167,7 +167,9 @@ async function takeWebhook(
     headers: templateHeaders(headers),
     body,
   };
-  const { deliveryId, runId, isRepeated } = await acceptDelivery(deps, trigger, incoming);
-  if (!isRepeated && runId !== null) runAfterAnswer(c, deps, "start pending", () => startPending(deps, trigger.userId));
+  const { deliveryId, runId, isRepeated, isNext } = await acceptDelivery(deps, trigger, incoming);
+  // Whoever starts what waits before it goes on with it.
+  if (!isRepeated && isNext && runId !== null)
+    runAfterAnswer(c, deps, "start pending", () => startPending(deps, trigger.userId));
   return c.json({ deliveryId, runId }, isRepeated ? 200 : 202);
 }

@@ -28,6 +28,8 @@ export interface Accepted {
   runId: string | null;
   /** Whether this message had come before. */
   isRepeated: boolean;
+  /** Whether it may be started now, as far as is known: nothing of its agent waits before it. */
+  isNext: boolean;
 }
 
 interface Incoming {
@@ -84,14 +86,16 @@ export async function acceptDelivery(
       from deliveries d where d.id = ${deliveryId} and d.run_id is not null
       on conflict do nothing`,
     ...(run ? [putInQueue(receivedAt, trigger.userId)] : []),
-    sql`select id, run_id from deliveries where id = ${deliveryId}
-      or (trigger_id = ${trigger.id} and external_id = ${externalId})`,
+    sql`select id, run_id, not exists (select 1 from deliveries e where e.user_id = d.user_id and e.agent_id = d.agent_id
+        and e.due_at is not null and e.seq < d.seq) as is_next
+      from deliveries d where id = ${deliveryId} or (trigger_id = ${trigger.id} and external_id = ${externalId})`,
     sql`select id from triggers where id = ${trigger.id}`,
   ];
   const [stored, kept] = (await deps.atomic(statements)).slice(-2);
   if (stored?.[0]) {
-    const row = stored[0] as { id: string; run_id: string | null };
-    return { deliveryId: row.id, runId: row.run_id, isRepeated: row.id !== deliveryId };
+    const row = stored[0] as { id: string; run_id: string | null; is_next: number };
+    const isRepeated = row.id !== deliveryId;
+    return { deliveryId: row.id, runId: row.run_id, isRepeated, isNext: row.is_next === 1 };
   }
   if (!kept?.[0]) throw new AppError("not_found", "There is no such trigger.");
   throw new AppError("rate_limited", `${waitingPerUser} runs wait to be started already; deliver this again later.`, {

@@ -15,7 +15,7 @@ import { and, asc, eq, isNull, sql, type SQL } from "drizzle-orm";
 import { getAgent } from "../agents/agents.ts";
 import { auditChange, auditStatement, tellChanges } from "../access/audit.ts";
 import { cancelWaiting } from "../agents/cancel-waiting.ts";
-import { columnsOf, isoTime, type Database } from "../data/database.ts";
+import { columnsOf, isoTime, prepareOnce, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { agents, triggers, users } from "../data/schema.ts";
@@ -223,17 +223,21 @@ export async function openHook({ db, keyring, now }: Deps, triggerId: string): P
 
 /** The trigger as deliveries see it, its secrets sealed. Throws `not_found`, also where its agent is deleted or its user disabled. */
 export async function openTrigger(db: Database, triggerId: string) {
-  const [row] = await db
-    .select(columnsOf(triggers, "id", "userId", "agentId", "name", "scheme", "template", ...secretColumns))
-    .from(triggers)
-    .innerJoin(agents, eq(agents.id, triggers.agentId))
-    .innerJoin(users, eq(users.id, triggers.userId))
-    .where(and(eq(triggers.id, triggerId), isNull(agents.deletedAt), eq(users.disabled, false)));
+  const row = await selectOpen(db).get({ triggerId });
   if (!row) throw new AppError("not_found", "There is no such trigger.");
   return row;
 }
 
 const secretColumns = ["secret", "previousSecret", "previousUntil"] as const;
+const selectOpen = prepareOnce((db) =>
+  db
+    .select(columnsOf(triggers, "id", "userId", "agentId", "name", "scheme", "template", ...secretColumns))
+    .from(triggers)
+    .innerJoin(agents, eq(agents.id, triggers.agentId))
+    .innerJoin(users, eq(users.id, triggers.userId))
+    .where(and(eq(triggers.id, sql.placeholder("triggerId")), isNull(agents.deletedAt), eq(users.disabled, false)))
+    .prepare(),
+);
 /** A trigger as it is stored, and what its agent runs. */
 type TriggerRow = Omit<Trigger, "url" | "executesPayload"> & { runtime: RuntimeName };
 const shown = {
