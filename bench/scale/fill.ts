@@ -18,7 +18,7 @@ export interface Sizes {
   online: number;
   /** Users with a token and an agent and without a host. */
   newcomers: number;
-  /** Runs that ended, spread over the users who are online and 60 days. */
+  /** Runs that ended, a tenth of them of user 0, the others spread over those who are online. */
   runs: number;
   /** Runs that wait, one a user, none of which can start. */
   waiting: number;
@@ -120,15 +120,15 @@ function fillRuns(db: Sqlite.Database, { runs, online, expired }: Sizes, now: nu
   const step = Math.max(1, Math.floor((29 * dayMs) / Math.max(1, runs - expired)));
   db.prepare(`
     insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, trigger_id, created_at, data, prompt, words_id)
-    select 'run_old' || i, 'usr_scale' || (i % $online), 'agt_scale' || (i % $online), null, null, null, status, trigger,
-      time, json_object('id', 'run_old' || i, 'agentId', 'agt_scale' || (i % $online), 'status', status, 'reason', reason,
+    select 'run_old' || i, 'usr_scale' || user, 'agt_scale' || user, null, null, null, status, trigger,
+      time, json_object('id', 'run_old' || i, 'agentId', 'agt_scale' || user, 'status', status, 'reason', reason,
         'trigger', json_object('kind', iif(trigger is null, 'api', 'webhook'), 'triggerId', trigger), 'result',
         'Changed ' || (i % 977) || ' files of module' || (i % 101) || ' and all tests pass.', 'exitCode', iif(status = 'completed', 0, 1),
         'usage', json_object('inputTokens', 12000, 'outputTokens', 900, 'cacheReadTokens', 40000, 'cacheWriteTokens', 3000, 'costUsd', 0.12),
         'oomKills', 0, 'logBytes', 54321, 'stderrTail', null, 'waitingFor', null, 'createdAt', time, 'startedAt', time, 'endedAt', time),
       'Mend bug ' || i || ' of module' || (i % 101) || ': the button does nothing on page ' || (i % 1009),
       ms * 1000000
-    from (select i, ms, strftime('%Y-%m-%dT%H:%M:%S.', ms / 1000, 'unixepoch') || printf('%03dZ', ms % 1000) as time,
+    from (select i, ms, iif(i % 10 = 0, 0, i % $online) as user, strftime('%Y-%m-%dT%H:%M:%S.', ms / 1000, 'unixepoch') || printf('%03dZ', ms % 1000) as time,
       iif(i % 10 = 3, 'failed', 'completed') as status, iif(i % 10 = 3, 'nonzero_exit', 'completed') as reason,
       iif(i % 7 = 0, 'trg_scale' || (i % $online), null) as trigger
       from (select i, $now - 60000 - iif(i < $fresh, i * $step, 40 * 86400000 + (i - $fresh) * 7) as ms from ${count}))`).run(

@@ -14,7 +14,14 @@ export type Place = Pick<SimulatedRun, "id" | "userId" | "agentId" | "prompt">;
 
 const sampleMs = 5000;
 const containerId = "c".repeat(64);
-const log = { info: () => {}, warn: () => {}, error: () => {} };
+/** What a host would tell its operator, once each: a measurement of hosts that are refused says nothing. */
+const said = new Set<string>();
+const tell = (event: string, fields?: unknown) => {
+  const words = `${event} ${JSON.stringify(fields)}`;
+  if (!said.has(words)) process.stderr.write(`a host says: ${words}\n`);
+  said.add(words);
+};
+const log = { info: () => {}, warn: tell, error: tell };
 const usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0 };
 
 /** Joins, or finds itself joined in `dataDir`; `userIds` are those whose workspaces run there. */

@@ -8,9 +8,10 @@ import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { comparedOf, type Figure, printFigures } from "../lib/figures.ts";
 import { measureFleet } from "./fleet.ts";
+import { measureSockets } from "./sockets.ts";
 import type { Options } from "./world.ts";
 
-const parts = { fleet: measureFleet };
+const parts = { fleet: measureFleet, sockets: measureSockets };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -10,6 +10,7 @@ import { askChild } from "./parent.ts";
 
 /** What the command takes. */
 export type Options = Record<"hosts" | "workspaces" | "runs" | "waiting" | "sockets" | "seconds", number>;
+export const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 export type Tell = (words: string) => void;
 export type Scene = Awaited<ReturnType<typeof openScene>>;
 

@@ -7,7 +7,9 @@ import { createPlaces, type Places } from "@berth/shared/bounds/places";
 import { networkOf, plainAddress } from "@berth/shared/bounds/network";
 import { descriptorLimit } from "./descriptors.ts";
 
-const mostConnections = 8192;
+const mostConnections = 32_768;
+/** Descriptors of everything else. */
+const ofItself = 1024;
 /** Of connections that ask nothing, each some 10 KB. */
 const mostSilent = 2048;
 
@@ -16,7 +18,8 @@ const mostSilent = 2048;
  * a second descriptor for what they ask, and what is silent beyond a number.
  */
 export function holdOpenServer(server: HttpServer): void {
-  const places = createPlaces(Math.min(mostConnections, Math.floor(descriptorLimit() / 3)));
+  const limit = descriptorLimit();
+  const places = createPlaces(Math.min(mostConnections, Math.floor(Math.max(limit / 3, (limit - ofItself) / 2))));
   closeSilent(server, mostSilent, "upgrade", networkOfPeer);
   shareOut(server, places, networkOfPeer);
 }

@@ -106,29 +106,39 @@ export const joinTokens = sqliteTable(
   (table) => [index("join_tokens_expires").on(table.expiresAt)],
 );
 
-export const hosts = sqliteTable("hosts", {
-  id: text().primaryKey(),
-  name: text().notNull(),
-  url: text().notNull(),
-  publicKey: text("public_key", { mode: "json" }).$type<JoinBody["publicKey"]>().notNull(),
-  createdAt: text("created_at").notNull(),
-  draining: integer({ mode: "boolean" }).notNull().default(false),
-  removedAt: text("removed_at"),
-  lastReportAt: text("last_report_at"),
-  /** Until when no run that waits is offered: it took a call and answered none. */
-  pausedUntil: text("paused_until"),
-  version: text(),
-  protocol: integer(),
-  /** Why its last report was refused: one sentence; null once one was applied. */
-  refusal: text(),
-  /** What of its reports was set aside: one sentence. */
-  misfit: text(),
-  /** The host's database that the copy is of, the revision up to which it is complete, and the last report's number. */
-  epoch: text(),
-  rev: integer().notNull().default(0),
-  seq: integer().notNull().default(0),
-  load: text({ mode: "json" }).$type<HostLoad>(),
-});
+export const hosts = sqliteTable(
+  "hosts",
+  {
+    id: text().primaryKey(),
+    name: text().notNull(),
+    url: text().notNull(),
+    publicKey: text("public_key", { mode: "json" }).$type<JoinBody["publicKey"]>().notNull(),
+    createdAt: text("created_at").notNull(),
+    draining: integer({ mode: "boolean" }).notNull().default(false),
+    removedAt: text("removed_at"),
+    lastReportAt: text("last_report_at"),
+    /** Until when no run that waits is offered: it took a call and answered none. */
+    pausedUntil: text("paused_until"),
+    version: text(),
+    protocol: integer(),
+    /** Why its last report was refused: one sentence; null once one was applied. */
+    refusal: text(),
+    /** What of its reports was set aside: one sentence. */
+    misfit: text(),
+    /** The host's database that the copy is of, the revision up to which it is complete, and the last report's number. */
+    epoch: text(),
+    rev: integer().notNull().default(0),
+    seq: integer().notNull().default(0),
+    load: text({ mode: "json" }).$type<HostLoad>(),
+    /** How many users are placed here: counted by triggers of the database. */
+    users: integer().notNull().default(0),
+  },
+  (table) => [
+    index("hosts_users")
+      .on(table.users, table.id)
+      .where(sql`removed_at is null`),
+  ],
+);
 
 export const workspaces = sqliteTable(
   "workspaces",

@@ -78,9 +78,8 @@ async function findHost({ db, settings, now }: Deps, hostId: string): Promise<Ho
 function selectHosts(db: Database, now: number) {
   return db
     .select({
-      ...columnsOf(hosts, "id", "name", "url", "draining", "version", "protocol", "refusal", "misfit", "load"),
+      ...columnsOf(hosts, "id", "name", "url", "draining", "version", "protocol", "refusal", "misfit", "load", "users"),
       ...columnsOf(hosts, "createdAt", "lastReportAt"),
-      users: sql<number>`(select count(*) from users u where u.host_id = hosts.id)`,
       coming: countComing(sql`hosts`, now),
     })
     .from(hosts)

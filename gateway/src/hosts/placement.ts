@@ -30,12 +30,12 @@ export async function placeUser(deps: Placement, userId: string): Promise<HostTa
   const placed = (await findHostOfUser(db, userId)) ?? (await waitForHosts(deps, userId));
   if (placed) return placed;
   const best = sql`(
-    select h.id from hosts h
+    select h.id from hosts h indexed by hosts_users
     where h.last_report_at > ${isoTime(now() - liveMs)} and h.refusal is null and h.removed_at is null and not h.draining
       and json_extract(h.load, '$.problem') is null
       and json_extract(h.load, '$.workspaces') + ${countComing(sql`h`, now())} < json_extract(h.load, '$.maxWorkspaces')
       and json_extract(h.load, '$.memoryAvailableBytes') >= ${settings.BERTH_MEMORY_BYTES}
-    order by (select count(*) from users u where u.host_id = h.id), h.id limit 1)`;
+    order by h.users, h.id limit 1)`;
   await db
     .update(users)
     .set({ hostId: best, placedAt: isoTime(now()) })

@@ -69,7 +69,8 @@ const hot: Hot[] = [
   },
   {
     title: "placing a user",
-    grows: ["hosts", "neighbours", "strangers", "stalled"],
+    // Who was placed on the host that is taken within the last minute.
+    grows: ["strangers"],
     act: ({ gateway, newcomer: { token, agentId } }) =>
       gateway.call("POST", `/v1/agents/${agentId}/runs`, { token, body: { prompt: "first" } }),
   },

@@ -1,0 +1,87 @@
+/** Open sockets: what they cost while nothing happens, and how all come back when the gateway is killed and started again. */
+import type { Figure } from "../lib/figures.ts";
+import { descriptorLimit } from "@berth/shared/node/descriptors";
+import { openScene, type Options, type Scene, sleep, type Tell } from "./world.ts";
+
+interface State {
+  pages: number;
+  open: number;
+  reopened: number;
+  lost: number;
+  doubled: number;
+  lines: number;
+}
+const idleSeconds = 20;
+const backDeadlineMs = 120_000;
+/** A page in so many follows a log while the gateway is away. */
+const followed = 20;
+
+export async function measureSockets(options: Options, tell: Tell): Promise<{ figures: Figure[]; facts: unknown }> {
+  // Each takes two descriptors of the gateway: one of its page, one to its host.
+  const most = Math.floor((descriptorLimit() - 1500) / 2);
+  const count = Math.min(options.sockets, most);
+  if (count < options.sockets) tell(`${count} sockets: a process may have ${descriptorLimit()} descriptors here`);
+  const hosts = Math.max(1, Math.min(options.hosts, Math.ceil(count / 100)));
+  const workspaces = Math.ceil(count / hosts);
+  const sizes = { hosts, workspaces, online: count, newcomers: 0, runs: 0, waiting: 0, expired: 0 };
+  const scene = await openScene(sizes, tell);
+  try {
+    const { world, gateway } = scene;
+    await scene.hosts("open", { world, gatewayUrl: gateway.url, dir: scene.dir });
+    await scene.hosts("report", { life: { busy: 1, runMs: 600_000 }, overMs: hosts * 20 });
+    const bare = await idle(scene);
+    const pages = scene.open("sockets-process.ts");
+    await pages("open", { url: gateway.url, tokens: world.tokens, perSecond: 200 });
+    const opened = await whenAllOpen(pages, count, (count * 1000) / 200 + backDeadlineMs);
+    tell(`open: ${JSON.stringify(opened)}`);
+    const at = await idle(scene);
+    const memory = gateway.memoryBytes() / 2 ** 20;
+    await pages("follow", Math.ceil(count / followed));
+    await sleep(2000);
+    const before = await pages<State>("state");
+    await gateway.kill();
+    const killedAt = performance.now();
+    await gateway.start();
+    const upMs = performance.now() - killedAt;
+    await scene.hosts("answered");
+    const back = await whenAllOpen(pages, count, backDeadlineMs);
+    const backMs = performance.now() - killedAt;
+    tell(`back: ${JSON.stringify(back)} after ${backMs.toFixed(0)} ms`);
+    await sleep(15_000);
+    const hostsBack = await scene.hosts<number>("answered");
+    const after = await pages<State>("state");
+    const figures: Figure[] = [
+      { name: "open sockets", ours: opened.open, unit: "" },
+      { name: "gateway's CPU while they are idle", ours: at - bare, unit: "cores", target: { bound: 0.3 } },
+      { name: "gateway's memory", ours: memory, unit: "MiB" },
+      { name: "gateway killed and started, until it answers", ours: upMs / 1000, unit: "s" },
+      { name: "until all sockets are open again", ours: backMs / 1000, unit: "s", target: { bound: 30 } },
+      {
+        name: "sockets that opened more than once again",
+        ours: after.reopened - before.reopened - count,
+        unit: "",
+        target: { bound: 0 },
+      },
+      { name: "hosts that reported again", ours: hostsBack, unit: "", target: { bound: hosts, from: "below" } },
+      { name: "lines lost", ours: after.lost, unit: "", target: { bound: 0 } },
+      { name: "lines doubled", ours: after.doubled, unit: "", target: { bound: 0 } },
+    ];
+    return { figures, facts: { count, hosts, opened, before, back, after, bare, at } };
+  } finally {
+    await scene.close();
+  }
+}
+
+/** Cores that the gateway takes. */
+async function idle({ gateway }: Scene): Promise<number> {
+  const [cpu, from] = [gateway.cpuSeconds(), performance.now()];
+  await sleep(idleSeconds * 1000);
+  return ((gateway.cpuSeconds() - cpu) * 1000) / (performance.now() - from);
+}
+
+async function whenAllOpen(pages: ReturnType<Scene["open"]>, count: number, withinMs: number): Promise<State> {
+  for (const from = performance.now(); ; await sleep(100)) {
+    const state = await pages<State>("state");
+    if (state.open === count || performance.now() - from > withinMs) return state;
+  }
+}
