@@ -394,6 +394,15 @@ describe("git", () => {
     expect(await commit()).toBe("alice <alice@berth.invalid> alice");
   });
 
+  test("commits all of a directory without its environment, the CLI's state and conversations", async () => {
+    await alice.ok("PUT", `/v1/agents/${shell.id}/env`, { COLOUR: "deep" });
+    const out = await sh(
+      "git init -q . && mkdir -p .claude/projects/x .claude/commands && touch .claude.json .claude/projects/x/y .claude/commands/own && git add -A && git ls-files .berth '.claude*'; rm -rf .git .claude.json .claude",
+    );
+    expect(out).toBe(".claude/commands/own");
+    await alice.ok("PUT", `/v1/agents/${shell.id}/env`, {});
+  });
+
   test("reads what is written for ssh as https, shows names as they are, and trusts what the user's agents made", async () => {
     expect(await sh("git config --get-regexp 'url.https://github.com/.insteadof'")).toContain("git@github.com:");
     const out = await sh(
