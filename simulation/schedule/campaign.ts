@@ -5,7 +5,7 @@ import { type Outcome, playSchedule, type Schedule } from "./schedule.ts";
 import { shrink } from "./shrink.ts";
 
 /** A world in which schedules are drawn and played. */
-export interface Game<Op extends { index: number } = Operation> {
+export interface Game<Op extends { index: number; kind: string } = Operation> {
   world: string;
   draw(seed: number): Op[];
   play(schedule: Schedule<Op>): Promise<Outcome>;
@@ -48,7 +48,7 @@ export interface CampaignOptions {
   isMutant?: boolean;
 }
 
-export async function runCampaign<Op extends { index: number }>(
+export async function runCampaign<Op extends { index: number; kind: string }>(
   game: Game<Op>,
   options: CampaignOptions,
 ): Promise<Campaign> {
@@ -61,6 +61,7 @@ export async function runCampaign<Op extends { index: number }>(
     done.schedules++;
     done.steps += outcome.steps;
     done.hash = hash(String(outcome.hash), done.hash);
+    for (const { kind } of schedule.operations) done.seen[`did ${kind}`] = (done.seen[`did ${kind}`] ?? 0) + 1;
     for (const [what, times] of outcome.seen) done.seen[what] = (done.seen[what] ?? 0) + times;
     if (outcome.violations.length === 0) continue;
     done.failures.push(await (isMutant ? tellMutant : tell)(game, schedule, outcome));
@@ -70,12 +71,16 @@ export async function runCampaign<Op extends { index: number }>(
 }
 
 /** With the operations of these indices alone, if any are given. */
-export function scheduleOf<Op extends { index: number }>(game: Game<Op>, seed: number, kept?: number[]): Schedule<Op> {
+export function scheduleOf<Op extends { index: number; kind: string }>(
+  game: Game<Op>,
+  seed: number,
+  kept?: number[],
+): Schedule<Op> {
   const operations = game.draw(seed);
   return { seed, operations: kept ? operations.filter(({ index }) => kept.includes(index)) : operations };
 }
 
-async function tell<Op extends { index: number }>(
+async function tell<Op extends { index: number; kind: string }>(
   game: Game<Op>,
   schedule: Schedule<Op>,
   first: Outcome,
@@ -85,7 +90,7 @@ async function tell<Op extends { index: number }>(
   return { world: game.world, seed: schedule.seed, operations, invariant, detail };
 }
 
-async function tellMutant<Op extends { index: number }>(
+async function tellMutant<Op extends { index: number; kind: string }>(
   { world, play }: Game<Op>,
   schedule: Schedule<Op>,
   { violations }: Outcome,
