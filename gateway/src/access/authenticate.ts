@@ -1,7 +1,7 @@
 /** Who is calling: bearer token, session cookie or socket ticket, held against the database on every call. */
 import { AppError } from "@berth/shared/errors";
 import { and, eq, isNull, sql } from "drizzle-orm";
-import { columnsOf, isoTime, prepareOnce } from "../data/database.ts";
+import { columnsOf, isoTime, prepareOnce, rowsOf } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { createTokenVerifier, signToken, unauthenticated, verifyTicket, type TokenClaims } from "../keys/jwt.ts";
 import { isOwnOrigin } from "../http/origin.ts";
@@ -21,7 +21,7 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
   const verifyForeign = provider && createProviderVerifier(provider);
 
   const fromClaims = async ({ userId, tokenId, expiresAt }: TokenClaims): Promise<Caller> => {
-    const row = await selectCaller(deps.db).get({ tokenId, userId });
+    const [row] = toCallerRows(await selectCaller(deps.db).values({ tokenId, userId }));
     if (!row || row.disabled || row.revokedAt !== null) throw unauthenticated();
     noteUse(deps, tokenId, row.lastUsedAt);
     return { user: toUser(row), token: { id: tokenId, kind: row.kind, expiresAt }, renewal: null };
@@ -66,10 +66,12 @@ const toUser = ({ id, name, role, hostId, createdAt, gitName, gitEmail }: UserRo
 });
 const isSafe = (request: Request) => request.method === "GET" || request.method === "HEAD";
 
+const callerColumns = { ...userColumns, ...columnsOf(tokens, "kind", "revokedAt", "lastUsedAt") };
+const toCallerRows = rowsOf(callerColumns);
 /** One query a call: the user, and whether the credential still stands. */
 const selectCaller = prepareOnce((db) =>
   db
-    .select({ ...userColumns, ...columnsOf(tokens, "kind", "revokedAt", "lastUsedAt") })
+    .select(callerColumns)
     .from(tokens)
     .innerJoin(users, eq(users.id, tokens.userId))
     .where(and(eq(tokens.id, sql.placeholder("tokenId")), eq(users.id, sql.placeholder("userId"))))

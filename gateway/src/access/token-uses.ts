@@ -8,7 +8,7 @@ const minuteMs = 60_000;
 
 /** Notes the use at most once a minute; the next tick stores it. Where processes come and go, it is stored at once. */
 export function noteUse(deps: Deps, tokenId: string, lastUsedAt: string | null): void {
-  if (lastUsedAt !== null && lastUsedAt > isoTime(deps.now() - minuteMs)) return;
+  if (lastUsedAt !== null && Date.parse(lastUsedAt) > deps.now() - minuteMs) return;
   deps.uses.set(tokenId, isoTime(deps.now()));
   deps.background?.(storeUses(deps));
 }

@@ -8,7 +8,7 @@ import { and, asc, eq, isNull, or, sql, type Placeholder, type SQL } from "drizz
 import type { z } from "zod";
 import { auditChange, tellChanges } from "../access/audit.ts";
 import { cancelWaiting } from "./cancel-waiting.ts";
-import { columnsOf, isoTime, isUniqueViolation, prepareOnce, type Database } from "../data/database.ts";
+import { columnsOf, isoTime, isUniqueViolation, prepareOnce, rowsOf, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { startOf, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { agents } from "../data/schema.ts";
@@ -31,6 +31,8 @@ const shown = {
   runInProgress,
   lastRunId,
 };
+
+const toAgentRows = rowsOf(shown);
 
 /** What a host must know of an agent, as columns. */
 export const specColumns = {
@@ -71,8 +73,8 @@ export async function createAgent(
 }
 
 export async function listAgents(db: Database, userId: string, query: PageQuery): Promise<Page<Agent>> {
-  const rows = await selectPage(db).all({ userId, ...startOf(query), limit: query.limit + 1 });
-  return toPage(rows, query.limit, present);
+  const rows = await selectPage(db).values({ userId, ...startOf(query), limit: query.limit + 1 });
+  return toPage(toAgentRows(rows), query.limit, present);
 }
 
 /** The user's agent. Throws `not_found`. */

@@ -195,9 +195,10 @@ async function admit(
 
 async function parseInput(declared: Route, params: z.ZodObject | undefined, c: Context<AppEnv>) {
   const { query, headers, body } = declared;
-  const given = declared.path.endsWith("{path}") ? { ...c.req.param(), path: tailOf(c, declared.path) } : c.req.param();
+  const given = () =>
+    declared.path.endsWith("{path}") ? { ...c.req.param(), path: tailOf(c, declared.path) } : c.req.param();
   return {
-    params: params && parseOr400(params, given, "path"),
+    params: params && parseOr400(params, given(), "path"),
     query: query && parseOr400(query, c.req.query(), "query"),
     headers: headers && parseOr400(headers, namedHeaders(headers, c), "header"),
     body: body && parseOr400(body, await readJson(c.req.raw, boundsOf(declared), declared.isBodyOptional), "body"),
