@@ -4,7 +4,12 @@ import { connect, type Socket } from "node:net";
 
 const connections = 32;
 const roundMs = 2000;
-const whole = { ms: roundMs, answers: Number.POSITIVE_INFINITY };
+/** How long, and how often at most. */
+export interface Bound {
+  ms: number;
+  answers: number;
+}
+const round: Bound = { ms: roundMs, answers: Number.POSITIVE_INFINITY };
 
 interface Sent {
   headers: Record<string, string>;
@@ -12,7 +17,7 @@ interface Sent {
 }
 
 /** Each connection asks again once it was answered, so long or so often. All answers must be of one length: counting bytes counts answers. */
-export async function load(method: string, address: string, next: () => Sent, most = whole): Promise<number> {
+export async function load(method: string, address: string, next: () => Sent, most = round): Promise<number> {
   const url = new URL(address);
   const write = (socket: Socket) => void socket.write(requestOf(method, url, next()));
   const sockets = await Promise.all(Array.from({ length: connections }, () => open(Number(url.port))));
