@@ -1,6 +1,7 @@
 /** A turn that people talk to, in the page: words into it, what waits, what it asks. */
 import { randomBytes } from "node:crypto";
 import { afterAll, describe, expect, test } from "vitest";
+import { findBarriers } from "./browser/browser.ts";
 import { eventually, lastEnd, send, serveDashboard } from "./browser/dashboard.ts";
 import { engine, userIdOf } from "./harness/harness.ts";
 import { type ModelCall, type ModelEndpoint, type Scripted, startModel } from "./harness/model-endpoint.ts";
@@ -52,6 +53,41 @@ describe("while an agent works", () => {
     await eventually(() => page.locator(".run .end").getByText("Finished").count()).toBe(2);
     expect(model.calls.some(({ told }) => told.includes("Paint it blue."))).toBe(true);
     expect(model.calls.some(({ told }) => told.includes("And then test it twice."))).toBe(true);
+  });
+
+  test("its head has model, permissions, what its context holds, a summary and a new conversation", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("headed");
+    once("Chart the bay.", "Bash", untilGo);
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "Chart the bay.");
+    await page.locator(".tool").waitFor();
+    const menu = page.locator(".conversation-menu");
+    await menu.locator("summary").click();
+    await menu.getByText("System tools").waitFor();
+    expect(await menu.getByRole("meter").getAttribute("aria-valuetext")).toMatch(/^[\d,]+ of [\d,]+ tokens$/);
+    expect(await menu.getByRole("button", { name: "Start a new conversation" }).isDisabled()).toBe(true);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(await findBarriers(page)).toEqual([]);
+    }
+    await client.ok("PUT", `/v1/agents/${agent.id}/files/go`, "");
+    await lastEnd(page).getByText("Finished").waitFor();
+    await menu.getByLabel("Permissions").selectOption("ask");
+    const stored = () => client.ok<{ permissions: string }>("GET", `/v1/agents/${agent.id}`);
+    await eventually(async () => (await stored()).permissions).toBe("ask");
+    await menu.getByRole("button", { name: "Compact" }).click();
+    await page.locator(".run .prompt").getByText("/compact", { exact: true }).waitFor();
+    await lastEnd(page).getByText("Finished").waitFor();
+    await menu.getByRole("button", { name: "Start a new conversation" }).click();
+    const [answer] = await Promise.all([
+      page.waitForResponse(/\/reset$/),
+      page.getByRole("dialog").getByRole("button", { name: "Start anew" }).click(),
+    ]);
+    expect(answer.status()).toBe(200);
+    await menu.locator("summary").focus();
+    await page.locator(".scroller").focus();
+    await eventually(() => menu.evaluate((element) => (element as HTMLDetailsElement).open)).toBe(false);
   });
 
   test("Escape stops the turn, and the conversation goes on", async () => {

@@ -4,7 +4,7 @@ import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Agent, Run, Waiting } from "@berth/shared/resources";
+import type { Agent, ContextUse, Run, Waiting } from "@berth/shared/resources";
 import { until } from "../gateway/test/wait.ts";
 import type { Client } from "./harness/client.ts";
 import { type Berth, engine, startBerth, userIdOf } from "./harness/harness.ts";
@@ -75,6 +75,10 @@ describe("a word into a running turn", () => {
     const path = `/v1/runs/${run.id}/messages`;
     const { messageId } = await alice.ok<{ messageId: string }>("POST", path, words, key);
     expect(await alice.ok("POST", path, words, key)).toEqual({ messageId });
+    const context = await alice.ok<ContextUse>("GET", `/v1/runs/${run.id}/context`);
+    expect(context.limitTokens).toBeGreaterThan(100_000);
+    expect(context.usedTokens).toBeGreaterThan(1000);
+    expect(context.parts.map(({ name }) => name)).toContain("System prompt");
     await go(agent);
     const { lines, run: ended } = await alice.finish(run.id);
     expect(ended).toMatchObject({ status: "completed", result: "done", waitingFor: null });
@@ -89,6 +93,7 @@ describe("a word into a running turn", () => {
     await alice.firstLine(run.id);
     const path = `/v1/runs/${run.id}/messages`;
     expect(await alice.call("POST", path, { text: "x" })).toMatchObject({ status: 409, body: { code: "conflict" } });
+    expect((await alice.call("GET", `/v1/runs/${run.id}/context`)).status).toBe(409);
     await alice.ok("POST", `/v1/runs/${run.id}/interrupt`);
     expect(await alice.call("POST", path, { text: "x" })).toMatchObject({ status: 409, body: { code: "conflict" } });
     expect((await alice.call("POST", path, { text: " " })).status).toBe(400);

@@ -234,6 +234,16 @@ export const messageBody = z.strictObject({
   text: plainText.max(32_768).refine((text) => text.trim() !== "", "must not be blank"),
 });
 export const messageAnswer = z.object({ messageId: z.string() });
+/** What a conversation takes of its model's context, as the CLI counts it. */
+export const contextUseSchema = z
+  .object({
+    model: z.string(),
+    usedTokens: z.int(),
+    limitTokens: z.int(),
+    parts: z.array(z.object({ name: z.string(), tokens: z.int() })),
+  })
+  .meta({ id: "ContextUse" });
+export type ContextUse = z.infer<typeof contextUseSchema>;
 /** The answer to what a run waits for; `updatedInput` takes the place of the tool's input, a question's answers in it. */
 export const answerBody = z.strictObject({
   requestId: z.string().max(200),

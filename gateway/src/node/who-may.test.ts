@@ -81,6 +81,7 @@ const rows: Record<string, Row> = {
   "POST /v1/runs/:id/interrupt": owner("run"),
   "POST /v1/runs/:id/messages": owner("run", { text: "x" }),
   "POST /v1/runs/:id/answers": owner("run", { requestId: "x", behavior: "allow" }),
+  "GET /v1/runs/:id/context": owner("run"),
   "GET /v1/runs/:id/events": owner("run"),
   "GET /v1/runs/:id/stderr": owner("run"),
   "GET /v1/agents/:id/triggers": owner("agent"),

@@ -3,6 +3,7 @@ import { AppError } from "@berth/shared/errors";
 import { runAnswer } from "@berth/shared/host-api";
 import {
   answerBody,
+  contextUseSchema,
   createRunBody,
   idempotencyKey,
   isEnded,
@@ -173,6 +174,20 @@ export const runRoutes = [
     run: async ({ deps, caller, params, body }) => {
       const run = await runInProgress(deps, caller, params.id);
       return changeRun(deps, caller, run, { path: "answers", body });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/runs/{id}/context",
+    summary: "What the conversation takes of its model's context, asked of the CLI while its run goes on",
+    auth: "user",
+    answer: contextUseSchema,
+    limit: "runs",
+    errors: ["conflict", "host_unavailable"],
+    run: async ({ deps, caller, params }) => {
+      const run = await runInProgress(deps, caller, params.id);
+      const call = { method: "GET", path: `/v1/runs/${run.id}/context` } as const;
+      return callHostJson(deps, await hostOfRun(deps, caller), caller, call, contextUseSchema);
     },
   }),
   route({

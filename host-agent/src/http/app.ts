@@ -31,7 +31,7 @@ import { toBody } from "../output/sse.ts";
 import { reported, reportedAgent, type RunRow } from "../store/rows.ts";
 import type { Streams } from "../output/open-streams.ts";
 import { logSizes, runDirectory } from "../run/run-files.ts";
-import { answer, sayTo } from "../run/turn.ts";
+import { answer, askContext, sayTo } from "../run/turn.ts";
 
 export interface ServerDeps extends AgentDeps, Omit<FollowDeps, "volumes"> {
   verify: VerifyGateway;
@@ -115,6 +115,9 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
     const run = ownRun(c.get("claims"), c.req.param("id"));
     return c.json(toAnswer(await answer(deps, run, parseOr400(answerBody, await readJson(c), "body"))));
   });
+  app.get("/v1/runs/:id/context", async (c) =>
+    c.json(await askContext(deps, ownRun(c.get("claims"), c.req.param("id")))),
+  );
   app.get("/v1/runs/:id/events", (c) => {
     const claims = c.get("claims");
     const run = ownRun(claims, c.req.param("id"));

@@ -2,9 +2,11 @@
  * A turn under way: what its run waits for, what its user tells it, and when it is over. What the CLI asks stands in the run's
  * output, what it was told in its input: both are files, so any process of the host agent reads the same.
  */
+import { join } from "node:path";
 import { AppError } from "@berth/shared/errors";
-import type { AnswerBody } from "@berth/shared/resources";
+import type { AnswerBody, ContextUse } from "@berth/shared/resources";
 import { messageOf } from "@berth/shared/log";
+import { sleep } from "@berth/shared/wait";
 import type { HostContext } from "../context/context.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
@@ -13,8 +15,12 @@ import { runtimes } from "../workspace/runtimes.ts";
 import { diskUse, type Volume } from "../workspace/volume.ts";
 import type { Volumes } from "../workspace/volumes.ts";
 import type { LinesReader } from "./lines-reader.ts";
-import { isOutOfSpace } from "./run-files.ts";
+import { isOutOfSpace, logSizes, runDirectory } from "./run-files.ts";
+import { readTail } from "./run-log.ts";
 import { endInput, tell, wasTold } from "./run-input.ts";
+
+/** How long a CLI has to count its context, how often that is looked for, and how much of what it says meanwhile is read. */
+const [contextMs, lookMs, mostContextBytes] = [10_000, 100, 2 ** 20];
 
 interface Watched {
   run: RunRow;
@@ -82,6 +88,23 @@ export async function askToStop(deps: TurnDeps, run: RunRow): Promise<boolean> {
     if (error instanceof AppError) return false;
     throw error;
   }
+}
+
+/** Asks the CLI what its conversation takes of its model's context. Throws `conflict` where there is none to ask, or none that answers. */
+export async function askContext(deps: TurnDeps, run: RunRow): Promise<ContextUse> {
+  const { input, volume } = await listening(deps, run);
+  const requestId = crypto.randomUUID();
+  const before = logSizes(volume, run.id).out;
+  write(volume, run, input.askContext(requestId));
+  const deadline = performance.now() + contextMs;
+  while (performance.now() < deadline) {
+    const bytes = Math.min(logSizes(volume, run.id).out - before, mostContextBytes);
+    const said = bytes > 0 ? await readTail(join(runDirectory(volume, run.id), "out"), bytes) : "";
+    const use = input.contextIn(said, requestId);
+    if (use) return use;
+    await sleep(lookMs);
+  }
+  throw new AppError("conflict", "The agent does not say it now: ask again in a moment.");
 }
 
 async function listening({ store, volumes }: TurnDeps, run: RunRow): Promise<{ input: Input; volume: Volume }> {

@@ -2,7 +2,8 @@
  * The control protocol of the Claude Code CLI: a JSON object a line, on its standard input and among its output. The CLI says
  * what it asks and what it took; it is told messages, answers, and to stop.
  */
-import type { AnswerBody, Waiting } from "@berth/shared/resources";
+import type { AnswerBody, ContextUse, Waiting } from "@berth/shared/resources";
+import { z } from "zod";
 
 /** A request of the CLI; `kind` is null for one that nobody here can answer. */
 export type Ask = Pick<Waiting, "tool" | "input"> & { kind: Waiting["kind"] | null; requestId: string };
@@ -13,6 +14,9 @@ export interface Input {
   interrupt(): string;
   answer(answer: AnswerBody, asked: Waiting["input"]): string;
   refuse(requestId: string): string;
+  askContext(requestId: string): string;
+  /** What it says of its context among these lines, in answer to that request; null where it has not said it. */
+  contextIn(said: string, requestId: string): ContextUse | null;
   /** Words that are in each line that answers this request, and in no other. */
   answerTo(requestId: string): string;
   /** What one that is started ahead of its message is told: lines whose answers need what the message will need. */
@@ -41,6 +45,20 @@ export const controlProtocol: Input = {
     return respond({ subtype: "success", request_id: requestId, response });
   },
   refuse: (requestId) => respond({ subtype: "error", request_id: requestId, error: "Berth answers no such request." }),
+  askContext: (requestId) =>
+    JSON.stringify({ type: "control_request", request_id: requestId, request: { subtype: "get_context_usage" } }),
+  contextIn(said, requestId) {
+    const line = said
+      .split("\n")
+      .find((one) => one.startsWith('{"type":"control_response"') && one.includes(requestId));
+    try {
+      const { model, totalTokens, maxTokens, categories } = contextLine.parse(JSON.parse(line ?? "")).response.response;
+      const parts = categories.filter(({ kind }) => kind === "used").map(({ name, tokens }) => ({ name, tokens }));
+      return { model, usedTokens: totalTokens, limitTokens: maxTokens, parts };
+    } catch {
+      return null;
+    }
+  },
   answerTo: (requestId) => `"request_id":${JSON.stringify(requestId)}`,
   get warmUp() {
     const lines = warmUps.map((subtype) => ({ type: "control_request", request_id: subtype, request: { subtype } }));
@@ -54,6 +72,19 @@ export const controlProtocol: Input = {
   },
   isSpecial: (prompt) => /^\/[^/\s]+(\s|$)/.test(prompt) || Buffer.byteLength(prompt) > toldAtOnceBytes,
 };
+const name = z.string().max(200);
+const tokens = z.int().nonnegative();
+/** The agent can write lines of its own: no more is taken than is shown. */
+const contextLine = z.object({
+  response: z.object({
+    response: z.object({
+      model: name.default(""),
+      totalTokens: tokens,
+      maxTokens: tokens,
+      categories: z.array(z.object({ name, tokens, kind: name })).max(100),
+    }),
+  }),
+});
 /** It initialises lazily: without the second request a good part of its start would be left for the message. */
 const warmUps = ["initialize", "get_context_usage"];
 /** A shell reads them byte by byte. */

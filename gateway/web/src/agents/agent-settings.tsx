@@ -4,12 +4,13 @@ import type { Agent, OnInterruption, Permissions, Run } from "@berth/shared/reso
 import { t } from "../i18n/language.ts";
 import type { Runtime } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
-import { deleteAgent, resetAgent, updateAgent } from "../state/agents.ts";
+import { deleteAgent, updateAgent } from "../state/agents.ts";
 import { getAll } from "../api/api.ts";
 import { conversationFile } from "../text/conversation-file.ts";
 import { go } from "../ui/router.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { ModelOptions } from "./new-agent.tsx";
+import { ResetQuestion } from "./conversation-menu.tsx";
 import { EnvEditor } from "./env-editor.tsx";
 import { useKept } from "../state/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
@@ -225,10 +226,6 @@ function Reset({ agent }: { agent: Agent }) {
   const words = t().agents;
   const [isAsking, setAsking] = useState(false);
   const [isDone, setDone] = useState(false);
-  const act = async () => {
-    await resetAgent(agent.id);
-    setDone(true);
-  };
   return (
     <section>
       <h2>{words.newConversation}</h2>
@@ -241,16 +238,7 @@ function Reset({ agent }: { agent: Agent }) {
           {isDone && words.newConversationDone}
         </span>
       </p>
-      {isAsking && (
-        <Confirm
-          title={words.newConversationTitle(agent.name)}
-          action={words.newConversationAct}
-          onClose={() => setAsking(false)}
-          act={act}
-        >
-          <p>{words.newConversationLoss}</p>
-        </Confirm>
-      )}
+      {isAsking && <ResetQuestion agent={agent} onClose={() => setAsking(false)} onDone={() => setDone(true)} />}
     </section>
   );
 }

@@ -5,6 +5,7 @@ import type { Agent } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { agentById, agents } from "../state/agents.ts";
 import { tellAgent } from "../agents/agent-line.tsx";
+import { runtimes } from "../runtimes/runtimes.ts";
 import { Badge } from "../ui/badge.tsx";
 import { go, Link, path } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
@@ -14,6 +15,9 @@ import { NotFoundPage } from "./not-found.tsx";
 const FilesTab = later(() => import("../files/files-tab.tsx").then((it) => it.FilesTab));
 const AgentSettings = later(() => import("../agents/agent-settings.tsx").then((it) => it.AgentSettings));
 const Conversation = later(() => import("../agents/conversation.tsx").then((it) => it.Conversation));
+const ConversationMenu = later(() => import("../agents/conversation-menu.tsx").then((it) => it.ConversationMenu), {
+  isPart: true,
+});
 const TriggersTab = later(() => import("../triggers/triggers-tab.tsx").then((it) => it.TriggersTab));
 const TerminalTab = later(() => import("../terminal/terminal-tab.tsx").then((it) => it.TerminalTab));
 
@@ -49,6 +53,7 @@ export function AgentPage({ id, tab, me }: { id: string; tab: string; me: Me }) 
       <div class="agent-head">
         <h1 title={agent.name}>{agent.name}</h1>
         <Badge told={tellAgent(agent)} />
+        {tab === "conversation" && runtimes[agent.runtime].hasModel && <ConversationMenu agent={agent} />}
         <nav class="tabs" aria-label={agent.name}>
           {tabs.map((one) => (
             <Link key={one.id} href={one.id === "conversation" ? `/agents/${id}` : `/agents/${id}/${one.id}`}>

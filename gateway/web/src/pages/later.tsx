@@ -7,7 +7,11 @@ import { t } from "../i18n/language.ts";
 import { Failure } from "../ui/failure.tsx";
 import { useTask } from "../ui/use-task.ts";
 
-export function later<P extends object>(load: () => Promise<FunctionComponent<P>>): FunctionComponent<P> {
+/** A part of a page shows nothing until it is there. */
+export function later<P extends object>(
+  load: () => Promise<FunctionComponent<P>>,
+  { isPart = false } = {},
+): FunctionComponent<P> {
   const loaded = signal<FunctionComponent<P> | null>(null);
   return function Later(props: P) {
     const task = useTask(async () => {
@@ -16,6 +20,7 @@ export function later<P extends object>(load: () => Promise<FunctionComponent<P>
     useEffect(() => void task.run(), []);
     const Page = loaded.value;
     if (Page) return <Page {...props} />;
+    if (isPart && !task.failure) return null;
     return (
       <div class="page">
         {task.failure ? (

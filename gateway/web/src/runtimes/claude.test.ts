@@ -122,3 +122,20 @@ test("what fits nothing is shown as it is or left out, and never throws", () => 
   const kinds = shown(fold(...odd)).map((item: Item) => item.kind);
   expect(new Set(kinds)).toEqual(new Set(["raw", "text", "output"]));
 });
+
+test("what its lines tell of its context is of the conversation itself, not of its helpers, and nothing right after a summary", () => {
+  const said = (usage: object, helper: string | null = null) => ({
+    type: "assistant",
+    message: { content: [], usage },
+    parent_tool_use_id: helper,
+  });
+  const run = fold(
+    said({ input_tokens: 10, cache_read_input_tokens: 900, cache_creation_input_tokens: 50, output_tokens: 40 }),
+    said({ input_tokens: 7 }, "toolu_helper"),
+    said({ input_tokens: "7" }),
+    { type: "result", modelUsage: { small: { contextWindow: 200 }, large: { contextWindow: 2000 }, odd: null } },
+  );
+  expect(run.context).toEqual({ usedTokens: 1000, limitTokens: 2000 });
+  run.add({ type: "system", subtype: "compact_boundary" });
+  expect(run.context).toEqual({ usedTokens: null, limitTokens: 2000 });
+});

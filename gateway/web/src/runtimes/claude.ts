@@ -29,13 +29,18 @@ interface State {
 
 const linesOf = (state: State): LineTypes => ({
   stream_event: (line) => addPartial(state, helperOf(line), objectOf(line["event"])),
-  assistant: (line) => addAssistant(state, helperOf(line), objectOf(line["message"])),
+  assistant(line) {
+    addAssistant(state, helperOf(line), objectOf(line["message"]));
+    if (helperOf(line) === "") noteContext(state, objectOf(objectOf(line["message"])["usage"]));
+  },
   user: (line) =>
     line["isReplay"] === true
       ? addSaid(state, objectOf(line["message"]))
       : addUser(state, helperOf(line), objectOf(line["message"])),
   system(line) {
-    if (line["subtype"] === "compact_boundary") state.drawing.addNote({ notice: "summedUp" }, "quiet");
+    if (line["subtype"] !== "compact_boundary") return;
+    state.drawing.addNote({ notice: "summedUp" }, "quiet");
+    state.drawing.context.usedTokens = null;
   },
   result: (line) => addResult(state, line),
   rate_limit_event: () => undefined,
@@ -71,6 +76,13 @@ function growBlock(state: State, helper: string, event: Json): void {
   const delta = objectOf(event["delta"]);
   item.text = capped(item.text + textOf(delta["text"] ?? delta["thinking"]));
   touch(at);
+}
+
+/** All that went to the model and came back is what the next call begins with. */
+function noteContext({ drawing: { context } }: State, usage: Json): void {
+  const parts = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"];
+  const used = parts.reduce((sum, part) => sum + Math.max(0, numberOf(usage[part])), 0);
+  if (used > 0) context.usedTokens = used;
 }
 
 /** Each final block takes the place of the first open one of its kind. */
@@ -113,8 +125,10 @@ function answerTool({ drawing, tools }: State, block: Json): void {
 
 /** The CLI's own conclusion. Mostly its text was the last message; an error may stand here alone. */
 function addResult(state: State, line: Json): void {
-  const { items, addNote } = state.drawing;
+  const { items, addNote, context } = state.drawing;
   dropDrafts(state, "");
+  const limits = Object.values(objectOf(line["modelUsage"])).map((use) => numberOf(objectOf(use)["contextWindow"]));
+  if (Math.max(...limits) > 0) context.limitTokens = Math.max(...limits);
   const text = textOf(line["result"]);
   if (line["is_error"] !== true || !text) return;
   if (!items.some((item) => item.kind === "text" && item.text === text)) addNote(text, "bad");

@@ -12,8 +12,15 @@ const outputChars = 4000;
 /** Beyond this many characters of plain output the oldest is let go: the log on the host has all. */
 const mostOutputChars = 24_000_000;
 
+/** What the conversation takes of its model's context, as far as the lines tell it. */
+export interface ContextSeen {
+  usedTokens: number | null;
+  limitTokens: number | null;
+}
+
 export interface Fold {
   readonly items: Item[];
+  readonly context: ContextSeen;
   /** A number for each chunk of items that grows when one in it changes. */
   readonly chunkRevs: number[];
   add(line: unknown): void;
@@ -24,6 +31,7 @@ export interface Fold {
 /** What a dialect draws with. An item that it changes in place is to be touched. */
 export interface Drawing {
   readonly items: readonly Item[];
+  readonly context: ContextSeen;
   /** Answers where the item is. */
   push(item: Item): number;
   replace(at: number, item: Item): number;
@@ -47,6 +55,7 @@ export function createFold(dialects: Dialect[]): Fold {
   known.set("prepared", (line) => drawing.addNote(textOf(line["message"]), "quiet"));
   return {
     items,
+    context: drawing.context,
     chunkRevs,
     add(value) {
       const line = objectOf(value);
@@ -83,8 +92,10 @@ function createDrawing(chunkRevs: number[]) {
     touch(at);
     return at;
   };
+  const context: ContextSeen = { usedTokens: null, limitTokens: null };
   return {
     items,
+    context,
     touch,
     push,
     replace,

@@ -68,6 +68,10 @@ export const agents = {
     ask: "Asks before it changes or runs something",
     plan: "Makes a plan first, and asks",
   } satisfies Record<Permissions, string>,
+  permissionNames: { skip: "does as it thinks", ask: "asks first", plan: "plans first" } satisfies Record<
+    Permissions,
+    string
+  >,
   permissionsHint: "A seat belt, not a wall: what keeps an agent in is its container.",
   onInterruption: "If its machine or workspace goes away during a turn",
   onInterruptionChoices: { stop: "It stops", continue: "It goes on by itself, at most twice" } satisfies Record<

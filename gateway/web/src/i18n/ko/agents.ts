@@ -63,6 +63,7 @@ export const agents: typeof en = {
     ask: "바꾸거나 실행하기 전에 물어보기",
     plan: "먼저 계획을 세우고 물어보기",
   },
+  permissionNames: { skip: "알아서 진행", ask: "먼저 물어봄", plan: "먼저 계획함" },
   permissionsHint: "안전벨트일 뿐 벽은 아니에요. 에이전트를 가두는 것은 컨테이너예요.",
   onInterruption: "작업 중에 서버나 워크스페이스가 사라지면",
   onInterruptionChoices: { stop: "멈춰요", continue: "스스로 이어서 해요 (최대 두 번)" },
