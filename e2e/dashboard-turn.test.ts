@@ -143,9 +143,35 @@ describe("what an agent asks", () => {
   });
 });
 
-describe("attachments", () => {
-  const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4AWNoaGgAAAMEAYFZUG5DAAAAAElFTkSuQmCC";
+const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4AWNoaGgAAAMEAYFZUG5DAAAAAElFTkSuQmCC";
 
+test("what an agent reads shows: a picture as one, a file with the numbers of its lines", async () => {
+  const { page, client } = await meet();
+  const agent = await client.createAgent("reader");
+  const place = `/workspace/agent-${agent.id}`;
+  await client.ok("PUT", `/v1/agents/${agent.id}/files/dot.png`, Buffer.from(dot, "base64"));
+  await client.ok("PUT", `/v1/agents/${agent.id}/files/list.ts`, "const one = 1;\nconst two = 2;\n");
+  let isFirst = true;
+  scripts.set("Read both.", ({ stream }) => {
+    if (!stream || !isFirst) return { blocks: [{ type: "text", text: "All done." }] };
+    isFirst = false;
+    const read = (name: string) => ({ name: "Read", input: { file_path: `${place}/${name}` } });
+    const id = () => `toolu_${randomBytes(8).toString("hex")}`;
+    return { blocks: ["dot.png", "list.ts"].map((name) => ({ type: "tool_use", id: id(), ...read(name) })) };
+  });
+  await page.goto(`/agents/${agent.id}`);
+  await send(page, "Read both.");
+  await lastEnd(page).getByText("Finished").waitFor();
+  const picture = page.getByRole("img", { name: "Picture from a tool" });
+  await eventually(() => picture.evaluate((image) => (image as HTMLImageElement).naturalWidth)).toBe(1);
+  await page.locator(".tool").nth(1).locator("summary").click();
+  const [numbers, code] = [page.locator(".numbered pre").first(), page.locator(".numbered pre").last()];
+  expect(await numbers.textContent()).toMatch(/^1\n2/);
+  expect(await code.textContent()).toContain("const one = 1;\nconst two = 2;");
+  expect(await findBarriers(page)).toEqual([]);
+});
+
+describe("attachments", () => {
   test.for([
     ["a desk", {}],
     ["a phone", { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }],

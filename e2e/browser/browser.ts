@@ -109,7 +109,13 @@ function noteMishaps(page: Page, url: string): string[] {
     void dialog.dismiss();
   });
   page.on("request", (request) => {
-    if (!request.url().startsWith(url)) mishaps.push(`call to ${request.url()}`);
+    if (
+      !request
+        .url()
+        .replace(/^blob:/, "")
+        .startsWith(url)
+    )
+      mishaps.push(`call to ${request.url()}`);
   });
   return mishaps;
 }

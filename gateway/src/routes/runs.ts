@@ -186,7 +186,7 @@ export const runRoutes = [
     errors: ["conflict", "host_unavailable"],
     run: async ({ deps, caller, params }) => {
       const run = await runInProgress(deps, caller, params.id);
-      const call = { method: "GET", path: `/v1/runs/${run.id}/context` } as const;
+      const call = { method: "GET", path: `/v1/runs/${run.id}/context`, deadlineMs: longDeadlineMs } as const;
       return callHostJson(deps, await hostOfRun(deps, caller), caller, call, contextUseSchema);
     },
   }),

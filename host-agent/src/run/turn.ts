@@ -20,7 +20,7 @@ import { readTail } from "./run-log.ts";
 import { endInput, tell, wasTold } from "./run-input.ts";
 
 /** How long a CLI has to count its context, how often that is looked for, and how much of what it says meanwhile is read. */
-const [contextMs, lookMs, mostContextBytes] = [10_000, 100, 2 ** 20];
+const [contextMs, lookMs, mostContextBytes] = [20_000, 100, 2 ** 20];
 
 interface Watched {
   run: RunRow;

@@ -1,5 +1,5 @@
 /** What the conversation in view is about to do its next message with: model, permissions, context; and what makes room in that. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Agent, ContextUse, Run } from "@berth/shared/resources";
 import { get, postOnce } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
@@ -16,16 +16,13 @@ import { useTask } from "../ui/use-task.ts";
 export function ConversationMenu({ agent }: { agent: Agent }) {
   const words = t().conversation;
   const [isOpen, setOpen] = useState(false);
-  const [asked, setAsked] = useState<{ runId: string; use: ContextUse } | null>(null);
   const going = runOfAgent(agent.id);
-  const ask = useTask(async ({ id }: Run) => setAsked({ runId: id, use: await get(`/v1/runs/${id}/context`) }));
+  const asked = useAsked(isOpen && going?.startedAt ? going.id : null);
   const context = contextOf(agent, asked);
   const model = agent.model ?? words.modelDefault(runtimes[agent.runtime].words().name);
   const open = (event: { currentTarget: HTMLDetailsElement }) => {
     setOpen(event.currentTarget.open);
-    if (!event.currentTarget.open) return;
-    loadModels();
-    if (going?.startedAt) void ask.run(going);
+    if (event.currentTarget.open) loadModels();
   };
   return (
     <details
@@ -54,12 +51,41 @@ export function ConversationMenu({ agent }: { agent: Agent }) {
       {isOpen && (
         <div class="panel">
           <Choices agent={agent} />
-          <Context context={context} isAsking={ask.isBusy} />
+          <Context context={context} isAsking={going !== undefined} />
           <Acts agent={agent} isGoing={going !== undefined} />
         </div>
       )}
     </details>
   );
+}
+
+interface Asked {
+  runId: string;
+  use: ContextUse;
+}
+
+/** How long a CLI that did not answer is left alone. */
+const askAgainMs = 3000;
+
+/** What the run's CLI says of its context, asked once, and again while it does not answer. */
+function useAsked(runId: string | null): Asked | null {
+  const [asked, setAsked] = useState<Asked | null>(null);
+  useEffect(() => {
+    if (runId === null) return;
+    let timer: number | undefined;
+    let isOver = false;
+    const ask = () =>
+      get<ContextUse>(`/v1/runs/${runId}/context`).then(
+        (use) => setAsked({ runId, use }),
+        () => (timer = isOver ? undefined : window.setTimeout(() => void ask(), askAgainMs)),
+      );
+    void ask();
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+    };
+  }, [runId]);
+  return asked;
 }
 
 interface Known {
@@ -71,7 +97,7 @@ interface Known {
 }
 
 /** What the CLI said when it was asked, while that run goes on; else what the newest run's output shows. */
-function contextOf({ id }: Agent, asked: { runId: string; use: ContextUse } | null): Known | null {
+function contextOf({ id }: Agent, asked: Asked | null): Known | null {
   const own = runsByAgent.value.get(id) ?? [];
   const seen = own.flatMap((run) => {
     const log = logs.get(run.id);

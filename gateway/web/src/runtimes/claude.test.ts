@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { createFold, type Fold } from "../transcript/fold.ts";
 import type { Item } from "../transcript/items.ts";
+import { numberedLines } from "../transcript/tools.ts";
 import { dialects } from "./runtimes.ts";
 
 const fold = (...lines: unknown[]): Fold => {
@@ -138,4 +139,68 @@ test("what its lines tell of its context is of the conversation itself, not of i
   expect(run.context).toEqual({ usedTokens: 1000, limitTokens: 2000 });
   run.add({ type: "system", subtype: "compact_boundary" });
   expect(run.context).toEqual({ usedTokens: null, limitTokens: 2000 });
+});
+
+describe("a tool's answer", () => {
+  const call = (id: string, name: string, input: object, helper: string | null = null) => ({
+    type: "assistant",
+    message: { content: [{ type: "tool_use", id, name, input }] },
+    parent_tool_use_id: helper,
+  });
+  const answer = (tool_use_id: string, content: unknown) => ({
+    type: "user",
+    message: { content: [{ type: "tool_result", tool_use_id, content }] },
+    parent_tool_use_id: null,
+  });
+  const image = (media_type: string, data: unknown) => ({
+    type: "image",
+    source: { type: "base64", media_type, data },
+  });
+
+  test("has the pictures that a browser may draw; what is none stays a word", () => {
+    const svg = image("image/svg+xml", "PHN2Zz4=");
+    const run = fold(
+      call("t1", "Read", { file_path: "a.png" }),
+      answer("t1", [image("image/png", "AAAA"), svg, image("image/png", "<script>"), image("image/png", 7)]),
+    );
+    const [item] = shown(run);
+    expect(item).toMatchObject({
+      pictures: [{ mediaType: "image/png", data: "AAAA" }],
+      output: "[image]\n[image]\n[image]",
+    });
+  });
+
+  test("of Read has the file's lines apart from their numbers, and of others none", () => {
+    const output = "     9→nine\n    10→\tten → 10\n\n<note>";
+    expect(numberedLines({ name: "Read", output })).toEqual({
+      numbers: ["9", "10"],
+      texts: ["nine", "\tten → 10"],
+      rest: "<note>",
+    });
+    expect(numberedLines({ name: "Read", output: "No such file" })).toBe(null);
+    expect(numberedLines({ name: "Bash", output })).toBe(null);
+  });
+
+  test("of helpers at work side by side: each says who goes on, where what stands above is not its own", () => {
+    const run = fold(
+      call("a", "Task", { description: "Find the leak" }),
+      call("x", "Bash", { command: "1" }, "a"),
+      call("b", "Task", { description: "Paint" }),
+      call("y", "Bash", { command: "2" }, "b"),
+      call("z", "Bash", { command: "3" }, "a"),
+      call("w", "Bash", { command: "4" }, "a"),
+    );
+    const drawn = shown(run).map((item) =>
+      item.kind === "tool" ? [item.isNested, item.toolId] : item.kind === "note" && [item.isNested, item.text],
+    );
+    expect(drawn).toEqual([
+      [false, "a"],
+      [true, "x"],
+      [false, "b"],
+      [true, "y"],
+      [true, "↳ Find the leak"],
+      [true, "z"],
+      [true, "w"],
+    ]);
+  });
 });

@@ -3,9 +3,19 @@
  * closes it with the text that counts. What agents print is hostile: every field is looked at before it is used.
  */
 import { t } from "../i18n/language.ts";
-import { blocksOf, capped, numberOf, objectOf, textOf, textOfBlock, type Json } from "../transcript/fields.ts";
+import {
+  blocksOf,
+  capped,
+  numberOf,
+  objectOf,
+  splitBlocks,
+  textOf,
+  textOfBlock,
+  type Json,
+} from "../transcript/fields.ts";
 import type { Drawing, LineTypes } from "../transcript/fold.ts";
 import type { Item, TextItem, ToolItem } from "../transcript/items.ts";
+import { summarise } from "../transcript/tools.ts";
 import type { Runtime } from "./runtime.ts";
 
 export const claude: Runtime = {
@@ -14,7 +24,7 @@ export const claude: Runtime = {
   isScript: false,
   hasModel: true,
   reads: true,
-  dialect: (drawing) => linesOf({ drawing, tools: new Map(), drafts: new Map(), hasPrompt: false }),
+  dialect: (drawing) => linesOf({ drawing, tools: new Map(), drafts: new Map(), speaker: "", hasPrompt: false }),
 };
 
 interface State {
@@ -23,6 +33,8 @@ interface State {
   tools: Map<string, number>;
   /** Open items of the message that is being written, by the index of their block; one set for each helper. */
   drafts: Map<string, Map<number, number>>;
+  /** Whose items came last: of helpers at work side by side each says who goes on. */
+  speaker: string;
   /** The message that began the run has been told. */
   hasPrompt: boolean;
 }
@@ -63,9 +75,23 @@ function addPartial(state: State, helper: string, event: Json): void {
 function openBlock(state: State, helper: string, event: Json): void {
   const item = itemOf(objectOf(event["content_block"]), helper !== "");
   if (!item) return;
+  tellSpeaker(state, helper);
   const at = state.drawing.push(item);
   if (item.kind === "tool" && item.toolId) state.tools.set(item.toolId, at);
   draftsOf(state, helper).set(numberOf(event["index"]), at);
+}
+
+/** Says which helper goes on, where what stands above is not its own: what it was called for. */
+function tellSpeaker(state: State, helper: string): void {
+  const { items, push } = state.drawing;
+  const at = state.tools.get(helper) ?? -1;
+  const isBelowCall = at === items.length - 1;
+  if (helper !== "" && helper !== state.speaker && !isBelowCall) {
+    const call = items[at];
+    const text = call?.kind === "tool" ? summarise(call) : "";
+    if (text) push({ kind: "note", text: `↳ ${text}`, tone: "quiet", isNested: true, rev: 0 });
+  }
+  state.speaker = helper;
 }
 
 function growBlock(state: State, helper: string, event: Json): void {
@@ -95,6 +121,7 @@ function addAssistant(state: State, helper: string, message: Json): void {
     item.isOpen = false;
     const draft = [...open].find(([, at]) => isDraftOf(items[at]!, item));
     if (draft) open.delete(draft[0]);
+    if (!draft) tellSpeaker(state, helper);
     const at = draft ? replace(draft[1], item) : push(item);
     if (item.kind === "tool" && item.toolId) state.tools.set(item.toolId, at);
   }
@@ -117,9 +144,9 @@ function addSaid(state: State, message: Json): void {
 function answerTool({ drawing, tools }: State, block: Json): void {
   const at = tools.get(textOf(block["tool_use_id"])) ?? -1;
   const item = drawing.items[at];
-  const output = capped(blocksOf(block["content"]).map(textOfBlock).join("\n"));
+  const { text: output, pictures } = splitBlocks(blocksOf(block["content"]));
   if (item?.kind !== "tool") return void drawing.push({ kind: "output", text: output, isNested: false, rev: 0 });
-  Object.assign(item, { output, isError: block["is_error"] === true, isOpen: false });
+  Object.assign(item, { output, pictures, isError: block["is_error"] === true, isOpen: false });
   drawing.touch(at);
 }
 
@@ -149,7 +176,7 @@ function itemOf(block: Json, isNested: boolean): TextItem | ToolItem | null {
         name: textOf(block["name"]) || "tool",
         input: Object.keys(input).length > 0 ? input : null,
       };
-      return { kind: "tool", ...call, output: null, isError: false, isUnfolded: null, ...base };
+      return { kind: "tool", ...call, output: null, pictures: [], isError: false, isUnfolded: null, ...base };
     }
     default:
       return null;

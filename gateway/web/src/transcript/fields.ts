@@ -15,6 +15,26 @@ export const objectOf = (value: unknown): Json =>
 export const blocksOf = (content: unknown): Json[] =>
   typeof content === "string" ? [{ type: "text", text: content }] : Array.isArray(content) ? content.map(objectOf) : [];
 
+const pictureTypes = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+/** Of one picture in base64, and how many one answer may have. */
+const [mostPictureChars, mostPictures] = [8_000_000, 20];
+
+/** The block as a picture that a browser may draw, or null. */
+function pictureOf(block: Json): { mediaType: string; data: string } | null {
+  const source = objectOf(block["source"]);
+  const [mediaType, data] = [textOf(source["media_type"]), textOf(source["data"])];
+  const isOne = block["type"] === "image" && pictureTypes.includes(mediaType) && /^[A-Za-z0-9+/]+={0,2}$/.test(data);
+  return isOne && data.length % 4 === 0 && data.length <= mostPictureChars ? { mediaType, data } : null;
+}
+
+/** The pictures among the blocks, and all else as text. */
+export function splitBlocks(blocks: Json[]) {
+  const drawn = blocks.map((block) => ({ block, picture: pictureOf(block) }));
+  const pictures = drawn.flatMap(({ picture }) => picture ?? []).slice(0, mostPictures);
+  const others = drawn.filter(({ picture }) => picture === null || !pictures.includes(picture));
+  return { pictures, text: capped(others.map(({ block }) => textOfBlock(block)).join("\n")) };
+}
+
 /** A block as text; what is none, by its name. */
 export const textOfBlock = (block: Json): string =>
   block["type"] === "text" ? textOf(block["text"]) : `[${textOf(block["type"]) || "something"}]`;

@@ -36,7 +36,7 @@ export function ItemView({ item, isLive }: { item: Item; isLive: boolean }) {
       );
     case "note":
       return (
-        <p class={`item note ${item.tone}`}>
+        <p class={`item note ${item.tone} ${nested}`}>
           {typeof item.text === "string" ? showable(item.text.slice(0, 4000)) : t().conversation[item.text.notice]}
         </p>
       );

@@ -11,6 +11,11 @@ export interface TextItem extends Drawn {
   /** Still being written. */
   isOpen: boolean;
 }
+/** A picture that a tool has answered with, in base64. */
+export interface Picture {
+  mediaType: string;
+  data: string;
+}
 export interface ToolItem extends Drawn {
   kind: "tool";
   toolId: string;
@@ -18,6 +23,7 @@ export interface ToolItem extends Drawn {
   /** Null while it is being written. */
   input: Record<string, unknown> | null;
   output: string | null;
+  pictures: Picture[];
   isError: boolean;
   isOpen: boolean;
   /** Whether a person unfolded it; kept here, for what is out of sight is not drawn. */

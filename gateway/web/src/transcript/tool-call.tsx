@@ -1,13 +1,13 @@
 /** A tool call: one line while folded, with input and output below when unfolded; edits of files show as diffs. */
 import { createContext } from "preact";
-import { useContext, useMemo, useState } from "preact/hooks";
+import { useContext, useEffect, useMemo, useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import { DiffCount, DiffView } from "./diff-view.tsx";
 import { showable } from "../text/plain-text.ts";
-import type { ToolItem } from "./items.ts";
+import type { Picture, ToolItem } from "./items.ts";
 import { LongText } from "../ui/long-text.tsx";
 import { Markdown } from "../markdown/markdown.tsx";
-import { callOf, editOf, inputText, proseOf, shortPath, summarise, todosOf } from "./tools.ts";
+import { callOf, editOf, inputText, numberedLines, proseOf, shortPath, summarise, todosOf } from "./tools.ts";
 
 /** Of the run whose turn this one takes up, as `callOf` says them. */
 export const EarlierCalls = createContext<ReadonlySet<string>>(new Set());
@@ -22,7 +22,8 @@ export function ToolCall({ item, isLive }: { item: ToolItem; isLive: boolean }) 
   const isSmallEdit = edit !== null && edit.lines.length <= smallEdit;
   // Until a person chooses: the edit is not known yet while the call is being written.
   const [chosen, setChosen] = useState(item.isUnfolded);
-  const isUnfolded = chosen ?? (isSmallEdit || item.name === "TodoWrite" || item.name === "ExitPlanMode");
+  const isUnfolded =
+    chosen ?? (isSmallEdit || item.pictures.length > 0 || item.name === "TodoWrite" || item.name === "ExitPlanMode");
   const toggle = (event: { currentTarget: HTMLDetailsElement }) => {
     item.isUnfolded = event.currentTarget.open;
     setChosen(item.isUnfolded);
@@ -41,16 +42,62 @@ export function ToolCall({ item, isLive }: { item: ToolItem; isLive: boolean }) 
       {isUnfolded && (
         <div class="tool-body">
           {edit ? <DiffView lines={edit.lines} label={words.changesIn(shortPath(edit.path))} /> : <Input item={item} />}
-          {!(edit && !item.isError) && item.output !== null && (
-            <>
-              <p class="tool-label">{item.isError ? words.failedWith : words.output}</p>
-              {item.output.trim() ? <LongText text={item.output} /> : <p class="muted">{words.nothingPrinted}</p>}
-            </>
-          )}
+          {!(edit && !item.isError) && item.output !== null && <Output item={item} output={item.output} />}
         </div>
       )}
     </details>
   );
+}
+
+function Output({ item, output }: { item: ToolItem; output: string }) {
+  const words = t().conversation;
+  const numbered = useMemo(() => numberedLines(item), [output]);
+  const isEmpty = !output.trim() && item.pictures.length === 0;
+  return (
+    <>
+      <p class="tool-label">{item.isError ? words.failedWith : words.output}</p>
+      {numbered && <NumberedLines {...numbered} />}
+      {!numbered && output.trim() && <LongText text={output} />}
+      {isEmpty && <p class="muted">{words.nothingPrinted}</p>}
+      {item.pictures.map((picture, at) => (
+        <DrawnPicture key={at} picture={picture} />
+      ))}
+    </>
+  );
+}
+
+const linesAtOnce = 300;
+
+function NumberedLines({ numbers, texts, rest }: { numbers: string[]; texts: string[]; rest: string }) {
+  const [most, setMost] = useState(linesAtOnce);
+  return (
+    <>
+      <div class="numbered">
+        <pre aria-hidden="true">{numbers.slice(0, most).join("\n")}</pre>
+        <pre>{showable(texts.slice(0, most).join("\n"))}</pre>
+      </div>
+      {texts.length > most && (
+        <p class="more">
+          <button type="button" class="quiet" onClick={() => setMost(most + 10 * linesAtOnce)}>
+            {t().common.showMore}
+          </button>
+        </p>
+      )}
+      {rest && <LongText text={rest} />}
+    </>
+  );
+}
+
+/** A file of the page alone, for its policy lets no address in that a text may name. */
+function DrawnPicture({ picture: { mediaType, data } }: { picture: Picture }) {
+  const [url, setUrl] = useState<string | null>(null);
+  useEffect(() => {
+    const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+    const made = URL.createObjectURL(new Blob([bytes], { type: mediaType }));
+    setUrl(made);
+    return () => URL.revokeObjectURL(made);
+  }, [data]);
+  return url && <img class="picture" src={url} alt={t().conversation.picture} />;
 }
 
 function Input({ item }: { item: ToolItem }) {

@@ -64,6 +64,21 @@ export function proseOf({ name, input }: Call): string | null {
   return ["ExitPlanMode", "Task", "Agent"].includes(name) && typeof prose === "string" ? prose : null;
 }
 
+/** What `Read` has answered: the lines with their numbers in the file, and what the CLI says below them; null for any other answer. */
+export function numberedLines({ name, output }: Pick<ToolItem, "name" | "output">) {
+  if (name !== "Read" || !output) return null;
+  const numbers: string[] = [];
+  const texts: string[] = [];
+  const lines = output.split("\n");
+  for (const line of lines) {
+    const found = /^ *(\d{1,7})[→\t](.*)$/.exec(line);
+    if (!found) break;
+    numbers.push(found[1]!);
+    texts.push(found[2]!);
+  }
+  return numbers.length === 0 ? null : { numbers, texts, rest: lines.slice(numbers.length).join("\n").trim() };
+}
+
 /** The input as it is, for what has no picture of its own. */
 export function inputText({ name, input }: Call): string {
   if (!input) return "";

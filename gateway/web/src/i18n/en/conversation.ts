@@ -67,6 +67,7 @@ export const conversation = {
   toolFailed: "failed",
   failedWith: "It failed with",
   output: "Output",
+  picture: "Picture from a tool",
   nothingPrinted: "Nothing was printed.",
   equalLines: (count: number) => plural(count, { one: "# unchanged line", other: "# unchanged lines" }),
   showAllLines: (count: number) => plural(count, { one: "Show the # line", other: "Show all # lines" }),

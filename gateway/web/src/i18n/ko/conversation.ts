@@ -68,6 +68,7 @@ export const conversation: typeof en = {
   toolFailed: "실패",
   failedWith: "실패 내용",
   output: "출력",
+  picture: "도구가 보낸 그림",
   nothingPrinted: "출력이 없어요.",
   equalLines: (count) => plural(count, { other: "바뀌지 않은 #줄" }),
   showAllLines: (count) => plural(count, { other: "#줄 모두 보기" }),
