@@ -120,6 +120,7 @@ describe("every page", () => {
       `/runs/${run.id}`,
       "/use",
       "/tokens",
+      "/credentials",
       "/account",
       "/users",
       "/hosts",
@@ -231,6 +232,42 @@ test("a token is made, shown once, used, and revoked", async () => {
   await page.getByRole("button", { name: "Revoke", exact: true }).click();
   await eventually(() => page.getByRole("cell", { name: "ci", exact: true }).count()).toBe(0);
   expect((await ask()).status).toBe(401);
+});
+
+test("a credential and a secret are kept, listed without their values, and deleted", async () => {
+  const { page, client } = await meet();
+  await page.goto("/credentials");
+  await page.getByText("No credentials for git yet.").waitFor();
+  const [git, secret] = [page.locator("form.keep").first(), page.locator("form.keep").last()];
+  await git.getByLabel("Host").fill("git.example.com");
+  await git.getByLabel("Username").fill("ada");
+  await git.getByLabel("Access token").fill("tok_12345678");
+  await git.getByLabel("Repositories").fill("acme/app, ada/*");
+  await git.getByLabel("It may only read").check();
+  await git.getByRole("button", { name: "Save the credential" }).click();
+  await page.getByText("ada · acme/app, ada/* · read-only").waitFor();
+  expect(await git.getByLabel("Access token").inputValue()).toBe("");
+  await secret.getByLabel("Name of the secret").fill("Not A Name");
+  await secret.getByLabel("Value", { exact: true }).fill("val_12345678");
+  await secret.getByLabel("Hosts").fill("api.example.com");
+  await secret.getByRole("button", { name: "Save the secret" }).click();
+  await secret.getByRole("alert").waitFor();
+  await secret.getByLabel("Name of the secret").fill("tracker");
+  await secret.getByRole("button", { name: "Save the secret" }).click();
+  await page.getByText("api.example.com · Authorization: Bearer {}").waitFor();
+  await page.reload();
+  await page.getByText("api.example.com · Authorization: Bearer {}").waitFor();
+  expect(await page.content()).not.toMatch(/tok_12345678|val_12345678/);
+  expect(await client.ok("GET", "/v1/git-credentials")).toMatchObject({
+    items: [{ host: "git.example.com", username: "ada", readOnly: true, repositories: ["acme/app", "ada/*"] }],
+  });
+  for (const name of ["git.example.com", "tracker"]) {
+    await page.getByRole("button", { name: `Delete ${name}` }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await eventually(() => page.getByRole("cell", { name, exact: true }).count()).toBe(0);
+  }
+  for (const kind of ["git-credentials", "secrets"])
+    expect(await client.ok("GET", `/v1/${kind}`)).toMatchObject({ items: [] });
 });
 
 test("a message is found by a word of its answer, shown where it stands in its conversation, and downloaded with it", async () => {

@@ -115,6 +115,7 @@ const web: Package = {
     { files: "An agent's files: browse, edit, upload, attach to a message." },
     {
       agents: "An agent on the page: conversation, composer, settings.",
+      credentials: "What agents use and never see: the user's credentials for git and secrets.",
       triggers: "An agent's triggers and their deliveries.",
     },
     { frame: "What stands around all pages: sidebar, workspace bar, palette, keys." },

@@ -22,6 +22,7 @@ import { session } from "./state/session.ts";
 
 const AccountPage = later(() => import("./pages/account.tsx").then((it) => it.AccountPage));
 const AuditPage = later(() => import("./pages/audit.tsx").then((it) => it.AuditPage));
+const CredentialsPage = later(() => import("./credentials/credentials-page.tsx").then((it) => it.CredentialsPage));
 const HostsPage = later(() => import("./pages/hosts.tsx").then((it) => it.HostsPage));
 const Palette = later(() => import("./frame/palette.tsx").then((it) => it.Palette));
 const RunPage = later(() => import("./pages/run.tsx").then((it) => it.RunPage));
@@ -56,6 +57,7 @@ const pages: PageSpec[] = [
   { pattern: "/runs/:id", title: () => t().frame.run, page: ({ id }) => <RunPage key={id} id={id!} /> },
   { pattern: "/search", title: () => t().search.title, page: () => <SearchPage /> },
   { pattern: "/account", title: () => t().account.title, page: (_, me) => <AccountPage me={me} /> },
+  { pattern: "/credentials", title: () => t().credentials.title, page: () => <CredentialsPage /> },
   { pattern: "/use", title: () => t().use.title, page: (_, me) => <UsePage me={me} /> },
   { pattern: "/tokens", title: () => t().tokens.title, page: () => <TokensPage /> },
   { pattern: "/users", title: () => t().users.title, forAdmins: true, page: (_, me) => <UsersPage me={me} /> },

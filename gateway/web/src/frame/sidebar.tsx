@@ -20,6 +20,7 @@ export const places: { href: string; name: PlaceName; forAdmins?: true }[] = [
   { href: "/runs", name: "runs" },
   { href: "/use", name: "use" },
   { href: "/tokens", name: "tokens" },
+  { href: "/credentials", name: "credentials" },
   { href: "/account", name: "account" },
   { href: "/users", name: "users", forAdmins: true },
   { href: "/hosts", name: "hosts", forAdmins: true },

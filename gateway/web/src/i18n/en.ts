@@ -4,6 +4,7 @@ import { agents } from "./en/agents.ts";
 import { audit, hosts, users } from "./en/admin.ts";
 import { common } from "./en/common.ts";
 import { conversation } from "./en/conversation.ts";
+import { credentials } from "./en/credentials.ts";
 import { errors } from "./en/errors.ts";
 import { files, terminal } from "./en/files.ts";
 import { frame } from "./en/frame.ts";
@@ -16,6 +17,7 @@ export const en = {
   audit,
   common,
   conversation,
+  credentials,
   errors,
   files,
   frame,

@@ -5,6 +5,7 @@ import { agents } from "./ko/agents.ts";
 import { audit, hosts, users } from "./ko/admin.ts";
 import { common } from "./ko/common.ts";
 import { conversation } from "./ko/conversation.ts";
+import { credentials } from "./ko/credentials.ts";
 import { errors } from "./ko/errors.ts";
 import { files, terminal } from "./ko/files.ts";
 import { frame } from "./ko/frame.ts";
@@ -17,6 +18,7 @@ export const ko: Catalogue = {
   audit,
   common,
   conversation,
+  credentials,
   errors,
   files,
   frame,

@@ -7,6 +7,7 @@ import { expect, test } from "vitest";
 const root = join(import.meta.dirname, "..");
 /** Names that are the same in every language, code, media queries, and what is said to the model. */
 const names = new Set(["Berth", "zip", "tar", "eyJ…", "The user does not want to answer this."]);
+const examples = new Set(["github.com", "api.example.com", "tracker", "Authorization: Bearer {}"]);
 const isCode = /^\([a-z-]+: [a-z-]+\)$|^git clone /;
 const spokenAttributes = /^(aria-label|title|placeholder|label|alt|action|what|words|all|choiceLabel)$/;
 const silentAttributes = /^(class|rel|d|viewBox|rootMargin|style)$/;
@@ -21,7 +22,7 @@ function wordsIn(path: string, source: string): string[] {
   const found: string[] = [];
   const note = (text: string, isShown: boolean) => {
     const looksLikeWords = isShown ? /\p{L}/u.test(text) : /\p{L}{2,}[,.:]? (?:\p{L}|…)/u.test(text);
-    if (looksLikeWords && !names.has(text.trim()) && !isCode.test(text)) found.push(text.trim());
+    if (looksLikeWords && !names.has(text.trim()) && !examples.has(text) && !isCode.test(text)) found.push(text.trim());
   };
   const visit = (value: unknown, isShown: boolean): void => {
     if (Array.isArray(value)) return value.forEach((one) => visit(one, isShown));

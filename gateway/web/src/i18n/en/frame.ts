@@ -21,6 +21,7 @@ export const frame = {
     runs: "Runs",
     use: "Usage",
     tokens: "API tokens",
+    credentials: "Credentials",
     account: "Account",
     users: "Users",
     hosts: "Hosts",

@@ -21,6 +21,7 @@ export const frame: typeof en = {
     runs: "실행",
     use: "사용량",
     tokens: "API 토큰",
+    credentials: "자격 증명",
     account: "계정",
     users: "사용자",
     hosts: "호스트",

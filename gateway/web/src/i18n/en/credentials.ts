@@ -1,0 +1,40 @@
+/** Credentials for git and secrets of other APIs. */
+import type { ComponentChildren } from "preact";
+import type { Wrap } from "../grammar.ts";
+
+export const credentials = {
+  title: "Credentials",
+  what: "What your agents use and never see. They are sealed on your host and put in on the way out; nobody can read them back, you included.",
+  git: "Git",
+  gitWhat: "Clone, fetch, push and pull requests work with these in every agent of yours.",
+  gitNone: "No credentials for git yet. Public repositories need none.",
+  secrets: "Secrets of other APIs",
+  secretsWhat: (code: Wrap): ComponentChildren => [
+    "Your agents call ",
+    code("http://NAME.secret.berth.internal/"),
+    ", and the secret is put in on the way to the host.",
+  ],
+  secretsNone: "No secrets yet.",
+  name: "Name",
+  usedFor: "Used for",
+  lastUsed: "Last used",
+  allRepositories: "all repositories",
+  readOnly: "read-only",
+  removeOne: (name: string) => `Delete ${name}`,
+  removeTitle: (name: string) => `Delete the credential ${name}?`,
+  removeLoss: "It ends within a second, and so does what is under way with it. Revoke the token at its issuer too.",
+  host: "Host",
+  username: "Username",
+  token: "Access token",
+  repositories: "Repositories (optional)",
+  repositoriesPlaceholder: "owner/name, owner/* (all without any)",
+  onlyReads: "It may only read",
+  keepGit: "Save the credential",
+  secretName: "Name of the secret",
+  value: "Value",
+  hosts: "Hosts",
+  header: "Header, with {} for the value",
+  paths: "Paths (optional)",
+  pathsPlaceholder: "/v1/issues (all without any)",
+  keepSecret: "Save the secret",
+};
