@@ -38,7 +38,7 @@ const onMachines = [
   "host-agent/test/**/*.test.ts",
 ];
 /** What is built and started: bundles, the Worker. */
-const builds = ["scripts/build/**/*.test.ts"];
+const builds = ["scripts/build/**/*.test.ts", "bench/scale/*.test.ts"];
 
 /**
  * The suites on real engines as a queue: who is free takes the next one. The longest go first, so that no lane ends late; those with a browser

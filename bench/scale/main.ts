@@ -8,10 +8,17 @@ import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { comparedOf, type Figure, printFigures } from "../lib/figures.ts";
 import { measureFleet } from "./fleet.ts";
+import { measureGrowth } from "./growth.ts";
 import { measureSockets } from "./sockets.ts";
+import { measureTwoGateways } from "./two-gateways.ts";
 import type { Options } from "./world.ts";
 
-const parts = { fleet: measureFleet, sockets: measureSockets };
+const parts = {
+  growth: measureGrowth,
+  fleet: measureFleet,
+  sockets: measureSockets,
+  "two-gateways": measureTwoGateways,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -9,11 +9,11 @@ import { serveParent } from "./parent.ts";
 const pages = new AsyncLocalStorage<Page>();
 const agent = new Agent({ keepAlive: true, maxSockets: 4 });
 /** Requests for tickets, as a browser would send them one by one, from the page's own address. */
-const ask = (path: RequestInfo | URL, init: RequestInit = {}) =>
+const ask = (path: string, init: RequestInit = {}) =>
   new Promise<Response>((resolve, reject) => {
     const { token, localAddress } = pages.getStore()!;
     const headers = { authorization: `Bearer ${token}` };
-    const sent = request(location.origin + String(path as string), {
+    const sent = request(location.origin + path, {
       agent,
       method: init.method ?? "GET",
       headers,
@@ -66,7 +66,7 @@ const follow = (page: Page) => page.socket!.send({ type: "subscribe", runId: "ru
 
 function open(page: Page): void {
   page.socket = openSocket(
-    (frame) => takeFrame(page, frame as never),
+    (frame) => takeFrame(page, frame),
     ({ kind }) => {
       if (kind === "open") page.opened += 1;
       page.isOpen = kind === "open";

@@ -182,8 +182,9 @@ export const reportBody = z.object({
    */
   since: z.int().nonnegative(),
   /**
-   * The number of the last report, where `workspaces` are those that changed after it; 0 where they are all. A gateway that
-   * holds another number is an older copy: it takes the host as not heard, and acknowledges no report, so that it is told all.
+   * The number of the last report that was answered, where `workspaces` are those that changed after it; 0 where they are all.
+   * A gateway that holds a lower one is an older copy: it takes the host as not heard, and acknowledges no report, so that it
+   * is told all.
    */
   after: z.int().nonnegative().default(0),
   rev: z.int(),

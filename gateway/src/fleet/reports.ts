@@ -210,7 +210,7 @@ function updateHost(hostId: string, report: Report, now: string): SQL {
   const { epoch, seq, since, after = 0, rev, version, url, load } = report;
   const isLate = sql`epoch is ${epoch} and seq >= ${seq} and ${since} > 0`;
   // What changed says nothing to a copy that lacks what it was changed from: it has heard nothing, and says so.
-  const isBehind = sql`${after} > 0 and seq <> ${after}`;
+  const isBehind = sql`seq < ${after}`;
   return sql`
     update hosts set last_report_at = case when ${isBehind} then last_report_at else ${now} end,
       refusal = null, protocol = ${report.protocol},

@@ -64,7 +64,8 @@ export class Reports {
   readonly #waiting = new Set<() => void>();
   readonly #news = createWorkspaceNews();
   #held = { epoch: "", rev: 0 };
-  #seq = 0;
+  /** Above those of earlier processes, so that it tells the age of a copy. */
+  #seq = Date.now();
   /** The number of the report that the gateway took last and of which nothing was lost; 0 without one. */
   #after = 0;
   #answeredAt = performance.now();
@@ -92,7 +93,6 @@ export class Reports {
         if (await this.#changed.next(everyMs, signal)) await this.#hurry.next(gatherMs, signal);
       } catch (error) {
         if (signal.aborted) break;
-        this.#after = 0;
         const failure = messageOf(error);
         if (this.#failure !== failure) log.warn("report.failed", { error: failure });
         this.#failure = failure;
