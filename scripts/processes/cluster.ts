@@ -38,6 +38,8 @@ interface ClusterOptions {
   files?: ClusterFiles;
   /** Ends a start in progress. */
   signal?: AbortSignal;
+  /** The gateway answers; what needs it alone begins beside the host agent's start. */
+  onGateway?(): void;
 }
 
 /**
@@ -62,9 +64,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   try {
     const gateway = keep("gateway");
     await gateway.until(() => isPidOf(gateway.child, join(settings.BERTH_DATA_DIR, "gateway.pid")));
+    const startHost = (more: NodeJS.ProcessEnv) =>
+      keep("host", { BERTH_GATEWAY_URL: settings.BERTH_GATEWAY_URL ?? url, ...more });
+    // Who has joined needs the gateway only once it serves itself.
+    const joined = hasIdentity(settings) ? startHost({}) : null;
     await gateway.until(() => answers(`${url}/healthz`));
-    const joined = { BERTH_GATEWAY_URL: settings.BERTH_GATEWAY_URL ?? url, ...(await joinToken(settings, env)) };
-    const host = keep("host", joined);
+    options.onGateway?.();
+    const host = joined ?? startHost(await joinToken(settings, env));
     await host.until(async () => host.events.has("gateway.reached"));
     await host.until(() => answers(`${url}/readyz`));
   } catch (error) {
@@ -126,9 +132,11 @@ function forPerson({ level, event, ...facts }: Record<string, unknown>): string 
   return [level, event, ...words].join(" ");
 }
 
-/** A token for a host that has no identity yet; the operator's own token and an identity go first. */
+const hasIdentity = ({ BERTH_HOST_DATA_DIR: dir }: Settings) => existsSync(join(dir, "host.json"));
+
+/** A token for a host that has no identity yet; the operator's own goes first. */
 async function joinToken(settings: Settings, env: NodeJS.ProcessEnv): Promise<{ BERTH_JOIN_TOKEN?: string }> {
-  if (settings.BERTH_JOIN_TOKEN || existsSync(join(settings.BERTH_HOST_DATA_DIR, "host.json"))) return {};
+  if (settings.BERTH_JOIN_TOKEN) return {};
   return { BERTH_JOIN_TOKEN: await runGatewayCommand(env, "join-token") };
 }
 

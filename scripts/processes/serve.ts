@@ -24,9 +24,19 @@ export async function serve({ settings, env, files, onReady }: ServeOptions): Pr
   // Whatever set-up was doing is taken up again by the next one.
   if (!prepared) process.exit(0);
   try {
-    const cluster = await startCluster({ settings, env, tell, signal: stop.signal, ...(files && { files }) });
+    const link = Promise.withResolvers<string>();
+    link.promise.catch(() => undefined);
+    const onGateway = () => runGatewayCommand(env, "link", "admin", "--admin").then(link.resolve, link.reject);
+    const cluster = await startCluster({
+      settings,
+      env,
+      tell,
+      signal: stop.signal,
+      onGateway,
+      ...(files && { files }),
+    });
     await onReady?.(cluster);
-    await printSummary(settings, env);
+    printSummary(settings, await link.promise);
     const code = await Promise.race([stopped.then(() => 0), cluster.ended]);
     // Runs in progress go on without either process; the next start finds them.
     await cluster.close();
@@ -41,8 +51,7 @@ function tell(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-async function printSummary(settings: Settings, env: NodeJS.ProcessEnv): Promise<void> {
-  const link = await runGatewayCommand(env, "link", "admin", "--admin");
+function printSummary(settings: Settings, link: string): void {
   const isDemo = !settings.ANTHROPIC_API_KEY && !settings.BERTH_MODEL_URL;
   const lines = [
     `Berth is at ${settings.BERTH_PUBLIC_URL}`,
