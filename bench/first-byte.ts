@@ -17,7 +17,7 @@ try {
   const { containerId } = await client.workspace();
   const jobs = [() => ours(client, agent.id), () => attached(containerId!), () => byCommandLine(containerId!)];
   const [run, api, cli] = (await interleave(rounds, ...jobs)).map(median);
-  const target = { bound: 30 };
+  const target = { bound: 20 };
   printFigures([
     {
       name: "first byte of a run, against docker exec",

@@ -18,7 +18,7 @@ try {
   const bare = await prepareBare();
   const jobs = [() => start(known), () => start(fresh.pop()!), bare];
   const [again, first, calls] = (await interleave(rounds, ...jobs)).map(median);
-  const common = { bare: calls!, unit: "ms", compare: "ratio", target: { bound: 1.15 } } as const;
+  const common = { bare: calls!, unit: "ms", compare: "ratio", target: { bound: 1.06 } } as const;
   printFigures([
     { name: "start of a workspace whose volume is there", ours: again!, ...common },
     { name: "start of a new user's workspace, volume made", ours: first!, ...common },
