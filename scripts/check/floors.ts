@@ -154,7 +154,7 @@ const e2e: Package = {
       together: "Parts of both processes in one, without an engine.",
     },
     {
-      faults: "A random campaign of faults under load, and the history that it writes.",
+      faults: "A random campaign of faults under load, or a soak, and the history that it writes.",
       attack: "What an agent, a user or a stranger tries against everybody else, and whether the wall holds.",
     },
   ],

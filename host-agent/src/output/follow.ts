@@ -56,19 +56,15 @@ export async function* follow<Batch>(
       stage = stageOf(run);
       // Asked anew each time: a reader may pause for long, and the volume of an absent user is unmounted.
       const volume = volumes.exists(run.userId) ? await volumes.ensure(run.userId) : null;
-      const path = volume ? join(runDirectory(volume, runId), "out") : "/nonexistent";
-      const batches = readLines(
-        {
-          path,
-          speaksJson,
-          sealedBytes: () => (run.endedAt ? run.logBytes : null),
-          limitBytes: logBytes,
-          longestLineBytes,
-          turn: () => turns(run.userId),
-        },
-        position,
-        split,
-      );
+      const log = {
+        path: volume ? join(runDirectory(volume, runId), "out") : "/nonexistent",
+        speaksJson,
+        sealedBytes: () => (run.endedAt ? run.logBytes : null),
+        limitBytes: logBytes,
+        longestLineBytes,
+        turn: () => turns(run.userId),
+      };
+      const batches = readLines(log, position, split);
       try {
         let batch = await batches.next();
         for (; !batch.done; batch = await batches.next()) {
@@ -89,8 +85,8 @@ export async function* follow<Batch>(
       if (!(await latch.next(10_000, signal)) && !signal.aborted) yield { kind: "idle" };
       // Throttle: many small writes are one look. A run's end is told at once.
       const due = lookedAt + Math.min(mostPauseMs, tookMs * (1 + pauseShare));
-      while (performance.now() < due && !signal.aborted && !store.getRun(runId)?.endedAt)
-        await latch.next(due - performance.now(), signal);
+      const isDue = () => performance.now() >= due || store.getRun(runId)?.endedAt;
+      while (!isDue() && !signal.aborted) await latch.next(due - performance.now(), signal);
     }
   } finally {
     off();
