@@ -26,10 +26,26 @@ test("many run at once, each with its own answer", async () => {
   expect(await Promise.all(numbers.map((number) => runProgram("echo", number)))).toEqual(numbers);
 });
 
+test("none of them stays behind as a zombie of the shell, however many there were", async () => {
+  const shell = await runProgram("sh", "-c", "echo $PPID").then((pid) => statOf(pid)[1]!);
+  const zombies = () =>
+    readdirSync("/proc").filter((pid) => {
+      try {
+        return /^\d+$/.test(pid) && statOf(pid)[1] === shell && statOf(pid)[0] === "Z";
+      } catch {
+        return false;
+      }
+    });
+  for (let round = 0; round < 3; round++) await Promise.all(Array.from({ length: 30 }, () => runProgram("true")));
+  await expect.poll(async () => (await runProgram("true"), zombies().length)).toBeLessThan(5);
+});
+
+/** State and parent. */
+const statOf = (pid: string) => /^\d+ \(.*\) (\w) (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))!.slice(1);
+
 test("a job of a shell that is killed is finished, one that it had not read fails, and the next one has a new shell", async () => {
-  const parentOf = (pid: string) => /^\d+ \(.*\) \w (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))![1]!;
   const job = runProgram("sh", "-c", "sleep 1; echo done");
-  const shell = parentOf(await runProgram("sh", "-c", "echo $PPID"));
+  const shell = statOf(await runProgram("sh", "-c", "echo $PPID"))[1]!;
   process.kill(Number(shell), "SIGSTOP");
   const unread = runProgram("echo", "lost");
   process.kill(Number(shell), "SIGKILL");

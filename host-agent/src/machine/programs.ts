@@ -110,7 +110,8 @@ function startShell(onEnd: () => void): Run {
       const id = ++count;
       jobs.set(id, { program: named, resolve, reject });
       output.ref();
-      shell.stdin.write(`job ${[String(id), program, ...args].map(quote).join(" ")} &\n`);
+      // `jobs` reaps what has ended: a shell that waits for nothing would keep each as a zombie, and its place among its jobs.
+      shell.stdin.write(`jobs >/dev/null; job ${[String(id), program, ...args].map(quote).join(" ")} &\n`);
     });
 }
 
