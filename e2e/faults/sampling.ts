@@ -49,10 +49,19 @@ function heldBy(pidOf: () => number): Record<string, number> | null {
     const status = readFileSync(join(dir, "status"), "utf8");
     const number = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)![1]);
     const memory = Math.round(number("VmRSS") / 102.4) / 10;
-    return { memory, descriptors: readdirSync(join(dir, "fd")).length, tasks: number("Threads") };
+    const descriptors = readdirSync(join(dir, "fd")).length;
+    return { memory, descriptors, tasks: number("Threads"), processes: descendantsOf(String(pidOf())) };
   } catch {
     return null;
   }
+}
+
+/** What it started, and what that did, zombies included. */
+function descendantsOf(pid: string): number {
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").split(" ").filter(Boolean),
+  );
+  return children.reduce((sum, child) => sum + descendantsOf(child), children.length);
 }
 
 async function objectsOf({ docker, dataDir }: FleetHost): Promise<Record<string, number>> {

@@ -57,7 +57,7 @@ type Kinds = {
   log: { by: string; line: string };
   /** A process of the product ended; `asked` says by whose wish. */
   ended: { daemon: string; code: number | null; asked: string | null };
-  /** What a process holds (`memory` in MiB, `descriptors`, `tasks`), or a machine has (`containers`, `execs`, `mounts`, `disks`); `life` is its pid, or the machine's name. */
+  /** What a process holds (`memory` in MiB, `descriptors`, `tasks`, `processes` below it), or a machine has (`containers`, `execs`, `mounts`, `disks`); `life` is its pid, or the machine's name. */
   sample: { of: string; life: string; values: Record<string, number> };
   /** What the fault program itself noticed at once, in a sentence. */
   remark: { text: string };

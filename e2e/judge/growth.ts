@@ -8,6 +8,7 @@ const allowances: Record<string, number> = {
   memory: 32,
   descriptors: 48,
   tasks: 24,
+  processes: 48,
   containers: 6,
   execs: 24,
   mounts: 24,
