@@ -254,8 +254,10 @@ test("a turn that goes on after its container was lost is one conversation with 
   await runs.nth(1).locator(".tool-again").waitFor();
   await client.ok("PUT", `/v1/agents/${agent.id}/files/go`, "");
   await lastEnd(page).getByText("Finished").waitFor();
-  expect(await runs.first().locator(".end").getByText("Cut off").count()).toBe(1);
-  expect(await runs.locator(".tool-again").count()).toBe(1);
-  expect(await page.locator(".scar").count()).toBe(1);
-  expect(await page.locator(".run .prompt").allTextContents()).toEqual([expect.stringContaining("Cross the sea.")]);
+  await eventually(async () => ({
+    cutOff: await runs.first().locator(".end").getByText("Cut off").count(),
+    again: await runs.locator(".tool-again").count(),
+    scars: await page.locator(".scar").count(),
+    prompts: await page.locator(".run .prompt").allTextContents(),
+  })).toEqual({ cutOff: 1, again: 1, scars: 1, prompts: [expect.stringContaining("Cross the sea.")] });
 });
