@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- FILTER... --json --write=FILE]`: runs each `bench/*.ts` in turn, in a process of its own, so that none warms
+ * `npm run bench [-- FILTER... --json --write=FILE]`: runs each benchmark in turn, in a process of its own, so that none warms
  * another. `--write` keeps the figures as JSON too, of which `bench/scale/plot.ts` draws bars.
  */
 import { spawnSync } from "node:child_process";
@@ -15,7 +15,7 @@ await runWithSettings(async (settings, args) => {
   const file = options.find((option) => option.startsWith("--write="))?.slice("--write=".length);
   const told: unknown[] = [];
   await prepareMachine(settings);
-  const files = globSync("bench/*.ts", { cwd: root }).sort();
+  const files = globSync("bench/{,conversation/}*.ts", { cwd: root }).sort();
   const wanted = files.filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)));
   const failed = wanted.filter((name) => {
     process.stdout.write(`\n${name}\n`);

@@ -5,12 +5,12 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Agent } from "@berth/shared/resources";
-import { until } from "../gateway/test/wait.ts";
-import type { Client } from "../e2e/harness/client.ts";
-import { type Berth, startBerth, userIdOf } from "../e2e/harness/harness.ts";
-import { startModel } from "../e2e/harness/model-endpoint.ts";
-import { attachBeside } from "./lib/attached-cli.ts";
-import { interleave, median, percentile, printFigures } from "./lib/figures.ts";
+import { until } from "../../gateway/test/wait.ts";
+import type { Client } from "../../e2e/harness/client.ts";
+import { type Berth, startBerth, userIdOf } from "../../e2e/harness/harness.ts";
+import { startModel } from "../../e2e/harness/model-endpoint.ts";
+import { attachBeside } from "../lib/attached-cli.ts";
+import { interleave, median, percentile, printFigures } from "../lib/figures.ts";
 
 const rounds = Number(process.env["PAIRS"] ?? 30);
 const clockTickMs = 10;
