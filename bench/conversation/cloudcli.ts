@@ -19,9 +19,10 @@ if (!existsSync(dir)) {
   process.exit(0);
 }
 
+const asked = "claude-sonnet-5";
 const answer = "done";
 const model = await startModel(() => ({ blocks: [{ type: "text", text: answer }] }));
-const cloudCli = await startCloudCli(dir, model.url);
+const cloudCli = await startCloudCli(dir, model.url, asked);
 const berth = await startBerth({
   BERTH_MODEL_URL: model.url,
   ANTHROPIC_API_KEY: "sk-upstream",
@@ -30,7 +31,7 @@ const berth = await startBerth({
 });
 try {
   const client = await berth.client("bench");
-  const agent = await client.createAgent("bench");
+  const agent = await client.createAgent("bench", { model: asked });
   let ready = 0;
   /** Until nothing of the last turn goes on, on either side, and Berth's next CLI waits. */
   const rest = async (isBerths: boolean) => {
@@ -66,8 +67,8 @@ try {
       return took.firstText;
     },
   );
-  const models = new Set(model.calls.filter(({ stream }) => stream).map((call) => call.model));
-  if (models.size !== 1) throw new Error(`They ask for different models: ${[...models].join()}.`);
+  const other = model.calls.find((call) => call.stream && call.model !== asked);
+  if (other) throw new Error(`A turn asked for ${other.model}, not for ${asked}.`);
   const firstTexts = (all: typeof ours) => all.map(({ firstText }) => firstText);
   const wholes = (all: typeof ours) => all.map(({ whole }) => whole);
   const ratios = ours.map(({ firstText }, at) => firstText / theirs[at]!.firstText);

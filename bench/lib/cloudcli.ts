@@ -18,8 +18,8 @@ interface Frame {
   content?: string;
 }
 
-/** `dir` is where the package is installed. Its CLI is the pin, and its model answers at `modelUrl`. */
-export async function startCloudCli(dir: string, modelUrl: string) {
+/** `dir` is where the package is installed. Its CLI is the pin, and asks for this model at `modelUrl`. */
+export async function startCloudCli(dir: string, modelUrl: string, model: string) {
   const home = mkdtempSync(join(tmpdir(), "berth-cloudcli-"));
   const project = join(home, "project");
   mkdirSync(project);
@@ -56,7 +56,8 @@ export async function startCloudCli(dir: string, modelUrl: string) {
   const socket = new WebSocket(`${url.replace("http", "ws")}/ws?token=${token}`);
   await once(socket, "open");
   return {
-    message: (content: string, answer: string) => ask(socket, data.sessionId, content, answer),
+    message: (content: string, answer: string) =>
+      ask(socket, { sessionId: data.sessionId, content, options: { model } }, answer),
     /** The CLI of a turn is gone some time after the turn's end. */
     rests: () => until(() => !readFileSync(`/proc/${server.pid}/task/${server.pid}/children`, "utf8"), "its CLI ended"),
     close: async () => {
@@ -69,7 +70,7 @@ export async function startCloudCli(dir: string, modelUrl: string) {
 }
 
 /** Milliseconds from the message to the answer's first text, which must be this, and to the turn's end. */
-function ask(socket: WebSocket, sessionId: string, content: string, answer: string) {
+function ask(socket: WebSocket, message: object, answer: string) {
   return new Promise<{ firstText: number; whole: number }>((resolve, reject) => {
     const startedAt = performance.now();
     let firstText = 0;
@@ -83,7 +84,7 @@ function ask(socket: WebSocket, sessionId: string, content: string, answer: stri
       resolve({ firstText, whole: performance.now() - startedAt });
     };
     socket.on("message", read);
-    socket.send(JSON.stringify({ type: "chat.send", sessionId, content, options: {} }));
+    socket.send(JSON.stringify({ type: "chat.send", ...message }));
   });
 }
 
