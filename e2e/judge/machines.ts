@@ -95,11 +95,16 @@ const oneContainerAUser: Rule = {
   judge(history) {
     const live = new Map<string, Set<string>>();
     const started = history.all("engine").filter(({ action, user }) => user !== "" && action === "start");
-    const dead = history.all("container").filter(({ isAlive }) => !isAlive);
+    // The kernel's word comes first where the engine's of the start is late, so that the engine's of the death counts too.
+    const dead = [
+      ...history.all("container").filter(({ isAlive }) => !isAlive),
+      ...history.all("engine").filter(({ action }) => action === "die"),
+    ];
     const wrong: string[] = [];
     const words = [...started, ...dead].toSorted((one, other) => one.at - other.at);
     for (const word of words) {
-      if (word.kind === "container") for (const own of live.values()) own.delete(word.container);
+      if (word.kind === "container" || word.action === "die")
+        for (const own of live.values()) own.delete(word.container);
       else {
         const own = live.get(`${word.user} on ${word.host}`) ?? new Set();
         live.set(`${word.user} on ${word.host}`, own.add(word.container));

@@ -62,6 +62,7 @@ export class Reports {
   readonly #changed = createLatch();
   readonly #hurry = createLatch();
   readonly #waiting = new Set<() => void>();
+  #isRemoved = false;
   readonly #news = createWorkspaceNews();
   #held = { epoch: "", rev: 0 };
   /** Above those of earlier processes, so that it tells the age of a copy. */
@@ -102,17 +103,20 @@ export class Reports {
     offs.forEach((off) => off());
   }
 
-  /** Resolves once the gateway holds this revision, so that whoever is told then finds it in the API; after 1 s anyhow. */
-  delivered(rev: number): Promise<void> {
+  /**
+   * Resolves with true once the gateway holds this revision, so that whoever is told then finds it in the API; after 1 s anyhow. With
+   * false once it has removed this host: what it knows of the runs is what holds.
+   */
+  delivered(rev: number): Promise<boolean> {
     const isHeld = () => this.heldRev() >= rev;
-    if (isHeld() || this.#failure) return Promise.resolve();
+    if (isHeld() || this.#isRemoved || this.#failure) return Promise.resolve(!this.#isRemoved);
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
         this.#waiting.delete(check);
-        resolve();
+        resolve(!this.#isRemoved);
       };
-      const check = () => void (isHeld() && end());
+      const check = () => void ((isHeld() || this.#isRemoved) && end());
       const timer = setTimeout(end, deliveryMs);
       this.#waiting.add(check);
     });
@@ -136,6 +140,8 @@ export class Reports {
     if (answer.status === 410) {
       await answer.body?.cancel();
       this.#answeredAt = performance.now();
+      this.#isRemoved = true;
+      this.#waiting.forEach((check) => check());
       return onRemoved();
     }
     if (!answer.ok) {

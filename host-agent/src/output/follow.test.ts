@@ -59,7 +59,7 @@ function beginLongRun() {
   return {
     volume,
     run,
-    reading: { store, volumes, bus: createBus(), turns: createTurns(), logBytes: 2 ** 30, delivered: async () => {} },
+    reading: { store, volumes, bus: createBus(), turns: createTurns(), logBytes: 2 ** 30, delivered: async () => true },
   };
 }
 
@@ -68,6 +68,20 @@ test("a reader that leaves in the midst of a long log leaves no file open", asyn
   for await (const event of follow(reading, run.id, 0, new AbortController().signal, splitLines))
     if (event.kind === "lines") break;
   expect(openBelow(volume.runs)).toEqual([]);
+});
+
+test("who reads on a host that its gateway has removed is told no end: the gateway tells another", async () => {
+  const { run, reading } = beginLongRun();
+  reading.store.endRun(run.id, { status: "completed", reason: "completed", endedAt: "2026-11-29T00:00:00.000Z" }, null);
+  const told = async (isKnown: boolean) => {
+    const delivered = async () => isKnown;
+    const kinds: string[] = [];
+    for await (const { kind } of follow({ ...reading, delivered }, run.id, 0, new AbortController().signal, splitLines))
+      if (kind !== "lines") kinds.push(kind);
+    return kinds;
+  };
+  expect(await told(true)).toEqual(["run", "run"]);
+  expect(await told(false)).toEqual(["run"]);
 });
 
 test("a stream whose reader takes nothing for long is broken off, and lets go of the log", async () => {

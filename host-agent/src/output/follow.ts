@@ -23,8 +23,8 @@ export interface FollowDeps {
   turns: Turns;
   /** `BERTH_LOG_BYTES`. */
   logBytes: number;
-  /** Resolves once the gateway knows the run at this revision. */
-  delivered(rev: number): Promise<void>;
+  /** Resolves once the gateway knows the run at this revision; with false where it never will, for it has removed this host. */
+  delivered(rev: number): Promise<boolean>;
 }
 
 /** From one look at the log to the next: so many times as long as it took, and at most so many milliseconds. */
@@ -77,8 +77,7 @@ export async function* follow<Batch>(
         await batches.return(position);
       }
       if (run.endedAt) {
-        await delivered(run.rev);
-        yield { kind: "run", run: toPublic(run) };
+        if (await delivered(run.rev)) yield { kind: "run", run: toPublic(run) };
         return;
       }
       const tookMs = performance.now() - lookedAt;

@@ -57,7 +57,7 @@ beforeEach(async () => {
     bus,
     turns,
     logBytes: 1,
-    delivered: async () => {},
+    delivered: async () => true,
     volumes: { exists: () => false, ensure: () => Promise.reject(new Error("there is none")) },
     streams: createStreams(clock),
     workspaces: {
