@@ -3,7 +3,7 @@
 /** Remembers a change that comes while nobody waits: `next` answers at once then. */
 export interface Latch {
   set(): void;
-  /** True if something was set within `ms`; false when the time ran out or the signal ended it. */
+  /** True if something was set within `ms`; false when the time ran out, or was past, or the signal ended it. */
   next(ms: number, signal?: AbortSignal): Promise<boolean>;
 }
 
@@ -24,7 +24,7 @@ export function createLatch(): Latch {
             wake = null;
             resolve();
           };
-          const timer = setTimeout(done, ms);
+          const timer = setTimeout(done, Math.max(0, ms));
           signal?.addEventListener("abort", done, { once: true });
           wake = done;
         });
