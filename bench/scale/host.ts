@@ -58,6 +58,7 @@ export class Host {
       workspaces: { views: () => this.#views(), count: () => this.workspaces.size, problem: null },
       isDemo: true,
       version: "scale",
+      hasUser: () => false,
       onAnswer: () => this.#heard(),
       onRemoved: () => {},
     });

@@ -61,6 +61,7 @@ export async function startPair() {
       workspaces: { views: () => workspaces, count: () => 0, problem: null },
       isDemo: true,
       version: "test",
+      hasUser: store.hasUser,
       onAnswer: () => {},
       onRemoved: () => {},
     });

@@ -1,5 +1,5 @@
 /** What time brings about: pending runs start, what is old goes. The Node timer and the Worker's cron call the same `tick`. */
-import { sql } from "drizzle-orm";
+import { sql, type SQL } from "drizzle-orm";
 import { storeUses } from "./access/token-uses.ts";
 import { forgetFuture, startDue } from "./agents/pending.ts";
 import { isoTime } from "./data/database.ts";
@@ -48,20 +48,24 @@ export async function deleteOld(
   const yesterday = isoTime(now - dayMs);
   const audited = isoTime(now - auditDays * dayMs);
   // What others depend on comes after them: with a slice of runs left, most of their deliveries cannot go yet.
-  const old = {
-    runs: sql`status in ('completed', 'failed', 'cancelled') and created_at < ${retained} order by created_at`,
-    deliveries: sql`due_at is null and received_at < ${retained}
-      and not exists (select 1 from runs where runs.id = deliveries.run_id) order by received_at`,
-    triggers: sql`agent_id in (select id from agents where deleted_at < ${retained})`,
-    agents: sql`dropped_at < ${retained} and not exists (select 1 from runs where runs.agent_id = agents.id)`,
-    tokens: sql`expires_at < ${yesterday}`,
-    sign_in_codes: sql`expires_at < ${yesterday}`,
-    used_tickets: sql`expires_at < ${isoTime(now)}`,
-    join_tokens: sql`expires_at < ${yesterday}`,
-    daily_use: sql`day < ${audited}`,
-    audit: sql`created_at < ${audited}`,
-  };
-  for (const [name, isOld] of Object.entries(old)) {
+  const old: [table: string, which: SQL][] = [
+    ["runs", sql`user_id in (select id from deleted_users)`],
+    ["runs", sql`status in ('completed', 'failed', 'cancelled') and created_at < ${retained} order by created_at`],
+    [
+      "deliveries",
+      sql`due_at is null and received_at < ${retained}
+        and not exists (select 1 from runs where runs.id = deliveries.run_id) order by received_at`,
+    ],
+    ["triggers", sql`agent_id in (select id from agents where deleted_at < ${retained})`],
+    ["agents", sql`dropped_at < ${retained} and not exists (select 1 from runs where runs.agent_id = agents.id)`],
+    ["tokens", sql`expires_at < ${yesterday}`],
+    ["sign_in_codes", sql`expires_at < ${yesterday}`],
+    ["used_tickets", sql`expires_at < ${isoTime(now)}`],
+    ["join_tokens", sql`expires_at < ${yesterday}`],
+    ["daily_use", sql`day < ${audited}`],
+    ["audit", sql`created_at < ${audited}`],
+  ];
+  for (const [name, isOld] of old) {
     const table = sql.raw(name);
     const [deleted] = await atomic([
       sql`delete from ${table} where rowid in (select rowid from ${table} where ${isOld} limit ${sliceRows}) returning 1`,

@@ -14,6 +14,7 @@ import { type Settings, SettingsError } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
 import { deleteAgent } from "./inside/agents.ts";
 import { checkCgroups } from "./machine/cgroup.ts";
+import { deleteUser, hasAnythingOf } from "./inside/users.ts";
 import { leave } from "./membership/leave.ts";
 import { createOrders, type Order } from "./membership/orders.ts";
 import { runLoops } from "./loops.ts";
@@ -50,11 +51,13 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
     streams.closeAll("closing");
     server.close();
   };
+  const hasUser = (userId: string) => hasAnythingOf(parts, userId);
   const reports = new Reports({
     ...parts,
+    hasUser,
     version: options.version,
     onRemoved: () => void (leaving ??= leave({ ...parts, stop }, closing.signal).then(removed.resolve, removed.reject)),
-    onAnswer: createObedience(parts),
+    onAnswer: createObedience(parts, hasUser),
   });
   const server = await serve(parts, reports);
   const loops = [reports.run(closing.signal), runLoops(parts, reports, closing.signal)];
@@ -77,15 +80,15 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
 }
 
 /** Does what the gateway's answer to a report asks for. */
-function createObedience(parts: Parts): (answer: ReportAnswer) => void {
+function createObedience(parts: Parts, hasUser: (userId: string) => boolean): (answer: ReportAnswer) => void {
   const { streams, store, workspaces, runs } = parts;
-  const carryOut = ({ kind, id }: Order) =>
-    kind === "stop_user"
-      ? workspaces.stop(id, () => runs.cancelAll(id))
-      : deleteAgent(parts, store.getAgent(id)!.userId, id);
-  const obey = createOrders({ ...parts, carryOut });
+  const carryOut = ({ kind, id }: Order) => {
+    if (kind === "stop_user") return workspaces.stop(id, () => runs.cancelAll(id));
+    return kind === "delete_user" ? deleteUser(parts, id) : deleteAgent(parts, store.getAgent(id)!.userId, id);
+  };
+  const obey = createOrders({ ...parts, hasUser, carryOut });
   return (answer) => {
-    streams.closeRevoked(new Set(answer.revokedTokens), new Set(answer.disabledUsers));
+    streams.closeRevoked(new Set(answer.revokedTokens), new Set([...answer.disabledUsers, ...answer.deletedUsers]));
     obey(answer);
   };
 }

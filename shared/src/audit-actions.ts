@@ -9,6 +9,8 @@ export const auditActions = [
   "user.created",
   "user.enabled",
   "user.disabled",
+  "user.deleted",
+  "user.files_deleted",
   "user.signed_out",
   "user.promoted",
   "user.demoted",

@@ -195,6 +195,8 @@ export const reportBody = z.object({
   workspaces: z.array(reportedWorkspace),
   runs: z.array(reportedRun),
   agents: z.array(reportedAgent),
+  /** Of the deleted users whom the last answer named those of whom nothing is left here. */
+  goneUsers: z.array(id).max(200).default([]),
 });
 export type ReportBody = z.input<typeof reportBody>;
 
@@ -208,6 +210,8 @@ export const reportAnswer = z.object({
   disabledUsers: z.array(id),
   /** Those of the disabled users whose runs end and whose workspaces stop. */
   stoppedUsers: z.array(id).default([]),
+  /** Users deleted at the gateway: whatever this host has of them goes, files and runs included; some at a time. */
+  deletedUsers: z.array(id).default([]),
   /** Agents deleted at the gateway that this host has reported. */
   deletedAgents: z.array(id),
   /**

@@ -37,6 +37,7 @@ export class ModelGateway {
       revokedTokens: [],
       disabledUsers: [...this.stopped],
       stoppedUsers: [...this.stopped],
+      deletedUsers: [],
       deletedAgents: [...this.deleted],
       heldRuns: this.#heldRuns(),
     };

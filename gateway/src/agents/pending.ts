@@ -27,7 +27,8 @@ import {
 } from "./pending-queue.ts";
 import { turnOf, waitsFor } from "./queue-run.ts";
 import { endWithRemovedHost, getRun, stored, upsertRuns } from "./runs.ts";
-import { agents, deliveries, hosts, runs, users } from "../data/schema.ts";
+import { agents, hosts, runs, users } from "../data/schema.ts";
+import { deliveries } from "../data/webhook-tables.ts";
 
 /** The deadline of a call that starts a run lies before the end of its lease: nobody else asks meanwhile. */
 const startDeadlineMs = 8000;

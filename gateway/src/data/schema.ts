@@ -6,7 +6,6 @@
 import type { HostLoad, JoinBody } from "@berth/shared/host-api";
 import type { OnInterruption, Permissions, Run, RuntimeName, Workspace } from "@berth/shared/resources";
 import type { RunStatus } from "@berth/shared/values";
-import type { TriggerScheme } from "@berth/shared/webhooks";
 import { sql } from "drizzle-orm";
 import type { JWK } from "jose";
 import { index, integer, primaryKey, real, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
@@ -45,6 +44,25 @@ export const users = sqliteTable(
     index("users_admins")
       .on(table.id)
       .where(sql`role = 'admin' and not disabled`),
+  ],
+);
+
+/** Whom an admin deleted: an older copy of a host may come back with them at any time, and is told then. */
+export const deletedUsers = sqliteTable(
+  "deleted_users",
+  {
+    id: text().primaryKey(),
+    name: text().notNull(),
+    /** Who has their files; null where nobody has. */
+    hostId: text("host_id"),
+    deletedAt: text("deleted_at").notNull(),
+    /** When that host said that nothing is left. */
+    goneAt: text("gone_at"),
+  },
+  (table) => [
+    index("deleted_users_left")
+      .on(table.hostId)
+      .where(sql`gone_at is null`),
   ],
 );
 
@@ -311,74 +329,6 @@ export const providers = sqliteTable("providers", {
   jwks: text({ mode: "json" }).$type<{ keys: JWK[] }>().notNull(),
   readAt: text("read_at").notNull(),
 });
-
-/** Webhooks in. Secrets are sealed (sealing.ts); the previous one is good until its time. */
-export const triggers = sqliteTable(
-  "triggers",
-  {
-    id: text().primaryKey(),
-    userId: text("user_id").notNull(),
-    agentId: text("agent_id").notNull(),
-    name: text().notNull(),
-    scheme: text().$type<TriggerScheme>().notNull(),
-    template: text().notNull(),
-    secret: text().notNull(),
-    previousSecret: text("previous_secret"),
-    previousUntil: text("previous_until"),
-    createdAt: text("created_at").notNull(),
-    updatedAt: text("updated_at").notNull(),
-  },
-  (table) => [index("triggers_agent").on(table.agentId, table.createdAt, table.id)],
-);
-
-/**
- * What came in. A row whose `dueAt` is set is a run that the gateway still has to start: not before that time, not while
- * somebody has the lease, and in the order of `seq` for each agent.
- */
-export const deliveries = sqliteTable(
-  "deliveries",
-  {
-    seq: integer().primaryKey({ autoIncrement: true }),
-    id: text().notNull().unique(),
-    triggerId: text("trigger_id").notNull(),
-    userId: text("user_id").notNull(),
-    agentId: text("agent_id").notNull(),
-    /** The sender's own id of it. */
-    externalId: text("external_id"),
-    /** The delivery that this one repeats. */
-    replayOf: text("replay_of"),
-    receivedAt: text("received_at").notNull(),
-    contentType: text("content_type"),
-    /** The headers that a template may see. */
-    headers: text({ mode: "json" }).$type<Record<string, string>>().notNull(),
-    /** The body's bytes in base64url. */
-    payload: text().notNull(),
-    bytes: integer().notNull(),
-    /** Null where no run came of it; `detail` says why. */
-    runId: text("run_id").unique(),
-    /** `cancelled`: its run is to be ended where it is, not started. */
-    outcome: text().$type<"skipped" | "rejected" | "cancelled">(),
-    detail: text(),
-    dueAt: text("due_at"),
-    leaseUntil: text("lease_until"),
-    attempts: integer().notNull().default(0),
-    /** Whether the host may have the run: it was asked, and did not say no. */
-    maybeSent: integer("maybe_sent", { mode: "boolean" }).notNull().default(false),
-  },
-  (table) => [
-    uniqueIndex("deliveries_external").on(table.triggerId, table.externalId),
-    index("deliveries_trigger").on(table.triggerId, table.receivedAt, table.id),
-    index("deliveries_received")
-      .on(table.receivedAt)
-      .where(sql`due_at is null`),
-    index("deliveries_leased")
-      .on(table.leaseUntil)
-      .where(sql`lease_until is not null`),
-    index("deliveries_waiting")
-      .on(table.userId, table.agentId, table.seq, table.dueAt, table.leaseUntil)
-      .where(sql`due_at is not null`),
-  ],
-);
 
 /** What is done now and then, by whoever comes first after `dueAt`, as if it were `reached`. */
 export const chores = sqliteTable("chores", {

@@ -63,6 +63,8 @@ export async function removeHost(
     sql`update agents set env_keys = '[]', env_epoch = null, env_rev = null,
         dropped_at = case when deleted_at is not null then coalesce(dropped_at, ${now}) end
       where user_id in ${itsUsers}`,
+    // Should it join anew it tells whom it has, and hears of the deletion then.
+    sql`update deleted_users set host_id = null where host_id = ${hostId} and gone_at is null`,
     sql`update users set host_id = null, placed_at = null, notice = ${notice} where host_id = ${hostId}`,
     // An older copy of the database may have taken a user to be here who was elsewhere: what was told of that user is told again.
     sql`update hosts set rev = 0 where removed_at is null`,

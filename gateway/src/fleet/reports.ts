@@ -95,9 +95,9 @@ export async function applyReport(
     updateHost(hostId, report, time),
     endForgottenRuns(hostId, report, time),
   ];
-  const results = await atomic([...changes, ...selectNews(hostId, report.seq, now())], "copy");
+  const results = await atomic([...changes, ...selectNews(hostId, report, now())], "copy");
   const [held, ...news] = results.slice(changes.length);
-  const [revokedTokens, disabledUsers, stoppedUsers, deletedAgents, heldRuns] = news.map((rows) =>
+  const [revokedTokens, disabledUsers, stoppedUsers, deletedUsers, deletedAgents, heldRuns] = news.map((rows) =>
     rows.map(({ id }) => id as string),
   );
   return {
@@ -107,6 +107,7 @@ export async function applyReport(
     revokedTokens: revokedTokens!,
     disabledUsers: disabledUsers!,
     stoppedUsers: stoppedUsers!,
+    deletedUsers: deletedUsers!,
     deletedAgents: deletedAgents!,
     heldRuns: heldRuns!,
     jwks: keyring.jwks as ReportAnswer["jwks"],
@@ -133,11 +134,13 @@ function wakeReturned(hostId: string, time: string, awaySince: string): SQL {
 }
 
 /**
- * What is held now; the revoked tokens, disabled and stopped users of the host; the agents that it should drop, and the runs
- * that it should know. Where those are too many for one answer, each report's number gives the next of them: some that cannot
+ * What is held now; the revoked tokens, disabled and stopped users of the host; the users and agents that it should drop, and the
+ * runs that it should know. Of a deleted user it is told until it has nothing left, and again should it ever tell of them: it
+ * may be back from an older copy, or have joined anew. Where those are too many for one answer, each report's number gives the next of them: some that cannot
  * be dropped hold up no other.
  */
-function selectNews(hostId: string, seq: number, now: number): SQL[] {
+function selectNews(hostId: string, report: Report, now: number): SQL[] {
+  const { seq, workspaces, runs, agents } = report;
   const revokedAfter = isoTime(now - revocationMs);
   return [
     sql`select epoch, rev, seq from hosts where id = ${hostId}`,
@@ -145,6 +148,9 @@ function selectNews(hostId: string, seq: number, now: number): SQL[] {
       where u.host_id = ${hostId} and t.revoked_at > ${revokedAfter} and t.expires_at > ${isoTime(now)}`,
     sql`select id from users where host_id = ${hostId} and disabled`,
     sql`select id from users where host_id = ${hostId} and disabled and cancel_runs`,
+    sql`select id from deleted_users where host_id = ${hostId} and gone_at is null
+      union select d.id from ${jsonRows(usersIn(workspaces, runs, agents))} j cross join deleted_users d on d.id = j.value
+      limit ${dropsAtOnce}`,
     sql`select id from (
         select a.id, row_number() over (order by a.id) as place, count(*) over () as total
         from users u cross join agents a on a.user_id = u.id
@@ -158,8 +164,10 @@ function selectNews(hostId: string, seq: number, now: number): SQL[] {
   ];
 }
 
-function adoptUsers(hostId: string, report: Report): SQL {
-  const told = [...new Set([...report.workspaces, ...report.runs].map((row) => row.userId))];
+const usersIn = (...told: { userId: string }[][]) => [...new Set(told.flat().map(({ userId }) => userId))];
+
+function adoptUsers(hostId: string, { workspaces, runs }: Report): SQL {
+  const told = usersIn(workspaces, runs);
   return sql`update users set host_id = ${hostId}, notice = null
     where +host_id is null and id in (select value from ${jsonRows(told)})
       and exists (select 1 from hosts where id = ${hostId} and removed_at is null)`;

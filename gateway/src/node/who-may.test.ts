@@ -101,6 +101,7 @@ const rows: Record<string, Row> = {
   "GET /v1/admin/users": admin(),
   "POST /v1/admin/users": admin(undefined, { name: "newcomer", role: "user" }),
   "PATCH /v1/admin/users/:id": admin("user", { disabled: false }),
+  "DELETE /v1/admin/users/:id": admin("user"),
   "POST /v1/admin/users/:id/tokens": admin("user", { name: "made" }),
   "POST /v1/admin/users/:id/links": admin("user"),
   "DELETE /v1/admin/users/:id/sessions": admin("user"),

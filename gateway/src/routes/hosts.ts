@@ -9,6 +9,7 @@ import { runAfterAnswer } from "../http/background.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { joinHost, whyUnusable } from "../fleet/join.ts";
 import { claimedHostId, unauthenticated, verifyHostJwt } from "../keys/jwt.ts";
+import { noteUsersGone } from "../agents/delete-user.ts";
 import { startOnHost, wakePending } from "../agents/pending.ts";
 import { applyReport, noteMisfit, noteRefusal, readReport, type Report } from "../fleet/reports.ts";
 import { route } from "../http/route.ts";
@@ -57,6 +58,7 @@ export const hostRoutes = [
         throw new AppError("invalid_request", refusal);
       }
       const { report, misfit } = readReport(body);
+      if (report.goneUsers?.length) await noteUsersGone(deps, host, report.goneUsers);
       const answer = await applyReport(deps, host.id, report);
       if (await noteMisfit(deps, host.id, report, misfit))
         deps.log.error("report.entry_set_aside", { hostId: host.id, misfit });

@@ -18,7 +18,8 @@ import { cancelWaiting } from "../agents/cancel-waiting.ts";
 import { columnsOf, isoTime, prepareOnce, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
-import { agents, triggers, users } from "../data/schema.ts";
+import { agents, users } from "../data/schema.ts";
+import { deliveriesOf, triggers } from "../data/webhook-tables.ts";
 import { seal, unseal } from "../keys/sealing.ts";
 import { checkTemplate, hasSendersWords } from "./template.ts";
 import { createSecret } from "./schemes.ts";
@@ -130,8 +131,6 @@ export async function updateTrigger(
 
 /** How many deliveries go in one transaction: everybody waits for it. */
 const sliceRows = 500;
-/** Chores of this name have a trigger's id behind it. */
-const deliveriesOf = "deliveries of ";
 
 /**
  * Deletes a trigger with its deliveries, those beyond a slice by ticks; what still waited to be started is cancelled. Throws

@@ -24,6 +24,7 @@ const context = {
   turns: createTurns(),
   alerts: createAlerts(Date.now),
 };
+const deps = { context, hasUser: () => false };
 const spec = { ...unseenAgent("agt_a"), version: 1, name: "a" };
 const deletion: Order = { kind: "delete_agent", id: "agt_a" };
 
@@ -35,8 +36,8 @@ test("an order that is repeated while it goes on is begun once, and again only w
     begun.push(job);
     return job.promise;
   };
-  const obey = createOrders({ context, store, carryOut });
-  const answer = { stoppedUsers: [], deletedAgents: ["agt_a"] };
+  const obey = createOrders({ ...deps, store, carryOut });
+  const answer = { stoppedUsers: [], deletedUsers: [], deletedAgents: ["agt_a"] };
   for (let at = 0; at < 50; at++) obey(answer);
   expect(begun).toHaveLength(1);
   begun[0]!.resolve();
@@ -45,14 +46,22 @@ test("an order that is repeated while it goes on is begun once, and again only w
   expect(begun).toHaveLength(2);
 });
 
-test("nothing is begun for a user without runs, nor for an agent that is unknown or gone", () => {
+test("nothing is begun for a user without runs or of whom nothing is here, nor for an agent that is unknown or gone", () => {
   store.learnAgent("usr_u", spec, null);
   store.deleteAgent("usr_u", "agt_a");
   store.buryAgent("agt_a");
   const begun: Order[] = [];
-  const obey = createOrders({ context, store, carryOut: async (order) => void begun.push(order) });
-  obey({ stoppedUsers: ["usr_u"], deletedAgents: ["agt_a", "agt_unknown"] });
+  const obey = createOrders({ ...deps, store, carryOut: async (order) => void begun.push(order) });
+  obey({ stoppedUsers: ["usr_u"], deletedUsers: ["usr_u"], deletedAgents: ["agt_a", "agt_unknown"] });
   expect(begun).toEqual([]);
+});
+
+test("a deleted user is begun with as long as anything of them is here", () => {
+  const begun: Order[] = [];
+  const carryOut = async (order: Order) => void begun.push(order);
+  const obey = createOrders({ ...deps, store, hasUser: (userId) => userId === "usr_here", carryOut });
+  obey({ stoppedUsers: [], deletedUsers: ["usr_here", "usr_gone"], deletedAgents: [] });
+  expect(begun).toEqual([{ kind: "delete_user", id: "usr_here" }]);
 });
 
 test("an order that failed is due when its pause is over, one that goes on never", () => {
@@ -70,9 +79,9 @@ test("an order that fails at once is not begun by each answer", async () => {
     count += 1;
     throw new Error("the volume is away");
   };
-  const obey = createOrders({ context, store, carryOut });
+  const obey = createOrders({ ...deps, store, carryOut });
   for (let at = 0; at < 50; at++) {
-    obey({ stoppedUsers: [], deletedAgents: ["agt_a"] });
+    obey({ stoppedUsers: [], deletedUsers: [], deletedAgents: ["agt_a"] });
     await Promise.resolve();
   }
   expect(count).toBe(1);

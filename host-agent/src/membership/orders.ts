@@ -1,5 +1,5 @@
 /**
- * What the gateway asks for in each of its answers, until it is done: users to stop, agents to delete. Level-triggered: an
+ * What the gateway asks for in each of its answers, until it is done: users to stop, users and agents to delete. Level-triggered: an
  * order that is being carried out is not begun again, and one that failed waits (backoff) however often it is repeated.
  */
 import type { ReportAnswer } from "@berth/shared/host-api";
@@ -9,7 +9,7 @@ import type { HostContext } from "../context/context.ts";
 import type { Store } from "../store/store.ts";
 
 export interface Order {
-  kind: "stop_user" | "delete_agent";
+  kind: "stop_user" | "delete_user" | "delete_agent";
   /** Of the user or the agent. */
   id: string;
 }
@@ -18,9 +18,12 @@ export interface Progress {
   failures: number;
   retryAt: number | null;
 }
+type Asked = Pick<ReportAnswer, "stoppedUsers" | "deletedUsers" | "deletedAgents">;
 export interface OrderDeps {
   context: HostContext;
   store: Store;
+  /** Whether anything of the user is here. */
+  hasUser(userId: string): boolean;
   carryOut(order: Order): Promise<void>;
 }
 
@@ -38,11 +41,12 @@ export function ordersToBegin(asked: Order[], begun: ReadonlyMap<string, Progres
 }
 
 /** Answers what takes the orders of an answer. */
-export function createOrders({ context, store, carryOut }: OrderDeps) {
+export function createOrders({ context, store, hasUser, carryOut }: OrderDeps) {
   const begun = new Map<string, Progress>();
-  return function obey({ stoppedUsers, deletedAgents }: Pick<ReportAnswer, "stoppedUsers" | "deletedAgents">): void {
+  return function obey({ stoppedUsers, deletedUsers, deletedAgents }: Asked): void {
     const asked: Order[] = [
       ...stoppedUsers.filter((id) => store.countActive(id) > 0).map((id) => ({ kind: "stop_user" as const, id })),
+      ...deletedUsers.filter(hasUser).map((id) => ({ kind: "delete_user" as const, id })),
       ...deletedAgents.filter((id) => isThere(store, id)).map((id) => ({ kind: "delete_agent" as const, id })),
     ];
     const wanted = new Set(asked.map(keyOf));

@@ -42,6 +42,8 @@ export interface ReportDeps {
   /** Whether the built-in demo model answers here. */
   isDemo: boolean;
   version: string;
+  /** Whether anything of the user is here. */
+  hasUser(userId: string): boolean;
   /** The gateway said something to act upon. */
   onAnswer(answer: ReportAnswer): void;
   /** The gateway has removed this host. */
@@ -70,6 +72,8 @@ export class Reports {
   /** The number of the report that the gateway took last and of which nothing was lost; 0 without one. */
   #after = 0;
   #answeredAt = performance.now();
+  /** Users whom the last answer named as deleted. */
+  #deletedUsers: string[] = [];
   /** Why the last attempt failed; empty where it did not, null before the first one. */
   #failure: string | null = null;
 
@@ -161,6 +165,7 @@ export class Reports {
     // Of workspaces an older copy of the gateway's database is told all again.
     this.#after = said.ack.epoch === store.epoch && (said.ack.seq ?? body.seq) >= body.seq ? body.seq : 0;
     this.#held = said.ack;
+    this.#deletedUsers = said.deletedUsers;
     this.#waiting.forEach((check) => check());
     this.#answeredAt = performance.now();
     onAnswer(said);
@@ -168,7 +173,7 @@ export class Reports {
   }
 
   #body(): { body: ReportBody; taken(): void } {
-    const { context, store, workspaces, version } = this.#deps;
+    const { context, store, workspaces, version, hasUser } = this.#deps;
     const isKnown = this.#held.epoch === store.epoch;
     const since = isKnown ? this.#held.rev : 0;
     const changes = store.changedSince(since, maxRunBytes);
@@ -188,6 +193,7 @@ export class Reports {
       ...changes,
       rev,
       complete: rev >= store.revision(),
+      goneUsers: this.#deletedUsers.filter((id) => !hasUser(id)),
     };
     return { body, taken };
   }

@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import Database from "better-sqlite3";
+import { createCredentials } from "./credentials.ts";
 import { migrate } from "./migrations.ts";
 import { openDatabase } from "./open.ts";
 import { Store } from "./store.ts";
@@ -93,6 +94,38 @@ test("a run is not told before it is promised", () => {
   expect(store.changedSince(0, 1e6).runs).toEqual([]);
   store.updateRun("run_1", {});
   expect(store.changedSince(0, 1e6).runs).toHaveLength(1);
+  store.close();
+});
+
+test("a user who is deleted is forgotten by slices, but for what a run in progress needs; uids and revisions stay taken", () => {
+  const database = inMemory();
+  const store = new Store(database, Date.now);
+  const credentials = createCredentials(database, Date.now);
+  store.learnAgent("usr_u", spec, null);
+  store.learnAgent("usr_other", { ...spec, id: "agt_b" }, null);
+  store.deleteAgent("usr_u", "agt_before");
+  credentials.put("usr_u", "git", "git.example.com", {}, "tok_12345678");
+  for (let at = 0; at < 250; at++) {
+    store.admit(run(`run_${at}`), threeRuns);
+    store.updateRun(`run_${at}`, { status: "completed", endedAt: new Date().toISOString() });
+  }
+  store.addUsage("run_0", { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 1 });
+  store.admit(run("run_now"), threeRuns, true);
+  const [told, uid] = [store.revision(), store.nextUid()];
+  const forget = () => {
+    let slices = 1;
+    while (store.forgetUser("usr_u")) slices += 1;
+    return slices;
+  };
+  expect(forget()).toBe(3);
+  expect([store.activeRuns("usr_u").length, store.agentsOf("usr_u").length]).toEqual([1, 1]);
+  expect(store.hasUser("usr_u")).toBe(true);
+  store.updateRun("run_now", { status: "cancelled", endedAt: new Date().toISOString() });
+  forget();
+  expect([store.hasUser("usr_u"), store.hasUser("usr_other")]).toEqual([false, true]);
+  expect([store.spentToday("usr_u"), credentials.list("usr_u", "git")]).toEqual([0, []]);
+  expect([store.nextUid(), store.promptOf("run_0")]).toEqual([uid, ""]);
+  expect(new Store(database, Date.now).earlierRevision).toBeGreaterThanOrEqual(told);
   store.close();
 });
 

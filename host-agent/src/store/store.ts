@@ -374,6 +374,11 @@ export class Store {
     removal.forgetAgents(this.#db, upTo);
   }
 
+  /** Whether anything of the user is here: an agent, its tombstone, a run or a credential. */
+  hasUser = (userId: string): boolean => removal.hasUser(this.#db, userId);
+  /** Forgets a slice of that; whether more is left. What a run in progress needs stays. */
+  forgetUser = (userId: string): boolean => removal.forgetUser(this.#db, userId);
+
   close(): void {
     this.#db.close();
   }

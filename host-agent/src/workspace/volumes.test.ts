@@ -90,6 +90,22 @@ test("a volume that a person unmounted is mounted again when it is asked for, al
   rmSync(held, { recursive: true });
 });
 
+test("a volume that is removed leaves nothing, not while something in it is open, and the next one is empty", async () => {
+  const volumes = new Volumes(dir, 64 * mib);
+  const { workspace } = await volumes.ensure("usr_1");
+  writeFileSync(join(dir, "volumes", "usr_1.img.2026-01-01T00:00:00.000Z.e2i"), "a copy of its metadata");
+  writeFileSync(join(dir, "volumes", "usr_10.img"), "");
+  const kept = openSync(join(workspace, "kept"), "w");
+  await expect(volumes.remove("usr_1")).rejects.toThrow(/busy/);
+  expect(volumes.exists("usr_1")).toBe(true);
+  closeSync(kept);
+  await volumes.remove("usr_1");
+  await volumes.remove("usr_1");
+  expect(readdirSync(join(dir, "volumes"))).toEqual(["usr_10.img"]);
+  expect(readdirSync(join(dir, "mnt"))).toEqual([]);
+  expect(readdirSync((await volumes.ensure("usr_1")).workspace)).toEqual(["shared"]);
+});
+
 /** Overwrites the block of a directory, as a failing disk does, and lets the kernel find it. */
 async function damage(workspace: string) {
   mkdirSync(join(workspace, "agent-1"));

@@ -15,7 +15,7 @@ import {
   rmSync,
   statSync,
 } from "node:fs";
-import { chmod, mkdir, open, readdir, rename, rm, truncate } from "node:fs/promises";
+import { chmod, mkdir, open, readdir, rename, rm, rmdir, truncate } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { ifMissing } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
@@ -112,19 +112,24 @@ export class Volumes {
 
   /** Mends a volume that has failed; no container may have it. Throws where that is not possible now. */
   async mend(userId: string): Promise<void> {
-    this.#opened.delete(userId);
-    const mended = repairVolume(this.#mountPoint(userId), this.#imageOf(userId)).then((isLossy) => {
-      if (isLossy) this.#lossy.add(userId);
+    await this.#apart(userId, async () => {
+      if (await repairVolume(this.#mountPoint(userId), this.#imageOf(userId))) this.#lossy.add(userId);
     });
-    this.#unmounting.set(
-      userId,
-      mended.catch(() => undefined),
-    );
-    try {
-      await mended;
-    } finally {
-      this.#unmounting.delete(userId);
-    }
+  }
+
+  /** Removes the user's volume for good; no container may have it. Throws while something in it is open. */
+  async remove(userId: string): Promise<void> {
+    const [root, image] = [this.#mountPoint(userId), this.#imageOf(userId)];
+    await this.#apart(userId, async () => {
+      if (isMounted(root)) await runProgram("umount", root);
+      if (existsSync(root)) await runProgram("chattr", "-i", root);
+      await rmdir(root).catch(ifMissing(undefined));
+      // The image last: while it is there, there is something to remove.
+      const beside = (await readdir(dirname(image))).filter((name) => name.startsWith(`${basename(image)}.`));
+      for (const name of beside) await rm(join(dirname(image), name));
+      await rm(image, { force: true });
+      this.#lossy.delete(userId);
+    });
   }
 
   /** Looks at every volume, so that all owners are told; answers the users whose volume cannot be read. */
@@ -149,6 +154,21 @@ export class Volumes {
   async highestKept(): Promise<number> {
     const kept = await readdir(this.#uids).catch(ifMissing([]));
     return Math.max(0, ...kept.map(Number));
+  }
+
+  /** Does a job on a volume that is not mounted then, before it is mounted again. */
+  async #apart(userId: string, job: () => Promise<void>): Promise<void> {
+    this.#opened.delete(userId);
+    const done = job();
+    this.#unmounting.set(
+      userId,
+      done.catch(() => undefined),
+    );
+    try {
+      await done;
+    } finally {
+      this.#unmounting.delete(userId);
+    }
   }
 
   get #uids(): string {

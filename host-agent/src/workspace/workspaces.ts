@@ -108,10 +108,10 @@ export class Workspaces {
   }
 
   /**
-   * Removes the container once `cancelRuns` has ended what runs in it; a run that came meanwhile is ended too. `cancelRuns`
-   * throws when this host agent closes.
+   * Removes the container once `cancelRuns` has ended what runs in it, then does the `last` before there is a new one; a run that
+   * came meanwhile is ended too. `cancelRuns` throws when this host agent closes.
    */
-  async stop(userId: string, cancelRuns: () => Promise<void>): Promise<void> {
+  async stop(userId: string, cancelRuns: () => Promise<void>, last = async () => {}): Promise<void> {
     const place = this.#placeOf(userId);
     // Cancelling waits for runs, and a run that starts may wait for this lock: never cancel while holding it.
     for (;;) {
@@ -119,6 +119,7 @@ export class Workspaces {
       const isStopped = await this.#locked(userId, async () => {
         if (this.#deps.store.countActive(userId) > 0) return false;
         await this.#remove(place, "asked");
+        await last();
         return true;
       });
       if (isStopped) return;

@@ -12,6 +12,7 @@ const accounts = {
   chosen: { preferred_username: "chosen" },
   admin: { preferred_username: "Admin" },
   plain: {},
+  returning: { preferred_username: "returning" },
 };
 
 let provider: TestProvider;
@@ -190,6 +191,16 @@ describe("signing in at the provider", () => {
 });
 
 describe("who somebody is here", () => {
+  test("a user who was deleted comes back as somebody new, who has nothing", async () => {
+    const { user } = await signIn("returning");
+    const asChief = { token: chief.token };
+    await gateway.call("PATCH", `/v1/admin/users/${user.id}`, { ...asChief, body: { role: "admin" } });
+    await gateway.call("DELETE", `/v1/admin/users/${user.id}?confirm=${user.name}`, asChief);
+    const { user: next } = await signIn("returning");
+    expect(next).toMatchObject({ name: user.name, role: "user" });
+    expect(next.id).not.toBe(user.id);
+  });
+
   test("a name that is taken gets a number, and admin is never given away", async () => {
     gateway = await fresh();
     const there = await gateway.addUser("ada", "admin");

@@ -11,7 +11,9 @@ import {
   updateUserBody,
   userSchema,
 } from "@berth/shared/users";
+import { z } from "zod";
 import { auditQuery, listAudit } from "../../access/audit.ts";
+import { deleteUser } from "../../agents/delete-user.ts";
 import { cancelRunsOf } from "../../agents/end-runs-of-user.ts";
 import { pageQuery, pageSchema } from "../../http/paging.ts";
 import { route } from "../../http/route.ts";
@@ -55,6 +57,16 @@ export const adminRoutes = [
       if (body.cancelRuns) await cancelRunsOf(deps, user.id);
       return user;
     },
+  }),
+  route({
+    method: "DELETE",
+    path: "/v1/admin/users/{id}",
+    summary:
+      "Delete a user for good, ?confirm being their name: signed out at once, runs ended, agents, triggers, conversations and files deleted, on a host that is away once it is back; what they cost stays in the sums, what they did in the audit",
+    auth: "admin",
+    query: z.object({ confirm: z.string().max(100).optional() }),
+    errors: ["conflict"],
+    run: async ({ deps, source, params, query }) => deleteUser(deps, source, params.id, query.confirm ?? null),
   }),
   route({
     method: "POST",

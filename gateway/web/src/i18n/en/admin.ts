@@ -30,6 +30,20 @@ export const users = {
   disableLoss:
     "Their sessions and tokens are refused at once. Agents and files stay, and an admin can enable them again.",
   stopRuns: "Stop what they have running",
+  delete: "Delete for good",
+  deleteAsk: "Delete …",
+  deleteTitle: (name: string) => `Delete ${name} for good?`,
+  deleteSaid: {
+    out: "They are signed out everywhere at once, their tokens and sign-in links end, and what they have running is stopped.",
+    work: (agents: number) =>
+      agents === 0
+        ? "Their files, conversations and credentials are deleted. Nobody can bring them back."
+        : `${plural(agents, { one: "Their agent", other: "Their # agents" })}, all their files, conversations, triggers and credentials are deleted. Nobody can bring them back.`,
+    away: (host: string) => `${host} is down: what is on that host is deleted as soon as it is back.`,
+    stays: "What they cost stays in the totals, and the audit log keeps their name for a year.",
+    again:
+      "If they can still sign in through a provider, they start over with nothing. To keep them out, disable them instead.",
+  },
   promoteTitle: (name: string) => `Make ${name} an admin?`,
   promote: "Make them an admin",
   promoteWhat: "Admins add, disable and sign in users, add and remove hosts, and read the audit log.",
@@ -120,6 +134,8 @@ export const audit = {
     "user.enabled": "User enabled",
     "user.signed_out": "User signed out",
     "user.disabled": "User disabled",
+    "user.deleted": "User deleted",
+    "user.files_deleted": "Files of a deleted user removed",
     "user.promoted": "Made an admin",
     "user.demoted": "Made an ordinary user",
     "user.git_identity_set": "Commit author changed",

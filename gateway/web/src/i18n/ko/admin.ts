@@ -25,6 +25,20 @@ export const users: typeof enUsers = {
   disableTitle: (name) => `${name} 사용자를 비활성화할까요?`,
   disableLoss: "세션과 토큰이 바로 거부돼요. 에이전트와 파일은 그대로 있고, 관리자가 다시 활성화할 수 있어요.",
   stopRuns: "진행 중인 실행도 중지하기",
+  delete: "완전히 삭제",
+  deleteAsk: "삭제 …",
+  deleteTitle: (name) => `${name} 사용자를 완전히 삭제할까요?`,
+  deleteSaid: {
+    out: "바로 모든 곳에서 로그아웃되고, 토큰과 로그인 링크가 끝나고, 진행 중인 실행이 중지돼요.",
+    work: (agents) =>
+      agents === 0
+        ? "파일과 대화, 자격 증명이 삭제돼요. 아무도 되돌릴 수 없어요."
+        : `에이전트 ${agents}개와 모든 파일, 대화, 트리거, 자격 증명이 삭제돼요. 아무도 되돌릴 수 없어요.`,
+    away: (host) => `${host} 호스트가 꺼져 있어요. 그 호스트에 있는 것은 다시 켜지는 대로 삭제돼요.`,
+    stays: "지금까지의 비용은 합계에 남고, 감사 로그에는 이름이 1년 동안 남아요.",
+    again:
+      "외부 계정으로 계속 로그인할 수 있다면 아무것도 없는 상태에서 새로 시작해요. 막으려면 삭제하지 말고 비활성화하세요.",
+  },
   promoteTitle: (name) => `${name} 사용자를 관리자로 바꿀까요?`,
   promote: "관리자로 바꾸기",
   promoteWhat:
@@ -113,6 +127,8 @@ export const audit: typeof enAudit = {
     "user.enabled": "사용자 활성화",
     "user.signed_out": "사용자 로그아웃",
     "user.disabled": "사용자 비활성화",
+    "user.deleted": "사용자 삭제",
+    "user.files_deleted": "삭제된 사용자의 파일 제거",
     "user.promoted": "관리자로 변경",
     "user.demoted": "일반 사용자로 변경",
     "user.git_identity_set": "커밋 작성자 변경",

@@ -1,0 +1,43 @@
+/** A user who was deleted at the gateway: all that this host has of them goes. */
+import { rm } from "node:fs/promises";
+import type { HostContext } from "../context/context.ts";
+import type { Runs } from "../run/runs.ts";
+import type { Store } from "../store/store.ts";
+import { passwdOf } from "../workspace/container.ts";
+import type { Sockets } from "../workspace/unix-sockets.ts";
+import type { Volumes } from "../workspace/volumes.ts";
+import type { Workspaces } from "../workspace/workspaces.ts";
+
+export interface UserDeps {
+  context: HostContext;
+  store: Store;
+  runs: Runs;
+  workspaces: Workspaces;
+  volumes: Volumes;
+  sockets: Sockets;
+}
+
+/** Whether this host has files or rows of the user. */
+export const hasAnythingOf = ({ store, volumes }: Pick<UserDeps, "store" | "volumes">, userId: string): boolean =>
+  store.hasUser(userId) || volumes.exists(userId);
+
+/**
+ * Ends what the user runs, then removes container, volume and rows, these last: what is cut short is asked for again, as is
+ * what a call brought back that was under way. Uids stay taken.
+ */
+export async function deleteUser(deps: UserDeps, userId: string): Promise<void> {
+  const { context, store, runs, workspaces, volumes, sockets } = deps;
+  const cancelRuns = async () => {
+    await runs.cancelAll(userId);
+    await runs.ahead.drop(userId);
+  };
+  await workspaces.stop(userId, cancelRuns, async () => {
+    await volumes.remove(userId);
+    await rm(sockets.directoryOf(userId), { recursive: true, force: true });
+    await rm(passwdOf(context.dataDir, userId), { force: true });
+    // By slices, for everybody waits for each.
+    while (store.forgetUser(userId)) await context.turns(userId);
+  });
+  context.log.info("user.deleted", { userId });
+  context.bus.emit("host");
+}
