@@ -1,6 +1,6 @@
 /** The app: the whole list of routes, the order of what wraps them, and the one place where errors become answers. */
 import { AppError, toProblem } from "@berth/shared/errors";
-import { messageOf } from "@berth/shared/log";
+import { messageOf, stackOf } from "@berth/shared/log";
 import { Hono, type Context } from "hono";
 import { createAuthenticator } from "./access/authenticate.ts";
 import { serveDashboard } from "./http/dashboard.ts";
@@ -68,7 +68,8 @@ export function createApp(deps: Deps, limits: Limits = createLimits()): Hono<App
 
 function toAnswer({ log }: Deps, c: Context<AppEnv>, error: unknown): Answer {
   const requestId = c.get("requestId");
-  if (!(error instanceof AppError)) log.error("http.defect", { requestId, error: messageOf(error) });
+  if (!(error instanceof AppError))
+    log.error("http.defect", { requestId, error: messageOf(error), stack: stackOf(error) });
   const { status, headers, body } = toProblem(error, requestId);
   return { status, headers, body: JSON.stringify(body) };
 }

@@ -84,25 +84,19 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const { countKills, close: closeKillLog } = createOomWatch(context, store);
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);
-  const entry = { context, engine, store, runs, workspaces, streams };
+  const entry = { context, engine, store, runs, workspaces, streams, deletions: createLocks() };
   const verify = noteClaims(createGatewayVerifier(context, identity, store), (claims) =>
     gitIdentities.note(claims, sockets.directoryOf(claims.sub)),
   );
   const [files, terminals] = [createFiles(entry), createTerminals(entry)];
 
   return {
-    context,
-    engine,
+    ...entry,
     identity,
-    store,
     volumes,
     sockets,
-    workspaces,
-    runs,
-    streams,
     files,
     terminals,
-    deletions: createLocks(),
     ...outside,
     verify,
     countKills,

@@ -24,3 +24,16 @@ export function messageOf(error: unknown): string {
   const [text = ""] = error.message.split("\nparams: ");
   return text !== error.message && error.cause instanceof Error ? `${text}: ${error.cause.message}` : text;
 }
+
+/** Where it was thrown, innermost first; without the message, which `messageOf` makes fit for a log. */
+export function stackOf(error: unknown): string {
+  const { message = "", stack = "" } = error instanceof Error ? error : {};
+  const at = stack.indexOf(message);
+  return at < 0
+    ? ""
+    : stack
+        .slice(at + message.length)
+        .split("\n    at ")
+        .slice(1)
+        .join(" < ");
+}

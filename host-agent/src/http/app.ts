@@ -11,7 +11,7 @@ import {
   setEnvBody,
   startRunBody,
 } from "@berth/shared/host-api";
-import { messageOf } from "@berth/shared/log";
+import { messageOf, stackOf } from "@berth/shared/log";
 import { answerBody, type ModelChoice } from "@berth/shared/resources";
 import { id } from "@berth/shared/values";
 import { type AgentDeps, deleteAgent, resetAgent, setEnv } from "../inside/agents.ts";
@@ -21,6 +21,7 @@ import type { ServerEnv } from "./env.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import type { Files } from "../inside/files.ts";
 import type { Engine } from "../machine/engine.ts";
+import { tellFailure } from "../machine/machine-error.ts";
 import type { ForgeDeps } from "../origins/forges.ts";
 import type { Keep } from "../origins/keep.ts";
 import { toEventBlock } from "../output/event-block.ts";
@@ -49,9 +50,11 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
   const app = new Hono<ServerEnv>();
   app.onError((error, c) => {
     const requestId = crypto.randomUUID();
-    if (!(error instanceof AppError))
-      log.error("request.failed", { requestId, path: c.req.routePath, error: messageOf(error) });
-    const problem = toProblem(error, requestId);
+    if (!(error instanceof AppError)) {
+      const path = c.req.routePath;
+      log.error("request.failed", { requestId, path, error: messageOf(error), stack: stackOf(error) });
+    }
+    const problem = toProblem(tellFailure(error) ?? error, requestId);
     return c.body(JSON.stringify(problem.body), problem.status, problem.headers);
   });
   app.notFound(() => {

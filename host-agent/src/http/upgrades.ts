@@ -4,6 +4,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { toProblem } from "@berth/shared/errors";
 import { type HostClaims, protocolHeader } from "@berth/shared/host-api";
 import { type Log, messageOf } from "@berth/shared/log";
+import { tellFailure } from "../machine/machine-error.ts";
 import { checkProtocol, type VerifyGateway } from "../membership/verify.ts";
 
 type Upgrade = Parameters<WebSocketServer["handleUpgrade"]>;
@@ -48,7 +49,7 @@ export function acceptSockets(server: Server, verify: VerifyGateway, kinds: Sock
 }
 
 function refuse(socket: Upgrade[1], error: unknown): void {
-  const { status, body } = toProblem(error, crypto.randomUUID());
+  const { status, body } = toProblem(tellFailure(error) ?? error, crypto.randomUUID());
   const text = JSON.stringify(body);
   const head = [
     `HTTP/1.1 ${status} Refused`,

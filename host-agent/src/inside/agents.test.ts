@@ -1,17 +1,12 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createLog } from "@berth/shared/log";
-import { parseSettings } from "@berth/shared/settings";
 import { unseenAgent } from "@berth/shared/host-api";
 import { expect, test } from "vitest";
-import { createAlerts } from "../context/alerts.ts";
-import { createBus } from "../context/bus.ts";
-import { createTurns } from "../context/turns.ts";
-import { createClock } from "../context/clock.ts";
 import { createLocks } from "../context/wait.ts";
 import { Store } from "../store/store.ts";
 import { deleteAgent } from "./agents.ts";
+import { makeContext } from "../../test/context.ts";
 import { inMemory } from "../../test/memory.ts";
 
 test("two deletions of one agent at once are one, and both succeed; one that fails is done by the other", async () => {
@@ -31,16 +26,7 @@ test("two deletions of one agent at once are one, and both succeed; one that fai
   const closed: string[] = [];
   let failures = 0;
   const deps = {
-    context: {
-      hostId: "hst_1",
-      settings: parseSettings({}),
-      dataDir: dir,
-      clock: createClock(),
-      log: createLog(() => {}),
-      bus: createBus(),
-      turns: createTurns(),
-      alerts: createAlerts(Date.now),
-    },
+    context: makeContext(dir),
     store,
     deletions: createLocks(),
     runs: {

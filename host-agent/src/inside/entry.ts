@@ -10,6 +10,7 @@ import { sleep } from "@berth/shared/wait";
 import { endProcesses, hasVariable, sessionOf, type Which } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
+import type { createLocks } from "../context/wait.ts";
 import { readExit } from "../run/run-files.ts";
 import type { Runs } from "../run/runs.ts";
 import type { AgentRow } from "../store/rows.ts";
@@ -26,6 +27,8 @@ export interface EntryDeps {
   store: Store;
   runs: Pick<Runs, "learn">;
   workspaces: Workspaces;
+  /** Of an agent one at a time: who enters while it is deleted makes nothing of it again. */
+  deletions: ReturnType<typeof createLocks>;
 }
 
 /** An agent whose directory can be worked in now. */
@@ -45,8 +48,13 @@ export interface Started extends Entry {
   marker: string;
 }
 
+/** What entering needs of them. */
+interface EnterDeps extends Pick<EntryDeps, "store" | "runs" | "deletions"> {
+  workspaces: Pick<Workspaces, "ensureReady" | "admitAgent">;
+}
+
 /** Starts the workspace if need be. Throws `not_found`, `no_host`, `host_unavailable`. The gateway answers for whose the agent is. */
-export async function enter(deps: EntryDeps, userId: string, agentId: string): Promise<Entry> {
+export async function enter(deps: EnterDeps, userId: string, agentId: string): Promise<Entry> {
   const { store, runs, workspaces } = deps;
   if (!store.getAgent(agentId)) {
     // The first run brings what the agent is.
@@ -59,10 +67,12 @@ export async function enter(deps: EntryDeps, userId: string, agentId: string): P
   };
   own();
   const container = await workspaces.ensureReady(userId);
-  const agent = own();
-  await workspaces.admitAgent(agent);
-  await makeAgentDirectory(container.volume, agentId, agent.uid);
-  return { agent, container };
+  return deps.deletions(agentId, async () => {
+    const agent = own();
+    await workspaces.admitAgent(agent);
+    await makeAgentDirectory(container.volume, agentId, agent.uid);
+    return { agent, container };
+  });
 }
 
 /** Ends all of it, and answers once the engine knows the exec as ended: also one whose process is only coming. */

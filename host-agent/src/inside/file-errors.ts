@@ -1,4 +1,5 @@
 /** What `berth-files` answers instead of doing it: the kernel's names of errors and a few of its own, as the contract's codes. */
+import { MachineError } from "../machine/machine-error.ts";
 import { AppError, type ErrorCode } from "@berth/shared/errors";
 
 const refusals: Record<string, [ErrorCode, string]> = {
@@ -22,8 +23,8 @@ const refusals: Record<string, [ErrorCode, string]> = {
   EFBIG: ["payload_too_large", "A file may have 1 GiB at most."],
 };
 
-/** The error to answer; what nobody foresaw is a defect. */
+/** The error to answer; what nobody foresaw the machine failed at. */
 export function asRefusal(name: string): Error {
   const known = Object.hasOwn(refusals, name) ? refusals[name] : undefined;
-  return known ? new AppError(...known) : new Error(`berth-files answered ${name}`);
+  return known ? new AppError(...known) : new MachineError(`berth-files answered ${name}`);
 }

@@ -8,9 +8,10 @@ import { AppError } from "@berth/shared/errors";
 import { terminalSize, type TerminalSize } from "@berth/shared/files";
 import type { HostClaims } from "@berth/shared/host-api";
 import { randomText } from "@berth/shared/ids";
-import { messageOf } from "@berth/shared/log";
+import { messageOf, stackOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import { freeMemory, sharedMemory } from "../machine/kept-memory.ts";
+import { tellFailure } from "../machine/machine-error.ts";
 import { endProcesses } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { endStarted, enter, type EntryDeps, readDirectory, type Started } from "./entry.ts";
@@ -78,9 +79,11 @@ export function createTerminals(deps: TerminalDeps) {
         await join(deps, shell, ws, gone);
       } catch (error) {
         if (!(error instanceof AppError))
-          deps.context.log.error("terminal.failed", { agentId, error: messageOf(error) });
+          deps.context.log.error("terminal.failed", { agentId, error: messageOf(error), stack: stackOf(error) });
         const known =
-          error instanceof AppError ? error : new AppError("internal", "The terminal could not be started.");
+          error instanceof AppError
+            ? error
+            : (tellFailure(error) ?? new AppError("internal", "The terminal could not be started."));
         say(ws, { type: "error", code: known.code, detail: known.message });
         ws.resume();
         ws.close(notStartedCode);

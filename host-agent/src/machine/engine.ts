@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import type { Duplex } from "node:stream";
 import Docker from "dockerode";
+import { MachineError } from "./machine-error.ts";
 import { maskedPaths } from "./masked-paths.ts";
 import { agentScore } from "./memory-rank.ts";
 import { endForgotten } from "./processes.ts";
@@ -328,7 +329,7 @@ async function within<T>(ms: number, what: string, call: (signal: AbortSignal) =
   const expired = new Promise<never>((_, reject) =>
     deadline.addEventListener(
       "abort",
-      () => reject(new Error(`the Docker engine did not answer "${what}" in ${ms / 1000} s`)),
+      () => reject(new MachineError(`the Docker engine did not answer "${what}" in ${ms / 1000} s`)),
       {
         once: true,
       },

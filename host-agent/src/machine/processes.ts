@@ -3,6 +3,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { sleep } from "@berth/shared/wait";
 import { type Cgroup, findCgroup } from "./cgroup.ts";
 import { whileFrozen } from "./freezer.ts";
+import { MachineError } from "./machine-error.ts";
 import { readProc as read } from "./proc.ts";
 
 /** PF_EXITING of the kernel's sched.h, in the flags of a process. */
@@ -52,7 +53,8 @@ export async function proveWithout(cgroup: Cgroup, which: Which): Promise<boolea
     await sleep(1);
   }
   const isEmpty = await whileFrozen(cgroup, () => processesOf(cgroup, which).length === 0);
-  if (isEmpty === null) throw new Error("nobody can tell whether processes are left: the container cannot be frozen");
+  if (isEmpty === null)
+    throw new MachineError("nobody can tell whether processes are left: the container cannot be frozen");
   return isEmpty;
 }
 
@@ -86,7 +88,7 @@ export async function endProcesses(
 }
 
 /** Processes that cannot be ended. */
-export class UnendedError extends Error {}
+export class UnendedError extends MachineError {}
 
 const patienceMs = 20_000;
 /** How often somebody may come new, or a list may be no proof, before the container is frozen. */

@@ -6,9 +6,10 @@ import { spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import type { Writable } from "node:stream";
+import { MachineError } from "./machine-error.ts";
 
 /** A program that ended with another exit code than 0; the message is what it said. */
-export class ProgramError extends Error {
+export class ProgramError extends MachineError {
   readonly exitCode: number;
 
   constructor(program: string, exitCode: number, said: string) {
@@ -51,7 +52,8 @@ export async function runWithin(ms: number, program: string, ...args: string[]):
     : run(program, args);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const giveUp = () => reject(new Error(`${program} has not ended in ${ms / 1000} s: see whether the disk hangs`));
+    const giveUp = () =>
+      reject(new MachineError(`${program} has not ended in ${ms / 1000} s: see whether the disk hangs`));
     timer = setTimeout(giveUp, ms).unref();
   });
   // One that was killed says so at the same moment.
@@ -92,7 +94,7 @@ function startShell(onEnd: () => void): Run {
   };
   shell.once("error", fail).once("error", onEnd).once("exit", onEnd);
   // What had begun goes on when the shell is killed, and answers: only then is the output closed.
-  shell.once("close", (code, signal) => fail(new Error(`the shell for programs ended with ${signal ?? code}`)));
+  shell.once("close", (code, signal) => fail(new MachineError(`the shell for programs ended with ${signal ?? code}`)));
   shell.stdin.on("error", () => undefined);
   shell.stdin.write(script);
   // Only a job that is under way keeps this process alive.

@@ -1,29 +1,15 @@
-import { createLog } from "@berth/shared/log";
-import { parseSettings } from "@berth/shared/settings";
 import { unseenAgent } from "@berth/shared/host-api";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createAlerts } from "../context/alerts.ts";
-import { createBus } from "../context/bus.ts";
-import { createTurns } from "../context/turns.ts";
-import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { createOrders, keyOf, type Order, ordersToBegin } from "./orders.ts";
+import { makeContext } from "../../test/context.ts";
 import { inMemory } from "../../test/memory.ts";
 
 let store: Store;
 beforeEach(() => void (store = new Store(inMemory(), Date.now)));
 afterEach(() => store.close());
 
-const context = {
-  hostId: "hst_this",
-  settings: parseSettings({}),
-  dataDir: "/nonexistent",
-  clock: createClock(),
-  log: createLog(() => {}),
-  bus: createBus(),
-  turns: createTurns(),
-  alerts: createAlerts(Date.now),
-};
+const context = makeContext("/nonexistent");
 const deps = { context, hasUser: () => false };
 const spec = { ...unseenAgent("agt_a"), version: 1, name: "a" };
 const deletion: Order = { kind: "delete_agent", id: "agt_a" };

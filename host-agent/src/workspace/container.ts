@@ -6,6 +6,7 @@ import type { Settings } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
 import { type Cgroup, isListening, isSameDirectory } from "../machine/cgroup.ts";
 import { type ProcessId, processesOf, setOomScore } from "../machine/processes.ts";
+import { MachineError } from "../machine/machine-error.ts";
 import { ifMissing } from "../machine/missing.ts";
 import { type ContainerLimits, type ContainerSpec, type ContainerState, fixedShape } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
@@ -82,7 +83,7 @@ const patienceMs = 30_000;
 export async function waitForForwarder(container: RunningContainer): Promise<void> {
   const deadline = performance.now() + patienceMs;
   while (!hasForwarder(container)) {
-    if (performance.now() > deadline) throw new Error("the forwarder in the container did not start");
+    if (performance.now() > deadline) throw new MachineError("the forwarder in the container did not start");
     await sleep(2);
   }
 }

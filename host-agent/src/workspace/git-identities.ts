@@ -5,6 +5,7 @@
 import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { HostClaims } from "@berth/shared/host-api";
+import { createLocks } from "../context/wait.ts";
 import { ifMissing } from "../machine/missing.ts";
 import type { Store } from "../store/store.ts";
 
@@ -22,24 +23,30 @@ export interface Rewrite {
 
 export function createGitIdentities(store: Store, rewritesOf: (userId: string) => Rewrite[]) {
   const keyOf = (userId: string) => `git:${userId}`;
+  const locked = createLocks();
+
+  function textOf(userId: string): string {
+    const known = store.getMeta(keyOf(userId));
+    const { name, email } = known === undefined ? unknown : (JSON.parse(known) as Identity);
+    // Of two rewrites of the same words the first one counts: before the image's own, which make https of ssh.
+    const rewrites = rewritesOf(userId).map(
+      ({ origin, written }) =>
+        `[url ${quote(origin)}]\n${written.map((start) => `\tinsteadOf = ${quote(start)}\n`).join("")}`,
+    );
+    // What LFS is told to fetch where git goes is reached as git reaches it.
+    if (rewrites.length > 0) rewrites.push('[lfs "transfer"]\n\tenablehrefrewrite = true\n');
+    const identity = `[user]\n\tname = ${quote(name)}\n\temail = ${quote(email)}\n`;
+    return `${rewrites.join("")}[include]\n\tpath = /etc/gitconfig\n${identity}`;
+  }
+
   return {
-    /** Writes the user's into this directory; the image's own configuration stays below it. */
-    async write(userId: string, directory: string): Promise<void> {
-      const known = store.getMeta(keyOf(userId));
-      const { name, email } = known === undefined ? unknown : (JSON.parse(known) as Identity);
-      // Of two rewrites of the same words the first one counts: before the image's own, which make https of ssh.
-      const rewrites = rewritesOf(userId).map(
-        ({ origin, written }) =>
-          `[url ${quote(origin)}]\n${written.map((start) => `\tinsteadOf = ${quote(start)}\n`).join("")}`,
-      );
-      // What LFS is told to fetch where git goes is reached as git reaches it.
-      if (rewrites.length > 0) rewrites.push('[lfs "transfer"]\n\tenablehrefrewrite = true\n');
-      const identity = `[user]\n\tname = ${quote(name)}\n\temail = ${quote(email)}\n`;
-      const text = `${rewrites.join("")}[include]\n\tpath = /etc/gitconfig\n${identity}`;
-      const fresh = join(directory, `.${gitConfig}.${process.pid}`);
-      await writeFile(fresh, text, { mode: 0o644 });
-      await rename(fresh, join(directory, gitConfig));
-    },
+    /** Writes the user's into this directory; the image's own configuration stays below it. Of calls at once the last one holds. */
+    write: (userId: string, directory: string): Promise<void> =>
+      locked(userId, async () => {
+        const fresh = join(directory, `.${gitConfig}.${process.pid}`);
+        await writeFile(fresh, textOf(userId), { mode: 0o644 });
+        await rename(fresh, join(directory, gitConfig));
+      }),
     /** Takes what a call says; a workspace that is there sees it from its next command on. */
     async note({ sub, git }: HostClaims, directory: string): Promise<void> {
       const told = git && JSON.stringify(git);

@@ -48,7 +48,10 @@ export function openSockets(dataDir: string, servers: SocketServers) {
       holdBack(made, rate);
       server = listen(directoryOf(userId), name, uid, made);
       ofUser.set(name, server);
-      server.catch(() => ofUser.delete(name));
+      server.catch(() => {
+        ofUser.delete(name);
+        closeServer(made);
+      });
     }
     return server;
   }
@@ -65,8 +68,8 @@ export function openSockets(dataDir: string, servers: SocketServers) {
         ...agents.map((agent) => this.openAgent(agent)),
       ]);
     },
-    /** Whether the agent's socket is there or on its way. */
-    isOpen: (agent: AgentRow) => listening.get(agent.userId)?.has(modelSocket(agent.id)) ?? false,
+    /** The agent's socket, as soon as it is there; undefined where nobody has asked for it. */
+    opened: (agent: AgentRow): Promise<unknown> | undefined => listening.get(agent.userId)?.get(modelSocket(agent.id)),
     async openAgent(agent: AgentRow): Promise<void> {
       await listenOnce(agent.userId, modelSocket(agent.id), agent.uid, rates.model, () => {
         const server = createServer({ headersTimeout, connectionsCheckingInterval: 2000 }, servers.modelFor(agent.id));

@@ -4,6 +4,7 @@
  */
 import { readFileSync, statfsSync } from "node:fs";
 import { sleep } from "@berth/shared/wait";
+import { MachineError } from "../machine/machine-error.ts";
 import { ProgramError, runProgram } from "../machine/programs.ts";
 
 const roomBytes = 64 * 2 ** 20;
@@ -33,7 +34,7 @@ export function hasRoom(dataDir: string): boolean {
 /** Unmounts and checks it; throws while something in it is open, or when it cannot be mended. Answers as `checkImage`. */
 export async function repairVolume(root: string, image: string): Promise<boolean> {
   await runProgram("umount", root);
-  if (!(await isLetGo(image))) throw new Error("the volume is still in use");
+  if (!(await isLetGo(image))) throw new MachineError("the volume is still in use");
   return checkImage(image);
 }
 
@@ -58,7 +59,7 @@ export async function checkImage(image: string, flags: string[] = []): Promise<b
   await runProgram("e2image", "-Q", image, `${image}.${new Date().toISOString()}.e2i`);
   const last = await checkWith(image, "-y", ...flags);
   if (last >= uncorrected)
-    throw new Error(`the file system is damaged and e2fsck cannot mend it (it ended with ${last})`);
+    throw new MachineError(`the file system is damaged and e2fsck cannot mend it (it ended with ${last})`);
   return true;
 }
 

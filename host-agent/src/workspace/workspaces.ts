@@ -10,6 +10,7 @@ import { id } from "@berth/shared/values";
 import { sleep } from "@berth/shared/wait";
 import { findCgroup } from "../machine/cgroup.ts";
 import { letGoOn } from "../machine/freezer.ts";
+import { MachineError } from "../machine/machine-error.ts";
 import { identify } from "../machine/processes.ts";
 import {
   nameOf,
@@ -127,9 +128,10 @@ export class Workspaces {
     }
   }
 
-  /** An agent that the container shall know: its line in /etc/passwd and its socket. */
+  /** An agent that the container shall know: its line in /etc/passwd and its socket. A run and a transfer may ask for it at once. */
   async admitAgent(agent: AgentRow): Promise<void> {
-    if (!this.#deps.sockets.isOpen(agent)) await this.#admit(agent.userId, [agent]);
+    const opened = () => this.#deps.sockets.opened(agent);
+    await (opened() ?? this.#locked(agent.userId, async () => opened() ?? this.#admit(agent.userId, [agent])));
   }
 
   /** A client is there; call the answer once it is gone. */
@@ -293,11 +295,11 @@ export class Workspaces {
       if (isRunning(place)) return place.container!;
       containerId = await engine.createContainer(spec);
     }
-    if (containerId === null) throw new Error("the engine still holds the name of the earlier container");
+    if (containerId === null) throw new MachineError("the engine still holds the name of the earlier container");
     await renewTmp(volume);
     await engine.startContainer(containerId);
     const state = await engine.inspectContainer(containerId);
-    if (!state?.running) throw new Error("the container ended just after its start");
+    if (!state?.running) throw new MachineError("the container ended just after its start");
     context.log.info("workspace.started", { userId, containerId });
     return this.#enter(place, state, { isNew: true });
   }
@@ -306,8 +308,8 @@ export class Workspaces {
   async #enter(place: Place, state: ContainerState, { isNew = false, isOutdated = false }): Promise<RunningContainer> {
     const volume = await this.#deps.volumes.ensure(place.userId);
     const [init, cgroup] = [identify(state.pid), findCgroup(state.pid)];
-    if (!init || !cgroup) throw new Error("the container ended just after its start");
-    if (!seesVolume(state, volume)) throw new Error(tellUnseen(this.#deps.context.settings));
+    if (!init || !cgroup) throw new MachineError("the container ended just after its start");
+    if (!seesVolume(state, volume)) throw new MachineError(tellUnseen(this.#deps.context.settings));
     const container = { id: state.id, init, cgroup, volume, limits: state.limits, isReady: false };
     if (!isNew) await letGoOn(cgroup);
     if (!isNew && place.container?.id !== state.id) await this.#deps.endLeftovers(place.userId, container);
@@ -345,7 +347,7 @@ export class Workspaces {
       }
     }
     if (state.running && context.clock.now() - Date.parse(state.startedAt) <= graceMs)
-      throw new Error("the container is in the making: it does not see the user's volume yet");
+      throw new MachineError("the container is in the making: it does not see the user's volume yet");
     await engine.removeContainer(state.id);
     context.log.warn("orphan.removed", { userId, containerId: state.id });
   }

@@ -1,0 +1,40 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { unseenAgent } from "@berth/shared/host-api";
+import { expect, test } from "vitest";
+import { makeContext } from "../../test/context.ts";
+import { inMemory } from "../../test/memory.ts";
+import type { AgentRow } from "../store/rows.ts";
+import { Store } from "../store/store.ts";
+import { passwdOf } from "./container.ts";
+import { Workspaces, type WorkspaceDeps } from "./workspaces.ts";
+
+test("an agent that a run and an upload bring at once is admitted once, and both wait for its socket", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "berth-admit-"));
+  const store = new Store(inMemory(), Date.now);
+  const agent = store.learnAgent("usr_u", { ...unseenAgent("agt_a"), version: 1 }, null) as AgentRow;
+  const opened = new Map<string, Promise<void>>();
+  const begun: PromiseWithResolvers<void>[] = [];
+  const sockets = {
+    opened: ({ id }: AgentRow) => opened.get(id),
+    openUser(_userId: string, agents: AgentRow[]) {
+      const socket = Promise.withResolvers<void>();
+      begun.push(socket);
+      for (const { id } of agents) opened.set(id, socket.promise);
+      return socket.promise;
+    },
+  };
+  const workspaces = new Workspaces({ context: makeContext(dir), store, sockets } as unknown as WorkspaceDeps);
+  let admitted = 0;
+  const both = Promise.all([1, 2].map(() => workspaces.admitAgent(agent).then(() => (admitted += 1))));
+  await expect.poll(() => begun.length).toBe(1);
+  const late = workspaces.admitAgent(agent).then(() => (admitted += 1));
+  expect(admitted).toBe(0);
+  begun[0]!.resolve();
+  await Promise.all([both, late]);
+  expect(begun).toHaveLength(1);
+  expect(readFileSync(passwdOf(dir, "usr_u"), "utf8").match(/agent-agt_a/g)).toHaveLength(1);
+  store.close();
+  rmSync(dir, { recursive: true });
+});
