@@ -15,10 +15,13 @@ export function createNodeTransport(): HostTransport & { close(): void } {
   const https = new HttpsAgent({ keepAlive: true, maxFreeSockets: 16 });
   return {
     async fetch(request) {
-      if (request.body && request.headers.get("content-type") !== "application/json")
-        return toResponse(await sendStream(request, request.body));
-      const body = request.body ? Buffer.from(await request.arrayBuffer()) : null;
-      return toResponse(await send(request, body, { http, https }));
+      if (!request.body) return toResponse(await send(request, null, { http, https }));
+      if (request.headers.get("content-type") === "application/json")
+        return toResponse(await send(request, Buffer.from(await request.arrayBuffer()), { http, https }));
+      // A stream goes once, so on a connection of its own. A host that is told "close" closes as soon as it has answered: on one
+      // that answers early our next write would break the pipe, and Node lets go of the answer with it.
+      request.headers.set("connection", "keep-alive");
+      return toResponse(await send(request, request.body, { http: new HttpAgent(), https: new HttpsAgent() }));
     },
     close() {
       http.destroy();
@@ -32,11 +35,18 @@ interface Pools {
   https: HttpsAgent;
 }
 
-/** Resolves with the headers. One retry, on a new connection, where a kept one turns out to be closed by the host. */
-function send(request: Request, body: Buffer | null, pools: Pools): Promise<IncomingMessage> {
+/**
+ * Resolves with the headers, which may come before all of a stream went. One retry, on a new connection, where a kept one turns
+ * out to be closed by the host.
+ */
+function send(
+  request: Request,
+  body: Buffer | ReadableStream<Uint8Array> | null,
+  pools: Pools,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const giveUp = () => sent.destroy(new Error("no answer in time"));
     const sent: ClientRequest = start(request, pools);
+    const giveUp = () => sent.destroy(new Error("no answer in time, or the client has gone"));
     const settle = () => request.signal.removeEventListener("abort", giveUp);
     sent.once("response", (message) => {
       settle();
@@ -50,29 +60,10 @@ function send(request: Request, body: Buffer | null, pools: Pools): Promise<Inco
     });
     request.signal.addEventListener("abort", giveUp);
     if (request.signal.aborted) giveUp();
-    sent.end(body ?? undefined);
-  });
-}
-
-/** Resolves with the headers, which may come before all of the body went. It goes once, so on a connection of its own. */
-function sendStream(request: Request, body: ReadableStream<Uint8Array>): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    // A host that is told "close" closes as soon as it has answered: on one that answers early our next write would break the
-    // pipe, and Node lets go of the answer with it.
-    request.headers.set("connection", "keep-alive");
-    const sent = start(request, { http: new HttpAgent(), https: new HttpsAgent() });
-    const giveUp = () => sent.destroy(new Error("the client has gone"));
-    sent.setTimeout(idleMs, giveUp);
-    request.signal.addEventListener("abort", giveUp);
-    if (request.signal.aborted) giveUp();
-    sent.once("response", (message) => {
-      sent.setTimeout(0);
-      request.signal.removeEventListener("abort", giveUp);
-      resolve(message);
-    });
+    if (body === null || Buffer.isBuffer(body)) return void sent.end(body ?? undefined);
+    sent.setTimeout(idleMs, giveUp).once("response", () => sent.setTimeout(0));
     // A host that has refused reads no more; its answer counts.
     pipeline(Readable.fromWeb(body as WebStream), sent).catch(reject);
-    sent.on("error", reject);
   });
 }
 

@@ -2,6 +2,7 @@
 import { randomText } from "@berth/shared/ids";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestApp, type Answer, type TestApp } from "../../test/app.ts";
+import { until } from "../../test/wait.ts";
 import { joinTestHost, type TestHost } from "../../test/host.ts";
 import { createApp } from "../app.ts";
 import { signHostCall, signToken } from "../keys/jwt.ts";
@@ -168,6 +169,7 @@ async function makeUseless(): Promise<typeof useless> {
 async function makeOwner(): Promise<{ token: string; things: Things }> {
   // One that is silent for 30 s takes nobody.
   await host.report();
+  const calls = host.requests.length;
   const { id, token, tokenId } = await gateway.addUser(randomText(8));
   const make = async (path: string, body: unknown) => (await gateway.call("POST", path, { token, body })).json();
   const agent = await make("/v1/agents", { name: "secret" });
@@ -175,6 +177,7 @@ async function makeOwner(): Promise<{ token: string; things: Things }> {
   const trigger = await make(`/v1/agents/${agent.id}/triggers`, newTrigger);
   const headers = { authorization: `Bearer ${trigger.secret}` };
   await gateway.call("POST", `/hooks/${trigger.id}`, { headers, body: "x" });
+  await until(async () => host.requests.length === calls + 2, "the host has been asked for both runs");
   const deliveries = (await gateway.call("GET", `/v1/triggers/${trigger.id}/deliveries`, { token })).json().items;
   const [things, delivery] = [{ agent: agent.id, run: run.id, trigger: trigger.id }, deliveries[0].id];
   return { token, things: { ...things, delivery, token: tokenId, user: id, host: host.id } };
