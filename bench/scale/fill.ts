@@ -20,7 +20,7 @@ export interface Sizes {
   newcomers: number;
   /** Runs that ended, a tenth of them of user 0, the others spread over those who are online. */
   runs: number;
-  /** Runs that wait, one a user, none of which can start. */
+  /** Runs that wait, as many of each user who is online. */
   waiting: number;
   /** Of the runs as many are older than the retention. */
   expired: number;
@@ -35,33 +35,30 @@ export interface World extends Sizes {
   newcomerTokens: string[];
 }
 
+export type Tell = (words: string) => void;
 export const userId = (at: number) => `usr_scale${at}`;
 export const agentId = (at: number) => `agt_scale${at}`;
 const dayMs = 24 * 3_600_000;
 
 /** Makes the directory's database and `world.json`. */
-export async function fillData(env: Record<string, string>, sizes: Sizes): Promise<World> {
+export async function fillData(env: Record<string, string>, sizes: Sizes, tell: Tell = () => {}): Promise<World> {
   const settings = parseSettings(env);
   const dir = settings.BERTH_DATA_DIR;
   const data = await openData(settings);
   data.close();
   const db = new Sqlite(join(dir, "gateway.sqlite"));
-  db.pragma("synchronous = OFF");
-  db.pragma("cache_size = -500000");
+  // Nobody else has the file yet: no journal and no flush, which make a minute of an hour.
+  for (const pragma of ["journal_mode = OFF", "synchronous = OFF", "cache_size = -1000000", "temp_store = MEMORY"])
+    db.pragma(pragma);
   const now = Date.now();
-  db.transaction(() => {
-    fillUsers(db, sizes, now);
-    fillRuns(db, sizes, now);
-    fillWaiting(db, sizes, now);
-  })();
   const joinTokens = Array.from({ length: sizes.hosts }, (_, at) => `join-${at}-${crypto.randomUUID()}`);
   const insert = db.prepare("insert into join_tokens (hash, created_at, expires_at) values (?, ?, ?)");
   db.transaction(() => {
+    fillUsers(db, sizes, now);
     for (const token of joinTokens)
       insert.run(createHash("sha256").update(token).digest("hex"), iso(now), iso(now + dayMs));
   })();
-  db.exec("analyze");
-  db.exec("delete from sqlite_stat1");
+  if (sizes.runs + sizes.waiting > 0) fillAllRuns(db, sizes, now, tell);
   db.close();
   const sign = (name: string) =>
     signToken(
@@ -107,16 +104,34 @@ function fillUsers(db: Sqlite.Database, { hosts, workspaces, online, newcomers }
   token.run({ prefix: "usr_new", time, later, n: newcomers });
 }
 
-/** The triggers of the database would take these rows one by one: what they keep is filled as a whole, and they are put back. */
+/**
+ * What belongs to a run row by row (its words, its day's sums, its entries in each index) is made as a whole once all are there:
+ * triggers and indices are dropped before, and put back as they were.
+ */
+function fillAllRuns(db: Sqlite.Database, sizes: Sizes, now: number, tell: Tell): void {
+  const dropped = db
+    .prepare(
+      "select type, name, sql from sqlite_master where tbl_name = 'runs' and type <> 'table' and sql is not null",
+    )
+    .all() as { type: string; name: string; sql: string }[];
+  for (const { type, name } of dropped) db.exec(`drop ${type} ${name}`);
+  db.transaction(() => {
+    fillWaiting(db, sizes, now);
+    fillRuns(db, sizes, now);
+  })();
+  tell("rows are there");
+  db.exec(`insert into run_words (rowid, owner, prompt, result)
+    select words_id, hex(user_id), substr(prompt, 1, 8192), substr(data ->> '$.result', 1, 8192) from runs order by rowid desc`);
+  tell("words are there");
+  // Each has the same use, see below.
+  db.exec(`insert into daily_use select user_id, substr(created_at, 1, 10), agent_id, count(*),
+    sum(iif(status = 'pending', 0, 55900)), sum(iif(status = 'pending', 0, 0.12)) from runs group by 1, 2, 3`);
+  for (const { sql } of dropped.toSorted((a, b) => a.type.localeCompare(b.type))) db.exec(sql);
+  tell("indices are there");
+}
+
+/** Run 0 is the newest, and each row older than the one before. What has not expired is spread over the 29 days before now. */
 function fillRuns(db: Sqlite.Database, { runs, online, expired }: Sizes, now: number): void {
-  const triggers = db
-    .prepare("select name, sql from sqlite_master where type = 'trigger' and tbl_name = 'runs'")
-    .all() as {
-    name: string;
-    sql: string;
-  }[];
-  for (const { name } of triggers) db.exec(`drop trigger ${name}`);
-  // Run 0 is the newest. What has not expired is spread over the 29 days before now.
   const step = Math.max(1, Math.floor((29 * dayMs) / Math.max(1, runs - expired)));
   db.prepare(`
     insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, trigger_id, created_at, data, prompt, words_id)
@@ -131,7 +146,7 @@ function fillRuns(db: Sqlite.Database, { runs, online, expired }: Sizes, now: nu
     from (select i, ms, iif(i % 10 = 0, 0, i % $online) as user, strftime('%Y-%m-%dT%H:%M:%S.', ms / 1000, 'unixepoch') || printf('%03dZ', ms % 1000) as time,
       iif(i % 10 = 3, 'failed', 'completed') as status, iif(i % 10 = 3, 'nonzero_exit', 'completed') as reason,
       iif(i % 7 = 0, 'trg_scale' || (i % $online), null) as trigger
-      from (select i, $now - 60000 - iif(i < $fresh, i * $step, 40 * 86400000 + (i - $fresh) * 7) as ms from ${count}))`).run(
+      from (select i, cast($now as integer) - 60000 - iif(i < $fresh, i * $step, 40 * 86400000 + (i - $fresh) * 7) as ms from ${count}))`).run(
     {
       online,
       now,
@@ -140,26 +155,30 @@ function fillRuns(db: Sqlite.Database, { runs, online, expired }: Sizes, now: nu
       n: runs,
     },
   );
-  db.exec(`insert into run_words (rowid, owner, prompt, result)
-    select words_id, hex(user_id), substr(prompt, 1, 8192), substr(data ->> '$.result', 1, 8192) from runs order by words_id`);
-  db.exec(`insert into daily_use select user_id, substr(created_at, 1, 10), agent_id, count(*),
-    sum((select cast(total(value) as integer) from json_each(data, '$.usage') where key like '%Tokens')),
-    sum(coalesce(data ->> '$.usage.costUsd', 0)) from runs group by 1, 2, 3`);
-  for (const { sql } of triggers) db.exec(sql);
 }
 
-/** As deliveries of webhooks whose agents are busy: each is looked at when its user's time has come, and put off. */
+/** As deliveries of webhooks, due tomorrow: before hosts have told of their users, these would be placed elsewhere. */
 function fillWaiting(db: Sqlite.Database, { waiting, online }: Sizes, now: number): void {
-  const values = { online, time: iso(now), n: waiting };
+  const values = { online, now, time: iso(now), later: iso(now + dayMs), n: waiting };
   db.prepare(`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, run_id, due_at)
     select 'dlv_waits' || i, 'trg_scale' || (i % $online), 'usr_scale' || (i % $online), 'agt_scale' || (i % $online), $time, '{}', '', 0,
-      'run_waits' || i, $time from ${count}`).run(values);
-  db.prepare(`insert into runs (id, user_id, agent_id, status, trigger_id, created_at, data, prompt)
+      'run_waits' || i, $later from ${count}`).run(values);
+  db.prepare(`insert into runs (id, user_id, agent_id, status, trigger_id, created_at, data, prompt, words_id)
     select 'run_waits' || i, 'usr_scale' || (i % $online), 'agt_scale' || (i % $online), 'pending', 'trg_scale' || (i % $online), $time,
       json_object('id', 'run_waits' || i, 'agentId', 'agt_scale' || (i % $online), 'status', 'pending', 'reason', null,
         'trigger', json_object('kind', 'webhook', 'triggerId', 'trg_scale' || (i % $online)), 'result', null, 'exitCode', null,
         'usage', json_object('inputTokens', 0, 'outputTokens', 0, 'cacheReadTokens', 0, 'cacheWriteTokens', 0, 'costUsd', 0),
         'oomKills', 0, 'logBytes', 0, 'stderrTail', null, 'waitingFor', null, 'createdAt', $time, 'startedAt', null, 'endedAt', null),
-      'Wait your turn' from ${count}`).run(values);
-  db.prepare("update users set pending_due_at = ? where id in (select user_id from deliveries)").run(iso(now));
+      'Wait your turn', cast($now as integer) * 1000000 + cast($n as integer) - i from ${count}`).run(values);
+}
+
+/** What waits is due from now on. The gateway may run meanwhile. */
+export function makeWaitingDue(dir: string): void {
+  const db = new Sqlite(join(dir, "gateway.sqlite"), { timeout: 10_000 });
+  const now = iso(Date.now());
+  db.transaction(() => {
+    db.prepare("update deliveries set due_at = ? where due_at is not null").run(now);
+    db.prepare("update users set pending_due_at = ? where id in (select user_id from deliveries)").run(now);
+  }).immediate();
+  db.close();
 }

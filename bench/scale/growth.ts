@@ -32,10 +32,14 @@ async function cpuOf(act: () => Promise<unknown>): Promise<number> {
   return (user + system) / 1000 / rounds;
 }
 
-async function withData<T>(sizes: Partial<Sizes>, act: (deps: Deps, tokens: string[]) => Promise<T>): Promise<T> {
+async function withData<T>(
+  tell: Tell,
+  sizes: Partial<Sizes>,
+  act: (deps: Deps, tokens: string[]) => Promise<T>,
+): Promise<T> {
   const dir = mkdtempSync(join(tmpdir(), "berth-scale-"));
   const none = { hosts: 0, workspaces: 0, online: 10, newcomers: 0, runs: 0, waiting: 0, expired: 0 };
-  const { tokens } = await fillData({ BERTH_DATA_DIR: dir }, { ...none, ...sizes });
+  const { tokens } = await fillData({ BERTH_DATA_DIR: dir }, { ...none, ...sizes }, tell);
   const settings = parseSettings({ BERTH_DATA_DIR: dir });
   const data = await openData(settings);
   const transport = createNodeTransport();
@@ -65,7 +69,7 @@ async function measureRuns(counts: number[], tell: Tell): Promise<Series> {
   const add = (name: string, runs: number, ms: number) => (series[name] ??= []).push([runs, ms]);
   for (const runs of counts) {
     const expired = Math.floor(runs / 10);
-    await withData({ runs, expired }, async (deps, tokens) => {
+    await withData(tell, { runs, expired }, async (deps, tokens) => {
       const app = createApp(deps);
       const headers = { authorization: `Bearer ${tokens[0]}` };
       for (const [name, path] of Object.entries(lists))
@@ -91,7 +95,7 @@ async function measureRuns(counts: number[], tell: Tell): Promise<Series> {
 async function measureReports(counts: number[], tell: Tell): Promise<Series> {
   const series: Series = {};
   for (const count of counts) {
-    await withData({ hosts: 1, workspaces: count }, async (deps) => {
+    await withData(tell, { hosts: 1, workspaces: count }, async (deps) => {
       await deps.atomic([
         sql`insert into hosts (id, name, url, public_key, created_at) values ('hst_1', 'a', 'http://127.0.0.1:9', '{}', '2026')`,
       ]);
@@ -121,7 +125,8 @@ async function measureReports(counts: number[], tell: Tell): Promise<Series> {
   return series;
 }
 
-const powers = (most: number, from: number) => {
+/** 10 to the power of so much, up to `most`. */
+export const powers = (most: number, from: number) => {
   const all: number[] = [];
   for (let one = from; one <= most; one *= 10) all.push(one);
   return all;

@@ -70,7 +70,7 @@ async function answerCall(request: IncomingMessage, response: ServerResponse): P
   answer(200, { epoch: host.epoch, run: withoutPrompt(host.end(run, "cancelled")) });
 }
 
-/** A socket as the host agent's: hello, pings, and the lines of a log that grows by one a second while somebody looks. */
+/** A socket as the host agent's: hello, pings, a new sample each five seconds, and the lines of a log that grows by one a second while somebody looks. */
 const lineMs = 1000;
 const startedAt = Date.now();
 const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => "berth.v1" });
@@ -92,10 +92,12 @@ function serveSocket(socket: WebSocket, host: Host, caller: string): void {
       });
   }, lineMs);
   const beat = setInterval(() => socket.ping(), 10_000);
+  const sample = setInterval(() => send({ type: "workspace", workspace }), 5000);
   socket.on("error", () => socket.terminate());
   socket.on("close", () => {
     clearInterval(watch);
     clearInterval(beat);
+    clearInterval(sample);
   });
 }
 

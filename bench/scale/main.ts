@@ -9,12 +9,14 @@ import { parseArgs } from "node:util";
 import { comparedOf, type Figure, printFigures } from "../lib/figures.ts";
 import { measureFleet } from "./fleet.ts";
 import { measureGrowth } from "./growth.ts";
+import { measureLiveRuns } from "./runs.ts";
 import { measureSockets } from "./sockets.ts";
 import { measureTwoGateways } from "./two-gateways.ts";
 import type { Options } from "./world.ts";
 
 const parts = {
   growth: measureGrowth,
+  runs: measureLiveRuns,
   fleet: measureFleet,
   sockets: measureSockets,
   "two-gateways": measureTwoGateways,

@@ -1,6 +1,6 @@
 /** `node bench/scale/plot.ts`: the SVG files of docs/plots from the JSON of docs/figures. Axes are logarithmic: what is flat stays flat. */
-import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { root } from "../../scripts/setup/image.ts";
 import type { Figure } from "../lib/figures.ts";
 
@@ -52,22 +52,29 @@ export function plotLines(title: string, x: string, y: string, series: Record<st
   return draw(width, height, title, parts);
 }
 
-/** Bars of what was measured against its target: all that ends left of the line meets it. */
-export function plotTargets(title: string, figures: (Figure & { compared: number })[]): string {
-  const rows = figures.filter(({ target, compared }) => target && target.bound > 0 && compared > 0);
-  const ratio = ({ target, compared }: (typeof rows)[number]) =>
-    target!.from === "below" ? target!.bound / compared : compared / target!.bound;
-  const [names, unit, line] = [300, 160, 18];
-  const parts = rows.map((row, at) => {
-    const value = ratio(row);
-    const length = Math.min(value, 2) * unit;
-    const y = top + at * line;
-    return `<text x="${names - 8}" y="${y + 12}" text-anchor="end">${escape(row.name)}</text><rect x="${names}" y="${y + 2}" width="${length.toFixed(1)}" height="12" fill="${value <= 1 ? colors[2] : colors[1]}"/><text x="${names + length + 4}" y="${y + 12}">${value.toFixed(2)}</text>`;
-  });
-  const end = top + rows.length * line;
-  parts.push(`<path class="axis" d="M${names + unit} ${top - 4}V${end}"/>`);
-  return draw(names + 2.4 * unit, end + 16, title, parts);
+/** How much of its target each takes now and took before: a bar that ends left of the line meets it. */
+export function plotTargets(title: string, rows: { name: string; shares: number[] }[]): string {
+  const [names, unit, line, longest] = [330, 120, 15, 3];
+  let y = top;
+  const parts: string[] = [];
+  for (const { name, shares } of rows) {
+    parts.push(`<text x="${names - 8}" y="${y + 12}" text-anchor="end">${escape(name)}</text>`);
+    for (const [at, share] of shares.entries()) {
+      const length = Math.min(share, longest) * unit;
+      const fill = at > 0 ? "#8a8f98" : share <= 1 ? colors[2] : colors[1];
+      parts.push(
+        `<rect x="${names}" y="${y + 2}" width="${length.toFixed(1)}" height="11" fill="${fill}"/><text x="${(names + length + 4).toFixed(1)}" y="${y + 12}">${share.toFixed(2)}</text>`,
+      );
+      y += line;
+    }
+    y += 4;
+  }
+  parts.push(`<path class="axis" d="M${names + unit} ${top - 4}V${y}"/>`);
+  return draw(names + (longest + 0.5) * unit, y + 12, title, parts);
 }
+
+const shareOf = (value: number, { bound, from }: NonNullable<Figure["target"]>) =>
+  from === "below" ? bound / value : value / bound;
 
 const draw = (w: number, h: number, title: string, parts: string[]) =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" role="img"><title>${escape(title)}</title>${style}
@@ -76,24 +83,57 @@ ${parts.join("\n")}
 </svg>
 `;
 
+type Compared = Figure & { compared: number };
+/** What a part of `npm run scale` writes. */
 interface Told {
-  figures: (Figure & { compared: number })[];
-  facts: { workspaces: Record<string, Points>; runs: Record<string, Points> };
+  figures: Compared[];
+  facts: { workspaces: Record<string, Points>; runs: Record<string, Points>; growth: Record<string, Points> };
+}
+/** `before-after.json`: what is held against the target (a ratio, a difference, the value itself), before and now. */
+interface Changed {
+  name: string;
+  before?: number;
+  now: number;
+  target: NonNullable<Figure["target"]>;
+}
+
+const figures = join(root, "docs/figures");
+const read = (name: string) => readFileSync(join(figures, name), "utf8");
+function save(name: string, text: string): void {
+  const plots = join(root, "docs/plots");
+  mkdirSync(plots, { recursive: true });
+  writeFileSync(join(plots, `${name}.svg`), text);
+}
+
+function plotPart(part: string, { figures, facts }: Told): void {
+  const rows = figures.flatMap(({ name, target, compared }) =>
+    target && target.bound > 0 && compared > 0 ? [{ name, shares: [shareOf(compared, target)] }] : [],
+  );
+  if (rows.length > 0) save(`${part}-targets`, plotTargets(`${part}: share of its target`, rows));
+  if (part === "growth") {
+    save("workspaces", plotLines("CPU of a report", "workspaces of the host", "ms of CPU", facts.workspaces));
+    save("runs", plotLines("CPU of a call", "runs", "ms of CPU", facts.runs));
+  }
+  const logs = figures.filter(({ name }) => name.startsWith("log of"));
+  if (logs.length > 0) plotLogs(logs);
+  if (part === "sockets") save("sockets", plotLines("The gateway with open sockets", "sockets", "", facts.growth));
+}
+
+/** Of `npm run bench -- long-log --write=docs/figures/logs.json`. */
+function plotLogs(logs: Compared[]): void {
+  const points = (value: (row: Compared) => number): Points =>
+    logs.map((row) => [Number(/\d+/.exec(row.name)![0]), value(row)]);
+  const series = { "as events": points(({ ours }) => ours), "bare file": points(({ bare }) => bare!) };
+  save("logs", plotLines("A log read from its begin", "bytes", "MB/s", series));
 }
 
 function main(): void {
-  const plots = join(root, "docs/plots");
-  mkdirSync(plots, { recursive: true });
-  const save = (name: string, text: string) => writeFileSync(join(plots, `${name}.svg`), text);
-  for (const file of globSync("docs/figures/*.json", { cwd: root })) {
-    const told = JSON.parse(readFileSync(join(root, file), "utf8")) as Record<string, Told>;
-    for (const [part, { figures, facts }] of Object.entries(told)) {
-      if (figures.some(({ target }) => target))
-        save(`${basename(file, ".json")}-${part}-targets`, plotTargets(`${part}: against its targets`, figures));
-      if (part !== "growth") continue;
-      save("workspaces", plotLines("CPU of a report", "workspaces of the host", "ms of CPU", facts.workspaces));
-      save("runs", plotLines("CPU of a call", "runs", "ms of CPU", facts.runs));
-    }
-  }
+  for (const file of globSync("!(before-after).json", { cwd: figures }))
+    for (const [part, told] of Object.entries(JSON.parse(read(file)) as Record<string, Told>)) plotPart(part, told);
+  const rows = (JSON.parse(read("before-after.json")) as Changed[]).map(({ name, before, now, target }) => ({
+    name,
+    shares: [now, ...(before === undefined ? [] : [before])].map((value) => shareOf(value, target)),
+  }));
+  save("before-after", plotTargets("Share of its target, now and before", rows));
 }
-if (import.meta.main && existsSync(join(root, "docs"))) main();
+if (import.meta.main) main();

@@ -51,7 +51,7 @@ test("hosts, their runs and open pages are all there again after the gateway was
 
     const pages = scene.open("sockets-process.ts");
     const state = () => pages<State>("state");
-    await pages("open", { url: gateway.url, tokens: world.tokens, perSecond: 100 });
+    await pages("open", { url: gateway.url, tokens: world.tokens, first: 0, perSecond: 100 });
     await until(async () => (await state()).open === sizes.online, "all pages are open");
     await pages("follow", sizes.online);
     await until(async () => (await state()).lines > 0, "lines come");

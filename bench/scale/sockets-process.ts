@@ -7,7 +7,8 @@ import { serveParent } from "./parent.ts";
 
 /** Whose page it is that calls: in a browser each has a world of its own. */
 const pages = new AsyncLocalStorage<Page>();
-const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+/** Each on a connection of its own: kept ones would take a third of the descriptors that this machine allows. */
+const agent = new Agent({ keepAlive: false });
 /** Requests for tickets, as a browser would send them one by one, from the page's own address. */
 const ask = (path: string, init: RequestInit = {}) =>
   new Promise<Response>((resolve, reject) => {
@@ -75,8 +76,8 @@ function open(page: Page): void {
 }
 
 serveParent({
-  /** Opens pages with these tokens, so many a second; answers at once. */
-  async open({ url, tokens, perSecond }: { url: string; tokens: string[]; perSecond: number }): Promise<void> {
+  /** Opens pages with these tokens, so many a second, where `first` are there already; answers at once. */
+  async open({ url, tokens, first, perSecond }: { url: string; tokens: string[]; first: number; perSecond: number }) {
     const browser = { addEventListener() {}, removeEventListener() {}, visibilityState: "visible" };
     Object.assign(globalThis, {
       location: { origin: url },
@@ -88,7 +89,8 @@ serveParent({
     for (const [at, token] of tokens.entries())
       setTimeout(
         () => {
-          const localAddress = `127.2.${Math.floor(at / 250)}.${(at % 250) + 1}`;
+          const place = first + at;
+          const localAddress = `127.2.${Math.floor(place / 250)}.${(place % 250) + 1}`;
           const page: Page = { token, localAddress, socket: null, isOpen: false, opened: 0, line: null, newest: 0 };
           all.push(page);
           pages.run(page, () => open(page));

@@ -1,6 +1,7 @@
 /** Open sockets: what they cost while nothing happens, and how all come back when the gateway is killed and started again. */
 import type { Figure } from "../lib/figures.ts";
 import { descriptorLimit } from "@berth/shared/node/descriptors";
+import { powers, type Series } from "./growth.ts";
 import { openScene, type Options, type Scene, sleep, type Tell } from "./world.ts";
 
 interface State {
@@ -11,7 +12,8 @@ interface State {
   doubled: number;
   lines: number;
 }
-const idleSeconds = 20;
+const idleSeconds = 10;
+const opensPerSecond = 200;
 const backDeadlineMs = 120_000;
 /** A page in so many follows a log while the gateway is away. */
 const followed = 20;
@@ -31,11 +33,8 @@ export async function measureSockets(options: Options, tell: Tell): Promise<{ fi
     await scene.hosts("report", { life: { busy: 1, runMs: 600_000 }, overMs: hosts * 20 });
     const bare = await idle(scene);
     const pages = scene.open("sockets-process.ts");
-    await pages("open", { url: gateway.url, tokens: world.tokens, perSecond: 200 });
-    const opened = await whenAllOpen(pages, count, (count * 1000) / 200 + backDeadlineMs);
-    tell(`open: ${JSON.stringify(opened)}`);
-    const at = await idle(scene);
-    const memory = gateway.memoryBytes() / 2 ** 20;
+    const { opened, growth } = await openPages(scene, pages, { count, bare, tell });
+    const last = (name: string) => growth[name]!.at(-1)![1];
     await pages("follow", Math.ceil(count / followed));
     await sleep(2000);
     const before = await pages<State>("state");
@@ -52,8 +51,13 @@ export async function measureSockets(options: Options, tell: Tell): Promise<{ fi
     const after = await pages<State>("state");
     const figures: Figure[] = [
       { name: "open sockets", ours: opened.open, unit: "" },
-      { name: "gateway's CPU while they are idle", ours: at - bare, unit: "cores", target: { bound: 0.3 } },
-      { name: "gateway's memory", ours: memory, unit: "MiB" },
+      {
+        name: "gateway's CPU while they are idle",
+        ours: last("% of a core") / 100,
+        unit: "cores",
+        target: { bound: 0.3 },
+      },
+      { name: "gateway's memory", ours: last("MiB of memory"), unit: "MiB" },
       { name: "gateway killed and started, until it answers", ours: upMs / 1000, unit: "s" },
       { name: "until all sockets are open again", ours: backMs / 1000, unit: "s", target: { bound: 30 } },
       {
@@ -66,10 +70,32 @@ export async function measureSockets(options: Options, tell: Tell): Promise<{ fi
       { name: "lines lost", ours: after.lost, unit: "", target: { bound: 0 } },
       { name: "lines doubled", ours: after.doubled, unit: "", target: { bound: 0 } },
     ];
-    return { figures, facts: { count, hosts, opened, before, back, after, bare, at } };
+    return { figures, facts: { count, hosts, opened, before, back, after, bare, growth } };
   } finally {
     await scene.close();
   }
+}
+
+type Pages = ReturnType<Scene["open"]>;
+
+/** Opens them in steps, ten times as many each, and what they cost by how many are open. */
+async function openPages(
+  scene: Scene,
+  pages: Pages,
+  { count, bare, tell }: { count: number; bare: number; tell: Tell },
+) {
+  const { world, gateway } = scene;
+  const growth: Series = { "% of a core": [], "MiB of memory": [] };
+  let opened = await pages<State>("state");
+  for (const most of [...powers(count - 1, 1), count]) {
+    const tokens = world.tokens.slice(opened.pages, most);
+    await pages("open", { url: gateway.url, tokens, first: opened.pages, perSecond: opensPerSecond });
+    opened = await whenAllOpen(pages, most, (most * 1000) / opensPerSecond + backDeadlineMs);
+    growth["% of a core"]!.push([most, Math.max(0.1, ((await idle(scene)) - bare) * 100)]);
+    growth["MiB of memory"]!.push([most, gateway.memoryBytes() / 2 ** 20]);
+    tell(`open: ${JSON.stringify({ opened, growth })}`);
+  }
+  return { opened, growth };
 }
 
 /** Cores that the gateway takes. */
@@ -79,7 +105,7 @@ async function idle({ gateway }: Scene): Promise<number> {
   return ((gateway.cpuSeconds() - cpu) * 1000) / (performance.now() - from);
 }
 
-async function whenAllOpen(pages: ReturnType<Scene["open"]>, count: number, withinMs: number): Promise<State> {
+async function whenAllOpen(pages: Pages, count: number, withinMs: number): Promise<State> {
   for (const from = performance.now(); ; await sleep(100)) {
     const state = await pages<State>("state");
     if (state.open === count || performance.now() - from > withinMs) return state;

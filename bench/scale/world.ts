@@ -4,14 +4,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "@berth/shared/node/free-port";
-import { fillData, type Sizes, type World } from "./fill.ts";
+import { fillData, type Sizes, type Tell, type World } from "./fill.ts";
 import { createGateway } from "./gateway.ts";
 import { askChild } from "./parent.ts";
 
 /** What the command takes. */
 export type Options = Record<"hosts" | "workspaces" | "runs" | "waiting" | "sockets" | "seconds", number>;
 export const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-export type Tell = (words: string) => void;
+export type { Tell };
 export type Scene = Awaited<ReturnType<typeof openScene>>;
 
 export async function openScene(sizes: Sizes, tell: Tell, settings: Record<string, string> = {}) {
@@ -25,7 +25,7 @@ export async function openScene(sizes: Sizes, tell: Tell, settings: Record<strin
     return askChild(child);
   };
   const startedAt = performance.now();
-  const world: World = await fillData(env, sizes);
+  const world: World = await fillData(env, sizes, tell);
   tell(`filled in ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
   const gateway = await createGateway(dir, port, env);
   await gateway.start();
