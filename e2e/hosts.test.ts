@@ -8,7 +8,7 @@ import { bundle } from "../scripts/build/bundle.ts";
 import { type Client, textOf } from "./harness/client.ts";
 import { type Fleet, type FleetHost, startFleet } from "./engines/fleet.ts";
 import { until } from "../gateway/test/wait.ts";
-import { startBerth } from "./harness/harness.ts";
+import { startBerth, userIdOf } from "./harness/harness.ts";
 
 interface HostItem {
   id: string;
@@ -22,6 +22,8 @@ let fleet: Fleet;
 let admin: Client;
 let alice: Client;
 let agent: Agent;
+/** Made on a host that is removed, and deleted while its user lives on another. */
+let left: Agent;
 beforeAll(async () => {
   fleet = await startFleet({ hosts: 2, settings: { BERTH_IDLE_SECONDS: "600" } });
   admin = await fleet.client("boss", { admin: true });
@@ -141,6 +143,8 @@ describe("hosts", () => {
 
   test("that were removed end what they run, keep the files, say so, and stay away; their users start anew", async () => {
     const host = await hostOfAlice();
+    left = await alice.createAgent("left behind", { runtime: "shell" });
+    await alice.runToEnd(left.id, "echo mine > file");
     const run = await alice.send(agent.id, "echo up; sleep 1000");
     await until(async () => (await alice.run(run.id)).status === "running", "it runs");
     expect((await admin.call("DELETE", `/v1/admin/hosts/${host.id()}`)).status).toBe(409);
@@ -159,6 +163,7 @@ describe("hosts", () => {
       "host_lost",
     );
     expect((await alice.finish(run.id)).run.reason).toBe("host_lost");
+    await alice.ok("DELETE", `/v1/agents/${left.id}`);
   });
 
   test("that a restored gateway never met say so, and joined anew have ended what ran, and the files", async () => {
@@ -177,6 +182,10 @@ describe("hosts", () => {
     copyFileSync(database, `${database}.copy`);
     await fleet.gateway.start();
     await joinAnew();
+    // It has alice's files still, who lives elsewhere now: of the agent that she deleted there meanwhile they go.
+    const kept = join(host.dataDir, "mnt", await userIdOf(alice), "workspace");
+    const isThere = ({ id }: Agent) => existsSync(join(kept, `agent-${id}`));
+    await until(() => isThere(agent) && !isThere(left), "the deleted agent's files are gone, and no others");
     await dora.runToEnd(hers.id, "echo hers > file");
     expect((await dora.workspace()).hostId).toBe(host.id());
     const run = await dora.send(hers.id, "sleep 1000");

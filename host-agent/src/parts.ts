@@ -7,7 +7,7 @@ import { type Settings, SettingsError } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
 import { connectEngine, type Engine } from "./machine/engine.ts";
 import { createEgressProxy } from "./egress/proxy.ts";
-import { endLeftovers } from "./inside/entry.ts";
+import { takeUp } from "./inside/take-up.ts";
 import { createFiles } from "./inside/files.ts";
 import { createGatewayVerifier, type VerifyGateway } from "./membership/verify.ts";
 import { type HostContext } from "./context/context.ts";
@@ -79,8 +79,8 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     modelFor: (agentId) => (req, res) => model.handle(agentId, req, res),
     egressFor: (userId) => egress.serverFor(userId),
   });
-  const endLeft = endLeftovers.bind(null, store);
-  const workspaces = new Workspaces({ context, engine, store, volumes, sockets, endLeftovers: endLeft });
+  const takeUpFound = takeUp.bind(null, { context, store });
+  const workspaces = new Workspaces({ context, engine, store, volumes, sockets, takeUp: takeUpFound });
   const { countKills, close: closeKillLog } = createOomWatch(context, store);
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);

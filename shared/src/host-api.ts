@@ -212,7 +212,7 @@ export const reportAnswer = z.object({
   stoppedUsers: z.array(id).default([]),
   /** Users deleted at the gateway: whatever this host has of them goes, files and runs included; some at a time. */
   deletedUsers: z.array(id).default([]),
-  /** Agents deleted at the gateway that this host has reported. */
+  /** Agents deleted at the gateway: of the host's users until it has dropped them, of others as often as it tells of one. */
   deletedAgents: z.array(id),
   /**
    * Runs in progress that the gateway holds of `ack.epoch`, some at a time: whoever does not know one of them has forgotten it,

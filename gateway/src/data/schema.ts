@@ -190,7 +190,7 @@ export const agents = sqliteTable(
     version: integer().notNull(),
     createdAt: text("created_at").notNull(),
     updatedAt: text("updated_at").notNull(),
-    /** A tombstone: hidden, its name is free again; kept until the host has dropped the agent and its runs are gone. */
+    /** A tombstone: hidden, its name is free again; kept until the host has dropped the agent and its runs are gone, then its id alone. */
     deletedAt: text("deleted_at"),
     droppedAt: text("dropped_at"),
     /** The copy of the variables' names, with the host's epoch and revision of it. */
@@ -214,6 +214,12 @@ export const agents = sqliteTable(
       .where(sql`deleted_at is not null and dropped_at is null`),
   ],
 );
+
+/**
+ * Ids of agents whose rows are gone, noted by a trigger of the database and kept for ever: a host that comes back with their files
+ * hears by them that it may remove these. One that is in neither table may be newer than this copy of the database.
+ */
+export const deletedAgents = sqliteTable("deleted_agents", { id: text().primaryKey() });
 
 /** A run but for its prompt; what an earlier version did not know is absent. */
 export type StoredRun = Omit<Run, "prompt" | Since> & Partial<Pick<Run, Since>>;

@@ -135,13 +135,14 @@ function wakeReturned(hostId: string, time: string, awaySince: string): SQL {
 
 /**
  * What is held now; the revoked tokens, disabled and stopped users of the host; the users and agents that it should drop, and the
- * runs that it should know. Of a deleted user it is told until it has nothing left, and again should it ever tell of them: it
- * may be back from an older copy, or have joined anew. Where those are too many for one answer, each report's number gives the next of them: some that cannot
- * be dropped hold up no other.
+ * runs that it should know. Of a deleted user or agent it is told until it has nothing left, and again should it ever tell of them:
+ * it may be back from an older copy, or have joined anew, and their user may have lived elsewhere. Where those are too many for one
+ * answer, each report's number gives the next of them: some that cannot be dropped hold up no other.
  */
 function selectNews(hostId: string, report: Report, now: number): SQL[] {
   const { seq, workspaces, runs, agents } = report;
   const revokedAfter = isoTime(now - revocationMs);
+  const kept = agents.flatMap(({ id, deleted }) => (deleted ? [] : id));
   return [
     sql`select epoch, rev, seq from hosts where id = ${hostId}`,
     sql`select t.id from users u cross join tokens t on t.user_id = u.id
@@ -155,7 +156,9 @@ function selectNews(hostId: string, report: Report, now: number): SQL[] {
         select a.id, row_number() over (order by a.id) as place, count(*) over () as total
         from users u cross join agents a on a.user_id = u.id
         where u.host_id = ${hostId} and a.deleted_at is not null and a.dropped_at is null)
-      where (place + ${seq * dropsAtOnce}) % total < ${dropsAtOnce}`,
+      where (place + ${seq * dropsAtOnce}) % total < ${dropsAtOnce}
+      union select a.id from ${jsonRows(kept)} j cross join agents a on a.id = j.value where a.deleted_at is not null
+      union select d.id from ${jsonRows(kept)} j cross join deleted_agents d on d.id = j.value`,
     sql`select id from (
         select r.id, row_number() over (order by r.id) as place, count(*) over () as total
         from hosts h cross join runs r on r.host_id = h.id and r.epoch = h.epoch

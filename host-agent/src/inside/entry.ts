@@ -11,13 +11,11 @@ import { endProcesses, hasVariable, sessionOf, type Which } from "../machine/pro
 import type { Engine } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
 import type { createLocks } from "../context/wait.ts";
-import { readExit } from "../run/run-files.ts";
 import type { Runs } from "../run/runs.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { closeUnended } from "../workspace/unended.ts";
 import { makeAgentDirectory } from "../workspace/volume.ts";
-import { runGid, sessionGid, transferGid } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
 
@@ -96,21 +94,4 @@ export async function endStarted(
     context.log.warn("exec.end_failed", { agentId: agent.id, error: messageOf(error) });
     closeUnended({ context, workspaces }, agent.userId, error);
   }
-}
-
-/**
- * Ends what an earlier process of this host agent left in a container and nobody asks for any more: terminals, transfers,
- * and runs that the database does not know (it is a new one).
- */
-export async function endLeftovers(store: Store, userId: string, container: RunningContainer): Promise<void> {
-  const { cgroup, volume } = container;
-  await endProcesses(cgroup, ({ gid }) => gid === sessionGid || gid === transferGid, 0);
-  // A run that was only admitted has no process, nor has one whose code is there or that began elsewhere: those of its agent are of
-  // one that an older database has forgotten, or wait for a message that never comes.
-  const begun = store.activeRuns(userId).filter(({ id, containerId }) => {
-    const { code, hasBegun } = readExit(volume, id);
-    return code === null && (containerId === container.id || (containerId === null && hasBegun));
-  });
-  const known = new Set(begun.map((run) => store.getAgent(run.agentId)?.uid));
-  await endProcesses(cgroup, ({ uid, gid }) => gid === runGid && !known.has(uid), 0);
 }

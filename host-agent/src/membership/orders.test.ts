@@ -1,9 +1,10 @@
 import { unseenAgent } from "@berth/shared/host-api";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Store } from "../store/store.ts";
 import { createOrders, keyOf, type Order, ordersToBegin } from "./orders.ts";
 import { makeContext } from "../../test/context.ts";
 import { inMemory } from "../../test/memory.ts";
+import { threeRuns } from "../../test/room.ts";
 
 let store: Store;
 beforeEach(() => void (store = new Store(inMemory(), Date.now)));
@@ -84,4 +85,29 @@ test("deleting an agent that is deleted takes no revision: nothing is to be told
   store.buryAgent("agt_a");
   store.deleteAgent("usr_u", "agt_a");
   expect(store.revision()).toBe(told + 1);
+});
+
+test("a deletion that failed is begun again though it is told no more; what a user shall stop is not", async () => {
+  store.learnAgent("usr_u", spec, null);
+  const trigger = { kind: "api", triggerId: null } as const;
+  store.admit({ id: "run_a", agentId: "agt_a", userId: "usr_u", trigger, prompt: "", payload: null }, threeRuns);
+  vi.useFakeTimers({ toFake: ["performance"] });
+  const begun: string[] = [];
+  const carryOut = async ({ kind }: Order) => {
+    begun.push(kind);
+    throw new Error("the volume is away");
+  };
+  const obey = createOrders({ ...deps, store, carryOut });
+  obey({ stoppedUsers: ["usr_u"], deletedUsers: [], deletedAgents: ["agt_a"] });
+  await Promise.resolve();
+  vi.advanceTimersByTime(2000);
+  obey({ stoppedUsers: [], deletedUsers: [], deletedAgents: [] });
+  expect(begun).toEqual(["stop_user", "delete_agent", "delete_agent"]);
+  store.deleteAgent("usr_u", "agt_a");
+  store.buryAgent("agt_a");
+  await Promise.resolve();
+  vi.advanceTimersByTime(10_000);
+  obey({ stoppedUsers: [], deletedUsers: [], deletedAgents: [] });
+  expect(begun).toHaveLength(3);
+  vi.useRealTimers();
 });

@@ -1,6 +1,7 @@
 /**
  * What the gateway asks for in each of its answers, until it is done: users to stop, users and agents to delete. Level-triggered: an
- * order that is being carried out is not begun again, and one that failed waits (backoff) however often it is repeated.
+ * order that is being carried out is not begun again, and one that failed waits (backoff) however often it is repeated. A deletion
+ * is final, and one of what lay here from earlier is told once: where it fails it is retried whether it is repeated or not.
  */
 import type { ReportAnswer } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
@@ -42,28 +43,32 @@ export function ordersToBegin(asked: Order[], begun: ReadonlyMap<string, Progres
 
 /** Answers what takes the orders of an answer. */
 export function createOrders({ context, store, hasUser, carryOut }: OrderDeps) {
-  const begun = new Map<string, Progress>();
+  const begun = new Map<string, Progress & { order: Order }>();
+  const isNeeded = ({ kind, id }: Order) =>
+    kind === "stop_user" ? store.countActive(id) > 0 : kind === "delete_user" ? hasUser(id) : isThere(store, id);
+
   return function obey({ stoppedUsers, deletedUsers, deletedAgents }: Asked): void {
     const asked: Order[] = [
-      ...stoppedUsers.filter((id) => store.countActive(id) > 0).map((id) => ({ kind: "stop_user" as const, id })),
-      ...deletedUsers.filter(hasUser).map((id) => ({ kind: "delete_user" as const, id })),
-      ...deletedAgents.filter((id) => isThere(store, id)).map((id) => ({ kind: "delete_agent" as const, id })),
+      ...stoppedUsers.map((id) => ({ kind: "stop_user" as const, id })),
+      ...deletedUsers.map((id) => ({ kind: "delete_user" as const, id })),
+      ...deletedAgents.map((id) => ({ kind: "delete_agent" as const, id })),
+      ...[...begun.values()].map(({ order }) => order).filter(({ kind }) => kind !== "stop_user"),
     ];
-    const wanted = new Set(asked.map(keyOf));
+    const wanted = new Map(asked.filter(isNeeded).map((order) => [keyOf(order), order]));
     for (const [key, { retryAt }] of begun) if (retryAt !== null && !wanted.has(key)) begun.delete(key);
-    for (const order of ordersToBegin(asked, begun, performance.now())) void attempt(order);
+    for (const order of ordersToBegin([...wanted.values()], begun, performance.now())) void attempt(order);
   };
 
   async function attempt(order: Order): Promise<void> {
     const failures = begun.get(keyOf(order))?.failures ?? 0;
-    begun.set(keyOf(order), { failures, retryAt: null });
+    begun.set(keyOf(order), { order, failures, retryAt: null });
     try {
       await carryOut(order);
       begun.delete(keyOf(order));
     } catch (error) {
       context.log.warn("order.failed", { ...order, error: messageOf(error) });
       const retryAt = performance.now() + backoff(failures, firstPauseMs, longestPauseMs);
-      begun.set(keyOf(order), { failures: failures + 1, retryAt });
+      begun.set(keyOf(order), { order, failures: failures + 1, retryAt });
     }
   }
 }

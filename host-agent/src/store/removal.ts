@@ -14,6 +14,14 @@ export function removeRun(db: Statements, id: string): void {
   remove(db, "DELETE FROM runs WHERE id = ? AND ended_at IS NOT NULL RETURNING rev", id);
 }
 
+/** Makes an agent a tombstone that is being removed, or one of an agent that was not known. */
+export function noteDeleted(db: Statements, userId: string, agentId: string, uid: number, rev: number): void {
+  db.sql(
+    `INSERT INTO agents (id, user_id, uid, version, runtime, session_id, deleted, rev) VALUES (?, ?, ?, 0, 'shell', '', 1, ?)
+     ON CONFLICT (id) DO UPDATE SET deleted = 1, env = '{}', rev = excluded.rev`,
+  ).run(agentId, userId, uid, rev);
+}
+
 export function forgetAgents(db: Statements, upTo: number): void {
   const isUnused = "NOT EXISTS (SELECT 1 FROM runs WHERE agent_id = agents.id)";
   remove(db, `DELETE FROM agents WHERE deleted = 2 AND rev <= ? AND ${isUnused} RETURNING rev`, upTo);

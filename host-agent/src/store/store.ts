@@ -151,6 +151,12 @@ export class Store {
     return rows.map((row) => this.#agent(row)!);
   }
 
+  /** Has the next report tell of the user's agents again. */
+  tellAgents(userId: string): void {
+    const tell = this.#db.sql("UPDATE agents SET rev = ? WHERE id = ?");
+    this.#db.atomic(() => this.agentsOf(userId).forEach(({ id }) => tell.run(++this.#rev, id)));
+  }
+
   /** Uids from here on are free. */
   reserveUids(atLeast: number): void {
     this.setMeta("next_uid", String(Math.max(atLeast, this.nextUid())));
@@ -196,13 +202,7 @@ export class Store {
   deleteAgent(userId: string, agentId: string): void {
     this.#db.atomic(() => {
       const known = this.getAgent(agentId);
-      if (known?.deleted) return;
-      this.#db
-        .sql(
-          `INSERT INTO agents (id, user_id, uid, version, runtime, session_id, deleted, rev) VALUES (?, ?, ?, 0, 'shell', '', 1, ?)
-         ON CONFLICT (id) DO UPDATE SET deleted = 1, env = '{}', rev = excluded.rev`,
-        )
-        .run(agentId, userId, known?.uid ?? this.#takeUid(), ++this.#rev);
+      if (!known?.deleted) removal.noteDeleted(this.#db, userId, agentId, known?.uid ?? this.#takeUid(), ++this.#rev);
     });
   }
 

@@ -31,7 +31,8 @@ export function diskUse(root: string): { usedBytes: number; isFull: boolean } | 
   return { usedBytes: (fs.blocks - fs.bfree) * fs.bsize, isFull: fs.bavail * fs.bsize < fullBytes };
 }
 
-export const agentDirectory = (volume: Volume, agentId: string) => join(volume.workspace, `agent-${agentId}`);
+export const agentDirectory = (volume: Pick<Volume, "workspace">, agentId: string) =>
+  join(volume.workspace, `agent-${agentId}`);
 
 /** The owner of an agent's directory that exists already, else null. */
 export async function ownerOf(volume: Volume, agentId: string): Promise<number | null> {
@@ -57,7 +58,7 @@ async function keepUid({ root, uids }: Pick<Volume, "root" | "uids">, uid: numbe
 }
 
 /** Agents' directories by name, with their owners. */
-async function ownersIn(workspace: string): Promise<Map<string, number>> {
+export async function ownersIn(workspace: string): Promise<Map<string, number>> {
   const names = (await readdir(workspace)).filter((name) => name.startsWith("agent-"));
   return new Map(
     await Promise.all(names.map(async (name) => [name, (await lstat(join(workspace, name))).uid] as const)),
@@ -97,7 +98,10 @@ async function handOver(volume: Volume, agentId: string, from: number, to: numbe
 }
 
 /** Takes an agent's directory out of reach at once, then removes it; nothing outside the volume is followed. */
-export async function removeAgentDirectory(volume: Volume, agentId: string): Promise<void> {
+export async function removeAgentDirectory(
+  volume: Pick<Volume, "workspace" | "trash">,
+  agentId: string,
+): Promise<void> {
   const trashed = join(volume.trash, `${agentId}-${Date.now()}`);
   await rename(agentDirectory(volume, agentId), trashed).catch(ifMissing(undefined));
   await emptyTrash(volume);
@@ -117,7 +121,7 @@ export async function makeTmp({ tmp }: Volume): Promise<void> {
 }
 
 /** Removes what lies in the trash, also what an earlier process left there. */
-export async function emptyTrash(volume: Volume): Promise<void> {
+export async function emptyTrash(volume: Pick<Volume, "trash">): Promise<void> {
   const left = (await readdir(volume.trash)).map((name) => join(volume.trash, name));
   if (left.length > 0) await runProgram("rm", "-rf", "--one-file-system", "--", ...left);
 }

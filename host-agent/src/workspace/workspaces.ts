@@ -45,8 +45,8 @@ export interface WorkspaceDeps {
   store: Store;
   volumes: Volumes;
   sockets: Sockets;
-  /** Ends what an earlier process of this host agent left in a container that is taken up and nobody asks for. */
-  endLeftovers(userId: string, container: RunningContainer): Promise<void>;
+  /** Looks at what an earlier process of this host agent left in a container, unless it is new, and on the user's volume. */
+  takeUp(userId: string, container: RunningContainer, isNew: boolean): Promise<void>;
 }
 
 /** The workspaces of this host. */
@@ -312,7 +312,7 @@ export class Workspaces {
     if (!seesVolume(state, volume)) throw new MachineError(tellUnseen(this.#deps.context.settings));
     const container = { id: state.id, init, cgroup, volume, limits: state.limits, isReady: false };
     if (!isNew) await letGoOn(cgroup);
-    if (!isNew && place.container?.id !== state.id) await this.#deps.endLeftovers(place.userId, container);
+    await this.#deps.takeUp(place.userId, container, isNew || place.container?.id === state.id);
     this.#change(place, {
       status: "running",
       container,

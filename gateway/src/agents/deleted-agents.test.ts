@@ -1,0 +1,58 @@
+import { sql } from "drizzle-orm";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createTestApp, type TestApp } from "../../test/app.ts";
+import { joinTestHost, type TestHost } from "../../test/host.ts";
+import { deleteOld } from "../tick.ts";
+
+let gateway: TestApp;
+let host: TestHost;
+let user: Awaited<ReturnType<TestApp["addUser"]>>;
+beforeEach(async () => {
+  gateway = await createTestApp();
+  host = await joinTestHost(gateway);
+  user = await gateway.addUser("mover");
+});
+afterEach(async () => {
+  await host.close();
+  await gateway.close();
+});
+
+const ask = (method: string, path: string, body?: object, token = user.token) =>
+  gateway.call(method, path, { token, body });
+const add = async (name: string) => (await ask("POST", "/v1/agents", { name })).json().id as string;
+const remove = async (id: string) => expect((await ask("DELETE", `/v1/agents/${id}`)).status).toBe(204);
+const found = (id: string, changes = {}) => ({ id, userId: user.id, envKeys: [], rev: 1, ...changes });
+
+test("a host that joins anew with what it had is told of the agents that were deleted meanwhile, and of no others", async () => {
+  const [stays, old, recent] = [await add("stays"), await add("old"), await add("recent")];
+  await ask("PUT", `/v1/agents/${stays}/env`, {});
+  const boss = await gateway.addUser("boss", "admin");
+  const removed = await ask("DELETE", `/v1/admin/hosts/${host.id}?confirm=testing`, undefined, boss.token);
+  expect(removed.status).toBe(204);
+  // Of one that nobody has any more the gateway keeps no more than its id.
+  await remove(old);
+  await gateway.deps.atomic([sql`update agents set dropped_at = '2026-01-01T00:00:00.000Z' where id = ${old}`]);
+  await deleteOld(gateway.deps, gateway.deps.now());
+  expect(await gateway.deps.db.all(sql`select id from agents where id = ${old}`)).toEqual([]);
+  await remove(recent);
+  const anew = await joinTestHost(gateway);
+  const told = async (...agents: ReturnType<typeof found>[]) =>
+    (await anew.report({ agents, rev: 9 })).json().deletedAgents as string[];
+  // The last of these may be newer than the gateway's database, if that is a copy.
+  const all = [stays, old, recent, "agt_unknown"].map((id) => found(id));
+  expect((await told(...all)).toSorted()).toEqual([old, recent].toSorted());
+  expect(await told(...all.filter(({ id }) => id === stays))).toEqual([]);
+  expect(await told(...[old, recent].map((id) => found(id, { rev: 2, deleted: true })))).toEqual([]);
+  expect((await ask("GET", "/v1/agents")).json().items).toMatchObject([{ id: stays }]);
+  await anew.close();
+});
+
+test("a host that has dropped an agent, and is put back from an older copy, is told again", async () => {
+  const id = await add("back");
+  await ask("PUT", `/v1/agents/${id}/env`, {});
+  await remove(id);
+  const answer = async (epoch: string, changes = {}) =>
+    (await host.report({ epoch, agents: [found(id, changes)], rev: 3 })).json().deletedAgents as string[];
+  expect(await answer("epoch1", { rev: 3, deleted: true })).toEqual([]);
+  expect(await answer("epoch2")).toEqual([id]);
+});
