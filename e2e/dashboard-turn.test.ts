@@ -85,6 +85,8 @@ describe("while an agent works", () => {
       page.getByRole("dialog").getByRole("button", { name: "Start anew" }).click(),
     ]);
     expect(answer.status()).toBe(200);
+    // What it asked with keeps the focus until it is gone.
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
     await menu.locator("summary").focus();
     await page.locator(".scroller").focus();
     await eventually(() => menu.evaluate((element) => (element as HTMLDetailsElement).open)).toBe(false);

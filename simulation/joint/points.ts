@@ -91,7 +91,7 @@ const scenarios: Scenario[] = [
     hosts: 2,
     fromMs: 4000,
     untilMs: 5500,
-    leastPoints: 70,
+    leastPoints: 50,
   },
   {
     name: "cancel",

@@ -119,6 +119,10 @@ export class Containers {
   startExec(exec: Exec): void {
     if (exec.state !== "made") throw new EngineError(409, "exec was started already");
     if (!exec.container.isRunning) throw new EngineError(409, `Container ${exec.container.id} is not running`);
+    if (world().draws("exec fails", world().outside).is(0.02)) {
+      Object.assign(exec, { state: "ended", exitCode: 126 });
+      throw new EngineError(503, "connection error: unavailable");
+    }
     exec.state = "running";
     startRun(this.kernel, exec);
   }

@@ -13,6 +13,8 @@ export class Kernel {
   readonly mounts = new Map<string, { image: string; on: FileSystem }>();
   boot = 1;
   #pids = 100_000;
+  /** How often others on the machine fork between two looks. */
+  #forkRate: number | null = null;
   #ticks = 1000;
 
   constructor(files: Files) {
@@ -153,6 +155,8 @@ export class Kernel {
       this.spawn(process);
       this.end(process, "itself");
     }
-    if (world().draws("forks", world().outside).is(0.2)) this.#pids++;
+    const { outside } = world();
+    this.#forkRate ??= world().draws("busy machine", outside).of([0.2, 0.2, 0.2, 0.9]);
+    if (world().draws("forks", outside).is(this.#forkRate)) this.#pids++;
   }
 }

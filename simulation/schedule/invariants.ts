@@ -112,7 +112,8 @@ export function judgeRun({ world, machine }: Pick<Scene, "world" | "machine">, r
   if (status === "completed" && code !== 0 && exit) return tell("it completed and did not say 0");
   if (reason === "container_lost" && code !== null && code < 128)
     return tell("it ended by itself before its container");
-  if (reason === "completed" && !known) return tell("it was never started");
+  const endedItself = reason === "completed" || (reason === "nonzero_exit" && told === null);
+  if (endedItself && !known) return tell("it was never started");
   if (reason === "out_of_memory" && !known?.oomKills) return tell("the kernel killed nothing of it");
   if (code !== null && told === null && exit) return tell("its exit code is there and not told");
   if (reason === "nonzero_exit" && told === null && known?.ended?.cause === "container")

@@ -117,11 +117,15 @@ function emptyFile(path: string): string {
 
 function changeFlags(args: string[]): string {
   const flags = args.filter((arg) => /^[+-][ai]$/.test(arg));
-  for (const path of args.filter((arg) => arg.startsWith("/"))) {
-    const inode = machine().files.get(path, "chattr");
+  const paths = args.filter((arg) => arg.startsWith("/"));
+  for (const path of paths) {
+    const inode = machine().files.find(path);
+    if (!inode) continue;
     if (inode.on.hasFailed) throw new FileError("EROFS", "chattr", path, true);
     for (const flag of flags) inode[flag.endsWith("a") ? "isAppendOnly" : "isImmutable"] = flag.startsWith("+");
   }
+  // One that is missing is told of at the end: the others are changed.
+  for (const path of paths) machine().files.get(path, "chattr");
   return "";
 }
 

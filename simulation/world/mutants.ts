@@ -33,16 +33,34 @@ const all: Mutant[] = [
     },
     { file: `${run}/settle.ts`, from: "if (isNeeded && failures < patience) throw error;", to: "throw error;" },
   ),
-  one("what is not in memory is lost", "an ended run has no process", 33, {
-    file: `${run}/launch.ts`,
-    from: "await workspaces.find(run.userId)",
-    to: "workspaces.current(run.userId)",
-  }),
+  one(
+    "what is not in memory is lost",
+    "an ended run has no process",
+    33,
+    { file: `${run}/launch.ts`, from: "await workspaces.find(run.userId)", to: "workspaces.current(run.userId)" },
+    { file: `${run}/runs.ts`, from: "= await workspaces.find(userId);", to: "= workspaces.current(userId);" },
+  ),
   one("one empty list is taken for a proof", "an ended run has no process", 15, {
     file: "host-agent/src/machine/processes.ts",
     from: "if (pids.length === 0 && isWhole) return;",
     to: "if (pids.length === 0) return;",
   }),
+  one(
+    "a list that proves nothing is taken for processes",
+    "what is told is what the evidence says",
+    182,
+    { file: `${run}/launch.ts`, from: "{ proveWithout }", to: "{ isWithout }" },
+    {
+      file: `${run}/launch.ts`,
+      from: 'exec === "ended" && !(await proveWithout(container.cgroup, inRunOf(agent.uid)))',
+      to: 'exec === "ended" && !isWithout(container.cgroup, inRunOf(agent.uid))',
+    },
+    {
+      file: `${run}/launch.ts`,
+      from: "run.containerId === null && !(await proveWithout(container.cgroup, inRunOf(agent.uid)))",
+      to: "run.containerId === null && !isWithout(container.cgroup, inRunOf(agent.uid))",
+    },
+  ),
   one("a lost container hides an exit code", "what is told is what the evidence says", 41, {
     file: `${run}/launch.ts`,
     from: "const over = { exitCode: exit.code,",
@@ -51,7 +69,7 @@ const all: Mutant[] = [
   one(
     "an order is begun at each answer",
     "no order is begun twice",
-    63,
+    140,
     { file: "host-agent/src/membership/orders.ts", from: "return !progress ||", to: "return true ||" },
     {
       file: "host-agent/src/inside/agents.ts",

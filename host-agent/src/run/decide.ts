@@ -66,6 +66,8 @@ export interface Over {
   exitCode: number | null;
   isContainerLost: boolean;
   hasLingered: boolean;
+  /** The disk had no room for its files, whatever it has by now. */
+  isDiskFull?: boolean;
 }
 export type NextOfRun = "wait" | "lookAtInit" | { intend: Intent } | { over: Over };
 

@@ -4,7 +4,7 @@
  * the files know of a start is a new exec made.
  */
 import { uuidOf } from "@berth/shared/ids";
-import { isWithout } from "../machine/processes.ts";
+import { proveWithout } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import type { HostContext } from "../context/context.ts";
@@ -56,7 +56,7 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
     }
     const container = await workspaces.ensureReady(run.userId);
     const exec = run.containerId === container.id ? await lookAtExec(engine, run.execId) : "unknown";
-    const hasProcesses = exec === "ended" && !isWithout(container.cgroup, inRunOf(agent.uid));
+    const hasProcesses = exec === "ended" && !(await proveWithout(container.cgroup, inRunOf(agent.uid)));
     const step = nextOfExec(exec, hasProcesses, exec !== "unknown" && readExit(volume, runId).hasBegun);
     if (step === "watch") return { container, over: null };
     if (step === "make" && (await deps.ahead.claim(run, agent, container))) continue;
@@ -81,7 +81,7 @@ async function findContainer({ workspaces }: LaunchDeps, run: RunRow, agent: Age
   if (run.containerId === null && !hasBegun) return null;
   const container = await workspaces.find(run.userId);
   if (container === null || run.containerId === container.id) return container;
-  const isHere = run.containerId === null && !isWithout(container.cgroup, inRunOf(agent.uid));
+  const isHere = run.containerId === null && !(await proveWithout(container.cgroup, inRunOf(agent.uid)));
   return isHere ? container : null;
 }
 

@@ -156,7 +156,7 @@ export async function removeRunFiles(volume: Volume, runId: string): Promise<voi
   const dir = runDirectory(volume, runId);
   if (!existsSync(dir)) return;
   const names = (await readdir(dir)).map((name) => join(dir, name));
-  if (names.length > 0) await runProgram("chattr", "-i", "-a", ...names);
+  if (names.length > 0) await unseal(names);
   await rm(dir, { recursive: true, force: true });
 }
 
@@ -167,10 +167,18 @@ export async function removeRunFiles(volume: Volume, runId: string): Promise<voi
 export async function emptyRunFiles(volume: Volume, runId: string): Promise<void> {
   const dir = runDirectory(volume, runId);
   if (!existsSync(join(dir, "exit"))) return removeRunFiles(volume, runId);
-  const names = (await readdir(dir)).map((name) => join(dir, name));
-  await runProgram("chattr", "-i", "-a", ...names);
+  const names = (await readdir(dir).catch(ifMissing<string[]>([]))).map((name) => join(dir, name));
+  await unseal(names);
   for (const name of names) if (!name.endsWith("/exit")) await rm(name, { force: true });
-  if (statSync(join(dir, "exit")).size > exitBytes) await truncate(join(dir, "exit"), exitBytes);
+  if ((statSync(join(dir, "exit"), { throwIfNoEntry: false })?.size ?? 0) > exitBytes)
+    await truncate(join(dir, "exit"), exitBytes);
+}
+
+/** What goes meanwhile, by retention or by another deletion, needs it no more. */
+async function unseal(names: string[]): Promise<void> {
+  await runProgram("chattr", "-i", "-a", ...names).catch((error: unknown) => {
+    if (names.every((name) => existsSync(name))) throw error;
+  });
 }
 
 /** At once: a turn through the thread pool for each step costs more than the few steps on small files themselves. */

@@ -304,7 +304,8 @@ export class Runs {
       } catch (error) {
         if (this.#closing.signal.aborted) throw error;
         this.#deps.context.log.warn("run.start_retry", { runId: run.id, error: messageOf(error) });
-        if (isOutOfSpace(error)) return { container: null, over: { ...lostWithoutBegin, isContainerLost: false } };
+        if (isOutOfSpace(error))
+          return { container: null, over: { ...lostWithoutBegin, isContainerLost: false, isDiskFull: true } };
         if (performance.now() > deadline) return this.#giveUpStart(run.id, volume, error);
         await sleep(500, this.#closing.signal);
       }

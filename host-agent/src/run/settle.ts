@@ -69,7 +69,8 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   const out = sizes?.out ?? 0;
   if (lines && sizes && runtimes[agent.runtime].answersSoon) await attempt("lines", () => lines.readRest(out));
   const { intent, oomKills, modelStatus } = store.getRun(runId)!;
-  const isDiskFull = (volume && (await attempt("disk", () => diskUse(volume.root)?.isFull))) ?? false;
+  const isDiskFull =
+    over.isDiskFull ?? (volume && (await attempt("disk", () => diskUse(volume.root)?.isFull))) ?? false;
   const resultIsError = seen.result?.isError ?? null;
   const ending = { intent, exitCode, isContainerLost, oomKills, isDiskFull, modelStatus, resultIsError, hasLingered };
   const reason = reasonOf(ending);

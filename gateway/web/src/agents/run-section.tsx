@@ -10,7 +10,7 @@ import { askedOf, logs, runsByAgent } from "../state/live.ts";
 import type { RunLog } from "../state/run-logs.ts";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { LongText } from "../ui/long-text.tsx";
-import { Markdown } from "../markdown/markdown.tsx";
+import { ItemView } from "../transcript/item-view.tsx";
 import { EarlierCalls } from "../transcript/tool-call.tsx";
 import { callOf } from "../transcript/tools.ts";
 import { Transcript } from "./transcript.tsx";
@@ -28,12 +28,11 @@ export function RunSection({ run }: { run: Run }) {
   const isLive = run.endedAt === null;
   const words = t().conversation;
   const origin = t().states.marks[run.trigger.kind];
-  const isScript = runtimes[agentById(run.agentId)?.runtime ?? "claude"].isScript;
   const ago = <Ago time={run.createdAt} />;
   return (
     <article class="run" id={run.id} tabIndex={-1} ref={section} aria-label={words.message(run.prompt.slice(0, 80))}>
       {run.continues === null ? (
-        <div class={`prompt ${isScript ? "script" : ""}`}>
+        <div class={`prompt ${isScript(run) ? "script" : ""}`}>
           {run.status === "pending" && run.trigger.kind === "api" ? (
             <QueuedPrompt run={run} />
           ) : (
@@ -57,6 +56,8 @@ export function RunSection({ run }: { run: Run }) {
     </article>
   );
 }
+
+const isScript = (run: Run) => runtimes[agentById(run.agentId)?.runtime ?? "claude"].isScript;
 
 /** What the run before has called, so that what is done again shows as such. */
 function useEarlierCalls(runId: string | null): ReadonlySet<string> {
@@ -110,9 +111,10 @@ function RunBody({ run, log }: { run: Run; log: RunLog | null }) {
   return (
     <div class="transcript">
       {run.result && (
-        <div class="item text">
-          <Markdown text={run.result} />
-        </div>
+        <ItemView
+          item={{ kind: isScript(run) ? "output" : "text", text: run.result, isOpen: false, isNested: false, rev: 0 }}
+          isLive={false}
+        />
       )}
       {state === "loading" && !run.result && <p class="item note quiet">{t().conversation.loadingTranscript}</p>}
       {state === "gone" && <p class="item note quiet">{t().conversation.transcriptGone}</p>}
