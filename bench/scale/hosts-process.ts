@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { join } from "node:path";
 import { decodeJwt } from "jose";
 import { type WebSocket, WebSocketServer } from "ws";
-import type { StartRunBody } from "@berth/shared/host-api";
+import type { ReportBody, StartRunBody } from "@berth/shared/host-api";
 import { describeWorkspace } from "@berth/shared/resources";
 import { parseSettings } from "@berth/shared/settings";
 import { userId, type World } from "./fill.ts";
@@ -27,16 +27,18 @@ interface Life {
 const hosts = new Map<string, Host>();
 const stopped = new AbortController();
 const random = (below: number) => Math.floor(Math.random() * below);
-/** Bytes and number of the reports that this process sent. */
-const sent = { reports: 0, bytes: 0 };
+/** Reports of this process that were answered, their bytes, and how many workspaces they told of. */
+const sent = { reports: 0, bytes: 0, workspaces: 0 };
 
 const post = globalThis.fetch;
-globalThis.fetch = (input, init) => {
-  if (typeof init?.body === "string" && typeof input === "string" && input.endsWith("/report")) {
+globalThis.fetch = async (input, init) => {
+  const answer = await post(input, init);
+  if (answer.ok && typeof init?.body === "string" && typeof input === "string" && input.endsWith("/report")) {
     sent.reports += 1;
     sent.bytes += init.body.length;
+    sent.workspaces += (JSON.parse(init.body) as ReportBody).workspaces.length;
   }
-  return post(input, init);
+  return answer;
 };
 
 /** The host that a call is meant for: all of them listen at one port. */
