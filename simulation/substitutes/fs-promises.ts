@@ -59,6 +59,11 @@ export const readdir = (path: string) => call("readdir", path, () => fs.listDire
 export const rm = (path: string, { force = false, recursive = false } = {}) =>
   call("rm", path, () => fs.removeAt(path, force, recursive));
 export const unlink = (path: string) => call("unlink", path, () => fs.removeAt(path, false, false));
+export const rmdir = (path: string) =>
+  call("rmdir", path, () => {
+    if (machine().files.get(path, "rmdir").entries.size > 0) throw new FileError("ENOTEMPTY", "rmdir", path);
+    machine().files.remove(path, "rmdir");
+  });
 export const rename = (from: string, to: string) => call("rename", from, () => machine().files.rename(from, to));
 export const chmod = (path: string, mode: number) => call("chmod", path, () => fs.setMode(path, mode));
 export const chown = (path: string, uid: number, gid: number) => call("chown", path, () => fs.setOwner(path, uid, gid));
