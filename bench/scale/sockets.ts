@@ -20,7 +20,7 @@ const followed = 20;
 
 export async function measureSockets(options: Options, tell: Tell): Promise<{ figures: Figure[]; facts: unknown }> {
   // Each takes two descriptors of the gateway: one of its page, one to its host.
-  const most = Math.floor((descriptorLimit() - 1500) / 2);
+  const most = Math.floor((descriptorLimit() - 2000) / 2);
   const count = Math.min(options.sockets, most);
   if (count < options.sockets) tell(`${count} sockets: a process may have ${descriptorLimit()} descriptors here`);
   const hosts = Math.max(1, Math.min(options.hosts, Math.ceil(count / 100)));

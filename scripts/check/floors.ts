@@ -179,7 +179,7 @@ const bench: Package = {
   dir: "bench",
   isForTests: true,
   floors: [
-    { lib: "The bare thing beside Berth, and how figures are printed." },
+    { lib: "The bare thing beside Berth, and how figures are printed and drawn." },
     { scale: "One real gateway among a thousand simulated hosts: how what it costs grows." },
     { conversation: "From a message to its answer, and what is said into a turn." },
     { [rest]: "One figure or two a file." },

@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- FILTER... --json --write=FILE]`: runs each benchmark in turn, in a process of its own, so that none warms
- * another. `--write` keeps the figures as JSON too, of which `bench/scale/plot.ts` draws bars.
+ * another. `--write` keeps the figures as JSON too, of which `bench/lib/plot.ts` draws bars.
  */
 import { spawnSync } from "node:child_process";
 import { globSync, writeFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
  * Search: the user's runs by words of their prompt and result. The full-text index `run_words` is kept by triggers of the
- * database (migrations/0015_search.sql); its rows stand in the order of time, each with its owner as a word of its own, so that
+ * database (migrations/0015_search.sql, docs/adr/0027); its rows stand in the order of time, each with its owner as a word of its own, so that
  * a search reads of the index what is the caller's and ends with its page.
  */
 import { sql } from "drizzle-orm";

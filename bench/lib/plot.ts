@@ -1,8 +1,8 @@
-/** `node bench/scale/plot.ts`: the SVG files of docs/plots from the JSON of docs/figures. Axes are logarithmic: what is flat stays flat. */
+/** `node bench/lib/plot.ts`: the SVG files of docs/plots from the JSON of docs/figures. Axes are logarithmic: what is flat stays flat. */
 import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../../scripts/setup/image.ts";
-import type { Figure } from "../lib/figures.ts";
+import type { Figure } from "./figures.ts";
 
 type Points = [number, number][];
 const [width, height, left, right, top, bottom] = [640, 360, 70, 190, 36, 44];
