@@ -8,6 +8,8 @@ import { askMisfitsAgain } from "./fleet/reports.ts";
 import { deleteLeftDeliveries } from "./webhooks/triggers.ts";
 
 const retentionMs = 3_600_000;
+/** A clock that is set right by less was not ahead: what it put off is due a minute late at most. */
+const steppedMs = 60_000;
 const dayMs = 24 * 3_600_000;
 /** A day over the year in which the database itself refuses to delete. */
 const auditDays = 367;
@@ -87,17 +89,18 @@ async function claimChore(
   everyMs: number,
 ): Promise<{ time: number; wasAhead: boolean; goesOn: boolean } | null> {
   const [time, next] = [isoTime(now()), isoTime(now() + everyMs)];
+  const latest = isoTime(now() + everyMs + steppedMs);
   const [known] = await db.all<{ due: string }>(sql`select due_at as due from chores where name = ${name}`);
-  if (known && known.due > time && known.due <= next) return null;
+  if (known && known.due > time && known.due <= latest) return null;
   // No time at all says that it goes on.
   const [claimed] = await db.all<{ reached: string }>(sql`
     insert into chores (name, due_at, reached) values (${name}, ${next}, ${time})
     on conflict (name) do update set due_at = excluded.due_at, reached = case when due_at = '' then reached else
       min(${time}, strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(reached, due_at), '+1 day')) end
-    where due_at <= ${time} or due_at > ${next} returning reached`);
+    where due_at <= ${time} or due_at > ${latest} returning reached`);
   if (!claimed) return null;
   const due = known?.due ?? time;
-  return { time: Date.parse(claimed.reached), wasAhead: due > next, goesOn: due === "" };
+  return { time: Date.parse(claimed.reached), wasAhead: due > latest, goesOn: due === "" };
 }
 
 /** The chore is due at once, in the same time. */
