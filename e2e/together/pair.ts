@@ -42,6 +42,7 @@ export async function startPair() {
     alerts: createAlerts(() => Date.now() + passedMs),
     hostId: joined.id,
     settings: parseSettings({}),
+    settingsOf: () => parseSettings({}),
     dataDir: tmpdir(),
     clock: createClock(),
     log: createLog(() => {}),

@@ -1,6 +1,5 @@
 /** Everything a host agent is made of, put together and taken apart in order. The only file that knows all parts. */
 import { join } from "node:path";
-import type { HostClaims } from "@berth/shared/host-api";
 import type { Log } from "@berth/shared/log";
 import { messageOf } from "@berth/shared/log";
 import { type Settings, SettingsError } from "@berth/shared/settings";
@@ -27,11 +26,12 @@ import { gitRewrites } from "./origins/rules.ts";
 import { createOomWatch } from "./run/oom.ts";
 import { Runs } from "./run/runs.ts";
 import { createCredentials, type Credentials } from "./store/credentials.ts";
+import { createLimits, type Limits } from "./store/limits.ts";
 import { isSameSecret } from "./store/secret.ts";
 import { reserveUids } from "./workspace/reserve-uids.ts";
 import { createGitIdentities } from "./workspace/git-identities.ts";
 import { runtimes } from "./workspace/runtimes.ts";
-import { openSockets } from "./workspace/unix-sockets.ts";
+import { openSockets, type Sockets } from "./workspace/unix-sockets.ts";
 import { openDatabase } from "./store/open.ts";
 import { Store } from "./store/store.ts";
 import { createStreams } from "./output/open-streams.ts";
@@ -59,8 +59,8 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const { settings, dataDir, log } = options;
   const engine = await openEngine(options, signal);
   const identity = await openIdentity(settings, dataDir, log, signal);
-  const { context, store, credentials } = openStore(options, identity.hostId);
-  const volumes = await openVolumes(options, store);
+  const { context, store, credentials, limits } = openStore(options, identity.hostId);
+  const volumes = await openVolumes(options, context, store);
 
   const targets = await openModelTargets(settings);
   const model = createModelProxy({
@@ -85,9 +85,8 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);
   const entry = { context, engine, store, runs, workspaces, streams, deletions: createLocks() };
-  const verify = noteClaims(createGatewayVerifier(context, identity, store), (claims) =>
-    gitIdentities.note(claims, sockets.directoryOf(claims.sub)),
-  );
+  const verifier = createGatewayVerifier(context, identity, store);
+  const verify = noteClaims(verifier, { limits, workspaces, gitIdentities, sockets });
   const [files, terminals] = [createFiles(entry), createTerminals(entry)];
 
   return {
@@ -113,11 +112,19 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   };
 }
 
+interface Noting {
+  limits: Limits;
+  workspaces: Workspaces;
+  gitIdentities: ReturnType<typeof createGitIdentities>;
+  sockets: Sockets;
+}
+
 /** Verifies, and notes what the claims tell of their user. */
-function noteClaims(verify: VerifyGateway, note: (claims: HostClaims) => Promise<void>): VerifyGateway {
+function noteClaims(verify: VerifyGateway, { limits, workspaces, gitIdentities, sockets }: Noting): VerifyGateway {
   return async (authorization, call) => {
     const claims = await verify(authorization, call);
-    await note(claims);
+    if (limits.note(claims)) workspaces.outdate(claims.sub);
+    await gitIdentities.note(claims, sockets.directoryOf(claims.sub));
     return claims;
   };
 }
@@ -142,8 +149,13 @@ function openOutside(
 }
 
 /** The volumes, with every uid that they have reserved. */
-async function openVolumes({ settings, dataDir, log }: HostOptions, store: Store): Promise<Volumes> {
-  const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES, (uid) => store.reserveUids(uid + 1));
+async function openVolumes(
+  { settings, dataDir, log }: HostOptions,
+  { settingsOf }: HostContext,
+  store: Store,
+): Promise<Volumes> {
+  const bytesOf = (userId: string) => settingsOf(userId).BERTH_DISK_BYTES;
+  const volumes = new Volumes(dataDir, settings.BERTH_DISK_BYTES, (uid) => store.reserveUids(uid + 1), bytesOf);
   volumes.start();
   await reserveUids(store, volumes, log);
   return volumes;
@@ -159,8 +171,10 @@ function openStore({ settings, dataDir, log, machineNow }: HostOptions, hostId: 
   const credentials = createCredentials(database, clock.now);
   kept = Number(store.getMeta("clock_offset") ?? 0);
   const [bus, turns, alerts] = [createBus(), createTurns(), createAlerts(clock.now)];
-  const context: HostContext = { hostId, settings, dataDir, clock, log, bus, turns, alerts };
-  return { context, store, credentials };
+  const limits = createLimits(store, settings);
+  const { settingsOf } = limits;
+  const context: HostContext = { hostId, settings, settingsOf, dataDir, clock, log, bus, turns, alerts };
+  return { context, store, credentials, limits };
 }
 
 /** An engine that has the workspaces' image and runtime. */

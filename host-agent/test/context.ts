@@ -10,6 +10,7 @@ import { createTurns } from "../src/context/turns.ts";
 export const makeContext = (dataDir: string): HostContext => ({
   hostId: "hst_1",
   settings: parseSettings({}),
+  settingsOf: () => parseSettings({}),
   dataDir,
   clock: createClock(),
   log: createLog(() => {}),

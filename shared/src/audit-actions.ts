@@ -14,6 +14,7 @@ export const auditActions = [
   "user.signed_out",
   "user.promoted",
   "user.demoted",
+  "user.limits_set",
   "user.git_identity_set",
   "agent.created",
   "agent.updated",

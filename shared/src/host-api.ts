@@ -12,6 +12,7 @@ import {
   runtimeName,
   workspaceSchema,
 } from "./resources.ts";
+import { ownLimits } from "./users.ts";
 import { attachmentPath, id, time } from "./values.ts";
 
 /** Raised with every incompatible change of this file; sent as the header `berth-protocol` and in every report. */
@@ -38,6 +39,8 @@ export const hostClaims = z.object({
   texp: z.number(),
   /** Who the user is to git; absent where the gateway speaks by itself. */
   git: z.object({ name: z.string(), email: z.string() }).optional(),
+  /** What is of the user's own in place of this host's settings; absent from an older gateway. */
+  limits: ownLimits.optional(),
 });
 export type HostClaims = z.infer<typeof hostClaims>;
 

@@ -1,6 +1,7 @@
 /** Users, their API tokens, what they use, and who is calling, as the contract shows and accepts them. */
 import { z } from "zod";
 import { workspaceSchema } from "./resources.ts";
+import type { Settings } from "./settings.ts";
 import { id, plainText, time } from "./values.ts";
 
 const userRole = z.enum(["user", "admin"]);
@@ -9,9 +10,55 @@ export const userSchema = z
   .meta({ id: "User" });
 export type User = z.infer<typeof userSchema>;
 
+const [mib, gib] = [2 ** 20, 2 ** 30];
+/** What a user may have in place of the settings, which have the same bounds; null is the setting. */
+const userLimits = z.object({
+  agents: z.int().min(1).max(1000).nullable(),
+  concurrentRuns: z.int().min(1).max(100).nullable(),
+  memoryBytes: z
+    .int()
+    .min(64 * mib)
+    .max(4096 * gib)
+    .nullable(),
+  cpus: z.number().min(0.05).max(1024).nullable(),
+  diskBytes: z
+    .int()
+    .min(32 * mib)
+    .max(32_768 * gib)
+    .nullable(),
+  dailyBudgetUsd: z.number().min(0).max(1_000_000).nullable(),
+});
+export type UserLimits = z.infer<typeof userLimits>;
+export const ownLimits = userLimits.partial();
+export type OwnLimits = z.infer<typeof ownLimits>;
+export const noLimits: UserLimits = {
+  agents: null,
+  concurrentRuns: null,
+  memoryBytes: null,
+  cpus: null,
+  diskBytes: null,
+  dailyBudgetUsd: null,
+};
+
+/** The settings as they are for a user with these limits; of their memory the same share is warned of. */
+export function settingsFor(settings: Settings, own: OwnLimits): Settings {
+  const memoryBytes = own.memoryBytes ?? settings.BERTH_MEMORY_BYTES;
+  const share = memoryBytes / settings.BERTH_MEMORY_BYTES;
+  return {
+    ...settings,
+    BERTH_MAX_AGENTS: own.agents ?? settings.BERTH_MAX_AGENTS,
+    BERTH_MAX_RUNS: own.concurrentRuns ?? settings.BERTH_MAX_RUNS,
+    BERTH_MEMORY_BYTES: memoryBytes,
+    BERTH_MEMORY_WARN_BYTES: Math.round(settings.BERTH_MEMORY_WARN_BYTES * share),
+    BERTH_CPUS: own.cpus ?? settings.BERTH_CPUS,
+    BERTH_DISK_BYTES: own.diskBytes ?? settings.BERTH_DISK_BYTES,
+    BERTH_DAILY_BUDGET_USD: own.dailyBudgetUsd ?? settings.BERTH_DAILY_BUDGET_USD,
+  };
+}
+
 /** What an admin sees of a user beside that. `agents`: how many there are now. */
 export const listedUserSchema = userSchema
-  .extend({ lastSignInAt: time.nullable(), hostId: id.nullable(), agents: z.int() })
+  .extend({ lastSignInAt: time.nullable(), hostId: id.nullable(), agents: z.int(), limits: userLimits })
   .meta({ id: "ListedUser" });
 export type ListedUser = z.infer<typeof listedUserSchema>;
 
@@ -23,6 +70,8 @@ export const updateUserBody = z
     role: userRole.optional(),
     /** With `disabled: true`: their runs are cancelled and their workspace stops, on a host that is away as soon as it is back. */
     cancelRuns: z.boolean().optional(),
+    /** What is named is set; null is the setting again. */
+    limits: ownLimits.strict().optional(),
   })
   .refine((change) => !change.cancelRuns || change.disabled === true, {
     path: ["cancelRuns"],
@@ -78,7 +127,16 @@ export const meSchema = z.object({
     gitEmail: z.string().nullable(),
   }),
   role: userRole,
-  limits: z.object({ agents: z.int(), concurrentRuns: z.int(), memoryBytes: z.int(), cpus: z.number() }),
+  /** Their own, or the settings'. */
+  limits: z.object({
+    agents: z.int(),
+    concurrentRuns: z.int(),
+    memoryBytes: z.int(),
+    cpus: z.number(),
+    diskBytes: z.int(),
+    /** Null where none is set. */
+    dailyBudgetUsd: z.number().nullable(),
+  }),
   workspace: workspaceSchema,
   /** The built-in demo model answers instead of a real one. */
   demoModel: z.boolean(),

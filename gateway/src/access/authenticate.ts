@@ -55,7 +55,7 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
   };
 }
 
-const toUser = ({ id, name, role, hostId, createdAt, gitName, gitEmail }: UserRow): Caller["user"] => ({
+const toUser = ({ id, name, role, hostId, createdAt, gitName, gitEmail, limits }: UserRow): Caller["user"] => ({
   id,
   name,
   role,
@@ -63,6 +63,7 @@ const toUser = ({ id, name, role, hostId, createdAt, gitName, gitEmail }: UserRo
   createdAt,
   gitName,
   gitEmail,
+  limits,
 });
 const isSafe = (request: Request) => request.method === "GET" || request.method === "HEAD";
 

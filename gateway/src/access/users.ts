@@ -1,7 +1,14 @@
 /** Users: who there is, what role they have, whether they may call. */
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
-import type { ListedUser, MeChange, User, UserChange } from "@berth/shared/users";
+import {
+  type ListedUser,
+  type MeChange,
+  noLimits,
+  type OwnLimits,
+  type User,
+  type UserChange,
+} from "@berth/shared/users";
 import { and, asc, eq, not, or, sql, type SQL } from "drizzle-orm";
 import type { AuditEntry } from "@berth/shared/audit";
 import { auditChange, auditStatement, type NewAuditEntry, tellChanges } from "./audit.ts";
@@ -15,8 +22,8 @@ type Role = User["role"];
 
 const shown = columnsOf(users, "id", "name", "role", "disabled", "createdAt");
 /** What every call must know of its user, as columns. */
-export const userColumns = { ...shown, ...columnsOf(users, "hostId", "gitName", "gitEmail") };
-export type UserRow = User & Pick<typeof users.$inferSelect, "hostId" | "gitName" | "gitEmail">;
+export const userColumns = { ...shown, ...columnsOf(users, "hostId", "gitName", "gitEmail", "limits") };
+export type UserRow = User & Pick<typeof users.$inferSelect, "hostId" | "gitName" | "gitEmail" | "limits">;
 
 /** Sets what is named of who the user is to git. */
 export async function updateMe(
@@ -105,7 +112,7 @@ export async function promote(
 
 export async function listUsers(db: Database, query: PageQuery): Promise<Page<ListedUser>> {
   const rows = await db
-    .select({ ...shown, ...columnsOf(users, "lastSignInAt", "hostId") })
+    .select({ ...shown, ...columnsOf(users, "lastSignInAt", "hostId", "limits") })
     .from(users)
     .where(afterCursor(query, users.createdAt, users.id, "oldest first"))
     .orderBy(asc(users.createdAt), asc(users.id))
@@ -116,7 +123,14 @@ export async function listUsers(db: Database, query: PageQuery): Promise<Page<Li
     select user_id as id, count(*) as agents from agents
     where user_id in (select value from json_each(${ids})) and deleted_at is null group by user_id`);
   const agentsOf = new Map(counts.map(({ id, agents }) => [id, agents]));
-  return { ...page, items: page.items.map((row) => ({ ...row, agents: agentsOf.get(row.id) ?? 0 })) };
+  return {
+    ...page,
+    items: page.items.map((row) => ({
+      ...row,
+      agents: agentsOf.get(row.id) ?? 0,
+      limits: { ...noLimits, ...row.limits },
+    })),
+  };
 }
 
 export async function findUser(db: Database, userId: string): Promise<User | undefined> {
@@ -169,6 +183,24 @@ export async function updateUser(
   if (changed?.length === 1) return (await findUser(db, userId))!;
   await atomic(entries.map((entry) => auditStatement(now(), { ...entry, outcome: "refused" })));
   throw new AppError("conflict", "The last active admin cannot be disabled or demoted.");
+}
+
+/** Sets what is named of the user's own limits. Throws `not_found`. */
+export async function setLimits(
+  { db, atomic, now }: Deps,
+  source: AuditSource,
+  userId: string,
+  limits: OwnLimits,
+): Promise<void> {
+  const user = await findUser(db, userId);
+  if (!user) throw new AppError("not_found", "There is no such user.");
+  const target = { id: userId, name: user.name };
+  // A merge patch (RFC 7396): null removes.
+  await atomic([
+    sql`update users set limits = json_patch(limits, ${JSON.stringify(limits)})
+      where id = ${userId} and json_patch(limits, ${JSON.stringify(limits)}) <> limits`,
+    auditChange(now(), { ...source, action: "user.limits_set", target, detail: { ...limits } }),
+  ]);
 }
 
 /** Ends the user's sessions and unused links. Throws `not_found`. */

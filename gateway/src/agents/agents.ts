@@ -3,6 +3,7 @@ import { AppError } from "@berth/shared/errors";
 import type { agentAnswer, AgentSpec } from "@berth/shared/host-api";
 import { newId } from "@berth/shared/ids";
 import { nameOfRepository } from "@berth/shared/values";
+import { settingsFor } from "@berth/shared/users";
 import type { Agent, createAgentBody, updateAgentBody } from "@berth/shared/resources";
 import { and, asc, eq, isNull, or, sql, type Placeholder, type SQL } from "drizzle-orm";
 import type { z } from "zod";
@@ -12,7 +13,7 @@ import { columnsOf, isoTime, isUniqueViolation, prepareOnce, rowsOf, type Databa
 import type { Deps } from "../deps.ts";
 import { startOf, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { agents } from "../data/schema.ts";
-import type { AuditSource } from "../http/caller.ts";
+import type { AuditSource, Caller } from "../http/caller.ts";
 
 /** Written out with the table's name, for they are correlated sub-queries. */
 const runInProgress = sql<
@@ -40,14 +41,14 @@ export const specColumns = {
   ...columnsOf(agents, "directory", "repository", "repositoryDirectory"),
 };
 
-/** Creates an agent unless the user has `limit` of them: one conditional statement, so that racing calls agree. Throws `agent_limit`, `conflict`. */
+/** Creates an agent unless the user has as many as they may: one conditional statement, so that racing calls agree. Throws `agent_limit`, `conflict`. */
 export async function createAgent(
   { atomic, now, settings }: Deps,
   source: AuditSource,
-  userId: string,
+  { id: userId, limits }: Pick<Caller["user"], "id" | "limits">,
   body: z.infer<typeof createAgentBody>,
 ): Promise<Agent> {
-  const limit = settings.BERTH_MAX_AGENTS;
+  const limit = settingsFor(settings, limits).BERTH_MAX_AGENTS;
   const agentId = newId("agt");
   const createdAt = isoTime(now());
   const { name, runtime, model, instructions, permissions, onInterruption, repository } = body;

@@ -1,8 +1,9 @@
 /** What runs have cost, by day: sums that triggers of the database keep (migrations/0017_use.sql) and that outlive their runs. A run counts on the day (UTC) on which it was sent. */
-import type { AllUse, Use } from "@berth/shared/users";
+import { type AllUse, settingsFor, type Use } from "@berth/shared/users";
 import type { Settings } from "@berth/shared/settings";
 import { sql } from "drizzle-orm";
 import { z } from "zod";
+import type { Caller } from "../http/caller.ts";
 import { digits } from "../http/paging.ts";
 import { isoTime, type Database } from "../data/database.ts";
 
@@ -15,7 +16,7 @@ const sums = sql`sum(runs) as runs, sum(tokens) as tokens, sum(cost_usd) as "cos
 /** The user's use in the last so many days, and what is left of today's budget. */
 export async function readUse(
   { db, now, settings }: { db: Database; now: () => number; settings: Settings },
-  userId: string,
+  { id: userId, limits }: Pick<Caller["user"], "id" | "limits">,
   days: number,
 ): Promise<Use> {
   const since = dayOf(now() - (days - 1) * dayMs);
@@ -23,7 +24,10 @@ export async function readUse(
   const byDay = await db.all<Use["days"][number]>(sql`select day, ${sums} ${own} group by day order by day`);
   const byAgent = await db.all<Use["agents"][number]>(sql`select agent_id as "agentId",
     (select name from agents a where a.id = agent_id) as name, ${sums} ${own} group by agent_id order by sum(cost_usd) desc, agent_id limit 200`);
-  const { BERTH_RUN_BUDGET_USD: runUsd = null, BERTH_DAILY_BUDGET_USD: dailyUsd = null } = settings;
+  const { BERTH_RUN_BUDGET_USD: runUsd = null, BERTH_DAILY_BUDGET_USD: dailyUsd = null } = settingsFor(
+    settings,
+    limits,
+  );
   const today = byDay.find(({ day }) => day === dayOf(now()))?.costUsd ?? 0;
   const leftTodayUsd = dailyUsd === null ? null : Math.max(0, dailyUsd - today);
   return { since, days: byDay, agents: byAgent, budget: { runUsd, dailyUsd, leftTodayUsd } };

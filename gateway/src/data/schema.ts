@@ -5,6 +5,7 @@
  */
 import type { HostLoad, JoinBody } from "@berth/shared/host-api";
 import type { OnInterruption, Permissions, Run, RuntimeName, Workspace } from "@berth/shared/resources";
+import type { OwnLimits } from "@berth/shared/users";
 import type { RunStatus } from "@berth/shared/values";
 import { sql } from "drizzle-orm";
 import type { JWK } from "jose";
@@ -29,6 +30,8 @@ export const users = sqliteTable(
     /** Who the user is to git; null is by the user's name. */
     gitName: text("git_name"),
     gitEmail: text("git_email"),
+    /** What is of their own in place of the settings. */
+    limits: text({ mode: "json" }).$type<OwnLimits>().notNull().default({}),
     lastSignInAt: text("last_sign_in_at"),
     createdAt: text("created_at").notNull(),
   },

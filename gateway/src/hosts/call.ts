@@ -3,7 +3,11 @@ import { AppError, problemSchema } from "@berth/shared/errors";
 import { nameCall, protocolHeader, protocolVersion } from "@berth/shared/host-api";
 import { sha256Hex } from "@berth/shared/ids";
 import { messageOf } from "@berth/shared/log";
+import type { OwnLimits } from "@berth/shared/users";
+import { eq } from "drizzle-orm";
 import type { z } from "zod";
+import type { Database } from "../data/database.ts";
+import { users } from "../data/schema.ts";
 import { readBytes } from "../http/body.ts";
 import type { Deps } from "../deps.ts";
 import type { Caller } from "../http/caller.ts";
@@ -86,16 +90,29 @@ export const addressOn = ({ url }: HostTarget, path: string) => new URL(path, ur
 
 /** The headers of a call: the gateway's credential for this host, user, client credential, and this very call; a null body streams. */
 export async function hostHeaders(
-  { keyring, now }: Deps,
+  { db, keyring, now }: Deps,
   host: HostTarget,
   { user, token }: HostCaller,
   call: string,
   body: string | null,
 ): Promise<Headers> {
-  const who = { sub: user.id, tid: token.id, texp: token.expiresAt, ...("name" in user && { git: gitOf(user) }) };
+  const limits = "limits" in user ? user.limits : await findLimits(db, user.id);
+  const who = {
+    sub: user.id,
+    tid: token.id,
+    texp: token.expiresAt,
+    limits,
+    ...("name" in user && { git: gitOf(user) }),
+  };
   const what = { call, body: body === null ? null : await sha256Hex(body) };
   const jwt = await signHostCall(keyring, host.id, { ...who, ...what }, now());
   return new Headers({ authorization: `Bearer ${jwt}`, [protocolHeader]: String(protocolVersion) });
+}
+
+/** What is of the user's own; nothing of one who is not there. */
+export async function findLimits(db: Database, userId: string): Promise<OwnLimits> {
+  const [row] = await db.select({ limits: users.limits }).from(users).where(eq(users.id, userId));
+  return row?.limits ?? {};
 }
 
 /** Author and committer where a repository names none: a commit must be possible, and its address reach nobody by mistake. */

@@ -34,7 +34,7 @@ export async function placeUser(deps: Placement, userId: string): Promise<HostTa
     where h.last_report_at > ${isoTime(now() - liveMs)} and h.refusal is null and h.removed_at is null and not h.draining
       and json_extract(h.load, '$.problem') is null
       and json_extract(h.load, '$.workspaces') + ${countComing(sql`h`, now())} < json_extract(h.load, '$.maxWorkspaces')
-      and json_extract(h.load, '$.memoryAvailableBytes') >= ${settings.BERTH_MEMORY_BYTES}
+      and json_extract(h.load, '$.memoryAvailableBytes') >= coalesce(users.limits ->> '$.memoryBytes', ${settings.BERTH_MEMORY_BYTES})
     order by h.users, h.id limit 1)`;
   await db
     .update(users)

@@ -1,4 +1,5 @@
 /** Who calls: what a request's credential stands for, and how the audit names it. Knows no credential and no database. */
+import type { OwnLimits } from "@berth/shared/users";
 import type { AuditEntry } from "@berth/shared/audit";
 
 export interface Caller {
@@ -10,6 +11,7 @@ export interface Caller {
     createdAt: string;
     gitName: string | null;
     gitEmail: string | null;
+    limits: OwnLimits;
   };
   /** The credential itself: `provider` is a token of the OpenID provider, which has no id here. `expiresAt` in seconds since 1970. */
   token: { id: string; kind: "api" | "session"; expiresAt: number } | { id: null; kind: "provider"; expiresAt: number };

@@ -4,7 +4,16 @@ import { networkOf } from "@berth/shared/bounds/network";
 import { createLimits, failuresPerMinute } from "./limits.ts";
 
 const caller = (tokenId: string) => ({
-  user: { id: "usr_1", name: "x", role: "user" as const, hostId: null, createdAt: "", gitName: null, gitEmail: null },
+  user: {
+    id: "usr_1",
+    name: "x",
+    role: "user" as const,
+    hostId: null,
+    createdAt: "",
+    gitName: null,
+    gitEmail: null,
+    limits: {},
+  },
   token: { id: tokenId, kind: "api" as const, expiresAt: 0 },
 });
 const limited = expect.objectContaining({ code: "rate_limited" });

@@ -60,7 +60,7 @@ export const agentRoutes = [
     status: 201,
     answer: agentSchema,
     errors: ["agent_limit", "conflict"],
-    run: async ({ deps, source, caller, body }) => createAgent(deps, source, caller.user.id, body),
+    run: async ({ deps, source, caller, body }) => createAgent(deps, source, caller.user, body),
   }),
   route({
     method: "GET",

@@ -104,7 +104,7 @@ export const runRoutes = [
     auth: "user",
     query: useQuery,
     answer: useSchema,
-    run: async ({ deps, caller, query }) => readUse(deps, caller.user.id, query.days),
+    run: async ({ deps, caller, query }) => readUse(deps, caller.user, query.days),
   }),
   route({
     method: "GET",

@@ -1,6 +1,7 @@
 /** The user's workspace: asked of its host, or as the host told it last. */
 import { AppError } from "@berth/shared/errors";
 import { describeWorkspace, workspaceSchema } from "@berth/shared/resources";
+import { settingsFor } from "@berth/shared/users";
 import { callHostJson, longDeadlineMs } from "../hosts/call.ts";
 import { findHostOfUser, placeUser } from "../hosts/placement.ts";
 import { route } from "../http/route.ts";
@@ -49,7 +50,7 @@ export const workspaceRoutes = [
     errors: ["host_unavailable"],
     run: async ({ deps, caller }) => {
       const host = await findHostOfUser(deps.db, caller.user.id);
-      if (!host) return describeWorkspace(deps.settings, null);
+      if (!host) return describeWorkspace(settingsFor(deps.settings, caller.user.limits), null);
       const call = { method: "POST", path: "/v1/workspace/stop", deadlineMs: longDeadlineMs } as const;
       return callHostJson(deps, host, caller, call, workspaceSchema);
     },

@@ -10,6 +10,8 @@ import type { Turns } from "./turns.ts";
 export interface HostContext {
   hostId: string;
   settings: Settings;
+  /** As they are for this user, who may have limits of their own. */
+  settingsOf(userId: string): Settings;
   /** Absolute path of `BERTH_HOST_DATA_DIR`. */
   dataDir: string;
   clock: Clock;

@@ -43,11 +43,12 @@ test("nothing is begun for a user without runs or of whom nothing is here, nor f
   expect(begun).toEqual([]);
 });
 
-test("a deleted user is begun with as long as anything of them is here", () => {
+test("a deleted user is begun with as long as anything of them is here, and their agents not beside that", () => {
   const begun: Order[] = [];
   const carryOut = async (order: Order) => void begun.push(order);
   const obey = createOrders({ ...deps, store, hasUser: (userId) => userId === "usr_here", carryOut });
-  obey({ stoppedUsers: [], deletedUsers: ["usr_here", "usr_gone"], deletedAgents: [] });
+  store.learnAgent("usr_here", spec, null);
+  obey({ stoppedUsers: [], deletedUsers: ["usr_here", "usr_gone"], deletedAgents: ["agt_a"] });
   expect(begun).toEqual([{ kind: "delete_user", id: "usr_here" }]);
 });
 

@@ -48,10 +48,12 @@ export function createOrders({ context, store, hasUser, carryOut }: OrderDeps) {
     kind === "stop_user" ? store.countActive(id) > 0 : kind === "delete_user" ? hasUser(id) : isThere(store, id);
 
   return function obey({ stoppedUsers, deletedUsers, deletedAgents }: Asked): void {
+    // With all that they have: two at work on one volume would be in each other's way.
+    const isLeft = (agentId: string) => !deletedUsers.includes(store.getAgent(agentId)?.userId ?? "");
     const asked: Order[] = [
       ...stoppedUsers.map((id) => ({ kind: "stop_user" as const, id })),
       ...deletedUsers.map((id) => ({ kind: "delete_user" as const, id })),
-      ...deletedAgents.map((id) => ({ kind: "delete_agent" as const, id })),
+      ...deletedAgents.filter(isLeft).map((id) => ({ kind: "delete_agent" as const, id })),
       ...[...begun.values()].map(({ order }) => order).filter(({ kind }) => kind !== "stop_user"),
     ];
     const wanted = new Map(asked.filter(isNeeded).map((order) => [keyOf(order), order]));

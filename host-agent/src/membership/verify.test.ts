@@ -37,6 +37,7 @@ beforeAll(async () => {
   const context = {
     hostId,
     settings: parseSettings({}),
+    settingsOf: () => parseSettings({}),
     dataDir: "/nonexistent",
     clock: createClock(),
     log: createLog(() => {}),

@@ -46,6 +46,7 @@ beforeEach(async () => {
     turns,
     hostId: "hst_1",
     settings,
+    settingsOf: () => settings,
     dataDir: "/nonexistent",
     clock,
     log: createLog(() => {}),

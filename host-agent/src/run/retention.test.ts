@@ -33,6 +33,7 @@ test("a clock that is a year ahead for an hour takes no run of the last weeks", 
   const context = {
     hostId: "hst_this",
     settings: parseSettings({}),
+    settingsOf: () => parseSettings({}),
     dataDir: dir,
     clock,
     log: createLog(() => {}),

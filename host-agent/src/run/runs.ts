@@ -163,9 +163,9 @@ export class Runs {
   /** What the run may still spend of its own budget and of its user's day. */
   budgetsOf(runId: string): Budget[] {
     const { context, store } = this.#deps;
-    const { BERTH_RUN_BUDGET_USD: perRun = Infinity, BERTH_DAILY_BUDGET_USD: perDay } = context.settings;
     const run = store.getRun(runId);
     if (!run) return [];
+    const { BERTH_RUN_BUDGET_USD: perRun = Infinity, BERTH_DAILY_BUDGET_USD: perDay } = context.settingsOf(run.userId);
     const own = { of: runId, leftUsd: perRun - run.usage.costUsd };
     return perDay === undefined ? [own] : [own, { of: run.userId, leftUsd: perDay - store.spentToday(run.userId) }];
   }
@@ -178,7 +178,8 @@ export class Runs {
 
   async #admit(agent: AgentRow, run: StartRunBody["run"]): Promise<{ run: RunRow; isNew: boolean }> {
     const { store, context, workspaces } = this.#deps;
-    const { BERTH_MAX_RUNS: limit, BERTH_RUN_MEMORY_BYTES: neededBytes, BERTH_MEMORY_BYTES: all } = context.settings;
+    const settings = context.settingsOf(agent.userId);
+    const { BERTH_MAX_RUNS: limit, BERTH_RUN_MEMORY_BYTES: neededBytes, BERTH_MEMORY_BYTES: all } = settings;
     const container = workspaces.current(agent.userId);
     const freeBytes = (container && readFreeBytes(container.cgroup, container.limits.memoryBytes)) ?? all;
     const room = { limit, freeBytes, neededBytes };
@@ -263,7 +264,7 @@ export class Runs {
       const over = { exitCode: null, isContainerLost: true, hasLingered: false };
       return this.#settle({ runId: run.id, agent, volume, container: null, lines: null }, over, drive);
     }
-    const { BERTH_DAILY_BUDGET_USD: perDay } = context.settings;
+    const { BERTH_DAILY_BUDGET_USD: perDay } = context.settingsOf(run.userId);
     if (perDay !== undefined && store.spentToday(run.userId) >= perDay) store.intend(run.id, "budget_reached");
     await (this.#freed.get(run.userId) ?? this.#freeMemory(run.userId, store.agentsOf(run.userId)));
     const { container, over } = await this.#launch(run, agent, volume);

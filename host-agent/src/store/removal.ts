@@ -48,7 +48,7 @@ export function forgetUser(db: Statements, userId: string): boolean {
       userId,
     );
     for (const table of ["credentials", "spend"]) db.sql(`DELETE FROM ${table} WHERE user_id = ?`).run(userId);
-    db.sql("DELETE FROM meta WHERE key = ?").run(`git:${userId}`);
+    for (const kind of ["git", "limits"]) db.sql("DELETE FROM meta WHERE key = ?").run(`${kind}:${userId}`);
   });
   return false;
 }

@@ -38,11 +38,12 @@ export const shapeLabel = "berth.shape";
 
 /** `socketDir` is the user's directory of sockets. */
 export function specOf(
-  { settings, hostId, dataDir }: HostContext,
+  { settingsOf, hostId, dataDir }: HostContext,
   userId: string,
   volume: Volume,
   socketDir: string,
 ): ContainerSpec {
+  const settings = settingsOf(userId);
   const shape = {
     image: settings.BERTH_IMAGE,
     runtime: settings.BERTH_RUNTIME,

@@ -45,13 +45,14 @@ export const hasAgents = ({ container }: Place) =>
   container !== null && processesOf(container.cgroup, ({ uid }) => uid >= firstUid).length > 0;
 
 /** The kernel's figures of a running workspace now; null if it does not run. Logs a memory warning once per crossing. */
-export function sample({ settings, log }: HostContext, place: Place): Pick<Place, "sample"> | null {
+export function sample({ settingsOf, log }: HostContext, place: Place): Pick<Place, "sample"> | null {
   const usage = place.container && isRunning(place) ? readUsage(place.container.cgroup) : null;
   if (!usage || !place.container) return null;
   const at = performance.now();
   const before = place.sample;
   const cpuPercent = before && at > before.at ? (100 * (usage.cpuNs - before.cpuNs)) / ((at - before.at) * 1e6) : 0;
   const diskBytes = diskUse(place.container.volume.root)?.usedBytes ?? 0;
+  const settings = settingsOf(place.userId);
   const memory = describeMemory(settings, usage.memoryBytes);
   const isNews = memory.warning !== describeMemory(settings, before?.memoryBytes ?? 0).warning;
   if (memory.warning && isNews) log.warn("memory.warning", { userId: place.userId, ...memory });
@@ -60,14 +61,14 @@ export function sample({ settings, log }: HostContext, place: Place): Pick<Place
 
 /** How the user's workspace stands now, with the limits that its container has. */
 export function viewOf(
-  { settings, clock, hostId }: HostContext,
-  { status, container, sample, connections, startedAt, reason }: Place,
+  { settingsOf, clock, hostId }: HostContext,
+  { userId, status, container, sample, connections, startedAt, reason }: Place,
   activeRuns: number,
   newVolumeBytes: number,
 ): Workspace {
   const own = container?.limits;
   const limits = own && { BERTH_MEMORY_BYTES: own.memoryBytes, BERTH_CPUS: own.cpus, BERTH_PIDS: own.pids };
-  return describeWorkspace({ ...settings, ...limits }, hostId, {
+  return describeWorkspace({ ...settingsOf(userId), ...limits }, hostId, {
     ...sample,
     status,
     containerId: container?.id ?? null,

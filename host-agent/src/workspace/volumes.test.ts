@@ -50,6 +50,31 @@ test("a volume grows with its setting when it is mounted next, keeps its files, 
   expect(readFileSync(join(workspace, "kept"), "utf8")).toBe("kept");
 });
 
+test("a volume is of its user's own size, and grows as soon as nothing in it is open", async () => {
+  let bytes = 128 * mib;
+  const volumes = new Volumes(
+    dir,
+    64 * mib,
+    () => {},
+    () => bytes,
+  );
+  const volume = await volumes.ensure("usr_1");
+  expect(sizeOf()).toBeGreaterThan(100 * mib);
+  const open = openSync(join(volume.workspace, "open"), "w");
+  bytes = 256 * mib;
+  await volumes.unmountSmall("usr_1");
+  expect((await volumes.ensure("usr_1")).limitBytes).toBe(128 * mib);
+  writeSync(open, "kept");
+  closeSync(open);
+  await volumes.unmountSmall("usr_1");
+  expect((await volumes.ensure("usr_1")).limitBytes).toBe(256 * mib);
+  expect(sizeOf()).toBeGreaterThan(200 * mib);
+  bytes = 64 * mib;
+  await volumes.unmountSmall("usr_1");
+  expect((await volumes.ensure("usr_1")).limitBytes).toBe(256 * mib);
+  expect(readFileSync(join(volume.workspace, "open"), "utf8")).toBe("kept");
+});
+
 test("a volume takes the image made ahead, users who come at once have one each, and what was left half-made goes", async () => {
   const images = join(dir, "volumes");
   mkdirSync(images);

@@ -31,8 +31,10 @@ const mountOptions = "loop,nosuid,nodev,noatime,discard,noinit_itable,errors=rem
 
 /** The users' volumes below a data directory, each mounted when it is asked for. */
 export class Volumes {
-  /** Size of a new volume; a smaller one grows to it the next time it is mounted, a larger one stays. */
-  readonly limitBytes: number;
+  /** Size of the user's volume; a smaller one grows to it the next time it is mounted, a larger one stays. */
+  readonly bytesOf: (userId: string) => number;
+  /** Of those that are made ahead. */
+  readonly #blankBytes: number;
   readonly #dataDir: string;
   /** Users whose files may be lost by a repair, to be told at the next mount. */
   readonly #lossy = new Set<string>();
@@ -45,10 +47,16 @@ export class Volumes {
   #blank: Promise<string> | null = null;
 
   /** `onOwner` is told the highest owner of an agent's directory on each volume that is mounted. */
-  constructor(dataDir: string, limitBytes: number, onOwner: (highestUid: number) => void = () => {}) {
+  constructor(
+    dataDir: string,
+    limitBytes: number,
+    onOwner: (highestUid: number) => void = () => {},
+    bytesOf: (userId: string) => number = () => limitBytes,
+  ) {
     this.#dataDir = dataDir;
     this.#onOwner = onOwner;
-    this.limitBytes = limitBytes;
+    this.bytesOf = bytesOf;
+    this.#blankBytes = limitBytes;
   }
 
   /** Removes what an earlier process was making, and begins to make ahead. */
@@ -93,7 +101,16 @@ export class Volumes {
    * thread; one with open files stays.
    */
   async unmountUnused(userId: string, ms: number): Promise<void> {
-    if (performance.now() - (this.#askedAt.get(userId) ?? this.#startedAt) < ms) return;
+    if (performance.now() - (this.#askedAt.get(userId) ?? this.#startedAt) >= ms) await this.#unmount(userId);
+  }
+
+  /** Unmounts a volume that is smaller than it may be by now, so that it grows: no container may have it, and one with open files stays. */
+  async unmountSmall(userId: string): Promise<void> {
+    const known = await this.#opened.get(userId)?.catch(() => null);
+    if (known && known.limitBytes < this.bytesOf(userId)) await this.#unmount(userId);
+  }
+
+  async #unmount(userId: string): Promise<void> {
     this.#opened.delete(userId);
     this.#askedAt.delete(userId);
     const ended = runProgram("umount", this.#mountPoint(userId)).catch(() => undefined);
@@ -191,10 +208,12 @@ export class Volumes {
   /** The user's image: there already, whole, and made as large as asked whatever step of that was left undone; or a blank one. */
   async #ensureImage(userId: string): Promise<void> {
     const image = this.#imageOf(userId);
+    const bytes = this.bytesOf(userId);
     if (existsSync(image)) {
-      if (await prepareImage(image, this.limitBytes)) this.#lossy.add(userId);
+      if (await prepareImage(image, bytes)) this.#lossy.add(userId);
       return;
     }
+    if (bytes !== this.#blankBytes) return rename(await this.#makeBlank(bytes), image);
     const blank = this.#blank ?? this.#makeBlank();
     this.#blank = null;
     await rename(await blank, image);
@@ -203,12 +222,12 @@ export class Volumes {
   }
 
   /** A sparse image with a file system, under a name of its own until it is whole and taken. */
-  async #makeBlank(): Promise<string> {
+  async #makeBlank(bytes = this.#blankBytes): Promise<string> {
     const fresh = join(this.#dataDir, "volumes", `${randomUUID()}.new`);
     await mkdir(join(fresh, ".."), { recursive: true, mode: 0o700 });
     try {
       await (await open(fresh, "wx", 0o600)).close();
-      await truncate(fresh, this.limitBytes);
+      await truncate(fresh, bytes);
       // 1 % stays root's: on a full disk a run's files can still be made, so that the next run can clean up.
       await runProgram(
         "mkfs.ext4",

@@ -134,6 +134,9 @@ export class Workspaces {
     await (opened() ?? this.#locked(agent.userId, async () => opened() ?? this.#admit(agent.userId, [agent])));
   }
 
+  /** What the user may have has changed: a container that is there goes once nothing runs in it. */
+  outdate = (userId: string): void => this.#change(this.#placeOf(userId), { isOutdated: true });
+
   /** A client is there; call the answer once it is gone. */
   connect(userId: string): () => void {
     const place = this.#placeOf(userId);
@@ -217,7 +220,7 @@ export class Workspaces {
   /** How the user's workspace stands now. */
   view(userId: string): Workspace {
     const { context, store, volumes } = this.#deps;
-    return viewOf(context, this.#placeOf(userId), store.countActive(userId), volumes.limitBytes);
+    return viewOf(context, this.#placeOf(userId), store.countActive(userId), volumes.bytesOf(userId));
   }
 
   /** All workspaces that are or were of use lately. */
@@ -282,6 +285,7 @@ export class Workspaces {
     Object.assign(place, { status: "starting", reason: null, sample: null });
     // Told to the user alone: a report now would only compete with the engine for the processor.
     context.bus.emit(`user:${userId}`);
+    await volumes.unmountSmall(userId);
     const [volume] = await Promise.all([volumes.ensure(userId), this.#admit(userId, store.agentsOf(userId))]);
     const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
     let containerId = await engine.createContainer(spec).catch(async (error: unknown) => {
@@ -340,7 +344,8 @@ export class Workspaces {
       if (seesVolume(state, volume)) {
         await sockets.openUser(userId, store.agentsOf(userId));
         const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
-        const isOutdated = state.labels[shapeLabel] !== spec.labels[shapeLabel] || (await this.#hasOldImage(state));
+        const image = (await this.#image.find()) ?? state.imageId;
+        const isOutdated = state.labels[shapeLabel] !== spec.labels[shapeLabel] || state.imageId !== image;
         await this.#enter(place, state, { isOutdated });
         context.log.info("workspace.adopted", { userId, containerId: state.id, isOutdated });
         return;
@@ -360,11 +365,6 @@ export class Workspaces {
         this.#change(place, { status: "failed", reason: `It runs, and cannot be taken up: ${messageOf(error)}.` });
       throw error;
     }
-  }
-
-  async #hasOldImage(state: ContainerState): Promise<boolean> {
-    const wanted = await this.#image.find();
-    return wanted !== null && wanted !== state.imageId;
   }
 
   async #noticeLost(place: Place): Promise<void> {

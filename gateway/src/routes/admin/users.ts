@@ -12,6 +12,7 @@ import {
   userSchema,
 } from "@berth/shared/users";
 import { z } from "zod";
+import { tellHostOf } from "../../hosts/workspaces.ts";
 import { auditQuery, listAudit } from "../../access/audit.ts";
 import { deleteUser } from "../../agents/delete-user.ts";
 import { cancelRunsOf } from "../../agents/end-runs-of-user.ts";
@@ -20,7 +21,7 @@ import { route } from "../../http/route.ts";
 import { createSignInLink, linkMs } from "../../access/sign-in.ts";
 import { issueToken } from "../../access/tokens.ts";
 import { readAllUse, useQuery } from "../../agents/use.ts";
-import { createUser, findUser, listUsers, signOut, updateUser } from "../../access/users.ts";
+import { createUser, findUser, listUsers, setLimits, signOut, updateUser } from "../../access/users.ts";
 
 export const adminRoutes = [
   route({
@@ -47,14 +48,16 @@ export const adminRoutes = [
     method: "PATCH",
     path: "/v1/admin/users/{id}",
     summary:
-      "Disable or enable a user, at once everywhere, or change the role; cancelRuns ends what they have running too",
+      "Disable or enable a user, at once everywhere, or change the role; cancelRuns ends what they have running too; limits are the user's own, null is the setting",
     auth: "admin",
     body: updateUserBody,
     answer: userSchema,
     errors: ["conflict"],
     run: async ({ deps, source, params, body }) => {
+      if (body.limits) await setLimits(deps, source, params.id, body.limits);
       const user = await updateUser(deps, source, params.id, body);
       if (body.cancelRuns) await cancelRunsOf(deps, user.id);
+      else if (body.limits) await tellHostOf(deps, user.id, { method: "GET", path: "/v1/workspace" });
       return user;
     },
   }),

@@ -1,6 +1,6 @@
 /** Browser sessions, socket tickets, and who is calling. */
 import { AppError } from "@berth/shared/errors";
-import { type Me, meSchema, updateMeBody } from "@berth/shared/users";
+import { type Me, meSchema, settingsFor, updateMeBody } from "@berth/shared/users";
 import { z } from "zod";
 import { audit } from "../../access/audit.ts";
 import type { Deps } from "../../deps.ts";
@@ -108,12 +108,15 @@ export const sessionRoutes = [
 ];
 
 async function describeMe({ settings, db, now }: Deps, caller: Caller["user"]): Promise<Me> {
-  const { hostId, ...user } = caller;
+  const { hostId, limits: own, ...user } = caller;
+  const theirs = settingsFor(settings, own);
   const limits = {
-    agents: settings.BERTH_MAX_AGENTS,
-    concurrentRuns: settings.BERTH_MAX_RUNS,
-    memoryBytes: settings.BERTH_MEMORY_BYTES,
-    cpus: settings.BERTH_CPUS,
+    agents: theirs.BERTH_MAX_AGENTS,
+    concurrentRuns: theirs.BERTH_MAX_RUNS,
+    memoryBytes: theirs.BERTH_MEMORY_BYTES,
+    cpus: theirs.BERTH_CPUS,
+    diskBytes: theirs.BERTH_DISK_BYTES,
+    dailyBudgetUsd: theirs.BERTH_DAILY_BUDGET_USD ?? null,
   };
   const workspace = await findWorkspace(db, settings, caller);
   const { demoModel } = await findLiveHosts(db, now(), hostId);

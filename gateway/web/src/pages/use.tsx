@@ -58,7 +58,7 @@ function Everybody() {
       <Days label={words.daysOfAll} since={use.since} days={use.days} />
       <Sums
         what={words.user}
-        rows={use.users.map(({ userId, ...sums }) => ({ name: names.get(userId) ?? userId, ...sums }))}
+        rows={use.users.map(({ userId, ...sums }) => ({ name: names.get(userId) ?? t().lists.deleted, ...sums }))}
       />
     </>
   );
@@ -114,8 +114,8 @@ function Sums({
     <table class="list">
       <TableHead names={[what]} numbers={[words.runs, words.tokens, words.cost]} />
       <tbody>
-        {rows.map(({ name, runs, tokens, costUsd }) => (
-          <tr key={name}>
+        {rows.map(({ name, runs, tokens, costUsd }, at) => (
+          <tr key={at}>
             <td class="name">{name}</td>
             <td class="number" data-label={words.runs}>
               {formatCount(runs)}

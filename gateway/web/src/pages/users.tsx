@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { CreatedToken, Me, SignInLink, ListedUser, AllUse, User, UserChange } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
 import { call, get, getAll, post } from "../api/api.ts";
-import { hostName, hosts, loadHosts } from "../state/hosts.ts";
+import { hostName } from "../state/hosts.ts";
 import { formatCost, formatCount } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
@@ -11,6 +11,8 @@ import { Dialog } from "../ui/dialog.tsx";
 import { NameForm } from "../ui/name-form.tsx";
 import { NewTokenForm } from "./new-token.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
+import { Deletion } from "../users/deletion.tsx";
+import { Limits } from "../users/limits.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
@@ -18,7 +20,7 @@ import { TableHead } from "../ui/table-head.tsx";
 export function UsersPage({ me }: { me: Me }) {
   const words = t().users;
   const [users, setUsers] = useState<ListedUser[] | null>(null);
-  const [asked, setAsked] = useState<{ about: ListedUser; what: Question } | null>(null);
+  const [asked, setAsked] = useState<{ about: User; what: Question } | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
   const load = () => getAll<ListedUser>("/v1/admin/users").then(setUsers, setFailure);
   const [costs, setCosts] = useState<Map<string, number>>(new Map());
@@ -34,13 +36,14 @@ export function UsersPage({ me }: { me: Me }) {
     );
   }, []);
   const close = () => setAsked(null);
+  const listed = users?.find(({ id }) => id === asked?.about.id);
   return (
     <section class="page scroller">
       <h1>{words.title}</h1>
       <NewUser
-        onCreated={async (user) => {
+        onCreated={async (about) => {
           await load();
-          setAsked({ about: { ...user, lastSignInAt: null, hostId: null, agents: 0 }, what: "link" });
+          setAsked({ about, what: "link" });
         }}
       />
       <Failure error={failure} />
@@ -64,7 +67,8 @@ export function UsersPage({ me }: { me: Me }) {
         </tbody>
       </table>
       {asked?.what === "disable" && <Disable user={asked.about} change={change} onClose={close} />}
-      {asked?.what === "delete" && <Delete user={asked.about} onDeleted={load} onClose={close} />}
+      {asked?.what === "limits" && listed && <Limits user={listed} change={change} onClose={close} />}
+      {asked?.what === "delete" && listed && <Deletion user={listed} onDeleted={load} onClose={close} />}
       {asked?.what === "signOut" && <SignOut user={asked.about} onClose={close} />}
       {asked?.what === "role" && <OtherRole user={asked.about} change={change} onClose={close} />}
       {asked?.what === "link" && <LinkFor user={asked.about} onClose={close} />}
@@ -73,7 +77,7 @@ export function UsersPage({ me }: { me: Me }) {
   );
 }
 
-type Question = "disable" | "delete" | "signOut" | "link" | "token" | "role";
+type Question = "limits" | "disable" | "delete" | "signOut" | "link" | "token" | "role";
 type Change = (user: User, part: UserChange) => Promise<void>;
 interface UserRowProps {
   user: ListedUser;
@@ -93,6 +97,7 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
         {user.name}
         {isMe && <span class="tag">{words.you}</span>}
         {user.disabled && <span class="tag">{words.disabled}</span>}
+        {Object.values(user.limits).some((limit) => limit !== null) && <span class="tag">{words.limited}</span>}
         <Failure error={task.failure} />
       </td>
       <td>
@@ -115,6 +120,9 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
         </button>
         <button type="button" class="quiet" onClick={() => ask("token")} disabled={user.disabled}>
           {words.makeToken}
+        </button>
+        <button type="button" class="quiet" onClick={() => ask("limits")}>
+          {words.limitsAsk}
         </button>
         <button type="button" class="quiet" onClick={() => ask("signOut")} disabled={user.disabled}>
           {words.signOutAsk}
@@ -167,39 +175,6 @@ function Disable({ user, change, onClose }: { user: User; change: Change; onClos
         <input type="checkbox" checked={cancelRuns} onChange={(event) => setCancelRuns(event.currentTarget.checked)} />{" "}
         {words.stopRuns}
       </label>
-    </Confirm>
-  );
-}
-
-function Delete({
-  user,
-  onDeleted,
-  onClose,
-}: {
-  user: ListedUser;
-  onDeleted: () => Promise<void>;
-  onClose: () => void;
-}) {
-  const words = t().users;
-  // Whether it answers now is what counts.
-  useEffect(() => void loadHosts().catch(() => undefined), []);
-  const host = hosts.value?.find(({ id }) => id === user.hostId);
-  const { out, work, away, stays, again } = words.deleteSaid;
-  return (
-    <Confirm
-      title={words.deleteTitle(user.name)}
-      action={words.delete}
-      typed={user.name}
-      onClose={onClose}
-      act={() => call("DELETE", `/v1/admin/users/${user.id}?confirm=${encodeURIComponent(user.name)}`).then(onDeleted)}
-    >
-      <ul>
-        <li>{out}</li>
-        <li>{work(user.agents)}</li>
-        {host?.status === "down" && <li>{away(host.name)}</li>}
-        <li>{stays}</li>
-        <li>{again}</li>
-      </ul>
     </Confirm>
   );
 }

@@ -1,6 +1,7 @@
 /** For admins: users, hosts, the audit log. */
 import type { ComponentChildren } from "preact";
 import type { AuditEntry } from "@berth/shared/audit";
+import type { UserLimits } from "@berth/shared/users";
 import { createPlural } from "../grammar.ts";
 
 const plural = createPlural("en");
@@ -30,6 +31,20 @@ export const users = {
   disableLoss:
     "Their sessions and tokens are refused at once. Agents and files stay, and an admin can enable them again.",
   stopRuns: "Stop what they have running",
+  limitsAsk: "Limits …",
+  limitsTitle: (name: string) => `Limits of ${name}`,
+  limitsWhat:
+    "An empty field is the setting of the host. Memory, processors and disk take effect once nothing of theirs runs, the others at once. A disk never shrinks.",
+  limits: {
+    agents: "Agents",
+    concurrentRuns: "Runs at once",
+    memoryBytes: "Memory (MiB)",
+    cpus: "Processor cores",
+    diskBytes: "Disk (GiB)",
+    dailyBudgetUsd: "Budget a day (US dollars)",
+  } satisfies Record<keyof UserLimits, string>,
+  limitsSet: "Set limits",
+  limited: "own limits",
   delete: "Delete for good",
   deleteAsk: "Delete …",
   deleteTitle: (name: string) => `Delete ${name} for good?`,
@@ -138,6 +153,7 @@ export const audit = {
     "user.files_deleted": "Files of a deleted user removed",
     "user.promoted": "Made an admin",
     "user.demoted": "Made an ordinary user",
+    "user.limits_set": "Limits changed",
     "user.git_identity_set": "Commit author changed",
     "agent.created": "Agent created",
     "agent.updated": "Agent changed",
@@ -168,6 +184,12 @@ export const audit = {
     role: "role",
     user: "user",
     userId: "user",
+    agents: "agents",
+    concurrentRuns: "runs at once",
+    memoryBytes: "memory in bytes",
+    cpus: "cores",
+    diskBytes: "disk in bytes",
+    dailyBudgetUsd: "budget a day in US dollars",
     agentId: "agent",
     cancelRuns: "runs stopped",
     scheme: "scheme",

@@ -1,0 +1,59 @@
+/** For admins: what one user may have in place of the settings. */
+import { useState } from "preact/hooks";
+import type { ListedUser, OwnLimits, UserChange, UserLimits } from "@berth/shared/users";
+import { t } from "../i18n/language.ts";
+import { Dialog } from "../ui/dialog.tsx";
+import { Failure } from "../ui/failure.tsx";
+import { useTask } from "../ui/use-task.ts";
+
+type Name = keyof UserLimits;
+/** A field's unit in that of the API. */
+const units: Partial<Record<Name, number>> = { memoryBytes: 2 ** 20, diskBytes: 2 ** 30 };
+const unitOf = (name: Name) => units[name] ?? 1;
+
+interface LimitsProps {
+  user: ListedUser;
+  change: (user: ListedUser, part: UserChange) => Promise<void>;
+  onClose: () => void;
+}
+
+export function Limits({ user, change, onClose }: LimitsProps) {
+  const words = t().users;
+  const names = Object.keys(words.limits) as Name[];
+  const shown = (name: Name) => (user.limits[name] === null ? "" : String(user.limits[name] / unitOf(name)));
+  const [typed, setTyped] = useState<Partial<Record<Name, string>>>({});
+  const task = useTask(async () => {
+    const changed = Object.entries(typed).filter(([name, text]) => text !== shown(name as Name));
+    const limits = changed.map(([name, text]) => [name, text === "" ? null : Number(text) * unitOf(name as Name)]);
+    await change(user, { limits: Object.fromEntries(limits) as OwnLimits });
+    onClose();
+  });
+  return (
+    <Dialog title={words.limitsTitle(user.name)} onClose={onClose}>
+      <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
+        <p class="muted">{words.limitsWhat}</p>
+        {names.map((name) => (
+          <label key={name}>
+            {words.limits[name]}
+            <input
+              type="number"
+              min={0}
+              step="any"
+              value={typed[name] ?? shown(name)}
+              onInput={(event) => setTyped({ ...typed, [name]: event.currentTarget.value })}
+            />
+          </label>
+        ))}
+        <Failure error={task.failure} />
+        <p class="actions">
+          <button type="button" onClick={onClose}>
+            {t().common.cancel}
+          </button>
+          <button type="submit" class="primary" disabled={task.isBusy}>
+            {task.isBusy ? t().common.saving : words.limitsSet}
+          </button>
+        </p>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,1 @@
+ALTER TABLE `users` ADD `limits` text DEFAULT '{}' NOT NULL;
