@@ -8,7 +8,7 @@ import { audit, auditChange } from "./audit.ts";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import type { Limits } from "../http/limits.ts";
-import { signInCodes, usedTickets, users } from "../data/schema.ts";
+import { signInCodes, users } from "../data/schema.ts";
 import { sessionCookie, sessionSeconds } from "../http/cookies.ts";
 import { issueToken } from "./tokens.ts";
 import { findUser } from "./users.ts";
@@ -87,8 +87,10 @@ export async function useSignInCode({ db, now }: Deps, code: string): Promise<st
 }
 
 /** Uses a socket ticket up; false when it was used before. Two that come at once are told apart by the primary key. */
-export async function useTicket({ db, now }: Deps, ticketId: string): Promise<boolean> {
-  const entry = { id: ticketId, expiresAt: isoTime(now() + ticketSeconds * 1000) };
-  const [used] = await db.insert(usedTickets).values(entry).onConflictDoNothing().returning({ id: usedTickets.id });
-  return used !== undefined;
+export async function useTicket({ atomic, now }: Deps, ticketId: string): Promise<boolean> {
+  const expiresAt = isoTime(now() + ticketSeconds * 1000);
+  const [used] = await atomic([
+    sql`insert into used_tickets (id, expires_at) values (${ticketId}, ${expiresAt}) on conflict do nothing returning id`,
+  ]);
+  return used!.length > 0;
 }

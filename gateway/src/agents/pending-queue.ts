@@ -38,11 +38,12 @@ export async function takeUsers(deps: Deps, hostId: string | null, most: number)
   const time = isoTime(now);
   const mayAsk =
     hostId === null ? sql`true` : sql`exists (select 1 from hosts h where h.id = ${hostId} and ${isOpen(now)})`;
-  const rows = await deps.db.all<{ id: string }>(sql`
-    update users set pending_due_at = ${isoTime(now + takenMs)}
+  const [rows] = await deps.atomic([
+    sql`update users set pending_due_at = ${isoTime(now + takenMs)}
     where id in (${inQueue(sql`${hostId}`, time)} order by u.pending_due_at limit ${most})
-      and pending_due_at <= ${time} and ${mayAsk} returning id`);
-  return rows.map(({ id }) => id);
+      and pending_due_at <= ${time} and ${mayAsk} returning id`,
+  ]);
+  return rows!.map(({ id }) => id as string);
 }
 
 /** Takes some users whose host nobody may ask, for a while: as long, at most, a start waits once the host is back. */
@@ -56,13 +57,14 @@ export async function takeAway({ db, now }: Deps): Promise<string[]> {
 }
 
 /** Puts the user back for when the first of an agent's runs is due; nothing that waits is no place in the queue. */
-export async function putBack({ db, now }: Deps, userId: string, isRefused: boolean): Promise<void> {
+export async function putBack({ atomic, now }: Deps, userId: string, isRefused: boolean): Promise<void> {
   const soonest = isoTime(isRefused ? now() + refusedMs : now());
-  await db.all(sql`
-    update users set pending_due_at = (
+  await atomic([
+    sql`update users set pending_due_at = (
       select max(min(max(d.due_at, coalesce(d.lease_until, ''))), ${soonest})
       from ${firstsOf(userId)} f cross join deliveries d on d.seq = f.seq)
-    where id = ${userId} and pending_due_at is not null returning id`);
+    where id = ${userId} and pending_due_at is not null`,
+  ]);
 }
 
 /** The statement that gives a user whose run has just come to wait a place in the queue. */

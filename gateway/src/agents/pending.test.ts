@@ -582,6 +582,7 @@ describe("a message that may wait", () => {
     const user = await userWithAgents();
     const first = (await send(user, "first")).json();
     const waits = (await send(user, "waits", "key")).json();
+    await until(() => isDelivery(sql`attempts > 0`), "the host was asked");
     await nobodyAsks();
     const path = `/v1/runs/${waits.id}`;
     for (const prompt of ["good", "better"])
@@ -641,8 +642,11 @@ describe("a message that may wait", () => {
     await tick(gateway.deps);
     expect((await user.run(delivered)).waitingFor).toMatchObject({ kind: "host" });
     const late = await first.runId("late");
-    await tick(gateway.deps);
-    expect((await user.run(late)).waitingFor).toMatchObject({ kind: "host" });
+    await until(async () => {
+      gateway.clock.skewMs += 5000;
+      await tick(gateway.deps);
+      return (await user.run(late)).waitingFor.kind === "host";
+    }, "that says so too");
   });
 
   test("is refused where it may not wait", async () => {

@@ -153,15 +153,17 @@ interface Claimed {
 }
 
 /** Takes the first delivery that may start now: the first of its agent, due, with nobody's lease on it. */
-async function claimNext({ db, now }: Deps, userId: string): Promise<Claimed | undefined> {
+async function claimNext({ atomic, now }: Deps, userId: string): Promise<Claimed | undefined> {
   const [time, lease] = [isoTime(now()), isoTime(now() + leaseMs)];
   const isReady = sql`d.due_at <= ${time} and ${isFree(time)}`;
-  const [row] = await db.all<{ seq: number; attempts: number; wasSent: number }>(sql`
-    update deliveries as d set lease_until = ${lease}, attempts = d.attempts + 1,
+  const [rows] = await atomic([
+    sql`update deliveries as d set lease_until = ${lease}, attempts = d.attempts + 1,
       maybe_sent = d.maybe_sent or d.lease_until is not null
     where d.seq = (select min(d.seq) from ${firstsOf(userId)} f join deliveries d on d.seq = f.seq where ${isReady})
       and ${isReady} and ${canStart(now(), sql`${userId}`)}
-    returning seq, attempts, maybe_sent as "wasSent"`);
+    returning seq, attempts, maybe_sent as "wasSent"`,
+  ]);
+  const row = rows![0] as { seq: number; attempts: number; wasSent: number } | undefined;
   return row && { ...row, lease, wasSent: row.wasSent === 1 };
 }
 
