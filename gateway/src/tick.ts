@@ -65,6 +65,7 @@ export async function deleteOld(
     ["used_tickets", sql`expires_at < ${isoTime(now)}`],
     ["join_tokens", sql`expires_at < ${yesterday}`],
     ["daily_use", sql`day < ${audited}`],
+    ["host_minutes", sql`at < ${isoTime(now - 2 * retentionMs)}`],
     ["audit", sql`created_at < ${audited}`],
   ];
   for (const [name, isOld] of old) {

@@ -112,7 +112,10 @@ const web: Package = {
     { transcript: "The lines of a run as items, and how each is drawn." },
     { runtimes: "What the page knows of each runtime: its words, and the lines that it prints." },
     { state: "What is so now, as signals: session, agents, hosts, runs, fed by the socket and the API." },
-    { files: "An agent's files: browse, edit, upload, attach to a message." },
+    {
+      files: "An agent's files: browse, edit, upload, attach to a message.",
+      charts: "Small charts of columns, which can be read without colour.",
+    },
     {
       agents: "An agent on the page: conversation, composer, settings.",
       credentials: "What agents use and never see: the user's credentials for git and secrets.",

@@ -198,6 +198,8 @@ export const reportBody = z.object({
   workspaces: z.array(reportedWorkspace),
   runs: z.array(reportedRun),
   agents: z.array(reportedAgent),
+  /** How long the gateway took to answer the report before this one; null before there was one. */
+  answerMs: z.number().nonnegative().nullable().default(null),
   /** Of the deleted users whom the last answer named those of whom nothing is left here. */
   goneUsers: z.array(id).max(200).default([]),
 });

@@ -161,6 +161,22 @@ export const hosts = sqliteTable(
   ],
 );
 
+/** What each host reported first in a minute, for an hour. */
+export const hostMinutes = sqliteTable(
+  "host_minutes",
+  {
+    hostId: text("host_id").notNull(),
+    at: text().notNull(),
+    workspaces: integer().notNull(),
+    activeRuns: integer("active_runs").notNull(),
+    memoryUsedBytes: integer("memory_used_bytes").notNull(),
+    diskAvailableBytes: integer("disk_available_bytes").notNull(),
+    /** The longest of all that it told in that minute. */
+    answerMs: real("answer_ms"),
+  },
+  (table) => [primaryKey({ columns: [table.hostId, table.at] }), index("host_minutes_at").on(table.at)],
+);
+
 export const workspaces = sqliteTable(
   "workspaces",
   {

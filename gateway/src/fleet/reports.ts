@@ -7,6 +7,7 @@ import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { jsonRows } from "../data/json-rows.ts";
 import { liveMs } from "../hosts/placement.ts";
+import { noteMinute } from "./health.ts";
 import { upsertRuns } from "../agents/runs.ts";
 
 const revocationMs = 2 * 3_600_000;
@@ -93,6 +94,7 @@ export async function applyReport(
     ...(agents.length > 0 ? [updateAgents(hostId, report, time)] : []),
     wakeReturned(hostId, time, isoTime(now() - liveMs)),
     updateHost(hostId, report, time),
+    ...noteMinute(hostId, report, now()),
     endForgottenRuns(hostId, report, time),
   ];
   const results = await atomic([...changes, ...selectNews(hostId, report, now())], "copy");

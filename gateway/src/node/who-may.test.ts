@@ -108,6 +108,7 @@ const rows: Record<string, Row> = {
   "DELETE /v1/admin/users/:id/sessions": admin("user"),
   "GET /v1/admin/use": admin(),
   "GET /v1/admin/audit": admin(),
+  "GET /v1/admin/health": admin(),
   "GET /v1/admin/hosts": admin(),
   "POST /v1/admin/hosts/join-tokens": admin(),
   "POST /v1/admin/hosts/:id/drain": admin("host"),

@@ -72,6 +72,8 @@ export class Reports {
   /** The number of the report that the gateway took last and of which nothing was lost; 0 without one. */
   #after = 0;
   #answeredAt = performance.now();
+  /** How long the last answer took. */
+  #answerMs: number | null = null;
   /** Users whom the last answer named as deleted. */
   #deletedUsers: string[] = [];
   /** Why the last attempt failed; empty where it did not, null before the first one. */
@@ -140,7 +142,9 @@ export class Reports {
     const { context, store, onAnswer, onRemoved } = this.#deps;
     const { body, taken } = this.#body();
     const askedAt = context.clock.machine();
+    const began = performance.now();
     const answer = await this.#post(body, signal);
+    this.#answerMs = Math.round(performance.now() - began);
     if (answer.status === 410) {
       await answer.body?.cancel();
       this.#answeredAt = performance.now();
@@ -193,6 +197,7 @@ export class Reports {
       ...changes,
       rev,
       complete: rev >= store.revision(),
+      answerMs: this.#answerMs,
       goneUsers: this.#deletedUsers.filter((id) => !hasUser(id)),
     };
     return { body, taken };

@@ -1,7 +1,9 @@
 /** Admin: the hosts. */
-import { hostSchema, joinTokenSchema } from "@berth/shared/hosts";
+import { id } from "@berth/shared/values";
+import { healthSchema, hostSchema, joinTokenSchema } from "@berth/shared/hosts";
 import { z } from "zod";
 import { listHosts, removeHost, setDraining } from "../../fleet/admin.ts";
+import { readHealth } from "../../fleet/health.ts";
 import { createJoinToken, joinCommand } from "../../fleet/join.ts";
 import { pageQuery, pageSchema } from "../../http/paging.ts";
 import { route } from "../../http/route.ts";
@@ -27,6 +29,16 @@ export const adminHostRoutes = [
       const made = await createJoinToken(deps, source);
       return { ...made, command: joinCommand(deps.settings, made.token) };
     },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/admin/health",
+    summary:
+      "The last hour by minutes, as hosts reported it: of one host, or of all together; a minute without a report is left out",
+    auth: "admin",
+    query: z.object({ hostId: id.optional() }),
+    answer: healthSchema,
+    run: async ({ deps, query }) => readHealth(deps.db, deps.now(), query.hostId ?? null),
   }),
   ...(["drain", "resume"] as const).map((what) =>
     route({

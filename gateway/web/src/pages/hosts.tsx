@@ -4,6 +4,7 @@ import { t } from "../i18n/language.ts";
 import type { Host } from "@berth/shared/hosts";
 import { formatBytes } from "../text/format.ts";
 import { createJoinToken, drainHost, hosts, loadHosts, removeHost, resumeHost } from "../state/hosts.ts";
+import { HourOfGateway, HourOfHost } from "../charts/last-hour.tsx";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { Confirm } from "../ui/confirm.tsx";
@@ -27,6 +28,7 @@ export function HostsPage() {
     <section class="page scroller">
       <h1>{t().hosts.title}</h1>
       <Failure error={failure} />
+      {hosts.value?.[0] && <HourOfGateway from={hosts.value[0].createdAt} />}
       <ul class="cards hosts">
         {hosts.value?.map((host) => (
           <HostCard key={host.id} host={host} />
@@ -65,6 +67,7 @@ function HostCard({ host }: { host: Host }) {
       )}
       <Alerts host={host} />
       <HostLoad host={host} />
+      {host.load && <HourOfHost {...host} totalBytes={host.load.memoryTotalBytes} />}
       <p class="meta">
         <span>{words.users(host.users)}</span>
         <span title={host.id}>{host.url}</span>

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { AllUse, ListedUser, Me, Use } from "@berth/shared/users";
 import { get, getAll } from "../api/api.ts";
+import { Columns } from "../charts/columns.tsx";
 import { language, t } from "../i18n/language.ts";
 import { formatCost, formatCount } from "../text/format.ts";
 import { Failure } from "../ui/failure.tsx";
@@ -79,17 +80,14 @@ function Days({ label, since, days }: { label: string; since: string; days: Use[
       <figcaption>
         {label}: {summary}
       </figcaption>
-      <div class="days" role="img" aria-label={`${label}: ${summary}`}>
-        {all.map((day) => {
+      <Columns
+        label={`${label}: ${summary}`}
+        columns={all.map((day) => {
           const { costUsd = 0, runs = 0 } = byDay.get(day) ?? {};
-          const height = `${most > 0 ? (costUsd / most) * 100 : 0}%`;
-          return (
-            <span key={day} class="day" title={`${formatDay(day)}: ${formatCost(costUsd)}, ${t().agents.runs(runs)}`}>
-              <span class={runs > 0 ? "column" : "column none"} style={{ height }} />
-            </span>
-          );
+          const title = `${formatDay(day)}: ${formatCost(costUsd)}, ${t().agents.runs(runs)}`;
+          return { title, part: runs === 0 ? 0 : Math.max(0.01, costUsd / (most || 1)) };
         })}
-      </div>
+      />
       <details>
         <summary>{words.asTable}</summary>
         <Sums

@@ -101,6 +101,17 @@ export const hosts = {
   runs: "Runs",
   runsOn: (runs: string, cores: string) => `${runs} on ${cores}`,
   diskFree: "Disk free",
+  hour: {
+    memory: "Memory in the last hour",
+    gateway: "Gateway in the last hour",
+    ofHost: (memory: string, runs: number) => `${memory}, ${plural(runs, { one: "# run", other: "# runs" })}`,
+    mostOfHost: (memory: string, runs: number) =>
+      `at most ${memory} and ${plural(runs, { one: "# run", other: "# runs" })} at once`,
+    slowest: (time: string) => `slowest answer to a host ${time}`,
+    nothing: "nothing was heard",
+    label: (name: string, sum: string, silent: number, of: number) =>
+      silent === 0 ? `${name}: ${sum}` : `${name}: ${sum}; nothing was heard in ${silent} of ${of} minutes (hatched)`,
+  },
   addTitle: "Add a host",
   addWhat:
     "It needs Linux, root and this repository. The gateway must reach it at its BERTH_HOST_URL, and it must reach the gateway.",

@@ -96,6 +96,16 @@ export const hosts: typeof enHosts = {
   runs: "실행",
   runsOn: (runs, cores) => `${cores}에서 ${runs}건`,
   diskFree: "남은 디스크",
+  hour: {
+    memory: "지난 1시간 메모리",
+    gateway: "지난 1시간 게이트웨이",
+    ofHost: (memory, runs) => `${memory}, 실행 ${runs}건`,
+    mostOfHost: (memory, runs) => `최대 ${memory}, 동시 실행 최대 ${runs}건`,
+    slowest: (time) => `호스트에 가장 늦게 답한 시간 ${time}`,
+    nothing: "보고 없음",
+    label: (name, sum, silent, of) =>
+      silent === 0 ? `${name}: ${sum}` : `${name}: ${sum}, ${of}분 중 ${silent}분은 보고 없음(빗금)`,
+  },
   addTitle: "호스트 추가",
   addWhat:
     "Linux와 root 권한, 이 저장소가 필요해요. 게이트웨이가 BERTH_HOST_URL 주소로 호스트에 닿아야 하고, 호스트도 게이트웨이에 닿아야 해요.",
