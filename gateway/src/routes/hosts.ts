@@ -2,7 +2,7 @@
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
 import { gatewayAudience, joinAnswer, joinBody, reportAnswer } from "@berth/shared/host-api";
 import { isEnded } from "@berth/shared/resources";
-import { eq } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
 import type { Context } from "hono";
 import { z } from "zod";
 import { runAfterAnswer } from "../http/background.ts";
@@ -14,6 +14,7 @@ import { startOnHost, wakePending } from "../agents/pending.ts";
 import { applyReport, noteMisfit, noteRefusal, readReport, type Report } from "../fleet/reports.ts";
 import { route } from "../http/route.ts";
 import { readJson } from "../http/body.ts";
+import { columnsOf, prepareOnce } from "../data/database.ts";
 import { hosts } from "../data/schema.ts";
 
 const reportHead = z.looseObject({
@@ -78,10 +79,18 @@ function wakeWaiting(deps: Deps, c: Context<AppEnv>, hostId: string, { runs }: R
   });
 }
 
+const selectHost = prepareOnce((db) =>
+  db
+    .select(columnsOf(hosts, "id", "name", "publicKey", "removedAt"))
+    .from(hosts)
+    .where(eq(hosts.id, sql.placeholder("hostId")))
+    .prepare(),
+);
+
 async function authenticateHost({ db, now }: Deps, request: Request) {
   const jwt = /^Bearer ([\w.-]+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? "";
   const hostId = claimedHostId(jwt);
-  const [host] = hostId === null ? [] : await db.select().from(hosts).where(eq(hosts.id, hostId));
+  const host = hostId === null ? undefined : await selectHost(db).get({ hostId });
   if (!host) throw unauthenticated();
   await verifyHostJwt(host.publicKey, host.id, jwt, now());
   return host;
