@@ -3,7 +3,7 @@ import { AppError } from "@berth/shared/errors";
 import type { ReportedRun } from "@berth/shared/host-api";
 import { isEnded, originKind, type Run } from "@berth/shared/resources";
 import { id, runStatus } from "@berth/shared/values";
-import { and, eq, inArray, sql, type SQL } from "drizzle-orm";
+import { and, eq, sql, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import { prepareOnce, type Database } from "../data/database.ts";
 import { jsonRowsWithText } from "../data/json-rows.ts";
@@ -175,11 +175,15 @@ export function endWithRemovedHost(
     where runs.host_id is null and runs.status = 'pending' and runs.user_id = excluded.user_id`;
 }
 
-async function loadRuns(db: Database, ids: string[]): Promise<Map<string, Run>> {
-  const wanted = sql`(select value from json_each(${JSON.stringify(ids)}))`;
-  const rows = await db
+const selectRuns = prepareOnce((db) =>
+  db
     .select({ id: runs.id, ...stored })
     .from(runs)
-    .where(inArray(runs.id, wanted));
+    .where(sql`${runs.id} in (select value from json_each(${sql.placeholder("ids")}))`)
+    .prepare(),
+);
+
+async function loadRuns(db: Database, ids: string[]): Promise<Map<string, Run>> {
+  const rows = await selectRuns(db).all({ ids: JSON.stringify(ids) });
   return new Map(rows.map((row) => [row.id, toRun(row)]));
 }
