@@ -96,14 +96,19 @@ const selectHostOfUser = prepareOnce((db) =>
     .prepare(),
 );
 
-/** Why no host that has reported lately can start a workspace, null if one can; and whether the built-in demo model answers on the user's host (or on any live one). */
+/**
+ * Why no host that has reported lately can start a workspace, null if one can; and whether the built-in demo model answers on
+ * the user's host, or on any where that is not live. Mostly the first host that is looked at tells both.
+ */
 export async function findLiveHosts(db: Database, now: number, hostId: string | null) {
-  const rows = await db
-    .select({ id: hosts.id, load: hosts.load })
-    .from(hosts)
-    .where(and(isNull(hosts.removedAt), isNull(hosts.refusal), gt(hosts.lastReportAt, isoTime(now - liveMs))));
-  const own = rows.filter((row) => row.id === hostId);
-  const isAnyWell = rows.some((row) => !row.load?.problem);
-  const reason = isAnyWell ? null : (rows[0]?.load?.problem ?? "No host is live.");
-  return { reason, demoModel: (own.length > 0 ? own : rows).some((row) => row.load?.demoModel === true) };
+  const live = sql`from hosts where removed_at is null and refusal is null and last_report_at > ${isoTime(now - liveMs)}`;
+  const problem = sql`json_extract(load, '$.problem')`;
+  const isDemo = sql`json_extract(load, '$.demoModel')`;
+  const own = sql`${live} and id = ${hostId}`;
+  const [row] = await db.all<{ reason: string | null; isDemo: number }>(sql`
+    select case when exists (select 1 ${live} and ${problem} is null) then null
+        else coalesce((select ${problem} ${live} limit 1), 'No host is live.') end as reason,
+      case when exists (select 1 ${own}) then exists (select 1 ${own} and ${isDemo})
+        else exists (select 1 ${live} and ${isDemo}) end as "isDemo"`);
+  return { reason: row!.reason, demoModel: row!.isDemo === 1 };
 }
