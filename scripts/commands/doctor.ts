@@ -16,11 +16,15 @@ async function examine(settings: Settings): Promise<number> {
   if (!isRoot()) return tell("The doctor needs root, as the host agent does: run it as root.");
   let own: Cluster | null = null;
   const words: string[] = [];
+  // A user of its own, who is gone with it: an admin sees people alone.
+  const user = `doctor-${Date.now()}`;
+  let forget = async () => {};
   try {
     const docker = await check("engine", () => ensureEngine(settings.DOCKER_HOST));
     await check("image", () => ensureImage({ docker, name: settings.BERTH_IMAGE }));
     const { env, isRunning } = await check("settings", () => chooseEnvironment(settings));
-    const token = await check("database", () => runGatewayCommand(env, "token", "doctor", "--ttl", "15m"));
+    const token = await check("database", () => runGatewayCommand(env, "token", user, "--ttl", "15m"));
+    forget = async () => void (await runGatewayCommand(env, "delete-user", user));
     if (!isRunning)
       own = await check("gateway and host", () =>
         startCluster({ settings: parseSettings(env), env, tell: (line) => words.push(line) }),
@@ -37,6 +41,7 @@ async function examine(settings: Settings): Promise<number> {
   } catch (error) {
     return tell([...words, error instanceof Error ? error.message : String(error)].filter(Boolean).join("\n"));
   } finally {
+    await forget();
     await own?.close();
   }
 }

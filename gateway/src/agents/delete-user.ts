@@ -13,7 +13,12 @@ import type { AuditSource } from "../http/caller.ts";
  * host is away is deleted there once it is back. Repeating it is fine. `confirm` must be the user's name. Throws
  * `not_found`, and `conflict` without it or for the last active admin.
  */
-export async function deleteUser(deps: Deps, source: AuditSource, userId: string, confirm: string | null) {
+export async function deleteUser(
+  deps: Pick<Deps, "db" | "atomic" | "now" | "log">,
+  source: AuditSource,
+  userId: string,
+  confirm: string | null,
+) {
   const { db, atomic, now } = deps;
   const user = await findUser(db, userId);
   if (!user && (await wasDeleted(db, userId))) return;

@@ -1,8 +1,11 @@
-/** The gateway's commands: token, link, join-token, rotate-key. They open the data directory themselves, so they work whether the gateway runs or not. */
-import { messageOf } from "@berth/shared/log";
+/** The gateway's commands: token, link, delete-user, join-token, rotate-key. They open the data directory themselves, so they work whether the gateway runs or not. */
+import { createLog, messageOf } from "@berth/shared/log";
 import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
 import { userName, type User } from "@berth/shared/users";
 import { parseArgs } from "node:util";
+import { eq } from "drizzle-orm";
+import { deleteUser } from "../agents/delete-user.ts";
+import { users } from "../data/schema.ts";
 import { createJoinToken } from "../fleet/join.ts";
 import type { Data } from "./data.ts";
 import { createSignInLink, linkMs } from "../access/sign-in.ts";
@@ -11,7 +14,7 @@ import { ensureUser } from "../access/users.ts";
 import { systemActor } from "../http/caller.ts";
 
 const usage =
-  "Usage: token USER [--admin] [--ttl 12h] | link USER [--admin] | join-token | rotate-key [--retire] (a time is a number with s, m, h or d).";
+  "Usage: token USER [--admin] [--ttl 12h] | link USER [--admin] | delete-user USER | join-token | rotate-key [--retire] (a time is a number with s, m, h or d).";
 const source = { actor: { ...systemActor, name: "command line" }, address: null };
 const maxSeconds = 366 * 24 * 3600;
 
@@ -32,6 +35,7 @@ async function runCommand(args: string[], settings: Settings): Promise<string> {
   try {
     if (command === "rotate-key") return await changeKeys(settings, data, retire);
     if (command === "join-token") return (await createJoinToken({ ...data, now: Date.now }, source)).token;
+    if (command === "delete-user") return await removeUser(data, name);
     const user = await ensureUser({ ...data, now: Date.now }, source, name, admin);
     if (user.disabled) throw new SettingsError("This user is disabled; enable it first.");
     return command === "token"
@@ -45,7 +49,7 @@ async function runCommand(args: string[], settings: Settings): Promise<string> {
 function readArguments(args: string[]) {
   const { values, positionals } = parseOrExplain(args);
   const [command = "", user, ...rest] = positionals;
-  const ofUser = ["token", "link"].includes(command);
+  const ofUser = ["token", "link", "delete-user"].includes(command);
   if ((!ofUser && !["join-token", "rotate-key"].includes(command)) || rest.length > 0) throw new SettingsError(usage);
   const name = userName.safeParse(user ?? "");
   if (ofUser ? !name.success : user !== undefined) throw new SettingsError(usage);
@@ -82,6 +86,13 @@ async function changeKeys(settings: Settings, data: Data, isRetiring: boolean): 
   return count === 0
     ? "There is one key, and nothing to retire."
     : `${count} earlier ${count === 1 ? "key has" : "keys have"} ended: whoever holds a session or an API token that one of them signed signs in anew.`;
+}
+
+async function removeUser(data: Data, name: string): Promise<string> {
+  const [user] = await data.db.select({ id: users.id }).from(users).where(eq(users.name, name));
+  if (!user) throw new SettingsError(`There is no user ${name}.`);
+  await deleteUser({ ...data, now: Date.now, log: createLog(() => {}) }, source, user.id, name);
+  return `The user ${name} is deleted, with all that is theirs: here at once, on their host within seconds or once it is back.`;
 }
 
 async function printToken(data: Data, settings: Settings, user: User, seconds: number): Promise<string> {

@@ -6,6 +6,7 @@ import { t } from "../i18n/language.ts";
 import { formatBytes, formatPart } from "../text/format.ts";
 import type { Workspace } from "@berth/shared/resources";
 import type { Me } from "@berth/shared/users";
+import { useKept } from "../state/use-kept.ts";
 import { hostName } from "../state/hosts.ts";
 import { tellWorkspace } from "../text/words.ts";
 import { Badge } from "../ui/badge.tsx";
@@ -92,13 +93,7 @@ export function Warnings({ me }: { me: Me }) {
   const words = t().frame;
   return (
     <div class="warnings">
-      {me.demoModel && (
-        <p class="warning quiet">
-          {words.demo(strong, (name) => (
-            <code>{name}</code>
-          ))}
-        </p>
-      )}
+      {me.demoModel && <DemoModel />}
       <div role="status">
         {me.notice && <Notice text={me.notice} />}
         {lost && (
@@ -133,6 +128,25 @@ export function Warnings({ me }: { me: Me }) {
         )}
       </div>
     </div>
+  );
+}
+
+/** Until it is read: on a phone it takes a quarter of what there is. */
+function DemoModel() {
+  const words = t().frame;
+  const [read, note] = useKept("berth.demo-read");
+  if (read !== null) return null;
+  return (
+    <p class="warning quiet notice">
+      <span>
+        {words.demo(strong, (name) => (
+          <code>{name}</code>
+        ))}
+      </span>
+      <button type="button" class="quiet" onClick={() => note("1")}>
+        {words.noted}
+      </button>
+    </p>
   );
 }
 

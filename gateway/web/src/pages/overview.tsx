@@ -1,10 +1,10 @@
 /** The first page: all agents as cards, and the workspace that they share. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { t } from "../i18n/language.ts";
 import { agents, runOfAgent } from "../state/agents.ts";
-import { post } from "../api/api.ts";
+import { get, post } from "../api/api.ts";
 import { formatCost } from "../text/format.ts";
 import { activeRuns, runsByAgent, workspace } from "../state/live.ts";
 import { AgentLine, tellAgent } from "../agents/agent-line.tsx";
@@ -15,11 +15,12 @@ import { NewAgent } from "../agents/new-agent.tsx";
 import { StopButton } from "../agents/stop-button.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { Link } from "../ui/router.tsx";
-import type { Me } from "@berth/shared/users";
+import type { Me, Use } from "@berth/shared/users";
 import { tellWorkspace } from "../text/words.ts";
 import { Failure } from "../ui/failure.tsx";
 
 export function OverviewPage({ me }: { me: Me }) {
+  const use = useUse();
   if (agents.value?.length === 0) return <FirstAgent me={me} />;
   return (
     <section class="page scroller">
@@ -29,7 +30,7 @@ export function OverviewPage({ me }: { me: Me }) {
       </div>
       <ul class="cards">
         {agents.value?.map((agent) => (
-          <AgentCard key={agent.id} agent={agent} />
+          <AgentCard key={agent.id} agent={agent} use={use && (use.get(agent.id) ?? null)} />
         ))}
         {agents.value && (
           <li class="card add">
@@ -46,9 +47,19 @@ export function OverviewPage({ me }: { me: Me }) {
   );
 }
 
-function AgentCard({ agent }: { agent: Agent }) {
-  const runs = runsByAgent.value.get(agent.id) ?? [];
-  const cost = runs.reduce((sum, run) => sum + run.usage.costUsd, 0);
+type UseOfAgent = Use["agents"][number];
+/** What each agent has cost in the last 30 days, anew whenever a run begins or ends; undefined until it is known. */
+function useUse(): Map<string, UseOfAgent> | undefined {
+  const [use, setUse] = useState<Map<string, UseOfAgent>>();
+  useEffect(() => {
+    const note = ({ agents: ofAgents }: Use) => setUse(new Map(ofAgents.map((one) => [one.agentId, one])));
+    void get<Use>("/v1/use").then(note, () => undefined);
+  }, [activeRuns.value.length]);
+  return use;
+}
+
+function AgentCard({ agent, use }: { agent: Agent; use: UseOfAgent | null | undefined }) {
+  const last = runsByAgent.value.get(agent.id)?.[0];
   const going = runOfAgent(agent.id);
   const words = t().agents;
   const runtime = runtimes[agent.runtime];
@@ -63,10 +74,9 @@ function AgentCard({ agent }: { agent: Agent }) {
       </p>
       <p class="meta">
         <span>{(runtime.hasModel && agent.model) || runtime.words().name}</span>
-        <span title={words.costTitle}>
-          {runs.length > 0 ? words.costIn(formatCost(cost), words.runs(runs.length)) : words.noRuns}
-        </span>
-        {runs[0] && <Ago time={runs[0].endedAt ?? runs[0].createdAt} />}
+        {use && <span>{words.costIn(formatCost(use.costUsd), words.runs(use.runs))}</span>}
+        {use === null && <span>{words.noRuns}</span>}
+        {last && <Ago time={last.endedAt ?? last.createdAt} />}
         {going && <StopButton run={going} />}
       </p>
     </li>
