@@ -176,6 +176,10 @@ describe("an interrupt", () => {
     await untilTool(run);
     const stopped = await alice.ok<Run>("POST", `/v1/runs/${run.id}/interrupt`);
     expect(stopped).toMatchObject({ status: "cancelled", reason: "cancelled" });
+    // By the CLI itself, which says that it can be asked.
+    const { lines } = await alice.finish(run.id);
+    expect(lines.find((line) => line.includes('"subtype":"init"'))).toContain('"interrupt_receipt_v1"');
+    expect(lines.some((line) => line.includes('"terminal_reason":"aborted_tools"'))).toBe(true);
     const next = await alice.runToEnd(agent.id, "And now?");
     expect(next.run).toMatchObject({ status: "completed", result: "done" });
     expect(model.calls.at(-1)!.told).toContain(prompt);

@@ -68,9 +68,15 @@ describe("agents", () => {
     expect(changed.json()).toMatchObject({ name: "mine", model: "m-1", instructions: "be kind" });
     const cleared = await gateway.call("PATCH", path, { token: user.token, body: { name: "mine", model: null } });
     expect(cleared.json()).toMatchObject({ model: null, instructions: "be kind" });
+    const going = { onInterruption: "continue", permissions: "ask" };
+    const goesOn = await gateway.call("PATCH", path, { token: user.token, body: going });
+    expect(goesOn.json()).toMatchObject(going);
+    await gateway.call("POST", `${path}/runs`, { token: user.token, body: { prompt: "x" } });
+    expect(JSON.parse(host.requests.at(-1)!.body).agent).toMatchObject(going);
     const admin = await gateway.addUser("reader", "admin");
-    const audit = await gateway.call("GET", "/v1/admin/audit?limit=2&action=agent.updated", { token: admin.token });
+    const audit = await gateway.call("GET", "/v1/admin/audit?limit=3&action=agent.updated", { token: admin.token });
     expect(audit.json().items.map(({ detail }: { detail: object }) => detail)).toEqual([
+      { changed: "permissions, onInterruption" },
       { changed: "model" },
       { changed: "model, instructions" },
     ]);

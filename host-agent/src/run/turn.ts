@@ -15,7 +15,7 @@ import { runtimes } from "../workspace/runtimes.ts";
 import { diskUse, type Volume } from "../workspace/volume.ts";
 import type { Volumes } from "../workspace/volumes.ts";
 import type { LinesReader } from "./lines-reader.ts";
-import { isOutOfSpace, logSizes, runDirectory } from "./run-files.ts";
+import { isOutOfSpace, logSizes, readBeginning, runDirectory } from "./run-files.ts";
 import { readTail } from "./run-log.ts";
 import { endInput, tell, wasTold } from "./run-input.ts";
 
@@ -82,6 +82,7 @@ export async function answer(deps: TurnDeps, run: RunRow, body: AnswerBody): Pro
 export async function askToStop(deps: TurnDeps, run: RunRow): Promise<boolean> {
   try {
     const { input, volume } = await listening(deps, run);
+    if (!input.takesInterrupt(readBeginning(volume, run.id))) return false;
     write(volume, run, input.interrupt());
     return true;
   } catch (error) {

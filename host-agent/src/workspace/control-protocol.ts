@@ -12,6 +12,8 @@ export type Ask = Pick<Waiting, "tool" | "input"> & { kind: Waiting["kind"] | nu
 export interface Input {
   message(id: string, text: string): string;
   interrupt(): string;
+  /** Whether it can be asked to stop, by what it has said of itself; one that has said nothing yet is asked. */
+  takesInterrupt(said: string): boolean;
   answer(answer: AnswerBody, asked: Waiting["input"]): string;
   refuse(requestId: string): string;
   askContext(requestId: string): string;
@@ -36,6 +38,15 @@ export const controlProtocol: Input = {
     JSON.stringify({ type: "user", uuid, message: { role: "user", content: [{ type: "text", text }] } }),
   interrupt: () =>
     JSON.stringify({ type: "control_request", request_id: crypto.randomUUID(), request: { subtype: "interrupt" } }),
+  takesInterrupt(said) {
+    const init = said.split("\n").find((line) => line.startsWith('{"type":"system","subtype":"init"'));
+    if (init === undefined) return true;
+    try {
+      return initLine.parse(JSON.parse(init)).capabilities.includes("interrupt_receipt_v1");
+    } catch {
+      return false;
+    }
+  },
   answer({ requestId, behavior, message, updatedInput }, asked) {
     const changed = updatedInput ?? asked;
     const response =
@@ -85,6 +96,7 @@ const contextLine = z.object({
     }),
   }),
 });
+const initLine = z.object({ capabilities: z.array(name).max(100) });
 /** It initialises lazily: without the second request a good part of its start would be left for the message. */
 const warmUps = ["initialize", "get_context_usage"];
 /** A shell reads them byte by byte. */
