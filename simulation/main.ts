@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import { enableCompileCache } from "node:module";
 import { parseArgs } from "node:util";
 import { replaceGlobals } from "./world/globals.ts";
-import { findMutant, mutants } from "./world/mutants.ts";
+import { findMutant, growthMutants, mutants } from "./world/mutants.ts";
 import { mutants as jointMutants } from "./joint/mutants.ts";
 import { registerSubstitutes } from "./world/hooks.ts";
 
@@ -35,7 +35,10 @@ enableCompileCache();
 const commit = () => execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
 replaceGlobals();
 const isJoint = values.world === "joint";
-const mutant = values.mutant === undefined ? null : findMutant(values.mutant, isJoint ? jointMutants : mutants);
+const mutant =
+  values.mutant === undefined
+    ? null
+    : findMutant(values.mutant, isJoint ? jointMutants : values.growth ? growthMutants : mutants);
 registerSubstitutes(mutant?.mutations);
 const { runCampaign, scheduleOf, lineOf, sharesOf, hostGame } = await import("./schedule/campaign.ts");
 

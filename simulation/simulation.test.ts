@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import type { Campaign } from "./schedule/campaign.ts";
 import type { Counted } from "./schedule/growth.ts";
 import type { Enumerated } from "./schedule/points.ts";
-import { mutants } from "./world/mutants.ts";
+import { growthMutants, mutants } from "./world/mutants.ts";
 
 const schedulesPerProcess = 4000;
 
@@ -86,6 +86,11 @@ test("each pass of the host agent grows with what it is about, and with one thin
   const passes = JSON.parse(await simulate("--growth")) as Counted[];
   expect(passes.map(({ calls }) => calls > 0)).toEqual([true, true]);
   expect(passes.flatMap(({ title, beyond }) => beyond.map((what) => `${title}, ${what}`))).toEqual([]);
+});
+
+test.each(growthMutants)("noticed by its calls: $name", async ({ name }) => {
+  const passes = JSON.parse(await simulate("--growth", "--mutant", name)) as Counted[];
+  expect(passes.flatMap(({ beyond }) => beyond)).toContainEqual(expect.stringContaining("times everything"));
 });
 
 test.each(mutants)("noticed: $name", async ({ name, invariant, mean, isAlone }) => {

@@ -151,7 +151,7 @@ function drawWeather(seed: number): Weather {
 
 /** Nothing fails any more, and whoever is down is started. */
 function heal({ world, machine, host, gateway, network }: Scene): void {
-  world.weather = { rate: 0, names: /^$/ };
+  world.weather = { ...world.weather, rate: 0 };
   machine.setEngine("there");
   machine.isOutOfDescriptors = false;
   for (const { on } of machine.kernel.mounts.values()) Object.assign(on, { isFull: false, hasFailed: false });

@@ -246,6 +246,15 @@ export const mutants: Mutant[] = all.map((mutant) => {
   return { ...mutant, ...(kinds && { kinds }), isAlone: alone.has(mutant.name) };
 });
 
+/** Noticed where calls are counted. */
+export const growthMutants = [
+  one("retention looks at all runs for each", "", 0, {
+    file: `${run}/retention.ts`,
+    from: "    const isOld =",
+    to: "    for (const other of await readdir(volume.runs)) await lstat(join(volume.runs, other));\n    const isOld =",
+  }),
+];
+
 export function findMutant(name: string, mutants: Mutant[]): Mutant {
   const found = mutants.find((mutant) => mutant.name === name);
   if (!found) throw new Error(`Say one of: ${mutants.map((mutant) => mutant.name).join(" | ")}`);

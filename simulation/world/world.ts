@@ -31,6 +31,8 @@ export const mark = "(simulated)";
 export interface Weather {
   rate: number;
   names: RegExp;
+  /** How long calls take, of what they take otherwise. */
+  pace?: number;
 }
 export type Fault = "refused" | "lost" | "late";
 /** What shall happen at the n-th point where something can, for enumeration; called with each. */
@@ -148,9 +150,9 @@ export class World {
     const failure = () => Object.assign(new Error(`EIO: ${name} failed ${mark}`), { code: "EIO", statusCode: 500 });
     return new Promise<T>((resolve, reject) => {
       const answer = (tell: () => void) =>
-        this.after((by ? draws.delay() : 0) + (fault === "late" ? lateMs : 0), tell, side);
+        this.after((by ? draws.delay() * (this.weather.pace ?? 1) : 0) + (fault === "late" ? lateMs : 0), tell, side);
       this.after(
-        draws.delay() + tookMs,
+        draws.delay() * (this.weather.pace ?? 1) + tookMs,
         async () => {
           if (fault === "refused") return answer(() => reject(failure()));
           try {
