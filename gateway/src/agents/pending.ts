@@ -10,7 +10,7 @@ import { eq, sql, type SQL } from "drizzle-orm";
 import { backoff, sleep } from "@berth/shared/wait";
 import { specColumns } from "./agents.ts";
 import { cancelledStatement, isUnsent } from "./cancel-waiting.ts";
-import { isoTime } from "../data/database.ts";
+import { isoTime, prepareOnce } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { callHostJson, longDeadlineMs, type HostCall, type HostCaller } from "../hosts/call.ts";
 import { findHostOfUser, placeUser, type HostTarget } from "../hosts/placement.ts";
@@ -178,7 +178,7 @@ function canStart(now: number, userId: SQL): SQL {
 
 /** Brings one claimed delivery forward; whether more of this user may be tried now. */
 async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
-  const row = await loadClaimed(deps, claimed.seq);
+  const row = await selectClaimed(deps.db).get({ seq: claimed.seq });
   if (!row || row.status !== "pending") return settle(deps, claimed);
   try {
     if (row.isUnwanted) return await endUnwanted(deps, claimed, row);
@@ -225,8 +225,8 @@ async function callOrPause(deps: Deps, host: HostTarget, userId: string, call: H
   }
 }
 
-async function loadClaimed({ db }: Deps, seq: number) {
-  const [row] = await db
+const selectClaimed = prepareOnce((db) =>
+  db
     .select({
       userId: deliveries.userId,
       triggerId: deliveries.triggerId,
@@ -243,9 +243,9 @@ async function loadClaimed({ db }: Deps, seq: number) {
     .innerJoin(agents, eq(agents.id, deliveries.agentId))
     .innerJoin(users, eq(users.id, deliveries.userId))
     .leftJoin(hosts, eq(hosts.id, users.hostId))
-    .where(eq(deliveries.seq, seq));
-  return row;
-}
+    .where(eq(deliveries.seq, sql.placeholder("seq")))
+    .prepare(),
+);
 
 /** What nobody wants any more ends where it is: on the host, if that has it. */
 async function endUnwanted(deps: Deps, claimed: Claimed, run: { runId: string; userId: string }): Promise<true> {
