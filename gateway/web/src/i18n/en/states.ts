@@ -43,7 +43,7 @@ export const states = {
     ],
     budget_reached: [
       "Stopped: budget used up",
-      "The budget of this run or of the day is spent. Try again tomorrow, or have an admin raise BERTH_RUN_BUDGET_USD or BERTH_DAILY_BUDGET_USD.",
+      "The budget of this run or of the day is spent. Try again tomorrow, or have an admin raise your limit, or BERTH_RUN_BUDGET_USD or BERTH_DAILY_BUDGET_USD.",
     ],
     host_lost: ["Lost: its host was removed", "An admin removed the machine it ran on. Send the message again."],
     container_lost: [

@@ -35,7 +35,7 @@ export const states: typeof en = {
     ],
     budget_reached: [
       "중지됨: 예산 소진",
-      "이 실행 또는 오늘의 예산을 모두 썼어요. 내일 다시 시도하거나, 관리자에게 BERTH_RUN_BUDGET_USD 또는 BERTH_DAILY_BUDGET_USD 값을 늘려 달라고 하세요.",
+      "이 실행 또는 오늘의 예산을 모두 썼어요. 내일 다시 시도하거나, 관리자에게 내 한도나 BERTH_RUN_BUDGET_USD, BERTH_DAILY_BUDGET_USD 값을 늘려 달라고 하세요.",
     ],
     host_lost: ["유실됨: 호스트가 제거됨", "관리자가 실행 중이던 머신을 제거했어요. 메시지를 다시 보내세요."],
     container_lost: [
