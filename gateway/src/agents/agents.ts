@@ -60,9 +60,10 @@ export async function createAgent(
         insert into agents (id, user_id, name, runtime, model, instructions, permissions, on_interruption, directory, repository,
           repository_directory,
           version, created_at, updated_at, env_keys)
-        select ${agentId}, ${userId}, ${name}, ${runtime}, ${model}, ${instructions}, ${permissions}, ${onInterruption}, ${directory}, ${repository}, ${into},
+        select ${agentId}, id, ${name}, ${runtime}, ${model}, ${instructions}, ${permissions}, ${onInterruption}, ${directory}, ${repository}, ${into},
           1, ${createdAt}, ${createdAt}, '[]'
-        where (select count(*) from agents where user_id = ${userId} and deleted_at is null) < ${limit}
+        from users where id = ${userId}
+          and (select count(*) from agents where user_id = ${userId} and deleted_at is null) < ${limit}
         returning id`,
       auditChange(now(), { ...source, action: "agent.created", target: { id: agentId, name }, detail: { runtime } }),
     ]),

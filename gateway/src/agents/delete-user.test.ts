@@ -1,5 +1,9 @@
 import { sql } from "drizzle-orm";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { AppError } from "@berth/shared/errors";
+import { createAgentBody } from "@berth/shared/resources";
+import { systemActor } from "../http/caller.ts";
+import { createAgent } from "./agents.ts";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
 
@@ -110,6 +114,14 @@ describe("a user who is deleted", () => {
     await anew.report({ goneUsers: [user.id] });
     expect(await audited("user.files_deleted")).toMatchObject([{ actor: { id: anew.id } }]);
     await anew.close();
+  });
+
+  test("is refused, and no defect, where a call of theirs was under way", async () => {
+    await remove(user.id, "leaver");
+    const body = createAgentBody.parse({ name: "late" });
+    const source = { actor: systemActor, address: null };
+    const late = createAgent(gateway.deps, source, { id: user.id, limits: {} }, body);
+    await expect(late).rejects.toBeInstanceOf(AppError);
   });
 
   test("leaves the name to whoever comes next, who is somebody else", async () => {
