@@ -13,6 +13,8 @@ export const hostSchema = z
     reason: z.string().nullable(),
     draining: z.boolean(),
     users: z.int(),
+    /** Deleted users of whom it still has files or runs. */
+    leaving: z.int(),
     version: z.string().nullable(),
     protocol: z.int().nullable(),
     load: hostLoad.nullable(),

@@ -34,6 +34,7 @@ const audited = async (action: string) =>
   (await askBoss("GET", `/v1/admin/audit?action=${action}`)).json().items as { actor: object; target: object }[];
 const told = async (changes: Parameters<TestHost["report"]>[0] = {}) =>
   (await host.report(changes)).json().deletedUsers as string[];
+const leaving = async () => (await askBoss("GET", "/v1/admin/hosts")).json().items[0].leaving;
 const count = async (table: string) =>
   (
     await gateway.deps.db.all<{ rows: number }>(sql`select count(*) as rows from ${sql.raw(table)}
@@ -88,6 +89,7 @@ describe("a user who is deleted", () => {
     const [run] = [...host.runs.values()];
     const all = { runs: [run!], agents: [{ id: agentId, userId: user.id, envKeys: [], rev: 1 }], rev: 9 };
     await remove(user.id, "leaver");
+    expect(await leaving()).toBe(1);
     expect(await told(all)).toEqual([user.id]);
     expect((await host.report()).json().heldRuns).toEqual([]);
     // Another host has no say in it.
@@ -97,6 +99,7 @@ describe("a user who is deleted", () => {
     expect(await audited("user.files_deleted")).toEqual([]);
     expect(await told({ goneUsers: [user.id] })).toEqual([]);
     await host.report({ goneUsers: [user.id] });
+    expect(await leaving()).toBe(0);
     expect(await audited("user.files_deleted")).toMatchObject([{ actor: { kind: "host", id: host.id } }]);
     // It was put back from an older copy.
     expect(await told(all)).toEqual([user.id]);

@@ -82,6 +82,7 @@ function selectHosts(db: Database, now: number) {
     .select({
       ...columnsOf(hosts, "id", "name", "url", "draining", "version", "protocol", "refusal", "misfit", "load", "users"),
       ...columnsOf(hosts, "createdAt", "lastReportAt"),
+      leaving: sql<number>`(select count(*) from deleted_users d where d.host_id = hosts.id and d.gone_at is null)`,
       coming: countComing(sql`hosts`, now),
     })
     .from(hosts)

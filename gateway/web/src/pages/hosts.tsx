@@ -70,6 +70,7 @@ function HostCard({ host }: { host: Host }) {
       {host.load && <HourOfHost {...host} totalBytes={host.load.memoryTotalBytes} />}
       <p class="meta">
         <span>{words.users(host.users)}</span>
+        {host.leaving > 0 && <span>{words.leaving(host.leaving)}</span>}
         <span title={host.id}>{host.url}</span>
         {host.version && <span>{words.version(host.version)}</span>}
         {host.lastReportAt && <span>{words.reported(<Ago time={host.lastReportAt} />)}</span>}

@@ -82,6 +82,11 @@ export const hosts = {
   title: "Hosts",
   none: "No host yet. Nobody can work before one joins.",
   users: (count: number) => plural(count, { one: "# user", other: "# users" }),
+  leaving: (count: number) =>
+    plural(count, {
+      one: "files of # deleted user still to remove",
+      other: "files of # deleted users still to remove",
+    }),
   version: (version: string) => `version ${version}`,
   reported: (ago: ComponentChildren): ComponentChildren => ["last report ", ago],
   notReported: "It has not reported yet.",

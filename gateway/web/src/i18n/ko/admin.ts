@@ -77,6 +77,7 @@ export const hosts: typeof enHosts = {
   title: "호스트",
   none: "아직 호스트가 없어요. 호스트가 참여해야 일할 수 있어요.",
   users: (count) => `사용자 ${count}명`,
+  leaving: (count) => `삭제된 사용자 ${count}명의 파일을 지워야 함`,
   version: (version) => `버전 ${version}`,
   reported: (ago) => ["마지막 보고: ", ago],
   notReported: "아직 보고가 없어요.",
