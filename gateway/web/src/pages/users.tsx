@@ -114,7 +114,7 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
       <td class="number" data-label={words.use}>
         {formatCost(costUsd)}
       </td>
-      <td class="number">
+      <td class="number several">
         <button type="button" class="quiet" onClick={() => ask("link")} disabled={user.disabled}>
           {words.linkAsk}
         </button>
