@@ -1,6 +1,9 @@
 /** The dashboard's pages beside the conversation, at every width, and who may see which. */
+import Database from "better-sqlite3";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Page } from "playwright-core";
+import type { Me } from "@berth/shared/users";
 import { beforeAll, describe, expect, test } from "vitest";
 import { startProvider } from "../gateway/test/provider/provider.ts";
 import { findBarriers, openWindow } from "./browser/browser.ts";
@@ -358,6 +361,70 @@ describe("an admin", () => {
     await page.goto("/audit");
     await page.getByLabel("Action").selectOption("User disabled");
     await page.getByRole("row", { name: /User disabled.*newcomer/ }).waitFor();
+  });
+
+  test("deletes a user after having read what goes and what stays, by typing the name", async () => {
+    const { page } = await meet({ admin: true });
+    const leaver = await berth.client("leaver");
+    await leaver.createAgent("theirs", { runtime: "shell" });
+    await page.goto("/users");
+    const row = page.getByRole("row", { name: /^leaver/ });
+    await row.getByRole("button", { name: "Delete …" }).click();
+    const dialog = page.getByRole("dialog", { name: "Delete leaver for good?" });
+    await dialog.getByText("Their agent, all their files, conversations").waitFor();
+    await dialog.getByText("the audit log keeps their name for a year").waitFor();
+    const act = dialog.getByRole("button", { name: "Delete for good" });
+    expect(await act.isDisabled()).toBe(true);
+    expect(await findBarriers(page)).toEqual([]);
+    await dialog.getByLabel("Type leaver to confirm").fill("leaver");
+    await act.click();
+    await row.waitFor({ state: "detached" });
+    expect((await leaver.call("GET", "/v1/me")).status).toBe(401);
+    await page.goto("/audit");
+    await page.getByLabel("Action").selectOption("User deleted");
+    await page.getByRole("row", { name: /User deleted.*leaver/ }).waitFor();
+  });
+
+  test("gives a user limits of their own, in units that people use, and takes them back", async () => {
+    const { page } = await meet({ admin: true });
+    const limited = await berth.client("limited");
+    const limits = async () => (await limited.ok<Me>("GET", "/v1/me")).limits;
+    await page.goto("/users");
+    const row = page.getByRole("row", { name: /^limited/ });
+    const dialog = page.getByRole("dialog", { name: "Limits of limited" });
+    const set = async (texts: Record<string, string>) => {
+      await row.getByRole("button", { name: "Limits …" }).click();
+      for (const [label, text] of Object.entries(texts)) await dialog.getByLabel(label).fill(text);
+      await dialog.getByRole("button", { name: "Set limits" }).click();
+    };
+    const before = await limits();
+    await set({ "Memory (MiB)": "512", "Budget a day (US dollars)": "2.5" });
+    await row.getByText("own limits").waitFor();
+    expect(await limits()).toEqual({ ...before, memoryBytes: 2 ** 29, dailyBudgetUsd: 2.5 });
+    await set({ Agents: "0" });
+    await dialog.getByRole("alert").waitFor();
+    expect(await findBarriers(page)).toEqual([]);
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await set({ "Memory (MiB)": "", "Budget a day (US dollars)": "" });
+    await row.getByText("own limits").waitFor({ state: "detached" });
+    expect(await limits()).toEqual(before);
+  });
+
+  test("sees the last hour of host and gateway, and in words what was not heard of", async () => {
+    const { page } = await meet({ admin: true });
+    const db = new Database(join(berth.dir, "gateway.sqlite"));
+    const minute = (ago: number) => new Date(Math.floor(Date.now() / 60_000 - ago) * 60_000).toISOString();
+    db.prepare("DELETE FROM host_minutes").run();
+    const insert = db.prepare("INSERT INTO host_minutes SELECT id, ?, 1, 2, 3000000000, 1, 40 FROM hosts");
+    for (const ago of [2, 3, 4]) insert.run(minute(ago));
+    db.prepare("UPDATE hosts SET created_at = ?").run(minute(9));
+    db.close();
+    await page.goto("/hosts");
+    await page.getByRole("img", { name: /^Gateway in the last hour: slowest answer to a host \d+/ }).waitFor();
+    const chart = page.getByRole("img", { name: /^Memory in the last hour: at most \d.* nothing was heard in/ });
+    await chart.waitFor();
+    await eventually(() => chart.locator(".unknown").count()).toBeGreaterThan(0);
+    expect(await findBarriers(page)).toEqual([]);
   });
 
   test("sees a host's load, drains it and takes it back, and copies a command for another one", async () => {
