@@ -1,3 +1,4 @@
+import Database from "better-sqlite3";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
@@ -121,6 +122,9 @@ describe("the commands of the operator", () => {
     const { code, out } = await finish("doctor");
     expect([code, out.split("\n").at(-2)]).toEqual([0, "All is well."]);
     expect(out).toMatch(/^✓ run with the built-in demo model \(\d+ ms\)$/m);
+    const db = new Database(join(dir, "gateway.sqlite"), { readonly: true });
+    expect(db.prepare("SELECT name FROM users").pluck().all().toSorted()).toEqual(["ada", "admin"]);
+    db.close();
   });
 
   test("doctor says in a sentence what is wrong", async () => {
