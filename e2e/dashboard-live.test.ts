@@ -48,7 +48,9 @@ describe("an answer", () => {
     expect(await lastEnd(page).textContent()).toContain(`$${costUsd.toFixed(2)} · ${tokens} tokens`);
     await page.goto("/");
     const card = page.locator(".card").filter({ hasText: "writer" });
-    await eventually(() => card.textContent()).toMatch(/writerIdleHalf of it is here.*\$\d+\.\d\d in 1 run/);
+    await eventually(() => card.textContent()).toMatch(
+      /writerIdleHalf of it is here.*\$\d+\.\d\d in 1 run, last 30 days/,
+    );
   });
 
   test("has its tool calls folded, with input and output inside, and edits of files as diffs", async () => {

@@ -469,7 +469,11 @@ describe("the page", () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("busy", { runtime: "shell" });
     await page.goto("/runs");
-    await page.getByText("Demo model.").waitFor();
+    const note = page.locator(".warning", { hasText: "Demo model." });
+    await note.getByRole("button").click();
+    await page.reload();
+    await page.getByRole("heading", { name: "Runs" }).waitFor();
+    expect(await note.count()).toBe(0);
     await client.send(agent.id, "until [ -e seen ]; do sleep 0.2; done");
     const bar = page.getByRole("region", { name: "Workspace" });
     await bar.getByText("1 of 3").waitFor();
