@@ -40,6 +40,11 @@ const silenceMs = 30_000;
 const longestPromptBody = 3 * 2 ** 20 + 2 ** 16;
 const offset = digits(z.number().int().nonnegative());
 
+const endings = {
+  cancel: "Cancel a run; answers when no process of it is left",
+  interrupt: "Stop the run's turn and keep its conversation; answers once it is over, cancelled",
+};
+
 export const runRoutes = [
   route({
     method: "POST",
@@ -114,32 +119,21 @@ export const runRoutes = [
     answer: runSchema,
     run: async ({ deps, caller, params }) => getRun(deps.db, caller.user.id, params.id),
   }),
-  route({
-    method: "POST",
-    path: "/v1/runs/{id}/cancel",
-    summary: "Cancel a run; answers when no process of it is left",
-    auth: "user",
-    answer: runSchema,
-    errors: ["conflict", "host_unavailable"],
-    run: async ({ deps, caller, params }) => {
-      const run = await runInProgress(deps, caller, params.id);
-      if (run.status === "pending") return cancelPending(deps, caller, run.id);
-      return changeRun(deps, caller, run, { path: "cancel", deadlineMs: longDeadlineMs });
-    },
-  }),
-  route({
-    method: "POST",
-    path: "/v1/runs/{id}/interrupt",
-    summary: "Stop the run's turn and keep its conversation; answers once it is over, cancelled",
-    auth: "user",
-    answer: runSchema,
-    errors: ["conflict", "host_unavailable"],
-    run: async ({ deps, caller, params }) => {
-      const run = await runInProgress(deps, caller, params.id);
-      if (run.status === "pending") return cancelPending(deps, caller, run.id);
-      return changeRun(deps, caller, run, { path: "interrupt", deadlineMs: longDeadlineMs });
-    },
-  }),
+  ...(["cancel", "interrupt"] as const).map((path) =>
+    route({
+      method: "POST",
+      path: `/v1/runs/{id}/${path}`,
+      summary: endings[path],
+      auth: "user",
+      answer: runSchema,
+      errors: ["conflict", "host_unavailable"],
+      run: async ({ deps, caller, params }) => {
+        const run = await runInProgress(deps, caller, params.id);
+        if (run.status === "pending") return cancelPending(deps, caller, run.id);
+        return changeRun(deps, caller, run, { path, deadlineMs: longDeadlineMs });
+      },
+    }),
+  ),
   route({
     method: "POST",
     path: "/v1/runs/{id}/messages",
