@@ -86,7 +86,7 @@ function createBinder(prepare: Prepare): (statement: SQL) => Bound {
   };
 }
 
-/** What Drizzle makes of a statement, in a tenth of its time; null where it is of more than text, values and such statements. */
+/** What Drizzle makes of a statement, in a third of its time; null where it is of more than text, values and such statements. */
 function toQuery(statement: SQL): { sql: string; params: unknown[] } | null {
   let sql = "";
   const params: unknown[] = [];
