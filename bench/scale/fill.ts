@@ -3,7 +3,7 @@
  * hosts join and report by themselves, and the gateway finds its users where their workspaces are.
  */
 import { createHash } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Sqlite from "better-sqlite3";
 import { parseSettings } from "@berth/shared/settings";
@@ -47,8 +47,8 @@ export async function fillData(env: Record<string, string>, sizes: Sizes, tell: 
   const data = await openData(settings);
   data.close();
   const db = new Sqlite(join(dir, "gateway.sqlite"));
-  // Nobody else has the file yet: no journal and no flush, which make a minute of an hour.
-  for (const pragma of ["journal_mode = OFF", "synchronous = OFF", "cache_size = -1000000", "temp_store = MEMORY"])
+  // Nobody else has the file yet: no log of what is written and no flush.
+  for (const pragma of ["journal_mode = MEMORY", "synchronous = OFF", "cache_size = -1000000", "temp_store = MEMORY"])
     db.pragma(pragma);
   const now = Date.now();
   const joinTokens = Array.from({ length: sizes.hosts }, (_, at) => `join-${at}-${crypto.randomUUID()}`);
@@ -60,6 +60,10 @@ export async function fillData(env: Record<string, string>, sizes: Sizes, tell: 
   })();
   if (sizes.runs + sizes.waiting > 0) fillAllRuns(db, sizes, now, tell);
   db.close();
+  // Else the gateway's own flushes wait for gigabytes of ours.
+  const file = openSync(join(dir, "gateway.sqlite"), "r+");
+  fsyncSync(file);
+  closeSync(file);
   const sign = (name: string) =>
     signToken(
       data.keyring,

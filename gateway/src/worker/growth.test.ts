@@ -74,7 +74,7 @@ const hot: Hot[] = [
     act: ({ gateway, newcomer: { token, agentId } }) =>
       gateway.call("POST", `/v1/agents/${agentId}/runs`, { token, body: { prompt: "first" } }),
   },
-  call("GET", "/v1/me", ["hosts"]),
+  call("GET", "/v1/me"),
   call("POST", "/v1/tickets"),
   call("POST", "/v1/agents/AGENT/runs", [], { prompt: "again" }),
   ...lists("/v1/runs", ["agentId=AGENT", "status=failed", "triggerId=TRIGGER", "triggerKind=api"], ["history"]),
