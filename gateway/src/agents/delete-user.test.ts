@@ -50,12 +50,16 @@ describe("a user who is deleted", () => {
     expect((await hook(trigger.id)).status).toBe(202);
     const link = (await askBoss("POST", `/v1/admin/users/${user.id}/links`)).json().url.split("#code=")[1];
     const { ticket } = (await ask("POST", "/v1/tickets")).json();
+    // Of today: no retention takes them.
+    const now = new Date(gateway.deps.now()).toISOString();
     const ended = Array.from({ length: 250 }, (_, at) => {
-      const end = { status: "completed", reason: "completed", endedAt: "2026-01-01T00:00:01.000Z" } as const;
+      const end = { status: "completed", reason: "completed", createdAt: now, endedAt: now } as const;
       return makeRun({ id: `run_${at}`, userId: user.id, agentId, rev: at + 100, ...end });
     });
     await host.report({ runs: ended, rev: 400 });
 
+    // The hour's retention is over.
+    await gateway.tick();
     expect((await remove(user.id, "leaver")).status).toBe(204);
     expect((await ask("GET", "/v1/me")).status).toBe(401);
     expect((await gateway.call("POST", "/session", { body: { code: link } })).status).toBe(401);
@@ -70,7 +74,7 @@ describe("a user who is deleted", () => {
     for (let at = 0; at < 6; at++) await gateway.tick();
     const tables = ["tokens", "sign_in_codes", "agents", "triggers", "deliveries", "runs", "workspaces"];
     expect(await Promise.all(tables.map(count))).toEqual(tables.map(() => 0));
-    expect((await askBoss("GET", "/v1/admin/use")).json().users).toMatchObject([{ userId: user.id, runs: 2 }]);
+    expect((await askBoss("GET", "/v1/admin/use")).json().users).toMatchObject([{ userId: user.id, runs: 252 }]);
     expect((await askBoss("GET", "/v1/admin/hosts")).json().items).toMatchObject([{ users: 0 }]);
   });
 
