@@ -13,8 +13,8 @@ const steppedMs = 60_000;
 const dayMs = 24 * 3_600_000;
 /** A day over the year in which the database itself refuses to delete. */
 const auditDays = 367;
-/** How many rows of a table go in one transaction: everybody waits for it, and a run takes its words out of the index with it. */
-const sliceRows = 100;
+/** How many rows of a table go in one transaction: everybody waits for it, and the index of words is merged by the runs that go. */
+const sliceRows = 25;
 
 /** Does what is due. Any number of ticks may run at once: each piece of work is claimed by one statement. */
 export async function tick(deps: Deps): Promise<void> {
