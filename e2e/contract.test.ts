@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../gateway/test/wait.ts";
 import { cases } from "../host-agent/test/contract/cases.ts";
 import type { Place } from "../host-agent/test/contract/place.ts";
+import { type PrivateEngine, startPrivateEngine } from "./engines/private-engine.ts";
 import { connectEngine } from "../host-agent/src/machine/engine.ts";
 
 const uid = 20_123;
@@ -18,20 +19,29 @@ const programs: Record<string, string> = {
 const dir = mkdtempSync(join(tmpdir(), "berth-contract-"));
 const volume = join(dir, "volume");
 let count = 0;
+/** What is mounted now. */
+let image = join(dir, "image");
+let engine: PrivateEngine;
 let place: Place;
 
+function mountImage(path: string): void {
+  execFileSync("mount", ["-o", "loop", path, volume]);
+  image = path;
+}
+
 beforeAll(async () => {
-  execFileSync("truncate", ["-s", "16M", `${dir}/image`]);
-  execFileSync("mkfs.ext4", ["-q", `${dir}/image`]);
+  execFileSync("truncate", ["-s", "16M", image]);
+  execFileSync("mkfs.ext4", ["-q", image]);
   mkdirSync(volume);
-  execFileSync("mount", ["-o", "loop", `${dir}/image`, volume]);
+  mountImage(image);
+  engine = await startPrivateEngine("berth-workspace", "--live-restore");
   const directory = () => {
     const path = join(volume, String(++count));
     mkdirSync(path);
     return path;
   };
   place = {
-    engine: await connectEngine(process.env["DOCKER_HOST"]),
+    engine: await connectEngine(engine.host),
     uid,
     directory,
     spec: () => ({
@@ -52,6 +62,7 @@ beforeAll(async () => {
     }),
     async fullDirectory() {
       const path = directory();
+      writeFileSync(join(path, "begun"), "\n");
       try {
         writeFileSync(join(path, "filler"), Buffer.alloc(2 ** 24));
       } catch {
@@ -63,10 +74,21 @@ beforeAll(async () => {
       execFileSync("mount", ["-o", "remount,ro", volume]);
       return () => void execFileSync("mount", ["-o", "remount,rw", volume]);
     },
+    crash() {
+      const copy = join(dir, `image-${++count}`);
+      execFileSync("cp", ["--sparse=always", image, copy]);
+      execFileSync("umount", ["-l", volume]);
+      mountImage(copy);
+    },
+    async restartEngine(letsGoOn) {
+      await engine.end("SIGKILL");
+      await engine.start(...(letsGoOn ? ["--live-restore"] : []));
+    },
     until: async (check) => void (await until(async () => (await check()) || null, "it is as it must become")),
   };
 });
 afterAll(async () => {
+  await engine?.close();
   execFileSync("umount", [volume]);
   await rm(dir, { recursive: true });
 });

@@ -64,18 +64,18 @@ describe("the files of a run", () => {
     const doomed = await alice.createAgent("doomed", { runtime: "shell" });
     const { out, run } = await sh(
       doomed,
-      `cd /run/berth-runs/$BERTH_RUN_ID; for file in prompt out err exit; do chmod 600 $file 2>&1; fallocate -l 100M $file 2>&1; done; true`,
+      `cd /run/berth-runs/$BERTH_RUN_ID; for file in prompt out err exit end; do chmod 600 $file 2>&1; fallocate -l 100M $file 2>&1; done; true`,
     );
     const refused = (file: string) => [
       expect.stringMatching(`changing permissions of '${file}': Operation not permitted`),
       expect.stringMatching(`${file}: (Permission denied|Operation not permitted)|fallocate failed`),
     ];
-    expect(out.split("\n")).toEqual(["prompt", "out", "err", "exit"].flatMap(refused));
+    expect(out.split("\n")).toEqual(["prompt", "out", "err", "exit", "end"].flatMap(refused));
     const files = join(berth.hostDir, "mnt", await userIdOf(alice), "runs", run.id);
     expect(existsSync(join(files, "prompt"))).toBe(true);
     await alice.ok("DELETE", `/v1/agents/${doomed.id}`);
     // The trace that it began alone: a database that is put back must not start it again.
-    expect(readdirSync(files)).toEqual(["exit"]);
+    expect(readdirSync(files).toSorted()).toEqual(["end", "exit"]);
     expect(readFileSync(join(files, "exit"), "utf8")).toBe("\nbegun\n0\n");
     expect(await alice.run(run.id)).toMatchObject({ status: "completed" });
   });

@@ -70,11 +70,21 @@ const endNeverChanges: Rule = {
         now.endedAt === null &&
         run.end &&
         at > run.end.at + lookMs &&
-        !restored.some((away) => away.at > run.end!.at - lookMs && away.at < at),
+        !restored.some((away) => away.at > run.end!.at - lookMs && away.at < at) &&
+        !isUnheard(history, run, at),
     );
     return back ? `${nameOf(run)} had ended and was told as ${back.run.status} to ${back.by} afterwards` : null;
   }),
 };
+
+/** Whether the gateway answered no report of the run's host just then: what it tells is as old as the last one. */
+function isUnheard({ all }: History, { hosts }: RunStory, at: number): boolean {
+  const said = all("log").flatMap(({ by, line }) => {
+    if (!hosts.includes(by) || !/"event":"(report\.failed|gateway\.reached)"/.test(line)) return [];
+    return { by, isFailure: line.includes("report.failed"), at: Date.parse((JSON.parse(line) as { at: string }).at) };
+  });
+  return hosts.some((host) => said.findLast((word) => word.by === host && word.at <= at)?.isFailure);
+}
 
 const databasesAgree: Rule = {
   says: "gateway and host have the same end of a run",

@@ -593,6 +593,22 @@ test("a good history passes every rule, and each rule looks at something", () =>
   expect(idle).toEqual(["driverSawNothing"]);
 });
 
+test("while a host's reports are not answered the gateway may tell a run as it was, and no longer", () => {
+  const answeredAt = Date.parse("2026-11-28T20:01:00Z");
+  const said = (seconds: number, event: string) => {
+    const line = JSON.stringify({ at: new Date(answeredAt + seconds * 1000).toISOString(), event });
+    return { kind: "log", by: "h1", line };
+  };
+  const refused = (...lines: object[]) => {
+    const back = { at: answeredAt, kind: "told", by: "get", run: { ...run("r1", "a-u1", "", "", 0, 2), ...open } };
+    const events = [...tell(), back, ...lines] as HistoryEvent[];
+    return judge(events).flatMap(({ rule, wrong }) => (rule === "endNeverChanges" ? wrong : []));
+  };
+  expect(refused(said(-10, "report.failed"), said(10, "gateway.reached"))).toEqual([]);
+  expect(refused(said(-20, "report.failed"), said(-10, "gateway.reached"))).toHaveLength(1);
+  expect(refused()).toHaveLength(1);
+});
+
 const cases = Object.entries(bad).flatMap(([rule, histories]) =>
   Object.entries(histories).map(([title, [change, says]]) => ({ rule, title, change, says })),
 );

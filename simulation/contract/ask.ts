@@ -69,6 +69,7 @@ async function placeOn(machine: Machine): Promise<Place> {
     },
     async fullDirectory() {
       const path = directory();
+      files.write(files.add(`${path}/begun`, "file", 0o600, "open"), Buffer.from("\n"), path);
       files.find(path)!.on.isFull = true;
       return path;
     },
@@ -76,6 +77,11 @@ async function placeOn(machine: Machine): Promise<Place> {
       const { root } = files;
       root.hasFailed = true;
       return () => void (root.hasFailed = false);
+    },
+    crash: () => files.crash(files.root),
+    async restartEngine(letsGoOn) {
+      machine.endEngine(letsGoOn);
+      machine.setEngine("there");
     },
     async until(check) {
       while (!(await check())) await new Promise<void>((resolve) => void setTimeout(resolve, 20));

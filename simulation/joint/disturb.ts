@@ -77,7 +77,7 @@ const deeds: Partial<Record<JointKind, Deed>> = {
     later(scene, draws.is(0.5) ? draws.between(50, 1500) : draws.between(1500, 12_000), () => {
       scene.gateway.kill();
       scene.database.restore(copy);
-      scene.hasForgotten = true;
+      scene.hasForgotten = scene.isGatewayOld = true;
       scene.callers.forgetSince(atMs);
       scene.world.trace(`# ${operation.index} restored the gateway's`);
       restart(scene, draws);

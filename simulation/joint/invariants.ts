@@ -89,7 +89,8 @@ export function differencesOf(scene: JointScene): string[] {
       .flatMap((run) => {
         const copy = copies.get(run.id);
         const isSame = copy?.status === run.status && copy.reason === run.reason && copy.exitCode === run.exit_code;
-        if (isSame) return [];
+        // What was told as lost stays so, should the database that was lost be put back.
+        if (isSame || copy?.reason === "host_lost") return [];
         const there = copy ? `${copy.status} (${copy.reason}, ${copy.exitCode})` : "unknown";
         return `${run.id} is ${run.status} (${run.reason}, ${run.exit_code}) at ${hostId}, and ${there} at the gateway`;
       });
@@ -98,10 +99,10 @@ export function differencesOf(scene: JointScene): string[] {
 
 /** At the moment a run's told end becomes another. */
 export function noticeChanged(
-  { world, hasForgotten }: JointScene,
+  { world, isGatewayOld }: JointScene,
   { runId, from, to }: Record<"runId" | "from" | "to", string>,
 ) {
-  if (!hasForgotten && !world.traits.has(repeatedStart))
+  if (!isGatewayOld && !world.traits.has(repeatedStart))
     world.violate("an end is told once", `${runId} was told as ${from}, and then as ${to}`);
 }
 

@@ -6,6 +6,17 @@ const runs = "gateway/src/agents/runs.ts";
 const reports = "gateway/src/fleet/reports.ts";
 const pending = "gateway/src/agents/pending.ts";
 
+/** What is told of an ended run is whatever came last. */
+const endsMayChange = [
+  { file: runs, from: "case when runs.${isOver} then runs.status else excluded.status end", to: "excluded.status" },
+  {
+    file: runs,
+    from: `case when runs.\${isOver} then json_set(runs.data, '$.usage', json_extract(excluded.data, '$.usage'))
+        else json_set(excluded.data, '$.createdAt', runs.created_at) end`,
+    to: "json_set(excluded.data, '$.createdAt', runs.created_at)",
+  },
+];
+
 const one = (
   name: string,
   invariant: string,
@@ -21,12 +32,20 @@ const all: Mutant[] = [
     59,
     ["start", "deliver", "cut"],
     { file: runs, from: "and (runs.epoch is not excluded.epoch or runs.rev < excluded.rev)", to: "" },
+    { file: runs, from: "and (not runs.${isOver} or excluded.${isOver})", to: "" },
+    ...endsMayChange,
+  ),
+  one(
+    "an end is decided anew from an older copy, and told",
+    "an end is told once",
+    8,
+    ["start", "cancel", "restore host"],
     {
-      file: runs,
-      from: `and (runs.status not in ('completed', 'failed', 'cancelled')
-        or excluded.status in ('completed', 'failed', 'cancelled'))`,
-      to: "",
+      file: "host-agent/src/run/settle.ts",
+      from: "const noted = readEnd(volume, runId);",
+      to: "const noted = null as NotedEnd | null;",
     },
+    ...endsMayChange,
   ),
   one("what a report leaves out counts as told", "every admitted run ends", 3, ["start", "restore gateway"], {
     file: reports,
@@ -42,7 +61,7 @@ const all: Mutant[] = [
   ),
   one(
     "a run that a host may have is cancelled without it",
-    "an end is told once",
+    "the gateway's copy is the host's truth",
     9,
     ["deliver", "delete agent", "host away", "cancel"],
     {
@@ -146,7 +165,7 @@ const all: Mutant[] = [
 
 /** Of each invariant one that no other notices. */
 const alone = new Set([
-  "a run that a host may have is cancelled without it",
+  "an end is decided anew from an older copy, and told",
   "what a host has forgotten goes on for ever",
   "a sender's id is not looked at",
   "a key starts a run at each call",

@@ -18,6 +18,8 @@ export interface JointScene {
   unreachable: Map<string, number>;
   /** An older copy of a database was put back, or one was lost: what was told may be told otherwise. */
   hasForgotten: boolean;
+  /** It was the gateway's: it has forgotten ends that it told. */
+  isGatewayOld: boolean;
   seen: Map<string, number>;
   lastMs: number;
 }

@@ -99,6 +99,7 @@ function open({ gateway: database, hosts }: Databases, schedule: JointSchedule):
     seen,
     unreachable: new Map(),
     hasForgotten: false,
+    isGatewayOld: false,
     lastMs: 0,
   } as unknown as JointScene;
   scene.gateway = new Gateway(database, (event, fields) => noticeGateway(scene, event, fields));

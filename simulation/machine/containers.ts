@@ -43,6 +43,7 @@ export class Containers {
       isListening: false,
       isFrozen: false,
       isTight: false,
+      kept: new Map(),
     };
     this.all.set(id, made);
     this.history.set(id, made);
@@ -80,6 +81,7 @@ export class Containers {
     if (!container.isRunning) return;
     container.isRunning = false;
     container.endedMs = world().nowMs;
+    container.kept.clear();
     const init = container.init!;
     init.isEnding = true;
     const draws = world().draws("container end", world().outside);

@@ -1,7 +1,7 @@
 /** What is known of each run whatever anybody tells: kept for the judges. And what must hold whenever one starts. */
 import { world } from "../world/world.ts";
 import type { Kernel } from "./kernel.ts";
-import type { EndCause, Exec, Process } from "./shapes.ts";
+import type { EndCause, Exec, Kept, Process } from "./shapes.ts";
 
 export interface Evidence {
   runId: string;
@@ -24,11 +24,11 @@ export const runOf = (runId: string): Evidence | null => evidence.get(runId) ?? 
 export const allRuns = (): Evidence[] => [...evidence.values()];
 export const forgetRuns = (): void => [evidence, admissions].forEach((known) => known.clear());
 
-/** When a host agent took each run first. */
-const admissions = new Map<string, number>();
-export const admittedMs = (runId: string): number | null => admissions.get(runId) ?? null;
-export function noteAdmission(runId: string): void {
-  if (!admissions.has(runId)) admissions.set(runId, world().nowMs);
+/** When a host agent took each run first, and what runs that had ended by then kept in its user's container. */
+const admissions = new Map<string, { atMs: number; kept: Kept[] }>();
+export const admittedMs = (runId: string): number | null => admissions.get(runId)?.atMs ?? null;
+export function noteAdmission(runId: string, kept: Kept[]): void {
+  if (!admissions.has(runId)) admissions.set(runId, { atMs: world().nowMs, kept });
 }
 
 /** Notes that an exec of the run starts, and judges that. */
@@ -47,6 +47,7 @@ export function noteStart(kernel: Kernel, exec: Exec, runId: string, agentId: st
   evidence.set(runId, known);
   known.execs.push(exec);
   judgeStart(kernel, known, exec);
+  judgeKept(runId, exec);
   judgeUid(known, exec, uid);
   known.home = homeOf(exec, agentId);
   known.ended = null;
@@ -81,6 +82,15 @@ function judgeStart(kernel: Kernel, { runId, agentId, execs }: Evidence, { conta
   const beside = new Set(runs.map(({ runId }) => runId));
   if (beside.size >= 3)
     world().violate("a user has three runs", `${runId} was started beside ${[...beside].join(", ")}`);
+}
+
+function judgeKept(runId: string, { container }: Exec): void {
+  const left = admissions.get(runId)?.kept.find((kept) => container.kept.get(kept.uid) === kept);
+  if (left)
+    world().violate(
+      "what an ended run kept is freed before the next one begins",
+      `${runId} begins, and what ${left.runId} kept is there`,
+    );
 }
 
 /** The agent's directory, whatever stands under its name later. */

@@ -15,6 +15,10 @@ export interface Inode {
   /** A file's bytes as far as any were written; it may be longer. */
   data: Buffer;
   size: number;
+  /** What of it is on the disk for certain; null where nobody has asked for that. */
+  synced: Buffer | null;
+  /** Power went, and what was written last with it. */
+  isCut: boolean;
   isAppendOnly: boolean;
   isImmutable: boolean;
   /** What is mounted on this directory. */
@@ -44,6 +48,10 @@ export class FileError extends Error {
     this.code = code;
   }
 }
+
+/** By then the kernel has written back whatever was written to a file. */
+const writtenMs = 30_000;
+const blocksOf = (bytes: number) => Math.ceil(bytes / 4096);
 
 export class Files {
   readonly root: FileSystem;
@@ -133,16 +141,33 @@ export class Files {
     below.entries.set(to.slice(to.lastIndexOf("/") + 1), inode);
   }
 
-  /** Writes at the end, or at a position. */
-  write(inode: Inode, bytes: Uint8Array, path: string, at = inode.size, needsRoom = true): void {
-    this.checkWritable(inode, "write", path, needsRoom);
-    if (inode.isAppendOnly && at !== inode.size) throw new FileError("EPERM", "write", path);
+  /** Writes at the end, or at a position. A block that has begun is the file's own. */
+  write(inode: Inode, bytes: Uint8Array, path: string, at = inode.size): void {
     const end = at + bytes.length;
+    this.checkWritable(inode, "write", path, blocksOf(end) > blocksOf(inode.size));
+    if (inode.isAppendOnly && at !== inode.size) throw new FileError("EPERM", "write", path);
     if (end > inode.data.length) inode.data = Buffer.concat([inode.data], Math.max(end, 64, inode.data.length * 2));
     inode.data.set(bytes, at);
     inode.size = Math.max(inode.size, end);
     inode.changedMs = world().nowMs;
     inode.onWrite?.();
+  }
+
+  sync(inode: Inode): void {
+    if (inode.kind === "file") inode.synced = Buffer.from(this.read(inode));
+  }
+
+  /** Power goes: of a file that was written lately there is what was synced. Names are kept, and what lies in images. */
+  crash({ root }: FileSystem): void {
+    const lose = (inode: Inode) => {
+      const isOnDisk = inode.kind !== "file" || inode.holds || world().nowMs - inode.changedMs > writtenMs;
+      if (!isOnDisk && !inode.synced?.equals(this.read(inode))) {
+        const data = Buffer.from(inode.synced ?? "");
+        Object.assign(inode, { data, size: data.length, isCut: true });
+      }
+      for (const below of inode.entries.values()) lose(below);
+    };
+    lose(root);
   }
 
   read(inode: Inode): Buffer {
@@ -178,6 +203,8 @@ export class Files {
       entries: new Map(),
       data: Buffer.alloc(0),
       size: 0,
+      synced: null,
+      isCut: false,
       isAppendOnly: false,
       isImmutable: false,
       mounted: null,

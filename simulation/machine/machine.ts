@@ -52,6 +52,7 @@ export class Machine {
     this.files.write(identity, Buffer.from(text), "host.json");
     const key = this.files.add(`${dataDir}/host.key`, "file", 0o600, "open");
     this.files.write(key, Buffer.from(Buffer.alloc(32, 7).toString("base64url")), "host.key");
+    for (const durable of [identity, key]) this.files.sync(durable);
   }
 
   setEngine(engine: Machine["engine"]): void {
@@ -59,8 +60,17 @@ export class Machine {
     if (engine === "away") for (const end of this.breaks) end();
   }
 
-  /** Power goes and comes: no process, no mount; containers are stopped. */
+  /** It ends, and forgets its execs; its containers go on where it is told to let them. Back it is by `setEngine`. */
+  endEngine(letsGoOn: boolean): void {
+    if (!letsGoOn) for (const container of this.containers.all.values()) this.containers.stop(container);
+    this.containers.execs.clear();
+    this.setEngine("away");
+  }
+
+  /** Power goes and comes: no process, no mount; containers are stopped. One time in two what was written last is lost. */
   reboot(): void {
+    if (world().draws("power", world().outside).is(0.5))
+      for (const { on } of [{ on: this.files.root }, ...this.kernel.mounts.values()]) this.files.crash(on);
     for (const container of this.containers.all.values()) {
       this.containers.stop(container);
       if (container.init) this.kernel.end(container.init, "container");

@@ -69,6 +69,7 @@ class Program {
 
   #begin(): void {
     this.#known = noteStart(this.#kernel, this.#exec, this.#runId, variable(this.#exec, "BERTH_AGENT_ID"), this.#uid);
+    this.#exec.container.kept.set(this.#uid, { runId: this.#runId, uid: this.#uid });
     this.#known.writeCode = (code) => void this.#write("exit", `${code}\n`);
   }
 
@@ -192,7 +193,7 @@ class Program {
     const inode = this.#directory?.entries.get(name);
     if (!inode || inode.uid !== this.#uid) return false;
     try {
-      this.#kernel.files.write(inode, Buffer.from(text), name, inode.size, name !== "exit");
+      this.#kernel.files.write(inode, Buffer.from(text), name);
     } catch {
       return false;
     }

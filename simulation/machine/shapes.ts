@@ -41,6 +41,12 @@ export interface Container {
   isFrozen: boolean;
   /** Its memory is taken up. */
   isTight: boolean;
+  /** What runs keep in its memory beyond their processes, by their uids. */
+  kept: Map<number, Kept>;
+}
+export interface Kept {
+  runId: string;
+  uid: number;
 }
 export interface ExecOptions {
   Cmd: string[];

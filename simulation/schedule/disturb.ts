@@ -2,7 +2,7 @@
 import { isWaiting } from "../machine/evidence.ts";
 import { Draws } from "../world/random.ts";
 import type { Kind, Operation } from "./operations.ts";
-import type { Scene } from "./scene.ts";
+import { containersOf, type Scene } from "./scene.ts";
 
 export function disturb(scene: Scene, operation: Operation): void {
   const draws = new Draws(operation.seed, operation.kind);
@@ -27,10 +27,6 @@ function later(scene: Scene, ms: number, job: () => void): void {
 /** Starts the host agent again; one time in two one of its first calls fails. */
 const restart = (scene: Scene, draws: Draws, badCall = draws.is(1 / 2) ? draws.whole(1, 14) : null) =>
   later(scene, pause(draws), () => scene.host.start(badCall));
-
-function containersOf({ machine }: Scene, user: string) {
-  return [...machine.containers.all.values()].filter(({ options }) => options.Labels["berth.user"] === user);
-}
 
 function crash(scene: Scene, draws: Draws): void {
   scene.host.kill();
@@ -101,13 +97,11 @@ const deeds: Record<Kind, Deed> = {
       longestHangMs,
     ),
   "engine restarts"(scene, _operation, draws) {
-    if (draws.is(0.7))
-      for (const container of scene.machine.containers.all.values()) scene.machine.containers.stop(container);
-    scene.machine.containers.execs.clear();
+    const letsGoOn = draws.is(0.3);
     spell(
       scene,
       draws,
-      () => scene.machine.setEngine("away"),
+      () => scene.machine.endEngine(letsGoOn),
       () => scene.machine.setEngine("there"),
     );
   },

@@ -3,17 +3,26 @@ import { isEnded } from "@berth/shared/resources";
 import type { LogFields } from "@berth/shared/log";
 import { isCaused } from "../sides/host.ts";
 import { admittedMs, allRuns, isWaiting, noteAdmission, runOf } from "../machine/evidence.ts";
-import type { Scene } from "./scene.ts";
+import { containersOf, type Scene } from "./scene.ts";
 
 /** A line of the host agent's log, at the moment it is written. */
 export function noticeLog(scene: Scene, event: string, fields: LogFields): void {
   const what = event === "run.ended" ? `run.ended ${String(fields["reason"])}` : event;
   scene.seen.set(what, (scene.seen.get(what) ?? 0) + 1);
-  if (event === "run.accepted") noteAdmission(String(fields["runId"]));
+  const user = String(fields["userId"]);
+  if (event === "run.accepted") noteAdmission(String(fields["runId"]), keptByEnded(scene, user));
+  // What could not be freed is tried again with the next end.
+  if (event === "run.memory_kept") for (const { kept } of containersOf(scene, user)) kept.clear();
   if (event === "run.ended") judgeEnd(scene, fields as unknown as EndedLine);
   if (event === "request.failed" && !isCaused(fields["error"]))
     scene.world.violate("no call is answered by a defect", String(fields["error"]));
 }
+
+const keptByEnded = (scene: Scene, user: string) => {
+  const hasEnded = scene.machine.database.prepare("select 1 from runs where id = ? and ended_at is not null");
+  const kept = containersOf(scene, user).flatMap(({ kept }) => [...kept.values()]);
+  return kept.filter(({ runId }) => hasEnded.get(runId) !== undefined);
+};
 
 interface EndedLine {
   runId: string;
@@ -88,16 +97,20 @@ export function judge(scene: Scene, isOver: boolean): void {
 function judgeWords({ world, machine, clients }: Scene): void {
   for (const [messageId, { runId, userId }] of clients.said) {
     const input = machine.files.find(`/data/mnt/${userId}/runs/${runId}/in`);
-    const times = input ? machine.files.read(input).toString().split(messageId).length - 1 : 1;
+    const times = input && !input.isCut ? machine.files.read(input).toString().split(messageId).length - 1 : 1;
     if (times !== 1) world.violate("a word is told once", `${messageId} was told ${runId} ${times} times`);
   }
 }
+
+const byIntent = new Set(["cancelled", "timed_out", "log_limit", "budget_reached", "start_timeout", "host_lost"]);
 
 /** What is told of a run is what its files, the engine and the kernel say of it. */
 export function judgeRun({ world, machine }: Pick<Scene, "world" | "machine">, run: RunRow): void {
   const { id, reason, exit_code: told, status } = run;
   const known = runOf(id);
-  const exit = machine.files.find(`/data/mnt/${run.user_id}/runs/${id}/exit`);
+  const found = machine.files.find(`/data/mnt/${run.user_id}/runs/${id}/exit`);
+  // Of what went with the power nothing is evidence.
+  const exit = found?.isCut ? null : found;
   const written = exit ? /^(\d{1,3})\n/m.exec(machine.files.read(exit).toString())?.[1] : undefined;
   const code = written === undefined ? null : Number(written);
   const tell = (what: string) =>
@@ -108,7 +121,10 @@ export function judgeRun({ world, machine }: Pick<Scene, "world" | "machine">, r
   const isLate = reason === "start_timeout" || reason === "timed_out";
   if (isLate && run.started_at !== null && !known) return tell("it was never told its message");
   if (told !== null && told !== 126 && told !== code && exit) return tell("its exit code is another");
-  if (run.intent !== null) return;
+  // An older copy of the database does not know the intent that was acted on, and takes the end that was noted then.
+  const end = machine.files.find(`/data/mnt/${run.user_id}/runs/${id}/end`);
+  const wasNoted = byIntent.has(reason!) && end && machine.files.read(end).includes(`"reason":"${reason}"`);
+  if (run.intent !== null || wasNoted) return;
   if (status === "completed" && code !== 0 && exit) return tell("it completed and did not say 0");
   if (reason === "container_lost" && code !== null && code < 128)
     return tell("it ended by itself before its container");
@@ -126,7 +142,9 @@ function differencesOf({ gateway, machine }: Scene): string[] {
   const known = new Set(runs.map(({ id }) => id));
   const differing = runs.flatMap((run) => {
     const copy = gateway.runs.get(run.id);
-    if (copy?.status === run.status && copy.reason === run.reason) return [];
+    // What was told as lost stays so, should the database that was lost be put back.
+    if (copy?.reason === "host_lost") return [];
+    if (copy?.status === run.status && copy.reason === run.reason && copy.exitCode === run.exit_code) return [];
     return `${run.id} is ${run.status} (${run.reason}), there ${copy ? `${copy.status} (${copy.reason})` : "unknown"}`;
   });
   const forgotten = [...gateway.runs.values()].filter(({ id, status }) => !known.has(id) && !isEnded(status));

@@ -10,8 +10,9 @@ import { playSchedule } from "./schedule.ts";
 interface Scenario {
   name: string;
   operations: Operation[];
-  /** Calls before are none of the scenario's. */
+  /** Calls before are none of the scenario's, nor those so long after. */
   fromMs: number;
+  lengthMs?: number;
   /** Fewer would say that a seam has lost its wrapper. */
   leastPoints: number;
 }
@@ -57,6 +58,13 @@ const scenarios: Scenario[] = [
     operations: list(["start", 300, short], ["start", 3000, short]),
     fromMs: 2999,
     leastPoints: 60,
+  },
+  {
+    name: "an end, what it kept, and another run after it",
+    operations: list(["start", 300, short], ["start", 3500, short]),
+    fromMs: 1500,
+    lengthMs: 600,
+    leastPoints: 10,
   },
   { name: "cancel", operations: list(["start", 300, endless], ["cancel", 3000]), fromMs: 2999, leastPoints: 10 },
   { name: "stop", operations: list(["start", 300, endless], ["stop", 3000]), fromMs: 2999, leastPoints: 16 },
@@ -115,8 +123,8 @@ const scenarios: Scenario[] = [
     leastPoints: 45,
   },
 ];
-/** Until so long after its beginning a scenario's calls are struck. */
-const lengthMs = 2500;
+/** Until so long after its beginning a scenario's calls are struck, unless it says otherwise. */
+const usualMs = 2500;
 const beside: (Kind | undefined)[] = [undefined, "end container", "remove container", "engine away"];
 /** Of the synchronous calls those that change something: dying before or after a mere look is the same. */
 export const changes =
@@ -129,7 +137,7 @@ export async function enumerateAll(): Promise<Enumerated[]> {
   return results;
 }
 
-async function enumerate({ name, operations, fromMs, leastPoints }: Scenario): Promise<Enumerated> {
+async function enumerate({ name, operations, fromMs, lengthMs = usualMs, leastPoints }: Scenario): Promise<Enumerated> {
   const isOurs = () =>
     world().current.name.startsWith("host") && world().nowMs >= fromMs && world().nowMs < fromMs + lengthMs;
   const calls: { name: string; isAsync: boolean }[] = [];

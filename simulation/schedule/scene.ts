@@ -17,3 +17,6 @@ export interface Scene {
   /** When the last of what was begun by operations comes. */
   lastMs: number;
 }
+
+export const containersOf = ({ machine }: Scene, user: string) =>
+  [...machine.containers.all.values()].filter(({ options }) => options.Labels["berth.user"] === user);

@@ -52,7 +52,9 @@ export class ModelGateway {
   take(epoch: string, run: ReportedRun): void {
     const known = this.runs.get(run.id);
     const isNewer = !known || known.epoch !== epoch || known.rev < run.rev;
-    if (isNewer && (!known || !isEnded(known.status) || isEnded(run.status))) this.runs.set(run.id, { ...run, epoch });
+    if (!isNewer || (known && isEnded(known.status) && !isEnded(run.status))) return;
+    const told = known && isEnded(known.status) ? { ...known, rev: run.rev, usage: run.usage } : run;
+    this.runs.set(run.id, { ...told, epoch });
   }
 
   #endForgotten(epoch: string): void {

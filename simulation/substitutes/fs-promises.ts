@@ -26,8 +26,8 @@ function toHandle(fd: number, path: string) {
     read: <B extends Buffer>(buffer: B, offset = 0, length = buffer.length, position: number | null = null) =>
       call("read", path, () => ({ buffer, bytesRead: fs.readFrom(fd, buffer, offset, length, position) })),
     stat: () => call("stat", path, () => ({ size: inode().size, mtimeMs: 0 })),
-    sync: () => call("sync", path, () => undefined),
-    datasync: () => call("sync", path, () => undefined),
+    sync: () => call("sync", path, () => files.sync(inode())),
+    datasync: () => call("sync", path, () => files.sync(inode())),
     writeFile: (data: string | Uint8Array) => call("write", path, () => files.write(inode(), Buffer.from(data), path)),
     close: async () => void files.descriptors.delete(fd),
   };

@@ -161,12 +161,19 @@ export function readWhole(path: string, encoding?: "utf8"): string | Buffer {
   return encoding ? bytes.toString(encoding) : bytes;
 }
 
-export function writeFileSync(to: string | number, data: string | Uint8Array): void {
+export function writeFileSync(
+  to: string | number,
+  data: string | Uint8Array,
+  { mode, flush = false }: { mode?: number; flush?: boolean } = {},
+): void {
   begin("writeFileSync", String(to), typeof to === "string");
   if (typeof to === "string" && isKernels(to)) return machine().kernel.write(to, String(data));
   const { files } = machine();
-  const { inode, path } = typeof to === "number" ? files.handle(to) : { inode: files.get(to), path: to };
+  const descriptor = typeof to === "number" ? to : openFile(to, "w", mode);
+  const { inode, path } = files.handle(descriptor);
   files.write(inode, Buffer.from(data), path);
+  if (flush) files.sync(inode);
+  if (typeof to === "string") files.descriptors.delete(descriptor);
 }
 
 export function statSync(path: string, { throwIfNoEntry = true } = {}): Stats | undefined {
@@ -256,6 +263,7 @@ export function setOwner(path: string, uid: number, gid: number): void {
 
 export function fsyncSync(descriptor: number): void {
   begin("fsyncSync", String(descriptor));
+  machine().files.sync(machine().files.handle(descriptor).inode);
 }
 
 /** Changes are told a while later, and sometimes not at all. */

@@ -32,7 +32,9 @@ export function registerSubstitutes(mutations: Mutation[] = []): void {
   const left = new Set(mutations);
   registerHooks({
     resolve(specifier, context, next) {
-      const isHosts = /host-agent\/(src|test\/contract)\//.test(context.parentURL?.slice(root.length) ?? "");
+      const isHosts = /^(host-agent\/(src|test\/contract)\/|shared\/node\/durable-file)/.test(
+        context.parentURL?.slice(root.length) ?? "",
+      );
       if (isHosts && specifier in substitutes) return { url: substitutes[specifier]!, shortCircuit: true };
       const resolved = next(specifier, context);
       if (resolved.url === `${root}host-agent/src/machine/programs.ts`)

@@ -195,6 +195,26 @@ const all: Mutant[] = [
     from: "if (!wasTold(volume, run.id, messageId)) write",
     to: "write",
   }),
+  one(
+    "nobody frees what an ended run kept",
+    "what an ended run kept is freed before the next one begins",
+    2,
+    {
+      file: `${run}/runs.ts`,
+      from: "const freed = this.#freeMemory(userId, [lived.agent]);",
+      to: "const freed = Promise.resolve();",
+    },
+    {
+      file: `${run}/runs.ts`,
+      from: "this.#freed.get(userId) ?? this.#freeMemory(userId, this.#deps.store.agentsOf(userId))",
+      to: "this.#freed.get(userId) ?? Promise.resolve()",
+    },
+  ),
+  one("an end is decided anew from an older copy", "the gateway's copy is the host's truth", 27, {
+    file: `${run}/settle.ts`,
+    from: "const noted = readEnd(volume, runId);",
+    to: "const noted = null as NotedEnd | null;",
+  }),
   one("model: a signal's last resort comes late", "a signal ends the host agent", 29, {
     file: "simulation/sides/host.ts",
     from: "const forcedExitMs = 8000;",
@@ -220,6 +240,8 @@ const kindsOf: Record<string, string[]> = {
   "what has taken its message is taken for dead": ["start", "open and start"],
   "a word that is repeated is told again": ["start", "talk"],
   "what was claimed is never told": ["start", "open and start"],
+  "nobody frees what an ended run kept": ["start"],
+  "an end is decided anew from an older copy": ["start", "cancel", "restore host"],
 };
 
 /** Of each invariant one that no other notices. */
@@ -238,6 +260,7 @@ const alone = new Set([
   "a busy agent takes another run",
   "a user has no limit",
   "a word that is repeated is told again",
+  "nobody frees what an ended run kept",
   "model: a signal's last resort comes late",
 ]);
 

@@ -125,10 +125,13 @@ export const selectRunTarget = prepareOnce((db) =>
     .prepare(),
 );
 
+const isOver = sql`status in ('completed', 'failed', 'cancelled')`;
+
 /**
  * The statements that apply runs of a host to the copy, any number at once: one, for what hosts report. A run is taken when
  * its user is placed on that host and it is new, or newer by revision in the same epoch, or of another epoch; an ended
- * run never goes back. A run that was pending here keeps the time of its arrival, and one that is told without a prompt
+ * run never goes back, nor gets another end: what was told is told, whatever a host that was put back from an older copy makes of it;
+ * what its calls cost may still come. A run that was pending here keeps the time of its arrival, and one that is told without a prompt
  * the prompt that is held: if none is, this copy is older than the host takes it for, and is told it again as a whole.
  */
 export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[]): SQL[] {
@@ -143,13 +146,14 @@ export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[
     cross join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     where j.text <> '' or exists (select 1 from runs r where r.id = json_extract(j.value, '$.id'))
     on conflict (id) do update set host_id = excluded.host_id, epoch = excluded.epoch, rev = excluded.rev,
-      status = excluded.status, data = json_set(excluded.data, '$.createdAt', runs.created_at),
+      status = case when runs.${isOver} then runs.status else excluded.status end,
+      data = case when runs.${isOver} then json_set(runs.data, '$.usage', json_extract(excluded.data, '$.usage'))
+        else json_set(excluded.data, '$.createdAt', runs.created_at) end,
       prompt = coalesce(nullif(excluded.prompt, ''), runs.prompt)
     where runs.user_id = excluded.user_id and runs.agent_id = excluded.agent_id
       and (runs.host_id is null or runs.host_id = excluded.host_id)
       and (runs.epoch is not excluded.epoch or runs.rev < excluded.rev)
-      and (runs.status not in ('completed', 'failed', 'cancelled')
-        or excluded.status in ('completed', 'failed', 'cancelled'))`,
+      and (not runs.${isOver} or excluded.${isOver})`,
   );
 }
 

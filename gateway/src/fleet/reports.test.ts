@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import { generateKeyPair } from "jose";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
-import { joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
+import { emptyUsage, joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
 import { describeWorkspace } from "@berth/shared/resources";
 
 let gateway: TestApp;
@@ -95,6 +95,31 @@ describe("a report", () => {
     expect(answer.json().ack).toMatchObject({ epoch: "epoch2", rev: 2 });
     const byId = Object.fromEntries((await copied()).map((item: { id: string }) => [item.id, item]));
     expect(byId).toMatchObject({ run_1: { logBytes: 1 }, run_2: { status: "completed" } });
+  });
+
+  test("of a host that was put back from an older copy gives no run another end than was told, but what it cost", async () => {
+    const end = {
+      status: "cancelled",
+      reason: "cancelled",
+      endedAt: "2026-01-01T00:00:09.000Z",
+      exitCode: null,
+    } as const;
+    await host.report({ runs: [run({ rev: 8, ...end })], rev: 8 });
+    const usage = { ...emptyUsage, inputTokens: 7, costUsd: 0.5 };
+    const otherEnd = {
+      status: "failed",
+      reason: "nonzero_exit",
+      exitCode: 143,
+      endedAt: "2026-01-01T00:01:00.000Z",
+    } as const;
+    for (const [epoch, rev] of [
+      ["epoch1", 9],
+      ["epoch2", 1],
+      ["epoch2", 2],
+    ] as const) {
+      await host.report({ epoch, runs: [run({ rev, ...otherEnd, usage, logBytes: 9 })], rev });
+      expect(await copied()).toMatchObject([{ ...end, usage, logBytes: 0 }]);
+    }
   });
 
   test("that has no prompt leaves the one that is held, and brings no run that is not", async () => {

@@ -40,6 +40,8 @@ export interface AheadDeps {
   engine: Engine;
   store: Store;
   workspaces: Workspaces;
+  /** Resolves once nothing is kept in memory that an ended run of the user left: none can be freed while a process of its agent lives. */
+  freed(userId: string): Promise<void>;
 }
 interface Waiting {
   /** Its directory among those of runs. */
@@ -235,6 +237,7 @@ export class Ahead {
     const [id, token, { volume }] = [newName(), `brt_${randomText(40)}`, container];
     const shape = this.#shapeOf(agent, container);
     const input = runtimes[agent.runtime].input!;
+    await this.#deps.freed(userId);
     await makeAgentDirectory(volume, agent.id, uid);
     await workspaces.admitAgent(agent);
     const execId = await engine.createExec(container.id, execOf(context, { id, ...plain }, agent, token));

@@ -16,6 +16,9 @@ import {
 } from "node:fs";
 import { readdir, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
+import { runReasons } from "@berth/shared/resources";
+import { time } from "@berth/shared/values";
+import { z } from "zod";
 import { ifMissing } from "../machine/missing.ts";
 import { ProgramError, runProgram } from "../machine/programs.ts";
 import { type Volume } from "../workspace/volume.ts";
@@ -42,7 +45,7 @@ export const runDirectory = (volume: Volume, runId: string) => join(volume.runs,
 /**
  * Makes the files of a run, before its exec is created. What an interrupted attempt left is replaced: no process can
  * have used it yet. On a disk that is full meanwhile the run can still say its first words and its exit code: `out` has
- * room beyond its end, and `exit` starts with one byte, so that its block exists.
+ * room beyond its end, and `exit` and `end` start with one byte, so that their blocks exist.
  */
 export async function makeRunFiles(volume: Volume, runId: string, uid: number, files: RunFiles): Promise<void> {
   const dir = runDirectory(volume, runId);
@@ -55,6 +58,7 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
     ["exit", "\n"],
   ] as const)
     writeNew(join(dir, name), text, 0o600, uid);
+  writeNew(join(dir, "end"), "\n", 0o600, 0);
   const given = Object.entries(files).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
   for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
   // `env` goes with the run, and `in` grows by us alone; what stays can be neither grown nor kept from anybody.
@@ -102,15 +106,30 @@ function readText(path: string, maxBytes: number): string {
   }
 }
 
+const endSchema = z.object({ reason: z.enum(runReasons), exitCode: z.int().nullable(), endedAt: time });
+export type NotedEnd = z.infer<typeof endSchema>;
+const endBytes = 1000;
+
+/**
+ * Notes how the run ended, where the run lies, before the end is stored and told: an older copy of the host's database decides no
+ * other, and begins nothing that has ended.
+ */
+export function noteEnd(volume: Volume, runId: string, end: NotedEnd): void {
+  mkdirSync(runDirectory(volume, runId), { recursive: true, mode: 0o711 });
+  append(join(runDirectory(volume, runId), "end"), `${JSON.stringify(end)}\n`);
+}
+
+/** Null where none was noted. */
+export function readEnd(volume: Volume, runId: string): NotedEnd | null {
+  const lines = readText(join(runDirectory(volume, runId), "end"), endBytes)
+    .split("\n")
+    .slice(0, -1);
+  return lines.map((line) => endSchema.safeParse(readJson(line)).data).find((end) => end !== undefined) ?? null;
+}
+
 /** What was started ahead begins to be a run: the trace that the wrapper leaves of others. */
 export function noteBegun(volume: Volume, runId: string): void {
-  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW;
-  const file = openSync(join(runDirectory(volume, runId), "exit"), flags);
-  try {
-    writeFileSync(file, "begun\n");
-  } finally {
-    closeSync(file);
-  }
+  append(join(runDirectory(volume, runId), "exit"), "begun\n", 0);
 }
 
 /** More than a CLI answers before it is asked anything. */
@@ -161,15 +180,16 @@ export async function removeRunFiles(volume: Volume, runId: string): Promise<voi
 }
 
 /**
- * Removes what a run of a deleted agent has, all but `exit`, the trace that it began: an older copy of the host's database must not start it
- * again. None is fine.
+ * Removes what a run of a deleted agent has, all but `exit` and `end`, the traces that it began and ended: an older copy of the host's
+ * database must not start it again. None is fine.
  */
 export async function emptyRunFiles(volume: Volume, runId: string): Promise<void> {
   const dir = runDirectory(volume, runId);
-  if (!existsSync(join(dir, "exit"))) return removeRunFiles(volume, runId);
-  const names = (await readdir(dir).catch(ifMissing<string[]>([]))).map((name) => join(dir, name));
-  await unseal(names);
-  for (const name of names) if (!name.endsWith("/exit")) await rm(name, { force: true });
+  const names = await readdir(dir).catch(ifMissing<string[]>([]));
+  const isTrace = (name: string) => name === "exit" || name === "end";
+  if (!names.some(isTrace)) return removeRunFiles(volume, runId);
+  await unseal(names.map((name) => join(dir, name)));
+  for (const name of names) if (!isTrace(name)) await rm(join(dir, name), { force: true });
   if ((statSync(join(dir, "exit"), { throwIfNoEntry: false })?.size ?? 0) > exitBytes)
     await truncate(join(dir, "exit"), exitBytes);
 }
@@ -179,6 +199,24 @@ async function unseal(names: string[]): Promise<void> {
   await runProgram("chattr", "-i", "-a", ...names).catch((error: unknown) => {
     if (names.every((name) => existsSync(name))) throw error;
   });
+}
+
+/** Appends to a file, made with these flags where it is not there. */
+function append(path: string, text: string, make = constants.O_CREAT): void {
+  const file = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW | make, 0o600);
+  try {
+    writeFileSync(file, text);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /** At once: a turn through the thread pool for each step costs more than the few steps on small files themselves. */

@@ -21,7 +21,7 @@ import { type Lived, patience, settle, type SettleDeps } from "./settle.ts";
 import type { Budget } from "../model/turnstile.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
 import { isLimit } from "./reason.ts";
-import { isOutOfSpace, readExit } from "./run-files.ts";
+import { isOutOfSpace, readEnd, readExit } from "./run-files.ts";
 import { askToStop } from "./turn.ts";
 import { closeUnended } from "../workspace/unended.ts";
 import { ownerOf, type Volume } from "../workspace/volume.ts";
@@ -57,7 +57,7 @@ export class Runs {
   readonly #closing = new AbortController();
 
   constructor(deps: Omit<RunDeps, "ahead">) {
-    this.ahead = new Ahead(deps);
+    this.ahead = new Ahead({ ...deps, freed: (userId) => this.#freedOf(userId) });
     this.#deps = { ...deps, ahead: this.ahead };
   }
 
@@ -266,7 +266,7 @@ export class Runs {
     }
     const { BERTH_DAILY_BUDGET_USD: perDay } = context.settingsOf(run.userId);
     if (perDay !== undefined && store.spentToday(run.userId) >= perDay) store.intend(run.id, "budget_reached");
-    await (this.#freed.get(run.userId) ?? this.#freeMemory(run.userId, store.agentsOf(run.userId)));
+    await this.#freedOf(run.userId);
     const { container, over } = await this.#launch(run, agent, volume);
     const lines = createLinesReader(context, volume, run.id, agent);
     const lived = { runId: run.id, agent, volume, container, lines };
@@ -293,9 +293,15 @@ export class Runs {
 
   /**
    * Tries to start while the engine fails; a run of which nothing has begun in a minute is over, by what the engine made of
-   * its exec. On a disk that is full to its last block nothing is tried again.
+   * its exec. On a disk that is full to its last block nothing is tried again. What has ended before this database was put back
+   * from an older copy is over.
    */
   async #launch(run: RunRow, agent: AgentRow, volume: Volume): Promise<Launched> {
+    const ended = readEnd(volume, run.id);
+    if (ended) {
+      const over = { exitCode: ended.exitCode, isContainerLost: false, hasLingered: false };
+      return { container: await this.#deps.workspaces.find(run.userId), over };
+    }
     // An engine that took a turn with it may take its time to come back.
     const { BERTH_RUN_TIMEOUT_SECONDS: seconds } = this.#deps.context.settings;
     const deadline = performance.now() + (run.continues === null ? launchPatienceMs : seconds * 1000);
@@ -346,6 +352,11 @@ export class Runs {
     }
     context.log.info("run.continued", { runId: goesOn.id, userId, continues: runId });
     this.#begin(goesOn.id);
+  }
+
+  /** Whoever comes first in this process frees what an earlier one may have left. */
+  #freedOf(userId: string): Promise<void> {
+    return this.#freed.get(userId) ?? this.#freeMemory(userId, this.#deps.store.agentsOf(userId));
   }
 
   /** Frees what these agents keep in memory beyond their processes: no end is told later for it, and the user's next run begins after it. */

@@ -12,7 +12,7 @@ import { type LinesReader, nothingSeen } from "./lines-reader.ts";
 import { readTail } from "./run-log.ts";
 import { runtimes } from "../workspace/runtimes.ts";
 import { reasonOf, finalStatusOf } from "./reason.ts";
-import { logSizes, runDirectory, sealRunFiles } from "./run-files.ts";
+import { logSizes, type NotedEnd, noteEnd, readEnd, runDirectory, sealRunFiles } from "./run-files.ts";
 import type { AgentRow, RunChange, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { inRunOf } from "../store/uids.ts";
@@ -73,7 +73,9 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
     over.isDiskFull ?? (volume && (await attempt("disk", () => diskUse(volume.root)?.isFull))) ?? false;
   const resultIsError = seen.result?.isError ?? null;
   const ending = { intent, exitCode, isContainerLost, oomKills, isDiskFull, modelStatus, resultIsError, hasLingered };
-  const reason = reasonOf(ending);
+  const decided = { reason: reasonOf(ending), exitCode, endedAt: context.clock.iso() };
+  const noted = volume && (await attempt("end", () => noteOnce(volume, runId, decided), true));
+  const { reason, ...told } = noted ?? decided;
   const tail = async (name: "out" | "err", maxBytes: number) =>
     sizes && attempt(name, () => readTail(join(runDirectory(volume, runId), name), maxBytes, sizes[name]));
   const text = seen.result?.text ?? (runtimes[agent.runtime].resultIsTail ? await tail("out", tailResultBytes) : null);
@@ -85,15 +87,26 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
     status: finalStatusOf(reason),
     reason,
     result: text === null ? null : clip(text, resultBytes),
-    exitCode,
+    ...told,
     logBytes: out,
     stderrTail,
     waitingFor: null,
-    endedAt: context.clock.iso(),
   };
   const goesOn =
     volume && continuationOf(store, store.getRun(runId)!, store.getAgent(agent.id)!, { reason, isTurnOver });
   return store.endRun(runId, end, goesOn);
+}
+
+/** The end that was noted first: whoever comes with an older copy of the database takes that. A volume that takes nothing more holds up no end. */
+function noteOnce(volume: Volume, runId: string, decided: NotedEnd): NotedEnd {
+  const noted = readEnd(volume, runId);
+  if (noted) return noted;
+  try {
+    noteEnd(volume, runId, decided);
+  } catch (error) {
+    if (!["ENOSPC", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
+  return decided;
 }
 
 async function seal(volume: Volume, runId: string, limitBytes: number): Promise<{ out: number; err: number }> {

@@ -82,7 +82,7 @@ export function openSockets(dataDir: string, servers: SocketServers) {
       const server = listening.get(userId)?.get(modelSocket(agentId));
       listening.get(userId)?.delete(modelSocket(agentId));
       await rm(join(directoryOf(userId), modelSocket(agentId)), { force: true });
-      if (server) closeServer(await server);
+      await letGo(server);
     },
     /** Closes all of a user's sockets; the directory stays, for a mount of it would go on showing the old one. */
     async closeUser(userId: string): Promise<void> {
@@ -90,11 +90,11 @@ export function openSockets(dataDir: string, servers: SocketServers) {
       listening.delete(userId);
       for (const [name, server] of ofUser ?? []) {
         await rm(join(directoryOf(userId), name), { force: true });
-        closeServer(await server);
+        await letGo(server);
       }
     },
     async close(): Promise<void> {
-      for (const ofUser of listening.values()) for (const server of ofUser.values()) closeServer(await server);
+      for (const ofUser of listening.values()) for (const server of ofUser.values()) await letGo(server);
       listening.clear();
     },
   };
@@ -122,6 +122,9 @@ async function listen(directory: string, name: string, uid: number, server: Serv
   }
   return server;
 }
+
+/** One that could not listen is closed already. */
+const letGo = (server: Promise<Server> | undefined) => server?.then(closeServer, () => undefined);
 
 function closeServer(server: Server): void {
   server.close();

@@ -139,6 +139,35 @@ const ofEngine: Case[] = [
   },
 ];
 
+/** What is left of a container with a program in it once its engine has been killed and is back. */
+const restarted = (place: Place, letsGoOn: boolean) =>
+  withContainer(place, async (id) => {
+    const { engine, exec } = place;
+    const execId = (await engine.createExec(id, exec(null)))!;
+    await engine.startExec(execId);
+    await place.until(async () => (await engine.inspectExec(execId))!.pid > 0);
+    const { pid } = (await engine.inspectExec(execId))!;
+    const [init, program] = [identify((await engine.inspectContainer(id))!.pid)!, identify(pid)!];
+    await place.restartEngine(letsGoOn);
+    await place.until(async () => letsGoOn || !(isAlive(init) || (await engine.inspectContainer(id))!.running));
+    const { running } = (await engine.inspectContainer(id))!;
+    const known = [await engine.inspectExec(execId), await engine.startExec(execId)];
+    return { running, lives: [isAlive(init), isAlive(program)], known };
+  });
+
+const ofRestarts: Case[] = [
+  {
+    name: "an engine that comes back has forgotten its execs, and lets container and programs go on where it is told to",
+    answer: { running: true, lives: [true, true], known: [null, "gone"] },
+    ask: (place) => restarted(place, true),
+  },
+  {
+    name: "one that is not told to ends them",
+    answer: { running: false, lives: [false, false], known: [null, "gone"] },
+    ask: (place) => restarted(place, false),
+  },
+];
+
 const ofKernel: Case[] = [
   {
     name: "an exec's processes are in its container's cgroup, by their uid, until they are killed",
@@ -259,4 +288,4 @@ const ofKernel: Case[] = [
   },
 ];
 
-export const cases: Case[] = [...ofEngine, ...ofKernel, ...ofFiles];
+export const cases: Case[] = [...ofEngine, ...ofRestarts, ...ofKernel, ...ofFiles];

@@ -1,7 +1,8 @@
 /** What the host agent relies on of files and mounts. */
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, watch } from "node:fs";
-import { truncate, unlink, writeFile } from "node:fs/promises";
+import { appendFile, truncate, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { writeDurably } from "@berth/shared/node/durable-file";
 import { type ProgramError, runProgram } from "../../src/machine/programs.ts";
 import { type Case, codeOf } from "./place.ts";
 
@@ -144,6 +145,30 @@ export const ofFiles: Case[] = [
       });
       watcher.close();
       return [...told].every((name) => name!.startsWith("file"));
+    },
+  },
+  {
+    name: "what was written durably is whole after a power cut, and what was appended since is lost at most by itself",
+    answer: ["first", "second", true],
+    async ask({ directory, crash }) {
+      const path = join(directory(), "file");
+      writeDurably(path, "first");
+      crash();
+      const first = readFileSync(path, "utf8");
+      writeDurably(path, "second");
+      crash();
+      const second = readFileSync(path, "utf8");
+      await appendFile(path, ", third");
+      crash();
+      return [first, second, ["second", "second, third"].includes(readFileSync(path, "utf8"))];
+    },
+  },
+  {
+    name: "a file that has begun a block fills it on a disk without room",
+    answer: ["done", "\nbegun\n"],
+    async ask({ fullDirectory }) {
+      const path = join(await fullDirectory(), "begun");
+      return [await codeOf(() => appendFile(path, "begun\n")), readFileSync(path, "utf8")];
     },
   },
   {

@@ -10,10 +10,14 @@ export interface Place {
   uid: number;
   /** An empty directory on a file system with flags. */
   directory(): string;
-  /** The same, mounted, with next to no room left. */
+  /** The same, mounted, with next to no room left, and in it a file `begun` of one line's end. */
   fullDirectory(): Promise<string>;
   /** Has the file system of directories written to no more, as the kernel does it after an error; what comes back has it well again. */
   failDisk(): () => void;
+  /** Power goes and comes: of that file system there is what had come to the disk. */
+  crash(): void;
+  /** The engine is killed and started again, as one that lets its containers go on or not. */
+  restartEngine(letsGoOn: boolean): Promise<void>;
   until(check: () => boolean | Promise<boolean>): Promise<void>;
 }
 export interface Case {
