@@ -206,21 +206,19 @@ export interface OpenTrigger {
   template: string;
 }
 
-/** A trigger that senders call, with the secrets that are good now, sealed. */
+/** A trigger that senders call, with the secrets that are good now. */
 interface Hook extends OpenTrigger {
   scheme: SenderScheme;
-  sealed: string[];
+  secrets: string[];
 }
 
 /** The trigger behind a hook's address, whoever asks. Throws `not_found`, also where its agent is deleted or its user disabled. */
-export async function openHook({ db, now }: Deps, triggerId: string): Promise<Hook> {
-  const { previousSecret, previousUntil, secret, ...row } = await openTrigger(db, triggerId);
+export async function openHook({ db, keyring, now }: Deps, triggerId: string): Promise<Hook> {
+  const { previousSecret, previousUntil, ...row } = await openTrigger(db, triggerId);
   const isPreviousGood = previousUntil !== null && previousUntil > isoTime(now());
-  return { ...row, sealed: previousSecret !== null && isPreviousGood ? [secret, previousSecret] : [secret] };
+  const sealed = [row.secret, isPreviousGood ? previousSecret : null].filter((one) => one !== null);
+  return { ...row, secrets: await Promise.all(sealed.map((one) => unseal(keyring, row.id, one))) };
 }
-
-export const openSecrets = ({ keyring }: Deps, { id, sealed }: Hook): Promise<string[]> =>
-  Promise.all(sealed.map((one) => unseal(keyring, id, one)));
 
 /** The trigger as deliveries see it, its secrets sealed. Throws `not_found`, also where its agent is deleted or its user disabled. */
 export async function openTrigger(db: Database, triggerId: string) {
