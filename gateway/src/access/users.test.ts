@@ -113,7 +113,9 @@ describe("disabling a user", () => {
     expect((await call("GET", `/v1/runs/${runId}`)).status).toBe("pending");
     await patch(user.id, { disabled: true, cancelRuns: true });
     await patch(user.id, { disabled: false });
-    expect(await call("GET", `/v1/runs/${runId}`)).toMatchObject({ status: "cancelled", reason: "cancelled" });
+    // Once whoever was just trying to start it has seen that there is no host.
+    const asked = () => call("GET", `/v1/runs/${runId}`);
+    await expect.poll(asked).toMatchObject({ status: "cancelled", reason: "cancelled" });
   });
 
   test.each([

@@ -71,7 +71,7 @@ describe("a user who is deleted", () => {
     const listed = (await askBoss("GET", "/v1/admin/users")).json().items.map(({ id }: { id: string }) => id);
     expect(listed).not.toContain(user.id);
     expect(listed).toContain(boss.id);
-    for (let at = 0; at < 6; at++) await gateway.tick();
+    for (let at = 0; at < 24; at++) await gateway.tick();
     const tables = ["tokens", "sign_in_codes", "agents", "triggers", "deliveries", "runs", "workspaces"];
     expect(await Promise.all(tables.map(count))).toEqual(tables.map(() => 0));
     expect((await askBoss("GET", "/v1/admin/use")).json().users).toMatchObject([{ userId: user.id, runs: 252 }]);

@@ -269,7 +269,10 @@ async function giveUp({ atomic, now }: Deps, claimed: Claimed, runId: string): P
   return true;
 }
 
-/** Puts it back, with backoff. A host that said no does not have it, for it looks the id up first; one that said nothing may. */
+/**
+ * Puts it back, with backoff. A host that said no does not have it, for it looks the id up first; one that said nothing may. What
+ * was cancelled meanwhile, and no host can have, ends here.
+ */
 async function postpone(
   { atomic, log, now }: Deps,
   claimed: Claimed,
@@ -282,9 +285,12 @@ async function postpone(
   const afterMs = isBusy ? busyMs : backoff(claimed.attempts, 500, failedMaxMs);
   if (!isBusy) log.warn("pending.postponed", { seq: claimed.seq, code: error.code, attempts: claimed.attempts });
   const kind = waitsFor(error) ?? "host";
+  const isUnwanted = sql`d.seq = ${claimed.seq} and d.outcome = 'cancelled' and ${isUnsent}`;
   await atomic([
     sql`update deliveries set lease_until = null, due_at = ${isoTime(now() + afterMs)}, maybe_sent = ${maybeSent}
       where seq = ${claimed.seq} and lease_until = ${claimed.lease} and due_at is not null`,
+    cancelledStatement(isoTime(now()), sql`id = (select d.run_id from deliveries d where ${isUnwanted})`),
+    sql`update deliveries as d set due_at = null where ${isUnwanted}`,
     sql`update runs set data = ${toldToWait(kind, now)}
       where id = ${runId} and status = 'pending' and json_extract(data, '$.waitingFor.kind') is not ${kind}`,
   ]);
