@@ -10,7 +10,7 @@ const base: Sizes = {
   neighbours: 25,
   strangers: 24,
   history: 40,
-  expired: 10,
+  expired: 6,
   waiting: 20,
   stalled: 20,
   belongings: 8,
