@@ -45,7 +45,7 @@ export async function measureFleet(options: Options, tell: Tell): Promise<{ figu
     const { url } = gateway;
     await scene.hosts("open", { world, gatewayUrl: url, dir: scene.dir });
     tell("hosts have joined");
-    const whole = await spent(scene, hosts, () => scene.hosts("report", { life: { busy, runMs }, overMs: hosts * 20 }));
+    const whole = await spent(scene, hosts, () => scene.hosts("report", { life: { busy, runMs }, overMs: hosts * 60 }));
     tell(`first reports: ${JSON.stringify(whole)}`);
     await scene.hosts("live", { busy, runMs });
     await scene.gateway.delay();

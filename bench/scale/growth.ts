@@ -16,7 +16,7 @@ import { openData } from "../../gateway/src/node/data.ts";
 import { createNodeTransport } from "../../gateway/src/node/transport.ts";
 import { deleteOld } from "../../gateway/src/tick.ts";
 import { idleLoad, makeRun } from "../../gateway/test/host.ts";
-import type { Figure } from "../lib/figures.ts";
+import { type Figure, percentile } from "../lib/figures.ts";
 import { fillData, type Sizes, userId } from "./fill.ts";
 import type { Options, Tell } from "./world.ts";
 
@@ -82,10 +82,15 @@ async function measureRuns(counts: number[], tell: Tell): Promise<Series> {
             await answer.arrayBuffer();
           }),
         );
-      const before = process.cpuUsage();
-      await deleteOld(deps, Date.now());
-      const { user, system } = process.cpuUsage(before);
-      add("a slice of the retention", runs, (user + system) / 1000);
+      const slices: number[] = [];
+      for (let isMore = true; isMore && slices.length < rounds;) {
+        const before = process.cpuUsage();
+        isMore = await deleteOld(deps, Date.now());
+        const { user, system } = process.cpuUsage(before);
+        slices.push((user + system) / 1000);
+      }
+      add("a slice of the retention", runs, percentile(slices, 50));
+      add("a slice of the retention, 90th percentile", runs, percentile(slices, 90));
     });
     tell(`${runs} runs`);
   }

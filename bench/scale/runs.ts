@@ -35,6 +35,7 @@ export async function measureLiveRuns(options: Options, tell: Tell): Promise<{ f
     await scene.hosts("report", { life: { busy: workspaces, runMs: 3_600_000 }, overMs: 4000 });
     makeWaitingDue(scene.dir);
     tell("hosts have joined, and what waits is due");
+    await sleep(5000);
     await gateway.delay();
     const cpu = gateway.cpuSeconds();
     await sleep(quietMs);
