@@ -121,7 +121,7 @@ export default defineConfig({
       { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"], ...together } },
       { test: { name: "judge", include: ["e2e/judge/**/*.test.ts"], ...together } },
       { test: { name: "together", include: ["e2e/together/**/*.test.ts"], ...together } },
-      { test: { name: "simulation", include: ["simulation/**/*.test.ts"], testTimeout: 1_200_000 } },
+      { test: { name: "simulation", include: ["simulation/**/*.test.ts"], testTimeout: 2_400_000 } },
       { test: { name: "scripts", include: ["scripts/**/*.test.ts"], exclude: builds, ...together } },
       { test: { name: "builds", include: builds, ...queued } },
       { test: { name: "host-agent", include: ["host-agent/src/**/*.test.ts"], exclude: onMachines, ...together } },

@@ -46,7 +46,7 @@ const oddValues: unknown[] = [
   Number.MAX_VALUE,
   marker.repeat(10_000),
   [marker],
-  { [marker]: marker },
+  { [`${marker}!`]: marker },
   "\0",
   "\ud800",
   "",

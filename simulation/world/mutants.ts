@@ -35,7 +35,7 @@ const all: Mutant[] = [
   ),
   one(
     "what is not in memory is lost",
-    "an ended run has no process",
+    "what is told is what the evidence says",
     33,
     { file: `${run}/launch.ts`, from: "await workspaces.find(run.userId)", to: "workspaces.current(run.userId)" },
     { file: `${run}/runs.ts`, from: "= await workspaces.find(userId);", to: "= workspaces.current(userId);" },
