@@ -145,6 +145,10 @@ function differencesOf({ gateway, machine }: Scene): string[] {
     // What was told as lost stays so, should the database that was lost be put back.
     if (copy?.reason === "host_lost") return [];
     if (copy?.status === run.status && copy.reason === run.reason && copy.exitCode === run.exit_code) return [];
+    // A power cut may take the note of an end, and an older copy of the database knows none: what was told first stays there.
+    const note = machine.files.find(`/data/mnt/${run.user_id}/runs/${run.id}/end`);
+    const isNoted = note && machine.files.read(note).toString().includes(`"reason":"${copy?.reason}"`);
+    if (machine.kernel.boot !== 1 && !isNoted && copy && isEnded(copy.status) && run.ended_at !== null) return [];
     return `${run.id} is ${run.status} (${run.reason}), there ${copy ? `${copy.status} (${copy.reason})` : "unknown"}`;
   });
   const forgotten = [...gateway.runs.values()].filter(({ id, status }) => !known.has(id) && !isEnded(status));
