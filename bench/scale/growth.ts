@@ -12,6 +12,7 @@ import { sql } from "drizzle-orm";
 import { createApp } from "../../gateway/src/app.ts";
 import type { Deps } from "../../gateway/src/deps.ts";
 import { applyReport, readReport } from "../../gateway/src/fleet/reports.ts";
+import { nodeDigests } from "../../gateway/src/node/digests.ts";
 import { openData } from "../../gateway/src/node/data.ts";
 import { createNodeTransport } from "../../gateway/src/node/transport.ts";
 import { deleteOld } from "../../gateway/src/tick.ts";
@@ -45,7 +46,7 @@ async function withData<T>(
   const transport = createNodeTransport();
   try {
     return await act(
-      { settings, ...data, transport, log: createLog(() => {}), uses: new Map(), now: Date.now },
+      { settings, ...data, digests: nodeDigests, transport, log: createLog(() => {}), uses: new Map(), now: Date.now },
       tokens,
     );
   } finally {

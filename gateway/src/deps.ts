@@ -2,6 +2,7 @@
 import type { Log } from "@berth/shared/log";
 import type { Settings } from "@berth/shared/settings";
 import type { Atomic, Database } from "./data/database.ts";
+import type { Digests } from "./keys/digests.ts";
 import type { Keyring } from "./keys/keyring.ts";
 
 /** The one way to a host. Rejects when the host cannot be reached or `request.signal` aborts before the headers came. */
@@ -13,7 +14,10 @@ export interface Deps {
   settings: Settings;
   db: Database;
   atomic: Atomic;
+  /** Names what the database holds, as `remember` wants it. */
+  version?: () => string;
   keyring: Keyring;
+  digests: Digests;
   transport: HostTransport;
   log: Log;
   /** Milliseconds since 1970. */

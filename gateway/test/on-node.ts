@@ -5,6 +5,7 @@ import Sqlite from "better-sqlite3";
 import { rmSync } from "node:fs";
 import { createApp } from "../src/app.ts";
 import type { Deps } from "../src/deps.ts";
+import { nodeDigests } from "../src/node/digests.ts";
 import { openData } from "../src/node/data.ts";
 import { startServer } from "../src/node/server.ts";
 import { createNodeTransport } from "../src/node/transport.ts";
@@ -33,7 +34,7 @@ export async function openOnNode(environment: Environment, clock: TestClock): Pr
   const lines: string[] = [];
   const now = () => Date.now() + clock.skewMs;
   const log = createLog((line) => lines.push(line));
-  const deps: Deps = { settings, ...data, transport, log, uses: new Map(), now };
+  const deps: Deps = { settings, ...data, digests: nodeDigests, transport, log, uses: new Map(), now };
   const app = createApp(deps);
   const closing: (() => Promise<void>)[] = [];
   return {

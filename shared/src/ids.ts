@@ -13,8 +13,11 @@ export function randomText(length: number): string {
 
 /** The run id of (user, agent, Idempotency-Key) or (trigger, delivery id): the same words give the same id, for ever. */
 export async function runIdOf(...words: string[]): Promise<string> {
-  return `run_${(await sha256Hex(JSON.stringify(words))).slice(0, 32)}`;
+  return runIdFrom(await sha256Hex(JSON.stringify(words)));
 }
+
+/** The same of the SHA-256 of those words as a JSON array. */
+export const runIdFrom = (hash: string) => `run_${hash.slice(0, 32)}`;
 
 /** The UUID of these words: the same words give the same one, for ever. */
 export async function uuidOf(...words: string[]): Promise<string> {

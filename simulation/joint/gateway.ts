@@ -8,6 +8,7 @@ import { createApp } from "../../gateway/src/app.ts";
 import type { Deps } from "../../gateway/src/deps.ts";
 import { askMisfitsAgain } from "../../gateway/src/fleet/reports.ts";
 import type { Keyring } from "../../gateway/src/keys/keyring.ts";
+import { nodeDigests } from "../../gateway/src/node/digests.ts";
 import { repeat } from "../../gateway/src/node/repeat.ts";
 import { tick } from "../../gateway/src/tick.ts";
 import { gatewayUrl } from "../machine/machine.ts";
@@ -99,7 +100,9 @@ export class Gateway {
     const deps: Deps = {
       settings,
       ...this.#database.opened,
-      keyring,
+      // What a process remembers of its keys goes with it.
+      keyring: { ...keyring },
+      digests: nodeDigests,
       transport: { fetch: (request) => this.#callHost(request) },
       log: this.#log(side),
       now: Date.now,

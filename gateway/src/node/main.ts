@@ -8,6 +8,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createApp } from "../app.ts";
 import type { Deps } from "../deps.ts";
+import { nodeDigests } from "./digests.ts";
 import { startServer } from "./server.ts";
 import { loadAssets } from "./assets.ts";
 import { repeat } from "./repeat.ts";
@@ -48,7 +49,17 @@ async function run(settings: Settings): Promise<void> {
   const transport = createNodeTransport();
   const uses = new Map<string, string>();
   const startedAt = Date.now();
-  const deps: Deps = { settings, ...data, transport, log, uses, now: Date.now, startedAt, assets: loadAssets() };
+  const deps: Deps = {
+    settings,
+    ...data,
+    digests: nodeDigests,
+    transport,
+    log,
+    uses,
+    now: Date.now,
+    startedAt,
+    assets: loadAssets(),
+  };
   await releaseLeases(deps);
   await askMisfitsAgain(deps);
   const server = await startServer(createApp(deps), settings.BERTH_LISTEN, settings.BERTH_PORT).catch(

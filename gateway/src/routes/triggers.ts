@@ -153,7 +153,8 @@ async function takeWebhook(
   const trigger = await openHook(deps, triggerId);
   const body = await readBody(c.req.raw, payloadMaxBytes, slowestMs);
   const headers = c.req.raw.headers;
-  const genuine = await verifyWebhook(trigger.scheme, trigger.secrets, { headers, body }, deps.now());
+  const { scheme, secrets } = trigger;
+  const genuine = await verifyWebhook(deps.digests, scheme, secrets, { headers, body }, deps.now());
   if (!genuine) {
     await limits.noteFailure("hooks", `${triggerId} ${networkOf(address ?? "unknown")}`);
     throw new AppError("unauthenticated", "The signature or secret does not fit this trigger, or is too old.");

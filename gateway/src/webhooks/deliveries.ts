@@ -1,6 +1,6 @@
 /** Deliveries: what came in through a trigger, written down with its pending run before the sender hears that it was taken. */
 import { AppError } from "@berth/shared/errors";
-import { newId, runIdOf } from "@berth/shared/ids";
+import { newId, runIdFrom } from "@berth/shared/ids";
 import { JsonScan } from "@berth/shared/bounds/json-scan";
 import type { Run } from "@berth/shared/resources";
 import { originOf, type Delivery } from "@berth/shared/webhooks";
@@ -54,7 +54,8 @@ export async function acceptDelivery(
 ): Promise<Accepted> {
   const deliveryId = newId("dlv");
   const receivedAt = isoTime(deps.now());
-  const runId = await runIdOf("trigger", trigger.id, incoming.externalId ?? deliveryId);
+  const words = JSON.stringify(["trigger", trigger.id, incoming.externalId ?? deliveryId]);
+  const runId = runIdFrom(await deps.digests.sha256Hex(words));
   const result = resultOf(renderPrompt(trigger.template, viewOf(trigger, incoming)));
   const prompt = "prompt" in result ? result.prompt : null;
   const run = prompt === null ? null : pendingRun(runId, trigger, receivedAt);

@@ -4,6 +4,7 @@ import * as fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
 import type { SenderScheme } from "@berth/shared/webhooks";
+import { webDigests } from "../keys/digests.ts";
 import { createSecret, verifyWebhook } from "./schemes.ts";
 
 const now = Date.now();
@@ -17,7 +18,7 @@ const verify = (
   headers: Headers_,
   content: string | Uint8Array = body,
   valid = [secrets[scheme]],
-) => verifyWebhook(scheme, valid, { headers: new Headers(headers), body: bytesOf(content) }, now);
+) => verifyWebhook(webDigests, scheme, valid, { headers: new Headers(headers), body: bytesOf(content) }, now);
 const bytesOf = (content: string | Uint8Array) =>
   typeof content === "string" ? new TextEncoder().encode(content) : content;
 
@@ -219,7 +220,7 @@ describe("whatever is sent", () => {
         const headers = standard({ at: second * 1000 });
         const at = second * 1000 + side * off;
         const message = { headers: new Headers(headers), body: bytesOf(body) };
-        const found = await verifyWebhook("standard", [secrets.standard], message, at);
+        const found = await verifyWebhook(webDigests, "standard", [secrets.standard], message, at);
         expect([off, found !== null]).toEqual([off, isTaken]);
       }
   });

@@ -4,6 +4,7 @@ import { idempotencyKey } from "@berth/shared/resources";
 import type { SenderScheme } from "@berth/shared/webhooks";
 import { base64url } from "jose";
 import { joinBytes } from "../http/body.ts";
+import type { Digests } from "../keys/digests.ts";
 
 interface WebhookMessage {
   headers: Headers;
@@ -30,12 +31,13 @@ export function createSecret(scheme: SenderScheme): string {
  * since 1970. Throws `invalid_request` for a genuine message whose delivery id is none.
  */
 export async function verifyWebhook(
+  digests: Digests,
   scheme: SenderScheme,
   secrets: string[],
   message: WebhookMessage,
   now: number,
 ): Promise<Genuine | null> {
-  const results = await Promise.all(secrets.map((secret) => isGenuine[scheme](secret, message, now)));
+  const results = await Promise.all(secrets.map((secret) => isGenuine[scheme](digests, secret, message, now)));
   if (!results.includes(true)) return null;
   const name = idHeader[scheme];
   const externalId = message.headers.get(name);
@@ -50,11 +52,11 @@ const idHeader = {
   token: "idempotency-key",
 } as const satisfies Record<SenderScheme, string>;
 
-type Verify = (secret: string, message: WebhookMessage, now: number) => Promise<boolean>;
+type Verify = (digests: Digests, secret: string, message: WebhookMessage, now: number) => Promise<boolean>;
 
 const isGenuine: Record<SenderScheme, Verify> = {
   /** Standard Webhooks 1.0: HMAC-SHA256 of `id.timestamp.body`, several signatures separated by spaces. */
-  async standard(secret, { headers, body }, now) {
+  async standard(digests, secret, { headers, body }, now) {
     const [id, timestamp] = [headers.get("webhook-id"), headers.get("webhook-timestamp")];
     if (!id || !timestamp || !/^\d{1,12}$/.test(timestamp)) return false;
     if (Math.abs(now / 1000 - Number(timestamp)) > toleranceSeconds) return false;
@@ -62,34 +64,40 @@ const isGenuine: Record<SenderScheme, Verify> = {
       .split(" ")
       .filter((signature) => signature.startsWith("v1,"))
       .map((signature) => fromBase64(signature.slice("v1,".length)));
-    const key = await importHmacKey(fromBase64(secret.slice("whsec_".length)));
-    return isOneValid(key, given, joinBytes([new TextEncoder().encode(`${id}.${timestamp}.`), body]));
+    const key = fromBase64(secret.slice("whsec_".length));
+    return isOneValid(digests, key, given, joinBytes([new TextEncoder().encode(`${id}.${timestamp}.`), body]));
   },
   /** GitHub: `sha256=` and the HMAC-SHA256 of the body in hex. */
-  async github(secret, { headers, body }) {
+  async github(digests, secret, { headers, body }) {
     const hex = /^sha256=([0-9a-f]{64})$/i.exec(headers.get("x-hub-signature-256") ?? "")?.[1];
     if (!hex) return false;
     const given = Uint8Array.from(hex.match(/../g)!, (byte) => Number.parseInt(byte, 16));
-    return isOneValid(await importHmacKey(new TextEncoder().encode(secret)), [given], body);
+    return isOneValid(digests, new TextEncoder().encode(secret), [given], body);
   },
-  /** A bearer token, compared as the HMACs of both under a random key, so that time tells nothing. */
-  async token(secret, { headers }) {
+  /** A bearer token. */
+  async token(digests, secret, { headers }) {
     const given = /^Bearer +(\S+)$/i.exec(headers.get("authorization") ?? "")?.[1];
     if (!given) return false;
-    const key = await importHmacKey(crypto.getRandomValues(new Uint8Array(secretBytes)));
-    const expected = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(secret));
-    return crypto.subtle.verify("HMAC", key, expected, new TextEncoder().encode(given));
+    return isSame(digests, new TextEncoder().encode(secret), new TextEncoder().encode(given));
   },
 };
 
-async function isOneValid(key: CryptoKey, given: Uint8Array<ArrayBuffer>[], signed: Uint8Array): Promise<boolean> {
-  const data = signed as Uint8Array<ArrayBuffer>;
-  const tried = given.slice(0, maxSignatures).map((signature) => crypto.subtle.verify("HMAC", key, signature, data));
+async function isOneValid(
+  digests: Digests,
+  key: Uint8Array,
+  given: Uint8Array[],
+  signed: Uint8Array,
+): Promise<boolean> {
+  const expected = await digests.hmacSha256(key, signed);
+  const tried = given.slice(0, maxSignatures).map((signature) => isSame(digests, expected, signature));
   return (await Promise.all(tried)).includes(true);
 }
 
-function importHmacKey(secret: Uint8Array<ArrayBuffer>): Promise<CryptoKey> {
-  return crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
+/** Compares the HMACs of both under a random key, so that time tells nothing. */
+async function isSame({ hmacSha256 }: Digests, one: Uint8Array, other: Uint8Array): Promise<boolean> {
+  const key = crypto.getRandomValues(new Uint8Array(secretBytes));
+  const [first, second] = await Promise.all([hmacSha256(key, one), hmacSha256(key, other)]);
+  return first.every((byte, at) => byte === second[at]);
 }
 
 /** The bytes of base64; none for what is no base64. */

@@ -6,6 +6,7 @@ import type { Hono } from "hono";
 import type { JWK } from "jose";
 import { createApp } from "../app.ts";
 import type { AppEnv, Deps } from "../deps.ts";
+import { webDigests } from "../keys/digests.ts";
 import { importKeyring, type Keyring } from "../keys/keyring.ts";
 import { openD1, type D1 } from "./data.ts";
 
@@ -37,6 +38,7 @@ export async function openGateway(env: Env, own: Partial<Pick<Deps, "now" | "log
     settings,
     ...openD1(env.DB),
     keyring: await readKeyring(env.BERTH_SIGNING_KEY),
+    digests: webDigests,
     transport: { fetch: (request) => fetch(request, { redirect: "manual" }) },
     log: workerLog,
     now: Date.now,

@@ -2,6 +2,7 @@
 import { createLog } from "@berth/shared/log";
 import { parseSettings, type Environment } from "@berth/shared/settings";
 import { readdirSync, readFileSync } from "node:fs";
+import { webDigests } from "../../src/keys/digests.ts";
 import { createSigningJwk, importKeyring } from "../../src/keys/keyring.ts";
 import { openD1, type D1 } from "../../src/worker/data.ts";
 import type { Runtime, TestClock } from "../runtime.ts";
@@ -37,6 +38,7 @@ export async function openOnWorkerd(workerd: string, environment: Environment, c
       settings,
       ...openD1(d1),
       keyring: await importKeyring([jwk]),
+      digests: webDigests,
       transport: { fetch: fetchHeld },
       uses: new Map(),
       log: createLog((line) => lines.push(line)),
