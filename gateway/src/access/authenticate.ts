@@ -8,6 +8,7 @@ import { isOwnOrigin } from "../http/origin.ts";
 import { ensureIdentity } from "./identities.ts";
 import { createProviderVerifier } from "./provider/token.ts";
 import type { Provider } from "./provider/discovery.ts";
+import { remember } from "../data/remember.ts";
 import { tokens, users } from "../data/schema.ts";
 import type { Authenticator, Caller } from "../http/caller.ts";
 import { readSessionCookie, sessionCookie, sessionSeconds } from "../http/cookies.ts";
@@ -21,7 +22,7 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
   const verifyForeign = provider && createProviderVerifier(provider);
 
   const fromClaims = async ({ userId, tokenId, expiresAt }: TokenClaims): Promise<Caller> => {
-    const [row] = toCallerRows(await selectCaller(deps.db).values({ tokenId, userId }));
+    const row = await findCaller(deps, tokenId, userId);
     if (!row || row.disabled || row.revokedAt !== null) throw unauthenticated();
     noteUse(deps, tokenId, row.lastUsedAt);
     return { user: toUser(row), token: { id: tokenId, kind: row.kind, expiresAt }, renewal: null };
@@ -69,7 +70,7 @@ const isSafe = (request: Request) => request.method === "GET" || request.method 
 
 const callerColumns = { ...userColumns, ...columnsOf(tokens, "kind", "revokedAt", "lastUsedAt") };
 const toCallerRows = rowsOf(callerColumns);
-/** One query a call: the user, and whether the credential still stands. */
+/** The user, and whether the credential still stands. */
 const selectCaller = prepareOnce((db) =>
   db
     .select(callerColumns)
@@ -78,6 +79,10 @@ const selectCaller = prepareOnce((db) =>
     .where(and(eq(tokens.id, sql.placeholder("tokenId")), eq(users.id, sql.placeholder("userId"))))
     .prepare(),
 );
+const findCaller = remember(async (db, tokenId: string, userId: string) => {
+  const [row] = toCallerRows(await selectCaller(db).values({ tokenId, userId }));
+  return row ?? null;
+});
 
 /** A session that is more than half gone lives its whole time again: same token id, so that one revocation ends all of it. */
 async function renewSession({ db, settings, keyring, now }: Deps, { token, user }: Caller): Promise<string | null> {

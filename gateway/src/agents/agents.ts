@@ -12,6 +12,7 @@ import { cancelWaiting } from "./cancel-waiting.ts";
 import { columnsOf, isoTime, isUniqueViolation, prepareOnce, rowsOf, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { startOf, toPage, type Page, type PageQuery } from "../http/paging.ts";
+import { remember, type Source } from "../data/remember.ts";
 import { agents } from "../data/schema.ts";
 import type { AuditSource, Caller } from "../http/caller.ts";
 
@@ -74,10 +75,16 @@ export async function createAgent(
   return { id: agentId, ...body, directory, ...rest };
 }
 
-export async function listAgents(db: Database, userId: string, query: PageQuery): Promise<Page<Agent>> {
-  const rows = await selectPage(db).values({ userId, ...startOf(query), limit: query.limit + 1 });
-  return toPage(toAgentRows(rows), query.limit, present);
+/** The user's agents, oldest first. Every open page asks for them again and again. */
+export function listAgents(source: Source, userId: string, query: PageQuery): Promise<Page<Agent>> {
+  const { createdAt, id } = startOf(query);
+  return findPage(source, userId, createdAt, id, String(query.limit));
 }
+
+const findPage = remember(async (db, userId: string, createdAt: string, id: string, limit: string) => {
+  const rows = await selectPage(db).values({ userId, createdAt, id, limit: Number(limit) + 1 });
+  return toPage(toAgentRows(rows), Number(limit), present);
+});
 
 /** The user's agent. Throws `not_found`. */
 export async function getAgent(db: Database, userId: string, agentId: string): Promise<Agent> {

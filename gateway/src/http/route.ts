@@ -141,6 +141,7 @@ export function registerRoutes(
   const places = createPlaces(strangersAtOnce);
   for (const declared of routes) {
     const params = paramsOf(declared);
+    const plainQuery = declared.query?.safeParse({});
     const answer = async (c: Context<AppEnv>): Promise<Answer> => {
       c.set("route", declared.path);
       const address = clientAddress(deps.settings, c);
@@ -150,7 +151,7 @@ export function registerRoutes(
       const given = { deps, c, authenticator, limits, caller, source };
       const leave = declared.body && !caller ? places.take(networkOf(address ?? "unknown")) : () => undefined;
       if (!leave) throw new AppError("rate_limited", "Too many calls at once; try again in 1 s.", { retryAfter: 1 });
-      const input = await parseInput(declared, params, c).finally(leave);
+      const input = await parseInput(declared, { params, plainQuery }, c).finally(leave);
       const said = await declared.run({ ...given, ...input });
       if (said instanceof Response) return said;
       return declared.answer ? answerJson(c, declared, said) : { status: 204, headers: {}, body: null };
@@ -193,13 +194,20 @@ async function admit(
   return caller;
 }
 
-async function parseInput(declared: Route, params: z.ZodObject | undefined, c: Context<AppEnv>) {
+interface Prepared {
+  params: z.ZodObject | undefined;
+  /** What the route's query says where the address has none, as most calls do. */
+  plainQuery: z.ZodSafeParseResult<unknown> | undefined;
+}
+
+async function parseInput(declared: Route, { params, plainQuery }: Prepared, c: Context<AppEnv>) {
   const { query, headers, body } = declared;
+  const isPlain = plainQuery?.success && !c.req.url.includes("?");
   const given = () =>
     declared.path.endsWith("{path}") ? { ...c.req.param(), path: tailOf(c, declared.path) } : c.req.param();
   return {
     params: params && parseOr400(params, given(), "path"),
-    query: query && parseOr400(query, c.req.query(), "query"),
+    query: isPlain ? plainQuery.data : query && parseOr400(query, c.req.query(), "query"),
     headers: headers && parseOr400(headers, namedHeaders(headers, c), "header"),
     body: body && parseOr400(body, await readJson(c.req.raw, boundsOf(declared), declared.isBodyOptional), "body"),
   };

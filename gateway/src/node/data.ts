@@ -21,6 +21,7 @@ import * as schema from "../data/schema.ts";
 export interface Data {
   db: Database;
   atomic: Atomic;
+  version: () => string;
   keyring: Keyring;
   close(): void;
 }
@@ -58,7 +59,16 @@ export function openDatabase(path: string): Omit<Data, "keyring"> {
     flush();
     file.close();
   };
-  return { db, atomic, close };
+  return { db, atomic, version: createVersion(file), close };
+}
+
+/**
+ * Changes by this connection are counted by SQLite, rows that cascades and triggers change among them; `data_version` is another
+ * after each commit by any other connection. What a rollback takes back counts too.
+ */
+function createVersion(file: Sqlite.Database): () => string {
+  const [ours, others] = ["select total_changes()", "pragma data_version"].map((text) => file.prepare(text).pluck());
+  return () => `${String(ours!.get())} ${String(others!.get())}`;
 }
 
 type Row = Record<string, unknown>;

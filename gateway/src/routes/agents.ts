@@ -47,7 +47,7 @@ export const agentRoutes = [
     auth: "user",
     query: pageQuery,
     answer: pageSchema(agentSchema),
-    run: async ({ deps, caller, query }) => listAgents(deps.db, caller.user.id, query),
+    run: async ({ deps, caller, query }) => listAgents(deps, caller.user.id, query),
   }),
   route({
     method: "POST",
