@@ -1,3 +1,4 @@
+import { sql } from "drizzle-orm";
 import { exportJWK, exportSPKI, generateKeyPair, type JWK } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestApp, type Answer, type TestApp } from "../../test/app.ts";
@@ -339,5 +340,30 @@ describe("a host's token that is not its own", () => {
   ])("is refused with %s", async (_what, make) => {
     expect((await report(await make())).status).toBe(401);
     expect((await report(await host.sign())).status).toBe(200);
+  });
+
+  test("is refused although it was taken before, once its time is over, or the clock is before it, or the host has another key", async () => {
+    const jwt = await host.sign();
+    const statusAt = async (skewMs: number) => {
+      gateway.clock.skewMs = skewMs;
+      const { status } = await report(jwt);
+      gateway.clock.skewMs = 0;
+      return status;
+    };
+    expect([await statusAt(0), await statusAt(0), await statusAt(61_000), await statusAt(-61_000)]).toEqual([
+      200, 200, 401, 401,
+    ]);
+    const withKey = async (publicKey: object) =>
+      gateway.deps.db.all(
+        sql`update hosts set public_key = ${JSON.stringify(publicKey)} where id = ${host.id} returning id`,
+      );
+    const [row] = await gateway.deps.db.all<{ key: string }>(
+      sql`select public_key as key from hosts where id = ${host.id}`,
+    );
+    const publicKey = JSON.parse(row!.key) as JWK;
+    await withKey({ ...publicKey, x: otherX });
+    expect(await statusAt(0)).toBe(401);
+    await withKey(publicKey);
+    expect(await statusAt(0)).toBe(200);
   });
 });

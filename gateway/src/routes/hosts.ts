@@ -87,12 +87,12 @@ const selectHost = prepareOnce((db) =>
     .prepare(),
 );
 
-async function authenticateHost({ db, now }: Deps, request: Request) {
+async function authenticateHost({ db, keyring, now }: Deps, request: Request) {
   const jwt = /^Bearer ([\w.-]+)$/i.exec(request.headers.get("authorization") ?? "")?.[1] ?? "";
   const hostId = claimedHostId(jwt);
   const host = hostId === null ? undefined : await selectHost(db).get({ hostId });
   if (!host) throw unauthenticated();
-  await verifyHostJwt(host.publicKey, host.id, jwt, now());
+  await verifyHostJwt(keyring, host, jwt, now());
   return host;
 }
 

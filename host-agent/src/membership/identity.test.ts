@@ -56,3 +56,14 @@ test("a host that was killed while it joined asks again with the same key, and w
   expect(gateway.asked[2]!.publicKey).not.toEqual(gateway.asked[0]!.publicKey);
   gateway.close();
 });
+
+test("one signature is shown for some seconds, and another once the clock is elsewhere", async () => {
+  const gateway = await startGateway();
+  const identity = await gateway.open("token-1");
+  const now = Date.now();
+  const [first, soon, later, before] = await Promise.all(
+    [0, 9999, 10_000, -30_000].map((ms) => identity.sign(now + ms)),
+  );
+  expect([soon, new Set([first, later, before]).size]).toEqual([first, 3]);
+  gateway.close();
+});

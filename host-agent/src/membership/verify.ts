@@ -27,7 +27,12 @@ export function createGatewayVerifier(
   identity: Identity,
   store: Store,
 ): VerifyGateway {
-  const readKeys = () => JSON.parse(store.getMeta("jwks") ?? '{"keys":[]}') as JSONWebKeySet;
+  let known = readKeys('{"keys":[]}');
+  const keysNow = () => {
+    const text = store.getMeta("jwks") ?? known.text;
+    if (text !== known.text) known = readKeys(text);
+    return known;
+  };
   let askedAt = -Infinity;
   let asking: Promise<void> | null = null;
 
@@ -56,8 +61,8 @@ export function createGatewayVerifier(
     if (!token) throw unauthenticated();
     try {
       const { kid } = decodeProtectedHeader(token);
-      if (!readKeys().keys.some((key) => key.kid === kid)) await askKeys();
-      const { payload } = await jwtVerify(token, createLocalJWKSet(readKeys()), {
+      if (!keysNow().kids.has(kid)) await askKeys();
+      const { payload } = await jwtVerify(token, keysNow().find, {
         algorithms: ["EdDSA"],
         issuer: identity.issuer,
         audience: hostId,
@@ -75,6 +80,12 @@ export function createGatewayVerifier(
       throw unauthenticated(error);
     }
   };
+}
+
+/** To be read once: a set of keys imports each of them when it is first needed, which costs as much as a signature. */
+function readKeys(text: string) {
+  const jwks = JSON.parse(text) as JSONWebKeySet;
+  return { text, kids: new Set(jwks.keys.map(({ kid }) => kid)), find: createLocalJWKSet(jwks) };
 }
 
 /** Remembers ids for as long as their tokens could come again, by two sets of which the older is forgotten. Throws where one does. */
