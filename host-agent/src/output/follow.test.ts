@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { toEventBlock } from "./event-block.ts";
 import { follow } from "./follow.ts";
 import { createStreams } from "./open-streams.ts";
@@ -68,6 +68,30 @@ test("a reader that leaves in the midst of a long log leaves no file open", asyn
   for await (const event of follow(reading, run.id, 0, new AbortController().signal, splitLines))
     if (event.kind === "lines") break;
   expect(openBelow(volume.runs)).toEqual([]);
+});
+
+test("one look that was held up holds up no line that comes after it", async () => {
+  const { volume, run, reading } = beginLongRun();
+  vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
+  try {
+    let turns = 0;
+    // The second is in the midst of the first look.
+    const deps = { ...reading, turns: async () => void (++turns === 2 && vi.advanceTimersByTime(10)) };
+    const events = follow(deps, run.id, 0, new AbortController().signal, splitLines);
+    const next = async () => {
+      const { value } = await events.next();
+      return value?.kind === "lines" ? value.lines.length : 0;
+    };
+    let lines = 0;
+    while (lines < 1000) lines += await next();
+    const late = next();
+    appendFileSync(join(runDirectory(volume, run.id), "out"), "late\n");
+    reading.bus.emit(`run:${run.id}`);
+    expect(await late).toBe(1);
+    await events.return(undefined);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("who reads on a host that its gateway has removed is told no end: the gateway tells another", async () => {

@@ -27,7 +27,7 @@ export interface FollowDeps {
   delivered(rev: number): Promise<boolean>;
 }
 
-/** From one look at the log to the next: so many times as long as it took, and at most so many milliseconds. */
+/** From one look at the log to the next: so many times as long as the quicker of the last two took, and at most so many milliseconds. */
 const [pauseShare, mostPauseMs] = [4, 30];
 
 /** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log, `split` what becomes of lines. */
@@ -47,6 +47,7 @@ export async function* follow<Batch>(
   try {
     yield { kind: "run", run: toPublic(first) };
     let position = { at: after, searched: after };
+    let tookBeforeMs = 0;
     for (let stage = stageOf(first); !signal.aborted;) {
       await turns(first.userId);
       const lookedAt = performance.now();
@@ -81,9 +82,11 @@ export async function* follow<Batch>(
         return;
       }
       const tookMs = performance.now() - lookedAt;
+      const shorterMs = Math.min(tookMs, tookBeforeMs);
+      tookBeforeMs = tookMs;
       if (!(await latch.next(10_000, signal)) && !signal.aborted) yield { kind: "idle" };
-      // Throttle: many small writes are one look. A run's end is told at once.
-      const due = lookedAt + Math.min(mostPauseMs, tookMs * (1 + pauseShare));
+      // Throttle: many small writes are one look. A run's end is told at once, and one look that was held up holds up no line.
+      const due = lookedAt + Math.min(mostPauseMs, tookMs + shorterMs * pauseShare);
       const isDue = () => performance.now() >= due || store.getRun(runId)?.endedAt;
       while (!isDue() && !signal.aborted) await latch.next(due - performance.now(), signal);
     }
