@@ -18,40 +18,54 @@ export const toEventBlock: SplitLines<Uint8Array> = (bytes, from, start, speaksJ
   while (next < bytes.length) {
     const newline = bytes.indexOf(0x0a, next);
     const offset = start + newline + 1;
-    const isAsItIs = speaksJson ? isPlainJson(bytes, next, newline) : isPlainText(bytes, next, newline);
-    const made = isAsItIs ? null : Buffer.from(toLine(bytes.subarray(next, newline), offset, speaksJson).data);
-    const size = aroundBytes + (made?.length ?? newline - next);
+    const size = aroundBytes + newline - next;
     if (at + size > block.length) {
       if (at > 0) break;
       block = Buffer.allocUnsafe(size);
     }
-    block.set(head, at);
-    at = writeNumber(block, offset, at + head.length);
-    block.set(middle, at);
-    at += middle.length;
-    if (made) at += made.copy(block, at);
-    else if (speaksJson) at += bytes.copy(block, at, next, newline);
-    else {
-      block.set(beforeText, at);
-      at += beforeText.length;
-      at += bytes.copy(block, at, next, newline);
-      block.set(afterText, at);
-      at += afterText.length;
+    const data = writeAround(block, offset, at);
+    let end = speaksJson ? writeJson(block, data, bytes, next, newline) : writeText(block, data, bytes, next, newline);
+    if (end < 0) {
+      const made = Buffer.from(toLine(bytes.subarray(next, newline), offset, speaksJson).data);
+      if (data + made.length + 2 > block.length) {
+        if (at > 0) break;
+        block = Buffer.allocUnsafe(aroundBytes + made.length);
+        writeAround(block, offset, 0);
+      }
+      end = data + made.copy(block, data);
     }
-    block[at++] = 0x0a;
-    block[at++] = 0x0a;
+    block[end] = block[end + 1] = 0x0a;
+    at = end + 2;
     next = newline + 1;
   }
   return { batch: block.subarray(0, at), next };
 };
 
-/** Whether JSON writes these bytes as they are: ASCII without controls, quotes and backslashes. */
-function isPlainText(bytes: Uint8Array, from: number, end: number): boolean {
-  for (let at = from; at < end; at++) {
-    const byte = bytes[at]!;
-    if (byte < 0x20 || byte > 0x7f || byte === 0x22 || byte === 0x5c) return false;
+/** Writes what stands before an event's data; answers where that begins. */
+function writeAround(block: Uint8Array, offset: number, at: number): number {
+  return write(block, middle, writeNumber(block, offset, write(block, head, at)));
+}
+
+/** Byte by byte: for so few a call of the runtime's own copy costs more than they do. */
+function write(block: Uint8Array, bytes: Uint8Array, at: number): number {
+  for (let from = 0; from < bytes.length; from++) block[at++] = bytes[from]!;
+  return at;
+}
+
+/** Writes a line as text and answers where it ends; -1 where JSON does not write it as it is: ASCII without controls, quotes and backslashes. */
+function writeText(block: Uint8Array, at: number, bytes: Uint8Array, from: number, end: number): number {
+  at = write(block, beforeText, at);
+  for (; from < end; from++) {
+    const byte = bytes[from]!;
+    if (byte < 0x20 || byte > 0x7f || byte === 0x22 || byte === 0x5c) return -1;
+    block[at++] = byte;
   }
-  return true;
+  return write(block, afterText, at);
+}
+
+/** The same for an object that passes unchanged. */
+function writeJson(block: Uint8Array, at: number, bytes: Buffer, from: number, end: number): number {
+  return isPlainJson(bytes, from, end) ? at + bytes.copy(block, at, from, end) : -1;
 }
 
 /** Whether it is an object that passes unchanged: in ASCII, without what ends a line of an event. */
