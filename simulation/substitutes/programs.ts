@@ -52,9 +52,15 @@ function wordsOf({ code, message }: FileError): string {
 
 const programs: Record<string, (args: string[]) => string> = {
   chattr: changeFlags,
-  /** The script of a run's files: room for the first words, append only, what was given as it is; and that of memory that was kept. */
+  /** What looks for memory that was kept has freed it. */
+  nsenter([, init, , , , assigned]) {
+    machine()
+      .kernel.processes.get(Number(init))
+      ?.container.kept.delete(Number(assigned!.replace("uid=", "")));
+    return "";
+  },
+  /** The script of a run's files: room for the first words, append only, what was given as it is. */
   sh([, script, , directory, ...given]) {
-    if (script!.includes("ipcrm")) return freeKept(Number(directory), Number(given[0]));
     if (script!.includes("truncate")) return emptyFile(join(directory!, "out"));
     if (!script!.includes("fallocate")) return "";
     const files = ["out", "err", "exit"].map((name) => join(directory!, name));
@@ -107,11 +113,6 @@ const programs: Record<string, (args: string[]) => string> = {
     return "";
   },
 };
-
-function freeKept(init: number, uid: number): string {
-  machine().kernel.processes.get(init)?.container.kept.delete(uid);
-  return "";
-}
 
 function emptyFile(path: string): string {
   const { files } = machine();

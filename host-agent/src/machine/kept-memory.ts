@@ -2,9 +2,12 @@
  * Memory of a container that outlives the processes which took it: System V objects, message queues, files in its memory file
  * systems. Enters the container's IPC namespace alone, and follows no path that an agent has made. Knows nothing of the engine.
  */
+import { readdirSync } from "node:fs";
 import type { Cgroup } from "./cgroup.ts";
+import { MachineError } from "./machine-error.ts";
+import { ifMissing } from "./missing.ts";
 import { proveWithout } from "./processes.ts";
-import { runProgram } from "./programs.ts";
+import { ProgramError, runProgram } from "./programs.ts";
 
 /** Where files are memory; `/tmp`, which is on the disk, is kept for the agent's next run. */
 export const sharedMemory = ["/dev/shm", "/dev/mqueue"];
@@ -17,22 +20,41 @@ export async function freeMemory(
   directories: string[],
 ): Promise<void> {
   if (!(await proveWithout(cgroup, (owner) => owner.uid === uid))) return;
-  const outside = directories.map((directory) => `/proc/${init.pid}/root${directory}`);
-  await runProgram("sh", "-c", free, "sh", String(init.pid), String(uid), ...outside);
+  const filled = directories.map((directory) => `/proc/${init.pid}/root${directory}`).filter(hasEntries);
+  const remove = [...filled, "-xdev", "-mindepth", "1", "-uid", String(uid), "-delete"];
+  await Promise.all([
+    removeObjects(init.pid, uid),
+    // What others have put there stays, with the directory that it is in.
+    filled.length > 0 && runProgram("find", ...remove).catch(unlessSaid),
+  ]);
 }
 
-/**
- * By the creator's uid: the owner's is the agent's to change. The columns are those of proc(5), sysvipc. In few programs: the end of
- * each run waits for them, and mostly there is nothing to free.
- */
-const free = `pid=$1 uid=$2; shift 2
-find "$@" -xdev -mindepth 1 -uid "$uid" -delete 2>/dev/null &
-kept() {
-  nsenter -t "$pid" -i awk -v "uid=$uid" '
-    FNR == 1 { kind++ }
-    FNR > 1 && $(kind == 3 ? 7 : 10) == uid { print "-" substr("mqs", kind, 1), $2 }' /proc/sysvipc/shm /proc/sysvipc/msg /proc/sysvipc/sem
+/** In few programs: the end of each run is followed by this, and mostly there is nothing to free. */
+async function removeObjects(initPid: number, uid: number): Promise<void> {
+  const inside = (...command: string[]) => runProgram("nsenter", "-t", String(initPid), "-i", ...command);
+  const find = () =>
+    inside("awk", "-v", `uid=${uid}`, madeBy, ...["shm", "msg", "sem"].map((of) => `/proc/sysvipc/${of}`));
+  for (let before = "", left = await find(); left !== ""; before = left, left = await find()) {
+    if (left === before) throw new MachineError(`objects of IPC cannot be removed: ${left}`);
+    // Somebody else may free the same.
+    await inside("ipcrm", ...left.trim().split(" ")).catch(unlessSaid);
+  }
 }
-left=$(kept) || exit
-# Somebody else may free the same.
-[ -z "$left" ] || nsenter -t "$pid" -i ipcrm $left || [ -z "$(kept)" ] || exit 1
-wait`;
+
+/** By the creator's uid: the owner's is the agent's to change. The columns are those of proc(5), sysvipc. What a program says is short. */
+const madeBy = `
+FNR == 1 { kind++ }
+FNR > 1 && $(kind == 3 ? 7 : 10) == uid && count++ < 100 { print "-" substr("mqs", kind, 1), $2 }`;
+
+function hasEntries(directory: string): boolean {
+  try {
+    return readdirSync(directory).length > 0;
+  } catch (error) {
+    return ifMissing(false)(error);
+  }
+}
+
+function unlessSaid(error: unknown): string {
+  if (error instanceof ProgramError) return "";
+  throw error;
+}
