@@ -24,9 +24,11 @@ const ask = (path: string, init: RequestInit = {}) =>
     sent.on("error", reject).on("response", (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-      response
-        .on("error", reject)
-        .on("end", () => resolve(new Response(text || null, { status: response.statusCode! })));
+      response.on("error", reject).on("end", () => {
+        const { "retry-after": retryAfter, "content-type": type = "text/plain" } = response.headers;
+        const headers = { "content-type": type, ...(retryAfter && { "retry-after": retryAfter }) };
+        resolve(new Response(text || null, { status: response.statusCode!, headers }));
+      });
     });
     sent.end();
   });

@@ -32,12 +32,20 @@ export interface Deps {
   assets?: ((request: Request) => Promise<Response | null>) | undefined;
 }
 
+/** What comes by the thousand at once when a gateway or its hosts are back. */
+export type Burst = "reports" | "tickets" | "sockets";
+
 /** What a runtime adds to a request. */
 export interface Bindings {
   /** The address of the connection's other end. */
   address?: string | undefined;
   /** Lets work go on after the answer. */
   waitUntil?: (work: Promise<unknown>) => void;
+  /**
+   * Admission control: takes a place among those of this burst that are in progress, which the answer gives back; null where there is
+   * none, or the sender has left. Absent where the runtime sheds load by itself.
+   */
+  admit?: (burst: Burst, network: string) => Promise<(() => void) | null>;
   /** Compresses an answer; absent where the runtime does that by itself. */
   gzip?: (text: string) => Promise<Uint8Array<ArrayBuffer>>;
   /** Cuts the client's connection in the middle of an answer. */

@@ -8,6 +8,8 @@ export interface BodyBounds {
   bytes: number;
   /** Keys and values. */
   values: number;
+  /** How long it may take to come whole, in milliseconds. */
+  withinMs?: number;
 }
 /** Nothing in the contract is nested deeper, reports of hosts included. */
 const maxDepth = 20;
@@ -18,7 +20,8 @@ const maxDepth = 20;
  */
 export async function readJson(request: Request, bounds: BodyBounds, isOptional = false): Promise<unknown> {
   if (!isOptional) refuseOtherTypes(request);
-  const bytes = await readBody(request, bounds.bytes, bounds.bytes > smallBytes ? slowestMs : slowestSmallMs);
+  const withinMs = bounds.withinMs ?? (bounds.bytes > smallBytes ? slowestMs : slowestSmallMs);
+  const bytes = await readBody(request, bounds.bytes, withinMs);
   if (isOptional && bytes.length === 0) return {};
   refuseOtherTypes(request);
   refuseShape(bytes, bounds.values);

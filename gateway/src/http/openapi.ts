@@ -50,6 +50,7 @@ export function errorsOf(route: Route): ErrorCode[] {
   if (route.auth !== "none") codes.add("unauthenticated");
   if (route.auth === "admin") codes.add("forbidden");
   if (route.limit) codes.add("rate_limited");
+  if (route.burst) codes.add("host_unavailable");
   return [...codes].sort((a, b) => httpStatusOf(a) - httpStatusOf(b));
 }
 

@@ -9,7 +9,7 @@ import { id } from "@berth/shared/values";
 import { z } from "zod";
 import { clientAddress } from "./address.ts";
 import { type BodyBounds, readJson } from "./body.ts";
-import type { AppEnv, Deps } from "../deps.ts";
+import type { AppEnv, Deps, Burst } from "../deps.ts";
 import type { LimitName, Limits } from "./limits.ts";
 import { sourceOf, type AuditSource, type Authenticator, type Caller } from "./caller.ts";
 
@@ -68,6 +68,8 @@ interface RouteSpec<
   isBodyOptional?: boolean;
   /** How often it may be called: by one credential, or without one from one address. */
   limit?: LimitName;
+  /** What it is part of, of which no more is taken than can be served (docs/adr/0032). */
+  burst?: Burst;
   /** Bytes of the body; without it 64 KiB, and 8 KiB where anybody may call. */
   bodyMaxBytes?: number;
   /** The type of a body that `run` reads itself, as a stream. */
@@ -145,6 +147,11 @@ export function registerRoutes(
     const answer = async (c: Context<AppEnv>): Promise<Answer> => {
       c.set("route", declared.path);
       const address = clientAddress(deps.settings, c);
+      if (!declared.burst || !c.env?.admit) return answerCall(c, address);
+      const done = (await c.env.admit(declared.burst, networkOf(address ?? "unknown"))) ?? refuseBurst();
+      return answerCall(c, address).finally(done);
+    };
+    const answerCall = async (c: Context<AppEnv>, address: string | null): Promise<Answer> => {
       const caller = await admit(declared.auth, c, authenticator, address);
       const source = sourceOf(address, caller ?? null);
       if (declared.limit) await limits.spend(declared.limit, caller ?? null, address);
@@ -179,6 +186,14 @@ export const accepts = (request: Request, encoding: "br" | "gzip"): boolean =>
   (request.headers.get("accept-encoding") ?? "")
     .split(",")
     .some((part) => part.split(";")[0]!.trim() === encoding && !/;\s*q=0(\.0*)?\s*$/.test(part));
+
+/** Jitter: each comes again at a time of its own. */
+function refuseBurst(): never {
+  const retryAfter = 1 + Math.floor(Math.random() * 4);
+  throw new AppError("host_unavailable", "More comes at once than can be served; try again in a moment.", {
+    retryAfter,
+  });
+}
 
 async function admit(
   auth: Auth,

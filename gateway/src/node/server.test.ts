@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { sql } from "drizzle-orm";
 import { Agent, get, type IncomingMessage, request, Server } from "node:http";
 import { type AddressInfo, connect as openTcp, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -86,6 +87,81 @@ describe("the server on Node", () => {
     const late = post("/internal/hosts/join");
     expect(String(await once(late, "data"))).toMatch(/^HTTP\/1.1 429/);
     for (const socket of [hook, late, ...slow]) socket.destroy();
+  });
+
+  /** The head and half the body of a report; what comes back sends the rest, and answers the status. */
+  async function beginReport() {
+    const body = JSON.stringify(host.makeReport());
+    const sending = request(`${server.url}/internal/hosts/report`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${await host.sign()}`,
+        "content-type": "application/json",
+        "content-length": Buffer.byteLength(body),
+      },
+    });
+    sending.write(body.slice(0, 20));
+    const answered = once(sending, "response") as Promise<[IncomingMessage]>;
+    return async () => {
+      sending.end(body.slice(20));
+      const [answer] = await answered;
+      answer.resume();
+      return answer.statusCode;
+    };
+  }
+
+  test("sheds reports beyond its places before it looks at a credential, serves users meanwhile, and who has a place to the end", async () => {
+    const stranger = () => fetch(`${server.url}/internal/hosts/report`, { method: "POST", body: "{}" });
+    expect((await stranger()).status).toBe(401);
+    const taken = await Promise.all(Array.from({ length: 16 }, beginReport));
+    const refused = await until(async () => {
+      const answer = await stranger();
+      return answer.status === 401 ? null : answer;
+    }, "all places are taken");
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ code: "host_unavailable", status: 503 });
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect((await fetch(`${server.url}/v1/me`, { headers: headers() })).status).toBe(200);
+    expect((await fetch(`${server.url}/v1/tickets`, { method: "POST", headers: headers() })).status).toBe(201);
+    expect(new Set(await Promise.all(taken.map((finish) => finish())))).toEqual(new Set([200]));
+    expect((await stranger()).status).toBe(401);
+  });
+
+  test("does nothing for who has left", async () => {
+    const report = host.makeReport({ version: "of one who left" });
+    const body = JSON.stringify(report);
+    const head = [
+      "POST /internal/hosts/report HTTP/1.1",
+      "host: a",
+      `authorization: Bearer ${await host.sign()}`,
+      "content-type: application/json",
+      `content-length: ${Buffer.byteLength(body)}`,
+    ];
+    const isTold = () => gateway.lines.some((line) => line.includes("/internal/hosts/report") && line.includes("503"));
+    const leaver = openTcp({ port: server.port, host: "127.0.0.1" }).on("error", () => {});
+    await once(leaver, "connect");
+    leaver.write(`${head.join("\r\n")}\r\n\r\n${body}`);
+    leaver.destroy();
+    await until(isTold, "it was refused");
+    const [known] = await gateway.deps.db.all<{ version: string }>(
+      sql`select version from hosts where id = ${host.id}`,
+    );
+    expect(known!.version).toBe("test");
+  });
+
+  test("keeps nobody from a socket for a host that does not answer", async () => {
+    const hung: Socket[] = [];
+    host.server.on("upgrade", (_request, socket) => void hung.push(socket as Socket));
+    const open = () => {
+      const socket = new WebSocket(`${server.url.replace("http", "ws")}/v1/connect`, ["berth.v1"], {
+        headers: headers(),
+      });
+      return socket.on("error", () => {});
+    };
+    const sockets = Array.from({ length: 200 }, open);
+    await until(() => hung.length === sockets.length, "the host has been asked for all of them");
+    for (const socket of sockets) socket.terminate();
+    for (const socket of hung) socket.destroy();
   });
 
   test("tells each socket 1012 when it ends", async () => {

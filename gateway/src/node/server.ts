@@ -9,6 +9,7 @@ import { gzip } from "node:zlib";
 import { holdOpenServer } from "@berth/shared/node/share-out";
 import { sleep } from "@berth/shared/wait";
 import type { AppEnv } from "../deps.ts";
+import { createAdmission } from "./admission.ts";
 import { refuseConnection, refuseRequest } from "./refusal.ts";
 import { serveUpgrades } from "./upgrade.ts";
 
@@ -21,9 +22,13 @@ interface RunningServer {
 /** Keep-alive timeout in milliseconds: longer than that of clients and proxies (mostly 60 s), so that no connection is closed under a call that sets out. */
 const keepAliveTimeout = 75_000;
 
+/** Connections that wait to be taken: pages and hosts that are refused here come again a second later, and then all at once. */
+const backlog = 4096;
+
 /** Listens and serves. Rejects when the address cannot be had. */
 export async function startServer(app: Hono<AppEnv>, host: string, port: number): Promise<RunningServer> {
   const left = new Set<Promise<unknown>>();
+  const admission = createAdmission();
   const serverOptions = {
     shouldUpgradeCallback: isWebSocket,
     // A missing host is refused as every bad request is, not by Node with an empty body.
@@ -36,6 +41,7 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
   const fetch = (request: Request, { incoming, outgoing }: HttpBindings | Http2Bindings) =>
     app.fetch(request, {
       address: incoming.socket.remoteAddress,
+      admit: (burst, network) => admission(burst, network, incoming.socket),
       gzip: zip,
       breakOff: () => outgoing.destroy(),
       waitUntil: (work) => {
@@ -46,8 +52,8 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
   const server = createServer(serverOptions, getRequestListener(fetch, { errorHandler: refuseRequest }));
   server.on("clientError", refuseConnection);
   holdOpenServer(server);
-  const sockets = serveUpgrades(server, app.fetch);
-  server.listen(port, host);
+  const sockets = serveUpgrades(server, app.fetch, admission);
+  server.listen({ port, host, backlog });
   await once(server, "listening");
   return {
     port: (server.address() as AddressInfo).port,

@@ -8,6 +8,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { Bindings } from "../deps.ts";
+import type { Admission } from "./admission.ts";
 import { watchFrames } from "./frame-boundary.ts";
 
 const handshakeMs = 15_000;
@@ -25,13 +26,15 @@ interface JoinedSockets {
 }
 
 /** Serves the WebSocket upgrades of the server through the app. */
-export function serveUpgrades(server: Server, serve: Serve): JoinedSockets {
+export function serveUpgrades(server: Server, serve: Serve, admission: Admission): JoinedSockets {
   const joined = new Set<Joined>();
   const refuser = new WebSocketServer({ noServer: true, handleProtocols: (offered) => [...offered][0] ?? false });
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
     // A server of node:http has no other sockets than those of node:net and node:tls.
-    answerUpgrade(serve, refuser, joined, { incoming, socket: socket as Socket, head }).catch(() => socket.destroy());
+    answerUpgrade({ serve, admission, refuser, joined }, { incoming, socket: socket as Socket, head }).catch(() =>
+      socket.destroy(),
+    );
   });
   return {
     async close(graceMs) {
@@ -60,18 +63,24 @@ interface Upstream {
   head: Buffer;
 }
 
-async function answerUpgrade(
-  serve: Serve,
-  refuser: WebSocketServer,
-  joined: Set<Joined>,
-  client: Client,
-): Promise<void> {
+interface Serving {
+  serve: Serve;
+  admission: Admission;
+  refuser: WebSocketServer;
+  joined: Set<Joined>;
+}
+
+async function answerUpgrade({ serve, admission, refuser, joined }: Serving, client: Client): Promise<void> {
   const { incoming, socket, head } = client;
+  let leave: (() => void) | null = null;
   let upstream: Upstream | undefined;
   let refused = false;
   const bindings: Bindings = {
     address: socket.remoteAddress,
+    admit: async (burst, network) => (leave = await admission(burst, network, socket)),
     async upgrade(target) {
+      // A host that does not answer keeps nobody from the others.
+      leave?.();
       const opened = await openHostSocket(target, socket);
       if (opened instanceof Response) return opened;
       upstream = opened;

@@ -18,8 +18,9 @@ export const connectRoutes = [
     summary:
       "WebSocket berth.v1: the workspace and its runs, live; credential by header, cookie or the subprotocol ticket.<ticket>",
     auth: "none",
+    burst: "sockets",
     status: 101,
-    errors: ["invalid_request", "unauthenticated", "host_unavailable", "no_host"],
+    errors: ["invalid_request", "unauthenticated", "no_host"],
     run: async ({ deps, c, authenticator }) => openSocket(deps, c, authenticator, "/v1/connect"),
   }),
 ];

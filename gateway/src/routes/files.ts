@@ -90,8 +90,9 @@ export const fileRoutes = [
       'WebSocket berth.v1: a login shell where the agent works. Binary frames are its bytes; text frames {"type":"resize","cols","rows"} to it, {"type":"exit","code"} or {"type":"error","code","detail"} from it, then it closes. At most 5 an agent',
     auth: "none",
     query: z.object({ cols: digits(cols).optional(), rows: digits(rows).optional() }),
+    burst: "sockets",
     status: 101,
-    errors: ["unauthenticated", "host_unavailable", "no_host"],
+    errors: ["unauthenticated", "no_host"],
     run: async ({ deps, c, authenticator, params }) =>
       openSocket(deps, c, authenticator, `/v1/agents/${params.id}/terminal`, async (caller) => {
         // The host may not have heard yet of a directory that was changed.

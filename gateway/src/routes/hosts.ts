@@ -22,9 +22,8 @@ const reportHead = z.looseObject({
   version: z.string().max(100).optional(),
   url: z.url().optional(),
 });
-const reportMaxBytes = 16 * 2 ** 20;
-/** A host tells a megabyte of runs at a time, and all of its workspaces. */
-const reportMaxValues = 1_000_000;
+/** A host tells a megabyte of runs at a time, and all of its workspaces; it waits no longer for its answer. */
+const reportBounds = { bytes: 16 * 2 ** 20, values: 1_000_000, withinMs: 10_000 };
 
 export const hostRoutes = [
   route({
@@ -45,12 +44,13 @@ export const hostRoutes = [
     path: "/internal/hosts/report",
     summary: "A host reports its state and hears of revocations; 410 once it was removed",
     auth: "none",
+    burst: "reports",
     answer: reportAnswer,
     errors: ["unauthenticated"],
     run: async ({ deps, c }) => {
       const host = await authenticateHost(deps, c.req.raw);
       if (host.removedAt !== null) return goneAnswer(c.get("requestId"));
-      const body = await readJson(c.req.raw, { bytes: reportMaxBytes, values: reportMaxValues });
+      const body = await readJson(c.req.raw, reportBounds);
       // Of another protocol nothing is understood but this.
       const about = parseOr400(reportHead, body, "body");
       const refusal = whyUnusable(deps.settings, about);

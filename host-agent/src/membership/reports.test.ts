@@ -1,7 +1,14 @@
 import Database from "better-sqlite3";
-import { expect, test } from "vitest";
+import { tmpdir } from "node:os";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { createLog } from "@berth/shared/log";
+import { parseSettings } from "@berth/shared/settings";
+import { createAlerts } from "../context/alerts.ts";
+import { createBus } from "../context/bus.ts";
+import { createClock } from "../context/clock.ts";
+import type { HostContext } from "../context/context.ts";
 import { Store } from "../store/store.ts";
-import { isRolledBack } from "./reports.ts";
+import { isRolledBack, Reports } from "./reports.ts";
 import { inMemory } from "../../test/memory.ts";
 import { unseenAgent } from "@berth/shared/host-api";
 import { threeRuns } from "../../test/room.ts";
@@ -50,4 +57,70 @@ test("an older copy is known by a run that the gateway has from the answer to it
   expect(isRolledBack(start(first.image()).store, false, { ...answer, heldRuns: ["run_a"] })).toBe(false);
   expect(isRolledBack(start(copy).store, false, { ...answer, heldRuns: ["run_a"] })).toBe(true);
   expect(isRolledBack(start(copy).store, true, { ...answer, heldRuns: ["run_a"] })).toBe(true);
+});
+
+/** Hosts that report to a gateway which answers as `answer` says; the times of all reports, in milliseconds since they began. */
+function reportTo(answer: () => Response, count = 1): number[] {
+  vi.useFakeTimers();
+  const ending = new AbortController();
+  const times: number[] = [];
+  const startedAt = Date.now();
+  vi.stubGlobal("fetch", async () => {
+    times.push(Date.now() - startedAt);
+    return answer();
+  });
+  onTestFinished(() => {
+    ending.abort();
+    vi.unstubAllGlobals();
+    vi.useRealTimers();
+  });
+  const { store } = start();
+  const log = createLog(() => {});
+  const alerts = createAlerts(Date.now);
+  const context = {
+    settings: parseSettings({}),
+    dataDir: tmpdir(),
+    clock: createClock(),
+    bus: createBus(),
+    log,
+    alerts,
+  };
+  for (let at = 0; at < count; at++) {
+    const reports = new Reports({
+      context: context as Partial<HostContext> as HostContext,
+      identity: { hostId: "hst_a", issuer: "", gatewayUrl: "http://localhost", sign: async () => "" },
+      store,
+      workspaces: { views: () => [], count: () => 0, problem: null },
+      isDemo: true,
+      version: "test",
+      hasUser: () => false,
+      onAnswer: () => {},
+      onRemoved: () => {},
+    });
+    void reports.run(ending.signal);
+  }
+  return times;
+}
+
+test("a host that is asked to wait does, but never for so long that it is taken for down", async () => {
+  const asked = ["3", "3600", null];
+  const times = reportTo(() => {
+    const after = asked.shift();
+    return new Response("", { status: 503, headers: after ? { "retry-after": after } : {} });
+  });
+  await vi.advanceTimersByTimeAsync(2999);
+  expect(times).toEqual([0]);
+  await vi.advanceTimersByTimeAsync(501);
+  expect(times).toHaveLength(2);
+  await vi.advanceTimersByTimeAsync(11_000);
+  expect(times.length).toBeGreaterThan(2);
+  expect(times[2]! - times[1]!).toBeGreaterThanOrEqual(10_000);
+});
+
+test("hosts that lose their gateway together come again at times of their own", async () => {
+  const times = reportTo(() => Response.error(), 50);
+  await vi.advanceTimersByTimeAsync(500);
+  const again = times.slice(50);
+  expect(Math.min(...again)).toBeLessThan(150);
+  expect(Math.max(...again)).toBeGreaterThan(350);
 });

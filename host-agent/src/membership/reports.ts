@@ -1,6 +1,7 @@
 /**
- * Reports to the gateway: on change (debounced by 100 ms, the end of a run at once), else as a heartbeat every 5 s, with
- * backoff after failures. The cursor is what its last answer said it holds. The answer brings time, revocations, orders.
+ * Reports to the gateway: on change (debounced by 100 ms, the end of a run at once), else as a heartbeat every 5 s. After failures
+ * backoff with full jitter, and no sooner than the gateway asks for: all its hosts lose it at once. The cursor is what its last
+ * answer said it holds. The answer brings time, revocations, orders.
  */
 import { statfsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -14,7 +15,7 @@ import {
   type ReportBody,
   reportAnswer,
 } from "@berth/shared/host-api";
-import { backoff, sleep } from "@berth/shared/wait";
+import { sleep } from "@berth/shared/wait";
 import { type HostContext } from "../context/context.ts";
 import { createLatch } from "../context/wait.ts";
 import type { Identity } from "./identity.ts";
@@ -52,6 +53,10 @@ export interface ReportDeps {
 
 const gatherMs = 100;
 const everyMs = 5000;
+const firstPauseMs = 500;
+const longestPauseMs = 5000;
+/** A host that is silent for 30 s is taken for down. */
+const longestRetryAfterMs = 10_000;
 /** How long the end of a run waits for the gateway to know of it. */
 const deliveryMs = 1000;
 const maxRunBytes = 1_000_000;
@@ -76,6 +81,8 @@ export class Reports {
   #answerMs: number | null = null;
   /** Users whom the last answer named as deleted. */
   #deletedUsers: string[] = [];
+  /** How long the gateway asked to be left alone. */
+  #retryAfterMs = 0;
   /** Why the last attempt failed; empty where it did not, null before the first one. */
   #failure: string | null = null;
 
@@ -103,7 +110,8 @@ export class Reports {
         const failure = messageOf(error);
         if (this.#failure !== failure) log.warn("report.failed", { error: failure });
         this.#failure = failure;
-        await sleep(backoff(failures++, 250, 5000), signal);
+        const jitterMs = Math.random() * Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(failures++, 10));
+        await sleep(this.#retryAfterMs + jitterMs, signal);
       }
     }
     offs.forEach((off) => off());
@@ -143,6 +151,7 @@ export class Reports {
     const { body, taken } = this.#body();
     const askedAt = context.clock.machine();
     const began = performance.now();
+    this.#retryAfterMs = 0;
     const answer = await this.#post(body, signal);
     this.#answerMs = Math.round(performance.now() - began);
     if (answer.status === 410) {
@@ -154,6 +163,8 @@ export class Reports {
     }
     if (!answer.ok) {
       this.#takeTime(answer, askedAt);
+      const retryAfter = Number(answer.headers.get("retry-after"));
+      if (retryAfter > 0) this.#retryAfterMs = Math.min(longestRetryAfterMs, retryAfter * 1000);
       const advice = answer.status === 401 ? ` ${unknownAdvice}` : "";
       throw new Error(`the gateway answered ${answer.status}: ${sentenceIn(await answer.text())}${advice}`);
     }

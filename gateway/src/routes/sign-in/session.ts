@@ -71,6 +71,7 @@ export const sessionRoutes = [
     auth: "user",
     status: 201,
     answer: z.object({ ticket: z.string() }),
+    burst: "tickets",
     limit: "tickets",
     run: async ({ deps, caller }) => {
       const claims = { sub: caller.user.id, tid: caller.token.id, texp: caller.token.expiresAt };

@@ -1,16 +1,12 @@
 /**
- * The socket `berth.v1`, kept open: a ticket for each attempt, jittered pauses between them, at once again when the machine
- * is back online or the page in view. A network that swallows everything is noticed by the silence, for the samples of a
- * workspace come every few seconds. Knows nothing of what the frames mean.
+ * The socket `berth.v1`, kept open: a ticket for each attempt, backoff with full jitter between them, for all pages lose theirs at
+ * once when a gateway ends; at once again when the machine is back online or the page in view. A network that swallows everything
+ * is noticed by the silence, for the samples of a workspace come every few seconds. Knows nothing of what the frames mean.
  */
 import type { ServerFrame } from "@berth/shared/resources";
-import { ApiError, get, post } from "../api/api.ts";
+import { ApiError, post } from "../api/api.ts";
 
-export type SocketState =
-  | { kind: "connecting" }
-  | { kind: "open" }
-  /** `retryAt` in milliseconds since 1970. */
-  | { kind: "lost"; why: Cause; retryAt: number };
+export type SocketState = { kind: "connecting" } | { kind: "open" } | { kind: "lost"; why: Cause };
 /** What does not answer, or what a call threw. */
 export type Cause = "gateway" | "host" | "noHost" | Error;
 
@@ -25,7 +21,9 @@ const longestPauseMs = 15_000;
 const openDeadlineMs = 90_000;
 /** Between frames. The gateway pings each 10 s, but a browser shows no pings to the page. */
 const silenceMs = 45_000;
-/** What is asked while nothing else works. */
+/** Longer than a busy gateway lets a ticket wait: who gives up and asks anew has it work for nobody. */
+const ticketMs = 20_000;
+/** A person is told sooner that nothing answers. */
 const shortCallMs = 5000;
 
 /** Opens the socket and keeps it so until `close`. `onFrame` gets every frame in order, `onState` every change. */
@@ -33,6 +31,7 @@ export function openSocket(onFrame: (frame: ServerFrame) => void, onState: (stat
   let ws: WebSocket | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
+  let why: Cause = "gateway";
   let isAsking = false;
   let isClosed = false;
 
@@ -41,7 +40,7 @@ export function openSocket(onFrame: (frame: ServerFrame) => void, onState: (stat
     // What is lost stays so until it is open again, for a person should not see it come and go.
     if (failures === 0) onState({ kind: "connecting" });
     isAsking = true;
-    const ticket = await askTicket();
+    const ticket = await askTicket(() => isClosed || onState({ kind: "lost", why: (why = "gateway") }));
     isAsking = false;
     if (isClosed) return;
     if (ticket instanceof ApiError) return void lose(ticket);
@@ -65,12 +64,12 @@ export function openSocket(onFrame: (frame: ServerFrame) => void, onState: (stat
   };
   const lose = async (error: ApiError | null) => {
     if (isClosed || error?.code === "unauthenticated") return;
-    failures++;
-    const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** failures) * (0.5 + Math.random() / 2);
-    timer = setTimeout(connect, pauseMs);
-    const retryAt = Date.now() + pauseMs;
-    const why = await findCause(error);
-    if (!isClosed && !ws) onState({ kind: "lost", why, retryAt });
+    timer = setTimeout(connect, pauseAfter(error, ++failures));
+    if (error) why = error.code === "offline" ? "gateway" : error;
+    // The next attempt mostly works, or tells why not.
+    else if (failures === 1) return onState({ kind: "connecting" });
+    else if (isPowerOfTwo(failures)) why = await findCause();
+    if (!isClosed && !ws) onState({ kind: "lost", why });
   };
   const hurry = () => {
     if (isClosed || isAsking || ws || document.visibilityState === "hidden") return;
@@ -93,11 +92,18 @@ export function openSocket(onFrame: (frame: ServerFrame) => void, onState: (stat
   };
 }
 
-async function askTicket(): Promise<string | ApiError> {
+/** Full jitter, after what the gateway asks for. */
+const pauseAfter = (error: ApiError | null, failures: number) =>
+  (error?.retryAfter ?? 0) * 1000 + Math.random() * Math.min(longestPauseMs, firstPauseMs * 2 ** failures);
+
+async function askTicket(onLate: () => void): Promise<string | ApiError> {
+  const late = setTimeout(onLate, shortCallMs);
   try {
-    return (await post<{ ticket: string }>("/v1/tickets", undefined, {}, shortCallMs)).ticket;
+    return (await post<{ ticket: string }>("/v1/tickets", undefined, {}, ticketMs)).ticket;
   } catch (error) {
     return error instanceof ApiError ? error : new ApiError("offline");
+  } finally {
+    clearTimeout(late);
   }
 }
 
@@ -124,18 +130,14 @@ function listen(socket: WebSocket, onFrame: (frame: ServerFrame) => void, onEnd:
   });
 }
 
-/** A browser is not told why a handshake fails, so the gateway is asked. */
-async function findCause(error: ApiError | null): Promise<Cause> {
-  if (error && error.code !== "offline") return error;
-  try {
-    // A session that is over answers 401 here, and the page goes to the sign-in.
-    await get("/v1/me", shortCallMs);
-  } catch (failure) {
-    return failure instanceof ApiError && failure.code !== "offline" ? failure : "gateway";
-  }
-  const ready = await fetch("/readyz", { signal: AbortSignal.timeout(shortCallMs) }).then(
-    (answer) => answer.ok,
-    () => true,
+const isPowerOfTwo = (count: number) => Number.isInteger(Math.log2(count));
+
+/**
+ * A browser is not told why a handshake fails, so the gateway is asked, the less often the longer that goes on: not for the session,
+ * for it gave a ticket.
+ */
+const findCause = (): Promise<Cause> =>
+  fetch("/readyz", { signal: AbortSignal.timeout(shortCallMs) }).then(
+    ({ ok }) => (ok ? "host" : "noHost"),
+    () => "gateway",
   );
-  return ready ? "host" : "noHost";
-}

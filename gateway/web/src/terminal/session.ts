@@ -115,7 +115,8 @@ function connectShell(agentId: string, term: Terminal) {
       const { ticket } = await post<{ ticket: string }>("/v1/tickets");
       if (!isClosed) ws = openShellSocket(agentId, ticket, term, { onOutput: () => (isLost = false), onEnd });
     } catch (error) {
-      onEnd(error instanceof ApiError && error.code === "offline" ? null : (error as Error));
+      const isAway = error instanceof ApiError && (error.code === "offline" || error.code === "host_unavailable");
+      onEnd(isAway ? null : (error as Error));
     }
   };
   const onEnd = (last: TerminalServerFrame | Error | null) => {
@@ -124,7 +125,7 @@ function connectShell(agentId: string, term: Terminal) {
     waitsForEnter = true;
     if (last !== null || !isLost) term.write(`\r\n${dim(`— ${wordsOfEnd(last)} —`)}\r\n`);
     isLost = last === null;
-    if (isLost) timer = setTimeout(() => void start(), retryMs);
+    if (isLost) timer = setTimeout(() => void start(), retryMs * (0.5 + Math.random()));
   };
   const send = (bytes: Uint8Array<ArrayBuffer>) => {
     if (ws?.readyState === WebSocket.OPEN) ws.send(bytes);
