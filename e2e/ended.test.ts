@@ -81,18 +81,20 @@ ctypes.CDLL(None).pthread_exit(0)'`,
   expect(left).toEqual([]);
 });
 
-/** A terminal of the agent in which the chains run. */
-async function openChained(of: Agent): Promise<WebSocket> {
+/** A terminal of the agent that was told this line, and shows that. */
+async function openTerminal(of: Agent, line: string, shows: RegExp): Promise<WebSocket> {
   const ws = new WebSocket(`${alice.url.replace("http", "ws")}/v1/agents/${of.id}/terminal`, ["berth.v1"], {
     headers: { authorization: `Bearer ${alice.token}` },
   });
   let screen = "";
   ws.on("message", (data: Buffer) => (screen += data.toString()));
   await once(ws, "open");
-  ws.send(Buffer.from(`${startChains(of.id)}\n`));
-  await until(() => /^chained/m.test(screen), "the chains run");
+  ws.send(Buffer.from(`${line}\n`));
+  await until(() => shows.test(screen) || ws.readyState !== ws.OPEN, `the terminal shows ${shows}`);
+  expect(screen).toMatch(shows);
   return ws;
 }
+const openChained = (of: Agent) => openTerminal(of, startChains(of.id), /^chained/m);
 
 test("no chain survives its terminal", async () => {
   const ws = await openChained(agent);
@@ -109,19 +111,34 @@ test("no chain survives its agent", async () => {
   await expectNoStep(doomed);
 });
 
-test("a container that a killed host agent left frozen goes on", async () => {
+/** Of alice's container: lets it stand still, or go on. */
+async function freezerOf(): Promise<(isFrozen: boolean) => void> {
   const userId = await userIdOf(alice);
   const [container] = (await berth.containers()).filter(({ Labels }) => Labels["berth.user"] === userId);
   const { Pid } = (await engine.getContainer(container!.Id).inspect()).State;
   const path = (name: string) =>
     new RegExp(`^\\d+:${name}:(.*)$`, "m").exec(readFileSync(`/proc/${Pid}/cgroup`, "utf8"))?.[1];
-  const [file, word] = path("freezer")
-    ? [`/sys/fs/cgroup/freezer${path("freezer")}/freezer.state`, "FROZEN"]
-    : [`/sys/fs/cgroup${path("")}/cgroup.freeze`, "1"];
+  const [file, on, off] = path("freezer")
+    ? [`/sys/fs/cgroup/freezer${path("freezer")}/freezer.state`, "FROZEN", "THAWED"]
+    : [`/sys/fs/cgroup${path("")}/cgroup.freeze`, "1", "0"];
+  return (isFrozen) => writeFileSync(file!, isFrozen ? on! : off!);
+}
+
+test("a container that a killed host agent left frozen goes on", async () => {
+  const freeze = await freezerOf();
   await berth.host.kill("SIGKILL");
-  writeFileSync(file, word);
+  freeze(true);
   await berth.host.start();
   expect((await alice.runToEnd(agent.id, "echo goes on")).run).toMatchObject({ result: "goes on\n" });
+});
+
+test("a terminal opens though its container stands still when it comes, as for the end of another", async () => {
+  const freeze = await freezerOf();
+  freeze(true);
+  const opening = openTerminal(agent, "echo op''en", /^open/m);
+  const tried = until(() => berth.host.log().includes("exec.start_retry"), "a start was tried");
+  await Promise.race([opening, tried]).finally(() => freeze(false));
+  (await opening).close();
 });
 
 test("no chain survives its user, who is disabled", async () => {

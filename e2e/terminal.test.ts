@@ -75,7 +75,9 @@ async function openTerminal({
 }
 async function openShell(options: Opening = {}) {
   const terminal = await openTerminal(options);
-  await until(() => terminal.screen.includes("$ "), "the shell shows its prompt");
+  const isOver = () => terminal.ws.readyState !== WebSocket.OPEN;
+  await until(() => terminal.screen.includes("$ ") || isOver(), "the shell shows its prompt");
+  expect(terminal.screen).toContain("$ ");
   return terminal;
 }
 

@@ -2,13 +2,14 @@
  * The way into an agent's directory for whatever is no run: makes sure that the workspace, the agent's line in
  * /etc/passwd and its directory are there, and ends again what was started there. Knows neither terminals nor files.
  */
+import type { Duplex } from "node:stream";
 import { AppError } from "@berth/shared/errors";
 import { unseenAgent } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { directoryBelow } from "@berth/shared/values";
 import { sleep } from "@berth/shared/wait";
 import { endProcesses, hasVariable, sessionOf, type Which } from "../machine/processes.ts";
-import type { Engine } from "../machine/engine.ts";
+import type { Engine, ExecSpec } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
 import type { createLocks } from "../context/wait.ts";
 import type { Runs } from "../run/runs.ts";
@@ -71,6 +72,51 @@ export async function enter(deps: EnterDeps, userId: string, agentId: string): P
     await makeAgentDirectory(container.volume, agentId, agent.uid);
     return { agent, container };
   });
+}
+
+/** For how long a start that failed is tried again. */
+const patienceMs = 3000;
+const pauseMs = 100;
+/** How long the engine may take to start one, until it counts as begun: whatever comes of it, its stream tells. */
+const beginMs = 60_000;
+
+/**
+ * Starts it attached. Retry: the engine starts nothing in a container that stands still for a moment (`machine/freezer.ts`), nor
+ * where no process is left, and would tell the client so in words of its own. Throws `host_unavailable`.
+ */
+export async function startAttached(
+  { engine, context }: Pick<EntryDeps, "engine" | "context">,
+  { agent, container }: Entry,
+  spec: ExecSpec & Required<Pick<ExecSpec, "attach">>,
+): Promise<{ execId: string; stream: Duplex }> {
+  const startedAt = performance.now();
+  for (;;) {
+    const execId = await engine.createExec(container.id, spec);
+    const stream = execId === null ? null : await engine.attachExec(execId, spec.attach);
+    if (!execId || !stream)
+      throw new AppError("host_unavailable", "The workspace has ended meanwhile: try again.", { retryAfter: 1 });
+    if (await hasBegun(engine, execId)) return { execId, stream };
+    stream.destroy();
+    context.log.warn("exec.start_retry", { agentId: agent.id });
+    if (performance.now() - startedAt > patienceMs)
+      throw new AppError(
+        "host_unavailable",
+        "The workspace has no room for one more process: end some in it, or try again.",
+        { retryAfter: 2 },
+      );
+    await sleep(pauseMs);
+  }
+}
+
+/** False where the engine could not start it: it has ended, and never had a process. */
+async function hasBegun(engine: Engine, execId: string): Promise<boolean> {
+  const startedAt = performance.now();
+  for (;;) {
+    const state = await engine.inspectExec(execId);
+    if (!state || state.pid > 0 || performance.now() - startedAt > beginMs) return true;
+    if (state.exitCode !== null) return false;
+    await sleep(5);
+  }
 }
 
 /** Ends all of it, and answers once the engine knows the exec as ended: also one whose process is only coming. */

@@ -6,7 +6,7 @@ import { readOutput } from "../machine/exec-output.ts";
 import { type Branch, type ForgeDeps, openPullRequest, readRemote } from "../origins/forges.ts";
 import { transferGid } from "../store/uids.ts";
 import { environmentOf, homeOf, placeOf, toLines } from "../workspace/environment.ts";
-import { endStarted, enter, type EntryDeps } from "./entry.ts";
+import { endStarted, enter, type EntryDeps, startAttached } from "./entry.ts";
 
 /** Whatever the repository's own configuration makes of it: it is over by then, and its output is short. */
 const script =
@@ -29,16 +29,13 @@ async function readBranch(
   { id, directory }: { id: string; directory: string | null },
 ): Promise<Branch> {
   const entry = await enter(deps, userId, id);
-  const { agent, container } = entry;
+  const { agent } = entry;
   const marker = `BERTH_TRANSFER=${randomText(20)}`;
   const { GIT_CONFIG_SYSTEM } = environmentOf(deps.context.settings, agent);
   const env = toLines({ HOME: homeOf(agent), PATH: "/usr/bin:/bin", GIT_CONFIG_SYSTEM: GIT_CONFIG_SYSTEM! });
   const command = ["/bin/sh", "-c", script, "sh", placeOf({ id, directory })];
   const spec = { command, uid: agent.uid, gid: transferGid, workingDir: "/", attach: "streams" as const };
-  const execId = await deps.engine.createExec(container.id, { ...spec, env: [...env, marker] });
-  const stream = execId === null ? null : await deps.engine.attachExec(execId, "streams");
-  if (!execId || !stream)
-    throw new AppError("host_unavailable", "The workspace has ended meanwhile: try again.", { retryAfter: 1 });
+  const { execId, stream } = await startAttached(deps, entry, { ...spec, env: [...env, marker] });
   let said = "";
   try {
     for await (const piece of readOutput(stream, "done")) {

@@ -14,7 +14,7 @@ import { freeMemory, sharedMemory } from "../machine/kept-memory.ts";
 import { tellFailure } from "../machine/machine-error.ts";
 import { endProcesses } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
-import { endStarted, enter, type EntryDeps, readDirectory, type Started } from "./entry.ts";
+import { endStarted, enter, type EntryDeps, readDirectory, startAttached, type Started } from "./entry.ts";
 import { createResizer, joinInput, say } from "./terminal-input.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import { createLocks } from "../context/wait.ts";
@@ -116,18 +116,18 @@ export function createTerminals(deps: TerminalDeps) {
 
 /** Starts the shell. Under the agent's lock: the end of its last terminal ends everything of the session's group. */
 async function startShell(deps: TerminalDeps, userId: string, agentId: string, query: URLSearchParams): Promise<Shell> {
-  const { context, engine } = deps;
+  const { context } = deps;
   const size = readSize(query);
   const directory = readDirectory(query.get("directory"));
   const entry = await enter(deps, userId, agentId);
-  const { agent, container } = entry;
+  const { agent } = entry;
   const marker = `BERTH_TERMINAL=${randomText(20)}`;
   const env = toLines({
     ...environmentOf(context.settings, { ...agent, directory }),
     TERM: "xterm-256color",
     COLORTERM: "truecolor",
   });
-  const execId = await engine.createExec(container.id, {
+  const { execId, stream } = await startAttached(deps, entry, {
     command: ["/bin/bash", "-c", startScript, "bash", String(size.cols), String(size.rows)],
     env: [...env, marker],
     uid: agent.uid,
@@ -135,9 +135,6 @@ async function startShell(deps: TerminalDeps, userId: string, agentId: string, q
     workingDir: homeOf(agent),
     attach: "terminal",
   });
-  const stream = execId === null ? null : await engine.attachExec(execId, "terminal");
-  if (!execId || !stream)
-    throw new AppError("host_unavailable", "The workspace has ended meanwhile: try again.", { retryAfter: 1 });
   return { shell: { ...entry, execId, gid: sessionGid, marker }, stream };
 }
 
@@ -182,7 +179,7 @@ function readSize(query: URLSearchParams): TerminalSize {
 /** Shell to client, until the shell's output ends or the client is gone. */
 function joinOutput(stream: Duplex, ws: WebSocket, gone: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (gone.aborted) return resolve();
+    if (gone.aborted || stream.destroyed) return resolve();
     gone.addEventListener("abort", () => resolve(), { once: true });
     stream.once("close", () => resolve());
     stream.once("end", () => resolve());

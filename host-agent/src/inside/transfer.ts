@@ -6,7 +6,7 @@ import type { Writable } from "node:stream";
 import { AppError } from "@berth/shared/errors";
 import { randomText } from "@berth/shared/ids";
 import { z } from "zod";
-import { endStarted, type Entry, type EntryDeps } from "./entry.ts";
+import { endStarted, type Entry, type EntryDeps, startAttached } from "./entry.ts";
 import { homeOf, toLines } from "../workspace/environment.ts";
 import { readOutput, splitLine } from "../machine/exec-output.ts";
 import { transferGid } from "../store/uids.ts";
@@ -38,16 +38,12 @@ export type Transfer = Awaited<ReturnType<typeof startTransfer>>;
 
 /** Starts it. Throws `host_unavailable` where the container has gone meanwhile. Whoever has the answer calls `close`. */
 export async function startTransfer(deps: EntryDeps, entry: Entry, request: object) {
-  const { engine } = deps;
-  const { agent, container } = entry;
+  const { agent } = entry;
   const marker = `BERTH_TRANSFER=${randomText(20)}`;
   // Nothing of the agent's own environment: its PATH or LD_PRELOAD would decide what is executed.
   const env = toLines({ HOME: homeOf(agent), PATH: "/usr/bin:/bin", BERTH_REQUEST: JSON.stringify(request) });
   const spec = { command: [program], uid: agent.uid, gid: transferGid, workingDir: "/", attach: "streams" as const };
-  const execId = await engine.createExec(container.id, { ...spec, env: [...env, marker] });
-  const stream = execId === null ? null : await engine.attachExec(execId, "streams");
-  if (!execId || !stream)
-    throw new AppError("host_unavailable", "The workspace has ended meanwhile: try again.", { retryAfter: 1 });
+  const { execId, stream } = await startAttached(deps, entry, { ...spec, env: [...env, marker] });
   let hasEnded = false;
   stream.once("end", () => (hasEnded = true));
   const output = readOutput(stream, "done");
