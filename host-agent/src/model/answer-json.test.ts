@@ -112,3 +112,21 @@ test.each([-4, -3, -2, -1, 0, 1, 2, 3, 4])("a body of 16 MiB and %i bytes is rea
   );
   expect([isRead, said.length]).toEqual(off > 0 ? [false, 0] : [true, 1]);
 });
+
+test("what an answer says of searches, of the fast mode and of each time the model was asked is counted", () => {
+  const facts: AnswerFact[] = [];
+  const read = messagesApi.readAnswer((fact) => facts.push(fact));
+  const cost = (usage: object) => {
+    read({ type: "message_delta", usage });
+    const [last] = facts.slice(-1);
+    return last && "usage" in last ? last.usage.costUsd : null;
+  };
+  read({ type: "message_start", message: { model: "claude-opus-4-8", usage: { input_tokens: 1000 } } });
+  expect(cost({ output_tokens: 1000 })).toBeCloseTo(0.03);
+  expect(cost({ server_tool_use: { web_search_requests: 2 } })).toBeCloseTo(0.05);
+  const iterations = [{ input_tokens: 9000, output_tokens: 500 }, { input_tokens: 1000, output_tokens: 1500 }, null, 7];
+  expect(cost({ iterations })).toBeCloseTo(0.05 + 0.05 + 0.02);
+  expect(cost({ speed: "fast" })).toBeCloseTo(0.1 * 6 + 0.02);
+  for (const iterations of ["x", { length: 3 }, [[], {}]]) cost({ iterations, server_tool_use: null });
+  expect(cost({})).toBeCloseTo(0.62);
+});

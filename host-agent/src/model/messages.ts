@@ -36,7 +36,13 @@ interface WireUsage {
   cache_read_input_tokens?: unknown;
   cache_creation_input_tokens?: unknown;
   cache_creation?: { ephemeral_1h_input_tokens?: unknown } | null;
+  server_tool_use?: { web_search_requests?: unknown } | null;
+  speed?: unknown;
+  /** Where the provider has asked the model several times, the figures of each; those above are of the last then. */
+  iterations?: unknown;
 }
+/** Of as many as one answer can have. */
+const mostIterations = 100;
 /** A plain answer is a message itself, in a stream it comes with the first event. */
 interface WireEvent {
   type?: unknown;
@@ -50,19 +56,31 @@ interface WireEvent {
 function readAnswer(onFact: (fact: AnswerFact) => void): (event: unknown) => void {
   let model = "";
   const tokens = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, cacheWrite1hTokens: 0 };
-  const raise = (key: keyof typeof tokens, value: unknown) => {
-    if (Number.isSafeInteger(value)) tokens[key] = Math.max(tokens[key], value as number);
+  let [webSearches, isFast] = [0, false];
+  const raise = (key: keyof typeof tokens, usage: WireUsage[], read: (usage: WireUsage) => unknown) => {
+    const whole = usage.map(read).map((value) => (Number.isSafeInteger(value) ? (value as number) : 0));
+    const [own = 0, ...parts] = whole;
+    tokens[key] = Math.max(
+      tokens[key],
+      own,
+      parts.reduce((sum, part) => sum + part, 0),
+    );
   };
   const update = (usage: WireUsage | null | undefined, name?: unknown) => {
     if (typeof name === "string") model = name.slice(0, 200);
     if (!usage) return;
-    raise("inputTokens", usage.input_tokens);
-    raise("outputTokens", usage.output_tokens);
-    raise("cacheReadTokens", usage.cache_read_input_tokens);
-    raise("cacheWriteTokens", usage.cache_creation_input_tokens);
-    raise("cacheWrite1hTokens", usage.cache_creation?.ephemeral_1h_input_tokens);
+    const parts = Array.isArray(usage.iterations) ? (usage.iterations.slice(0, mostIterations) as WireUsage[]) : [];
+    const all = [usage, ...parts.filter((part) => typeof part === "object" && part !== null)];
+    raise("inputTokens", all, (part) => part.input_tokens);
+    raise("outputTokens", all, (part) => part.output_tokens);
+    raise("cacheReadTokens", all, (part) => part.cache_read_input_tokens);
+    raise("cacheWriteTokens", all, (part) => part.cache_creation_input_tokens);
+    raise("cacheWrite1hTokens", all, (part) => part.cache_creation?.ephemeral_1h_input_tokens);
+    const searches = usage.server_tool_use?.web_search_requests;
+    if (Number.isSafeInteger(searches)) webSearches = Math.max(webSearches, searches as number);
+    isFast ||= usage.speed === "fast";
     const { cacheWrite1hTokens: _, ...counts } = tokens;
-    onFact({ model, usage: { ...counts, costUsd: costOf(model, tokens) } });
+    onFact({ model, usage: { ...counts, costUsd: costOf(model, { ...tokens, webSearches, isFast }) } });
   };
   return (value) => {
     const event = value as WireEvent;

@@ -30,3 +30,9 @@ test("a cache write that is kept for an hour costs twice the input", () => {
   const tokens = { ...none, cacheWriteTokens: million, cacheWrite1hTokens: million };
   expect(costOf("claude-opus-5-5", tokens)).toBeCloseTo(8);
 });
+
+test("searches of the web and the fast mode cost what they cost beside the tokens", () => {
+  expect(costOf("claude-opus-4-8", { ...none, webSearches: 3 })).toBeCloseTo(0.03);
+  expect(costOf("claude-opus-4-8", { ...none, inputTokens: million, webSearches: 1, isFast: true })).toBeCloseTo(30.01);
+  expect(costOf("berth-demo", { ...none, webSearches: 3, isFast: true })).toBe(0);
+});

@@ -7,6 +7,10 @@ export interface TokenCounts {
   cacheReadTokens: number;
   cacheWriteTokens: number;
   cacheWrite1hTokens?: number;
+  /** Searches of the web that the provider has made. */
+  webSearches?: number;
+  /** Answered in the provider's fast mode. */
+  isFast?: boolean;
 }
 
 interface Price {
@@ -37,6 +41,8 @@ const prices: Price[] = [
 const dearest: Price = { family: /./, input: 15, output: 75, cacheRead: 0.1 };
 const cacheWrite = 1.25;
 const cacheWrite1h = 2;
+/** USD of one search, and how many times as much tokens cost in the fast mode. */
+const [webSearch, fast] = [0.01, 6];
 
 /** The price in USD of one answer with these tokens; an unknown model costs as much as the dearest. */
 export function costOf(model: string, tokens: TokenCounts): number {
@@ -48,6 +54,8 @@ export function costOf(model: string, tokens: TokenCounts): number {
     (tokens.cacheWriteTokens - kept1h) * cacheWrite +
     kept1h * cacheWrite1h;
   const promptTokens = tokens.inputTokens + tokens.cacheReadTokens + tokens.cacheWriteTokens;
-  const factor = price.long && promptTokens > price.long.above ? price.long.factor : 1;
-  return (factor * (inputUnits * price.input + tokens.outputTokens * price.output)) / 1_000_000;
+  const long = price.long && promptTokens > price.long.above ? price.long.factor : 1;
+  const factor = long * (tokens.isFast ? fast : 1);
+  const ofTokens = (factor * (inputUnits * price.input + tokens.outputTokens * price.output)) / 1_000_000;
+  return ofTokens + (price.input > 0 ? (tokens.webSearches ?? 0) * webSearch : 0);
 }
