@@ -277,11 +277,16 @@ describe("the log limit", () => {
     const admin = await berth.client("root", { admin: true });
     const userId = await userIdOf(alice);
     for (let at = 0; at < 10; at++) await alice.runToEnd(shell.id, "head -c 2000000 /dev/zero");
-    const isTold = async () => {
+    const isTold = async (after = "") => {
       const { items } = await admin.ok<{ items: Host[] }>("GET", "/v1/admin/hosts");
+      if (items[0]!.lastReportAt! <= after) return false;
       return items[0]!.load!.alerts.some((alert) => alert.kind === "log_limit" && alert.userId === userId);
     };
-    await until(isTold, "the admin is told");
+    await until(() => isTold(), "the admin is told");
+    await berth.host.kill();
+    const diedAt = new Date().toISOString();
+    await berth.host.start();
+    await until(() => isTold(diedAt), "the next process tells the admin too");
   });
 });
 

@@ -10,7 +10,7 @@ import { takeUp } from "./inside/take-up.ts";
 import { createFiles } from "./inside/files.ts";
 import { createGatewayVerifier, type VerifyGateway } from "./membership/verify.ts";
 import { type HostContext } from "./context/context.ts";
-import { createAlerts } from "./context/alerts.ts";
+import { createAlerts, windowMs } from "./context/alerts.ts";
 import { createBus } from "./context/bus.ts";
 import { createClock } from "./context/clock.ts";
 import { createLocks } from "./context/wait.ts";
@@ -26,7 +26,7 @@ import { gitRewrites } from "./origins/rules.ts";
 import { createOomWatch } from "./run/oom.ts";
 import { Runs } from "./run/runs.ts";
 import { createCredentials, type Credentials } from "./store/credentials.ts";
-import { createLimits, type Limits } from "./store/limits.ts";
+import { createLimits, endsAtLimits, type Limits } from "./store/limits.ts";
 import { isSameSecret } from "./store/secret.ts";
 import { reserveUids } from "./workspace/reserve-uids.ts";
 import { createGitIdentities } from "./workspace/git-identities.ts";
@@ -37,7 +37,9 @@ import { Store } from "./store/store.ts";
 import { createStreams } from "./output/open-streams.ts";
 import { createTerminals } from "./inside/terminals.ts";
 import { Volumes } from "./workspace/volumes.ts";
+import type { RunningContainer } from "./workspace/container.ts";
 import { noImage } from "./workspace/image.ts";
+import { giveUpUnended } from "./workspace/unended.ts";
 import { Workspaces } from "./workspace/workspaces.ts";
 
 /** What a test may replace: how names are resolved and dialled by the egress proxy, and the engine. */
@@ -79,7 +81,10 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     modelFor: (agentId) => (req, res) => model.handle(agentId, req, res),
     egressFor: (userId) => egress.serverFor(userId),
   });
-  const takeUpFound = takeUp.bind(null, { context, store });
+  const takeUpFound = async (userId: string, container: RunningContainer, isNew: boolean) => {
+    const found = takeUp({ context, store }, userId, container, isNew);
+    await found.catch((error: unknown) => giveUpUnended({ context, engine }, userId, container.id, error));
+  };
   const workspaces = new Workspaces({ context, engine, store, volumes, sockets, takeUp: takeUpFound });
   const { countKills, close: closeKillLog } = createOomWatch(context, store);
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
@@ -171,6 +176,8 @@ function openStore({ settings, dataDir, log, machineNow }: HostOptions, hostId: 
   const credentials = createCredentials(database, clock.now);
   kept = Number(store.getMeta("clock_offset") ?? 0);
   const [bus, turns, alerts] = [createBus(), createTurns(), createAlerts(clock.now)];
+  for (const { reason, userId, endedAt } of endsAtLimits(database, clock.now() - windowMs))
+    alerts.note(reason, userId, Date.parse(endedAt));
   const limits = createLimits(store, settings);
   const { settingsOf } = limits;
   const context: HostContext = { hostId, settings, settingsOf, dataDir, clock, log, bus, turns, alerts };

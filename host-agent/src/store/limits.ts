@@ -1,7 +1,9 @@
-/** The users' own limits, as the gateway told them last: a run that goes on by itself, or that a webhook starts, goes by them too. */
-import type { HostClaims } from "@berth/shared/host-api";
+/** The users' own limits, as the gateway told them last: a run that goes on by itself, or that a webhook starts, goes by them too; and who met one. */
+import { type HostClaims, limitReasons } from "@berth/shared/host-api";
 import type { Settings } from "@berth/shared/settings";
 import { type OwnLimits, settingsFor } from "@berth/shared/users";
+import type { OpenDatabase } from "./open.ts";
+import { isoTime, Statements } from "./statements.ts";
 import type { Store } from "./store.ts";
 
 const ofWorkspace = ["BERTH_MEMORY_BYTES", "BERTH_CPUS", "BERTH_DISK_BYTES"] as const;
@@ -28,4 +30,18 @@ export function createLimits(store: Pick<Store, "getMeta" | "setMeta">, settings
       return ofWorkspace.some((name) => before[name] !== this.settingsOf(sub)[name]);
     },
   };
+}
+
+interface EndAtLimit {
+  userId: string;
+  reason: (typeof limitReasons)[number];
+  endedAt: string;
+}
+
+/** Runs that ended at a limit after that time (in milliseconds since 1970), oldest first; of very many the last ones. */
+export function endsAtLimits({ db }: OpenDatabase, after: number): EndAtLimit[] {
+  const isLimit = limitReasons.map((reason) => `'${reason}'`).join(", ");
+  const statement = `SELECT user_id AS userId, reason, ended_at AS endedAt FROM runs
+    WHERE ended_at > ? AND reason IN (${isLimit}) ORDER BY ended_at DESC LIMIT 10000`;
+  return new Statements(db).rows<EndAtLimit>(statement, isoTime(after)).toReversed();
 }

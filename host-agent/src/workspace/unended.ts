@@ -1,5 +1,6 @@
 /** What becomes of a workspace in which something survives every try to end it. */
 import type { HostContext } from "../context/context.ts";
+import type { Engine } from "../machine/engine.ts";
 import { UnendedError } from "../machine/processes.ts";
 import type { Workspaces } from "./workspaces.ts";
 
@@ -13,12 +14,30 @@ export function closeUnended(
   error: unknown,
 ): void {
   if (!(error instanceof UnendedError)) return;
-  context.log.error("workspace.unended", { userId, error: error.message });
-  context.alerts.note("unended", userId);
+  tellUnended(context, userId, error);
   workspaces.evict(
     userId,
     reason,
     () => true,
     () => Promise.resolve(),
   );
+}
+
+/** The same of a container that is only taken up: nobody uses it yet, and the next message makes another. Throws the error in any case. */
+export async function giveUpUnended(
+  { context, engine }: { context: HostContext; engine: Pick<Engine, "removeContainer"> },
+  userId: string,
+  containerId: string,
+  error: unknown,
+): Promise<never> {
+  if (error instanceof UnendedError) {
+    tellUnended(context, userId, error);
+    await engine.removeContainer(containerId);
+  }
+  throw error;
+}
+
+function tellUnended({ log, alerts }: HostContext, userId: string, error: UnendedError): void {
+  log.error("workspace.unended", { userId, error: error.message });
+  alerts.note("unended", userId);
 }
