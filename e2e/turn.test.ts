@@ -1,6 +1,6 @@
 /** A turn that people talk to while it goes on: on the real CLI, over API alone, also when host agent and gateway die meanwhile. */
 import { execFileSync } from "node:child_process";
-import { symlinkSync } from "node:fs";
+import { readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -75,7 +75,12 @@ describe("a word into a running turn", () => {
     const path = `/v1/runs/${run.id}/messages`;
     const { messageId } = await alice.ok<{ messageId: string }>("POST", path, words, key);
     expect(await alice.ok("POST", path, words, key)).toEqual({ messageId });
-    const context = await alice.ok<ContextUse>("GET", `/v1/runs/${run.id}/context`);
+    // However many ask at once, the CLI is asked once.
+    const asked = Array.from({ length: 20 }, () => alice.ok<ContextUse>("GET", `/v1/runs/${run.id}/context`));
+    const [context, ...others] = (await Promise.all(asked)) as [ContextUse, ...ContextUse[]];
+    for (const other of others) expect(other).toEqual(context);
+    const input = readFileSync(join(berth.hostDir, "mnt", await userIdOf(alice), "runs", run.id, "in"), "utf8");
+    expect(input.split("get_context_usage").length - 1).toBeLessThan(5);
     expect(context.limitTokens).toBeGreaterThan(100_000);
     expect(context.usedTokens).toBeGreaterThan(1000);
     expect(context.parts.map(({ name }) => name)).toContain("System prompt");
@@ -298,6 +303,24 @@ describe("a turn whose container is lost", () => {
     expect(told.at(-1)!.split(prompt)).toHaveLength(2);
     expect(told.at(-1)!.split("And be quick.")).toHaveLength(2);
     expect((await alice.runToEnd(agent.id, "And now?")).run).toMatchObject({ status: "completed", continues: null });
+  });
+
+  test("that has said its last words is over, and the run that takes it up has them as its result", async () => {
+    const prompt = `Task number ${++count}.`;
+    scripts.set(prompt, () => say("All is well."));
+    const agent = await alice.createAgent(`turn-${count}`, { onInterruption: "continue" });
+    // Between its last words and its result.
+    const command = "[ -e said ] || { touch said; exec timeout 300 tail -f /dev/null; }";
+    const settings = { hooks: { Stop: [{ hooks: [{ type: "command", command }] }] } };
+    await alice.ok("PUT", `/v1/agents/${agent.id}/files/.claude/settings.json`, JSON.stringify(settings));
+    const run = await alice.send(agent.id, prompt);
+    const file = `/v1/agents/${agent.id}/files/said`;
+    await until(async () => (await alice.call("GET", file)).status === 200, "it has said all");
+    await loseContainer();
+    const next = await until(() => after(run), "it goes on");
+    expect((await alice.finish(next.id)).run).toMatchObject({ status: "completed", result: "All is well." });
+    expect(await alice.run(run.id)).toMatchObject({ reason: "container_lost", result: null });
+    expect(model.callsOf(prompt).filter(({ stream }) => stream)).toHaveLength(1);
   });
 
   test("stops where its agent is not told to go on", async () => {

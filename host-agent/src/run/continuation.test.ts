@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -8,7 +8,8 @@ import { Store } from "../store/store.ts";
 import { openDatabase } from "../store/open.ts";
 import type { AgentRow, NewRun, RunRow } from "../store/rows.ts";
 import { threeRuns } from "../../test/room.ts";
-import { beginningOf, continuationOf } from "./continuation.ts";
+import type { Volume } from "../workspace/volume.ts";
+import { beginningOf, continuationOf, lastWordsOf } from "./continuation.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "berth-continuation-"));
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -64,5 +65,38 @@ test("no other end is gone on from, no turn that was over, and no agent that doe
   expect(continuationOf(store, run, agent, { ...lost, isTurnOver: true })).toBeNull();
   const others = [{ onInterruption: "stop" }, { runtime: "shell" }, { deleted: "removing" }] as const;
   for (const other of others) expect(continuationOf(store, run, { ...agent, ...other }, lost)).toBeNull();
+  store.close();
+});
+
+test("a turn that was lost between its last words and its result has those words, of the run before it too", async () => {
+  const { store, agent } = open();
+  const volume = { runs: join(dir, "runs") } as Volume;
+  const write = (runId: string, ...lines: object[]) => {
+    mkdirSync(join(volume.runs, runId), { recursive: true });
+    writeFileSync(join(volume.runs, runId, "out"), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  };
+  const says = (text: string, more: object = {}) => ({
+    type: "assistant",
+    message: { content: [{ type: "text", text }] },
+    ...more,
+  });
+  const words = (runId: string) => lastWordsOf(store, volume, store.getRun(runId)!, agent);
+  const first = store.getRun("run_1")!;
+  write("run_1", says("All done."), { type: "assistant", message: { content: [{ type: "tool_use" }] } }, { type: "x" });
+  const next = continuationOf(store, first, agent, lost)!;
+  end(store, first, next);
+  write(next.id, { type: "system", subtype: "init" });
+  expect(await words(next.id)).toBe("All done.");
+  // Another's words, one that the agent has made to cost much, and none of all.
+  write(next.id, says("I help.", { parent_tool_use_id: "toolu_1" }), says("Rich.", { a: Array(1000).fill(0) }));
+  expect(await words(next.id)).toBe("All done.");
+  write(next.id, says("Done again."));
+  expect(await words(next.id)).toBe("Done again.");
+  write(next.id);
+  write("run_1");
+  expect(await words(next.id)).toBeNull();
+  write("run_1", says("All done."));
+  write(next.id, { type: "x".repeat(200_000) });
+  expect(await words(next.id)).toBeNull();
   store.close();
 });

@@ -3,8 +3,12 @@
  * once each, and goes on from what is written down of it.
  */
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import type { RunReason } from "@berth/shared/resources";
 import { runtimes } from "../workspace/runtimes.ts";
+import type { Volume } from "../workspace/volume.ts";
+import { logSizes, runDirectory } from "./run-files.ts";
+import { readTail } from "./run-log.ts";
 import type { AgentRow, NewRun, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 
@@ -41,4 +45,25 @@ export function continuationOf(
     prompt: store.promptOf(run.id),
     payload: null,
   };
+}
+
+/** So much of the end of a log is looked through for its last words. */
+const wordsBytes = 131_072;
+
+/**
+ * The last words of a turn whose CLI ended well without a result: it was lost between the two, and the CLI that took it up found
+ * nothing left to do. Of this run, or of those that it goes on with; null where none said any.
+ */
+export async function lastWordsOf(
+  store: Pick<Store, "getRun">,
+  volume: Volume,
+  run: RunRow,
+  agent: AgentRow,
+): Promise<string | null> {
+  const bytes = logSizes(volume, run.id).out;
+  const said = await readTail(join(runDirectory(volume, run.id), "out"), wordsBytes, bytes);
+  const { wordsIn } = runtimes[agent.runtime];
+  const last = said.split("\n").reduce<string | null>((found, line) => wordsIn(line) ?? found, null);
+  const before = run.continues === null || bytes > wordsBytes ? null : store.getRun(run.continues);
+  return last ?? (before && lastWordsOf(store, volume, before, agent));
 }

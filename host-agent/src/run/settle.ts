@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { messageOf } from "@berth/shared/log";
 import { endProcesses } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
-import { continuationOf } from "./continuation.ts";
+import { continuationOf, lastWordsOf } from "./continuation.ts";
 import type { Over } from "./decide.ts";
 import { type LinesReader, nothingSeen } from "./lines-reader.ts";
 import { readTail } from "./run-log.ts";
@@ -78,7 +78,12 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   const { reason, ...told } = noted ?? decided;
   const tail = async (name: "out" | "err", maxBytes: number) =>
     sizes && attempt(name, () => readTail(join(runDirectory(volume, runId), name), maxBytes, sizes[name]));
-  const text = seen.result?.text ?? (runtimes[agent.runtime].resultIsTail ? await tail("out", tailResultBytes) : null);
+  const wordsOf = async () =>
+    reason === "completed" && sizes
+      ? attempt("words", () => lastWordsOf(store, volume, store.getRun(runId)!, agent))
+      : null;
+  const text =
+    seen.result?.text ?? (runtimes[agent.runtime].resultIsTail ? await tail("out", tailResultBytes) : await wordsOf());
   const stderrTail = finalStatusOf(reason) === "failed" ? await tail("err", stderrTailBytes) : null;
   if (seen.hasAnswered && runtimes[agent.runtime].hasSession)
     store.setSession(agent.id, seen.sessionId ?? agent.sessionId, true);

@@ -2,7 +2,9 @@
  * What a runtime is: all that differs between the programs that a run may be. A further CLI is an entry here; the image
  * needs its program, the page its words and lines, and a model API of its own a file in `model/`.
  */
+import { parseSmall } from "@berth/shared/bounds/json-scan";
 import type { Run, RuntimeName } from "@berth/shared/resources";
+import { z } from "zod";
 import type { ModelApi } from "../model/api.ts";
 import { messagesApi } from "../model/messages.ts";
 import { type Ask, type ControlEvent, controlProtocol, followControl, type Input } from "./control-protocol.ts";
@@ -55,6 +57,8 @@ export interface Runtime {
   hasSession: boolean;
   /** What one line changes of them, or null. */
   readLine(line: string, seen: LinesSeen): Partial<LinesSeen> | null;
+  /** The words of its own, to its user, that a line says; null for any other line. */
+  wordsIn(line: string): string | null;
   /** Whether its lines are JSON objects, which readers get unchanged. */
   speaksJson: boolean;
   /** Whether the end of its output is its result, where no line says one. */
@@ -105,6 +109,12 @@ const claude: Runtime = {
       return null;
     }
   },
+  wordsIn(line) {
+    if (!line.startsWith('{"type":"assistant"')) return null;
+    const { success, data } = ownMessage.safeParse(parseSmall(line, 500));
+    const words = success ? data.message.content.flatMap(({ text = "" }) => text || []) : [];
+    return words.length === 0 ? null : words.join("\n");
+  },
   speaksJson: true,
   resultIsTail: false,
   answersSoon: true,
@@ -143,6 +153,12 @@ interface ClaudeEvent extends ControlEvent {
   tasks?: unknown;
 }
 
+/** What it says itself, not one that it has set to work. */
+const ownMessage = z.object({
+  parent_tool_use_id: z.null().optional(),
+  message: z.object({ content: z.array(z.object({ text: z.string().optional() })) }),
+});
+
 /** Its cost is not read: it adds up over a resumed session, and the agent can write lines of its own. The proxy counts. */
 function factsOf(event: ClaudeEvent): Partial<LinesSeen> {
   const { type, subtype, session_id, num_turns, local_command, result, is_error, errors, tasks } = event;
@@ -174,6 +190,7 @@ const shell: Runtime = {
   rule: null,
   hasSession: false,
   readLine: () => null,
+  wordsIn: () => null,
   speaksJson: false,
   resultIsTail: true,
   answersSoon: false,

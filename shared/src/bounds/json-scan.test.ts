@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { JsonScan } from "./json-scan.ts";
+import { JsonScan, parseSmall } from "./json-scan.ts";
 
 function scan(text: string, maxDepth = 100, pieces = 7) {
   const read = new JsonScan(maxDepth);
@@ -103,4 +103,11 @@ test("counts keys and values", () => {
 test("takes no text that is nested deeper than it may be", () => {
   const nested = (depth: number) => `{"a":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)}}`;
   expect([scan(nested(20), 20).isObject(), scan(nested(21), 20).isObject()]).toEqual([true, false]);
+});
+
+test("parses what has few values alone", () => {
+  const rich = `[${"[],".repeat(100)}[]]`;
+  expect([parseSmall(rich, 200), parseSmall(rich, 100)]).toEqual([JSON.parse(rich), undefined]);
+  expect(parseSmall(new TextEncoder().encode('{"a":"한글"}'), 10)).toEqual({ a: "한글" });
+  expect([parseSmall("null", 10), parseSmall("{", 10), parseSmall("", 10)]).toEqual([null, undefined, undefined]);
 });

@@ -8,6 +8,18 @@ const [begin, value, valueOrEnd, key, keyOrEnd, colon, after, string, escape, he
 /** States within a number, those in which it may end first. */
 const [zero, whole, fraction, power, minus, point, exponent, sign] = [20, 21, 22, 23, 24, 25, 26, 27];
 
+/**
+ * The value of JSON text, or of its bytes in UTF-8, that has at most so many keys and values and is nested no deeper than any
+ * message; undefined for any other, of which nothing is parsed.
+ */
+export function parseSmall(text: string | Uint8Array, maxValues: number): unknown {
+  const scan = new JsonScan(500);
+  const [bytes, whole] =
+    typeof text === "string" ? [new TextEncoder().encode(text), text] : [text, new TextDecoder().decode(text)];
+  scan.push(bytes);
+  return scan.isWhole() && scan.values() <= maxValues ? JSON.parse(whole) : undefined;
+}
+
 export class JsonScan {
   /** What is open: 1 for an object, 0 for an array. */
   readonly #open: number[] = [];
