@@ -119,3 +119,33 @@ test("a message is neither lost nor doubled when the host agent dies just as it 
     expect(model.callsOf(prompt)).toHaveLength(1);
   }
 });
+
+test("an agent that fills its log with what is no answer gets its message once, and at once", async () => {
+  const line = '{"type":"control_response","response":{"request_id":"mine"}}';
+  // A hook of the CLI that is started ahead: its log gets another name with the message, and stays the same file.
+  const flood = `exec >/dev/null 2>&1; exec 9>>"$BERTH_RUN_FILES/out" || exit 0; until [ -e go ]; do sleep 0.1; done; yes '${line}' | head -c 3000000 >&9`;
+  const command = `(${flood}) & true`;
+  const settings = { hooks: { SessionStart: [{ hooks: [{ type: "command", command }] }] } };
+  await alice.ok("PUT", `/v1/agents/${agent.id}/files/.claude/settings.json`, JSON.stringify(settings));
+  await alice.ok("PUT", `/v1/agents/${agent.id}/env`, { COLOUR: "red" });
+  await waiting();
+  await alice.ok("PUT", `/v1/agents/${agent.id}/files/go`, "x");
+  const since = performance.now();
+  const { run } = await alice.runToEnd(agent.id, "Is this said once?");
+  expect(run).toMatchObject({ status: "completed", result: "done" });
+  // Its first word was sought among a megabyte again and again, for a minute.
+  expect(performance.now() - since).toBeLessThan(40_000);
+  expect(model.callsOf("Is this said once?")).toHaveLength(1);
+});
+
+test("conversations that are opened faster than a CLI starts are looked at once for many", async () => {
+  await waiting();
+  const other = await alice.createAgent(`opened-${count}`);
+  const drops = () => berth.host.log().split('"ahead.dropped"').length;
+  const before = drops();
+  await Promise.all(
+    Array.from({ length: 40 }, (_, at) => alice.ok("POST", `/v1/agents/${(at % 2 ? agent : other).id}/ahead`)),
+  );
+  await waiting();
+  expect(drops() - before).toBeLessThan(8);
+});

@@ -84,6 +84,8 @@ describe("a credential for git", () => {
         detail: expect.stringMatching(/^forge\.berth\.test says: no branch nowhere for Basic \*+$/),
       }),
     ]);
+    const atOnce = await Promise.all(["nowhere", "nowhere", "nowhere"].map(pull));
+    expect(atOnce.map((answer) => answer.status).toSorted()).toEqual([409, 429, 429]);
     expect((await alice.call("GET", "/v1/git-credentials")).body).toMatchObject({
       items: [{ lastUsedAt: expect.any(String) }],
     });

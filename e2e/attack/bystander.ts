@@ -3,7 +3,9 @@
  * attack goes on. What counts is the ratio of the two on the same machine at the same time, and how busy Berth's own
  * main threads are, for that is what everybody shares.
  */
+import { once } from "node:events";
 import { readFileSync, statSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import type { Agent, Run } from "@berth/shared/resources";
 import { pass, until } from "../../gateway/test/wait.ts";
@@ -203,9 +205,11 @@ export async function runs(
   };
 }
 
+/** Over a new connection, as of somebody who comes just now. */
 async function answered(url: string): Promise<void> {
-  const answer = await fetch(url, { signal: AbortSignal.timeout(60_000) });
-  await answer.arrayBuffer();
+  const asked = get(url, { agent: false, signal: AbortSignal.timeout(60_000) });
+  const [answer] = (await once(asked, "response")) as [IncomingMessage];
+  await once(answer.resume(), "end");
 }
 
 export async function timed(job: () => Promise<unknown>): Promise<number> {

@@ -54,6 +54,68 @@ const begin = setInterval(() => {
 }, 10);
 `;
 
+/**
+ * New connections without end, from a thread of their own, so many at a time: each says this and is closed at once, or, of a whole
+ * request, once it is answered.
+ */
+async function churn(stage: Stage, target: Target, first: string, isWhole = false): Promise<Attack> {
+  const worker = new Worker(churner, { eval: true, workerData: { port: portOf(stage, target), first, isWhole } });
+  let made = 0;
+  worker.on("message", (count: number) => void (made = count));
+  return {
+    force: async () => made,
+    async end() {
+      await worker.terminate();
+    },
+  };
+}
+const churner = `
+const { parentPort, workerData } = require("node:worker_threads");
+const { connect } = require("node:net");
+const { port, first, isWhole } = workerData;
+let made = 0;
+function open(at) {
+  const socket = connect({ port, host: "127.0.0.1", localAddress: "127.0.0." + (2 + (at % 8)) });
+  socket.on("error", () => undefined).once("close", () => setImmediate(open, at + 8));
+  if (isWhole) socket.once("data", () => { made += 1; socket.destroy(); });
+  socket.once("connect", () => {
+    if (isWhole) return socket.write(first);
+    made += 1;
+    if (first) socket.write(first, () => socket.destroy());
+    else socket.destroy();
+  });
+}
+for (let at = 0; at < 200; at++) open(at);
+setInterval(() => parentPort.postMessage(made), 50);
+`;
+
+/** Whole requests over kept connections, so many at once, each sent as soon as the one before it is answered. */
+async function requests(stage: Stage, target: Target, atOnce: number): Promise<Attack> {
+  const worker = new Worker(asker, { eval: true, workerData: { port: portOf(stage, target), atOnce } });
+  let made = 0;
+  worker.on("message", (count: number) => void (made = count));
+  return {
+    force: async () => made,
+    async end() {
+      await worker.terminate();
+    },
+  };
+}
+const asker = `
+const { parentPort, workerData } = require("node:worker_threads");
+const { connect } = require("node:net");
+const { port, atOnce } = workerData;
+const ask = "GET /healthz HTTP/1.1\\r\\nhost: a\\r\\n\\r\\n";
+let made = 0;
+function open(at) {
+  const socket = connect({ port, host: "127.0.0.1", localAddress: "127.0.0." + (2 + (at % 8)) });
+  socket.on("error", () => undefined).once("close", () => setImmediate(open, at + 8));
+  socket.on("data", () => { made += 1; socket.write(ask); }).write(ask);
+}
+for (let at = 0; at < atOnce; at++) open(at);
+setInterval(() => parentPort.postMessage(made), 50);
+`;
+
 const request = (line: string, headers: string) => `${line} HTTP/1.1\r\nhost: a\r\n${headers}`;
 const json = "content-type: application/json\r\ncontent-length: 8000\r\n\r\n";
 
@@ -70,5 +132,13 @@ export const outside: Area = {
     beside(`2,000 requests at the ${target} whose bodies go on for ever`, 2000, async (stage) =>
       connections(stage, target, 2000, request(target === "gateway" ? "POST /session" : "POST /v1/runs", json), " "),
     ),
+    beside(`new connections to the ${target} without end`, 5000, (stage) => churn(stage, target, "")),
+    beside(`new connections to the ${target} without end, each with half a request`, 5000, (stage) =>
+      churn(stage, target, request("GET /healthz", "x: a")),
+    ),
+    beside(`new connections to the ${target} without end, each with a request`, 2000, (stage) =>
+      churn(stage, target, request("GET /healthz", "\r\n"), true),
+    ),
+    beside(`requests to the ${target} without end on 400 connections`, 5000, (stage) => requests(stage, target, 400)),
   ]),
 };

@@ -73,8 +73,38 @@ while True:
                 os.write(1, b".")
         except BlockingIOError: pass
         except OSError: held.pop(fd).close()`;
+/** A connection after the other as fast as they are taken, each closed again. */
+const churn = (connect: string) => `
+import os, socket
+while True:
+    try:
+        ${connect}
+        s.close()
+        os.write(1, b".")
+    except OSError: pass`;
 const toModel = `s = socket.socket(socket.AF_UNIX); s.connect("/run/berth/" + os.environ["BERTH_AGENT_ID"] + ".sock")`;
 const toProxy = `s = socket.create_connection(("127.0.0.1", 3128))`;
+
+/** Calls of the model with the run's token, on 64 connections, each sent once the one before it is answered. */
+const asking = `
+import os, select, socket
+head = "POST /v1/messages HTTP/1.1\\r\\nhost: a\\r\\nx-api-key: %s\\r\\ncontent-type: application/json\\r\\ncontent-length: 2\\r\\n\\r\\n{}"
+data = (head % os.environ["ANTHROPIC_API_KEY"]).encode()
+poll = select.epoll()
+held = {}
+def add():
+    ${toModel}
+    held[s.fileno()] = s
+    poll.register(s, select.EPOLLIN)
+    s.send(data)
+while True:
+    if len(held) < 64: add()
+    for fd, event in poll.poll(0 if len(held) < 64 else 1):
+        try:
+            if not held[fd].recv(65536): raise OSError
+            os.write(1, b".")
+            held[fd].send(data)
+        except OSError: held.pop(fd).close()`;
 
 /** Readers of a run that take all there is, and readers that take nothing. */
 async function withReaders(
@@ -100,8 +130,22 @@ async function withReaders(
   };
 }
 
-/** Calls that go on until the end, so many at once, from a thread of their own: this one measures. */
-function calls(stage: Stage, atOnce: number, path: string, headers: Record<string, string>, body: string): Attack {
+/** The longest messages, quotes alone, to an agent of mallory's. */
+async function messagesOf(stage: Stage): Promise<Attack> {
+  const { id } = await stage.mallory.createAgent("long", { runtime: "shell" });
+  const body = JSON.stringify({ prompt: `true #${'"'.repeat(1_000_000)}` });
+  const sent = calls(stage, 40, `/v1/agents/${id}/runs`, ofMallory(stage), body);
+  return { ...sent, end: () => sent.end().then(() => stage.mallory.ok("DELETE", `/v1/agents/${id}`)) };
+}
+
+/** Calls that go on until the end, so many at once, from a thread of their own: this one measures. Without a body they only read. */
+function calls(
+  stage: Stage,
+  atOnce: number,
+  path: string,
+  headers: Record<string, string>,
+  body: string | null,
+): Attack {
   const workerData = { url: `${stage.berth.url}${path}`, atOnce, headers, body };
   const worker = new Worker(caller, { eval: true, workerData });
   let made = 0;
@@ -120,14 +164,16 @@ const { url, atOnce, headers, body } = workerData;
 const agent = new Agent({ keepAlive: true, maxSockets: atOnce });
 function call() {
   const again = () => { parentPort.postMessage(1); setImmediate(call); };
-  const sent = request(url, { method: "POST", agent, headers }, (answer) => answer.resume().once("close", again));
+  const method = body === null ? "GET" : "POST";
+  const sent = request(url, { method, agent, headers }, (answer) => answer.resume().once("close", again));
   sent.once("error", again);
-  sent.end(body);
+  sent.end(body ?? undefined);
 }
 for (let at = 0; at < atOnce; at++) call();
 `;
 
 const json = { "content-type": "application/json" };
+const ofMallory = ({ mallory }: Stage) => ({ ...json, authorization: `Bearer ${mallory.token}` });
 const nested = `{"code":[${"{},".repeat(690_000)}{}]}`;
 
 async function openSockets({ mallory }: Stage, count: number): Promise<Attack> {
@@ -169,10 +215,38 @@ export const work: Area = {
     beside("connections to the model that say nothing, again and again", 100, (stage) =>
       runs(stage, [shell(flood(`${toModel}; s.send(b"POST /v1/m")`, 'b"x" * 70000', 900))]),
     ),
+    beside("new connections to the model without end, three agents", 1e4, (stage) =>
+      runs(stage, Array<string>(3).fill(shell(churn(toModel)))),
+    ),
+    beside("new connections to the model without end, each with half a request", 1e4, (stage) =>
+      runs(stage, Array<string>(3).fill(shell(churn(`${toModel}; s.send(b"POST /v1/messages HTTP/1.1\\r\\nhost")`)))),
+    ),
+    beside("new connections to the proxy without end, three agents", 1000, (stage) =>
+      runs(stage, Array<string>(3).fill(shell(churn(toProxy)))),
+    ),
+    beside("new connections to the proxy without end, each with half a request", 1000, (stage) =>
+      runs(
+        stage,
+        Array<string>(3).fill(shell(churn(`${toProxy}; s.send(b"CONNECT github.com:443 HTTP/1.1\\r\\nhost")`))),
+      ),
+    ),
+    beside("charged calls of the model without end, three runs", 1000, (stage) =>
+      runs(stage, Array<string>(3).fill(shell(asking))),
+    ),
     beside("400 sockets of one user", 400, (stage) => openSockets(stage, 400)),
+    beside("messages of two megabytes on 40 connections", 100, messagesOf),
+    beside("files that are read without end, as many at once as are let", 100, async (stage) => {
+      const { id } = await stage.mallory.createAgent("reader", { runtime: "shell" });
+      await stage.mallory.ok("PUT", `/v1/agents/${id}/files/small`, "x");
+      const sent = calls(stage, 32, `/v1/agents/${id}/files/small`, ofMallory(stage), null);
+      return { ...sent, end: () => sent.end().then(() => stage.mallory.ok("DELETE", `/v1/agents/${id}`)) };
+    }),
+    beside("a user's calls without end on 200 connections", 1000, async (stage) =>
+      calls(stage, 200, "/v1/agents", ofMallory(stage), null),
+    ),
     beside("sign-in with two megabytes of JSON", 10, async (stage) => calls(stage, 6, "/session", json, nested)),
     beside("a new agent of two megabytes of JSON", 10, async (stage) =>
-      calls(stage, 6, "/v1/agents", { ...json, authorization: `Bearer ${stage.mallory.token}` }, nested),
+      calls(stage, 6, "/v1/agents", ofMallory(stage), nested),
     ),
   ],
 };

@@ -20,6 +20,7 @@ import { createOrders, type Order } from "./membership/orders.ts";
 import { runLoops } from "./loops.ts";
 import { type HostOptions, openParts, type Parts } from "./parts.ts";
 import { Reports } from "./membership/reports.ts";
+import { claimedSubject } from "./membership/verify.ts";
 import { createServerApp } from "./http/app.ts";
 import { serveSocket } from "./output/live-socket.ts";
 import { acceptSockets } from "./http/upgrades.ts";
@@ -107,7 +108,7 @@ async function serve(parts: Parts, reports: Reports): Promise<Server> {
     context.settings,
     getRequestListener(createServerApp(reading).fetch, { overrideGlobalObjects: false }),
   );
-  holdOpenServer(server);
+  holdOpenServer(server, ({ headers }) => claimedSubject(headers.authorization));
   acceptSockets(
     server,
     async (authorization, call) => {

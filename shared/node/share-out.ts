@@ -1,11 +1,12 @@
 /** Which connections a server takes: whoever opens many leaves room for the others. */
-import type { Server as HttpServer } from "node:http";
+import type { IncomingMessage, Server as HttpServer } from "node:http";
 import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Server as TlsServer } from "node:tls";
 import { createPlaces, type Places } from "@berth/shared/bounds/places";
 import { networkOf, plainAddress } from "@berth/shared/bounds/network";
 import { descriptorLimit } from "./descriptors.ts";
+import { takeTurns } from "./take-turns.ts";
 
 const mostConnections = 32_768;
 /** Descriptors of everything else. */
@@ -15,11 +16,13 @@ const mostSilent = 2048;
 
 /**
  * For a server that anybody may connect to. Closes what one network opens beyond its share of all connections, of which most take
- * a second descriptor for what they ask, and what is silent beyond a number.
+ * a second descriptor for what they ask, and what is silent beyond a number. What they ask is begun in turn, by network and caller:
+ * for servers that have their listeners of `request`.
  */
-export function holdOpenServer(server: HttpServer): void {
+export function holdOpenServer(server: HttpServer, callerOf: (request: IncomingMessage) => string): void {
   const limit = descriptorLimit();
   const places = createPlaces(Math.min(mostConnections, Math.floor(Math.max(limit / 3, (limit - ofItself) / 2))));
+  takeTurns(server, ({ socket }) => networkOfPeer(socket), callerOf);
   closeSilent(server, mostSilent, "upgrade", networkOfPeer);
   shareOut(server, places, networkOfPeer);
 }

@@ -8,12 +8,35 @@ export interface Log {
   error(event: string, fields?: LogFields): void;
 }
 
-/** A log that gives each line to `write`. */
+/** Rate limit (token bucket) of each event: a log file has an end, and whoever can fill it with one event loses all others. */
+const [mostAtOnce, perSecond] = [1000, 50];
+
+interface Bucket {
+  tokens: number;
+  filledAt: number;
+  leftOut: number;
+}
+
+/** A log that gives each line to `write`; where lines of an event were left out, the next one tells how many (`leftOut`). */
 export function createLog(write: (line: string) => void, now: () => number = Date.now): Log {
+  const buckets = new Map<string, Bucket>();
+  function take(event: string): Bucket | null {
+    const at = now();
+    const { tokens, filledAt, leftOut } = buckets.get(event) ?? { tokens: mostAtOnce, filledAt: at, leftOut: 0 };
+    const filled = Math.min(mostAtOnce, tokens + (Math.max(0, at - filledAt) / 1000) * perSecond);
+    const isFull = filled >= 1;
+    const bucket = { tokens: isFull ? filled - 1 : filled, filledAt: at, leftOut: isFull ? 0 : leftOut + 1 };
+    buckets.set(event, bucket);
+    return isFull ? { ...bucket, leftOut } : null;
+  }
   const line =
     (level: string) =>
-    (event: string, fields: LogFields = {}) =>
-      write(JSON.stringify({ at: new Date(now()).toISOString(), level, event, ...fields }));
+    (event: string, fields: LogFields = {}) => {
+      const taken = take(event);
+      if (!taken) return;
+      const leftOut = taken.leftOut > 0 ? { leftOut: taken.leftOut } : {};
+      write(JSON.stringify({ at: new Date(now()).toISOString(), level, event, ...fields, ...leftOut }));
+    };
   return { info: line("info"), warn: line("warn"), error: line("error") };
 }
 

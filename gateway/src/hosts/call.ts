@@ -1,4 +1,5 @@
 /** Calls to hosts: the credential, the deadline until the headers, and what a host's answer means for the client. */
+import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { AppError, problemSchema } from "@berth/shared/errors";
 import { nameCall, protocolHeader, protocolVersion } from "@berth/shared/host-api";
 import { sha256Hex } from "@berth/shared/ids";
@@ -17,7 +18,8 @@ import { signHostCall } from "../keys/jwt.ts";
 const deadlineMs = 15_000;
 /** For calls that wait for a container or for processes to end. */
 export const longDeadlineMs = 60_000;
-const answerMaxBytes = 16 * 2 ** 20;
+/** Of an answer: a host may be anybody's by now. */
+const [answerMaxBytes, answerMaxValues] = [8 * 2 ** 20, 100_000];
 
 export interface HostCall {
   method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -145,5 +147,7 @@ export function hostUnavailable(cause: unknown): AppError {
 async function boundedJson(response: Response): Promise<unknown> {
   const bytes = await readBytes(response, answerMaxBytes);
   if (!bytes) throw new Error("the answer is too long");
-  return JSON.parse(new TextDecoder().decode(bytes));
+  const value = parseSmall(bytes, answerMaxValues);
+  if (value === undefined) throw new Error("the answer is no JSON, or of too many values");
+  return value;
 }

@@ -49,7 +49,7 @@ export function errorsOf(route: Route): ErrorCode[] {
   if (route.body) codes.add("payload_too_large");
   if (route.auth !== "none") codes.add("unauthenticated");
   if (route.auth === "admin") codes.add("forbidden");
-  if (route.limit) codes.add("rate_limited");
+  if (route.limit || route.bodyMaxBytes !== undefined) codes.add("rate_limited");
   if (route.burst) codes.add("host_unavailable");
   return [...codes].sort((a, b) => httpStatusOf(a) - httpStatusOf(b));
 }

@@ -116,7 +116,11 @@ export function paramsOf({ path }: Route): z.ZodObject | undefined {
 
 /** Bodies of strangers that are read at once: each that does not come whole takes some 40 KB for half a minute. */
 const strangersAtOnce = 1024;
+/** The same of those that a route reads itself, webhooks, which are larger. */
+const uploadsAtOnce = 512;
 const bodyBytes = { none: 8192, user: 65_536, admin: 65_536 };
+/** Bodies above that which are read at once: each is in memory several times while it becomes a call of a host. */
+const longAtOnce = 16;
 /** The most that the contract has in one body are 100 variables. */
 const bodyValues = 1000;
 
@@ -140,7 +144,7 @@ export function registerRoutes(
   deps: Deps,
   { authenticator, limits, serve }: Serving,
 ): void {
-  const places = createPlaces(strangersAtOnce);
+  const placeFor = createBodyPlaces();
   for (const declared of routes) {
     const params = paramsOf(declared);
     const plainQuery = declared.query?.safeParse({});
@@ -156,15 +160,30 @@ export function registerRoutes(
       const source = sourceOf(address, caller ?? null);
       if (declared.limit) await limits.spend(declared.limit, caller ?? null, address);
       const given = { deps, c, authenticator, limits, caller, source };
-      const leave = declared.body && !caller ? places.take(networkOf(address ?? "unknown")) : () => undefined;
+      const leave = placeFor(declared, c, caller, address);
       if (!leave) throw new AppError("rate_limited", "Too many calls at once; try again in 1 s.", { retryAfter: 1 });
-      const input = await parseInput(declared, { params, plainQuery }, c).finally(leave);
-      const said = await declared.run({ ...given, ...input });
+      const run = async (input: ReturnType<typeof parseInput>) => declared.run({ ...given, ...(await input) });
+      const input = parseInput(declared, { params, plainQuery }, c);
+      const said = await (declared.upload ? run(input).finally(leave) : run(input.finally(leave)));
       if (said instanceof Response) return said;
       return declared.answer ? answerJson(c, declared, said) : { status: 204, headers: {}, body: null };
     };
     app.on(declared.method, declared.path.replace(/\{path\}$/, "*").replace(/\{(\w+)\}/g, ":$1"), serve(answer));
   }
+}
+
+/** Places for bodies while they come: of strangers, and long ones of users. The answer gives the place back, null is none. */
+function createBodyPlaces() {
+  const [strangers, uploads] = [createPlaces(strangersAtOnce), createPlaces(uploadsAtOnce)];
+  const long = createPlaces(longAtOnce);
+  return (declared: Route, c: Context<AppEnv>, caller: Caller | undefined, address: string | null) => {
+    const { body, upload, bodyMaxBytes = 0 } = declared;
+    if (!body && (caller || !upload)) return () => undefined;
+    if (!caller) return (upload ? uploads : strangers).take(networkOf(address ?? "unknown"));
+    const declaredBytes = Number(c.req.header("content-length") ?? (c.req.header("transfer-encoding") ? Infinity : 0));
+    const isLong = Math.min(bodyMaxBytes, declaredBytes) > bodyBytes.user;
+    return isLong ? long.take(caller.user.id) : () => undefined;
+  };
 }
 
 /** A shorter answer is one packet either way. */

@@ -164,6 +164,34 @@ describe("the server on Node", () => {
     for (const socket of hung) socket.destroy();
   });
 
+  test("reads 256 webhooks of one network at once, and eight long bodies of a user, and short ones beside them", async () => {
+    const ask = (method: string, path: string, body: unknown) =>
+      gateway.call(method, path, { token: user.token, body });
+    const agent = (await ask("POST", "/v1/agents", { name: "a" })).json();
+    const trigger = (
+      await ask("POST", `/v1/agents/${agent.id}/triggers`, { name: "t", scheme: "token", template: "x" })
+    ).json();
+    const post = (path: string, length: number, body = "{") => {
+      const socket = openTcp({ port: server.port, host: "127.0.0.1" }).on("error", () => {});
+      const authorization = `authorization: Bearer ${user.token}\r\ncontent-type: application/json\r\n`;
+      socket.write(`POST ${path} HTTP/1.1\r\nhost: a\r\n${authorization}content-length: ${length}\r\n\r\n${body}`);
+      return socket;
+    };
+    for (const [path, most, length] of [
+      [`/hooks/${trigger.id}`, 256, 99],
+      [`/v1/agents/${agent.id}/runs`, 8, 100_000],
+    ] as const) {
+      const slow = Array.from({ length: most }, () => post(path, length));
+      const late = post(path, length);
+      expect(String(await once(late, "data"))).toMatch(/^HTTP\/1.1 429/);
+      const short = post(`/v1/agents/${agent.id}/runs`, 2, "{}");
+      expect(String(await once(short, "data"))).toMatch(/^HTTP\/1.1 400/);
+      const gone = slow.map((socket) => once(socket, "close"));
+      for (const socket of [late, short, ...slow]) socket.destroy();
+      await Promise.all(gone);
+    }
+  });
+
   test("tells each socket 1012 when it ends", async () => {
     const sockets = new WebSocketServer({ server: host.server });
     const accepted = once(sockets, "connection") as Promise<[WebSocket]>;

@@ -51,7 +51,7 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
     });
   const server = createServer(serverOptions, getRequestListener(fetch, { errorHandler: refuseRequest }));
   server.on("clientError", refuseConnection);
-  holdOpenServer(server);
+  holdOpenServer(server, ({ headers }) => headers.authorization ?? headers.cookie ?? "");
   const sockets = serveUpgrades(server, app.fetch, admission);
   server.listen({ port, host, backlog });
   await once(server, "listening");

@@ -118,7 +118,7 @@ export const credentialRoutes = [
     bodyMaxBytes: 262_144,
     status: 201,
     answer: pullRequestSchema,
-    errors: ["host_unavailable", "no_host", "conflict"],
+    errors: ["host_unavailable", "no_host", "conflict", "rate_limited"],
     run: async ({ deps, source, caller, params, body }) => {
       const agent = await getAgent(deps.db, caller.user.id, params.id);
       const host = await placeUser(deps, caller.user.id);

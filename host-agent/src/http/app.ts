@@ -12,7 +12,7 @@ import {
   startRunBody,
 } from "@berth/shared/host-api";
 import { messageOf, stackOf } from "@berth/shared/log";
-import { answerBody, type ModelChoice } from "@berth/shared/resources";
+import { answerBody, type ContextUse, type ModelChoice } from "@berth/shared/resources";
 import { id } from "@berth/shared/values";
 import { type AgentDeps, deleteAgent, resetAgent, setEnv } from "../inside/agents.ts";
 import { readJson } from "./body.ts";
@@ -118,9 +118,8 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
     const run = ownRun(c.get("claims"), c.req.param("id"));
     return c.json(toAnswer(await answer(deps, run, parseOr400(answerBody, await readJson(c), "body"))));
   });
-  app.get("/v1/runs/:id/context", async (c) =>
-    c.json(await askContext(deps, ownRun(c.get("claims"), c.req.param("id")))),
-  );
+  const askOnce = createContextQuestion(deps);
+  app.get("/v1/runs/:id/context", async (c) => c.json(await askOnce(ownRun(c.get("claims"), c.req.param("id")))));
   app.get("/v1/runs/:id/events", (c) => {
     const claims = c.get("claims");
     const run = ownRun(claims, c.req.param("id"));
@@ -144,6 +143,16 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
       "content-type": "text/plain; charset=utf-8",
     });
   });
+}
+
+/** However many ask at once: the CLI is asked once, and its log read for one. */
+function createContextQuestion(deps: ServerDeps): (run: RunRow) => Promise<ContextUse> {
+  const asking = new Map<string, Promise<ContextUse>>();
+  return (run) => {
+    const asked = asking.get(run.id) ?? askContext(deps, run).finally(() => asking.delete(run.id));
+    asking.set(run.id, asked);
+    return asked;
+  };
 }
 
 function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {

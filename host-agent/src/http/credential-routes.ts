@@ -1,6 +1,6 @@
 /** What users keep for their agents, and what a host does with it for them, for the gateway. Parses, calls one function, answers. */
 import type { Hono } from "hono";
-import { parseOr400 } from "@berth/shared/errors";
+import { AppError, parseOr400 } from "@berth/shared/errors";
 import {
   gitCredentialBody,
   hostAuthority,
@@ -39,12 +39,19 @@ export function addCredentialRoutes(app: Hono<ServerEnv>, deps: EntryDeps & { ke
     await keep.remove(c.get("claims").sub, "secret", parseOr400(secretName, c.req.param("name"), "name"));
     return c.body(null, 204);
   });
+  // Each has a program of its own in the workspace.
+  const opening = new Set<string>();
   app.post("/v1/agents/:id/pull-requests", async (c) => {
+    const userId = c.get("claims").sub;
     const agent = {
       id: parseOr400(id, c.req.param("id"), "agent id"),
       directory: readDirectory(c.req.query("directory")),
     };
     const body = parseOr400(pullRequestBody, await readJson(c), "body");
-    return c.json(await pullRequestOf(deps, c.get("claims").sub, agent, body), 201);
+    if (opening.has(userId))
+      throw new AppError("rate_limited", "A pull request of yours is just being opened: try again.", { retryAfter: 2 });
+    opening.add(userId);
+    const opened = await pullRequestOf(deps, userId, agent, body).finally(() => opening.delete(userId));
+    return c.json(opened, 201);
   });
 }

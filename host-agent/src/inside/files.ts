@@ -2,11 +2,9 @@
  * An agent's files, as that agent: each call is one execution of `berth-files` in the workspace, so that the kernel
  * decides what may be touched and no root process opens a path of the agent's. Streams; no file is ever held whole.
  */
-import { z } from "zod";
 import {
   type ArchiveFormat,
   type DirectoryListing,
-  fileEntry,
   fileMaxBytes,
   type FilePath,
   listingMaxEntries,
@@ -16,6 +14,7 @@ import type { HostClaims } from "@berth/shared/host-api";
 import { sleep } from "@berth/shared/wait";
 import { enter, type EntryDeps } from "./entry.ts";
 import { asRefusal } from "./file-errors.ts";
+import { listingMaxBytes, readListing } from "./listing.ts";
 import type { Streams } from "../output/open-streams.ts";
 import { type Answer, type Head, startTransfer, type Transfer } from "./transfer.ts";
 
@@ -61,7 +60,6 @@ const removalMs = 660_000;
 /** How much, and how long, a client goes on sending that was refused already. */
 const hearOutBytes = 64 * 2 ** 20;
 const hearOutMs = 10_000;
-const listingMaxBytes = 8 * 2 ** 20;
 
 export function createFiles(deps: FilesDeps) {
   const open: OpenTransfers = new Map();
@@ -75,7 +73,7 @@ export function createFiles(deps: FilesDeps) {
         const { head, rest } = await answerOf(transfer);
         if (head.type === "file")
           return { file: head, content: { ...transfer, chunks: take(transfer, rest, head.length ?? head.size) } };
-        const listing = listingSchema.parse(JSON.parse(await collect(rest, listingMaxBytes)));
+        const listing = await readListing(rest, () => deps.context.turns(call.claims.sub));
         await transfer.close();
         return { listing: { path: call.path.text, type: "directory", ...listing } };
       });
@@ -179,16 +177,6 @@ interface OpenTransfer extends Transfer {
   touch(): void;
 }
 
-const listingSchema = z.object({
-  entries: z.array(
-    fileEntry
-      .omit({ modifiedAt: true })
-      .extend({ modifiedMs: z.int().min(-8.64e15).max(8.64e15) })
-      .transform(({ modifiedMs, ...entry }) => ({ ...entry, modifiedAt: new Date(modifiedMs).toISOString() })),
-  ),
-  truncated: z.boolean(),
-});
-
 /** The answer, unless it is a refusal: that is thrown. */
 async function answerOf(transfer: Transfer) {
   return accept(await transfer.answer());
@@ -234,17 +222,6 @@ async function* take(
   } finally {
     await transfer.close();
   }
-}
-
-async function collect(rest: AsyncGenerator<Buffer>, maxBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of rest) {
-    length += chunk.length;
-    if (length > maxBytes) throw new Error("a listing is too long");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 async function closeOnError<T>(transfer: Transfer, use: () => Promise<T>): Promise<T> {

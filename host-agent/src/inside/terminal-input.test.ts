@@ -8,7 +8,7 @@ import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { terminalFrame, type TerminalSize } from "@berth/shared/files";
-import { joinInput } from "./terminal-input.ts";
+import { createResizer, joinInput } from "./terminal-input.ts";
 
 let dir: string;
 let server: Server;
@@ -89,6 +89,19 @@ test("a client is not read while a program does not, and loses nothing", async (
   shell.on("data", (read: Buffer) => (length += read.length));
   await expect.poll(() => length).toBe(2_000_000);
   await expect.poll(() => served.isPaused).toBe(false);
+});
+
+test("a window that is dragged is set at once, and then the newest size after a while", async () => {
+  const set: number[] = [];
+  const resize = createResizer(async ({ cols }) => void set.push(cols));
+  for (let cols = 1; cols <= 50; cols++) {
+    resize({ cols, rows: 1 });
+    // The engine has answered the last one by then.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await expect.poll(() => set.at(-1)).toBe(50);
+  expect(set[0]).toBe(1);
+  expect(set.length).toBeLessThan(10);
 });
 
 function readSize(text: string): TerminalSize | null {

@@ -2,6 +2,7 @@
 import type { Writable } from "node:stream";
 import type { WebSocket } from "ws";
 import { terminalFrame, type TerminalServerFrame, type TerminalSize } from "@berth/shared/files";
+import { sleep } from "@berth/shared/wait";
 
 const probeMs = 1000;
 /** What may lie in wait for a program that does not read. */
@@ -42,7 +43,7 @@ export function joinInput(ws: WebSocket, stream: Writable, resize: (size: Termin
       });
       return;
     }
-    const frame = readFrame((data as Buffer).toString("utf8"));
+    const frame = readFrame((data as Buffer).toString("utf8", 0, frameMaxLength + 1));
     if (frame) return resize(frame);
     hold();
     say(ws, misfit, release);
@@ -61,7 +62,10 @@ function whenTaken(ws: WebSocket, stream: Writable, goOn: () => void): void {
   });
 }
 
-/** Coalesced: sets the newest size, one call at a time, for a window that is dragged sends many. */
+/** Throttle: each size costs the engine a call. */
+const resizeMs = 100;
+
+/** Coalesced: sets the newest size, one call at a time and a while apart, for a window that is dragged sends many. */
 export function createResizer(set: (size: TerminalSize) => Promise<unknown>): (size: TerminalSize) => void {
   let wanted: TerminalSize | null = null;
   let isSetting = false;
@@ -73,12 +77,17 @@ export function createResizer(set: (size: TerminalSize) => Promise<unknown>): (s
       const next: TerminalSize = wanted;
       wanted = null;
       await set(next).catch(() => undefined);
+      await sleep(resizeMs);
     }
     isSetting = false;
   };
 }
 
+/** Longer ones are no size, whatever they are: parsing costs by the value. */
+const frameMaxLength = 1000;
+
 function readFrame(text: string): TerminalSize | null {
+  if (text.length > frameMaxLength) return null;
   try {
     return terminalFrame.safeParse(JSON.parse(text)).data ?? null;
   } catch {

@@ -14,6 +14,8 @@ export async function* readOutput(stream: Readable, verdict: string): AsyncGener
   let isError = false;
   let said = "";
   for await (const received of stream as AsyncIterable<Buffer>) {
+    // Together: a program that says a byte at a time has a frame for each.
+    const parts: Buffer[] = [];
     for (let chunk = received; chunk.length > 0;) {
       if (left === 0) {
         const missing = headerBytes - header.length;
@@ -29,8 +31,9 @@ export async function* readOutput(stream: Readable, verdict: string): AsyncGener
       left -= part.length;
       chunk = chunk.subarray(part.length);
       if (isError) said = (said + part.toString("latin1")).slice(-errorMaxBytes);
-      else yield part;
+      else if (part.length > 0) parts.push(part);
     }
+    if (parts.length > 0) yield parts.length === 1 ? parts[0]! : Buffer.concat(parts);
   }
   if (!said.endsWith(verdict)) throw new Error("the program in the workspace ended early");
 }

@@ -60,6 +60,9 @@ describe("what the demo model says", () => {
   test("demo: say says exactly that", () => {
     expect(ask("demo: say one\ntwo ✓")).toEqual([{ type: "text", text: "one\ntwo ✓" }]);
   });
+  test("a prompt of nothing but blanks after the word is no command, however many there are", () => {
+    expect(ask(`demo: run${" ".repeat(500_000)}`)).toMatchObject([{ type: "text" }, { type: "tool_use" }]);
+  });
   test("a prompt after one that failed is answered, though the CLI sends both in one message", () => {
     const texts = ["demo: fail 400", "demo: say fine"].map((text) => ({ type: "text", text }));
     expect(ask(texts)).toEqual([{ type: "text", text: "fine" }]);

@@ -9,6 +9,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { sleep } from "@berth/shared/wait";
 import { countPrompts, readConversation } from "./demo-conversation.ts";
 import type { Conversation, MessagesRequest } from "./demo-conversation.ts";
@@ -25,7 +26,8 @@ type Block =
   | { type: "tool_use"; id: string; name: "Bash"; input: { command: string; description: string } };
 type Reply = Block[] | { failStatus: number };
 
-const maxBodyBytes = 32 * 1024 * 1024;
+/** It answers on the loop that all share. */
+const [maxBodyBytes, maxBodyValues] = [8 * 1024 * 1024, 50_000];
 
 /** Serves `HEAD /`, `POST /v1/messages` (streamed or plain) and `…/count_tokens`. `wordMs`: the pause between words of a stream. */
 export function createDemoModel({ wordMs = 15 }: { wordMs?: number } = {}): RequestListener {
@@ -37,7 +39,7 @@ export function createDemoModel({ wordMs = 15 }: { wordMs?: number } = {}): Requ
 /** What the model says next: decided from the conversation alone. */
 export function replyTo(request: MessagesRequest): Reply {
   const conversation = readConversation(request.messages);
-  const [, command, rest = ""] = /^\s*demo:\s*(run|say|fail)\s+([\s\S]*\S)\s*$/.exec(conversation.prompt) ?? [];
+  const [, command, rest = ""] = /^demo:\s*(run|say|fail)\s+([^]+)$/.exec(conversation.prompt.trim()) ?? [];
   if (command === "say") return [{ type: "text", text: rest }];
   if (command === "fail" && /^[45]\d\d$/.test(rest)) return { failStatus: Number(rest) };
   if (!request.tools?.length) return [{ type: "text", text: "A conversation with Berth's demo model" }];
@@ -170,10 +172,6 @@ async function readBody(req: IncomingMessage): Promise<string | null> {
 }
 
 function parseRequest(body: string): MessagesRequest | null {
-  try {
-    const value = JSON.parse(body) as MessagesRequest | null;
-    return Array.isArray(value?.messages) ? value : null;
-  } catch {
-    return null;
-  }
+  const value = parseSmall(body, maxBodyValues) as MessagesRequest | null | undefined;
+  return Array.isArray(value?.messages) ? value : null;
 }

@@ -14,13 +14,14 @@ export const maskText = (secret: string | null, text: string) =>
 export function createMask(secret: string | null): Transform | null {
   if (secret === null || secret.length < leastLength) return null;
   const sought = Buffer.from(secret);
+  const shorter = shorterBeginnings(sought);
   let held = Buffer.alloc(0);
   return new Transform({
     transform(piece: Buffer, _encoding, done) {
       const all = held.length > 0 ? Buffer.concat([held, piece]) : Buffer.from(piece);
       for (let at = all.indexOf(sought); at !== -1; at = all.indexOf(sought, at + sought.length))
         all.fill("*", at, at + sought.length);
-      const kept = beginningAtEnd(all, sought);
+      const kept = beginningAtEnd(all, sought, shorter);
       held = all.subarray(all.length - kept);
       done(null, all.subarray(0, all.length - kept));
     },
@@ -28,9 +29,26 @@ export function createMask(secret: string | null): Transform | null {
   });
 }
 
-/** How many bytes at the end of `text` are a beginning of what is sought. */
-function beginningAtEnd(text: Buffer, sought: Buffer): number {
-  for (let length = Math.min(text.length, sought.length - 1); length > 0; length--)
-    if (text.subarray(text.length - length).equals(sought.subarray(0, length))) return length;
-  return 0;
+/**
+ * How many bytes at the end of `text` are a beginning of what is sought. By Knuth, Morris and Pratt: each byte is looked at once,
+ * whatever secret somebody has chosen and however small the pieces are.
+ */
+function beginningAtEnd(text: Buffer, sought: Buffer, shorter: Uint16Array): number {
+  let length = 0;
+  for (let at = Math.max(0, text.length - sought.length + 1); at < text.length; at++) {
+    while (length > 0 && text[at] !== sought[length]) length = shorter[length - 1]!;
+    if (text[at] === sought[length]) length++;
+  }
+  return length;
+}
+
+/** For each beginning of what is sought the longest shorter one that it ends with. */
+function shorterBeginnings(sought: Buffer): Uint16Array {
+  const lengths = new Uint16Array(sought.length);
+  for (let at = 1, length = 0; at < sought.length; at++) {
+    while (length > 0 && sought[at] !== sought[length]) length = lengths[length - 1]!;
+    if (sought[at] === sought[length]) length++;
+    lengths[at] = length;
+  }
+  return lengths;
 }

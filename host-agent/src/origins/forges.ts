@@ -2,6 +2,7 @@
 import type http from "node:http";
 import { text } from "node:stream/consumers";
 import { z } from "zod";
+import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { AppError } from "@berth/shared/errors";
 import type { Forge, PullRequest, PullRequestBody } from "@berth/shared/credentials/credentials";
 import { messageOf } from "@berth/shared/log";
@@ -25,7 +26,8 @@ export interface Branch {
 }
 
 const deadlineMs = 30_000;
-const answerMaxBytes = 1_048_576;
+/** Of an answer; its host is anybody's choice. */
+const [answerMaxBytes, answerMaxValues] = [1_048_576, 20_000];
 const answerSchema = z.union([
   z.object({ html_url: z.string().max(2000), number: z.int() }),
   z.object({ web_url: z.string().max(2000), iid: z.int() }),
@@ -144,7 +146,10 @@ async function ask(egress: ForgeDeps["egress"], call: ForgeCall, signal: AbortSi
 
 /** The pull request, or the forge's words, without a trace of the credential. */
 function read(status: number, body: string, host: string, secrets: string[]): PullRequest {
-  const json = parseJson(secrets.reduce((left, secret) => maskText(secret, left), body));
+  const json = parseSmall(
+    secrets.reduce((left, secret) => maskText(secret, left), body),
+    answerMaxValues,
+  );
   const found = answerSchema.safeParse(json);
   if (status >= 200 && status < 300 && found.success)
     return "number" in found.data
@@ -155,12 +160,4 @@ function read(status: number, body: string, host: string, secrets: string[]): Pu
   const words = [message, error, ...errors.map((one) => (typeof one === "string" ? one : one.message))];
   const said = words.flat().filter(Boolean).join("; ").slice(0, 500) || `status ${status}`;
   throw new AppError("conflict", `${host} says: ${said}`);
-}
-
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return null;
-  }
 }

@@ -3,6 +3,7 @@
  * calls is known by its proxy. Revocation ends what is under way.
  */
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { type Log, messageOf } from "@berth/shared/log";
 import { parseTarget, type Target } from "../egress/policy.ts";
 import type { OriginCall } from "../egress/proxy.ts";
@@ -145,7 +146,8 @@ function passedUp(kind: CredentialKind, { headers }: IncomingMessage, body: Buff
   return { ...Object.fromEntries(passed), ...framing };
 }
 
-const downloadMaxBytes = 131_072;
+/** More than a batch of git's has, in bytes and in keys and values. */
+const [downloadMaxBytes, downloadMaxValues] = [131_072, 5000];
 
 /** The body of a batch of LFS that only downloads, written anew so that no reader finds more in it; null for every other. */
 async function readDownload(req: IncomingMessage): Promise<Buffer | null> {
@@ -156,10 +158,6 @@ async function readDownload(req: IncomingMessage): Promise<Buffer | null> {
     if (size > downloadMaxBytes) return null;
     pieces.push(piece);
   }
-  try {
-    const batch = JSON.parse(Buffer.concat(pieces).toString()) as { operation?: unknown };
-    return batch.operation === "download" ? Buffer.from(JSON.stringify(batch)) : null;
-  } catch {
-    return null;
-  }
+  const batch = parseSmall(Buffer.concat(pieces), downloadMaxValues) as { operation?: unknown } | undefined;
+  return batch?.operation === "download" ? Buffer.from(JSON.stringify(batch)) : null;
 }

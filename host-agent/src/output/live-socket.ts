@@ -225,7 +225,11 @@ function keepAlive(ws: WebSocket): () => void {
   return () => clearInterval(beat);
 }
 
+/** Longer ones are none, whatever they are: parsing costs by the value. */
+const frameMaxLength = 1000;
+
 function readFrame(text: string): ClientFrame | null {
+  if (text.length > frameMaxLength) return null;
   try {
     return clientFrame.safeParse(JSON.parse(text)).data ?? null;
   } catch {

@@ -26,6 +26,7 @@ import { nextOfAhead } from "./decide.ts";
 import { execOf, filesOf } from "./launch.ts";
 import {
   emptyOut,
+  logSizes,
   makeRunFiles,
   noteBegun,
   readBeginning,
@@ -62,6 +63,8 @@ interface Waiting {
 const warmUpMs = 30_000;
 /** A message waits so long for one that is on its way, and then for its first word. */
 const [readyMs, firstWordMs] = [10_000, 60_000];
+/** A CLI that was told its message answers in less before it takes it. */
+const firstWordBytes = 65_536;
 const endedMs = 10_000;
 const lookMs = 10;
 /** What only a person's message may be told to. */
@@ -78,6 +81,8 @@ const newName = () => `ahead_${randomText(20)}`;
 export class Ahead {
   readonly #deps: AheadDeps;
   readonly #waiting = new Map<string, Waiting>();
+  /** By user: the agent whose conversation was opened last, until that is looked at. */
+  readonly #opened = new Map<string, AgentRow>();
   readonly #locked = createLocks();
 
   constructor(deps: AheadDeps) {
@@ -89,11 +94,17 @@ export class Ahead {
     return this.#attempt(userId, () => this.#look(userId, agentId));
   }
 
-  /** The same of one whose user has its conversation before them: the workspace is started too. */
+  /** The same of one whose user has its conversation before them: the workspace is started too. Coalesced: of many the last counts. */
   async open(agent: AgentRow): Promise<void> {
+    const { userId } = agent;
     if (!this.#canWait(agent)) return;
-    await this.#attempt(agent.userId, async () => void (await this.#deps.workspaces.ensureReady(agent.userId)));
-    await this.begin(agent);
+    const isDue = !this.#opened.has(userId);
+    this.#opened.set(userId, agent);
+    if (!isDue) return;
+    await this.#attempt(userId, async () => void (await this.#deps.workspaces.ensureReady(userId)));
+    const last = this.#opened.get(userId)!;
+    this.#opened.delete(userId);
+    await this.begin(last);
   }
 
   /** Looks at all that wait: what is outdated is started anew, and who is in the way goes. */
@@ -167,6 +178,8 @@ export class Ahead {
     const deadline = performance.now() + firstWordMs;
     for (;;) {
       const isOver = readExit(volume, runId).code !== null || isWithout(cgroup, inRunOf(agent.uid));
+      // The agent can write lines of its own; so many are no answer to what it was told.
+      if (logSizes(volume, runId).out > firstWordBytes) return true;
       if (hasTaken(readBeginning(volume, runId))) return true;
       if (isOver && !isEnding(init)) return false;
       if (isOver || this.#deps.store.getRun(runId)!.intent || performance.now() > deadline) return true;

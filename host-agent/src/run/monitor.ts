@@ -17,7 +17,7 @@ import { runtimes } from "../workspace/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { logSizes, readExit, runDirectory } from "./run-files.ts";
-import { followTurn } from "./turn.ts";
+import { createTurnFollower } from "./turn.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { inRunOf } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
@@ -71,6 +71,7 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
     rankByTotal(container.cgroup, isOfRun, container.limits.memoryBytes, raised);
     return !isWithout(container.cgroup, isOfRun);
   });
+  const followTurn = createTurnFollower(deps, { run, agent, volume: container.volume, lines });
   const hurry = createLatch();
   const closers = [
     watchFiles(deps, container.volume, run.id, wake),
@@ -81,7 +82,7 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
       const lookedAt = performance.now();
       // What its lines tell never keeps a run from its end.
       if (runtime.answersSoon && readExit(container.volume, run.id).code === null) if (await lines.read()) wake.set();
-      followTurn(deps, { run, agent, volume: container.volume, lines });
+      followTurn();
       if (store.getRun(run.id)!.intent === "interrupted") interruptedSince ??= performance.now();
       idleSince = seen.result && !seen.isInTurn && seen.backgroundTasks === 0 ? (idleSince ?? performance.now()) : null;
       const killsNow = readOomKills(container.cgroup) ?? kills;

@@ -3,7 +3,7 @@
  * follows into the CLI's standard input. An empty line is the end. Nothing of it is in memory: whichever process of the host
  * agent comes next finds what was said, and the run that waits for a word outlives them all.
  */
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "@berth/shared/errors";
 import { ifMissing } from "../machine/missing.ts";
@@ -15,8 +15,12 @@ const mostBytes = 2 ** 20;
 
 const pathOf = (volume: Volume, runId: string) => join(runDirectory(volume, runId), "in");
 
+/** Bytes that the run was told so far; it changes with each word. */
+export const toldBytes = (volume: Volume, runId: string): number =>
+  statSync(pathOf(volume, runId), { throwIfNoEntry: false })?.size ?? 0;
+
 /** What was said so far; null where the run takes nothing. */
-function said(volume: Volume, runId: string): string | null {
+export function said(volume: Volume, runId: string): string | null {
   try {
     return readFileSync(pathOf(volume, runId), "utf8");
   } catch (error) {

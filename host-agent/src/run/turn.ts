@@ -10,14 +10,14 @@ import { sleep } from "@berth/shared/wait";
 import type { HostContext } from "../context/context.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import type { Input } from "../workspace/control-protocol.ts";
+import type { Ask, Input } from "../workspace/control-protocol.ts";
 import { runtimes } from "../workspace/runtimes.ts";
 import { diskUse, type Volume } from "../workspace/volume.ts";
 import type { Volumes } from "../workspace/volumes.ts";
 import type { LinesReader } from "./lines-reader.ts";
 import { isOutOfSpace, logSizes, readBeginning, runDirectory } from "./run-files.ts";
 import { readTail } from "./run-log.ts";
-import { endInput, tell, wasTold } from "./run-input.ts";
+import { endInput, said, tell, toldBytes, wasTold } from "./run-input.ts";
 
 /** How long a CLI has to count its context, how often that is looked for, and how much of what it says meanwhile is read. */
 const [contextMs, lookMs, mostContextBytes] = [20_000, 100, 2 ** 20];
@@ -34,26 +34,56 @@ export interface TurnDeps {
   volumes: Volumes;
 }
 
-/** Tells what the run waits for now, and ends its input once its turn is over. Never throws: it only decorates a run. */
-export function followTurn(deps: Pick<TurnDeps, "context" | "store">, watched: Watched): void {
-  const { input } = runtimes[watched.agent.runtime];
-  const { run, lines } = watched;
-  if (!input) return;
-  try {
-    tellWaiting(deps, watched, input);
-    const { result, isInTurn, isDone, backgroundTasks, taken } = lines.seen;
-    const isOver = ((result && !isInTurn) || isDone) && backgroundTasks === 0 && taken.length === 0;
-    // On a full disk the CLI cannot say that its turn is over: it does what it has, and ends by itself.
-    if (isOver || diskUse(watched.volume.root)?.isFull) endInput(watched.volume, run.id);
-  } catch (error) {
-    deps.context.log.warn("run.turn_not_followed", { runId: run.id, error: messageOf(error) });
-  }
+/** What its CLI asks and nobody here can answer is refused so often; the agent can write lines of its own. */
+const mostRefusals = 100;
+
+/** What was looked at last: with the same nothing is to be told anew. */
+interface Told {
+  asks: Ask[];
+  bytes: number;
+  refusals: number;
 }
 
-function tellWaiting({ context, store }: Pick<TurnDeps, "context" | "store">, watched: Watched, input: Input): void {
-  const { run, volume, lines } = watched;
-  const open = lines.seen.asks.filter(({ requestId }) => !wasTold(volume, run.id, input.answerTo(requestId)));
-  for (const { kind, requestId } of open) if (kind === null) tell(volume, run.id, input.refuse(requestId));
+/**
+ * A look at the run's turn: tells what the run waits for now, and ends its input once its turn is over. Never throws: it only
+ * decorates a run; a failure is logged once until it heals. Many looks a second cost little: what was told is read where the CLI
+ * has asked, or was told, something new.
+ */
+export function createTurnFollower(deps: Pick<TurnDeps, "context" | "store">, watched: Watched): () => void {
+  const { run, agent, volume, lines } = watched;
+  const { input } = runtimes[agent.runtime];
+  if (!input) return () => undefined;
+  const told: Told = { asks: lines.seen.asks, bytes: -1, refusals: 0 };
+  let isWell = true;
+  return () => {
+    try {
+      tellWaiting(deps, watched, input, told);
+      const { result, isInTurn, isDone, backgroundTasks, taken } = lines.seen;
+      const isOver = ((result && !isInTurn) || isDone) && backgroundTasks === 0 && taken.length === 0;
+      // On a full disk the CLI cannot say that its turn is over: it does what it has, and ends by itself.
+      if (isOver || diskUse(volume.root)?.isFull) endInput(volume, run.id);
+      isWell = true;
+    } catch (error) {
+      if (isWell) deps.context.log.warn("run.turn_not_followed", { runId: run.id, error: messageOf(error) });
+      isWell = false;
+    }
+  };
+}
+
+function tellWaiting(
+  { context, store }: Pick<TurnDeps, "context" | "store">,
+  { run, volume, lines }: Watched,
+  input: Input,
+  told: Told,
+): void {
+  const { asks } = lines.seen;
+  const bytes = toldBytes(volume, run.id);
+  if (asks === told.asks && bytes === told.bytes) return;
+  Object.assign(told, { asks, bytes });
+  const text = asks.length > 0 ? (said(volume, run.id) ?? "") : "";
+  const open = asks.filter(({ requestId }) => !text.includes(input.answerTo(requestId)));
+  for (const { requestId } of open.filter(({ kind }) => kind === null))
+    if (told.refusals++ < mostRefusals) tell(volume, run.id, input.refuse(requestId));
   const ask = open.find(({ kind }) => kind !== null);
   if ((store.getRun(run.id)!.waitingFor?.requestId ?? null) === (ask?.requestId ?? null)) return;
   const waitingFor = ask ? { ...ask, kind: ask.kind!, since: context.clock.iso() } : null;
@@ -102,6 +132,7 @@ export async function askContext(deps: TurnDeps, run: RunRow): Promise<ContextUs
     const bytes = Math.min(logSizes(volume, run.id).out - before, mostContextBytes);
     const said = bytes > 0 ? await readTail(join(runDirectory(volume, run.id), "out"), bytes) : "";
     const use = input.contextIn(said, requestId);
+    if (use === "unreadable") break;
     if (use) return use;
     await sleep(lookMs);
   }

@@ -12,3 +12,29 @@ test("a CLI is asked to stop where it says that it can be, and where it has not 
   expect(told(init({ capabilities: Array.from({ length: 101 }, () => "interrupt_receipt_v1") }))).toBe(false);
   expect(told('{"type":"system","subtype":"init","capabilities":["interrupt_receipt_v1"')).toBe(false);
 });
+
+test("what it says of its context is read once it is whole, and not where the agent has made it to cost much", () => {
+  const use = (more: object) => ({
+    type: "control_response",
+    response: {
+      request_id: "mine",
+      response: {
+        model: "m",
+        totalTokens: 5,
+        maxTokens: 10,
+        categories: [{ name: "a", tokens: 5, kind: "used" }],
+        ...more,
+      },
+    },
+  });
+  const line = JSON.stringify(use({}));
+  const known = { model: "m", usedTokens: 5, limitTokens: 10, parts: [{ name: "a", tokens: 5 }] };
+  expect(controlProtocol.contextIn(`{"type":"x"}\n${line}\n`, "mine")).toEqual(known);
+  expect(controlProtocol.contextIn(`${line}\n`, "another")).toBeNull();
+  expect(controlProtocol.contextIn(line, "mine")).toBeNull();
+  const rich = JSON.stringify(use({ more: Array(30_000).fill(0) }));
+  expect(controlProtocol.contextIn(`${rich}\n`, "mine")).toBe("unreadable");
+  expect(
+    controlProtocol.takesInterrupt(init({ capabilities: ["interrupt_receipt_v1"], more: Array(30_000).fill(0) })),
+  ).toBe(false);
+});

@@ -3,6 +3,7 @@
  * what it asks and what it took; it is told messages, answers, and to stop.
  */
 import type { AnswerBody, ContextUse, Waiting } from "@berth/shared/resources";
+import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { z } from "zod";
 
 /** A request of the CLI; `kind` is null for one that nobody here can answer. */
@@ -17,8 +18,8 @@ export interface Input {
   answer(answer: AnswerBody, asked: Waiting["input"]): string;
   refuse(requestId: string): string;
   askContext(requestId: string): string;
-  /** What it says of its context among these lines, in answer to that request; null where it has not said it. */
-  contextIn(said: string, requestId: string): ContextUse | null;
+  /** What it says of its context among these lines, in answer to that request; null where it has not said it, or so that nobody can read it. */
+  contextIn(said: string, requestId: string): ContextUse | "unreadable" | null;
   /** Words that are in each line that answers this request, and in no other. */
   answerTo(requestId: string): string;
   /** What one that is started ahead of its message is told: lines whose answers need what the message will need. */
@@ -41,11 +42,9 @@ export const controlProtocol: Input = {
   takesInterrupt(said) {
     const init = said.split("\n").find((line) => line.startsWith('{"type":"system","subtype":"init"'));
     if (init === undefined) return true;
-    try {
-      return initLine.parse(JSON.parse(init)).capabilities.includes("interrupt_receipt_v1");
-    } catch {
-      return false;
-    }
+    return (
+      initLine.safeParse(parseSmall(init, mostValues)).data?.capabilities.includes("interrupt_receipt_v1") ?? false
+    );
   },
   answer({ requestId, behavior, message, updatedInput }, asked) {
     const changed = updatedInput ?? asked;
@@ -59,16 +58,15 @@ export const controlProtocol: Input = {
   askContext: (requestId) =>
     JSON.stringify({ type: "control_request", request_id: requestId, request: { subtype: "get_context_usage" } }),
   contextIn(said, requestId) {
-    const line = said
-      .split("\n")
-      .find((one) => one.startsWith('{"type":"control_response"') && one.includes(requestId));
-    try {
-      const { model, totalTokens, maxTokens, categories } = contextLine.parse(JSON.parse(line ?? "")).response.response;
-      const parts = categories.filter(({ kind }) => kind === "used").map(({ name, tokens }) => ({ name, tokens }));
-      return { model, usedTokens: totalTokens, limitTokens: maxTokens, parts };
-    } catch {
-      return null;
-    }
+    // What stands after the last line break is not whole yet.
+    const lines = said.split("\n").slice(0, -1);
+    const line = lines.find((one) => one.startsWith('{"type":"control_response"') && one.includes(requestId));
+    if (line === undefined) return null;
+    const { success, data } = contextLine.safeParse(parseSmall(line, mostValues));
+    if (!success) return "unreadable";
+    const { model, totalTokens, maxTokens, categories } = data.response.response;
+    const parts = categories.filter(({ kind }) => kind === "used").map(({ name, tokens }) => ({ name, tokens }));
+    return { model, usedTokens: totalTokens, limitTokens: maxTokens, parts };
   },
   answerTo: (requestId) => `"request_id":${JSON.stringify(requestId)}`,
   get warmUp() {
@@ -96,6 +94,8 @@ const contextLine = z.object({
     }),
   }),
 });
+/** More keys and values than any of its lines that are read here has. */
+const mostValues = 20_000;
 const initLine = z.object({ capabilities: z.array(name).max(100) });
 /** It initialises lazily: without the second request a good part of its start would be left for the message. */
 const warmUps = ["initialize", "get_context_usage"];

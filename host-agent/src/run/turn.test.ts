@@ -1,0 +1,90 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { unseenAgent } from "@berth/shared/host-api";
+import { createLog } from "@berth/shared/log";
+import { makeContext } from "../../test/context.ts";
+import { inMemory } from "../../test/memory.ts";
+import { threeRuns } from "../../test/room.ts";
+import type { AgentRow } from "../store/rows.ts";
+import { Store } from "../store/store.ts";
+import type { Ask } from "../workspace/control-protocol.ts";
+import type { Volume } from "../workspace/volume.ts";
+import { nothingSeen } from "./lines-reader.ts";
+import { createTurnFollower } from "./turn.ts";
+
+let dir: string;
+let store: Store;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "berth-turn-"));
+  mkdirSync(join(dir, "run_a"));
+  writeFileSync(join(dir, "run_a/in"), "");
+  store = new Store(inMemory(), Date.now);
+});
+afterEach(() => {
+  store.close();
+  rmSync(dir, { recursive: true });
+});
+
+const told = () => readFileSync(join(dir, "run_a/in"), "utf8");
+const ask = (requestId: string, kind: Ask["kind"]): Ask => ({ kind, requestId, tool: "Bash", input: {} });
+
+function open() {
+  const agent = store.learnAgent("usr_u", { ...unseenAgent("agt_a"), version: 1, runtime: "claude" }, null) as AgentRow;
+  const trigger = { kind: "api", triggerId: null } as const;
+  store.admit({ id: "run_a", agentId: "agt_a", userId: "usr_u", trigger, prompt: "", payload: null }, threeRuns, true);
+  const volume: Volume = { limitBytes: 0, root: dir, workspace: dir, runs: dir, tmp: dir, trash: dir, uids: dir };
+  const logged: string[] = [];
+  const context = { ...makeContext(dir), log: createLog((line) => logged.push(line)) };
+  const seen = { ...nothingSeen(), isInTurn: true };
+  const lines = { seen, read: () => Promise.resolve(false), readRest: () => Promise.resolve() };
+  const look = createTurnFollower({ context, store }, { run: store.getRun("run_a")!, agent, volume, lines });
+  return { look, seen, logged };
+}
+
+test("what nobody can answer is refused, and an agent that asks for it without end is refused a hundred times", () => {
+  const { look, seen, logged } = open();
+  for (let at = 0; at < 500; at++) {
+    seen.asks = [ask(`request-${at}`, null)];
+    for (let times = 0; times < 3; times++) look();
+  }
+  const refused = told().trim().split("\n");
+  expect(refused).toHaveLength(100);
+  expect(refused.every((line, at) => line.includes(`"request_id":"request-${at}"`))).toBe(true);
+  expect(logged).toEqual([]);
+});
+
+test("what the run waits for is told once, and the next when it was answered", () => {
+  const { look, seen } = open();
+  seen.asks = [ask("first", "permission"), ask("second", "question")];
+  look();
+  expect(store.getRun("run_a")!.waitingFor).toMatchObject({ kind: "permission", requestId: "first" });
+  const since = store.revision();
+  for (let times = 0; times < 100; times++) look();
+  expect(store.revision()).toBe(since);
+  writeFileSync(join(dir, "run_a/in"), '{"request_id":"first"}\n');
+  look();
+  expect(store.getRun("run_a")!.waitingFor).toMatchObject({ kind: "question", requestId: "second" });
+  // The file only ever grows: with as many bytes as before it is not read.
+  writeFileSync(join(dir, "run_a/in"), '{"request_id":"third"}\n');
+  look();
+  expect(store.revision()).toBe(since + 1);
+});
+
+test("a turn that cannot be followed is said once, until it can", () => {
+  const { look, seen, logged } = open();
+  Object.assign(seen, { result: { text: "done", isError: false }, isInTurn: false });
+  rmSync(join(dir, "run_a/in"));
+  mkdirSync(join(dir, "run_a/in"));
+  for (let times = 0; times < 50; times++) look();
+  expect(logged).toHaveLength(1);
+  rmSync(join(dir, "run_a/in"), { recursive: true });
+  writeFileSync(join(dir, "run_a/in"), "");
+  look();
+  expect(told()).toBe("\n");
+  rmSync(join(dir, "run_a/in"));
+  mkdirSync(join(dir, "run_a/in"));
+  look();
+  expect(logged).toHaveLength(2);
+});
