@@ -26,6 +26,8 @@ export interface Deps {
   uses: Map<string, string>;
   /** When this process started, in milliseconds since 1970; absent where processes come and go. */
   startedAt?: number;
+  /** For how many milliseconds hosts shall gather changes before they report; absent where there is no loop to spare. */
+  gatherMs?: () => number;
   /** Lets work outlive the call that began it; absent where the process goes on anyway. */
   background?: (work: Promise<unknown>) => void;
   /** The dashboard's file at the path of the request (`/` is its page), or null; absent where it is not built. */

@@ -81,7 +81,7 @@ export async function askMisfitsAgain({ db }: Pick<Deps, "db">): Promise<void> {
  * finds them again.
  */
 export async function applyReport(
-  { atomic, now, keyring }: Deps,
+  { atomic, now, keyring, gatherMs }: Deps,
   hostId: string,
   report: Report,
 ): Promise<ReportAnswer> {
@@ -112,6 +112,7 @@ export async function applyReport(
     deletedUsers: deletedUsers!,
     deletedAgents: deletedAgents!,
     heldRuns: heldRuns!,
+    gatherMs: gatherMs?.(),
     jwks: keyring.jwks as ReportAnswer["jwks"],
   };
 }

@@ -11,6 +11,7 @@ import type { Deps } from "../deps.ts";
 import { nodeDigests } from "./digests.ts";
 import { startServer } from "./server.ts";
 import { loadAssets } from "./assets.ts";
+import { createPace } from "./pace.ts";
 import { repeat } from "./repeat.ts";
 import { followKeys, followMs } from "./rotation.ts";
 import { storeUses } from "../access/token-uses.ts";
@@ -58,6 +59,7 @@ async function run(settings: Settings): Promise<void> {
     uses,
     now: Date.now,
     startedAt,
+    gatherMs: createPace(),
     assets: loadAssets(),
   };
   await releaseLeases(deps);

@@ -1,7 +1,7 @@
 /**
- * Reports to the gateway: on change (debounced by 100 ms, the end of a run at once), else as a heartbeat every 5 s. After failures
- * backoff with full jitter, and no sooner than the gateway asks for: all its hosts lose it at once. The cursor is what its last
- * answer said it holds. The answer brings time, revocations, orders.
+ * Reports to the gateway: on change (debounced by 100 ms or as a busy gateway asks, the end of a run at once), else as a heartbeat
+ * every 5 s. After failures backoff with full jitter, and no sooner than the gateway asks for: all its hosts lose it at once. The
+ * cursor is what its last answer said it holds. The answer brings time, revocations, orders.
  */
 import { statfsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -51,7 +51,7 @@ export interface ReportDeps {
   onRemoved(): void;
 }
 
-const gatherMs = 100;
+const leastGatherMs = 100;
 const everyMs = 5000;
 const firstPauseMs = 500;
 const longestPauseMs = 5000;
@@ -77,6 +77,8 @@ export class Reports {
   /** The number of the report that the gateway took last and of which nothing was lost; 0 without one. */
   #after = 0;
   #answeredAt = performance.now();
+  /** Debounce, as the gateway asks: longer where it is busy. */
+  #gatherMs = leastGatherMs;
   /** How long the last answer took. */
   #answerMs: number | null = null;
   /** Users whom the last answer named as deleted. */
@@ -104,7 +106,7 @@ export class Reports {
         if (this.#failure !== "") log.info("gateway.reached", {});
         this.#failure = "";
         failures = 0;
-        if (await this.#changed.next(everyMs, signal)) await this.#hurry.next(gatherMs, signal);
+        if (await this.#changed.next(everyMs, signal)) await this.#hurry.next(this.#gatherMs, signal);
       } catch (error) {
         if (signal.aborted) break;
         const failure = messageOf(error);
@@ -181,6 +183,7 @@ export class Reports {
     this.#after = said.ack.epoch === store.epoch && (said.ack.seq ?? body.seq) >= body.seq ? body.seq : 0;
     this.#held = said.ack;
     this.#deletedUsers = said.deletedUsers;
+    this.#gatherMs = Math.min(everyMs, Math.max(leastGatherMs, said.gatherMs ?? leastGatherMs));
     this.#waiting.forEach((check) => check());
     this.#answeredAt = performance.now();
     onAnswer(said);
