@@ -94,7 +94,7 @@ export class Host {
     return run;
   }
 
-  /** The model has answered in it. */
+  /** The model has answered in it, which waits for the next report, as the host agent's own count does. */
   turn(run: SimulatedRun): void {
     const { inputTokens, costUsd } = run.usage;
     const counted = { ...run.usage, inputTokens: inputTokens + 900, costUsd: costUsd + 0.01 };
@@ -105,14 +105,13 @@ export class Host {
     this.#occupy(run.userId, 0);
     const ended = { status: reason, reason, result: "Done.", exitCode: 0, endedAt: new Date().toISOString() };
     const changed = this.#change(run, ended);
-    this.#bus.emit("ended");
+    this.#bus.emit("host", "ended");
     return changed;
   }
 
   #change(run: SimulatedRun, changes: Partial<SimulatedRun>): SimulatedRun {
     const changed = { ...run, ...changes, rev: ++this.#rev };
     this.runs.set(run.id, changed);
-    this.#bus.emit("host");
     return changed;
   }
 

@@ -1,5 +1,5 @@
 /**
- * Reports to the gateway: on change (debounced by 100 ms or as a busy gateway asks, the end of a run at once), else as a heartbeat
+ * Reports to the gateway: on change (debounced by 100 ms, or as a busy gateway asks, the end of a run at once), else as a heartbeat
  * every 5 s. After failures backoff with full jitter, and no sooner than the gateway asks for: all its hosts lose it at once. The
  * cursor is what its last answer said it holds. The answer brings time, revocations, orders.
  */
