@@ -70,9 +70,13 @@ export async function deleteOld(
   ];
   for (const [name, isOld] of old) {
     const table = sql.raw(name);
-    const [deleted] = await atomic([
-      sql`delete from ${table} where rowid in (select rowid from ${table} where ${isOld} limit ${sliceRows}) returning 1`,
-    ]);
+    // What a power cut brings back is old still.
+    const [deleted] = await atomic(
+      [
+        sql`delete from ${table} where rowid in (select rowid from ${table} where ${isOld} limit ${sliceRows}) returning 1`,
+      ],
+      "copy",
+    );
     if (deleted!.length === sliceRows) return true;
   }
   return false;

@@ -9,7 +9,7 @@ export type Database = BaseSQLiteDatabase<"sync" | "async", unknown, typeof sche
 
 /**
  * Applies all statements or none, in order, and answers the rows that each returned. There are no interactive transactions: D1 has none.
- * `copy`: whoever owns what is stored tells it again where a power cut takes it, so that nothing waits for the disk.
+ * `copy`: whoever owns what is stored does it again where a power cut takes it, so that nothing waits for the disk.
  */
 export type Atomic = (statements: SQL[], of?: "copy") => Promise<Record<string, unknown>[][]>;
 

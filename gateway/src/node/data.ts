@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url";
 import type { Atomic, Database } from "../data/database.ts";
 import { createSigningJwk, importKeyring, type Keyring } from "../keys/keyring.ts";
 import * as schema from "../data/schema.ts";
+import { keepMergesApart } from "./merge-words.ts";
 
 export interface Data {
   db: Database;
@@ -52,6 +53,7 @@ export function openDatabase(path: string): Omit<Data, "keyring"> {
   file.prepare = prepareFixed as typeof file.prepare;
   const db = drizzle(file, { schema });
   applyMigrations(path, () => migrate(db, { migrationsFolder: migrationsDir() }));
+  keepMergesApart(file);
   // Drizzle has its statements answer arrays: we share none with it.
   file.prepare = keepPrepared(prepareFixed) as typeof file.prepare;
   const { atomic, flush } = createAtomic(file, createBinder(keepPrepared(prepareFixed)));

@@ -13,6 +13,7 @@ import { startServer } from "./server.ts";
 import { loadAssets } from "./assets.ts";
 import { createPace } from "./pace.ts";
 import { repeat } from "./repeat.ts";
+import { createWordMerger } from "./merge-words.ts";
 import { followKeys, followMs } from "./rotation.ts";
 import { storeUses } from "../access/token-uses.ts";
 import { releaseLeases } from "../agents/pending.ts";
@@ -72,9 +73,10 @@ async function run(settings: Settings): Promise<void> {
   writeFileSync(join(dir, "gateway.pid"), `${process.pid}\n`);
   log.info("gateway.listening", { address: settings.BERTH_LISTEN, port: settings.BERTH_PORT, pid: process.pid });
 
+  const mergeWords = createWordMerger(data.atomic);
   const stopTicking = repeat(
     tickMs,
-    () => tick(deps),
+    () => tick(deps).finally(mergeWords),
     (error) => log.error("tick.failed", { error: messageOf(error) }),
   );
   const stopFollowing = repeat(followMs, followKeys(settings, data.keyring), (error) =>
