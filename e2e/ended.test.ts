@@ -121,7 +121,7 @@ async function freezerOf(): Promise<(isFrozen: boolean) => void> {
   const [file, on, off] = path("freezer")
     ? [`/sys/fs/cgroup/freezer${path("freezer")}/freezer.state`, "FROZEN", "THAWED"]
     : [`/sys/fs/cgroup${path("")}/cgroup.freeze`, "1", "0"];
-  return (isFrozen) => writeFileSync(file!, isFrozen ? on! : off!);
+  return (isFrozen) => writeFileSync(file, isFrozen ? on : off);
 }
 
 test("a container that a killed host agent left frozen goes on", async () => {
