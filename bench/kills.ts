@@ -238,12 +238,18 @@ async function follow(message: Message, met: Record<string, Target[]>): Promise<
 }
 
 /** The end of the run, or of the last that goes on with it. */
-async function endOf({ client, agentId }: Person, runId: string): Promise<Run> {
+async function endOf(person: Person, runId: string): Promise<Run> {
+  const { client, agentId, goesOn } = person;
   const { run } = await client.finish(runId);
-  if (run.reason !== "container_lost") return run;
-  const { items } = await patiently(() => client.ok<{ items: Run[] }>("GET", `/v1/runs?agentId=${agentId}&limit=20`));
-  const next = items.find(({ continues }) => continues === runId);
-  return next ? endOf({ client, agentId } as Person, next.id) : run;
+  const isLost = run.reason === "container_lost";
+  // Its host tells of both, but while the gateway is killed not with one report.
+  for (let tries = isLost && goesOn ? 100 : 0; tries > 0; tries--) {
+    const list = () => client.ok<{ items: Run[] }>("GET", `/v1/runs?agentId=${agentId}&limit=20`);
+    const next = (await patiently(list)).items.find(({ continues }) => continues === runId);
+    if (next) return endOf(person, next.id);
+    await pause(200);
+  }
+  return run;
 }
 
 /** Tries again while what it asks is being killed. */

@@ -305,6 +305,31 @@ describe("a turn whose container is lost", () => {
     expect((await alice.runToEnd(agent.id, "And now?")).run).toMatchObject({ status: "completed", continues: null });
   });
 
+  test("before its CLI had its message is begun, and no turn that was cancelled before it goes on", async () => {
+    const {
+      agent,
+      run: cancelled,
+      prompt,
+    } = await begin(bash("echo x >>ran; timeout 300 tail -f /dev/null"), {
+      onInterruption: "continue",
+    });
+    await untilTool(cancelled);
+    await alice.ok("POST", `/v1/runs/${cancelled.id}/cancel`);
+    const command = "[ -e started ] || { touch started; exec timeout 300 tail -f /dev/null; }";
+    const settings = { hooks: { SessionStart: [{ hooks: [{ type: "command", command }] }] } };
+    await alice.ok("PUT", `/v1/agents/${agent.id}/files/.claude/settings.json`, JSON.stringify(settings));
+    const run = await alice.send(agent.id, "Rather do this.");
+    const file = `/v1/agents/${agent.id}/files/started`;
+    await until(async () => (await alice.call("GET", file)).status === 200, "its CLI starts");
+    const asked = model.calls.length;
+    await loseContainer();
+    const next = await until(() => after(run), "it goes on");
+    expect((await alice.finish(next.id)).run).toMatchObject({ status: "completed", result: "done" });
+    const told = model.calls.slice(asked).filter((call) => call.stream && call.told.includes(prompt));
+    expect(told.map((call) => call.prompt)).toEqual(["Rather do this."]);
+    expect((await alice.call<string>("GET", `/v1/agents/${agent.id}/files/ran`)).body).toBe("x\n");
+  });
+
   test("that has said its last words is over, and the run that takes it up has them as its result", async () => {
     const prompt = `Task number ${++count}.`;
     scripts.set(prompt, () => say("All is well."));

@@ -3,9 +3,17 @@ import { Transform } from "node:stream";
 
 /** Shorter ones are no secrets, and would be found in any text. */
 const leastLength = 8;
+/** A secret that repeats more of itself makes the runtime's own search compare almost all of it again and again: seconds for 64 KiB. */
+const mostRepeated = 32;
 
-export const maskText = (secret: string | null, text: string) =>
-  secret === null || secret.length < leastLength ? text : text.replaceAll(secret, "*".repeat(secret.length));
+export function maskText(secret: string | null, text: string): string {
+  if (secret === null || secret.length < leastLength) return text;
+  const search = createSearch(Buffer.from(secret));
+  if (!search.isRepetitive) return text.replaceAll(secret, "*".repeat(secret.length));
+  const bytes = Buffer.from(text);
+  search.mask(bytes);
+  return bytes.toString();
+}
 
 /**
  * A stream that masks the secret wherever its pieces are cut; null where there is nothing to mask. It holds back what may be the
@@ -13,15 +21,13 @@ export const maskText = (secret: string | null, text: string) =>
  */
 export function createMask(secret: string | null): Transform | null {
   if (secret === null || secret.length < leastLength) return null;
-  const sought = Buffer.from(secret);
-  const shorter = shorterBeginnings(sought);
+  const search = createSearch(Buffer.from(secret));
   let held = Buffer.alloc(0);
   return new Transform({
     transform(piece: Buffer, _encoding, done) {
       const all = held.length > 0 ? Buffer.concat([held, piece]) : Buffer.from(piece);
-      for (let at = all.indexOf(sought); at !== -1; at = all.indexOf(sought, at + sought.length))
-        all.fill("*", at, at + sought.length);
-      const kept = beginningAtEnd(all, sought, shorter);
+      search.mask(all);
+      const kept = search.beginningAtEnd(all);
       held = all.subarray(all.length - kept);
       done(null, all.subarray(0, all.length - kept));
     },
@@ -29,25 +35,46 @@ export function createMask(secret: string | null): Transform | null {
   });
 }
 
-/**
- * How many bytes at the end of `text` are a beginning of what is sought. By Knuth, Morris and Pratt: each byte is looked at once,
- * whatever secret somebody has chosen and however small the pieces are.
- */
-function beginningAtEnd(text: Buffer, sought: Buffer, shorter: Uint16Array): number {
-  let length = 0;
-  for (let at = Math.max(0, text.length - sought.length + 1); at < text.length; at++) {
-    while (length > 0 && text[at] !== sought[length]) length = shorter[length - 1]!;
-    if (text[at] === sought[length]) length++;
+/** Finds a secret in linear time, whatever somebody has chosen as one: by Knuth, Morris and Pratt where the runtime's search would not. */
+function createSearch(sought: Buffer) {
+  const shorter = shorterBeginnings(sought);
+  const repeated = [shorter, shorterBeginnings(Buffer.from(sought).reverse())].map((lengths) => Math.max(...lengths));
+  const isRepetitive = Math.max(...repeated) > mostRepeated;
+  const next = (text: Buffer, from: number) => {
+    if (!isRepetitive) return text.indexOf(sought, from);
+    for (let at = from, length = 0; at < text.length; at++) {
+      length = step(length, text[at]!);
+      if (length === sought.length) return at + 1 - length;
+    }
+    return -1;
+  };
+  function step(length: number, byte: number): number {
+    let matched = length;
+    while (matched > 0 && byte !== sought[matched]) matched = shorter[matched - 1]!;
+    return byte === sought[matched] ? matched + 1 : matched;
   }
-  return length;
+  return {
+    isRepetitive,
+    mask(text: Buffer): void {
+      for (let at = next(text, 0); at !== -1; at = next(text, at + sought.length))
+        text.fill("*", at, at + sought.length);
+    },
+    /** How many bytes at the end of the text are a beginning of the secret, which is not in it. */
+    beginningAtEnd(text: Buffer): number {
+      let length = 0;
+      for (let at = Math.max(0, text.length - sought.length + 1); at < text.length; at++)
+        length = step(length, text[at]!);
+      return length;
+    },
+  };
 }
 
-/** For each beginning of what is sought the longest shorter one that it ends with. */
-function shorterBeginnings(sought: Buffer): Uint16Array {
-  const lengths = new Uint16Array(sought.length);
-  for (let at = 1, length = 0; at < sought.length; at++) {
-    while (length > 0 && sought[at] !== sought[length]) length = lengths[length - 1]!;
-    if (sought[at] === sought[length]) length++;
+/** For each beginning of the text the longest shorter one that it ends with. */
+function shorterBeginnings(text: Buffer): Uint16Array {
+  const lengths = new Uint16Array(text.length);
+  for (let at = 1, length = 0; at < text.length; at++) {
+    while (length > 0 && text[at] !== text[length]) length = lengths[length - 1]!;
+    if (text[at] === text[length]) length++;
     lengths[at] = length;
   }
   return lengths;
