@@ -121,7 +121,15 @@ export default defineConfig({
       { test: { name: "web", include: ["gateway/web/src/**/*.test.ts"], ...together } },
       { test: { name: "judge", include: ["e2e/judge/**/*.test.ts"], ...together } },
       { test: { name: "together", include: ["e2e/together/**/*.test.ts"], ...together } },
-      { test: { name: "simulation", include: ["simulation/**/*.test.ts"], testTimeout: 2_400_000 } },
+      {
+        test: {
+          name: "simulation",
+          include: ["simulation/**/*.test.ts"],
+          testTimeout: 2_400_000,
+          // Each test is a process or two of its own: mutants two at once, as schedules are played in two halves.
+          maxConcurrency: 2,
+        },
+      },
       { test: { name: "scripts", include: ["scripts/**/*.test.ts"], exclude: builds, ...together } },
       { test: { name: "builds", include: builds, ...queued } },
       { test: { name: "host-agent", include: ["host-agent/src/**/*.test.ts"], exclude: onMachines, ...together } },

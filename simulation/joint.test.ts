@@ -64,7 +64,7 @@ test("each invariant is named by a fault that it alone notices", () => {
   expect([...new Set(named)].toSorted()).toEqual([...new Set(checked)].toSorted());
 });
 
-test.each(mutants)("noticed: $name", async ({ name, invariant, mean, isAlone }) => {
+test.concurrent.each(mutants)("noticed: $name", async ({ name, invariant, mean, isAlone }) => {
   const { failures } = await campaign("--mutant", name, "--count", String(10 * mean), "--failures", "1");
   expect(failures[0]?.invariant).toBe(invariant);
   if (isAlone) expect(failures[0]?.others).toEqual([]);

@@ -93,7 +93,7 @@ test.each(growthMutants)("noticed by its calls: $name", async ({ name }) => {
   expect(passes.flatMap(({ beyond }) => beyond)).toContainEqual(expect.stringContaining("times everything"));
 });
 
-test.each(mutants)("noticed: $name", async ({ name, invariant, mean, isAlone }) => {
+test.concurrent.each(mutants)("noticed: $name", async ({ name, invariant, mean, isAlone }) => {
   const { failures } = await campaign("--mutant", name, "--count", String(10 * mean), "--failures", "1");
   expect(failures[0]?.invariant).toBe(invariant);
   if (isAlone) expect(failures[0]?.others).toEqual([]);

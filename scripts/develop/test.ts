@@ -9,6 +9,8 @@ import { runSuites } from "./suites.ts";
 
 /** What needs the machine prepared; all else runs meanwhile. */
 const onMachine = ["e2e", "host-agent-machine", "builds"];
+/** Has processes of its own: it begins with the others, for at the end it would go on alone. */
+const simulation = "simulation";
 /** More failures than this are no chance. */
 const mostAgain = 2;
 
@@ -20,12 +22,13 @@ await runWithSettings(async (settings, filters) => {
     await bundle("gateway", "cli", "host");
   };
   const runAll = async () => {
-    const [checks, pure, machine] = await Promise.all([
+    const [checks, simulated, pure, machine] = await Promise.all([
       runChecks(),
-      runSuites(onMachine.map((name) => `!${name}`)),
+      runSuites([simulation]),
+      runSuites([...onMachine, simulation].map((name) => `!${name}`)),
       prepare().then(() => runSuites(onMachine)),
     ]);
-    return [checks, pure, await tryAgain(machine)];
+    return [checks, simulated, pure, await tryAgain(machine)];
   };
   process.exit(tell(...(filters.length ? [await prepare().then(() => runSuites([], filters))] : await runAll())));
 });

@@ -2,7 +2,7 @@
  * What stands in for the modules that reach beyond the process, and the mutants: texts of the product that are replaced
  * while they are loaded. Registered once, before anything of the product is imported.
  */
-import { registerHooks } from "node:module";
+import { registerHooks, type ResolveHookContext } from "node:module";
 import { fileURLToPath } from "node:url";
 
 /** One text of one file, by another: it must be there, exactly once. */
@@ -36,7 +36,7 @@ export function registerSubstitutes(mutations: Mutation[] = []): void {
         context.parentURL?.slice(root.length) ?? "",
       );
       if (isHosts && specifier in substitutes) return { url: substitutes[specifier]!, shortCircuit: true };
-      const resolved = next(specifier, context);
+      const resolved = besideIt(specifier, context) ?? next(specifier, context);
       if (resolved.url === `${root}host-agent/src/machine/programs.ts`)
         return { ...resolved, url: here("programs.ts") };
       return resolved;
@@ -54,6 +54,21 @@ export function registerSubstitutes(mutations: Mutation[] = []): void {
   process.once("exit", () => {
     for (const { file } of left) process.stderr.write(`${fileURLToPath(root)}${file} was never loaded\n`);
   });
+}
+
+/**
+ * A file that a module names by its path is where it says, and of the parent's kind: to look for the package around each costs
+ * half of a start, for its list of exports is read anew each time.
+ */
+function besideIt(specifier: string, { parentURL, conditions }: ResolveHookContext) {
+  if (
+    !/^\.\.?\/.*\.js$/.test(specifier) ||
+    !conditions.includes("import") ||
+    !/\/node_modules\/.*\.js$/.test(parentURL ?? "")
+  )
+    return null;
+  const url = new URL(specifier, parentURL).href;
+  return { url, format: "module", shortCircuit: true };
 }
 
 const textOf = (source: unknown) =>
