@@ -65,16 +65,15 @@ const smallBytes = 65_536;
 
 /** The bytes of a request. Throws `payload_too_large` over the bound, `invalid_request` when its sender broke off or dawdles. */
 export async function readBody(request: Request, maxBytes: number, withinMs = slowestMs): Promise<Uint8Array> {
-  const done = new AbortController();
-  const late = sleep(withinMs, done.signal).then(() => Promise.reject(new Error("too slow")));
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("too slow")), withinMs);
+  });
   const bytes = await Promise.race([readBytes(request, maxBytes, maxBytes), late])
     .catch((error: unknown) => {
       throw new AppError("invalid_request", "The body did not come whole.", {}, { cause: error });
     })
-    .finally(() => {
-      late.catch(() => undefined);
-      done.abort();
-    });
+    .finally(() => clearTimeout(timer));
   if (!bytes) throw new AppError("payload_too_large", `The body is over ${maxBytes} bytes.`);
   return bytes;
 }

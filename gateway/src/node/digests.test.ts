@@ -11,6 +11,14 @@ test("Node's digests are those of Web Crypto, whatever is hashed", async () => {
       expect(nodeDigests.sha256Hex(words)).toBe(await webDigests.sha256Hex(words));
       const made = await nodeDigests.hmacSha256(secret, data);
       expect(new Uint8Array(made)).toEqual(await webDigests.hmacSha256(secret, data));
+      const flipped = data.map((byte, at) => (at === data.length - 1 ? byte ^ 1 : byte));
+      for (const { isSame } of [nodeDigests, webDigests]) {
+        expect([await isSame(data, data.slice()), await isSame(data, Uint8Array.of(...data, 0))]).toEqual([
+          true,
+          false,
+        ]);
+        expect(await isSame(data, flipped)).toBe(data.length === 0);
+      }
     }),
   );
 });
