@@ -45,6 +45,7 @@ export async function measureSockets(options: Options, tell: Tell): Promise<{ fi
     await scene.hosts("answered");
     const back = await whenAllOpen(pages, count, backDeadlineMs);
     const backMs = performance.now() - killedAt;
+    const backCpuMs = gateway.cpuSeconds() * 1000;
     tell(`back: ${JSON.stringify(back)} after ${backMs.toFixed(0)} ms`);
     await sleep(15_000);
     const hostsBack = await scene.hosts<number>("answered");
@@ -60,6 +61,7 @@ export async function measureSockets(options: Options, tell: Tell): Promise<{ fi
       { name: "gateway's memory", ours: last("MiB of memory"), unit: "MiB" },
       { name: "gateway killed and started, until it answers", ours: upMs / 1000, unit: "s" },
       { name: "until all sockets are open again", ours: backMs / 1000, unit: "s", target: { bound: 30 } },
+      { name: "gateway's CPU for each, from its start", ours: backCpuMs / count, unit: "ms" },
       {
         name: "sockets that opened more than once again",
         ours: after.reopened - before.reopened - count,

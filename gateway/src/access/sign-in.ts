@@ -86,11 +86,17 @@ export async function useSignInCode({ db, now }: Deps, code: string): Promise<st
   return used?.userId ?? null;
 }
 
-/** Uses a socket ticket up; false when it was used before. Two that come at once are told apart by the primary key. */
+/**
+ * Uses a socket ticket up; false when it was used before. Two that come at once are told apart by the primary key. It waits for no disk:
+ * when a machine is back after a power cut, a ticket of before is mostly over.
+ */
 export async function useTicket({ atomic, now }: Deps, ticketId: string): Promise<boolean> {
   const expiresAt = isoTime(now() + ticketSeconds * 1000);
-  const [used] = await atomic([
-    sql`insert into used_tickets (id, expires_at) values (${ticketId}, ${expiresAt}) on conflict do nothing returning id`,
-  ]);
+  const [used] = await atomic(
+    [
+      sql`insert into used_tickets (id, expires_at) values (${ticketId}, ${expiresAt}) on conflict do nothing returning id`,
+    ],
+    "copy",
+  );
   return used!.length > 0;
 }
