@@ -25,6 +25,8 @@ export interface Finding {
 export interface Attempt {
   /** What is tried, as a noun: "lines of 16 MiB of JSON". */
   name: string;
+  /** Made by `npm run attack` alone: another of its kind stands in the suite. */
+  isExtra?: boolean;
   /** Makes the attempt, and ends all that it started. Throws where it could not be made at all: that is no finding. */
   make(stage: Stage): Promise<Finding>;
 }

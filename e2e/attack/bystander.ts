@@ -71,6 +71,9 @@ export function beside(name: string, leastForce: number, begin: (stage: Stage) =
   };
 }
 
+/** The same, made by `npm run attack` alone. */
+export const extra = (...attempt: Parameters<typeof beside>): Attempt => ({ ...beside(...attempt), isExtra: true });
+
 async function judge(stage: Stage, quiet: Seen[], under: Seen, descriptors: number): Promise<Finding> {
   const wrong: string[] = [];
   const words: string[] = [];

@@ -7,7 +7,7 @@ import { get, type IncomingMessage } from "node:http";
 import { Worker } from "node:worker_threads";
 import { until } from "../../gateway/test/wait.ts";
 import type { Area, Stage } from "./attempt.ts";
-import { type Attack, beside } from "./bystander.ts";
+import { type Attack, beside, extra } from "./bystander.ts";
 
 type Target = "gateway" | "host agent";
 const portOf = ({ berth }: Stage, target: Target) =>
@@ -132,11 +132,11 @@ export const outside: Area = {
     beside(`2,000 requests at the ${target} whose bodies go on for ever`, 2000, async (stage) =>
       connections(stage, target, 2000, request(target === "gateway" ? "POST /session" : "POST /v1/runs", json), " "),
     ),
-    beside(`new connections to the ${target} without end`, 5000, (stage) => churn(stage, target, "")),
+    extra(`new connections to the ${target} without end`, 5000, (stage) => churn(stage, target, "")),
     beside(`new connections to the ${target} without end, each with half a request`, 5000, (stage) =>
       churn(stage, target, request("GET /healthz", "x: a")),
     ),
-    beside(`new connections to the ${target} without end, each with a request`, 2000, (stage) =>
+    extra(`new connections to the ${target} without end, each with a request`, 2000, (stage) =>
       churn(stage, target, request("GET /healthz", "\r\n"), true),
     ),
     beside(`requests to the ${target} without end on 400 connections`, 5000, (stage) => requests(stage, target, 400)),

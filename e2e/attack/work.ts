@@ -4,7 +4,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { Area, Stage } from "./attempt.ts";
-import { type Attack, beside, runs } from "./bystander.ts";
+import { type Attack, beside, extra, runs } from "./bystander.ts";
 
 /** A program of Python as a line of shell. */
 const python = (source: string) => `echo ${Buffer.from(source).toString("base64")} | base64 -d | timeout 120 python3 -`;
@@ -215,13 +215,13 @@ export const work: Area = {
     beside("connections to the model that say nothing, again and again", 100, (stage) =>
       runs(stage, [shell(flood(`${toModel}; s.send(b"POST /v1/m")`, 'b"x" * 70000', 900))]),
     ),
-    beside("new connections to the model without end, three agents", 1e4, (stage) =>
+    extra("new connections to the model without end, three agents", 1e4, (stage) =>
       runs(stage, Array<string>(3).fill(shell(churn(toModel)))),
     ),
     beside("new connections to the model without end, each with half a request", 1e4, (stage) =>
       runs(stage, Array<string>(3).fill(shell(churn(`${toModel}; s.send(b"POST /v1/messages HTTP/1.1\\r\\nhost")`)))),
     ),
-    beside("new connections to the proxy without end, three agents", 1000, (stage) =>
+    extra("new connections to the proxy without end, three agents", 1000, (stage) =>
       runs(stage, Array<string>(3).fill(shell(churn(toProxy)))),
     ),
     beside("new connections to the proxy without end, each with half a request", 1000, (stage) =>
@@ -241,7 +241,7 @@ export const work: Area = {
       const sent = calls(stage, 32, `/v1/agents/${id}/files/small`, ofMallory(stage), null);
       return { ...sent, end: () => sent.end().then(() => stage.mallory.ok("DELETE", `/v1/agents/${id}`)) };
     }),
-    beside("a user's calls without end on 200 connections", 1000, async (stage) =>
+    extra("a user's calls without end on 200 connections", 1000, async (stage) =>
       calls(stage, 200, "/v1/agents", ofMallory(stage), null),
     ),
     beside("sign-in with two megabytes of JSON", 10, async (stage) => calls(stage, 6, "/session", json, nested)),
