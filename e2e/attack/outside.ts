@@ -132,13 +132,13 @@ export const outside: Area = {
     beside(`2,000 requests at the ${target} whose bodies go on for ever`, 2000, async (stage) =>
       connections(stage, target, 2000, request(target === "gateway" ? "POST /session" : "POST /v1/runs", json), " "),
     ),
-    extra(`new connections to the ${target} without end`, 5000, (stage) => churn(stage, target, "")),
-    beside(`new connections to the ${target} without end, each with half a request`, 5000, (stage) =>
+    extra(`new connections to the ${target} without end`, 1000, (stage) => churn(stage, target, "")),
+    beside(`new connections to the ${target} without end, each with half a request`, 1000, (stage) =>
       churn(stage, target, request("GET /healthz", "x: a")),
     ),
-    extra(`new connections to the ${target} without end, each with a request`, 2000, (stage) =>
+    extra(`new connections to the ${target} without end, each with a request`, 500, (stage) =>
       churn(stage, target, request("GET /healthz", "\r\n"), true),
     ),
-    beside(`requests to the ${target} without end on 400 connections`, 5000, (stage) => requests(stage, target, 400)),
+    beside(`requests to the ${target} without end on 400 connections`, 1000, (stage) => requests(stage, target, 400)),
   ]),
 };

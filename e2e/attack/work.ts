@@ -215,27 +215,27 @@ export const work: Area = {
     beside("connections to the model that say nothing, again and again", 100, (stage) =>
       runs(stage, [shell(flood(`${toModel}; s.send(b"POST /v1/m")`, 'b"x" * 70000', 900))]),
     ),
-    extra("new connections to the model without end, three agents", 1e4, (stage) =>
+    extra("new connections to the model without end, three agents", 500, (stage) =>
       runs(stage, Array<string>(3).fill(shell(churn(toModel)))),
     ),
-    beside("new connections to the model without end, each with half a request", 1e4, (stage) =>
+    beside("new connections to the model without end, each with half a request", 500, (stage) =>
       runs(stage, Array<string>(3).fill(shell(churn(`${toModel}; s.send(b"POST /v1/messages HTTP/1.1\\r\\nhost")`)))),
     ),
-    extra("new connections to the proxy without end, three agents", 1000, (stage) =>
+    extra("new connections to the proxy without end, three agents", 500, (stage) =>
       runs(stage, Array<string>(3).fill(shell(churn(toProxy)))),
     ),
-    beside("new connections to the proxy without end, each with half a request", 1000, (stage) =>
+    beside("new connections to the proxy without end, each with half a request", 500, (stage) =>
       runs(
         stage,
         Array<string>(3).fill(shell(churn(`${toProxy}; s.send(b"CONNECT github.com:443 HTTP/1.1\\r\\nhost")`))),
       ),
     ),
-    beside("charged calls of the model without end, three runs", 1000, (stage) =>
+    beside("charged calls of the model without end, three runs", 100, (stage) =>
       runs(stage, Array<string>(3).fill(shell(asking))),
     ),
     beside("400 sockets of one user", 400, (stage) => openSockets(stage, 400)),
     beside("messages of two megabytes on 40 connections", 100, messagesOf),
-    beside("files that are read without end, as many at once as are let", 100, async (stage) => {
+    extra("files that are read without end, as many at once as are let", 100, async (stage) => {
       const { id } = await stage.mallory.createAgent("reader", { runtime: "shell" });
       await stage.mallory.ok("PUT", `/v1/agents/${id}/files/small`, "x");
       const sent = calls(stage, 32, `/v1/agents/${id}/files/small`, ofMallory(stage), null);

@@ -72,7 +72,9 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     findRun: (agentId, token) => findRun(store, agentId, token),
     budgetsOf: (runId) => runs.budgetsOf(runId),
     onUsage: (runId, { model: _model, ...usage }) => runs.addUsage(runId, usage),
-    onStatus: (runId, status) => void store.updateRun(runId, { modelStatus: status }),
+    // Each change of a row is a flush to the disk, on the loop that all share.
+    onStatus: (runId, status) =>
+      void (store.getRun(runId)?.modelStatus === status || store.updateRun(runId, { modelStatus: status })),
   });
   const outside = openOutside(options, { store, credentials }, (userId) => sockets.directoryOf(userId));
   const { egress, gitIdentities } = outside;
