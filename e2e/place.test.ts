@@ -355,6 +355,8 @@ for h in os.environ["SPELLINGS"].split(): print(urllib.request.urlopen(f"http://
     "Python's requests": `python3 -c '
 import os, pip._vendor.requests as requests
 for h in os.environ["SPELLINGS"].split(): print(requests.get(f"http://{h}:5174/", timeout=10).text, end=" ")'`,
+    wget: 'for h in $SPELLINGS; do printf "%s " "$(wget -qO- -T 10 http://$h:5174/ 2>&1)"; done',
+    "Node's http": `node -e '(async () => { for (const h of process.env.SPELLINGS.split(" ")) await new Promise((done) => require("http").get("http://" + h + ":5174/", (answer) => answer.on("data", (text) => process.stdout.write(text + " ")).on("end", done))); })()'`,
     "Node's fetch": `node -e '(async () => { for (const h of process.env.SPELLINGS.split(" ")) process.stdout.write(await (await fetch("http://" + h + ":5174/")).text() + " "); })()'`,
   };
 

@@ -1,4 +1,4 @@
-/** What programs that no test can run make of the variables: the rules of Go and of Java, as their documentation has them. */
+/** What programs that no test can run make of the variables: the rules of Go, Java and httpx, as their documentation and sources have them. */
 import { unseenAgent } from "@berth/shared/host-api";
 import { parseSettings } from "@berth/shared/settings";
 import { isIP, BlockList } from "node:net";
@@ -45,6 +45,29 @@ function goesDirectInJava(host: string, options: string): boolean {
   return patterns.some((pattern) => toRegExp(pattern).test(host));
 }
 
+/** httpx of Python, in the SDKs of model APIs: what it makes of an entry; null where it refuses to start. */
+function patternInHttpx(entry: string): string | null {
+  if (entry.includes("://")) return URL.canParse(entry) ? entry : null;
+  const [address = ""] = entry.split("/");
+  if (isIP(address) === 4 || entry.toLowerCase() === "localhost") return `all://${entry}`;
+  if (isIP(address) === 6) return entry === address ? `all://[${entry}]` : null;
+  return /^[^:/]*(:\d*)?$/.test(entry) ? `all://*${entry}` : null;
+}
+
+describe("the proxy, as httpx reads it", () => {
+  test("is not asked for what is inside, and no entry keeps it from starting", () => {
+    const patterns = env["NO_PROXY"]!.split(",").map((entry) => patternInHttpx(entry.trim()));
+    expect(patterns).not.toContain(null);
+    for (const host of ["localhost", "127.0.0.1", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]"])
+      expect(patterns).toContain(`all://${host}`);
+    expect(patterns).toContain("all://*berth");
+  });
+
+  test("would not start with a bracket, nor with a network of IPv6", () => {
+    expect(["[::1]", "::/0"].map(patternInHttpx)).toEqual([null, null]);
+  });
+});
+
 describe("the proxy, as Go reads it", () => {
   const { NO_PROXY = "", no_proxy, HTTPS_PROXY, HTTP_PROXY } = env;
   test.each(["localhost", "127.0.0.1", "127.0.0.9", "0.0.0.0", "::1", "::", "app.localhost", "berth"])(
@@ -68,12 +91,19 @@ describe("the proxy, as Go reads it", () => {
 
 describe("the proxy, as Java reads it", () => {
   const { JAVA_TOOL_OPTIONS = "" } = env;
-  test.each(["localhost", "127.0.0.1", "127.0.0.9", "0.0.0.0", "[::1]", "[::]", "app.localhost", "berth"])(
-    "is not asked for %s",
-    (host) => {
-      expect(goesDirectInJava(host, JAVA_TOOL_OPTIONS)).toBe(true);
-    },
-  );
+  test.each([
+    "localhost",
+    "127.0.0.1",
+    "127.0.0.9",
+    "0.0.0.0",
+    "[::1]",
+    "[::]",
+    "[::ffff:127.0.0.1]",
+    "app.localhost",
+    "berth",
+  ])("is not asked for %s", (host) => {
+    expect(goesDirectInJava(host, JAVA_TOOL_OPTIONS)).toBe(true);
+  });
 
   test.each(["example.com", "notlocalhost", "berth.example.com", "10.0.0.1"])("is asked for %s", (host) => {
     expect(goesDirectInJava(host, JAVA_TOOL_OPTIONS)).toBe(false);

@@ -61,7 +61,8 @@ function pathOf(home: string, own = "$PATH"): string {
 const proxy = `http://127.0.0.1:${forwarderPort}`;
 /**
  * Every spelling of this container as some reader of these variables compares it: by suffix (Python, curl), by name (Node), by
- * network (curl, Go, requests).
+ * network (curl, Go, requests). With brackets only where Node's fetch finds them, which splits at spaces: httpx, and with it the SDKs of
+ * model APIs, takes an entry for an address and does not start where that has a bracket, but for in a path.
  */
 const inside = [
   "localhost",
@@ -72,13 +73,10 @@ const inside = [
   "127.0.0.0/8",
   "0.0.0.0",
   "::1",
-  "[::1]",
   "::",
-  "[::]",
   "::ffff:127.0.0.1",
-  "[::ffff:127.0.0.1]",
-  "[::ffff:7f00:1]",
   "::ffff:7f00:1",
+  "http://localhost/ [::1] [::] [::ffff:7f00:1]",
 ].join(",");
 const proxyVariables = {
   HTTP_PROXY: proxy,
@@ -97,5 +95,5 @@ const javaProxy = [
     `-D${scheme}.proxyHost=127.0.0.1`,
     `-D${scheme}.proxyPort=${forwarderPort}`,
   ]),
-  `-Dhttp.nonProxyHosts=localhost|*.localhost|${hostname}|127.*|0.0.0.0|[::1]|[::]`,
+  `-Dhttp.nonProxyHosts=localhost|*.localhost|${hostname}|127.*|0.0.0.0|[::1]|[::]|[::0]|[0:0:0:0:0:0:0:1]|[::ffff:127.*`,
 ].join(" ");
