@@ -44,7 +44,7 @@ async function sh(script: string, [client, of] = [alice, agent]): Promise<string
 }
 const credential = (more: object = {}) =>
   alice.call("PUT", `/v1/git-credentials/${forge}`, { username: forgeUser, token: forgeToken, ...more });
-const pull = (base = "main") =>
+const pull = (base?: string) =>
   alice.call("POST", `/v1/agents/${agent.id}/pull-requests`, { title: "Mend it", body: "All of it.", base });
 
 describe("a credential for git", () => {
@@ -81,7 +81,7 @@ describe("a credential for git", () => {
     expect([refused.status, refused.body]).toEqual([
       409,
       expect.objectContaining({
-        detail: expect.stringMatching(/^forge\.berth\.test says: no branch nowhere for Basic \*+$/),
+        detail: expect.stringMatching(/^forge\.berth\.test does not find it \(no branch nowhere for Basic \*+\): /),
       }),
     ]);
     const atOnce = await Promise.all(["nowhere", "nowhere", "nowhere"].map(pull));
@@ -106,6 +106,52 @@ describe("a credential for git", () => {
       `you have no credential for git at ${forge}`,
     );
     expect(await sh(`curl -sS ${secret}/x`, [eve, other])).toContain("you have no secret tracker");
+  });
+
+  test("is cut within a second of its removal, in the midst of a clone and of a push, and git says so", async () => {
+    await sh(`git clone -q https://${forge}/team/big.git more && cd more && head -c 3M /dev/urandom >more.bin &&
+      git add . && git commit -q -m more`);
+    const slow = `https://${forge}/slow/team/big.git`;
+    for (const command of [`git clone ${slow} again`, `git -C more push ${slow} HEAD:refs/heads/more`]) {
+      const calls = servers.forge.slow.length;
+      const run = await alice.send(agent.id, `${command} 2>&1; date +%s%3N`);
+      await until(() => servers.forge.slow.length > calls, "it is in the midst of it");
+      await alice.ok("DELETE", `/v1/git-credentials/${forge}`);
+      const removedAt = Date.now();
+      const said = (await alice.finish(run.id)).run.result!.trim().split("\n");
+      expect(Number(said.pop()) - removedAt).toBeLessThan(1000);
+      expect(said.join("\n")).toMatch(/^(error|fatal): /m);
+      await until(() => !servers.forge.slow.at(-1)!.isOpen, "the forge sees it end");
+      await credential();
+    }
+    expect(await sh(`git ls-remote https://${forge}/team/big.git`)).not.toContain("more");
+  });
+
+  test("opens pull requests at GitHub and GitLab, into the default branch where none is named, and says in a sentence why not", async () => {
+    for (const host of [tlsHosts.github, tlsHosts.gitlab]) {
+      await alice.ok("PUT", `/v1/git-credentials/${host}`, { username: forgeUser, token: forgeToken });
+      await alice.ok("PATCH", `/v1/agents/${agent.id}`, { directory: host });
+      const branch = host.replace(".", "-");
+      await sh(
+        `git clone -q git@${host}:team/app.git . && git checkout -q -b ${branch} && git commit -q --allow-empty -m x`,
+      );
+      const early = await pull();
+      expect([early.status, early.body]).toEqual([
+        409,
+        expect.objectContaining({
+          detail: expect.stringMatching(/^\w+\.com says: [^.]*(head: invalid|does not exist)\.$/),
+        }),
+      ]);
+      await sh("git push -q origin HEAD");
+      const { status, body } = await pull();
+      expect([status, body]).toEqual([201, { url: expect.stringMatching(`^https://${host}/team/app/`), number: 1 }]);
+      expect((await pull()).body).toMatchObject({
+        detail: expect.stringMatching(
+          / (already exists for team:github-com|already exists for this source branch: !1)\.$/,
+        ),
+      });
+    }
+    await alice.ok("PATCH", `/v1/agents/${agent.id}`, { directory: null });
   });
 
   test("ends within a second of its removal, and of being read-only pushes no more", async () => {

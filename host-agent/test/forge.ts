@@ -1,11 +1,13 @@
 /**
- * A forge for tests, to be served below its name: real git over smart HTTP (`git http-backend`), LFS, and Gitea's call for pull
- * requests, all for one credential alone; and an API that says what it was sent.
+ * Forges for tests, each to be served below its name: real git over smart HTTP (`git http-backend`), also slowly, LFS, and an API for
+ * pull requests, all for one credential alone; and an API that says what it was sent.
  */
 import { execFileSync, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
+import { PassThrough, Transform } from "node:stream";
 import { buffer, text } from "node:stream/consumers";
 
 /** Where nothing leads: who calls it was led astray. */
@@ -14,7 +16,7 @@ export const forgeUser = "ada";
 export const forgeToken = "tok_Zq8rJ2mX5wLs-forge";
 export const apiValue = "val_7Hc3Kp9TnE-api";
 
-/** Makes `team/app.git`, which has `team/lib.git` as a submodule, `team/other.git`, and a branch and a tag in the first. */
+/** Makes `team/app.git`, which has `team/lib.git` as a submodule, branches `even` and, a commit ahead, `topic`, `team/other.git`, and `team/big.git` of 2 MB. */
 export function makeForge(dir: string): string {
   const root = join(dir, "forge");
   const work = join(dir, "forge-work");
@@ -28,9 +30,10 @@ export function makeForge(dir: string): string {
       },
     );
   execFileSync("mkdir", ["-p", root, work]);
-  for (const name of ["lib", "other", "app"]) {
+  for (const name of ["lib", "other", "big", "app"]) {
     git(dir, "init", "-q", "-b", "main", join(work, name));
     writeFileSync(join(work, name, "README.md"), `${name}\n`);
+    if (name === "big") writeFileSync(join(work, name, "big.bin"), randomBytes(2_000_000));
     if (name === "app") git(join(work, name), "submodule", "--quiet", "add", "../lib", "lib");
     git(join(work, name), "add", ".");
     git(join(work, name), "commit", "-q", "-m", "first");
@@ -41,13 +44,29 @@ export function makeForge(dir: string): string {
   git(join(work, "app"), "config", "-f", ".gitmodules", "submodule.lib.url", "../lib.git");
   git(join(work, "app"), "commit", "-q", "-a", "-m", "beside");
   git(join(work, "app"), "push", "-q", join(root, "team/app.git"), "main");
+  git(join(work, "app"), "commit", "-q", "--allow-empty", "-m", "more");
+  git(join(work, "app"), "push", "-q", join(root, "team/app.git"), "HEAD~1:refs/heads/even", "HEAD:refs/heads/topic");
   return root;
 }
 
-/** What it was asked, as `METHOD path`; and the pull requests that were opened. */
-export const newForgeRecord = () => ({ calls: [] as string[], pulls: [] as Record<string, string>[] });
+/** What it was asked, as `METHOD path`; the pull requests that were opened; the slow calls that stand still, and whether they still do. */
+export const newForgeRecord = () => ({
+  calls: [] as string[],
+  pulls: [] as Record<string, string>[],
+  slow: [] as { path: string; isOpen: boolean }[],
+});
+type ForgeRecord = ReturnType<typeof newForgeRecord>;
+export interface ApiCall {
+  /** Below which the bare repositories lie. */
+  root: string;
+  /** Those that were opened, as they were sent. */
+  pulls: ForgeRecord["pulls"];
+  req: IncomingMessage;
+  res: ServerResponse;
+}
 
-export function serveForge(root: string, record: ReturnType<typeof newForgeRecord>) {
+/** With an API below `/api/`, where it has one. */
+export function serveForge(root: string, record: ForgeRecord, api?: (call: ApiCall) => unknown) {
   const objects = new Map<string, Buffer>();
   const basic = `Basic ${Buffer.from(`${forgeUser}:${forgeToken}`).toString("base64")}`;
   return async (url: URL, req: IncomingMessage, res: ServerResponse) => {
@@ -56,12 +75,12 @@ export function serveForge(root: string, record: ReturnType<typeof newForgeRecor
     if (path.startsWith("/moved/")) return res.writeHead(302, { location: `https://${otherHost}${path}` }).end();
     if (path.startsWith("/renamed/"))
       return res.writeHead(301, { location: `${path.replace("renamed", "team")}${url.search}` }).end();
+    if (api && path.startsWith("/api/")) return api({ root, pulls: record.pulls, req, res });
     // It repeats what it refuses, as some do.
     if (req.headers.authorization !== basic)
       return res
         .writeHead(401, { "www-authenticate": "Basic realm=forge" })
         .end(`bad credential ${req.headers.authorization}`);
-    if (path === "/api/v1/repos/team/app/pulls") return openPull(req, res, record);
     const [, oid] = /\/info\/lfs\/objects\/([0-9a-f]{64})$/.exec(path) ?? [];
     if (path.endsWith("/info/lfs/objects/batch")) return answerBatch(url, req, res, objects);
     if (path.endsWith("/info/lfs/locks/verify")) return res.writeHead(404).end();
@@ -70,20 +89,8 @@ export function serveForge(root: string, record: ReturnType<typeof newForgeRecor
       return res.end();
     }
     if (oid) return objects.has(oid) ? res.end(objects.get(oid)) : res.writeHead(404).end();
-    return runBackend(root, url, req, res);
+    return runBackend(root, record, url, req, res);
   };
-}
-
-async function openPull(req: IncomingMessage, res: ServerResponse, record: ReturnType<typeof newForgeRecord>) {
-  const pull = JSON.parse(await text(req)) as Record<string, string>;
-  if (pull["base"] !== "main") {
-    const message = `no branch ${pull["base"]} for ${req.headers.authorization}`;
-    return res.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ message }));
-  }
-  record.pulls.push(pull);
-  const number = record.pulls.length;
-  const opened = { number, html_url: `https://${req.headers.host}/team/app/pulls/${number}` };
-  return res.writeHead(201, { "content-type": "application/json" }).end(JSON.stringify(opened));
 }
 
 /** As Gitea: the addresses are its own, with the header that the client sent. */
@@ -102,9 +109,11 @@ async function answerBatch(url: URL, req: IncomingMessage, res: ServerResponse, 
   return res.end(JSON.stringify({ transfer: "basic", objects: answers }));
 }
 
-/** CGI. */
-function runBackend(root: string, url: URL, req: IncomingMessage, res: ServerResponse): void {
+/** CGI. Below `/slow/` 64 KiB of a body or an answer pass, and no more. */
+function runBackend(root: string, record: ForgeRecord, url: URL, req: IncomingMessage, res: ServerResponse): void {
   const { headers } = req;
+  const path = decodeURIComponent(url.pathname);
+  const pace = () => (path.startsWith("/slow/") ? standStill(record, path, res) : new PassThrough());
   const backend = spawn("git", ["http-backend"], {
     env: {
       PATH: process.env["PATH"],
@@ -115,7 +124,7 @@ function runBackend(root: string, url: URL, req: IncomingMessage, res: ServerRes
       GIT_CONFIG_VALUE_0: "*",
       REMOTE_USER: forgeUser,
       REQUEST_METHOD: req.method,
-      PATH_INFO: decodeURIComponent(url.pathname),
+      PATH_INFO: path.replace(/^\/slow\//, "/"),
       QUERY_STRING: url.search.slice(1),
       CONTENT_TYPE: headers["content-type"] ?? "",
       ...(headers["content-length"] && { CONTENT_LENGTH: headers["content-length"] }),
@@ -124,7 +133,7 @@ function runBackend(root: string, url: URL, req: IncomingMessage, res: ServerRes
     },
     stdio: ["pipe", "pipe", "ignore"],
   });
-  req.pipe(backend.stdin.on("error", () => undefined));
+  req.pipe(pace()).pipe(backend.stdin.on("error", () => undefined));
   let head = Buffer.alloc(0);
   backend.stdout.on("data", function read(piece: Buffer) {
     head = Buffer.concat([head, piece]);
@@ -135,9 +144,29 @@ function runBackend(root: string, url: URL, req: IncomingMessage, res: ServerRes
     const fields = Object.fromEntries(lines.map((line) => line.split(/: (.*)/s).slice(0, 2) as [string, string]));
     const { Status: status = "200", ...rest } = fields;
     res.writeHead(Number(status.slice(0, 3)), rest).write(head.subarray(end + 4));
-    backend.stdout.pipe(res);
+    backend.stdout.pipe(pace()).pipe(res);
   });
   res.on("close", () => backend.kill());
+}
+
+function standStill(record: ForgeRecord, path: string, res: ServerResponse): Transform {
+  let left = 65_536;
+  return new Transform({
+    transform(piece: Buffer, _, done) {
+      const isPassing = left > 0;
+      left -= piece.length;
+      if (left > 0) return done(null, piece);
+      if (isPassing) {
+        const call = { path, isOpen: true };
+        record.slow.push(call);
+        res.on("close", () => (call.isOpen = false));
+      }
+      // Read on, or nobody would see the other side leave.
+      done();
+    },
+    // Without an end, but for what was short.
+    flush: (done) => void (left > 0 && done()),
+  });
 }
 
 /** Says what it was sent, in all the spellings that it can think of; or begins, and goes on for ever. */

@@ -12,6 +12,7 @@ import net from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, normalize } from "node:path";
+import { serveGiteaApi, serveGithubApi, serveGitlabApi } from "./forge-apis.ts";
 import { makeForge, newForgeRecord, serveApi, serveForge } from "./forge.ts";
 import {
   makeGitRepository,
@@ -34,8 +35,11 @@ export const tlsHosts = {
   npm: "npm.berth.test",
   /** `/simple`: a Python index that has `wheelName` */
   pypi: "pypi.berth.test",
-  /** A forge, as `forge.ts` has it. */
+  /** Forges, as `forge.ts` has them: one as Gitea is, and two by their own names. */
   forge: "forge.berth.test",
+  github: "github.com",
+  githubApi: "api.github.com",
+  gitlab: "gitlab.com",
   /** An API that says what it was sent. */
   api: "api.berth.test",
 } as const;
@@ -47,8 +51,10 @@ export interface TlsServers {
   caPath: string;
   httpsPort: number;
   httpPort: number;
-  /** What the forge was asked. */
-  forge: ReturnType<typeof newForgeRecord>;
+  /** What the forges were asked. */
+  forge: ForgeRecord;
+  github: ForgeRecord;
+  gitlab: ForgeRecord;
   /** Resolves the names above (and nothing else) to a public-looking address. */
   lookup(host: string): Promise<string[]>;
   /** Connects that address to the loopback servers: port 443 to HTTPS, 80 to plain HTTP; any other refuses. */
@@ -56,6 +62,7 @@ export interface TlsServers {
   close(): Promise<void>;
 }
 
+type ForgeRecord = ReturnType<typeof newForgeRecord>;
 const publicAddress = "93.184.216.34";
 
 /** The way from the names to servers that listen on these loopback ports, also for another process. */
@@ -78,8 +85,8 @@ export function routeTo({
 export async function startTlsServers(): Promise<TlsServers> {
   const dir = mkdtempSync(join(tmpdir(), "berth-tls-"));
   makeCertificates(dir);
-  const forge = newForgeRecord();
-  const listener = createSite(dir, forge);
+  const records = { forge: newForgeRecord(), github: newForgeRecord(), gitlab: newForgeRecord() };
+  const listener = createSite(dir, records);
   const tls = { key: readFileSync(join(dir, "server.key")), cert: readFileSync(join(dir, "server.pem")) };
   const servers = [https.createServer(tls, listener), http.createServer(listener)];
   const [httpsPort = 0, httpPort = 0] = await Promise.all(servers.map(listenOnLoopback));
@@ -88,7 +95,7 @@ export async function startTlsServers(): Promise<TlsServers> {
     caPath: join(dir, "ca.pem"),
     httpsPort,
     httpPort,
-    forge,
+    ...records,
     ...routeTo({ httpsPort, httpPort }),
     close: async () => {
       for (const server of servers) server.closeAllConnections();
@@ -119,13 +126,18 @@ function makeCertificates(dir: string) {
 
 type Site = (url: URL, req: IncomingMessage, res: ServerResponse) => unknown;
 
-function createSite(dir: string, forge: ReturnType<typeof newForgeRecord>): RequestListener {
+function createSite(dir: string, records: Record<"forge" | "github" | "gitlab", ForgeRecord>): RequestListener {
+  const root = makeForge(dir);
+  const { pulls } = records.github;
   const sites: Record<string, Site> = {
     [tlsHosts.files]: serveFiles,
     [tlsHosts.git]: serveDirectory(makeGitRepository(dir), "/repo.git/"),
     [tlsHosts.npm]: serveNpm(makeNpmTarballs(dir)),
     [tlsHosts.pypi]: servePypi(makeWheel()),
-    [tlsHosts.forge]: serveForge(makeForge(dir), forge),
+    [tlsHosts.forge]: serveForge(root, records.forge, serveGiteaApi),
+    [tlsHosts.github]: serveForge(root, records.github),
+    [tlsHosts.githubApi]: (_, req, res) => serveGithubApi({ root, pulls, req, res }),
+    [tlsHosts.gitlab]: serveForge(root, records.gitlab, serveGitlabApi),
     [tlsHosts.api]: serveApi,
   };
   return (req, res) => {

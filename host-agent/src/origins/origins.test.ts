@@ -1,5 +1,6 @@
 /** Real git and curl through the real egress proxy to a forge behind TLS, with a credential that none of them has. */
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import type { Server } from "node:http";
@@ -237,6 +238,32 @@ describe("git with a connected host", () => {
     expect(said).toContain(`you have no credential for git at ${forge}`);
   });
 
+  test.each([
+    ["clone", () => ["clone", `https://${forge}/slow/team/big.git`, `slow-${++at}`]],
+    [
+      "push",
+      async () => {
+        const big = await clone(`https://${forge}/team/big.git`);
+        writeFileSync(join(big, "more.bin"), randomBytes(3_000_000));
+        await git(["add", "."], { cwd: big });
+        await git(["commit", "-q", "-m", "more"], { cwd: big });
+        return ["-C", big, "push", `https://${forge}/slow/team/big.git`, "HEAD:refs/heads/more"];
+      },
+    ],
+  ])("is cut within a second of its revocation, and says so: a %s", async (_, prepare) => {
+    const args = await prepare();
+    const calls = servers.forge.slow.length;
+    const going = refusal(args);
+    await expect.poll(() => servers.forge.slow.length).toBeGreaterThan(calls);
+    const since = performance.now();
+    await parts.keep.remove("ada", "git", forge);
+    expect(await going).toMatch(/^(error|fatal): /m);
+    await expect.poll(() => servers.forge.slow.at(-1)!.isOpen).toBe(false);
+    expect(performance.now() - since).toBeLessThan(1000);
+    await connect();
+    expect(await git(["ls-remote", `https://${forge}/team/big.git`])).not.toContain("more");
+  });
+
   test("ends with its credential", async () => {
     await parts.keep.remove("ada", "git", forge);
     const { status } = await ask(`${origin}/team/lib.git/info/refs?service=git-upload-pack`);
@@ -342,18 +369,26 @@ describe("a secret", () => {
 });
 
 describe("a pull request", () => {
-  const branch = { host: forge, repository: "team/app", name: "work" };
-  const open = (base: string) =>
-    openPullRequest({ ...parts, egress: parts.egress }, "ada", branch, { title: "Mend it", body: "All of it.", base });
+  const open = (base?: string, host: string = forge, repository = "team/app", name = "topic") =>
+    openPullRequest(parts, "ada", { host, repository, name }, { title: "Mend it", body: "All of it.", base });
+  const refused = (...args: Parameters<typeof open>) => open(...args).catch((caught: Error) => caught.message);
+  const keep = (host: string, more = {}) =>
+    parts.keep.putGitCredential(
+      "ada",
+      host,
+      gitCredentialBody.parse({ username: forgeUser, token: forgeToken, ...more }),
+    );
 
   test("is opened at the forge with the same credential", async () => {
     expect(await open("main")).toEqual({ url: `https://${forge}/team/app/pulls/1`, number: 1 });
-    expect(servers.forge.pulls).toEqual([{ title: "Mend it", body: "All of it.", head: "work", base: "main" }]);
+    expect(servers.forge.pulls).toEqual([{ title: "Mend it", body: "All of it.", head: "topic", base: "main" }]);
   });
 
   test("is refused with the forge's words, without the credential that it repeats", async () => {
-    const error = await open("nowhere").catch((caught: Error) => caught.message);
-    expect(error).toMatch(/^forge\.berth\.test says: no branch nowhere for Basic \*+$/);
+    expect(await refused("nowhere")).toMatch(
+      /^forge\.berth\.test does not find it \(no branch nowhere for Basic \*+\): team\/app and the branches must be there, /,
+    );
+    expect(await refused()).toBe(`${forge} says: pull request already exists for these targets.`);
   });
 
   test("is none with a read-only credential, or one for other repositories", async () => {
@@ -361,6 +396,62 @@ describe("a pull request", () => {
     await expect(open("main")).rejects.toThrow("read-only");
     await connect({ repositories: ["team/lib"] });
     await expect(open("main")).rejects.toThrow("other repositories");
+  });
+
+  const { github, gitlab } = tlsHosts;
+  test("goes to GitHub's API and GitLab's in their words, into the default branch where none is named", async () => {
+    await keep(github);
+    await keep(gitlab);
+    expect(await open(undefined, github)).toEqual({ url: "https://github.com/team/app/pull/1", number: 1 });
+    expect(await open("main", gitlab)).toEqual({ url: "https://gitlab.com/team/app/-/merge_requests/1", number: 1 });
+    expect([...servers.github.pulls, ...servers.gitlab.pulls]).toEqual([
+      { title: "Mend it", body: "All of it.", head: "topic", base: "main" },
+      { title: "Mend it", description: "All of it.", source_branch: "topic", target_branch: "main" },
+    ]);
+  });
+
+  test.each([
+    [github, ["main"], "github.com says: Validation Failed; A pull request already exists for team:topic."],
+    [github, ["nowhere"], "github.com says: Validation Failed; base: invalid."],
+    [github, ["main", "team/app", "unpushed"], "github.com says: Validation Failed; head: invalid."],
+    [github, ["main", "team/app", "even"], "github.com says: Validation Failed; No commits between main and even."],
+    [
+      github,
+      ["main", "team/none"],
+      "github.com does not find it (Not Found): team/none and the branches must be there, and your credential must reach them.",
+    ],
+    [
+      github,
+      ["main", "team/other"],
+      "github.com does not let your credential open pull requests in team/other (Resource not accessible by personal access token): give it that right there.",
+    ],
+    [github, ["main", "team/renamed"], "github.com has team/renamed at another address: set the remote origin to it."],
+    [gitlab, ["main"], "gitlab.com says: Another open merge request already exists for this source branch: !1."],
+    [gitlab, ["nowhere", "team/app", "even"], "gitlab.com says: target_branch does not exist."],
+    [
+      gitlab,
+      ["main", "team/none"],
+      "gitlab.com does not find it (404 Project Not Found): team/none and the branches must be there, and your credential must reach them.",
+    ],
+    [
+      gitlab,
+      ["main", "team/other"],
+      "gitlab.com does not let your credential open pull requests in team/other (insufficient_scope; The request requires higher privileges than provided by the access token): give it that right there.",
+    ],
+  ])("is refused in one sentence: %s %s", async (host, [base, repository, name], sentence) => {
+    await keep(host);
+    expect(await refused(base, host, repository, name)).toBe(sentence);
+  });
+
+  test("says of a credential that is refused what to do, and of a forge that is another kind what it wants to know", async () => {
+    for (const host of [github, gitlab]) {
+      await keep(host, { token: "tok_Zq8-of-yesterday" });
+      expect(await refused("main", host)).toBe(`${host} refuses your credential: replace it.`);
+    }
+    await keep(tlsHosts.files);
+    expect(await refused("main", tlsHosts.files)).toBe(
+      `${tlsHosts.files} does not answer as its name suggests (status 404): say whose API it has, by "forge" in PUT /v1/git-credentials/${tlsHosts.files}.`,
+    );
   });
 });
 

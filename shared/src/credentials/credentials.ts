@@ -98,14 +98,15 @@ export type Secret = z.infer<typeof secretSchema>;
 export const gitCredentialsAnswer = z.object({ items: z.array(gitCredentialSchema) });
 export const secretsAnswer = z.object({ items: z.array(secretSchema) });
 
-/** `POST /v1/agents/:id/pull-requests`: from the branch that the agent's repository is on, into `base`. */
+/** `POST /v1/agents/:id/pull-requests`: from the branch that the agent's repository is on, into `base`, or without it into the forge's default branch. */
 export const pullRequestBody = z.strictObject({
   title: plainText.trim().min(1).max(250),
   body: plainText.max(60_000).default(""),
   base: z
     .string()
     .max(250)
-    .regex(/^[^\s~^:?*[\\\p{Cc}]+$/u, "must be the name of a branch"),
+    .regex(/^[^\s~^:?*[\\\p{Cc}]+$/u, "must be the name of a branch")
+    .optional(),
 });
 export type PullRequestBody = z.infer<typeof pullRequestBody>;
 export const pullRequestSchema = z.object({ url: z.string(), number: z.int() }).meta({ id: "PullRequest" });
