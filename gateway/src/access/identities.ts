@@ -5,18 +5,21 @@ import { and, eq, sql } from "drizzle-orm";
 import { isoTime, isUniqueViolation } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import type { Profile } from "./provider/token.ts";
-import { identities, users } from "../data/schema.ts";
+import { identities, refusedIdentities, users } from "../data/schema.ts";
+import { unauthenticated } from "../keys/jwt.ts";
 import { findUserRow, insertUser, promote, userColumns, type UserRow } from "./users.ts";
 import { systemActor, type AuditSource } from "../http/caller.ts";
 
 /**
  * The user of this identity, made on first sight, made an admin where the settings name them. Never lowers a role and never
- * enables anybody. The caller looks at `disabled`.
+ * enables anybody. The caller looks at `disabled`. Throws `unauthenticated` for whom an admin has deleted.
  */
 export async function ensureIdentity(deps: Deps, address: string | null, profile: Profile): Promise<UserRow> {
   const isAdmin = isNamedAdmin(deps.settings.BERTH_OIDC_ADMINS, profile);
   const source = { actor: { ...systemActor, name: "sign-in" }, address };
-  const user = (await findIdentity(deps, profile)) ?? (await addIdentity(deps, source, profile, isAdmin));
+  const known = await findIdentity(deps, profile);
+  if (!known && (await isRefused(deps, profile))) throw unauthenticated();
+  const user = known ?? (await addIdentity(deps, source, profile, isAdmin));
   if (!isAdmin || user.role === "admin" || user.disabled) return user;
   return { ...user, ...(await promote(deps, source, user, { by: "BERTH_OIDC_ADMINS" })) };
 }
@@ -40,6 +43,11 @@ async function findIdentity({ db }: Deps, { issuer, subject }: Profile): Promise
     .innerJoin(users, eq(users.id, identities.userId))
     .where(and(eq(identities.issuer, issuer), eq(identities.subject, subject)));
   return user;
+}
+
+async function isRefused({ db }: Deps, { issuer, subject }: Profile): Promise<boolean> {
+  const which = and(eq(refusedIdentities.issuer, issuer), eq(refusedIdentities.subject, subject));
+  return (await db.select({ userId: refusedIdentities.userId }).from(refusedIdentities).where(which)).length > 0;
 }
 
 /** A name that is taken gets a number: an identity never takes over a user who was there before. */

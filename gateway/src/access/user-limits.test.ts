@@ -55,10 +55,14 @@ describe("a user's own limits", () => {
   test("are written down where they change, with what they became", async () => {
     await limit({ agents: 4 });
     await limit({ agents: 4 });
+    await limit({ agents: 4, cpus: 2, diskBytes: null });
     await limit({ agents: null });
-    expect(await audited()).toMatchObject([
-      { detail: { agents: null }, actor: { id: boss.id } },
-      { detail: { agents: 4 } },
+    const entries = (await audited()) as { detail: object; actor: { id: string } }[];
+    expect([entries[0]!.actor.id, ...entries.map(({ detail }) => detail)]).toEqual([
+      boss.id,
+      { agents: null },
+      { cpus: 2 },
+      { agents: 4 },
     ]);
   });
 

@@ -192,14 +192,19 @@ export async function setLimits(
   userId: string,
   limits: OwnLimits,
 ): Promise<void> {
-  const user = await findUser(db, userId);
+  const user = await findUserRow(db, userId);
   if (!user) throw new AppError("not_found", "There is no such user.");
   const target = { id: userId, name: user.name };
+  const before = { ...noLimits, ...user.limits };
+  const names = Object.keys(limits) as (keyof OwnLimits)[];
+  const detail = Object.fromEntries(
+    names.filter((name) => limits[name] !== before[name]).map((name) => [name, limits[name] ?? null]),
+  );
   // A merge patch (RFC 7396): null removes.
   await atomic([
     sql`update users set limits = json_patch(limits, ${JSON.stringify(limits)})
       where id = ${userId} and json_patch(limits, ${JSON.stringify(limits)}) <> limits`,
-    auditChange(now(), { ...source, action: "user.limits_set", target, detail: { ...limits } }),
+    auditChange(now(), { ...source, action: "user.limits_set", target, detail }),
   ]);
 }
 

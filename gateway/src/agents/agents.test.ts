@@ -73,6 +73,8 @@ describe("agents", () => {
     expect(goesOn.json()).toMatchObject(going);
     await gateway.call("POST", `${path}/runs`, { token: user.token, body: { prompt: "x" } });
     expect(JSON.parse(host.requests.at(-1)!.body).agent).toMatchObject(going);
+    // The same again is no change.
+    await gateway.call("PATCH", path, { token: user.token, body: going });
     const admin = await gateway.addUser("reader", "admin");
     const audit = await gateway.call("GET", "/v1/admin/audit?limit=3&action=agent.updated", { token: admin.token });
     expect(audit.json().items.map(({ detail }: { detail: object }) => detail)).toEqual([

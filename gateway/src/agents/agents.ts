@@ -111,6 +111,7 @@ export async function updateAgent(
   const set = { ...change, version: sql`${agents.version} + 1`, updatedAt: isoTime(now()) };
   const target = { id: agentId, name: change.name ?? null };
   const detail = { changed: tellChanges(before, change) };
+  if (!detail.changed) return present(before);
   const stays = change.directory === undefined ? undefined : sql`${agents.directory} is ${change.directory}`;
   const mayMove = stays && or(stays, isNull(runInProgress));
   const [updated] = await refuseTakenName(() =>

@@ -89,6 +89,11 @@ describe("a user who is deleted", () => {
     expect(entries).toMatchObject([{ actor: { id: boss.id }, target: { id: user.id, name: "leaver" } }]);
   });
 
+  test("has nothing running any more, without waiting for the host's next report", async () => {
+    await remove(user.id, "leaver");
+    await expect.poll(() => host.requests.at(-1)).toMatchObject({ method: "POST", path: "/v1/workspace/stop" });
+  });
+
   test("is told to the host until it has nothing left, and nothing that it tells brings them back", async () => {
     const [run] = [...host.runs.values()];
     const all = { runs: [run!], agents: [{ id: agentId, userId: user.id, envKeys: [], rev: 1 }], rev: 9 };

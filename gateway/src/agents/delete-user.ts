@@ -10,18 +10,19 @@ import type { AuditSource } from "../http/caller.ts";
 
 /**
  * Deletes a user with all that is theirs, by one batch: what they cost stays in the sums, who they were in the audit. Whose
- * host is away is deleted there once it is back. Repeating it is fine. `confirm` must be the user's name. Throws
- * `not_found`, and `conflict` without it or for the last active admin.
+ * host is away is deleted there once it is back. Repeating it is fine. `confirm` must be the user's name. Who signed in at
+ * a provider is refused from then on, unless they `mayReturn`, which can be said later too. Throws `not_found`, and `conflict`
+ * without the name or for the last active admin.
  */
 export async function deleteUser(
   deps: Pick<Deps, "db" | "atomic" | "now" | "log">,
   source: AuditSource,
   userId: string,
-  confirm: string | null,
+  { confirm, mayReturn }: { confirm: string | null; mayReturn: boolean },
 ) {
   const { db, atomic, now } = deps;
   const user = await findUser(db, userId);
-  if (!user && (await wasDeleted(db, userId))) return;
+  if (!user && (await wasDeleted(db, userId))) return mayReturn ? letIn(deps, source, userId) : undefined;
   if (!user) throw new AppError("not_found", "There is no such user.");
   if (confirm !== user.name)
     throw new AppError(
@@ -36,12 +37,28 @@ export async function deleteUser(
       select id, name, host_id, ${time}, case when host_id is null then ${time} end from users
       where id = ${userId} and (role <> 'admin' or disabled or ${isAnother}) returning id`,
     auditChange(now(), entry),
+    ...(mayReturn ? [] : [refuse(userId)]),
     ...deleteAllOf(userId),
   ]);
   if (deleted?.length === 1) return deps.log.warn("user.deleted", { userId });
   if (await wasDeleted(db, userId)) return;
   await atomic([auditStatement(now(), { ...entry, outcome: "refused" })]);
   throw new AppError("conflict", "The last active admin cannot be deleted.");
+}
+
+const refuse = (userId: string) => sql`
+  insert into refused_identities (issuer, subject, user_id) select issuer, subject, user_id from identities
+  where user_id = ${userId} and exists (select 1 from deleted_users where id = ${userId}) on conflict do nothing`;
+
+async function letIn(
+  { atomic, now }: Pick<Deps, "atomic" | "now">,
+  source: AuditSource,
+  userId: string,
+): Promise<void> {
+  await atomic([
+    sql`delete from refused_identities where user_id = ${userId}`,
+    auditChange(now(), { ...source, action: "user.may_return", target: { id: userId } }),
+  ]);
 }
 
 /** Notes that a host has nothing left of these deleted users of its own. */

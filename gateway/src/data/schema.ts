@@ -347,6 +347,21 @@ export const identities = sqliteTable(
   (table) => [primaryKey({ columns: [table.issuer, table.subject] }), index("identities_user").on(table.userId)],
 );
 
+/** Of deleted users: whom the provider vouches for in vain, until an admin lets them in. */
+export const refusedIdentities = sqliteTable(
+  "refused_identities",
+  {
+    issuer: text().notNull(),
+    subject: text().notNull(),
+    /** The deleted user. */
+    userId: text("user_id").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.issuer, table.subject] }),
+    index("refused_identities_user").on(table.userId),
+  ],
+);
+
 /** The provider's description and keys as they were read last, so that a start while it is away still knows them. */
 export const providers = sqliteTable("providers", {
   issuer: text().primaryKey(),

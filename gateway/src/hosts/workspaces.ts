@@ -8,7 +8,7 @@ import type { Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import type { Caller } from "../http/caller.ts";
 import { callHost, type HostCall } from "./call.ts";
-import { findHostOfUser } from "./placement.ts";
+import { findHostOfUser, type HostTarget } from "./placement.ts";
 import { users, workspaces } from "../data/schema.ts";
 
 /** The copy of the user's workspace; an absent one where no host has told of any. */
@@ -24,7 +24,11 @@ export async function findWorkspace(
 /** Has the user's host do what the gateway itself asks, and hear of what changed of the user; one that is away hears of it later. */
 export async function tellHostOf(deps: Deps, userId: string, call: HostCall): Promise<void> {
   const host = await findHostOfUser(deps.db, userId);
-  if (!host) return;
+  if (host) await tellHost(deps, host, userId, call);
+}
+
+/** The same of a host that was the user's. */
+export async function tellHost(deps: Deps, host: HostTarget, userId: string, call: HostCall): Promise<void> {
   const caller = { user: { id: userId }, token: { id: null, expiresAt: Math.floor(deps.now() / 1000) + 60 } };
   try {
     await callHost(deps, host, caller, call);

@@ -14,7 +14,7 @@ import { ensureUser } from "../access/users.ts";
 import { systemActor } from "../http/caller.ts";
 
 const usage =
-  "Usage: token USER [--admin] [--ttl 12h] | link USER [--admin] | delete-user USER | join-token | rotate-key [--retire] (a time is a number with s, m, h or d).";
+  "Usage: token USER [--admin] [--ttl 12h] | link USER [--admin] | delete-user USER [--may-return] | join-token | rotate-key [--retire] (a time is a number with s, m, h or d).";
 const source = { actor: { ...systemActor, name: "command line" }, address: null };
 const maxSeconds = 366 * 24 * 3600;
 
@@ -29,13 +29,13 @@ export async function main(): Promise<void> {
 }
 
 async function runCommand(args: string[], settings: Settings): Promise<string> {
-  const { command, user: name, admin, retire, seconds } = readArguments(args);
+  const { command, user: name, admin, retire, mayReturn, seconds } = readArguments(args);
   const { openData } = await import("./data.ts");
   const data = await openData(settings);
   try {
     if (command === "rotate-key") return await changeKeys(settings, data, retire);
     if (command === "join-token") return (await createJoinToken({ ...data, now: Date.now }, source)).token;
-    if (command === "delete-user") return await removeUser(data, name);
+    if (command === "delete-user") return await removeUser(data, name, mayReturn);
     const user = await ensureUser({ ...data, now: Date.now }, source, name, admin);
     if (user.disabled) throw new SettingsError("This user is disabled; enable it first.");
     return command === "token"
@@ -53,8 +53,8 @@ function readArguments(args: string[]) {
   if ((!ofUser && !["join-token", "rotate-key"].includes(command)) || rest.length > 0) throw new SettingsError(usage);
   const name = userName.safeParse(user ?? "");
   if (ofUser ? !name.success : user !== undefined) throw new SettingsError(usage);
-  const { admin = false, retire = false, ttl = "12h" } = values;
-  return { command, user: name.data ?? "", admin, retire, seconds: parseSeconds(ttl) };
+  const { admin = false, retire = false, "may-return": mayReturn = false, ttl = "12h" } = values;
+  return { command, user: name.data ?? "", admin, retire, mayReturn, seconds: parseSeconds(ttl) };
 }
 
 function parseOrExplain(args: string[]) {
@@ -62,7 +62,12 @@ function parseOrExplain(args: string[]) {
     return parseArgs({
       args,
       allowPositionals: true,
-      options: { admin: { type: "boolean" }, retire: { type: "boolean" }, ttl: { type: "string" } },
+      options: {
+        admin: { type: "boolean" },
+        retire: { type: "boolean" },
+        "may-return": { type: "boolean" },
+        ttl: { type: "string" },
+      },
     });
   } catch {
     throw new SettingsError(usage);
@@ -88,10 +93,11 @@ async function changeKeys(settings: Settings, data: Data, isRetiring: boolean): 
     : `${count} earlier ${count === 1 ? "key has" : "keys have"} ended: whoever holds a session or an API token that one of them signed signs in anew.`;
 }
 
-async function removeUser(data: Data, name: string): Promise<string> {
+async function removeUser(data: Data, name: string, mayReturn: boolean): Promise<string> {
   const [user] = await data.db.select({ id: users.id }).from(users).where(eq(users.name, name));
   if (!user) throw new SettingsError(`There is no user ${name}.`);
-  await deleteUser({ ...data, now: Date.now, log: createLog(() => {}) }, source, user.id, name);
+  const deps = { ...data, now: Date.now, log: createLog(() => {}) };
+  await deleteUser(deps, source, user.id, { confirm: name, mayReturn });
   return `The user ${name} is deleted, with all that is theirs: here at once, on their host within seconds or once it is back.`;
 }
 

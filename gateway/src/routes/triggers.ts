@@ -1,5 +1,6 @@
 /** Triggers and their deliveries, and `POST /hooks/:triggerId`, where senders deliver. */
 import { AppError } from "@berth/shared/errors";
+import { idempotencyKey } from "@berth/shared/resources";
 import {
   acceptedSchema,
   createTriggerBody,
@@ -10,6 +11,7 @@ import {
   updateTriggerBody,
 } from "@berth/shared/webhooks";
 import type { Context } from "hono";
+import { z } from "zod";
 import { networkOf } from "@berth/shared/bounds/network";
 import { runAfterAnswer } from "../http/background.ts";
 import { readBody } from "../http/body.ts";
@@ -112,13 +114,16 @@ const deliveryRoutes = [
   route({
     method: "POST",
     path: "/v1/deliveries/{id}/replay",
-    summary: "Take a delivery once more: a new delivery and a new run, by the template as it is now",
+    summary:
+      "Take a delivery once more: a new delivery and a new run, by the template as it is now; the header Idempotency-Key makes a retry return the first",
     auth: "user",
+    headers: z.object({ "Idempotency-Key": idempotencyKey.optional() }),
     status: 202,
     answer: deliverySchema,
     errors: ["rate_limited"],
-    run: async ({ deps, c, source, caller, params }) => {
-      const delivery = await replayDelivery(deps, source, caller.user.id, params.id);
+    run: async ({ deps, c, source, caller, params, headers }) => {
+      const which = { deliveryId: params.id, key: headers["Idempotency-Key"] ?? null };
+      const delivery = await replayDelivery(deps, source, caller.user.id, which);
       runAfterAnswer(c, deps, "start pending", () => startPending(deps, caller.user.id));
       return delivery;
     },

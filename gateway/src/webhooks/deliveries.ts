@@ -133,7 +133,7 @@ export async function replayDelivery(
   deps: Deps,
   source: AuditSource,
   userId: string,
-  deliveryId: string,
+  { deliveryId, key }: { deliveryId: string; key: string | null },
 ): Promise<Delivery> {
   const { db } = deps;
   const [row] = await db
@@ -143,7 +143,9 @@ export async function replayDelivery(
     .where(and(eq(deliveries.id, deliveryId), eq(deliveries.userId, userId)));
   if (!row) throw new AppError("not_found", "There is no such delivery.");
   const { contentType, headers, payload } = row;
-  const incoming = { externalId: null, replayOf: deliveryId, contentType, headers, body: base64url.decode(payload) };
+  // As a sender's id, of which a trigger takes each once.
+  const externalId = key === null ? null : `replay ${key}`;
+  const incoming = { externalId, replayOf: deliveryId, contentType, headers, body: base64url.decode(payload) };
   const accepted = await acceptDelivery(deps, await openTrigger(db, row.triggerId), incoming, source);
   const [made] = await db
     .select(shown)

@@ -82,6 +82,7 @@ describe("triggers", () => {
       name: "other",
       template: "x {{payload.a}}",
     });
+    expect((await call("PATCH", path, { name: "other" })).json()).toMatchObject({ name: "other" });
     expect((await call("PATCH", path, { template: "{{#a}}" })).json()).toMatchObject({
       code: "invalid_request",
       errors: [{ path: "template" }],
@@ -96,7 +97,8 @@ describe("triggers", () => {
         detail: { agentId: trigger.agentId, changed: "name, template" },
       }),
     );
-    expect(audit.text).not.toContain("payload.a");
+    const updates = audit.json().items.filter(({ action }: { action: string }) => action === "trigger.updated");
+    expect([updates.length, audit.text.includes("payload.a")]).toEqual([1, false]);
   });
 
   test.each([
@@ -364,6 +366,14 @@ describe("a delivery", () => {
     expect(replayed.json()).toMatchObject({ replayOf: first.deliveryId, externalId: null });
     expect(replayed.json().runId).not.toBe(first.runId);
     expect((await user.runOf(replayed.json())).prompt).toBe("two 1 h");
+    const keyed = { token: user.token, headers: { "idempotency-key": "k1" } };
+    const again = () => gateway.call("POST", `/v1/deliveries/${first.deliveryId}/replay`, keyed);
+    const [once, twice] = [(await again()).json(), (await again()).json()];
+    expect([once.id === twice.id, once.runId === twice.runId, once.id]).toEqual([
+      true,
+      true,
+      expect.not.stringMatching(replayed.json().id),
+    ]);
   });
 });
 

@@ -116,6 +116,8 @@ export async function updateTrigger(
   if (change.template !== undefined) checkTemplate(change.template);
   const before = await findTrigger(deps.db, userId, triggerId);
   const { name, agentId } = before;
+  const changed = tellChanges(before, change);
+  if (!changed) return getTrigger(deps.db, deps.settings, userId, triggerId);
   const set = { ...change, updatedAt: isoTime(deps.now()) };
   await deps.atomic([
     deps.db.update(triggers).set(set).where(eq(triggers.id, triggerId)).returning({ id: triggers.id }).getSQL(),
@@ -123,7 +125,7 @@ export async function updateTrigger(
       ...source,
       action: "trigger.updated",
       target: { id: triggerId, name: change.name ?? name },
-      detail: { agentId, changed: tellChanges(before, change) },
+      detail: { agentId, changed },
     }),
   ]);
   return getTrigger(deps.db, deps.settings, userId, triggerId);

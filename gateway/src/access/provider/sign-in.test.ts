@@ -191,14 +191,26 @@ describe("signing in at the provider", () => {
 });
 
 describe("who somebody is here", () => {
-  test("a user who was deleted comes back as somebody new, who has nothing", async () => {
+  test("a user who was deleted is refused until an admin lets them in, and then is somebody new, who has nothing", async () => {
     const { user } = await signIn("returning");
     const asChief = { token: chief.token };
+    const remove = (id: string, query: string) =>
+      gateway.call("DELETE", `/v1/admin/users/${id}?confirm=${user.name}${query}`, asChief);
     await gateway.call("PATCH", `/v1/admin/users/${user.id}`, { ...asChief, body: { role: "admin" } });
-    await gateway.call("DELETE", `/v1/admin/users/${user.id}?confirm=${user.name}`, asChief);
+    await remove(user.id, "");
+    const { back, session } = await signIn("returning");
+    expect([back.status, back.text, session]).toEqual([401, expect.stringContaining("deleted here"), undefined]);
+    expect((await me(await provider.idToken("returning"))).status).toBe(401);
+    await remove(user.id, "");
+    expect((await signIn("returning")).session).toBeUndefined();
+    await remove(user.id, "&mayReturn=1");
     const { user: next } = await signIn("returning");
     expect(next).toMatchObject({ name: user.name, role: "user" });
     expect(next.id).not.toBe(user.id);
+    await remove(next.id, "&mayReturn=1");
+    expect((await signIn("returning")).user.id).not.toBe(next.id);
+    const entries = (await gateway.call("GET", "/v1/admin/audit?action=user.may_return", asChief)).json().items;
+    expect(entries).toMatchObject([{ actor: { id: chief.id }, target: { id: user.id } }]);
   });
 
   test("a name that is taken gets a number, and admin is never given away", async () => {

@@ -15,7 +15,9 @@ import { z } from "zod";
 import { tellHostOf } from "../../hosts/workspaces.ts";
 import { auditQuery, listAudit } from "../../access/audit.ts";
 import { deleteUser } from "../../agents/delete-user.ts";
-import { cancelRunsOf } from "../../agents/end-runs-of-user.ts";
+import { cancelRunsOf, endWorkspace } from "../../agents/end-runs-of-user.ts";
+import { findHostOfUser } from "../../hosts/placement.ts";
+import { runAfterAnswer } from "../../http/background.ts";
 import { pageQuery, pageSchema } from "../../http/paging.ts";
 import { route } from "../../http/route.ts";
 import { createSignInLink, linkMs } from "../../access/sign-in.ts";
@@ -65,11 +67,16 @@ export const adminRoutes = [
     method: "DELETE",
     path: "/v1/admin/users/{id}",
     summary:
-      "Delete a user for good, ?confirm being their name: signed out at once, runs ended, agents, triggers, conversations and files deleted, on a host that is away once it is back; what they cost stays in the sums, what they did in the audit",
+      "Delete a user for good, ?confirm being their name: signed out at once, runs ended, agents, triggers, conversations and files deleted, on a host that is away once it is back; what they cost stays in the sums, what they did in the audit; ?mayReturn=1, also of one who is deleted already, lets them sign in at the provider as a new user",
     auth: "admin",
-    query: z.object({ confirm: z.string().max(100).optional() }),
+    query: z.object({ confirm: z.string().max(100).optional(), mayReturn: z.enum(["1"]).optional() }),
     errors: ["conflict"],
-    run: async ({ deps, source, params, query }) => deleteUser(deps, source, params.id, query.confirm ?? null),
+    run: async ({ deps, c, source, params, query: { confirm = null, mayReturn } }) => {
+      // Nobody finds it afterwards.
+      const host = await findHostOfUser(deps.db, params.id);
+      await deleteUser(deps, source, params.id, { confirm, mayReturn: mayReturn !== undefined });
+      if (host) runAfterAnswer(c, deps, "end workspace", () => endWorkspace(deps, host, params.id));
+    },
   }),
   route({
     method: "POST",

@@ -92,5 +92,5 @@ async function orPage({ log }: Deps, c: Context<AppEnv>, answer: () => Promise<R
 
 function sentenceOf(error: AppError): string {
   if (error.code !== "unauthenticated") return error.message;
-  return "The provider did not confirm who you are, the sign-in was begun more than ten minutes ago or in another browser, or your user is disabled here.";
+  return "The provider did not confirm who you are, the sign-in was begun more than ten minutes ago or in another browser, or your user is disabled or deleted here: ask an admin.";
 }

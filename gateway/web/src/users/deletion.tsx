@@ -1,5 +1,5 @@
 /** For admins: deleting a user, after what goes and what stays was said. */
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { ListedUser } from "@berth/shared/users";
 import { call } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
@@ -16,6 +16,7 @@ export function Deletion({
   onClose: () => void;
 }) {
   const words = t().users;
+  const [mayReturn, setMayReturn] = useState(false);
   // Whether it answers now is what counts.
   useEffect(() => void loadHosts().catch(() => undefined), []);
   const host = hosts.value?.find(({ id }) => id === user.hostId);
@@ -26,7 +27,12 @@ export function Deletion({
       action={words.delete}
       typed={user.name}
       onClose={onClose}
-      act={() => call("DELETE", `/v1/admin/users/${user.id}?confirm=${encodeURIComponent(user.name)}`).then(onDeleted)}
+      act={() =>
+        call(
+          "DELETE",
+          `/v1/admin/users/${user.id}?confirm=${encodeURIComponent(user.name)}${mayReturn ? "&mayReturn=1" : ""}`,
+        ).then(onDeleted)
+      }
     >
       <ul>
         <li>{out}</li>
@@ -35,6 +41,10 @@ export function Deletion({
         <li>{stays}</li>
         <li>{again}</li>
       </ul>
+      <label class="check">
+        <input type="checkbox" checked={mayReturn} onChange={(event) => setMayReturn(event.currentTarget.checked)} />{" "}
+        {words.mayReturn}
+      </label>
     </Confirm>
   );
 }

@@ -18,6 +18,7 @@ export const users: typeof enUsers = {
   disabled: "비활성화됨",
   change: "변경 …",
   changeRole: (name) => `${name} 역할 변경`,
+  moreOf: (name) => `${name} 더 보기`,
   makeToken: "토큰 만들기 …",
   enable: "활성화",
   disable: "비활성화",
@@ -39,9 +40,9 @@ export const users: typeof enUsers = {
   },
   limitsSet: "한도 설정",
   limited: "개별 한도",
-  delete: "완전히 삭제",
+  delete: "영구 삭제",
   deleteAsk: "삭제 …",
-  deleteTitle: (name) => `${name} 사용자를 완전히 삭제할까요?`,
+  deleteTitle: (name) => `${name} 사용자를 영구 삭제할까요?`,
   deleteSaid: {
     out: "바로 모든 곳에서 로그아웃되고, 토큰과 로그인 링크가 끝나고, 진행 중인 실행이 중지돼요.",
     work: (agents) =>
@@ -50,9 +51,9 @@ export const users: typeof enUsers = {
         : `에이전트 ${agents}개와 모든 파일, 대화, 트리거, 자격 증명이 삭제돼요. 아무도 되돌릴 수 없어요.`,
     away: (host) => `${host} 호스트가 꺼져 있어요. 그 호스트에 있는 것은 다시 켜지는 대로 삭제돼요.`,
     stays: "지금까지의 비용은 합계에 남고, 감사 로그에는 이름이 1년 동안 남아요.",
-    again:
-      "외부 계정으로 계속 로그인할 수 있다면 아무것도 없는 상태에서 새로 시작해요. 막으려면 삭제하지 말고 비활성화하세요.",
+    again: "외부 계정으로 로그인하던 사용자라면, 그 계정이 남아 있어도 이제부터 로그인이 거부돼요.",
   },
+  mayReturn: "외부 계정으로 새 사용자로서 다시 로그인할 수 있게 하기",
   promoteTitle: (name) => `${name} 사용자를 관리자로 바꿀까요?`,
   promote: "관리자로 바꾸기",
   promoteWhat:
@@ -154,6 +155,7 @@ export const audit: typeof enAudit = {
     "user.disabled": "사용자 비활성화",
     "user.deleted": "사용자 삭제",
     "user.files_deleted": "삭제된 사용자의 파일 제거",
+    "user.may_return": "삭제된 사용자의 재로그인 허용",
     "user.promoted": "관리자로 변경",
     "user.demoted": "일반 사용자로 변경",
     "user.limits_set": "한도 변경",
