@@ -26,6 +26,25 @@ describe("a message", () => {
     expect(items).toHaveLength(1);
   });
 
+  test("that is sent again goes once too, however often that is pressed", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("again", { runtime: "shell" });
+    await client.runToEnd(agent.id, "echo once more");
+    await page.goto(`/agents/${agent.id}`);
+    await page.route("**/v1/agents/*/runs", async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    const again = page.locator(".run").first().getByRole("button", { name: "Send again" });
+    await again.click();
+    await page.locator(".message-actions").getByRole("alert").waitFor();
+    await page.unroute("**/v1/agents/*/runs");
+    await again.click();
+    await page.locator(".message-actions").getByRole("alert").waitFor({ state: "detached" });
+    const { items } = await client.ok<{ items: Run[] }>("GET", `/v1/runs?agentId=${agent.id}`);
+    expect(items).toHaveLength(2);
+  });
+
   test("has a second line on a phone, where Enter writes and the button sends", async () => {
     const { page, client } = await meet({ hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } });
     const agent = await client.createAgent("phone", { runtime: "shell" });
@@ -82,7 +101,17 @@ describe("what is not saved", () => {
     await page.getByRole("button", { name: "Reload" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
     expect(await editor.inputValue()).toBe("saved\nand edited\n");
+    // Saved, but for its answer: a second press is no conflict.
+    await page.route("**/files/notes.txt", async (route) => {
+      if (route.request().method() !== "PUT") return route.continue();
+      await route.fetch();
+      return route.abort();
+    });
     await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByRole("alert").getByText("The gateway does not answer.").waitFor();
+    await page.unroute("**/files/notes.txt");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByRole("alert").waitFor({ state: "detached" });
     await eventually(async () => (await client.call("GET", `/v1/agents/${agent.id}/files/notes.txt`)).body).toBe(
       "saved\nand edited\n",
     );
@@ -90,6 +119,44 @@ describe("what is not saved", () => {
     await page.getByRole("button", { name: "Save", exact: true }).click();
     await page.getByText("Saved. It applies from the next message on.").waitFor();
     expect(await client.ok("GET", `/v1/agents/${agent.id}`)).toMatchObject({ instructions: "Use tabs." });
+  });
+
+  test("is there again in the other forms too: a new agent, a trigger that is changed, a credential but for its token, the account", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("forms");
+    const trigger = { name: "hook", scheme: "token", template: "As it was." };
+    await client.ok("POST", `/v1/agents/${agent.id}/triggers`, trigger);
+    const forms: [path: string, open: string | null, fields: Record<string, string>][] = [
+      ["/", null, { "Name of a new agent": "next", "Repository to clone": "https://git.example.com/a/b" }],
+      [`/agents/${agent.id}/triggers`, "Change the message", { "Message to the agent": "As it shall be." }],
+      ["/credentials", null, { Host: "git.example.com", Username: "ada" }],
+      ["/account", null, { "Author name": "Ada L." }],
+    ];
+    const form = (path: string) =>
+      page
+        .locator(
+          path.endsWith("/triggers") ? "main section.card form" : path === "/" ? "main form.new-agent" : "main form",
+        )
+        .first();
+    for (const [path, open, fields] of forms) {
+      await page.goto(path);
+      if (path === "/") await form(path).getByText("More options").click();
+      if (open) await page.getByRole("button", { name: open }).click();
+      for (const [label, text] of Object.entries(fields))
+        await form(path).getByLabel(label, { exact: true }).fill(text);
+    }
+    await page.goto("/credentials");
+    await form("/credentials").getByLabel("Access token").fill("tok_12345678");
+    expect(await page.evaluate(() => JSON.stringify([sessionStorage, localStorage]))).not.toContain("tok_12345678");
+    await page.getByRole("link", { name: "Account" }).click();
+    await page.getByRole("link", { name: "Credentials" }).click();
+    expect(await form("/credentials").getByLabel("Access token").inputValue()).toBe("tok_12345678");
+    await form("/credentials").getByLabel("Access token").fill("");
+    for (const [path, , fields] of forms) {
+      await page.goto(path);
+      for (const [label, text] of Object.entries(fields))
+        await eventually(() => form(path).getByLabel(label, { exact: true }).inputValue()).toBe(text);
+    }
   });
 
   test("places and filters are in the address", async () => {
@@ -102,12 +169,40 @@ describe("what is not saved", () => {
     await page.getByRole("heading", { name: /^Run of/ }).waitFor();
     await page.goBack();
     await eventually(() => page.getByLabel("State").inputValue()).toBe("failed");
+    const admin = (await meet({ admin: true })).page;
+    await admin.goto("/audit");
+    await admin.getByLabel("Action").selectOption("Agent created");
+    await admin.getByLabel("By whom").fill("nobody");
+    await admin.getByLabel("By whom").press("Tab");
+    await admin.getByRole("link", { name: "Hosts" }).click();
+    await admin.goBack();
+    await eventually(() => admin.getByLabel("By whom").inputValue()).toBe("nobody");
+    expect(await admin.getByLabel("Action").inputValue()).toBe("agent.created");
     for (const path of ["/files?dir=src", "/", "/conversation", ""]) {
       await page.goto(`/agents/${agent.id}${path}`);
       await eventually(() => page.locator(".tabs a[aria-current]").count()).toBe(1);
     }
     await page.goto(`/agents/${agent.id}/%E0%A4%A`);
     await page.getByText("There is nothing here", { exact: false }).waitFor();
+  });
+});
+
+describe("what could not be loaded", () => {
+  test("comes by itself once it can be: a list, and a page whose script an upgrade has replaced", async () => {
+    const { page } = await meet();
+    await page.route("**/v1/tokens?*", (route) => route.abort());
+    await page.goto("/tokens");
+    await page.getByRole("alert").getByText("The gateway does not answer.").waitFor();
+    await page.unroute("**/v1/tokens?*");
+    await page.getByText("No tokens.").waitFor();
+    await page.getByRole("alert").waitFor({ state: "detached" });
+    let refused = 0;
+    await page.route("**/assets/use*.js", (route) =>
+      refused++ === 0 ? route.fulfill({ status: 404 }) : route.continue(),
+    );
+    await page.getByRole("link", { name: "Usage" }).click();
+    await page.getByRole("heading", { name: "Usage" }).waitFor();
+    expect(refused).toBeGreaterThan(1);
   });
 });
 

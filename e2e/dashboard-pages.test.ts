@@ -296,7 +296,7 @@ test("a message is found by a word of its answer, shown where it stands in its c
   await page.getByRole("button", { name: "Download as Markdown" }).click();
   const text = readFileSync(await (await download).path(), "utf8");
   expect(text).toMatch(
-    /^# finder\n\n## .*\n\n> echo heron; seq 200\n\n[^]*\n200\n\n\*Finished · .*\*\n\n## .*\n\n> seq 100\n/,
+    /^# finder\n\n## .*\n\n```\necho heron; seq 200\n```\n\n```\n[^]*\n200\n```\n\n\*Finished · .*\*\n\n## .*\n\n```\nseq 100\n```\n/,
   );
 });
 
@@ -332,6 +332,7 @@ describe("an admin", () => {
     await page.getByRole("button", { name: "Add" }).click();
     await page.getByRole("button", { name: "Create a sign-in link" }).click();
     const link = new URL((await page.locator(".shown-once pre").textContent())!);
+    await page.getByRole("dialog").getByText("This address works on Berth's own machine only.").waitFor();
     await page.getByRole("button", { name: "Done" }).click();
     const invited = await stranger();
     await invited.goto(`/${link.hash}`);
@@ -340,6 +341,7 @@ describe("an admin", () => {
     await tooLate.goto(`/${link.hash}`);
     await tooLate.getByText("used up or too old").waitFor();
     const row = page.getByRole("row", { name: /^newcomer/ });
+    await row.locator("summary").click();
     await row.getByRole("button", { name: "Create a token" }).click();
     await page.getByLabel("Name of the token").fill("first");
     await page.getByRole("dialog").getByRole("button", { name: "Create a token" }).click();
@@ -353,6 +355,7 @@ describe("an admin", () => {
     await theirs.getByRole("heading", { name: "There is nothing here" }).waitFor();
     await row.getByRole("button", { name: "Change the role" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+    await row.locator("summary").click();
     await row.getByRole("button", { name: "Disable" }).click();
     await page.getByRole("button", { name: "Disable", exact: true }).click();
     await row.getByText("disabled").waitFor();
@@ -367,13 +370,18 @@ describe("an admin", () => {
     const { page } = await meet({ admin: true });
     const leaver = await berth.client("leaver");
     await leaver.createAgent("theirs", { runtime: "shell" });
+    await page.setViewportSize({ width: 1280, height: 800 });
     await page.goto("/users");
     const row = page.getByRole("row", { name: /^leaver/ });
+    // Its actions stand in one line.
+    const heights = await row.getByRole("cell").evaluateAll((cells) => cells.map((cell) => cell.clientHeight));
+    expect(Math.max(...heights)).toBeLessThan(60);
+    await row.locator("summary").click();
     await row.getByRole("button", { name: "Delete …" }).click();
-    const dialog = page.getByRole("dialog", { name: "Delete leaver for good?" });
+    const dialog = page.getByRole("dialog", { name: "Delete leaver permanently?" });
     await dialog.getByText("Their agent, all their files, conversations").waitFor();
     await dialog.getByText("the audit log keeps their name for a year").waitFor();
-    const act = dialog.getByRole("button", { name: "Delete for good" });
+    const act = dialog.getByRole("button", { name: "Delete permanently" });
     expect(await act.isDisabled()).toBe(true);
     expect(await findBarriers(page)).toEqual([]);
     await dialog.getByLabel("Type leaver to confirm").fill("leaver");
@@ -393,6 +401,7 @@ describe("an admin", () => {
     const row = page.getByRole("row", { name: /^limited/ });
     const dialog = page.getByRole("dialog", { name: "Limits of limited" });
     const set = async (texts: Record<string, string>) => {
+      await row.locator("summary").click();
       await row.getByRole("button", { name: "Limits …" }).click();
       for (const [label, text] of Object.entries(texts)) await dialog.getByLabel(label).fill(text);
       await dialog.getByRole("button", { name: "Set limits" }).click();

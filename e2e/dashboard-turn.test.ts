@@ -33,14 +33,14 @@ describe("while an agent works", () => {
     await page.goto(`/agents/${agent.id}`);
     await send(page, "Build the ark.");
     await page.locator(".tool").waitFor();
-    await page.getByRole("button", { name: "Say now" }).waitFor();
+    await page.getByRole("button", { name: "Send now" }).waitFor();
     await send(page, "Paint it blue.");
     await page.getByLabel(/^Message to/).fill("And then test it.");
     await page.getByRole("button", { name: "Queue" }).click();
     const waits = page.locator(".run").last();
     await waits.getByText("It starts when its agent is done").waitFor();
     await waits.getByRole("button", { name: "Edit", exact: true }).click();
-    await waits.getByLabel("Message that waits").fill("And then test it twice.");
+    await waits.getByLabel("Queued message").fill("And then test it twice.");
     await waits.getByRole("button", { name: "Save" }).click();
     await waits.getByText("And then test it twice.").waitFor();
     await page.getByLabel(/^Message to/).fill("Never mind.");
@@ -82,7 +82,7 @@ describe("while an agent works", () => {
     await menu.getByRole("button", { name: "Start a new conversation" }).click();
     const [answer] = await Promise.all([
       page.waitForResponse(/\/reset$/),
-      page.getByRole("dialog").getByRole("button", { name: "Start anew" }).click(),
+      page.getByRole("dialog").getByRole("button", { name: "Start over" }).click(),
     ]);
     expect(answer.status()).toBe(200);
     // What it asked with keeps the focus until it is gone.
@@ -99,7 +99,7 @@ describe("while an agent works", () => {
     await page.goto(`/agents/${agent.id}`);
     await send(page, "Await the tide.");
     await page.locator(".tool").waitFor();
-    await page.getByRole("button", { name: "Say now" }).waitFor();
+    await page.getByRole("button", { name: "Send now" }).waitFor();
     await page.getByLabel(/^Message to/).press("Escape");
     await lastEnd(page).getByText("Stopped", { exact: true }).waitFor();
     await send(page, "Go on.");
@@ -117,10 +117,10 @@ describe("what an agent asks", () => {
     const other = await page.context().newPage();
     await other.goto(`/agents/${agent.id}`);
     await send(page, "Write the log.");
-    const card = page.getByRole("region", { name: "May it do this?" });
+    const card = page.getByRole("region", { name: "Allow this?" });
     await eventually(() => card.locator(".diff .added").allTextContents()).toEqual(["+hello"]);
     expect(await page.title()).toBe("(asks) asking · Berth");
-    await other.getByRole("region", { name: "May it do this?" }).getByRole("button", { name: "Allow" }).click();
+    await other.getByRole("region", { name: "Allow this?" }).getByRole("button", { name: "Allow" }).click();
     await lastEnd(page).getByText("Finished").waitFor();
     expect(await card.count()).toBe(0);
     expect((await client.call("GET", `/v1/agents/${agent.id}/files/greet.txt`)).body).toBe("hello\n");
@@ -137,7 +137,7 @@ describe("what an agent asks", () => {
     once("Paint the hull.", "AskUserQuestion", { questions });
     await page.goto(`/agents/${agent.id}`);
     await send(page, "Paint the hull.");
-    const card = page.getByRole("region", { name: "It asks you" });
+    const card = page.getByRole("region", { name: "It has a question" });
     await card.getByLabel("blue").check();
     await card.getByRole("button", { name: "Answer", exact: true }).click();
     await lastEnd(page).getByText("Finished").waitFor();
@@ -248,7 +248,7 @@ test("a turn that goes on after its container was lost is one conversation with 
   await page.goto(`/agents/${agent.id}`);
   await send(page, "Cross the sea.");
   await page.locator(".tool").waitFor();
-  await page.getByRole("button", { name: "Say now" }).waitFor();
+  await page.getByRole("button", { name: "Send now" }).waitFor();
   const user = await userIdOf(client);
   const [container] = (await world.berth.containers()).filter(({ Labels }) => Labels["berth.user"] === user);
   await engine.getContainer(container!.Id).remove({ force: true });

@@ -5,6 +5,7 @@ import type { Browser } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Agent } from "@berth/shared/resources";
 import { linkOf, noteTasks } from "./browser/browser.ts";
+import { appendEvents } from "./browser/long-transcript.ts";
 import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./browser/dashboard.ts";
 import { until } from "../gateway/test/wait.ts";
 import { type Berth } from "./harness/harness.ts";
@@ -131,7 +132,7 @@ describe("agents", () => {
     await client.runToEnd(agent.id, "demo: say before");
     await page.goto(`/agents/${agent.id}/settings`);
     await page.getByRole("button", { name: "Start a new conversation" }).click();
-    await page.getByRole("button", { name: "Start anew" }).click();
+    await page.getByRole("button", { name: "Start over" }).click();
     await page.getByText("The next message is its first.").waitFor();
     const { run } = await client.runToEnd(agent.id, "Hello");
     expect(run.result).toContain("I have seen one message of yours.");
@@ -333,20 +334,6 @@ describe("a hostile transcript", () => {
     expect(await longestTask()).toBeLessThan(200);
   });
 });
-
-/** A command that writes events into its own run's log, as an agent may: messages, calls and edits. */
-function appendEvents(total: number): string {
-  const script = `
-import json, os
-def block(i):
-    if i % 3 == 0: return {"type": "tool_use", "id": f"t{i}", "name": "Bash", "input": {"command": f"echo event {i}"}}
-    if i % 3 == 1: return {"type": "text", "text": f"event {i}" if i == 1 else f"event {i}: **bold** and some more words of it, with \`code\`"}
-    return {"type": "tool_use", "id": f"t{i}", "name": "Edit", "input": {"file_path": "a.ts", "old_string": f"a\\nb{i}", "new_string": f"a\\nc{i}"}}
-with open(f"/run/berth-runs/{os.environ['BERTH_RUN_ID']}/out", "a") as f:
-    for i in range(1, ${total} + 1): f.write(json.dumps({"type": "assistant", "message": {"content": [block(i)]}, "parent_tool_use_id": None}) + "\\n")
-print("done")`;
-  return `echo ${Buffer.from(script).toString("base64")} | base64 -d | python3 -`;
-}
 
 describe("terminal and files", () => {
   test("a terminal is a shell of the agent, resizes, pages and comes back", async () => {

@@ -12,7 +12,7 @@ import { Confirm } from "../ui/confirm.tsx";
 import { ModelOptions } from "./new-agent.tsx";
 import { ResetQuestion } from "./conversation-menu.tsx";
 import { EnvEditor } from "./env-editor.tsx";
-import { useKept } from "../state/use-kept.ts";
+import { useKeptFields } from "../state/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 
@@ -67,8 +67,7 @@ function changesOf(agent: Agent, { name, directory, model, instructions, permiss
 }
 
 function About({ agent }: { agent: Agent }) {
-  const [kept, keep, forget] = useKept(`berth.settings.${agent.id}`);
-  const draft: Draft = { ...draftOf(agent), ...(kept !== null && (JSON.parse(kept) as Draft)) };
+  const [draft, keep, forget, isWritten] = useKeptFields<Draft>(`berth.settings.${agent.id}`, draftOf(agent));
   const runtime = runtimes[agent.runtime];
   const words = t().agents;
   const [isSaved, setSaved] = useState(false);
@@ -80,7 +79,7 @@ function About({ agent }: { agent: Agent }) {
   const edit = (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement }) => {
     const { name, value } = event.currentTarget;
     setSaved(false);
-    keep(JSON.stringify({ ...draft, [name]: value }));
+    keep({ ...draft, [name]: value });
   };
   return (
     <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
@@ -108,7 +107,7 @@ function About({ agent }: { agent: Agent }) {
           {task.isBusy ? t().common.saving : t().common.save}
         </button>
         <span role="status" class="muted">
-          {kept !== null ? t().common.notSaved : isSaved && words.savedForNext}
+          {isWritten ? t().common.notSaved : isSaved && words.savedForNext}
         </span>
       </p>
     </form>
@@ -202,7 +201,8 @@ function Download({ agent }: { agent: Agent }) {
   const words = t().agents;
   const task = useTask(async () => {
     const runs = await getAll<Run>(`/v1/runs?agentId=${agent.id}`, 10_000);
-    const file = new Blob([conversationFile(agent.name, runs.toReversed())], { type: "text/markdown" });
+    const text = conversationFile(agent.name, runs.toReversed(), runtimes[agent.runtime].isScript);
+    const file = new Blob([text], { type: "text/markdown" });
     const link = Object.assign(document.createElement("a"), {
       href: URL.createObjectURL(file),
       download: `${agent.name}.md`,

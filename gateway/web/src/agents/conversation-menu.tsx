@@ -1,5 +1,5 @@
 /** What the conversation in view is about to do its next message with: model, permissions, context; and what makes room in that. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Agent, ContextUse, Run } from "@berth/shared/resources";
 import { get, postOnce } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
@@ -9,6 +9,7 @@ import { logs, noteRuns, runsByAgent } from "../state/live.ts";
 import { loadModels, models } from "../state/models.ts";
 import { formatCount, formatPart } from "../text/format.ts";
 import { Confirm } from "../ui/confirm.tsx";
+import { Menu } from "../ui/dialog.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { Meter } from "../ui/meter.tsx";
 import { useTask } from "../ui/use-task.ts";
@@ -20,34 +21,24 @@ export function ConversationMenu({ agent }: { agent: Agent }) {
   const asked = useAsked(isOpen && going?.startedAt ? going.id : null);
   const context = contextOf(agent, asked);
   const model = agent.model ?? words.modelDefault(runtimes[agent.runtime].words().name);
-  const open = (event: { currentTarget: HTMLDetailsElement }) => {
-    setOpen(event.currentTarget.open);
-    if (event.currentTarget.open) loadModels();
+  const summary = (
+    <>
+      <span class="sr-only">{words.menu}</span>
+      <span class="facts">
+        {model} · {t().agents.permissionNames[agent.permissions]}
+        {context?.part !== undefined && ` · ${words.contextPart(context.part)}`}
+      </span>
+      <span class="dots" aria-hidden="true">
+        ⋯
+      </span>
+    </>
+  );
+  const toggle = (open: boolean) => {
+    setOpen(open);
+    if (open) loadModels();
   };
   return (
-    <details
-      class="conversation-menu"
-      onToggle={open}
-      onFocusOut={(event) => {
-        const { currentTarget: menu, relatedTarget: next } = event;
-        if (next instanceof Node && !menu.contains(next)) menu.open = false;
-      }}
-      onKeyDown={(event) => {
-        if (event.key !== "Escape" || !event.currentTarget.open) return;
-        event.stopPropagation();
-        event.currentTarget.open = false;
-      }}
-    >
-      <summary>
-        <span class="sr-only">{words.menu}</span>
-        <span class="facts">
-          {model} · {t().agents.permissionNames[agent.permissions]}
-          {context?.part !== undefined && ` · ${words.contextPart(context.part)}`}
-        </span>
-        <span class="dots" aria-hidden="true">
-          ⋯
-        </span>
-      </summary>
+    <Menu class="conversation-menu" summary={summary} onToggle={toggle}>
       {isOpen && (
         <div class="panel">
           <Choices agent={agent} />
@@ -55,7 +46,7 @@ export function ConversationMenu({ agent }: { agent: Agent }) {
           <Acts agent={agent} isGoing={going !== undefined} />
         </div>
       )}
-    </details>
+    </Menu>
   );
 }
 
@@ -183,9 +174,12 @@ function Context({ context, isAsking }: { context: Known | null; isAsking: boole
 function Acts({ agent, isGoing }: { agent: Agent; isGoing: boolean }) {
   const words = t().conversation;
   const [isAsking, setAsking] = useState(false);
+  // The same until it is known to have arrived: a second press sends nothing twice.
+  const key = useRef(crypto.randomUUID());
   const compact = useTask(async () => {
     const message = { prompt: "/compact", ifBusy: "queue" };
-    noteRuns([await postOnce<Run>(`/v1/agents/${agent.id}/runs`, message, crypto.randomUUID())]);
+    noteRuns([await postOnce<Run>(`/v1/agents/${agent.id}/runs`, message, key.current)]);
+    key.current = crypto.randomUUID();
   });
   return (
     <>

@@ -1,5 +1,6 @@
 /** What can be done with a message that was sent: copy, link, send again as it is or changed. */
 import { signal } from "@preact/signals";
+import { useRef } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { postOnce } from "../api/api.ts";
@@ -15,9 +16,12 @@ export const proposed = signal<{ agentId: string; text: string } | null>(null);
 export function MessageActions({ run }: { run: Run }) {
   const words = t().conversation;
   const { agentId, prompt, attachments } = run;
+  // The same until it is known to have arrived: a second press sends nothing twice.
+  const key = useRef(crypto.randomUUID());
   const again = useTask(async () => {
     const body = { prompt, attachments, ifBusy: "queue" };
-    noteRuns([await postOnce<Run>(`/v1/agents/${agentId}/runs`, body, crypto.randomUUID())]);
+    noteRuns([await postOnce<Run>(`/v1/agents/${agentId}/runs`, body, key.current)]);
+    key.current = crypto.randomUUID();
   });
   return (
     <span class="message-actions">

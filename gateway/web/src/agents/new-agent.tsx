@@ -4,6 +4,7 @@ import { t } from "../i18n/language.ts";
 import { runtimeNames, runtimes } from "../runtimes/runtimes.ts";
 import { agents, createAgent } from "../state/agents.ts";
 import { loadModels, models } from "../state/models.ts";
+import { useKeptFields } from "../state/use-kept.ts";
 import { go } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { useTask } from "../ui/use-task.ts";
@@ -15,19 +16,20 @@ type Edit = (event: { currentTarget: HTMLInputElement | HTMLSelectElement | HTML
 
 export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean }) {
   const words = t().agents;
-  const [isOpen, setOpen] = useState(isFirst);
-  const [draft, setDraft] = useState<Draft>(empty);
+  const [draft, keep, forget] = useKeptFields<Draft>("berth.new-agent", empty);
+  const hasMore = Boolean(draft.repository || draft.model || draft.instructions) || draft.runtime !== empty.runtime;
+  const [isOpen, setOpen] = useState(isFirst || hasMore);
   const task = useTask(async () => {
     if (!draft.name.trim()) throw new Error(words.nameFirst);
     const agent = await createAgent(wantedOf(draft));
-    setDraft(empty);
+    forget();
     go(`/agents/${agent.id}`);
   });
   const limit = me.limits.agents;
   if ((agents.value?.length ?? 0) >= limit) return <p class="new-agent full">{words.full(limit)}</p>;
   const edit: Edit = ({ currentTarget: { name, value } }) => {
     task.clear();
-    setDraft({ ...draft, [name]: value });
+    keep({ ...draft, [name]: value });
   };
   return (
     <form

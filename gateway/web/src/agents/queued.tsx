@@ -1,20 +1,20 @@
 /** A message that waits its turn: it can be reworded and dropped until it starts. */
-import { useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { agentById } from "../state/agents.ts";
 import { call } from "../api/api.ts";
 import { activeRuns, noteRuns } from "../state/live.ts";
+import { useKept } from "../state/use-kept.ts";
 import { Failure } from "../ui/failure.tsx";
 import { Link } from "../ui/router.tsx";
 import { LongText } from "../ui/long-text.tsx";
 import { useTask } from "../ui/use-task.ts";
 
 export function QueuedPrompt({ run }: { run: Run }) {
-  const [draft, setDraft] = useState<string | null>(null);
+  const [draft, setDraft, forget] = useKept(`berth.queued.${run.id}`);
   const task = useTask(async () => {
     noteRuns([await call<Run>("PATCH", `/v1/runs/${run.id}`, { prompt: draft })]);
-    setDraft(null);
+    forget();
   });
   if (draft === null)
     return (
@@ -37,7 +37,7 @@ export function QueuedPrompt({ run }: { run: Run }) {
         <button type="submit" class="primary" disabled={task.isBusy || !draft.trim()}>
           {t().common.save}
         </button>
-        <button type="button" onClick={() => setDraft(null)}>
+        <button type="button" onClick={forget}>
           {t().conversation.leaveAsIs}
         </button>
       </p>

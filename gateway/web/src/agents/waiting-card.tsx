@@ -1,10 +1,10 @@
 /** What a run waits for: a permission, a question or a plan, and the answer of its user. */
-import { useState } from "preact/hooks";
 import type { AnswerBody, Run, Waiting } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { ApiError, post } from "../api/api.ts";
 import { Markdown } from "../markdown/markdown.tsx";
 import { noteRuns, type Asked } from "../state/live.ts";
+import { useKept, useKeptFields } from "../state/use-kept.ts";
 import { DiffView } from "../transcript/diff-view.tsx";
 import { objectOf, textOf } from "../transcript/fields.ts";
 import { editOf, inputText, shortPath } from "../transcript/tools.ts";
@@ -41,8 +41,9 @@ export function WaitingCard({ run, asked }: { run: Run; asked: Asked }) {
 }
 
 /** A refusal with its reason, beside whatever allows. */
-function Decide({ allow, deny, answer, isBusy }: Omit<CardProps, "asked"> & { allow: string; deny: string }) {
-  const [reason, setReason] = useState("");
+function Decide({ asked, allow, deny, answer, isBusy }: CardProps & { allow: string; deny: string }) {
+  const [kept, setReason] = useKept(`berth.reason.${asked.requestId}`);
+  const reason = kept ?? "";
   const refuse = () => answer({ behavior: "deny", ...(reason.trim() && { message: reason }) });
   return (
     <>
@@ -78,7 +79,7 @@ function Permission({ asked, ...rest }: CardProps) {
       ) : (
         <p class="muted">{words.tooLong}</p>
       )}
-      <Decide allow={words.allow} deny={words.refuse} {...rest} />
+      <Decide asked={asked} allow={words.allow} deny={words.refuse} {...rest} />
     </>
   );
 }
@@ -89,7 +90,7 @@ function Plan({ asked, ...rest }: CardProps) {
   return (
     <>
       {plan ? <Markdown text={plan} /> : <p class="muted">{words.planAbove}</p>}
-      <Decide allow={words.doIt} deny={words.keepPlanning} {...rest} />
+      <Decide asked={asked} allow={words.doIt} deny={words.keepPlanning} {...rest} />
     </>
   );
 }
@@ -112,12 +113,12 @@ function choicesOf(input: Waiting["input"]): Choice[] {
   }));
 }
 
+const nothingChosen = { chosen: {} as Record<string, string[]>, own: {} as Record<string, string> };
 const noAnswer: Decision = { behavior: "deny", message: "The user does not want to answer this." };
 
 function Question({ asked, answer, isBusy }: CardProps) {
   const choices = choicesOf(asked.input);
-  const [chosen, setChosen] = useState<Record<string, string[]>>({});
-  const [own, setOwn] = useState<Record<string, string>>({});
+  const [{ chosen, own }, keep] = useKeptFields(`berth.answer.${asked.requestId}`, nothingChosen);
   const answers = Object.fromEntries(
     choices.map(({ question }) => [
       question,
@@ -127,7 +128,7 @@ function Question({ asked, answer, isBusy }: CardProps) {
   const isWhole = Object.values(answers).every(Boolean);
   const choose = ({ question, isMany }: Choice, label: string, isOn: boolean) => {
     const others = isMany ? (chosen[question] ?? []).filter((one) => one !== label) : [];
-    setChosen({ ...chosen, [question]: isOn ? [...others, label] : others });
+    keep({ own, chosen: { ...chosen, [question]: isOn ? [...others, label] : others } });
   };
   const submit = (event: Event) => {
     event.preventDefault();
@@ -156,7 +157,7 @@ function Question({ asked, answer, isBusy }: CardProps) {
             <input
               value={own[choice.question] ?? ""}
               maxLength={4000}
-              onInput={(event) => setOwn({ ...own, [choice.question]: event.currentTarget.value })}
+              onInput={(event) => keep({ chosen, own: { ...own, [choice.question]: event.currentTarget.value } })}
             />
           </label>
         </fieldset>

@@ -29,6 +29,9 @@ export function onSignedOut(act: () => void): void {
   whenSignedOut = act;
 }
 
+/** For calls that are not made here: one of them was answered 401. */
+export const noteSignedOut = () => whenSignedOut();
+
 /** Longer than the gateway waits for a host. */
 const callMs = 90_000;
 
@@ -41,7 +44,7 @@ export async function call<T = void>(
   deadlineMs = callMs,
 ): Promise<T> {
   const answer = await send(method, path, body, headers, AbortSignal.timeout(deadlineMs));
-  if (answer.ok) return (answer.status === 204 ? undefined : await answer.json()) as T;
+  if (answer.ok) return (answer.status === 204 ? undefined : await readBody(answer)) as T;
   const problem = (await answer.json().catch(() => ({}))) as Partial<Problem>;
   if (answer.status === 401 && path !== "/session") whenSignedOut();
   const retryAfter = Number(answer.headers.get("retry-after")) || null;
@@ -98,6 +101,12 @@ export function explain(error: unknown): string {
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** An answer that breaks off says as little of what became of the call as none. */
+const readBody = (answer: Response): Promise<unknown> =>
+  answer.json().catch(() => {
+    throw new ApiError("offline");
+  });
 
 async function send(
   method: string,

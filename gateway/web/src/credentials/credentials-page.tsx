@@ -7,6 +7,7 @@ import { t } from "../i18n/language.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { Failure } from "../ui/failure.tsx";
+import { useAgain } from "../ui/use-pages.ts";
 import { TableHead } from "../ui/table-head.tsx";
 import { GitForm, SecretForm } from "./forms.tsx";
 
@@ -68,6 +69,7 @@ function Kept<T extends { createdAt: string; lastUsedAt: string | null }>(props:
   const [removing, setRemoving] = useState<string | null>(null);
   const load = () => getAll<T>(path).then((all) => (setItems(all), setFailure(null)), setFailure);
   useEffect(() => void load(), []);
+  useAgain(failure, load);
   return (
     <section class="kept">
       <h2>{title}</h2>

@@ -1,19 +1,23 @@
 /** The forms that keep a credential or a secret; one of the same name takes the place of what was kept. */
-import { useState } from "preact/hooks";
+import type { Forge } from "@berth/shared/credentials/credentials";
 import { call } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
+import { useHeld, useKeptFields } from "../state/use-kept.ts";
 import { Failure } from "../ui/failure.tsx";
 import { useTask } from "../ui/use-task.ts";
 
 type OnKept = () => Promise<void>;
+/** Whose API opens pull requests. */
+const forges: Record<Forge, string> = { github: "GitHub", gitlab: "GitLab", gitea: "Gitea / Forgejo" };
 const listOf = (text: string) => text.split(/[\s,]+/).filter(Boolean);
 
 export function GitForm({ onKept }: { onKept: OnKept }) {
   const words = t().credentials;
-  const empty = { host: "", username: "", token: "", repositories: "", readOnly: false };
-  const { draft, field, check, task } = useForm(empty, async ({ host, username, token, repositories, readOnly }) => {
+  const empty = { host: "", username: "", repositories: "", forge: "", readOnly: false };
+  const { draft, field, secret, check, task } = useForm("git", empty, async (draft, token) => {
+    const { host, repositories, forge, ...rest } = draft;
     const wanted = listOf(repositories);
-    const body = { username, token, readOnly, ...(wanted.length > 0 && { repositories: wanted }) };
+    const body = { ...rest, token, forge: forge || null, repositories: wanted.length > 0 ? wanted : null };
     await call("PUT", `/v1/git-credentials/${encodeURIComponent(host.trim())}`, body);
     await onKept();
   });
@@ -29,11 +33,22 @@ export function GitForm({ onKept }: { onKept: OnKept }) {
       </label>
       <label>
         {words.token}
-        <input {...field("token")} required type="password" autocomplete="new-password" maxLength={8192} />
+        <input {...secret} name="token" />
       </label>
       <label>
         {words.repositories}
         <input {...field("repositories")} placeholder={words.repositoriesPlaceholder} />
+      </label>
+      <label>
+        {words.forge}
+        <select {...field("forge")}>
+          <option value="">{words.forgeByName}</option>
+          {Object.entries(forges).map(([forge, name]) => (
+            <option key={forge} value={forge}>
+              {name}
+            </option>
+          ))}
+        </select>
       </label>
       <label class="check">
         <input {...check("readOnly", draft.readOnly)} /> {words.onlyReads}
@@ -50,8 +65,9 @@ export function GitForm({ onKept }: { onKept: OnKept }) {
 
 export function SecretForm({ onKept }: { onKept: OnKept }) {
   const words = t().credentials;
-  const empty = { name: "", value: "", hosts: "", header: "Authorization: Bearer {}", paths: "", readOnly: false };
-  const { draft, field, check, task } = useForm(empty, async ({ name, value, hosts, header, paths, readOnly }) => {
+  const empty = { name: "", hosts: "", header: "Authorization: Bearer {}", paths: "", readOnly: false };
+  const { draft, field, secret, check, task } = useForm("secret", empty, async (draft, value) => {
+    const { name, hosts, header, paths, readOnly } = draft;
     const body = {
       value,
       hosts: listOf(hosts),
@@ -70,7 +86,7 @@ export function SecretForm({ onKept }: { onKept: OnKept }) {
       </label>
       <label>
         {words.value}
-        <input {...field("value")} required type="password" autocomplete="new-password" maxLength={8192} />
+        <input {...secret} name="value" />
       </label>
       <label>
         {words.hosts}
@@ -99,19 +115,30 @@ export function SecretForm({ onKept }: { onKept: OnKept }) {
 
 type Draft = Record<string, string | boolean>;
 
-/** What is typed, and how it is kept; once it is, the form is empty. */
-function useForm<T extends Draft>(empty: T, keep: (draft: T) => Promise<void>) {
-  const [draft, setDraft] = useState(empty);
+/** What is typed, the secret in memory alone, and how it is sent; once it is, the form is empty. */
+function useForm<T extends Draft>(form: string, empty: T, send: (draft: T, secret: string) => Promise<void>) {
+  const [draft, setDraft, forget] = useKeptFields(`berth.credential.${form}`, empty);
+  const [typed, setTyped] = useHeld(`credential.${form}`, "");
   const task = useTask(async () => {
-    await keep(draft);
-    setDraft(empty);
+    await send(draft, typed);
+    forget();
+    setTyped("");
   });
+  const secret = {
+    value: typed,
+    required: true,
+    type: "password" as const,
+    autocomplete: "new-password" as const,
+    maxLength: 8192,
+    onInput: (event: { currentTarget: HTMLInputElement }) => setTyped(event.currentTarget.value),
+  };
   const field = (name: keyof T & string) => ({
     name,
     value: draft[name] as string,
     autocomplete: "off" as const,
     spellcheck: false,
-    onInput: (event: { currentTarget: HTMLInputElement }) => setDraft({ ...draft, [name]: event.currentTarget.value }),
+    onInput: (event: { currentTarget: HTMLInputElement | HTMLSelectElement }) =>
+      setDraft({ ...draft, [name]: event.currentTarget.value }),
   });
   const check = (name: keyof T & string, checked: boolean) => ({
     type: "checkbox" as const,
@@ -120,5 +147,5 @@ function useForm<T extends Draft>(empty: T, keep: (draft: T) => Promise<void>) {
     onChange: (event: { currentTarget: HTMLInputElement }) =>
       setDraft({ ...draft, [name]: event.currentTarget.checked }),
   });
-  return { draft, field, check, task };
+  return { draft, field, secret, check, task };
 }

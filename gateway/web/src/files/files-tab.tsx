@@ -7,6 +7,7 @@ import { t } from "../i18n/language.ts";
 import { runOfAgent } from "../state/agents.ts";
 import { logs } from "../state/live.ts";
 import { go, Link, search } from "../ui/router.tsx";
+import { useAgain } from "../ui/use-pages.ts";
 import { FileEditor } from "./file-editor.tsx";
 import { FileTable } from "./file-table.tsx";
 import { downloadUrl, joinPath, listDirectory, makeDirectory, readable, segmentOf, type Entry } from "./files.ts";
@@ -77,6 +78,7 @@ function useListing(agentId: string, directory: string, onMissing: () => void) {
     setListing(null);
     void load();
   }, [agentId, directory]);
+  useAgain(failure, load);
   return { listing, failure, load };
 }
 

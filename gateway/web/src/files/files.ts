@@ -1,7 +1,7 @@
 /** Calls of the files API. A path is its segments in percent-encoding, for names are bytes and need not be text. */
 import type { Problem } from "@berth/shared/errors";
 import type { DirectoryListing, FileInfo } from "@berth/shared/files";
-import { ApiError, call, codeOf, get } from "../api/api.ts";
+import { ApiError, call, codeOf, get, noteSignedOut } from "../api/api.ts";
 
 export type Entry = DirectoryListing["entries"][number];
 
@@ -35,7 +35,7 @@ export interface TextFile {
 
 /** The file as text; null when it is none. */
 export async function readText(agentId: string, path: string): Promise<TextFile | null> {
-  const answer = await fetch(urlOf(agentId, path));
+  const answer = await ask(urlOf(agentId, path));
   if (!answer.ok) throw await toError(answer);
   const bytes = await answer.arrayBuffer();
   try {
@@ -48,13 +48,17 @@ export async function readText(agentId: string, path: string): Promise<TextFile 
 
 /** Saves a text over the version that was read; answers the new ETag. Throws `conflict` when it has changed since. */
 export async function saveText(agentId: string, path: string, { text, etag }: TextFile): Promise<string> {
-  const answer = await fetch(urlOf(agentId, path), {
+  const answer = await ask(urlOf(agentId, path), {
     method: "PUT",
     body: text,
     headers: { "content-type": "application/octet-stream", ...(etag && { "if-match": etag }) },
   });
-  if (!answer.ok) throw await toError(answer);
-  return answer.headers.get("etag") ?? "";
+  if (answer.ok) return answer.headers.get("etag") ?? "";
+  const error = await toError(answer);
+  // Perhaps it is saved already, and only that answer was lost.
+  const there = error.code === "conflict" ? await readText(agentId, path) : null;
+  if (there?.text === text) return there.etag;
+  throw error;
 }
 
 export const makeDirectory = (agentId: string, path: string) =>
@@ -87,9 +91,14 @@ export function uploadFile(
   });
 }
 
+const ask = (url: string, init?: RequestInit) =>
+  fetch(url, init).catch(() => {
+    throw new ApiError("offline");
+  });
 const toError = async (answer: Response) => readProblem(answer.status, await answer.text());
 
 function readProblem(status: number, text: string): ApiError {
+  if (status === 401) noteSignedOut();
   try {
     const problem = JSON.parse(text) as Problem;
     return new ApiError(problem.code, problem.detail, problem);

@@ -3,20 +3,23 @@ import { useState } from "preact/hooks";
 import type { Me } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
 import { updateMe } from "../state/session.ts";
+import { useKeptFields } from "../state/use-kept.ts";
 import { Failure } from "../ui/failure.tsx";
 import { useTask } from "../ui/use-task.ts";
 
 export function AccountPage({ me: { user } }: { me: Me }) {
   const words = t().account;
-  const [draft, setDraft] = useState({ gitName: user.gitName ?? "", gitEmail: user.gitEmail ?? "" });
+  const saved = { gitName: user.gitName ?? "", gitEmail: user.gitEmail ?? "" };
+  const [draft, keep, forget] = useKeptFields(`berth.account.${user.id}`, saved);
   const [isSaved, setSaved] = useState(false);
   const task = useTask(async () => {
     await updateMe({ gitName: draft.gitName.trim() || null, gitEmail: draft.gitEmail.trim() || null });
+    forget();
     setSaved(true);
   });
   const edit = (event: { currentTarget: HTMLInputElement }) => {
     setSaved(false);
-    setDraft({ ...draft, [event.currentTarget.name]: event.currentTarget.value });
+    keep({ ...draft, [event.currentTarget.name]: event.currentTarget.value });
   };
   return (
     <section class="page narrow scroller settings" tabIndex={0} aria-label={words.title}>

@@ -1,22 +1,18 @@
 /** For admins: who did what, on what, from where. */
-import { useState } from "preact/hooks";
 import type { AuditEntry } from "@berth/shared/audit";
 import { auditActions } from "@berth/shared/audit-actions";
 import { t } from "../i18n/language.ts";
 import { agentById } from "../state/agents.ts";
 import { formatTime } from "../text/format.ts";
+import { readFilters } from "../ui/router.tsx";
 import { usePages } from "../ui/use-pages.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
 export function AuditPage() {
   const words = t().audit;
-  const [actor, setActor] = useState("");
-  const [action, setAction] = useState("");
-  const [outcome, setOutcome] = useState("");
-  const query = new URLSearchParams(
-    Object.entries({ actor: actor.trim(), action, outcome }).filter(([, value]) => value),
-  ).toString();
+  const { values, set, query } = readFilters(["actor", "action", "outcome"]);
+  const { actor, action, outcome } = values;
   const { items, failure, loadMore } = usePages<AuditEntry>(`/v1/admin/audit?limit=100&${query}`);
   return (
     <section class="page scroller" tabIndex={0} aria-label={words.title}>
@@ -27,9 +23,13 @@ export function AuditPage() {
             aria-label={words.byWhom}
             placeholder={words.byWhom}
             value={actor}
-            onChange={(event) => setActor(event.currentTarget.value)}
+            onChange={(event) => set("actor")(event.currentTarget.value)}
           />
-          <select aria-label={words.action} value={action} onChange={(event) => setAction(event.currentTarget.value)}>
+          <select
+            aria-label={words.action}
+            value={action}
+            onChange={(event) => set("action")(event.currentTarget.value)}
+          >
             <option value="">{words.allActions}</option>
             {auditActions.map((one) => (
               <option key={one} value={one}>
@@ -40,7 +40,7 @@ export function AuditPage() {
           <select
             aria-label={words.outcome}
             value={outcome}
-            onChange={(event) => setOutcome(event.currentTarget.value)}
+            onChange={(event) => set("outcome")(event.currentTarget.value)}
           >
             <option value="">{words.anyOutcome}</option>
             <option value="succeeded">{words.succeeded}</option>

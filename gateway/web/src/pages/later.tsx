@@ -5,6 +5,7 @@ import { useEffect } from "preact/hooks";
 import { ApiError } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { Failure } from "../ui/failure.tsx";
+import { useAgain } from "../ui/use-pages.ts";
 import { useTask } from "../ui/use-task.ts";
 
 /** A part of a page shows nothing until it is there. */
@@ -15,9 +16,10 @@ export function later<P extends object>(
   const loaded = signal<FunctionComponent<P> | null>(null);
   return function Later(props: P) {
     const task = useTask(async () => {
-      loaded.value ??= await load().catch(() => Promise.reject(new ApiError("offline")));
+      loaded.value ??= await load().catch(refresh);
     });
     useEffect(() => void task.run(), []);
+    useAgain(task.failure, task.run);
     const Page = loaded.value;
     if (Page) return <Page {...props} />;
     if (isPart && !task.failure) return null;
@@ -33,4 +35,15 @@ export function later<P extends object>(
       </div>
     );
   };
+}
+
+/** An upgrade replaces what an open page would load: where the gateway answers, the page is loaded anew, once. */
+async function refresh(): Promise<never> {
+  const isUp = await fetch("/healthz").then(
+    ({ ok }) => ok,
+    () => false,
+  );
+  const [navigation] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  if (isUp && navigation?.type !== "reload") location.reload();
+  throw new ApiError("offline");
 }

@@ -8,11 +8,14 @@ import { noteRuns, runs } from "../state/live.ts";
 import { RunSection } from "../agents/run-section.tsx";
 import { StopButton } from "../agents/stop-button.tsx";
 import { Link } from "../ui/router.tsx";
+import { useAgain } from "../ui/use-pages.ts";
 import { NotFoundPage } from "./not-found.tsx";
 
 export function RunPage({ id }: { id: string }) {
   const [failure, setFailure] = useState<unknown>(null);
-  useEffect(() => void get<Run>(`/v1/runs/${id}`).then((run) => noteRuns([run]), setFailure), [id]);
+  const load = () => get<Run>(`/v1/runs/${id}`).then((run) => noteRuns([run]), setFailure);
+  useEffect(() => void load(), [id]);
+  useAgain(failure, load);
   const run = runs.value.get(id);
   if (!run && failure instanceof ApiError && failure.code === "not_found") return <NotFoundPage />;
   if (!run)

@@ -8,7 +8,8 @@ import { loadRuns, newestFirst, runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
-import { go, Link, search } from "../ui/router.tsx";
+import { go, Link, readFilters } from "../ui/router.tsx";
+import { useAgain } from "../ui/use-pages.ts";
 import { tellRun } from "../text/words.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
@@ -18,17 +19,8 @@ type FilterName = (typeof filterNames)[number];
 
 export function RunsPage() {
   const words = t().lists;
-  // In the address, so that they come back with it.
-  const filters = new URLSearchParams(search.value);
-  const [agentId, status, kind] = filterNames.map((name) => filters.get(name) ?? "") as [string, string, string];
-  const set = (name: FilterName) => (value: string) => {
-    if (value) filters.set(name, value);
-    else filters.delete(name);
-    go(`/runs${filters.size > 0 ? `?${filters}` : ""}`, { replace: true });
-  };
-  const query = new URLSearchParams(
-    Object.entries({ agentId, status, triggerKind: kind }).filter(([, value]) => value),
-  ).toString();
+  const { values, set, query } = readFilters(filterNames);
+  const { agentId, status, triggerKind: kind } = values;
   const pages = useRunPages(query);
   const shown = [...runs.value.values()]
     .filter(
@@ -43,7 +35,7 @@ export function RunsPage() {
     <section class="page scroller">
       <div class="page-head">
         <h1>{words.runs}</h1>
-        <Filters values={{ agentId, status, triggerKind: kind }} set={set} />
+        <Filters values={values} set={set} />
       </div>
       <Failure error={pages.failure} />
       {shown.length > 0 && <RunTable runs={shown} />}
@@ -179,5 +171,6 @@ function useRunPages(query: string) {
     setLoading(false);
   };
   useEffect(() => void load(query), [query]);
+  useAgain(failure, () => load(query));
   return { cursor, oldest, isLoading, failure, load };
 }

@@ -8,14 +8,16 @@ import { Confirm } from "../ui/confirm.tsx";
 import { NewTokenForm } from "./new-token.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
+import { useAgain } from "../ui/use-pages.ts";
 
 export function TokensPage() {
   const words = t().tokens;
   const [tokens, setTokens] = useState<Token[] | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
   const [revoking, setRevoking] = useState<Token | null>(null);
-  const load = () => getAll<Token>("/v1/tokens").then(setTokens, setFailure);
+  const load = () => getAll<Token>("/v1/tokens").then((all) => (setTokens(all), setFailure(null)), setFailure);
   useEffect(() => void load(), []);
+  useAgain(failure, load);
   return (
     <section class="page scroller">
       <h1>{words.title}</h1>

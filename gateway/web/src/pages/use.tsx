@@ -8,6 +8,7 @@ import { formatCost, formatCount } from "../text/format.ts";
 import { Failure } from "../ui/failure.tsx";
 import { Meter } from "../ui/meter.tsx";
 import { TableHead } from "../ui/table-head.tsx";
+import { useAgain } from "../ui/use-pages.ts";
 
 export function UsePage({ me }: { me: Me }) {
   const words = t().use;
@@ -136,6 +137,8 @@ const formatDay = (day: string) =>
 function useAnswer<T>(ask: () => Promise<T>): [T | null, unknown] {
   const [answer, setAnswer] = useState<T | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
-  useEffect(() => void ask().then(setAnswer, setFailure), []);
+  const load = () => ask().then((found) => (setAnswer(found), setFailure(null)), setFailure);
+  useEffect(() => void load(), []);
+  useAgain(failure, load);
   return [answer, failure];
 }

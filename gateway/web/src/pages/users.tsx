@@ -7,12 +7,13 @@ import { hostName } from "../state/hosts.ts";
 import { formatCost, formatCount } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
-import { Dialog } from "../ui/dialog.tsx";
+import { Dialog, Menu } from "../ui/dialog.tsx";
 import { NameForm } from "../ui/name-form.tsx";
 import { NewTokenForm } from "./new-token.tsx";
-import { ShownOnce } from "../ui/shown-once.tsx";
+import { OnlyHere, ShownOnce } from "../ui/shown-once.tsx";
 import { Deletion } from "../users/deletion.tsx";
 import { Limits } from "../users/limits.tsx";
+import { useAgain } from "../ui/use-pages.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
@@ -22,7 +23,8 @@ export function UsersPage({ me }: { me: Me }) {
   const [users, setUsers] = useState<ListedUser[] | null>(null);
   const [asked, setAsked] = useState<{ about: User; what: Question } | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
-  const load = () => getAll<ListedUser>("/v1/admin/users").then(setUsers, setFailure);
+  const load = () => getAll<ListedUser>("/v1/admin/users").then((all) => (setUsers(all), setFailure(null)), setFailure);
+  useAgain(failure, load);
   const [costs, setCosts] = useState<Map<string, number>>(new Map());
   const change: Change = async (user, part) => {
     await call("PATCH", `/v1/admin/users/${user.id}`, part);
@@ -114,10 +116,21 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
       <td class="number" data-label={words.use}>
         {formatCost(costUsd)}
       </td>
-      <td class="number several">
+      <td class="number">
         <button type="button" class="quiet" onClick={() => ask("link")} disabled={user.disabled}>
           {words.linkAsk}
         </button>
+        <RowMenu user={user} isMe={isMe} ask={ask} enable={() => void task.run({ disabled: false })} />
+      </td>
+    </tr>
+  );
+}
+
+function RowMenu({ user, isMe, ask, enable }: Pick<UserRowProps, "user" | "isMe" | "ask"> & { enable: () => void }) {
+  const words = t().users;
+  return (
+    <Menu class="row" summary={<Dots label={words.moreOf(user.name)} />}>
+      <div class="panel" onClick={({ currentTarget }) => currentTarget.closest("details")?.removeAttribute("open")}>
         <button type="button" class="quiet" onClick={() => ask("token")} disabled={user.disabled}>
           {words.makeToken}
         </button>
@@ -128,7 +141,7 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
           {words.signOutAsk}
         </button>
         {user.disabled ? (
-          <button type="button" class="quiet" onClick={() => void task.run({ disabled: false })}>
+          <button type="button" class="quiet" onClick={enable}>
             {words.enable}
           </button>
         ) : (
@@ -141,10 +154,19 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
             {words.deleteAsk}
           </button>
         )}
-      </td>
-    </tr>
+      </div>
+    </Menu>
   );
 }
+
+const Dots = ({ label }: { label: string }) => (
+  <>
+    <span class="sr-only">{label}</span>
+    <span class="dots" aria-hidden="true">
+      ⋯
+    </span>
+  </>
+);
 
 function SignOut({ user, onClose }: { user: User; onClose: () => void }) {
   const words = t().users;
@@ -202,7 +224,10 @@ function LinkFor({ user, onClose }: { user: User; onClose: () => void }) {
     <Dialog title={words.linkTitle(user.name)} onClose={onClose}>
       <p>{words.linkWhat(user.name)}</p>
       {url ? (
-        <ShownOnce text={url} what={words.theLink} />
+        <>
+          <OnlyHere url={url} />
+          <ShownOnce text={url} what={words.theLink} />
+        </>
       ) : (
         <button type="button" class="primary" disabled={task.isBusy} onClick={() => void task.run()}>
           {words.makeLink}

@@ -17,6 +17,23 @@ export function useKept(key: string): [string | null, (text: string) => void, ()
   return [text, write, () => write(null)];
 }
 
+/** The same of several fields, over those of `start`; and whether anything was written. */
+export function useKeptFields<T extends object>(
+  key: string,
+  start: T,
+): [draft: T, keep: (next: T) => void, forget: () => void, isWritten: boolean] {
+  const [kept, keep, forget] = useKept(key);
+  return [{ ...start, ...readFields<T>(kept) }, (next) => keep(JSON.stringify(next)), forget, kept !== null];
+}
+
+function readFields<T>(kept: string | null): Partial<T> {
+  try {
+    return JSON.parse(kept ?? "{}") as Partial<T>;
+  } catch {
+    return {};
+  }
+}
+
 const held = new Map<string, unknown>();
 addEventListener("beforeunload", (event) => held.size > 0 && event.preventDefault());
 

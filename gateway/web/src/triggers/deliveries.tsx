@@ -1,4 +1,5 @@
 /** What came in through a trigger and what became of it; each can be taken once more. */
+import { useRef } from "preact/hooks";
 import type { Delivery } from "@berth/shared/webhooks";
 import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
@@ -47,8 +48,10 @@ export function Deliveries({ triggerId }: { triggerId: string }) {
 
 function DeliveryRow({ item, reload }: { item: Delivery; reload: () => Promise<void> }) {
   const words = t().triggers;
+  const key = useRef(crypto.randomUUID());
   const replay = useTask(async () => {
-    await replayDelivery(item.id);
+    await replayDelivery(item.id, key.current);
+    key.current = crypto.randomUUID();
     await reload();
   });
   return (
@@ -66,7 +69,7 @@ function DeliveryRow({ item, reload }: { item: Delivery; reload: () => Promise<v
         {item.replayOf && <span class="tag">{words.replayed}</span>}
       </td>
       <td class="muted" data-label={words.senderId}>
-        {item.externalId?.slice(0, 40) ?? t().common.none}
+        {(item.replayOf === null && item.externalId?.slice(0, 40)) || t().common.none}
       </td>
       <td class="number">{formatBytes(item.bytes)}</td>
       <td class="number">

@@ -6,7 +6,7 @@ import { t } from "../i18n/language.ts";
 import { Confirm } from "../ui/confirm.tsx";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { NameForm } from "../ui/name-form.tsx";
-import { ShownOnce } from "../ui/shown-once.tsx";
+import { OnlyHere, ShownOnce } from "../ui/shown-once.tsx";
 import { useKept } from "../state/use-kept.ts";
 import { TemplateField } from "./template-field.tsx";
 import { createTrigger, rotateTrigger } from "./triggers.ts";
@@ -73,6 +73,7 @@ export function SecretOnce({ trigger }: { trigger: TriggerWithSecret }) {
   return (
     <div class="secret">
       <p>{t().triggers.schemes[trigger.scheme][1]}</p>
+      <OnlyHere url={trigger.url} />
       <CalledAt trigger={trigger} />
       <ShownOnce text={trigger.secret} what={t().common.theSecret} />
     </div>

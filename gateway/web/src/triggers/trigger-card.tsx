@@ -2,6 +2,7 @@
 import type { Trigger, TriggerWithSecret } from "@berth/shared/webhooks";
 import { useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
+import { useKept } from "../state/use-kept.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { useTask } from "../ui/use-task.ts";
@@ -21,25 +22,25 @@ export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
   const words = t().triggers;
   const [isAsked, setAsked] = useState(false);
   const [isOpen, setOpen] = useState(false);
-  const [isEditing, setEditing] = useState(false);
+  const [template, write, forget] = useKept(`berth.template.${trigger.id}`);
   return (
     <section class="card host" aria-label={words.one(trigger.name)}>
       <h2>
         {trigger.name} <span class="muted">{nameOfScheme(trigger.scheme)}</span>
       </h2>
       <CalledAt trigger={trigger} />
-      {isEditing ? (
-        <Edit trigger={trigger} onDone={() => (setEditing(false), onChange())} />
+      {template !== null ? (
+        <Edit id={trigger.id} template={template} write={write} onDone={() => (forget(), onChange())} />
       ) : (
         <pre class="plain template">{trigger.template}</pre>
       )}
-      {trigger.executesPayload && !isEditing && <p class="muted">{words.runsSenderNote}</p>}
+      {trigger.executesPayload && template === null && <p class="muted">{words.runsSenderNote}</p>}
       <p class="actions">
         <button type="button" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
           {isOpen ? words.hideDeliveries : words.deliveries}
         </button>
-        <button type="button" onClick={() => setEditing(!isEditing)}>
-          {isEditing ? words.leaveAsIs : words.changeMessage}
+        <button type="button" onClick={() => (template === null ? write(trigger.template) : forget())}>
+          {template === null ? words.changeMessage : words.leaveAsIs}
         </button>
         <NewSecret trigger={trigger} onSecret={onSecret} />
         <button type="button" class="quiet" onClick={() => setAsked(true)}>
@@ -64,15 +65,21 @@ export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
   );
 }
 
-function Edit({ trigger, onDone }: { trigger: Trigger; onDone: () => void }) {
-  const [template, setTemplate] = useState(trigger.template);
+interface EditProps {
+  id: string;
+  template: string;
+  write: (template: string) => void;
+  onDone: () => void;
+}
+
+function Edit({ id, template, write, onDone }: EditProps) {
   const task = useTask(async () => {
-    await updateTrigger(trigger.id, { template });
+    await updateTrigger(id, { template });
     onDone();
   });
   return (
     <form class="new-trigger" onSubmit={(event) => (event.preventDefault(), void task.run())}>
-      <TemplateField value={template} set={setTemplate} />
+      <TemplateField value={template} set={write} />
       <Failure error={task.failure} />
       <p class="actions">
         <button type="submit" class="primary" disabled={task.isBusy}>

@@ -6,14 +6,16 @@ import { t } from "../i18n/language.ts";
 import { NewTrigger, SecretOnce } from "./schemes.tsx";
 import { TriggerCard } from "./trigger-card.tsx";
 import { listTriggers } from "./triggers.ts";
+import { useAgain } from "../ui/use-pages.ts";
 import { Failure } from "../ui/failure.tsx";
 
 export function TriggersTab({ agent }: { agent: Agent }) {
   const [triggers, setTriggers] = useState<Trigger[] | null>(null);
   const [made, setMade] = useState<TriggerWithSecret | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
-  const load = () => listTriggers(agent.id).then(setTriggers, setFailure);
+  const load = () => listTriggers(agent.id).then((all) => (setTriggers(all), setFailure(null)), setFailure);
   useEffect(() => void load(), [agent.id]);
+  useAgain(failure, load);
   const show = (trigger: TriggerWithSecret) => {
     setMade(trigger);
     void load();

@@ -1,4 +1,4 @@
-/** A modal dialog: the browser's own, so that focus, Escape and what is behind behave as everywhere. */
+/** A modal dialog, and a menu: the browser's own, so that focus, Escape and what is behind behave as everywhere. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
@@ -19,5 +19,34 @@ export function Dialog({
       <h2 id={titleId}>{title}</h2>
       {children}
     </dialog>
+  );
+}
+
+interface MenuProps {
+  class: string;
+  summary: ComponentChildren;
+  onToggle?: (isOpen: boolean) => void;
+  children: ComponentChildren;
+}
+
+/** What is seldom needed: it closes when the focus leaves it, and by Escape. */
+export function Menu({ class: name, summary, onToggle, children }: MenuProps) {
+  return (
+    <details
+      class={`menu ${name}`}
+      onToggle={(event) => onToggle?.(event.currentTarget.open)}
+      onFocusOut={(event) => {
+        const { currentTarget: menu, relatedTarget: next } = event;
+        if (next instanceof Node && !menu.contains(next)) menu.open = false;
+      }}
+      onKeyDown={(event) => {
+        if (event.key !== "Escape" || !event.currentTarget.open) return;
+        event.stopPropagation();
+        event.currentTarget.open = false;
+      }}
+    >
+      <summary>{summary}</summary>
+      {children}
+    </details>
   );
 }

@@ -25,6 +25,18 @@ export function go(to: string, { replace = false } = {}): void {
   follow();
 }
 
+/** Filters of a list by name, in the address so that they come back with it; `query` has those that are set. */
+export function readFilters<Name extends string>(names: readonly Name[]) {
+  const there = new URLSearchParams(search.value);
+  const values = Object.fromEntries(names.map((name) => [name, there.get(name)?.trim() ?? ""])) as Record<Name, string>;
+  const queryOf = (all: object) => new URLSearchParams(Object.entries(all).filter(([, value]) => value)).toString();
+  const set = (name: Name) => (value: string) => {
+    const query = queryOf({ ...values, [name]: value });
+    go(path.value + (query && `?${query}`), { replace: true });
+  };
+  return { values, set, query: queryOf(values) };
+}
+
 /** The parts of the path that the pattern names (`/agents/:id`), or null when it does not fit. */
 export function match(pattern: string, current: string): Record<string, string> | null {
   const wanted = pattern.split("/");

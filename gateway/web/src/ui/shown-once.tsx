@@ -1,4 +1,4 @@
-/** A secret that is shown this once. */
+/** A secret that is shown this once; and a word of an address that others cannot open. */
 import { t } from "../i18n/language.ts";
 import { CopyButton } from "./copy-button.tsx";
 
@@ -20,3 +20,9 @@ export function ShownOnce({ text, what }: { text: string; what: string }) {
     </div>
   );
 }
+
+const isLoopback = (url: string) => /^https?:\/\/(localhost|127\.|\[::1\])/.test(url);
+
+/** For an address that is given to somebody else: that it leads nowhere there, where it does. */
+export const OnlyHere = ({ url }: { url: string }) =>
+  isLoopback(url) ? <p class="warning warn">{t().common.onlyHere}</p> : null;

@@ -1,6 +1,6 @@
-/** A list of the API in pages, newest first. */
-import { useEffect, useState } from "preact/hooks";
-import { get, type Page } from "../api/api.ts";
+/** What the API answers: a list in pages, newest first; and asking again while nothing answers. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ApiError, get, type Page } from "../api/api.ts";
 
 interface Pages<T> {
   /** Null until the first page is here. */
@@ -16,9 +16,13 @@ export function usePages<T>(path: string): Pages<T> {
   const [items, setItems] = useState<T[] | null>(null);
   const [cursor, setCursor] = useState<string | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
+  const latest = useRef(path);
+  latest.current = path;
   const load = async (from: string | null) => {
     try {
       const page = await get<Page<T>>(`${path}${from ? `&cursor=${from}` : ""}`);
+      // Another path is asked for meanwhile.
+      if (latest.current !== path) return;
       setItems((there) => (from ? [...(there ?? []), ...page.items] : page.items));
       setCursor(page.nextCursor);
       setFailure(null);
@@ -27,5 +31,18 @@ export function usePages<T>(path: string): Pages<T> {
     }
   };
   useEffect(() => void load(null), [path]);
+  useAgain(failure, () => load(null));
   return { items, failure, reload: () => load(null), loadMore: cursor === null ? null : () => load(cursor) };
+}
+
+const againMs = 5000;
+
+/** Loads again and again while what is asked does not answer: what comes back shows without a reload. */
+export function useAgain(failure: unknown, load: () => unknown): void {
+  const isAway = failure instanceof ApiError && (failure.code === "offline" || failure.code === "host_unavailable");
+  useEffect(() => {
+    if (!isAway) return;
+    const timer = setTimeout(load, againMs);
+    return () => clearTimeout(timer);
+  }, [failure]);
 }

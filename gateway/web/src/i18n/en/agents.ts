@@ -63,11 +63,11 @@ export const agents = {
   instructionsPlaceholder: "What it should always know: conventions, commands, what not to touch",
   permissions: "Permissions",
   permissionChoices: {
-    skip: "Does what it thinks is right",
+    skip: "Acts without asking",
     ask: "Asks before it changes or runs something",
     plan: "Makes a plan first, and asks",
   } satisfies Record<Permissions, string>,
-  permissionNames: { skip: "does as it thinks", ask: "asks first", plan: "plans first" } satisfies Record<
+  permissionNames: { skip: "acts without asking", ask: "asks first", plan: "plans first" } satisfies Record<
     Permissions,
     string
   >,
@@ -86,7 +86,7 @@ export const agents = {
     "The next message starts from scratch: the model is no longer told what was said before. Files stay.",
   newConversationAsk: "Start a new conversation …",
   newConversationTitle: (agent: string) => `Start a new conversation with ${agent}?`,
-  newConversationAct: "Start anew",
+  newConversationAct: "Start over",
   newConversationLoss: "It will know nothing of what was said so far except what is in its files and instructions.",
   newConversationDone: "Done. The next message is its first.",
   deleteWhat: "Its run is stopped and its directory is removed with everything in it. This can't be undone.",

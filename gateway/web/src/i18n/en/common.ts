@@ -34,6 +34,8 @@ export const common = {
   of: (used: string, limit: string) => `${used} of ${limit}`,
   typeToConfirm: (name: ComponentChildren): ComponentChildren => ["Type ", name, " to confirm"],
   copyNow: (strong: Wrap, what: string): ComponentChildren => [strong("Copy it now:"), ` ${what} is not shown again.`],
+  onlyHere:
+    "This address works on Berth's own machine only. Set BERTH_PUBLIC_URL to one that others can reach, and restart Berth.",
   theSecret: "the secret",
   theToken: "the token",
   /** In a list of names. */

@@ -28,6 +28,8 @@ export const credentials = {
   token: "Access token",
   repositories: "Repositories (optional)",
   repositoriesPlaceholder: "owner/name, owner/* (all without any)",
+  forge: "Pull requests go to",
+  forgeByName: "as its address suggests",
   onlyReads: "It may only read",
   keepGit: "Save the credential",
   secretName: "Name of the secret",

@@ -39,7 +39,7 @@ export const frame = {
     keys: [
       ["Ctrl+K", "Go to an agent, a page, or a conversation"],
       ["?", "These shortcuts"],
-      ["Enter", "Send the message, or say it into the turn"],
+      ["Enter", "Send the message, also while the agent works"],
       ["Shift+Enter", "A new line in the message"],
       ["Alt+Enter", "Queue the message while the agent works"],
       ["Esc", "Stop the turn; twice ends the run"],

@@ -48,7 +48,7 @@ export const use = {
   runs: "Runs",
   tokens: "Tokens",
   cost: "Cost",
-  none: "Nothing was sent in this time.",
+  none: "No messages in this period.",
   inDays: (total: string, days: number, most: string) => `${total} in ${days} days, at most ${most} a day (UTC)`,
 };
 
@@ -84,7 +84,7 @@ export const account = {
   commitsWhat: "Your agents commit as this author, unless a repository says otherwise.",
   gitName: "Author name",
   gitEmail: "Author email",
-  gitEmailPlaceholder: "one that does not reach you",
+  gitEmailPlaceholder: "if empty, an address that does not reach you",
   saved: "Saved. The next commit uses it.",
 };
 

@@ -23,7 +23,7 @@ export const states = {
   waitsForYou: "Waits for you",
   waits: {
     busy: "It starts when its agent is done with what came before.",
-    slots: "As many agents are working as may work at once. It starts when one of them is done.",
+    slots: "You have as many runs in progress as you may. It starts when one of them ends.",
     memory: "The workspace has too little memory for another run right now. It starts when there is enough.",
     host: "Its host does not answer right now. It starts when the host is back.",
   } satisfies Record<Exclude<Waiting["kind"], "permission" | "question" | "plan">, string>,

@@ -13,13 +13,13 @@ export const conversation: typeof en = {
   messageTo: (agent) => `${agent} 에이전트에게 보낼 메시지`,
   placeholderBusy: "일하는 중이에요. 그사이에도 메시지를 쓸 수 있어요 …",
   sending: "보내는 중 …",
-  sendNow: "바로 말하기",
+  sendNow: "바로 보내기",
   queue: "대기열에 넣기",
   send: "보내기",
   hints: {
     sendNow:
-      "Enter를 누르면 진행 중인 턴에 바로 전하고, Alt+Enter를 누르면 다음 차례로 넣어요. Esc를 누르면 턴을 멈추고, 두 번 누르면 실행을 끝내요.",
-    queue: "Enter를 누르면 이 실행 다음 차례로 넣고, Shift+Enter를 누르면 줄을 바꿔요.",
+      "Enter를 누르면 일하는 에이전트에게 바로 보내고, Alt+Enter를 누르면 대기열에 넣어요. Esc를 누르면 턴을 멈추고, 두 번 누르면 실행을 끝내요.",
+    queue: "Enter를 누르면 이 실행이 끝날 때까지 대기열에 넣고, Shift+Enter를 누르면 줄을 바꿔요.",
     send: "Enter를 누르면 보내고, Shift+Enter를 누르면 줄을 바꿔요.",
   },
   perhapsNotSent: "전송되지 않았을 수 있어요.",

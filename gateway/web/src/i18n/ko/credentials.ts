@@ -1,4 +1,4 @@
-/** git 자격 증명과 다른 API의 비밀 값. */
+/** git 자격 증명과 다른 API의 시크릿. */
 import type { credentials as en } from "../en/credentials.ts";
 
 export const credentials: typeof en = {
@@ -7,13 +7,13 @@ export const credentials: typeof en = {
   git: "Git",
   gitWhat: "모든 에이전트에서 클론, 가져오기, 푸시, 풀 리퀘스트에 쓰여요.",
   gitNone: "아직 git 자격 증명이 없어요. 공개 저장소에는 필요 없어요.",
-  secrets: "다른 API의 비밀 값",
+  secrets: "다른 API의 시크릿",
   secretsWhat: (code) => [
     "에이전트가 ",
     code("http://NAME.secret.berth.internal/"),
-    " 주소를 호출하면, 호스트로 나가는 길에 비밀 값이 채워져요.",
+    " 주소를 호출하면, 호스트로 나가는 길에 시크릿이 채워져요.",
   ],
-  secretsNone: "아직 비밀 값이 없어요.",
+  secretsNone: "아직 시크릿이 없어요.",
   name: "이름",
   usedFor: "용도",
   lastUsed: "마지막 사용",
@@ -27,13 +27,15 @@ export const credentials: typeof en = {
   token: "액세스 토큰",
   repositories: "저장소(선택)",
   repositoriesPlaceholder: "owner/name, owner/* (비우면 전부)",
+  forge: "풀 리퀘스트를 여는 곳",
+  forgeByName: "주소를 보고 정하기",
   onlyReads: "읽기만 허용",
   keepGit: "자격 증명 저장",
-  secretName: "비밀 값의 이름",
+  secretName: "시크릿의 이름",
   value: "값",
   hosts: "호스트",
   header: "헤더({} 자리에 값이 들어가요)",
   paths: "경로(선택)",
   pathsPlaceholder: "/v1/issues (비우면 전부)",
-  keepSecret: "비밀 값 저장",
+  keepSecret: "시크릿 저장",
 };
