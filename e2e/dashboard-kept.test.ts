@@ -35,7 +35,7 @@ describe("a message", () => {
       await route.fetch();
       await route.abort();
     });
-    const again = page.locator(".run").first().getByRole("button", { name: "Send again" });
+    const again = page.locator(".run").first().getByRole("button", { name: "Send again", exact: true });
     await again.click();
     await page.locator(".message-actions").getByRole("alert").waitFor();
     await page.unroute("**/v1/agents/*/runs");
@@ -142,8 +142,7 @@ describe("what is not saved", () => {
       await page.goto(path);
       if (path === "/") await form(path).getByText("More options").click();
       if (open) await page.getByRole("button", { name: open }).click();
-      for (const [label, text] of Object.entries(fields))
-        await form(path).getByLabel(label, { exact: true }).fill(text);
+      for (const [label, text] of Object.entries(fields)) await form(path).getByLabel(label).fill(text);
     }
     await page.goto("/credentials");
     await form("/credentials").getByLabel("Access token").fill("tok_12345678");
@@ -155,7 +154,7 @@ describe("what is not saved", () => {
     for (const [path, , fields] of forms) {
       await page.goto(path);
       for (const [label, text] of Object.entries(fields))
-        await eventually(() => form(path).getByLabel(label, { exact: true }).inputValue()).toBe(text);
+        await eventually(() => form(path).getByLabel(label).inputValue()).toBe(text);
     }
   });
 
@@ -194,7 +193,7 @@ describe("what could not be loaded", () => {
     await page.goto("/tokens");
     await page.getByRole("alert").getByText("The gateway does not answer.").waitFor();
     await page.unroute("**/v1/tokens?*");
-    await page.getByText("No tokens.").waitFor();
+    await page.locator("table.list tbody tr").first().waitFor();
     await page.getByRole("alert").waitFor({ state: "detached" });
     let refused = 0;
     await page.route("**/assets/use*.js", (route) =>

@@ -112,7 +112,7 @@ describe("a credential for git", () => {
     await sh(`git clone -q https://${forge}/team/big.git more && cd more && head -c 3M /dev/urandom >more.bin &&
       git add . && git commit -q -m more`);
     const slow = `https://${forge}/slow/team/big.git`;
-    for (const command of [`git clone ${slow} again`, `git -C more push ${slow} HEAD:refs/heads/more`]) {
+    for (const command of [`git clone ${slow} slow`, `git -C more push ${slow} HEAD:refs/heads/more`]) {
       const calls = servers.forge.slow.length;
       const run = await alice.send(agent.id, `${command} 2>&1; date +%s%3N`);
       await until(() => servers.forge.slow.length > calls, "it is in the midst of it");
