@@ -109,6 +109,7 @@ describe("a credential for git", () => {
   });
 
   test("is cut within a second of its removal, in the midst of a clone and of a push, and git says so", async () => {
+    await credential();
     await sh(`git clone -q https://${forge}/team/big.git more && cd more && head -c 3M /dev/urandom >more.bin &&
       git add . && git commit -q -m more`);
     const slow = `https://${forge}/slow/team/big.git`;
