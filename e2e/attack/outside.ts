@@ -133,12 +133,12 @@ export const outside: Area = {
       connections(stage, target, 2000, request(target === "gateway" ? "POST /session" : "POST /v1/runs", json), " "),
     ),
     extra(`new connections to the ${target} without end`, 1000, (stage) => churn(stage, target, "")),
-    beside(`new connections to the ${target} without end, each with half a request`, 1000, (stage) =>
+    extra(`new connections to the ${target} without end, each with half a request`, 1000, (stage) =>
       churn(stage, target, request("GET /healthz", "x: a")),
     ),
     extra(`new connections to the ${target} without end, each with a request`, 500, (stage) =>
       churn(stage, target, request("GET /healthz", "\r\n"), true),
     ),
-    beside(`requests to the ${target} without end on 400 connections`, 1000, (stage) => requests(stage, target, 400)),
+    extra(`requests to the ${target} without end on 400 connections`, 1000, (stage) => requests(stage, target, 400)),
   ]),
 };

@@ -234,7 +234,7 @@ export const work: Area = {
       runs(stage, Array<string>(3).fill(shell(asking))),
     ),
     beside("400 sockets of one user", 400, (stage) => openSockets(stage, 400)),
-    beside("messages of two megabytes on 40 connections", 100, messagesOf),
+    extra("messages of two megabytes on 40 connections", 100, messagesOf),
     extra("files that are read without end, as many at once as are let", 100, async (stage) => {
       const { id } = await stage.mallory.createAgent("reader", { runtime: "shell" });
       await stage.mallory.ok("PUT", `/v1/agents/${id}/files/small`, "x");
