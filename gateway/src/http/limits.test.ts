@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { networkOf } from "@berth/shared/bounds/network";
-import { createLimits, failuresPerMinute } from "./limits.ts";
+import { createLimits, failuresPerMinute, longBodies } from "./limits.ts";
 
 const caller = (tokenId: string) => ({
   user: {
@@ -41,6 +41,15 @@ describe("limits", () => {
     for (let at = 0; at < 1500; at++) await spend(at);
     await expect(spend(1500)).rejects.toEqual(limited);
     await limits.spend("tokens", caller("tok_1"), "198.51.100.1");
+  });
+
+  test("take a few long bodies of a user in some seconds, whatever the credential, and those of others", async () => {
+    const limits = createLimits();
+    for (let at = 0; at < longBodies.most; at++) await limits.spendLong(caller(`tok_${at}`));
+    await expect(limits.spendLong(caller("tok_new"))).rejects.toEqual(limited);
+    await limits.spendLong({ user: { ...caller("tok_1").user, id: "usr_2" } });
+    vi.advanceTimersByTime(longBodies.seconds * 1000 + 1);
+    await limits.spendLong(caller("tok_1"));
   });
 
   test("failures pause a key for a minute, then two, then four, up to an hour", async () => {

@@ -10,6 +10,9 @@ import type { Caller } from "./caller.ts";
 const callsPerMinute = { sign_in: 300, tokens: 300, tickets: 3000, search: 600, runs: 6000, hooks: 6000 };
 export type LimitName = keyof typeof callsPerMinute;
 
+/** Long bodies of one user in so many seconds: each costs tenths of a second here, at their host and in both databases. */
+export const longBodies = { most: 8, seconds: 4 };
+
 /** Failed credentials a minute: of one network at sign-in, of one network at one trigger. */
 export const failuresPerMinute = { sign_in: 60, hooks: 100 };
 type FailureName = keyof typeof failuresPerMinute;
@@ -22,6 +25,8 @@ const maxKeys = 20_000;
 export interface Limits {
   /** Counts a call by this caller, or by the network of a caller who is not known. Throws `rate_limited`. */
   spend(name: LimitName, caller: Pick<Caller, "user" | "token"> | null, address: string | null): Promise<void>;
+  /** Counts a long body of this caller, before it is read. Throws `rate_limited`. */
+  spendLong(caller: Pick<Caller, "user">): Promise<void>;
   /** Counts a call under any key, such as a trigger's id. Throws `rate_limited`. */
   spendKey(name: LimitName, key: string): Promise<void>;
   /** Throws `rate_limited` while this key pauses for its failures: before the credential is even looked at. */
@@ -36,9 +41,11 @@ export function createLimits(perMinute: Record<LimitName, number> = callsPerMinu
   const byNetwork = new Map(names.map((name) => [name, createCounter(60)]));
   const failures = { sign_in: createCounter(60), hooks: createCounter(60) };
   const pauses = createCounter(daySeconds);
+  const long = createCounter(longBodies.seconds);
   const spendKey = async (name: LimitName, key: string) => refuse(byKey.get(name)!.add(key), perMinute[name]);
   return {
     spendKey,
+    spendLong: async ({ user }) => refuse(long.add(user.id), longBodies.most),
     async spend(name, caller, address) {
       const network = networkOf(address ?? "unknown");
       if (!caller) return spendKey(name, network);

@@ -159,6 +159,7 @@ export function registerRoutes(
       const caller = await admit(declared.auth, c, authenticator, address);
       const source = sourceOf(address, caller ?? null);
       if (declared.limit) await limits.spend(declared.limit, caller ?? null, address);
+      if (caller && isLong(declared, c)) await limits.spendLong(caller);
       const given = { deps, c, authenticator, limits, caller, source };
       const leave = placeFor(declared, c, caller, address);
       if (!leave) throw new AppError("rate_limited", "Too many calls at once; try again in 1 s.", { retryAfter: 1 });
@@ -177,13 +178,17 @@ function createBodyPlaces() {
   const [strangers, uploads] = [createPlaces(strangersAtOnce), createPlaces(uploadsAtOnce)];
   const long = createPlaces(longAtOnce);
   return (declared: Route, c: Context<AppEnv>, caller: Caller | undefined, address: string | null) => {
-    const { body, upload, bodyMaxBytes = 0 } = declared;
+    const { body, upload } = declared;
     if (!body && (caller || !upload)) return () => undefined;
     if (!caller) return (upload ? uploads : strangers).take(networkOf(address ?? "unknown"));
-    const declaredBytes = Number(c.req.header("content-length") ?? (c.req.header("transfer-encoding") ? Infinity : 0));
-    const isLong = Math.min(bodyMaxBytes, declaredBytes) > bodyBytes.user;
-    return isLong ? long.take(caller.user.id) : () => undefined;
+    return isLong(declared, c) ? long.take(caller.user.id) : () => undefined;
   };
+}
+
+/** Whether a user's body may be longer than most, by what is said of it before it comes. */
+function isLong({ body, bodyMaxBytes = 0 }: Route, c: Context<AppEnv>): boolean {
+  const declared = Number(c.req.header("content-length") ?? (c.req.header("transfer-encoding") ? Infinity : 0));
+  return body !== undefined && Math.min(bodyMaxBytes, declared) > bodyBytes.user;
 }
 
 /** A shorter answer is one packet either way. */

@@ -192,6 +192,32 @@ describe("the server on Node", () => {
     }
   });
 
+  test("takes eight long bodies of a user in four seconds, whatever is said of their length, and those of others", async () => {
+    const other = await gateway.addUser("other");
+    const send = async (token: string, body: BodyInit, init: RequestInit & { duplex?: "half" } = {}) => {
+      const authorization = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+      const answer = await fetch(`${server.url}/v1/agents/agt_absent/runs`, {
+        method: "POST",
+        headers: authorization,
+        body,
+        ...init,
+      });
+      return { status: answer.status, retryAfter: Number(answer.headers.get("retry-after")), ...(await answer.json()) };
+    };
+    const long = JSON.stringify({ prompt: "x".repeat(70_000) });
+    // A body whose length is not told may be as long as any.
+    const untold = () => send(user.token, new Blob(["{}"]).stream(), { duplex: "half" });
+    const answers = await Promise.all([
+      ...Array.from({ length: 8 }, untold),
+      ...Array.from({ length: 8 }, () => send(user.token, long)),
+    ]);
+    const refused = answers.filter(({ code }) => code === "rate_limited");
+    expect(refused).toHaveLength(8);
+    expect(refused.every(({ status, retryAfter }) => status === 429 && retryAfter > 0 && retryAfter <= 4)).toBe(true);
+    expect(await send(user.token, JSON.stringify({ prompt: "short" }))).toMatchObject({ status: 404 });
+    expect(await send(other.token, long)).toMatchObject({ status: 404 });
+  });
+
   test("tells each socket 1012 when it ends", async () => {
     const sockets = new WebSocketServer({ server: host.server });
     const accepted = once(sockets, "connection") as Promise<[WebSocket]>;
