@@ -362,18 +362,20 @@ for h in os.environ["SPELLINGS"].split(): print(requests.get(f"http://{h}:5174/"
 
   test("is named by its usual spellings to who asks the proxy for it by another", async () => {
     const out = await sh(
-      'for h in 127.0.0.9 127.1 2130706433 0x7f000001; do curl -sS -m 10 -x $HTTP_PROXY --noproxy "" http://$h:5174/; done',
+      'for h in 127.0.0.9 127.1 2130706433 0x7f000001 "[::1]"; do curl -sS -m 10 -x $HTTP_PROXY --noproxy "" http://$h:5174/; done',
     );
     for (const line of out.split("\n"))
       expect(line).toMatch(/^Berth refuses .*: it is this workspace itself.* localhost/);
-    expect(out.split("\n")).toHaveLength(4);
+    expect(out.split("\n")).toHaveLength(5);
   });
 
   test.each(Object.entries(clients))(
     "is reached by each spelling of loopback and by the own name: %s",
-    async (_, client) => {
-      const out = await sh(`${serve} export SPELLINGS="${spellings.join(" ")}"; ${client}; kill $server`);
-      expect(out.split(" ")).toEqual(spellings.map(() => "here"));
+    async (name, client) => {
+      // The list that urllib compares with is httpx's too, which starts with no entry in brackets: the proxy says which name to use.
+      const read = spellings.filter((host) => name !== "Python's urllib" || !host.startsWith("["));
+      const out = await sh(`${serve} export SPELLINGS="${read.join(" ")}"; ${client}; kill $server`);
+      expect(out.split(" ")).toEqual(read.map(() => "here"));
     },
   );
 });
