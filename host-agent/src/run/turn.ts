@@ -79,15 +79,17 @@ function tellWaiting(
   const { asks } = lines.seen;
   const bytes = toldBytes(volume, run.id);
   if (asks === told.asks && bytes === told.bytes) return;
-  Object.assign(told, { asks, bytes });
   const text = asks.length > 0 ? (said(volume, run.id) ?? "") : "";
   const open = asks.filter(({ requestId }) => !text.includes(input.answerTo(requestId)));
   for (const { requestId } of open.filter(({ kind }) => kind === null))
     if (told.refusals++ < mostRefusals) tell(volume, run.id, input.refuse(requestId));
   const ask = open.find(({ kind }) => kind !== null);
-  if ((store.getRun(run.id)!.waitingFor?.requestId ?? null) === (ask?.requestId ?? null)) return;
-  const waitingFor = ask ? { ...ask, kind: ask.kind!, since: context.clock.iso() } : null;
-  if (store.updateRun(run.id, { waitingFor })) emit(context, run);
+  if ((store.getRun(run.id)!.waitingFor?.requestId ?? null) !== (ask?.requestId ?? null)) {
+    const waitingFor = ask ? { ...ask, kind: ask.kind!, since: context.clock.iso() } : null;
+    if (store.updateRun(run.id, { waitingFor })) emit(context, run);
+  }
+  // Only now: what failed is looked at again.
+  Object.assign(told, { asks, bytes });
 }
 
 /** Says a word into the run's turn; `messageId` is a UUID, and the same one again says nothing more. Throws `conflict`. */
