@@ -4,6 +4,8 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { takeTurns } from "./take-turns.ts";
 
+/** A busy machine takes its time. */
+const patience = { timeout: 60_000 };
 let server: Server;
 let order: string[];
 let sockets: Socket[];
@@ -43,7 +45,7 @@ test("who asks once has a turn beside another network that asks without end", as
   const [loud, quiet] = [await open("127.0.0.2"), await open("127.0.0.3")];
   loud.write(ask("/loud").repeat(200));
   quiet.write(ask("/quiet"));
-  await expect.poll(() => order.length).toBe(201);
+  await expect.poll(() => order.length, patience).toBe(201);
   expect(order.indexOf("/quiet")).toBeLessThan(5);
 });
 
@@ -51,7 +53,7 @@ test("callers of one network have a turn each", async () => {
   const [loud, quiet] = [await open("127.0.0.2"), await open("127.0.0.2")];
   loud.write(ask("/loud", "Bearer mallory").repeat(200));
   quiet.write(ask("/quiet", "Bearer bob").repeat(3));
-  await expect.poll(() => order.length).toBe(203);
+  await expect.poll(() => order.length, patience).toBe(203);
   expect(order.lastIndexOf("/quiet")).toBeLessThan(12);
 });
 
@@ -61,8 +63,8 @@ test("of more than may wait the rest is told to come again, and others are answe
   let said = "";
   loud.on("error", () => undefined).on("data", (bytes: Buffer) => (said += bytes.toString()));
   loud.write(ask("/loud").repeat(20_000));
-  await expect.poll(() => said).toMatch(/HTTP\/1.1 503 [^]*retry-after: \d/);
+  await expect.poll(() => said, patience).toMatch(/HTTP\/1.1 503 [^]*retry-after: \d/);
   quiet.write(ask("/quiet"));
-  await expect.poll(() => order).toContain("/quiet");
+  await expect.poll(() => order, patience).toContain("/quiet");
   expect(order.length).toBeLessThan(20_000);
 });

@@ -33,7 +33,7 @@ interface MenuProps {
 export function Menu({ class: name, summary, onToggle, children }: MenuProps) {
   return (
     <details
-      class={`menu ${name}`}
+      class={`drop-down ${name}`}
       onToggle={(event) => onToggle?.(event.currentTarget.open)}
       onFocusOut={(event) => {
         const { currentTarget: menu, relatedTarget: next } = event;
