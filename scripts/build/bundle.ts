@@ -21,10 +21,10 @@ const madeOf = ["gateway/src", "host-agent/src", "shared/src", "shared/node", "s
 );
 
 /**
- * How both processes are started: without these, V8 lets garbage of long streams grow to 290 MB where 130 MB do (ADR 5), and a
+ * How both processes are started: without these, V8 lets garbage of long streams grow to 290 MB where 130 MB do, and a
  * source map costs 15 MB from the start.
  */
-export const nodeFlags = ["--max-semi-space-size=2", "--heap-growing-percent=30"];
+export const nodeFlags = ["--max-semi-space-size=2", "--optimize-for-size"];
 
 /** Packages of the engine client for remote engines and BuildKit: never called here, and large. */
 const unused = ["ssh2", "@grpc/grpc-js", "@grpc/proto-loader", "protobufjs"];
