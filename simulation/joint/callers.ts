@@ -86,10 +86,12 @@ export class Callers {
     const own = [...this.promised.values()].filter(({ userId, deliveryId }) => userId === user && deliveryId !== null);
     if (own.length === 0) return;
     const { deliveryId, agentId, prompt } = new Draws(seed, "replay").of(own);
+    const askedMs = world().nowMs;
     // Without a key: who gets no answer does not know, and does not repeat.
     void this.call("POST", `/v1/deliveries/${deliveryId}/replay`, { userId: user }).then((answer) => {
       const { id, runId } = answer?.body ?? {};
-      if (answer?.status === 202 && runId)
+      // What was answered just before an older copy was put back is not in that.
+      if (answer?.status === 202 && runId && askedMs > this.#forgotMs)
         this.#promise({ runId, userId: user, agentId, prompt, atMs: world().nowMs, deliveryId: id! });
     });
   }

@@ -84,16 +84,21 @@ export function differencesOf(scene: JointScene): string[] {
   );
   return hostsInUse(scene).flatMap((at) => {
     const { hostId } = scene.hosts[at]!.machine.place;
-    return rowsOf(scene, at)
-      .filter((run) => placed.get(run.user_id) === hostId && run.rev > 0)
-      .flatMap((run) => {
-        const copy = copies.get(run.id);
-        const isSame = copy?.status === run.status && copy.reason === run.reason && copy.exitCode === run.exit_code;
-        // What was told as lost stays so, should the database that was lost be put back.
-        if (isSame || copy?.reason === "host_lost") return [];
-        const there = copy ? `${copy.status} (${copy.reason}, ${copy.exitCode})` : "unknown";
-        return `${run.id} is ${run.status} (${run.reason}, ${run.exit_code}) at ${hostId}, and ${there} at the gateway`;
-      });
+    return (
+      rowsOf(scene, at)
+        // A gateway that was put back from before it placed a user hears of that with the host's next report.
+        .filter(
+          (run) => [hostId, null].includes(placed.get(run.user_id) ?? null) && placed.has(run.user_id) && run.rev > 0,
+        )
+        .flatMap((run) => {
+          const copy = copies.get(run.id);
+          const isSame = copy?.status === run.status && copy.reason === run.reason && copy.exitCode === run.exit_code;
+          // What was told as lost stays so, should the database that was lost be put back.
+          if (isSame || copy?.reason === "host_lost") return [];
+          const there = copy ? `${copy.status} (${copy.reason}, ${copy.exitCode})` : "unknown";
+          return `${run.id} is ${run.status} (${run.reason}, ${run.exit_code}) at ${hostId}, and ${there} at the gateway`;
+        })
+    );
   });
 }
 
