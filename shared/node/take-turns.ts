@@ -2,14 +2,16 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { AppError, toProblem } from "@berth/shared/errors";
 
+/** Rounds in a pass of the event loop: with one alone what many ask behind one address would be as slow as the passes are. */
+const roundsAtOnce = 16;
 /** Of one network; what comes beyond is refused. Each takes some 15 KB. */
 const mostWaiting = 2048;
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
 /**
- * Fair queuing of requests: in each pass of the event loop one of each network is begun, and within a network one of each caller in
- * turn. Who is alone does not wait. For a server that has its listeners of `request`; a pipelined request waits like any other.
+ * Fair queuing of requests: in each pass of the event loop a few of each network are begun in rounds, and within a network one of each
+ * caller in turn. Who is alone does not wait. For a server that has its listeners of `request`; a pipelined request waits like any other.
  */
 export function takeTurns(
   server: Server,
@@ -26,6 +28,9 @@ export function takeTurns(
 
   function pass(): void {
     served.clear();
+    for (let round = 0; round < roundsAtOnce && waiting.size > 0; round++) beginRound();
+  }
+  function beginRound(): void {
     for (const [network, callers] of Array.from(waiting)) {
       const [[caller, jobs]] = callers as unknown as [[string, (() => void)[]]];
       const job = jobs.shift()!;
