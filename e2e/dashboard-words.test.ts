@@ -140,11 +140,15 @@ describe("what is said of a run", () => {
       new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
       Object.assign(globalThis, { moved });
     });
-    await page.goto(`/agents/${agent.id}`);
-    await page.locator(".run").last().locator(".output").waitFor();
-    await page.waitForLoadState("networkidle");
-    const moved = await page.evaluate(() => (globalThis as unknown as { moved: number[] }).moved);
-    expect(moved.reduce((sum, one) => sum + one, 0)).toBeLessThan(0.1);
+    const moved = [];
+    for (let nth = 0; nth < 5; nth++) {
+      await page.goto("about:blank");
+      await page.goto(`/agents/${agent.id}`);
+      await page.locator(".run").last().locator(".output").waitFor();
+      await page.waitForLoadState("networkidle");
+      moved.push(await page.evaluate(() => (globalThis as unknown as { moved: number[] }).moved));
+    }
+    expect(Math.max(0, ...moved.flat())).toBeLessThan(0.01);
   });
 
   test("stands where it is while earlier messages come, and has one width whatever it says", async () => {
@@ -165,7 +169,7 @@ describe("what is said of a run", () => {
     const before = (await first.boundingBox())!;
     await page.getByRole("button", { name: "Earlier messages" }).click();
     await page.locator(`[id="${runs[0]!.run.id}"]`).waitFor();
-    await eventually(async () => Math.abs((await first.boundingBox())!.y - before.y)).toBeLessThan(200);
+    await eventually(async () => Math.abs((await first.boundingBox())!.y - before.y)).toBeLessThan(2);
     const short = await client.runToEnd(agent.id, "true");
     const widths = [];
     for (const { run } of [short, runs[0]!]) {
