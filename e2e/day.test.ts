@@ -23,12 +23,30 @@ const { forge, npm, pypi } = tlsHosts;
 const dotenv = "DATABASE_URL=postgres://localhost/app\n";
 /** What the model does of a build: the command, moved to the background, and then its word for what it hears of it. */
 const build = { command: "until [ -e go ]; do sleep 0.2; done; echo built >build.txt", run_in_background: true };
+/**
+ * A build that its agent waits for longer than its tool does, so that the CLI moves it to the background by itself: after ten seconds in
+ * place of its two minutes. It then goes on for longer than a run lingers after its result.
+ */
+const [toolMs, buildSeconds] = [10_000, 60];
+const makefile = `all:\n\t@for i in $$(seq ${buildSeconds}); do echo "[$$i/${buildSeconds}]"; sleep 1; done\n\t@date +%s >made.txt\n`;
+/** What the model says of it: what it has heard last, be it by its tool, by its user or by the CLI. */
+function sayOfBuild(told: string): string {
+  const heard = [
+    ...told.matchAll(/moved to the background|How far is it\?|<task-notification>[^]*?<\/task-notification>/g),
+  ];
+  const last = heard.at(-1)?.[0] ?? "nothing";
+  if (last.startsWith("moved")) return "It is in the background.";
+  if (last.startsWith("How")) return "It goes on.";
+  return /<status>completed</.test(last) ? "It is made." : `I know of ${last}`;
+}
 
 let servers: TlsServers;
 let model: ModelEndpoint;
 let berth: Berth;
 let dana: Client;
 let agent: Agent;
+let builder: Agent;
+let making: Run;
 const opened: WebSocket[] = [];
 
 beforeAll(async () => {
@@ -36,6 +54,12 @@ beforeAll(async () => {
   model = await startModel(({ prompt, nth, told }): Scripted | null => {
     if (prompt === "Build it." && nth === 0)
       return { blocks: [{ type: "tool_use", id: "toolu_build", name: "Bash", input: build }] };
+    if (told.includes("Make all of it.")) {
+      const input = { command: "make", description: "Make all" };
+      if (!told.includes("toolu_make"))
+        return { blocks: [{ type: "tool_use", id: "toolu_make", name: "Bash", input }] };
+      return { blocks: [{ type: "text", text: sayOfBuild(told) }] };
+    }
     const since = told.slice(told.lastIndexOf("Build it."));
     if (!since.startsWith("Build it.") || since.includes("demo: ")) return null;
     const hasEnded = /task-notification[^]*completed/.test(since);
@@ -105,6 +129,27 @@ test("what the project needs is installed: an npm package that is compiled, and 
   expect(said.split("\n").slice(-2)).toEqual(["tiny42", "a tiny command"]);
 });
 
+/** The lines of the making run as far as one that fits. */
+async function untilLine(
+  fits: (line: { type: string; subtype?: string; tasks?: object[]; result?: string }) => unknown,
+) {
+  for await (const { event, data } of dana.followRun(making.id))
+    if (event === "output" && fits(JSON.parse(data) as { type: string })) return;
+}
+
+test("a build that takes longer than the tool waits goes on in the background, and its agent can be asked meanwhile", async () => {
+  builder = await dana.createAgent("builder", { repository: `https://${forge}/team/app.git` });
+  await dana.ok("PATCH", `/v1/agents/${builder.id}/env`, { BASH_DEFAULT_TIMEOUT_MS: String(toolMs) });
+  expect((await dana.runToEnd(builder.id, "demo: say cloned")).run.result).toBe("cloned");
+  await dana.ok("PUT", `/v1/agents/${builder.id}/files/app/Makefile`, makefile, { "content-type": "text/plain" });
+  making = await dana.send(builder.id, "Make all of it.");
+  await untilLine(({ subtype, tasks }) => subtype === "background_tasks_changed" && tasks?.length === 1);
+  await untilLine(({ result }) => result === "It is in the background.");
+  await dana.ok("POST", `/v1/runs/${making.id}/messages`, { text: "How far is it?" });
+  await untilLine(({ result }) => result === "It goes on.");
+  expect(await dana.run(making.id)).toMatchObject({ status: "running", endedAt: null });
+});
+
 test("a build that was moved to the background is told truly: it goes on after the answer, and its end is heard", async () => {
   const run = await dana.send(agent.id, "Build it.");
   for await (const { event, data } of dana.followRun(run.id))
@@ -168,6 +213,29 @@ test("a new conversation knows nothing of the one before, and all files are as t
   );
   expect(model.calls.at(-1)!.told).not.toContain("Build it.");
   expect(await read("app/.env")).toBe(dotenv);
+});
+
+test("the build of before was awaited all the while, and its end is told as it was", async () => {
+  const { run, lines } = await dana.finish(making.id);
+  expect(run).toMatchObject({ status: "completed", reason: "completed", exitCode: 0, result: "It is made." });
+  const { body: madeAt } = await dana.call<string>("GET", `/v1/agents/${builder.id}/files/app/made.txt`);
+  const ms = [run.startedAt!, `@${madeAt}`, run.endedAt!].map((at) =>
+    at[0] === "@" ? Number(at.slice(1)) * 1000 : Date.parse(at),
+  );
+  expect(ms[1]! - ms[0]!).toBeGreaterThan((buildSeconds - 1) * 1000);
+  expect(ms[2]).toBeGreaterThanOrEqual(ms[1]!);
+  const events = lines.map(
+    (line) => JSON.parse(line) as { type: string; subtype?: string; tasks?: object[]; result?: string },
+  );
+  expect(events.flatMap(({ type, result }) => (type === "result" ? [result] : []))).toEqual([
+    "It is in the background.",
+    "It goes on.",
+    "It is made.",
+  ]);
+  const counts = events.flatMap(({ subtype, tasks }) =>
+    subtype === "background_tasks_changed" ? [tasks!.length] : [],
+  );
+  expect(counts).toEqual([1, 0]);
 });
 
 test("damage to what the CLI keeps is mended with the next message", async () => {
