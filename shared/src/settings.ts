@@ -60,6 +60,7 @@ export const variables = {
   BERTH_MAX_WORKSPACES: whole(1, 100_000).default(200),
   BERTH_RUN_BUDGET_USD: decimal(0, 1_000_000).optional(),
   BERTH_DAILY_BUDGET_USD: decimal(0, 1_000_000).optional(),
+  BERTH_DAILY_TEXT_BYTES: whole(2 ** 20, 2 ** 42).default(134_217_728),
   BERTH_RETENTION_DAYS: whole(1, 36_500).default(30),
   BERTH_MAX_AGENTS: whole(1, 1000).default(10),
   BERTH_MAX_RUNS: whole(1, 100).default(3),

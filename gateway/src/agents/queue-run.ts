@@ -6,6 +6,7 @@ import { sql } from "drizzle-orm";
 import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { isUnsent } from "./cancel-waiting.ts";
+import { refuseBeyondDay } from "./day-limit.ts";
 import { putInQueue } from "./pending-queue.ts";
 import { getRun } from "./runs.ts";
 
@@ -105,8 +106,9 @@ export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: Q
   });
 }
 
-/** Rewords a run that waits, and remembers what its key stands for. Throws `conflict` once it may have been given to its host. */
+/** Rewords a run that waits, and remembers what its key stands for. Throws `conflict` once it may have been given to its host, `day_limit`. */
 export async function rewordPending(deps: Deps, userId: string, run: Run, prompt: string): Promise<Run> {
+  await refuseBeyondDay(deps, userId, prompt);
   const asked = await hashOfMessage(run);
   const [changed] = await deps.atomic([
     sql`update runs set prompt = ${prompt}, asked = coalesce(asked, ${asked})

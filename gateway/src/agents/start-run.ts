@@ -8,6 +8,7 @@ import type { Deps } from "../deps.ts";
 import { isoTime } from "../data/database.ts";
 import { callHostJson } from "../hosts/call.ts";
 import { placeUser, type HostTarget } from "../hosts/placement.ts";
+import { refuseBeyondDay } from "./day-limit.ts";
 import { type Asked, hashOfMessage, isAwaited, queueRun, waitsFor } from "./queue-run.ts";
 import { endWithRemovedHost, getRun, selectRunTarget, toRun, upsertRuns } from "./runs.ts";
 import type { Caller } from "../http/caller.ts";
@@ -24,7 +25,7 @@ export interface NewRun {
   ifBusy: "refuse" | "queue";
 }
 
-/** Starts a run, or finds the one that the same key started. Throws `not_found`, `conflict`, and what the host refuses with. */
+/** Starts a run, or finds the one that the same key started. Throws `not_found`, `conflict`, `day_limit`, and what the host refuses with. */
 export async function startRun(deps: Deps, caller: Caller, newRun: NewRun): Promise<Run> {
   const { agentId, prompt, attachments, idempotencyKey, ifBusy } = newRun;
   const userId = caller.user.id;
@@ -33,6 +34,7 @@ export async function startRun(deps: Deps, caller: Caller, newRun: NewRun): Prom
   if (!target) throw new AppError("not_found", "There is no such agent.");
   const asked = { prompt, attachments };
   if (target.run) return sameRequest(toRun(target.run), asked, target.run.asked);
+  await refuseBeyondDay(deps, userId, prompt);
   const waiting = { id: runId, userId, agentId, ...asked };
   if (ifBusy === "queue" && (await isAwaited(deps.db, userId, agentId)))
     return queueRun(deps, { ...waiting, kind: "busy", maybeSent: false });

@@ -34,6 +34,9 @@ export const users = sqliteTable(
     limits: text({ mode: "json" }).$type<OwnLimits>().notNull().default({}),
     lastSignInAt: text("last_sign_in_at"),
     createdAt: text("created_at").notNull(),
+    /** How much of their runs and deliveries of that day (UTC) is stored: counted by triggers of the database. */
+    storedOn: text("stored_on"),
+    storedBytes: integer("stored_bytes").notNull().default(0),
   },
   (table) => [
     index("users_host").on(table.hostId, table.placedAt, table.id),

@@ -7,6 +7,7 @@ import { originOf, type Delivery } from "@berth/shared/webhooks";
 import { and, desc, eq, sql } from "drizzle-orm";
 import { base64url } from "jose";
 import { auditChange } from "../access/audit.ts";
+import { dayLimit, encode, isBeyondDay } from "../agents/day-limit.ts";
 import { putInQueue } from "../agents/pending-queue.ts";
 import { unbegun, waitingPerUser } from "../agents/queue-run.ts";
 import { columnsOf, isoTime, type Database } from "../data/database.ts";
@@ -44,7 +45,7 @@ interface Incoming {
 
 /**
  * Stores a delivery and its pending run, together and durably, unless the sender's id came before. Throws
- * `rate_limited` when the user has 1,000 waiting, `not_found` when the trigger is gone meanwhile.
+ * `rate_limited` when the user has 1,000 waiting, `day_limit`, `not_found` when the trigger is gone meanwhile.
  */
 export async function acceptDelivery(
   deps: Deps,
@@ -62,6 +63,7 @@ export async function acceptDelivery(
   const { outcome = null, detail = null } = "outcome" in result ? result : {};
   const { externalId, replayOf, contentType, headers, body } = incoming;
   const detailOfReplay = { replayOf, triggerId: trigger.id };
+  const isFull = isBeyondDay(deps, trigger.userId, [body, encode(prompt ?? "")]);
   const statements = [
     sql`
       insert into deliveries (id, trigger_id, user_id, agent_id, external_id, replay_of, received_at, content_type,
@@ -71,6 +73,7 @@ export async function acceptDelivery(
         ${run && receivedAt}
       from triggers t where t.id = ${trigger.id}
         and (select count(*) from deliveries w where w.user_id = t.user_id and w.due_at is not null) < ${waitingPerUser}
+        and not ${isFull}
       on conflict do nothing`,
     ...(replayedBy
       ? [
@@ -91,7 +94,7 @@ export async function acceptDelivery(
     sql`select id, run_id, not exists (select 1 from deliveries e where e.user_id = d.user_id and e.agent_id = d.agent_id
         and e.due_at is not null and e.seq < d.seq) as is_next
       from deliveries d where id = ${deliveryId} or (trigger_id = ${trigger.id} and external_id = ${externalId})`,
-    sql`select id from triggers where id = ${trigger.id}`,
+    sql`select ${isFull} as is_full from triggers where id = ${trigger.id}`,
   ];
   const [stored, kept] = (await deps.atomic(statements)).slice(-2);
   if (stored?.[0]) {
@@ -100,6 +103,7 @@ export async function acceptDelivery(
     return { deliveryId: row.id, runId: row.run_id, isRepeated, isNext: row.is_next === 1 };
   }
   if (!kept?.[0]) throw new AppError("not_found", "There is no such trigger.");
+  if ((kept[0] as { is_full: number }).is_full) throw dayLimit(deps);
   throw new AppError("rate_limited", `${waitingPerUser} runs wait to be started already; deliver this again later.`, {
     retryAfter: retryAfterSeconds,
   });
