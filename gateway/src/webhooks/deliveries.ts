@@ -63,6 +63,7 @@ export async function acceptDelivery(
   const { outcome = null, detail = null } = "outcome" in result ? result : {};
   const { externalId, replayOf, contentType, headers, body } = incoming;
   const detailOfReplay = { replayOf, triggerId: trigger.id };
+  const replayed = { action: "delivery.replayed", target: { id: deliveryId }, detail: detailOfReplay } as const;
   const isFull = isBeyondDay(deps, trigger.userId, [body, encode(prompt ?? "")]);
   const statements = [
     sql`
@@ -75,16 +76,7 @@ export async function acceptDelivery(
         and (select count(*) from deliveries w where w.user_id = t.user_id and w.due_at is not null) < ${waitingPerUser}
         and not ${isFull}
       on conflict do nothing`,
-    ...(replayedBy
-      ? [
-          auditChange(deps.now(), {
-            ...replayedBy,
-            action: "delivery.replayed",
-            target: { id: deliveryId },
-            detail: detailOfReplay,
-          }),
-        ]
-      : []),
+    ...(replayedBy ? [auditChange(deps.now(), { ...replayedBy, ...replayed })] : []),
     sql`
       insert into runs (id, user_id, agent_id, status, trigger_id, created_at, data, prompt)
       select d.run_id, d.user_id, d.agent_id, 'pending', d.trigger_id, d.received_at, ${JSON.stringify(run)}, ${prompt}
