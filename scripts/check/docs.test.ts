@@ -121,3 +121,19 @@ test("the code map of ARCHITECTURE.md has the line of each room, in the order of
   const [, map = ""] = /<!-- rooms -->\n([^]*?)<!-- \/rooms -->/.exec(read("docs/ARCHITECTURE.md")) ?? [];
   expect(map.split("\n").filter((line) => line.startsWith("| `"))).toEqual(expected);
 });
+
+test("ARCHITECTURE.md names each table of both databases, and no other", () => {
+  const tablesIn = (sql: string) =>
+    [...sql.matchAll(/CREATE (?:VIRTUAL )?TABLE `?(?!__new_)(\w+)`?/g)].map(([, name]) => name!);
+  const made = [
+    globSync("migrations/*.sql", { cwd: root }).map(read).join("\n"),
+    read("host-agent/src/store/migrations.ts"),
+  ];
+  const [, part = ""] = /<!-- tables -->\n([^]*?)<!-- \/tables -->/.exec(read("docs/ARCHITECTURE.md")) ?? [];
+  const said = part
+    .split("**table of a host**")
+    .map((half) =>
+      half.split("\n").flatMap((line) => [...line.split(" | ")[0]!.matchAll(/`(\w+)`/g)].map(([, name]) => name)),
+    );
+  expect(said.map((names) => names.toSorted())).toEqual(made.map((sql) => [...new Set(tablesIn(sql))].toSorted()));
+});
