@@ -58,17 +58,8 @@ const begin = setInterval(() => {
  * New connections without end, from a thread of their own, so many at a time: each says this and is closed at once, or, of a whole
  * request, once it is answered.
  */
-async function churn(stage: Stage, target: Target, first: string, isWhole = false): Promise<Attack> {
-  const worker = new Worker(churner, { eval: true, workerData: { port: portOf(stage, target), first, isWhole } });
-  let made = 0;
-  worker.on("message", (count: number) => void (made = count));
-  return {
-    force: async () => made,
-    async end() {
-      await worker.terminate();
-    },
-  };
-}
+const churn = (stage: Stage, target: Target, first: string, isWhole = false) =>
+  inThread(churner, { port: portOf(stage, target), first, isWhole });
 const churner = `
 const { parentPort, workerData } = require("node:worker_threads");
 const { connect } = require("node:net");
@@ -90,17 +81,8 @@ setInterval(() => parentPort.postMessage(made), 50);
 `;
 
 /** Whole requests over kept connections, so many at once, each sent as soon as the one before it is answered. */
-async function requests(stage: Stage, target: Target, atOnce: number): Promise<Attack> {
-  const worker = new Worker(asker, { eval: true, workerData: { port: portOf(stage, target), atOnce } });
-  let made = 0;
-  worker.on("message", (count: number) => void (made = count));
-  return {
-    force: async () => made,
-    async end() {
-      await worker.terminate();
-    },
-  };
-}
+const requests = (stage: Stage, target: Target, atOnce: number) =>
+  inThread(asker, { port: portOf(stage, target), atOnce });
 const asker = `
 const { parentPort, workerData } = require("node:worker_threads");
 const { connect } = require("node:net");
@@ -115,6 +97,19 @@ function open(at) {
 for (let at = 0; at < atOnce; at++) open(at);
 setInterval(() => parentPort.postMessage(made), 50);
 `;
+
+/** An attack from a thread of its own, which tells now and then how much it has made. */
+async function inThread(program: string, workerData: object): Promise<Attack> {
+  const worker = new Worker(program, { eval: true, workerData });
+  let made = 0;
+  worker.on("message", (count: number) => void (made = count));
+  return {
+    force: async () => made,
+    async end() {
+      await worker.terminate();
+    },
+  };
+}
 
 const request = (line: string, headers: string) => `${line} HTTP/1.1\r\nhost: a\r\n${headers}`;
 const json = "content-type: application/json\r\ncontent-length: 8000\r\n\r\n";
