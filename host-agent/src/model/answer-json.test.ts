@@ -126,7 +126,9 @@ test("what an answer says of searches, of the fast mode and of each time the mod
   expect(cost({ server_tool_use: { web_search_requests: 2 } })).toBeCloseTo(0.05);
   const iterations = [{ input_tokens: 9000, output_tokens: 500 }, { input_tokens: 1000, output_tokens: 1500 }, null, 7];
   expect(cost({ iterations })).toBeCloseTo(0.05 + 0.05 + 0.02);
-  expect(cost({ speed: "fast" })).toBeCloseTo(0.1 * 6 + 0.02);
+  expect(cost({ speed: "fast" })).toBeCloseTo(0.1 * 2 + 0.02);
+  expect(cost({ inference_geo: "not_available" })).toBeCloseTo(0.1 * 2 + 0.02);
+  expect(cost({ inference_geo: "us" })).toBeCloseTo(0.1 * 2 * 1.1 + 0.02);
   for (const iterations of ["x", { length: 3 }, [[], {}]]) cost({ iterations, server_tool_use: null });
-  expect(cost({})).toBeCloseTo(0.62);
+  expect(cost({})).toBeCloseTo(0.24);
 });

@@ -38,6 +38,7 @@ interface WireUsage {
   cache_creation?: { ephemeral_1h_input_tokens?: unknown } | null;
   server_tool_use?: { web_search_requests?: unknown } | null;
   speed?: unknown;
+  inference_geo?: unknown;
   /** Where the provider has asked the model several times, the figures of each; those above are of the last then. */
   iterations?: unknown;
 }
@@ -56,7 +57,7 @@ interface WireEvent {
 function readAnswer(onFact: (fact: AnswerFact) => void): (event: unknown) => void {
   let model = "";
   const tokens = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, cacheWrite1hTokens: 0 };
-  let [webSearches, isFast] = [0, false];
+  let [webSearches, isFast, isInUs] = [0, false, false];
   const raise = (key: keyof typeof tokens, usage: WireUsage[], read: (usage: WireUsage) => unknown) => {
     const whole = usage.map(read).map((value) => (Number.isSafeInteger(value) ? (value as number) : 0));
     const [own = 0, ...parts] = whole;
@@ -79,8 +80,9 @@ function readAnswer(onFact: (fact: AnswerFact) => void): (event: unknown) => voi
     const searches = usage.server_tool_use?.web_search_requests;
     if (Number.isSafeInteger(searches)) webSearches = Math.max(webSearches, searches as number);
     isFast ||= usage.speed === "fast";
+    isInUs ||= usage.inference_geo === "us";
     const { cacheWrite1hTokens: _, ...counts } = tokens;
-    onFact({ model, usage: { ...counts, costUsd: costOf(model, { ...tokens, webSearches, isFast }) } });
+    onFact({ model, usage: { ...counts, costUsd: costOf(model, { ...tokens, webSearches, isFast, isInUs }) } });
   };
   return (value) => {
     const event = value as WireEvent;
