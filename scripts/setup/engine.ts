@@ -13,7 +13,13 @@ const lowestApi = 41;
 const answerDeadlineMs = 30_000;
 const startDeadlineMs = 60_000;
 /** Programs that the host agent runs, and the Debian package of each. */
-const hostPrograms = { "mkfs.ext4": "e2fsprogs", chattr: "e2fsprogs", mount: "mount", losetup: "mount" };
+const hostPrograms = {
+  "mkfs.ext4": "e2fsprogs",
+  e2fsck: "e2fsprogs",
+  mount: "mount",
+  losetup: "mount",
+  perl: "perl-base",
+};
 
 /** The engine at `dockerHost` (a `unix://` address; without one the local socket), started if need be. Throws a SetupError. */
 export async function ensureEngine(dockerHost: string | undefined): Promise<Docker> {

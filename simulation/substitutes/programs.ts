@@ -59,15 +59,13 @@ const programs: Record<string, (args: string[]) => string> = {
       ?.container.kept.delete(Number(assigned!.replace("uid=", "")));
     return "";
   },
-  /** The script of a run's files: room for the first words, append only, what was given as it is. */
-  sh([, script, , directory, ...given]) {
-    if (script!.includes("truncate")) return emptyFile(join(directory!, "out"));
-    if (!script!.includes("fallocate")) return "";
-    const files = ["out", "err", "exit"].map((name) => join(directory!, name));
-    machine().files.checkWritable(machine().files.get(files[0]!), "fallocate", files[0]!, true);
-    changeFlags(["+i", ...given.map((name) => join(directory!, name))]);
-    return changeFlags(["+a", ...files]);
+  fallocate(args) {
+    const path = args.at(-1)!;
+    machine().files.checkWritable(machine().files.get(path), "fallocate", path, true);
+    return "";
   },
+  /** The script that takes out of a log what was said ahead. */
+  sh: ([, , , directory]) => emptyFile(join(directory!, "out")),
   "mkfs.ext4"(args) {
     const image = machine().files.get(args.at(-1)!);
     image.holds = machine().files.makeFileSystem();

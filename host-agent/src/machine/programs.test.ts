@@ -26,12 +26,12 @@ test("many run at once, each with its own answer", async () => {
   expect(await Promise.all(numbers.map((number) => runProgram("echo", number)))).toEqual(numbers);
 });
 
-test("none of them stays behind as a zombie of the shell, however many there were", async () => {
-  const shell = await runProgram("sh", "-c", "echo $PPID").then((pid) => statOf(pid)[1]!);
+test("none of them stays behind as a zombie of the helper, however many there were", async () => {
+  const helper = await helperPid();
   const zombies = () =>
     readdirSync("/proc").filter((pid) => {
       try {
-        return /^\d+$/.test(pid) && statOf(pid)[1] === shell && statOf(pid)[0] === "Z";
+        return /^\d+$/.test(pid) && statOf(pid)[1] === helper && statOf(pid)[0] === "Z";
       } catch {
         return false;
       }
@@ -41,15 +41,18 @@ test("none of them stays behind as a zombie of the shell, however many there wer
 });
 
 /** State and parent. */
-const statOf = (pid: string) => /^\d+ \(.*\) (\w) (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))!.slice(1);
+const statIn = (stat: string) => /^\d+ \(.*\) (\w) (\d+)/s.exec(stat)!.slice(1);
+const statOf = (pid: string) => statIn(readFileSync(`/proc/${pid}/stat`, "utf8"));
+/** The parent of a job's own process, which waits for its program. */
+const helperPid = async () => statIn(await runProgram("sh", "-c", "cat /proc/$PPID/stat"))[1]!;
 
-test("a job of a shell that is killed is finished, one that it had not read fails, and the next one has a new shell", async () => {
+test("a job of a helper that is killed is finished, one that it had not read fails, and the next one has a new helper", async () => {
   const job = runProgram("sh", "-c", "sleep 1; echo done");
-  const shell = statOf(await runProgram("sh", "-c", "echo $PPID"))[1]!;
-  process.kill(Number(shell), "SIGSTOP");
+  const helper = await helperPid();
+  process.kill(Number(helper), "SIGSTOP");
   const unread = runProgram("echo", "lost");
-  process.kill(Number(shell), "SIGKILL");
-  await expect(unread).rejects.toThrow("the shell for programs ended with SIGKILL");
+  process.kill(Number(helper), "SIGKILL");
+  await expect(unread).rejects.toThrow("the helper for programs ended with SIGKILL");
   expect(await job).toBe("done");
   expect(await runProgram("echo", "again")).toBe("again");
 });

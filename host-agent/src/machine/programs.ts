@@ -1,12 +1,13 @@
 /**
- * Runs the machine's own programs (chattr, mount, mkfs.ext4 …) through one small shell beside this process. Node forks
- * itself for each, which copies its page tables and stalls everything in it for that long; the shell is small and waits.
+ * Runs the machine's own programs (mount, mkfs.ext4 …) through one small helper beside this process. Node forks itself for
+ * each, which copies its page tables and stalls everything in it for that long; the helper is small and waits.
  */
 import { spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import type { Writable } from "node:stream";
 import { MachineError } from "./machine-error.ts";
+import { script } from "./programs-helper.ts";
 
 /** A program that ended with another exit code than 0; the message is what it said. */
 export class ProgramError extends MachineError {
@@ -46,7 +47,7 @@ export function runProgram(program: string, ...args: string[]): Promise<string> 
  * not meet it. Another that is given up may end later: whoever cares looks at what it did.
  */
 export async function runWithin(ms: number, program: string, ...args: string[]): Promise<string> {
-  run ??= startShell(() => (run = null));
+  run ??= startHelper(() => (run = null));
   const job = longPrograms.has(program)
     ? run("timeout", ["-s", "KILL", String(ms / 1000), program, ...args], program)
     : run(program, args);
@@ -61,44 +62,39 @@ export async function runWithin(ms: number, program: string, ...args: string[]):
   return Promise.race([job, late]).finally(() => clearTimeout(timer));
 }
 
-/** Each answer is one short line: the job's number, exit code, what was said. So two that end at once do not mix. */
-const script = `
-job() {
-  id=$1; shift
-  said=$("$@" 2>&1 < /dev/null); code=$?
-  [ -z "$said" ] || said=$(printf %s "$said" | tr '\\n' ' ' | head -c 2000)
-  printf '%s %s %s\\n' "$id" "$code" "$said"
-}
-`;
+/** The number of the system call. */
+const fallocate = process.arch === "x64" ? "285" : "47";
 
 /** It ends when this process does, for its input ends then; what it had begun goes on. */
-function startShell(onEnd: () => void): Run {
+function startHelper(onEnd: () => void): Run {
   const jobs = new Map<number, Job>();
   let count = 0;
   // A session of its own: Ctrl-C at a terminal is for the host agent alone, which still needs it.
-  const shell = spawn("/bin/sh", ["-s"], {
+  const helper = spawn("perl", ["-", fallocate], {
     stdio: ["pipe", "pipe", "inherit"],
     env: { PATH: process.env["PATH"], LC_ALL: "C" },
     cwd: "/",
     detached: true,
   });
   // Where no descriptor was left there are no pipes; the error says so.
-  if (!(shell.stdin as Writable | undefined)) {
-    shell.once("error", onEnd);
-    return () => new Promise((_, reject) => shell.once("error", reject));
+  if (!(helper.stdin as Writable | undefined)) {
+    helper.once("error", onEnd);
+    return () => new Promise((_, reject) => helper.once("error", reject));
   }
-  const output = shell.stdout as Socket;
+  const output = helper.stdout as Socket;
   const fail = (error: Error) => {
     for (const { reject } of jobs.values()) reject(error);
     jobs.clear();
   };
-  shell.once("error", fail).once("error", onEnd).once("exit", onEnd);
-  // What had begun goes on when the shell is killed, and answers: only then is the output closed.
-  shell.once("close", (code, signal) => fail(new MachineError(`the shell for programs ended with ${signal ?? code}`)));
-  shell.stdin.on("error", () => undefined);
-  shell.stdin.write(script);
+  helper.once("error", fail).once("error", onEnd).once("exit", onEnd);
+  // What had begun goes on when the helper is killed, and answers: only then is the output closed.
+  helper.once("close", (code, signal) =>
+    fail(new MachineError(`the helper for programs ended with ${signal ?? code}`)),
+  );
+  helper.stdin.on("error", () => undefined);
+  helper.stdin.write(script);
   // Only a job that is under way keeps this process alive.
-  for (const handle of [shell, shell.stdin as unknown as Socket, output]) handle.unref();
+  for (const handle of [helper, helper.stdin as unknown as Socket, output]) handle.unref();
   createInterface({ input: output }).on("line", (line) => {
     const [, id, code, said = ""] = /^(\d+) (\d+) (.*)$/.exec(line) ?? [];
     const job = jobs.get(Number(id));
@@ -112,9 +108,6 @@ function startShell(onEnd: () => void): Run {
       const id = ++count;
       jobs.set(id, { program: named, resolve, reject });
       output.ref();
-      // `jobs` reaps what has ended: a shell that waits for nothing would keep each as a zombie, and its place among its jobs.
-      shell.stdin.write(`jobs >/dev/null; job ${[String(id), program, ...args].map(quote).join(" ")} &\n`);
+      helper.stdin.write(`${[String(id), program, ...args].map(encodeURIComponent).join(" ")}\n`);
     });
 }
-
-const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;

@@ -63,7 +63,16 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
   for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
   // `env` goes with the run, and `in` grows by us alone; what stays can be neither grown nor kept from anybody.
   const kept = given.map(([name]) => name).filter((name) => name !== "env" && name !== "in");
-  await runProgram("sh", "-c", makeRoom, "sh", dir, ...kept);
+  const here = (...names: string[]) => names.map((name) => join(dir, name));
+  const grown = files.in === null ? ["out"] : ["out", "in"];
+  const beside = [
+    ...grown.map((name) => makeRoom(join(dir, name), name === "out" ? 8192 : 4096)),
+    runProgram("chattr", "+a", ...here(...grown, "err", "exit")),
+    kept.length > 0 && runProgram("chattr", "+i", ...here(...kept)),
+  ];
+  // All to their end: a late one would meet the files of the next attempt.
+  await Promise.allSettled(beside);
+  await Promise.all(beside);
 }
 
 /** Whether the run was given one; it stays for as long as the run's files do. */
@@ -74,9 +83,8 @@ export const isOutOfSpace = (error: unknown) =>
   (error as NodeJS.ErrnoException).code === "ENOSPC" ||
   (error instanceof ProgramError && error.message.includes("No space left on device"));
 
-/** Node has neither call. Blocks beyond a file's end are its own: appending to it takes no other. */
-const makeRoom =
-  'cd "$1" && shift && fallocate -n -l 8192 out && { [ ! -e in ] || { fallocate -n -l 4096 in && chattr +a in; }; } && chattr +a out err exit && { [ $# = 0 ] || exec chattr +i "$@"; }';
+/** Blocks beyond a file's end are its own: appending to it takes no other. */
+const makeRoom = (path: string, bytes: number) => runProgram("fallocate", "-n", "-l", String(bytes), path);
 
 /** More than the wrapper writes into `exit`; the agent can append to it. */
 const exitBytes = 200;

@@ -73,6 +73,37 @@ export const ofFiles: Case[] = [
     },
   },
   {
+    name: "room beyond its end is made for a file that is only appended to, and for none that is immutable",
+    answer: ["", 5, 1, 5],
+    async ask({ directory }) {
+      const path = join(directory(), "a log of ö");
+      const makeRoom = () => runProgram("fallocate", "-n", "-l", "8192", path);
+      await writeFile(path, "begun");
+      await runProgram("chattr", "+a", path);
+      const made = [await makeRoom(), statSync(path).size];
+      await runProgram("chattr", "-a", "+i", path);
+      const refused = [await makeRoom().catch(({ exitCode }: ProgramError) => exitCode), statSync(path).size];
+      await runProgram("chattr", "-i", path);
+      return [...made, ...refused];
+    },
+  },
+  {
+    name: "of files whose flags are changed one that is missing is told of, and the others are changed",
+    answer: [1, "EPERM", "EPERM", "done"],
+    async ask({ directory }) {
+      const [one, none, two] = ["one", "none", "two"].map((name) => join(directory(), name)) as [
+        string,
+        string,
+        string,
+      ];
+      for (const path of [one, two]) await writeFile(path, "");
+      const change = await runProgram("chattr", "+i", one, none, two).catch(({ exitCode }: ProgramError) => exitCode);
+      const codes = [await codeOf(() => rmSync(one)), await codeOf(() => rmSync(two))];
+      await runProgram("chattr", "-i", "-a", one, two);
+      return [change, ...codes, await codeOf(() => rmSync(one))];
+    },
+  },
+  {
     name: "a directory is made once, and with all above it where that is asked for",
     answer: ["done", "EEXIST", "done", "done"],
     async ask({ directory }) {
