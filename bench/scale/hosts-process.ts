@@ -2,8 +2,10 @@
  * Simulated hosts, many in this process: each joins and reports by the host agent's own code, from a database and workspaces
  * that are a few maps, and answers the gateway's calls. Told what to do by its parent, over IPC.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { once } from "node:events";
+import { Agent, createServer, type IncomingMessage, request as send, type ServerResponse } from "node:http";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { decodeJwt } from "jose";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { ReportBody, StartRunBody } from "@berth/shared/host-api";
@@ -30,16 +32,26 @@ const random = (below: number) => Math.floor(Math.random() * below);
 /** Reports of this process that were answered, their bytes, and how many workspaces they told of. */
 const sent = { reports: 0, bytes: 0, workspaces: 0 };
 
-const post = globalThis.fetch;
-globalThis.fetch = async (input, init) => {
-  const answer = await post(input, init);
-  if (answer.ok && typeof init?.body === "string" && typeof input === "string" && input.endsWith("/report")) {
+const connections = new Agent({ keepAlive: true });
+/** A report, from an address of its host's own, as machines have. */
+async function post(url: string, { headers, body, signal }: RequestInit): Promise<Response> {
+  const { url: own, workspaces } = JSON.parse(body as string) as ReportBody;
+  const localAddress = new URL(own).hostname;
+  const options = { agent: connections, method: "POST", headers: headers as Record<string, string>, localAddress };
+  const request = send(url, { ...options, signal: signal! }).end(body);
+  const [answer] = (await once(request, "response")) as [IncomingMessage];
+  const read = await text(answer);
+  if (answer.statusCode === 200) {
     sent.reports += 1;
-    sent.bytes += init.body.length;
-    sent.workspaces += (JSON.parse(init.body) as ReportBody).workspaces.length;
+    sent.bytes += (body as string).length;
+    sent.workspaces += workspaces.length;
   }
-  return answer;
-};
+  return new Response(read, { status: answer.statusCode!, headers: answer.headers as Record<string, string> });
+}
+
+const other = globalThis.fetch;
+globalThis.fetch = (input, init) =>
+  typeof input === "string" && input.endsWith("/report") ? post(input, init!) : other(input, init);
 
 /** The host that a call is meant for: all of them listen at one port. */
 const hostOf = (request: IncomingMessage) => {
@@ -48,18 +60,17 @@ const hostOf = (request: IncomingMessage) => {
 };
 
 async function answerCall(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  let text = "";
-  for await (const chunk of request.setEncoding("utf8")) text += chunk as string;
+  const body = await text(request);
   const { host, caller } = hostOf(request);
-  const answer = (status: number, body: unknown) =>
+  const answer = (status: number, told: unknown) =>
     response
       .writeHead(status, { "content-type": status < 400 ? "application/json" : "application/problem+json" })
-      .end(JSON.stringify(body));
+      .end(JSON.stringify(told));
   const refuse = (status: number, code: string) =>
     answer(status, { type: "about:blank", title: "-", status, detail: code, code, requestId: "host" });
   if (!host) return void refuse(404, "not_found");
   if (request.method === "POST" && request.url === "/v1/runs") {
-    const { run, agent } = JSON.parse(text) as StartRunBody;
+    const { run, agent } = JSON.parse(body) as StartRunBody;
     const { id, prompt } = run;
     if (!host.runs.has(id) && host.active().some((one) => one.agentId === agent.id))
       return void refuse(409, "agent_busy");

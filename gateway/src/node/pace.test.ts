@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createPace } from "./pace.ts";
 
-test("hosts gather longer while the loop is busy, at most 5 s, and less again once it is idle", () => {
+test("hosts gather longer while the loop is busy, at most 8 s, and less again once it is idle", () => {
   const at = { part: 0, now: 0 };
   let looks = 0;
   const pace = createPace(
@@ -18,10 +18,10 @@ test("hosts gather longer while the loop is busy, at most 5 s, and less again on
     return told;
   };
   expect(after(0, 2)).toEqual([100, 100]);
-  expect(after(1, 8)).toEqual([200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+  expect(after(1, 8)).toEqual([200, 400, 800, 1600, 3200, 6400, 8000, 8000]);
   // Between both bounds nothing swings.
-  expect(after(0.5, 2)).toEqual([5000, 5000]);
-  expect(after(0.1, 7)).toEqual([2500, 1250, 625, 312.5, 156.25, 100, 100]);
+  expect(after(0.5, 2)).toEqual([8000, 8000]);
+  expect(after(0.1, 7)).toEqual([4000, 2000, 1000, 500, 250, 125, 100]);
   // However often it is asked, it looks once a second.
   const before = looks;
   for (let call = 0; call < 100; call++) pace();

@@ -2,8 +2,8 @@
 import { performance } from "node:perf_hooks";
 
 const leastMs = 100;
-/** A host is heard each 5 s anyway. */
-const mostMs = 5000;
+/** A host that has nothing to tell is heard each 5 s otherwise. */
+const mostMs = 8000;
 const lookMs = 1000;
 /** Above the first the pause doubles, below the second it is halved: what lies between is left to users' calls. */
 const busy = 0.6;

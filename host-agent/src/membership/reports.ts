@@ -1,6 +1,6 @@
 /**
  * Reports to the gateway: on change (debounced by 100 ms, or as a busy gateway asks, the end of a run at once), else as a heartbeat
- * every 5 s. After failures backoff with full jitter, and no sooner than the gateway asks for: all its hosts lose it at once. The
+ * every 5 s, or as rarely as a busy gateway asks. After failures backoff with full jitter, and no sooner than the gateway asks for: all its hosts lose it at once. The
  * cursor is what its last answer said it holds. The answer brings time, revocations, orders.
  */
 import { statfsSync, readFileSync } from "node:fs";
@@ -53,9 +53,10 @@ export interface ReportDeps {
 
 const leastGatherMs = 100;
 const everyMs = 5000;
+/** A host that is silent for 30 s is taken for down. */
+const mostGatherMs = 8000;
 const firstPauseMs = 500;
 const longestPauseMs = 5000;
-/** A host that is silent for 30 s is taken for down. */
 const longestRetryAfterMs = 10_000;
 /** How long the end of a run waits for the gateway to know of it. */
 const deliveryMs = 1000;
@@ -106,7 +107,7 @@ export class Reports {
         if (this.#failure !== "") log.info("gateway.reached", {});
         this.#failure = "";
         failures = 0;
-        if (await this.#changed.next(everyMs, signal)) await this.#hurry.next(this.#gatherMs, signal);
+        if (await this.#changed.next(Math.max(everyMs, this.#gatherMs), signal)) await this.#hurry.next(this.#gatherMs, signal);
       } catch (error) {
         if (signal.aborted) break;
         const failure = messageOf(error);
@@ -183,7 +184,7 @@ export class Reports {
     this.#after = said.ack.epoch === store.epoch && (said.ack.seq ?? body.seq) >= body.seq ? body.seq : 0;
     this.#held = said.ack;
     this.#deletedUsers = said.deletedUsers;
-    this.#gatherMs = Math.min(everyMs, Math.max(leastGatherMs, said.gatherMs ?? leastGatherMs));
+    this.#gatherMs = Math.min(mostGatherMs, Math.max(leastGatherMs, said.gatherMs ?? leastGatherMs));
     this.#waiting.forEach((check) => check());
     this.#answeredAt = performance.now();
     onAnswer(said);
