@@ -95,7 +95,7 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
   const task = useTask((part: Parameters<Change>[1]) => change(user, part));
   return (
     <tr class={user.disabled ? "off" : ""}>
-      <td title={user.id}>
+      <td class="name" title={user.id}>
         {user.name}
         {isMe && <span class="tag">{words.you}</span>}
         {user.disabled && <span class="tag">{words.disabled}</span>}
