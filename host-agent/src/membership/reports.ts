@@ -107,7 +107,8 @@ export class Reports {
         if (this.#failure !== "") log.info("gateway.reached", {});
         this.#failure = "";
         failures = 0;
-        if (await this.#changed.next(Math.max(everyMs, this.#gatherMs), signal)) await this.#hurry.next(this.#gatherMs, signal);
+        if (await this.#changed.next(Math.max(everyMs, this.#gatherMs), signal))
+          await this.#hurry.next(this.#gatherMs, signal);
       } catch (error) {
         if (signal.aborted) break;
         const failure = messageOf(error);
