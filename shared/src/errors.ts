@@ -12,7 +12,6 @@ const codes = {
   conflict: [409, "The state forbids this"],
   payload_too_large: [413, "The request is too large"],
   run_limit: [429, "The limit of concurrent runs is reached"],
-  day_limit: [429, "The limit of a day is reached"],
   rate_limited: [429, "Too many requests"],
   internal: [500, "Internal error"],
   host_unavailable: [503, "The host does not answer"],

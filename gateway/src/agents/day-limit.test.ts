@@ -54,11 +54,15 @@ test("messages fill a day to the byte; beyond it they are refused until the next
   const left = await user.left();
   const refused = await user.send(textOf(left + 1));
   expect(refused.status).toBe(429);
-  expect(refused.json()).toMatchObject({ code: "day_limit", limit: most, detail: expect.stringContaining("1048576") });
+  expect(refused.json()).toMatchObject({
+    code: "rate_limited",
+    limit: most,
+    detail: expect.stringContaining("1048576"),
+  });
   expect(Number(refused.headers.get("retry-after"))).toBe(Math.ceil((day - (gateway.deps.now() % day)) / 1000));
   expect((await user.send(textOf(left))).status).toBe(202);
-  expect((await user.send("x")).json().code).toBe("day_limit");
-  expect((await user.send("x", { ifBusy: "queue" })).json().code).toBe("day_limit");
+  expect((await user.send("x")).json().code).toBe("rate_limited");
+  expect((await user.send("x", { ifBusy: "queue" })).json().code).toBe("rate_limited");
   expect((await user.send("first", {}, { "idempotency-key": "first" })).status).toBe(202);
   expect((await other.send("x")).status).toBe(202);
   gateway.clock.skewMs += day;
@@ -96,7 +100,7 @@ test("a message that waits is not reworded beyond it", async () => {
   expect(waiting.json().status).toBe("pending");
   const left = await user.left();
   const reword = (prompt: string) => user.call("PATCH", `/v1/runs/${waiting.json().id}`, { prompt });
-  expect((await reword(textOf(left + 1))).json().code).toBe("day_limit");
+  expect((await reword(textOf(left + 1))).json().code).toBe("rate_limited");
   expect((await reword(textOf(left))).status).toBe(200);
 });
 const problem = { type: "about:blank", title: "-", status: 409, detail: "It is busy.", requestId: "req" };
@@ -120,7 +124,7 @@ test("deliveries count with what they bring, and one that came before is answere
   // Payload, and a prompt as long.
   const half = Math.floor(left / 2);
   const refused = await deliver("d".repeat(half + 1), "one");
-  expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([429, "day_limit"]);
+  expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([429, "rate_limited"]);
   expect((await deliver("d".repeat(half), "two")).status).toBe(202);
   expect((await deliver("d".repeat(half), "three")).status).toBe(429);
   expect((await deliver("d".repeat(half), "two")).status).toBe(200);

@@ -21,7 +21,7 @@ export function isBeyondDay(
     and s.stored_bytes + ${bytes} > ${settings.BERTH_DAILY_TEXT_BYTES})`;
 }
 
-/** Throws `day_limit`. */
+/** Throws `rate_limited`. */
 export async function refuseBeyondDay(deps: Deps, userId: string, text: string): Promise<void> {
   const rows = await deps.db.all(sql`select 1 where ${isBeyondDay(deps, userId, [encode(text)])}`);
   if (rows.length > 0) throw dayLimit(deps);
@@ -33,5 +33,5 @@ export function dayLimit({ settings, now }: Pick<Deps, "settings" | "now">): App
   const limit = settings.BERTH_DAILY_TEXT_BYTES;
   const retryAfter = Math.ceil((dayMs - (now() % dayMs)) / 1000);
   const detail = `The ${limit} bytes of text that are kept of a user and day (UTC) are full: send less, or this tomorrow.`;
-  return new AppError("day_limit", detail, { limit, retryAfter });
+  return new AppError("rate_limited", detail, { limit, retryAfter });
 }

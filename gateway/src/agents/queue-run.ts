@@ -106,7 +106,7 @@ export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: Q
   });
 }
 
-/** Rewords a run that waits, and remembers what its key stands for. Throws `conflict` once it may have been given to its host, `day_limit`. */
+/** Rewords a run that waits, and remembers what its key stands for. Throws `conflict` once it may have been given to its host, `rate_limited`. */
 export async function rewordPending(deps: Deps, userId: string, run: Run, prompt: string): Promise<Run> {
   await refuseBeyondDay(deps, userId, prompt);
   const asked = await hashOfMessage(run);

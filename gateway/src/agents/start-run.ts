@@ -25,7 +25,7 @@ export interface NewRun {
   ifBusy: "refuse" | "queue";
 }
 
-/** Starts a run, or finds the one that the same key started. Throws `not_found`, `conflict`, `day_limit`, and what the host refuses with. */
+/** Starts a run, or finds the one that the same key started. Throws `not_found`, `conflict`, `rate_limited`, and what the host refuses with. */
 export async function startRun(deps: Deps, caller: Caller, newRun: NewRun): Promise<Run> {
   const { agentId, prompt, attachments, idempotencyKey, ifBusy } = newRun;
   const userId = caller.user.id;

@@ -58,7 +58,7 @@ export const runRoutes = [
     status: 202,
     answer: runSchema,
     limit: "runs",
-    errors: ["conflict", "agent_busy", "run_limit", "day_limit", "host_unavailable", "no_host"],
+    errors: ["conflict", "agent_busy", "run_limit", "host_unavailable", "no_host"],
     run: async ({ deps, c, caller, params, headers, body }) => {
       const idempotencyKey = headers["Idempotency-Key"] ?? null;
       refuseLong(body.prompt);
@@ -75,7 +75,7 @@ export const runRoutes = [
     body: updateRunBody,
     bodyMaxBytes: longestPromptBody,
     answer: runSchema,
-    errors: ["conflict", "day_limit"],
+    errors: ["conflict"],
     run: async ({ deps, caller, params, body }) => {
       refuseLong(body.prompt);
       return rewordPending(deps, caller.user.id, await runInProgress(deps, caller, params.id), body.prompt);

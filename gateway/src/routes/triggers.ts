@@ -120,7 +120,7 @@ const deliveryRoutes = [
     headers: z.object({ "Idempotency-Key": idempotencyKey.optional() }),
     status: 202,
     answer: deliverySchema,
-    errors: ["rate_limited", "day_limit"],
+    errors: ["rate_limited"],
     run: async ({ deps, c, source, caller, params, headers }) => {
       const which = { deliveryId: params.id, key: headers["Idempotency-Key"] ?? null };
       const delivery = await replayDelivery(deps, source, caller.user.id, which);
@@ -140,7 +140,7 @@ const hookRoute = route({
   status: 202,
   otherwise: { status: 200, when: "The same delivery id came before: the first run" },
   answer: acceptedSchema,
-  errors: ["unauthenticated", "payload_too_large", "rate_limited", "day_limit"],
+  errors: ["unauthenticated", "payload_too_large", "rate_limited"],
   run: async ({ deps, c, limits, source, params }) => takeWebhook(deps, c, limits, source.address, params.id),
 });
 

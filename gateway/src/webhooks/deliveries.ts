@@ -45,7 +45,7 @@ interface Incoming {
 
 /**
  * Stores a delivery and its pending run, together and durably, unless the sender's id came before. Throws
- * `rate_limited` when the user has 1,000 waiting, `day_limit`, `not_found` when the trigger is gone meanwhile.
+ * `rate_limited` when the user has 1,000 waiting or a day is full, `not_found` when the trigger is gone meanwhile.
  */
 export async function acceptDelivery(
   deps: Deps,

@@ -44,8 +44,11 @@ export const errors: Record<ErrorCode | LocalCode, (trouble: Trouble) => string>
     limit === null
       ? "Too many runs are in progress. Wait for one to end."
       : `${plural(limit, { one: "# run is", other: "# runs are" })} in progress already. Wait for one to end.`,
-  day_limit: () => "What is kept of a day's messages and deliveries is full. Send less, or this tomorrow (UTC).",
-  rate_limited: ({ retryAfter }) => `Too many requests. ${soon(retryAfter)}`,
+  // With a limit it is that of a day's text.
+  rate_limited: ({ limit, retryAfter }) =>
+    limit === null
+      ? `Too many requests. ${soon(retryAfter)}`
+      : "What is kept of a day's messages and deliveries is full. Send less, or this tomorrow (UTC).",
   internal: ({ detail }) => detail,
   host_unavailable: ({ detail }) => detail,
   no_host: ({ retryAfter }) => `No host takes a new workspace right now. ${soon(retryAfter)}`,

@@ -50,8 +50,10 @@ export const errors: typeof en = {
   payload_too_large: (trouble) => told("너무 커요.", trouble),
   run_limit: ({ limit }) =>
     `${limit === null ? "진행 중인 실행이 너무 많아요." : `이미 실행 ${limit}개가 진행 중이에요.`} 하나가 끝나기를 기다리세요.`,
-  day_limit: () => "하루에 보관하는 메시지와 웹훅이 가득 찼어요. 더 짧게 보내거나 내일(UTC) 다시 보내세요.",
-  rate_limited: ({ retryAfter }) => `요청이 너무 많아요. ${soon(retryAfter)}`,
+  rate_limited: ({ limit, retryAfter }) =>
+    limit === null
+      ? `요청이 너무 많아요. ${soon(retryAfter)}`
+      : "하루에 보관하는 메시지와 웹훅이 가득 찼어요. 더 짧게 보내거나 내일(UTC) 다시 보내세요.",
   internal: (trouble) => told("서버에 문제가 생겼어요.", trouble),
   host_unavailable: (trouble) => told("호스트가 응답하지 않아요. 잠시 뒤에 다시 시도하세요.", trouble),
   no_host: ({ retryAfter }) => `지금은 새 워크스페이스를 받는 호스트가 없어요. ${soon(retryAfter)}`,
