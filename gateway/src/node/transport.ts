@@ -1,7 +1,7 @@
 /** Calls to hosts over node:http(s) with keep-alive. Bodies flow with backpressure and small buffers; one that is given up closes its connection. */
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
-import { Readable } from "node:stream";
+import { finished, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ReadableStream as WebStream } from "node:stream/web";
 import type { HostTransport } from "../deps.ts";
@@ -87,17 +87,28 @@ function toResponse(message: IncomingMessage): Response {
   return new Response(toBody(message), { status, headers });
 }
 
-/** Backpressure: chunk by chunk as it is pulled, and uncopied, unlike `Readable.toWeb`: a gigabyte leaves half the garbage behind. */
+/**
+ * Backpressure: chunk by chunk as it is pulled, and uncopied, unlike `Readable.toWeb` and unlike reading on, which joins what has come
+ * meanwhile: a gigabyte leaves half the garbage behind.
+ */
 function toBody(message: IncomingMessage): ReadableStream<Uint8Array> {
-  const chunks = message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  let forget = () => {};
   return new ReadableStream(
     {
-      async pull(controller) {
-        const { done, value } = await chunks.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
+      start(controller) {
+        message.pause();
+        message.on("data", (chunk: Uint8Array) => {
+          message.pause();
+          controller.enqueue(chunk);
+        });
+        // Once, whichever comes first: a message that was cut closes without its end.
+        forget = finished(message, (error) => (error ? controller.error(error) : controller.close()));
       },
-      cancel: () => void message.destroy(),
+      pull: () => void message.resume(),
+      cancel() {
+        forget();
+        message.destroy();
+      },
     },
     { highWaterMark: 0 },
   );
