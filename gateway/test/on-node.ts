@@ -2,11 +2,12 @@
 import { createLog } from "@berth/shared/log";
 import { parseSettings, type Environment } from "@berth/shared/settings";
 import Sqlite from "better-sqlite3";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createApp } from "../src/app.ts";
 import type { Deps } from "../src/deps.ts";
 import { nodeDigests } from "../src/node/digests.ts";
-import { openData } from "../src/node/data.ts";
+import { openData, openDatabase } from "../src/node/data.ts";
 import { startServer } from "../src/node/server.ts";
 import { createNodeTransport } from "../src/node/transport.ts";
 import { tick } from "../src/tick.ts";
@@ -25,10 +26,24 @@ for (const name of ["all", "get", "run"] as const) {
   };
 }
 
+/** A database as all migrations leave it, made once a process: to migrate anew costs more than most tests do. */
+let migrated: Buffer | null = null;
+function readMigrated(): Buffer {
+  const dir = makeDirectory("berth-migrated-");
+  const path = join(dir, "gateway.sqlite");
+  // Closed it is one file.
+  openDatabase(path).close();
+  const bytes = readFileSync(path);
+  rmSync(dir, { recursive: true, force: true });
+  return bytes;
+}
+
 /** Opens an app with these settings on the test's clock. */
 export async function openOnNode(environment: Environment, clock: TestClock): Promise<Runtime> {
   const dir = makeDirectory("berth-gateway-");
   const settings = parseSettings({ BERTH_DATA_DIR: dir, ...environment });
+  migrated ??= readMigrated();
+  writeFileSync(join(dir, "gateway.sqlite"), migrated, { mode: 0o600 });
   const data = await openData(settings);
   const transport = createNodeTransport();
   const lines: string[] = [];
