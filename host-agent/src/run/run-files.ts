@@ -14,7 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { readdir, rm, truncate } from "node:fs/promises";
+import { open, readdir, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { runReasons } from "@berth/shared/resources";
 import { time } from "@berth/shared/values";
@@ -120,11 +120,22 @@ const endBytes = 1000;
 
 /**
  * Notes how the run ended, where the run lies, before the end is stored and told: an older copy of the host's database decides no
- * other, and begins nothing that has ended.
+ * other, and begins nothing that has ended. Written at once; resolves when a power cut takes it back no more.
  */
-export function noteEnd(volume: Volume, runId: string, end: NotedEnd): void {
+export function noteEnd(volume: Volume, runId: string, end: NotedEnd): Promise<void> {
   mkdirSync(runDirectory(volume, runId), { recursive: true, mode: 0o711 });
-  append(join(runDirectory(volume, runId), "end"), `${JSON.stringify(end)}\n`);
+  const path = join(runDirectory(volume, runId), "end");
+  append(path, `${JSON.stringify(end)}\n`);
+  return syncFile(path);
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
 }
 
 /** Null where none was noted. */

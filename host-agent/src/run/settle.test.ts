@@ -52,16 +52,17 @@ test("an end that was told is the same from an older copy of the database, whate
   expect(again).toMatchObject({ status, reason, exitCode, endedAt });
 });
 
-test("an end is noted once, whole or not at all", async () => {
+test("an end is noted once, whole or not at all, there at once and on disk a moment later", async () => {
   const end = { reason: "completed", exitCode: 0, endedAt: "2026-01-01T00:00:00.000Z" } as const;
   expect(readEnd(volume, "run_a")).toBeNull();
   writeFileSync(join(volume.runs, "run_a/end"), `\n${JSON.stringify(end).slice(0, 20)}\n`);
   expect(readEnd(volume, "run_a")).toBeNull();
-  noteEnd(volume, "run_a", end);
+  const onDisk = noteEnd(volume, "run_a", end);
   expect(readEnd(volume, "run_a")).toEqual(end);
-  noteEnd(volume, "run_a", { ...end, reason: "nonzero_exit", exitCode: 1 });
+  await onDisk;
+  await noteEnd(volume, "run_a", { ...end, reason: "nonzero_exit", exitCode: 1 });
   expect(readEnd(volume, "run_a")).toEqual(end);
   // One that never began has no files yet.
-  noteEnd(volume, "run_b", end);
+  await noteEnd(volume, "run_b", end);
   expect(readEnd(volume, "run_b")).toEqual(end);
 });

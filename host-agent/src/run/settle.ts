@@ -75,7 +75,9 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   const ending = { intent, exitCode, isContainerLost, oomKills, isDiskFull, modelStatus, resultIsError, hasLingered };
   const decided = { reason: reasonOf(ending), exitCode, endedAt: context.clock.iso() };
   const noted = volume && (await attempt("end", () => noteOnce(volume, runId, decided), true));
-  const { reason, ...told } = noted ?? decided;
+  // The database's own word is on disk before the end is told; this one matters where an older copy of it is put back.
+  if (noted) void attempt("sync", () => noted.onDisk);
+  const { reason, ...told } = noted?.end ?? decided;
   const tail = async (name: "out" | "err", maxBytes: number) =>
     sizes && attempt(name, () => readTail(join(runDirectory(volume, runId), name), maxBytes, sizes[name]));
   const wordsOf = async () =>
@@ -103,15 +105,15 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
 }
 
 /** The end that was noted first: whoever comes with an older copy of the database takes that. A volume that takes nothing more holds up no end. */
-function noteOnce(volume: Volume, runId: string, decided: NotedEnd): NotedEnd {
+function noteOnce(volume: Volume, runId: string, decided: NotedEnd): { end: NotedEnd; onDisk: Promise<void> | null } {
   const noted = readEnd(volume, runId);
-  if (noted) return noted;
+  if (noted) return { end: noted, onDisk: null };
   try {
-    noteEnd(volume, runId, decided);
+    return { end: decided, onDisk: noteEnd(volume, runId, decided) };
   } catch (error) {
     if (!["ENOSPC", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    return { end: decided, onDisk: null };
   }
-  return decided;
 }
 
 async function seal(volume: Volume, runId: string, limitBytes: number): Promise<{ out: number; err: number }> {
