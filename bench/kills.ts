@@ -228,11 +228,14 @@ async function follow(message: Message, met: Record<string, Target[]>): Promise<
       wrong("wrongEnds", message, `${end.id} has the result ${end.result}`);
     return;
   }
-  const { reason, exitCode } = end;
+  const { reason, exitCode, result } = end;
   const hasMet = (kind: Target) => met[userId]!.includes(kind);
   const isTold =
     (hasMet("CLI") && reason === "nonzero_exit" && exitCode === 137) ||
-    (hasMet("container") && reason === "container_lost" && !message.person.goesOn);
+    // A turn that is over is not taken up: its answer is there.
+    (hasMet("container") &&
+      reason === "container_lost" &&
+      (!message.person.goesOn || result === `Had ${message.word}.`));
   if (isTold) told.excused++;
   else wrong("wrongEnds", message, `${end.id} ended as ${reason}, exit code ${exitCode}, ${end.stderrTail}`);
 }
