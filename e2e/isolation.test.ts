@@ -176,6 +176,39 @@ time.sleep(600)'`,
     await alice.ok("DELETE", `/v1/agents/${neighbour.id}`);
   });
 
+  test.each([
+    { kind: "closes each", after: "one.close()" },
+    { kind: "keeps 900", after: "kept.append(one); len(kept) > 900 and kept.pop(0).close()" },
+  ])(
+    "with half a request to the forwarder again and again, that $kind, lets each of its neighbours' pass",
+    async ({ after }) => {
+      const neighbour = await alice.createAgent("asker");
+      await worksFor(neighbour);
+      const hog = await alice.send(
+        a.id,
+        `exec python3 -c '
+import socket
+kept, made = [], 0
+while True:
+    try:
+        one = socket.create_connection(("127.0.0.1", 3128))
+        one.send(b"CONNECT github.com:443 HTTP/1.1\\r\\nhost")
+        ${after}
+    except OSError: continue
+    made += 1
+    if made == 3000: print("many", flush=True)'`,
+      );
+      expect(await firstLine(alice, hog.id)).toBe("many");
+      const { run } = await alice.runToEnd(
+        neighbour.id,
+        `demo: run for i in $(seq 8); do ${proxyAnswers}; done | sort | uniq -c`,
+      );
+      expect(run.result).toMatch(/ 8 Berth refuses refused\.example/);
+      await cancel(alice, hog);
+      await alice.ok("DELETE", `/v1/agents/${neighbour.id}`);
+    },
+  );
+
   test("with a fork bomb leaves its neighbours room to work", async () => {
     const neighbour = await alice.createAgent("worker");
     const bomb = await alice.send(a.id, "bomb() { bomb | bomb & }; bomb; while :; do :; done");
