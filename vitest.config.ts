@@ -15,7 +15,7 @@ const together = { isolate: false, ...times };
  * for engines, deadlines, what others do.
  */
 const queued = {
-  maxWorkers: 2,
+  maxWorkers: 3,
   sequence: { groupOrder: 1 },
   testTimeout: 600_000,
   hookTimeout: 600_000,
@@ -46,12 +46,12 @@ const builds = ["scripts/build/**/*.test.ts", "bench/scale/*.test.ts"];
  */
 const queue = [
   "load",
-  "attack-work",
-  "attack-outside",
-  "hosts",
-  "durability",
   "model",
   "place",
+  "hosts",
+  "durability",
+  "attack-work",
+  "attack-outside",
   "directory",
   "day",
   "walk",

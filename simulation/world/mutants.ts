@@ -35,8 +35,8 @@ const all: Mutant[] = [
   ),
   one(
     "what is not in memory is lost",
-    "what is told is what the evidence says",
-    33,
+    "an ended run has no process",
+    17,
     { file: `${run}/launch.ts`, from: "await workspaces.find(run.userId)", to: "workspaces.current(run.userId)" },
     { file: `${run}/runs.ts`, from: "= await workspaces.find(userId);", to: "= workspaces.current(userId);" },
   ),
