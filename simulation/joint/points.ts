@@ -53,8 +53,8 @@ const scenarios: Scenario[] = [
     operations: list(["start", 3000, short]),
     hosts: 1,
     fromMs: 3000,
-    untilMs: 4000,
-    leastPoints: 37,
+    untilMs: 6000,
+    leastPoints: 80,
   },
   {
     name: "a message that waits for the one before",
