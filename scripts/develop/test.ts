@@ -28,22 +28,27 @@ await runWithSettings(async (settings, filters) => {
       runSuites([...onMachine, simulation].map((name) => `!${name}`)),
       prepare().then(() => runSuites(onMachine)),
     ]);
-    return [checks, simulated, pure, await tryAgain(machine)];
+    return [checks, simulated, await tryAgain(pure, machine)];
   };
   process.exit(tell(...(filters.length ? [await prepare().then(() => runSuites([], filters))] : await runAll())));
 });
 
 /**
- * Flaky or broken: the suites on real engines that failed, when few did, run once more, with nothing else beside them. A test that
- * passes then is told by name as flaky: it, or the product, was not up to a busy machine.
+ * Flaky or broken: what failed of the suites on real sockets, kernels and engines, when little did, runs once more, with nothing else
+ * beside it. A test that passes then is told by name as flaky: it, or the product, was not up to a busy machine.
  */
-async function tryAgain(first: Outcome): Promise<Outcome> {
+async function tryAgain(...outcomes: Outcome[]): Promise<Outcome> {
+  const first = {
+    passed: outcomes.reduce((sum, { passed }) => sum + passed, 0),
+    failed: outcomes.flatMap(({ failed }) => failed),
+  };
   const files = [...new Set(first.failed.map((name) => name.split(" > ")[0]!))];
-  const canBeAgain = files.every((file) => file.startsWith("e2e/")) && first.failed.length <= mostAgain;
+  // What names no file is no test: an error outside of any, or a suite that could not be started.
+  const canBeAgain = files.every((file) => file.endsWith(".test.ts")) && first.failed.length <= mostAgain;
   if (files.length === 0 || !canBeAgain) return first;
   process.stdout.write(`\nagain, alone: ${files.join(", ")}\n`);
   process.exitCode = 0;
-  const again = await runSuites(["e2e"], files);
+  const again = await runSuites([`!${simulation}`], files);
   return {
     passed: first.passed + first.failed.filter((name) => !again.failed.includes(name)).length,
     failed: again.failed,
