@@ -6,6 +6,7 @@ import { AppError, parseOr400, type ErrorCode } from "@berth/shared/errors";
 import type { Context, Hono } from "hono";
 import { filePath } from "@berth/shared/files";
 import { id } from "@berth/shared/values";
+import { sleep } from "@berth/shared/wait";
 import { z } from "zod";
 import { clientAddress } from "./address.ts";
 import { type BodyBounds, readJson } from "./body.ts";
@@ -151,9 +152,9 @@ export function registerRoutes(
     const answer = async (c: Context<AppEnv>): Promise<Answer> => {
       c.set("route", declared.path);
       const address = clientAddress(deps.settings, c);
-      if (!declared.burst || !c.env?.admit) return answerCall(c, address);
+      if (!declared.burst || !c.env?.admit) return answerCall(c, address).catch(holdBack(c));
       const done = (await c.env.admit(declared.burst, networkOf(address ?? "unknown"))) ?? refuseBurst();
-      return answerCall(c, address).finally(done);
+      return answerCall(c, address).finally(done).catch(holdBack(c));
     };
     const answerCall = async (c: Context<AppEnv>, address: string | null): Promise<Answer> => {
       const caller = await admit(declared.auth, c, authenticator, address);
@@ -210,6 +211,15 @@ export const accepts = (request: Request, encoding: "br" | "gzip"): boolean =>
   (request.headers.get("accept-encoding") ?? "")
     .split(",")
     .some((part) => part.split(";")[0]!.trim() === encoding && !/;\s*q=0(\.0*)?\s*$/.test(part));
+
+const heldBackMs = 1000;
+
+/** A user who asks too often hears so a second later: who asks again at once, on however many connections, makes us no work meanwhile. */
+const holdBack = (c: Context<AppEnv>) => async (error: unknown) => {
+  const isAgain = error instanceof AppError && error.code === "rate_limited" && c.get("userId") !== undefined;
+  if (isAgain) await sleep(heldBackMs);
+  throw error;
+};
 
 /** Jitter: each comes again at a time of its own. */
 function refuseBurst(): never {

@@ -45,11 +45,19 @@ describe("a flood through the front door", () => {
     ["runs", (from) => post("/v1/agents/agt_x/runs", {}, from)],
     ["tickets", (from) => post("/v1/tickets", {}, from)],
   ])("of %s is stopped by its token, and by its network", async (_what, call) => {
-    await exhaust(call, { token: user.token });
-    for (let at = 1; at < 5; at++) await exhaust(call, { token: (await gateway.addUser(`flood ${at}`)).token });
+    const others = await Promise.all([1, 2, 3, 4].map((at) => gateway.addUser(`flood ${at}`)));
+    await Promise.all([user, ...others].map(({ token }) => exhaust(call, { token })));
     const { token } = await gateway.addUser("other");
     expect((await call({ token })).status).toBe(429);
     expect((await call({ token, address: "198.51.100.1" })).status).not.toBe(429);
+  });
+
+  test("of a user is answered a second later, on whatever connection: who asks again at once makes no work", async () => {
+    const tickets = () => post("/v1/tickets", {}, { token: user.token });
+    for (let at = 0; at < limit; at++) await tickets();
+    const since = performance.now();
+    expect((await Promise.all([tickets(), tickets()])).map(({ status }) => status)).toEqual([429, 429]);
+    expect(performance.now() - since).toBeGreaterThan(990);
   });
 
   test.each<[string, Post]>([

@@ -102,6 +102,8 @@ describe("the server on Node", () => {
     });
     sending.write(body.slice(0, 20));
     const answered = once(sending, "response") as Promise<[IncomingMessage]>;
+    // Who is refused need not be heard out.
+    sending.on("error", () => {});
     return async () => {
       sending.end(body.slice(20));
       const [answer] = await answered;
@@ -116,14 +118,19 @@ describe("the server on Node", () => {
     const taken = await Promise.all(Array.from({ length: 16 }, beginReport));
     const refused = await until(async () => {
       const answer = await stranger();
-      return answer.status === 401 ? null : answer;
+      if (answer.status !== 401) return answer;
+      // The stranger may have had a place just as one of these came.
+      taken.push(await beginReport());
+      return null;
     }, "all places are taken");
     expect(refused.status).toBe(503);
     expect(await refused.json()).toMatchObject({ code: "host_unavailable", status: 503 });
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
     expect((await fetch(`${server.url}/v1/me`, { headers: headers() })).status).toBe(200);
     expect((await fetch(`${server.url}/v1/tickets`, { method: "POST", headers: headers() })).status).toBe(201);
-    expect(new Set(await Promise.all(taken.map((finish) => finish())))).toEqual(new Set([200]));
+    const answers = await Promise.all(taken.map((finish) => finish()));
+    expect(answers.filter((status) => status === 200)).toHaveLength(16);
+    expect(new Set(answers)).not.toContain(401);
     expect((await stranger()).status).toBe(401);
   });
 

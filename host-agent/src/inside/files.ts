@@ -12,7 +12,8 @@ import {
 import { AppError } from "@berth/shared/errors";
 import type { HostClaims } from "@berth/shared/host-api";
 import { sleep } from "@berth/shared/wait";
-import { enter, type EntryDeps } from "./entry.ts";
+import { createLocks } from "../context/wait.ts";
+import { enter, type Entry, type EntryDeps } from "./entry.ts";
 import { asRefusal } from "./file-errors.ts";
 import { listingMaxBytes, readListing } from "./listing.ts";
 import type { Streams } from "../output/open-streams.ts";
@@ -57,12 +58,14 @@ const maxPerUser = 16;
 const stallMs = 120_000;
 /** A removal says nothing before its end: longer than the gateway waits for it. */
 const removalMs = 660_000;
+/** A start holds up the user's next one until it has said something, or for so long. */
+const startMs = 1000;
 /** How much, and how long, a client goes on sending that was refused already. */
 const hearOutBytes = 64 * 2 ** 20;
 const hearOutMs = 10_000;
 
 export function createFiles(deps: FilesDeps) {
-  const open: OpenTransfers = new Map();
+  const open: OpenTransfers = { ofUsers: new Map(), starts: createLocks() };
 
   return {
     /** A file to be taken, or the listing of a directory. Throws `not_found`, `forbidden`, `conflict`, … as all of these. */
@@ -111,7 +114,7 @@ export function createFiles(deps: FilesDeps) {
     },
     /** Ends all transfers. */
     async close(): Promise<void> {
-      await Promise.all([...open.values()].flatMap((ofUser) => [...ofUser].map((end) => end())));
+      await Promise.all([...open.ofUsers.values()].flatMap((ofUser) => [...ofUser].map((end) => end())));
     },
   };
 }
@@ -119,13 +122,13 @@ export function createFiles(deps: FilesDeps) {
 /** Starts a transfer. It ends by `close`, with its credential, and when nothing moves any more. */
 async function begin(
   deps: FilesDeps,
-  open: OpenTransfers,
+  { ofUsers, starts }: OpenTransfers,
   { claims, agentId, path }: FileCall,
-  request: object,
+  request: FileRequest,
   silenceMs = stallMs,
 ): Promise<OpenTransfer> {
   deps.streams.refuseUnvouched();
-  const ofUser = open.get(claims.sub) ?? new Set();
+  const ofUser = ofUsers.get(claims.sub) ?? new Set();
   if (ofUser.size >= maxPerUser)
     throw new AppError("rate_limited", `At most ${maxPerUser} file transfers of a user go on at once.`, {
       retryAfter: 1,
@@ -143,18 +146,20 @@ async function begin(
     await transfer?.close();
     disconnect();
     ofUser.delete(close);
-    if (ofUser.size === 0) open.delete(claims.sub);
+    if (ofUser.size === 0) ofUsers.delete(claims.sub);
   }
-  open.set(claims.sub, ofUser.add(close));
+  ofUsers.set(claims.sub, ofUser.add(close));
   cut.signal.addEventListener("abort", () => void close(), { once: true });
   try {
     const entry = await enter(deps, claims.sub, agentId);
-    const started = await startTransfer(deps, entry, { path: Buffer.from(path.bytes).toString("hex"), ...request });
+    const started = await starts(claims.sub, () =>
+      start(deps, entry, { path: Buffer.from(path.bytes).toString("hex"), ...request }),
+    );
     transfer = started;
     if (cut.signal.aborted) await started.close();
     // Whose end was ours says why; the workspace has not refused it.
     const answer = () =>
-      started.answer().catch((error: unknown) => {
+      started.answered.catch((error: unknown) => {
         throw cut.signal.aborted ? cut.signal.reason : error;
       });
     return { ...started, answer, close, signal: cut.signal, touch: () => void stalled.refresh() };
@@ -163,14 +168,34 @@ async function begin(
     throw error;
   }
 }
+/**
+ * An exec is the engine's work, and everybody's runs are started by it: of one user it starts one after the other. An upload says
+ * nothing before it has come.
+ */
+async function start(deps: EntryDeps, entry: Entry, request: FileRequest) {
+  const transfer = await startTransfer(deps, entry, request);
+  const answered = transfer.answer();
+  const hasBegun = answered.then(noop, noop);
+  if (request.operation !== "write") await Promise.race([hasBegun, sleep(startMs)]);
+  return { ...transfer, answered };
+}
+const noop = () => undefined;
 const wasCut = new AppError("host_unavailable", "The transfer was cut: try again.", { retryAfter: 2 });
 const tellSilence = (ms: number) =>
   new AppError("host_unavailable", `Nothing moved for ${ms / 1000} s, so the transfer was given up: try again.`, {
     retryAfter: 2,
   });
 
-/** By user: how to end each. */
-type OpenTransfers = Map<string, Set<() => Promise<void>>>;
+/** What `berth-files` is asked. */
+interface FileRequest {
+  operation: "read" | "archive" | "write" | "makeDirectory" | "remove";
+  [more: string]: unknown;
+}
+interface OpenTransfers {
+  /** By user: how to end each. */
+  ofUsers: Map<string, Set<() => Promise<void>>>;
+  starts: ReturnType<typeof createLocks>;
+}
 interface OpenTransfer extends Transfer {
   signal: AbortSignal;
   /** Something moved. */
