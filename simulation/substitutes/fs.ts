@@ -187,6 +187,12 @@ export function statSync(path: string, { throwIfNoEntry = true } = {}): Stats | 
 
 export const lstatSync = statSync;
 
+/** What is open is there. */
+export function fstatSync(descriptor: number): Stats {
+  world().sync("fs.fstatSync");
+  return new Stats(machine().files.handle(descriptor).inode);
+}
+
 /** While modules are loaded there is no machine yet, and nothing on it. */
 export function existsSync(path: string): boolean {
   if (!hasWorld()) return false;

@@ -8,6 +8,7 @@ import {
   constants,
   existsSync,
   fchownSync,
+  fstatSync,
   mkdirSync,
   openSync,
   readSync,
@@ -107,8 +108,8 @@ function readText(path: string, maxBytes: number): string {
     return ifMissing("")(error);
   }
   try {
-    const bytes = Buffer.allocUnsafe(maxBytes);
-    return bytes.toString("latin1", 0, readSync(file, bytes, 0, maxBytes, 0));
+    const bytes = Buffer.allocUnsafe(Math.min(maxBytes, fstatSync(file).size));
+    return bytes.toString("latin1", 0, readSync(file, bytes, 0, bytes.length, 0));
   } finally {
     closeSync(file);
   }
