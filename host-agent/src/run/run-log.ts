@@ -67,13 +67,13 @@ export async function* readLines<Batch>(
   if (!file) return position;
   try {
     const end = Math.min(sealed ?? (await file.stat()).size, source.limitBytes);
-    const chunk = Buffer.allocUnsafe(chunkBytes);
     let { at } = position;
     let searched = Math.max(at, Math.min(position.searched, end));
+    const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, Math.max(0, end - searched)));
     const handOn = async (line: LineEnd) => [await longLine(file, at, line, source)];
     while (searched < end) {
       await source.turn();
-      const { bytesRead } = await file.read(chunk, 0, Math.min(chunkBytes, end - searched), searched);
+      const { bytesRead } = await file.read(chunk, 0, Math.min(chunk.length, end - searched), searched);
       if (bytesRead === 0) break;
       const bytes = chunk.subarray(0, bytesRead);
       const last = searched === at ? bytes.lastIndexOf(0x0a) : -1;
