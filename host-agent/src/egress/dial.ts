@@ -2,7 +2,7 @@
 import { Resolver } from "node:dns/promises";
 import net from "node:net";
 import type { Socket } from "node:net";
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { isInRange, isOpened, isPublicAddress, normalizeAddress, refusalOf, whyNone } from "./policy.ts";
 import type { EgressMode, HostRule, PrivateRule, Target } from "./policy.ts";
@@ -33,6 +33,8 @@ export async function dial(dialer: Dialer, target: Target, signal: AbortSignal):
   const found = target.isAddress ? [target.host] : await resolve(dialer, target.host);
   if (found.length === 0) return { ok: false, kind: "unresolved" };
   const others = withoutOwn(dialer, found);
+  // What is this machine's own cannot be told now, for want of descriptors.
+  if (others === null) return { ok: false, kind: "unreachable" };
   const isPermitted = (address: string) => isPublicAddress(address) || isOpened(dialer.privateRules, target, address);
   const addresses = others.filter(isPermitted).slice(0, maxAddresses);
   if (addresses.length === 0) return { ok: false, kind: "refused", reason: whyNone(others) };
@@ -45,12 +47,16 @@ export async function dial(dialer: Dialer, target: Target, signal: AbortSignal):
   return { ok: false, kind: "unreachable" };
 }
 
-/** Neither this machine nor a container on it. */
-function withoutOwn({ ownAddresses, innerNetworks }: Dialer, found: string[]): string[] {
-  const own = new Set(ownAddresses().map(normalizeAddress));
-  const inner = innerNetworks();
-  const isInner = (address: string) => inner.some((network) => isInRange(address, network));
-  return found.filter((address) => !own.has(normalizeAddress(address)) && !isInner(address));
+/** Neither this machine nor a container on it; null where these cannot be listed. */
+function withoutOwn({ ownAddresses, innerNetworks }: Dialer, found: string[]): string[] | null {
+  try {
+    const own = new Set(ownAddresses().map(normalizeAddress));
+    const inner = innerNetworks();
+    const isInner = (address: string) => inner.some((network) => isInRange(address, network));
+    return found.filter((address) => !own.has(normalizeAddress(address)) && !isInner(address));
+  } catch {
+    return null;
+  }
 }
 
 /** Under a deadline: no address at all when the name does not resolve in time. */
@@ -95,7 +101,8 @@ export const listOwnAddresses = (): string[] =>
 export function listInnerNetworks(): string[] {
   const isInner = (name: string) => {
     const ports = `/sys/class/net/${name}/brif`;
-    return existsSync(ports) && readdirSync(ports).every((port) => !existsSync(`/sys/class/net/${port}/device`));
+    const isThere = (path: string) => statSync(path, { throwIfNoEntry: false }) !== undefined;
+    return isThere(ports) && readdirSync(ports).every((port) => !isThere(`/sys/class/net/${port}/device`));
   };
   return Object.entries(networkInterfaces()).flatMap(([name, list]) =>
     isInner(name) ? (list ?? []).flatMap(({ cidr }) => cidr ?? []) : [],

@@ -377,6 +377,22 @@ test.each([
   },
 );
 
+test("while nobody can tell what is this machine's own nothing is reached, and then it is again", async () => {
+  let isOutOfDescriptors = true;
+  const { port } = await startProxy(
+    http.createServer((_req, res) => res.end("there")),
+    {
+      innerNetworks() {
+        if (isOutOfDescriptors) throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+        return [];
+      },
+    },
+  );
+  expect((await request(port, "http://api.example.com/")).status).toBe(502);
+  isOutOfDescriptors = false;
+  expect(await request(port, "http://api.example.com/")).toMatchObject({ status: 200, body: "there" });
+});
+
 test.each([
   "git.corp.example",
   "git.corp.example=10.0.0.0",
