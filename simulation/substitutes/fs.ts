@@ -1,6 +1,6 @@
 /** The substitute of `node:fs` for the host agent: the machine's files, and the kernel's. Each call is one that may fail, and counts. */
 import { basename } from "node:path";
-import { hasWorld, world } from "../world/world.ts";
+import { world } from "../world/world.ts";
 import { FileError, type Inode } from "../machine/files.ts";
 import { machine } from "../machine/machine.ts";
 
@@ -191,13 +191,6 @@ export const lstatSync = statSync;
 export function fstatSync(descriptor: number): Stats {
   world().sync("fs.fstatSync");
   return new Stats(machine().files.handle(descriptor).inode);
-}
-
-/** While modules are loaded there is no machine yet, and nothing on it. */
-export function existsSync(path: string): boolean {
-  if (!hasWorld()) return false;
-  begin("existsSync", path);
-  return machine().files.find(path) !== null;
 }
 
 export function statfsSync(path: string): Record<"blocks" | "bfree" | "bavail" | "bsize", number> {

@@ -17,9 +17,15 @@ export interface UserDeps {
   sockets: Sockets;
 }
 
-/** Whether this host has files or rows of the user. */
-export const hasAnythingOf = ({ store, volumes }: Pick<UserDeps, "store" | "volumes">, userId: string): boolean =>
-  store.hasUser(userId) || volumes.exists(userId);
+/** Whether this host has files or rows of the user; also where nobody can tell, for then they are not known to be gone. */
+export function hasAnythingOf({ store, volumes }: Pick<UserDeps, "store" | "volumes">, userId: string): boolean {
+  if (store.hasUser(userId)) return true;
+  try {
+    return volumes.exists(userId);
+  } catch {
+    return true;
+  }
+}
 
 /**
  * Ends what the user runs, then removes container, volume and rows, these last: what is cut short is asked for again, as is

@@ -2,12 +2,12 @@
  * The few engine calls Berth makes, each with a deadline, behind one interface. Knows the engine's vocabulary and its
  * traps; knows nothing of users, agents or runs. A container or exec that is not there is null, not an exception.
  */
-import { existsSync } from "node:fs";
 import type { Duplex } from "node:stream";
 import Docker from "dockerode";
 import { MachineError } from "./machine-error.ts";
 import { maskedPaths } from "./masked-paths.ts";
 import { agentScore } from "./memory-rank.ts";
+import { isThere } from "./missing.ts";
 import { endForgotten } from "./processes.ts";
 import { seccompProfile } from "./seccomp.ts";
 
@@ -291,7 +291,7 @@ export const fixedShape = () => ({
     "kernel.msgmni": "32",
     "kernel.sem": "250 2048 32 64",
     "fs.mqueue.queues_max": "32",
-    ...(existsSync("/proc/sys/net/ipv6") && { "net.ipv6.conf.lo.disable_ipv6": "0" }),
+    ...(isThere("/proc/sys/net/ipv6") && { "net.ipv6.conf.lo.disable_ipv6": "0" }),
   },
   // A floor that none of its processes can go below; the forwarder is lowered once it runs.
   OomScoreAdj: agentScore,

@@ -6,7 +6,6 @@ import {
   chmodSync,
   closeSync,
   constants,
-  existsSync,
   fchownSync,
   fstatSync,
   mkdirSync,
@@ -20,7 +19,7 @@ import { join } from "node:path";
 import { runReasons } from "@berth/shared/resources";
 import { time } from "@berth/shared/values";
 import { z } from "zod";
-import { ifMissing } from "../machine/missing.ts";
+import { ifMissing, isThere } from "../machine/missing.ts";
 import { ProgramError, runProgram } from "../machine/programs.ts";
 import { type Volume } from "../workspace/volume.ts";
 import { runGid } from "../store/uids.ts";
@@ -77,7 +76,7 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
 }
 
 /** Whether the run was given one; it stays for as long as the run's files do. */
-export const hasPayload = (volume: Volume, runId: string) => existsSync(join(runDirectory(volume, runId), "payload"));
+export const hasPayload = (volume: Volume, runId: string) => isThere(join(runDirectory(volume, runId), "payload"));
 
 /** Whether files could not be made because the volume is full to its last block. */
 export const isOutOfSpace = (error: unknown) =>
@@ -181,7 +180,7 @@ export async function sealRunFiles(volume: Volume, runId: string, limitBytes: nu
   // Values of variables stay no longer than the run that uses them.
   await rm(join(runDirectory(volume, runId), "env"), { force: true });
   const all = ["out", "err", "exit", "in"].map((name) => join(runDirectory(volume, runId), name));
-  const there = all.filter((path) => existsSync(path));
+  const there = all.filter(isThere);
   const long = there.filter((path) => statSync(path).size > limitBytes);
   if (long.length > 0) {
     await runProgram("chattr", "-i", "-a", ...long);
@@ -193,7 +192,7 @@ export async function sealRunFiles(volume: Volume, runId: string, limitBytes: nu
 /** Removes a run's files; none is fine. */
 export async function removeRunFiles(volume: Volume, runId: string): Promise<void> {
   const dir = runDirectory(volume, runId);
-  if (!existsSync(dir)) return;
+  if (!isThere(dir)) return;
   const names = (await readdir(dir)).map((name) => join(dir, name));
   if (names.length > 0) await unseal(names);
   await rm(dir, { recursive: true, force: true });
@@ -217,7 +216,7 @@ export async function emptyRunFiles(volume: Volume, runId: string): Promise<void
 /** What goes meanwhile, by retention or by another deletion, needs it no more. */
 async function unseal(names: string[]): Promise<void> {
   await runProgram("chattr", "-i", "-a", ...names).catch((error: unknown) => {
-    if (names.every((name) => existsSync(name))) throw error;
+    if (names.every(isThere)) throw error;
   });
 }
 

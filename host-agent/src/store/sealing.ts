@@ -3,7 +3,7 @@
  * alone gives none of them away. Each is bound to its place: a sealed value that is put into another row does not open there.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { writeDurably } from "@berth/shared/node/durable-file";
 import { SettingsError } from "@berth/shared/settings";
 
@@ -42,7 +42,7 @@ export function createSealing(key: Buffer): Sealing {
 
 /** The key in this file, for its owner alone; made here unless something is sealed with it already. */
 export function openKey(file: string, isInUse: boolean): Buffer {
-  if (!existsSync(file)) {
+  if (!statSync(file, { throwIfNoEntry: false })) {
     if (isInUse)
       throw new SettingsError(
         `The key file ${file} is missing: put it back from the backup; the values that host.db has sealed with it open with no other.`,

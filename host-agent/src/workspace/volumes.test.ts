@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import {
   closeSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -9,6 +10,7 @@ import {
   rmSync,
   statfsSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -90,6 +92,17 @@ test("a volume takes the image made ahead, users who come at once have one each,
   const inodes = users.map((userId) => statSync(join(images, `${userId}.img`)).ino);
   expect(new Set(inodes).size).toBe(3);
   expect(inodes).toContain(ahead);
+});
+
+test("an image that cannot be looked at is an error, and no blank one takes its place", async () => {
+  const image = join(dir, "volumes", "usr_1.img");
+  mkdirSync(join(dir, "volumes"));
+  symlinkSync(image, image);
+  const volumes = new Volumes(dir, 64 * mib);
+  await expect(volumes.ensure("usr_1")).rejects.toThrow("ELOOP");
+  expect(lstatSync(image).isSymbolicLink()).toBe(true);
+  rmSync(image);
+  await volumes.ensure("usr_1");
 });
 
 test("a volume whose growing was broken off grows at the next try", async () => {

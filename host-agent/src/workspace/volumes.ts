@@ -4,20 +4,10 @@
  */
 import { AppError } from "@berth/shared/errors";
 import { randomUUID } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readdirSync, readSync, rmSync, statSync } from "node:fs";
 import { chmod, mkdir, open, readdir, rename, rm, rmdir, truncate } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { ifMissing } from "../machine/missing.ts";
+import { ifMissing, isThere } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
 import { emptyTrash, highestOwner, isMounted, makeTmp, tellLoss, type Volume } from "./volume.ts";
 import { checkImage, failedMounts, hasRoom, isLetGo, repairVolume } from "./volume-failure.ts";
@@ -85,9 +75,9 @@ export class Volumes {
     return volume;
   }
 
-  /** Whether the user has a volume, mounted or not. */
+  /** Whether the user has a volume, mounted or not; throws where that cannot be told. */
   exists(userId: string): boolean {
-    return existsSync(this.#imageOf(userId));
+    return isThere(this.#imageOf(userId));
   }
 
   /** Users whose volume is mounted now. */
@@ -139,7 +129,7 @@ export class Volumes {
     const [root, image] = [this.#mountPoint(userId), this.#imageOf(userId)];
     await this.#apart(userId, async () => {
       if (isMounted(root)) await runProgram("umount", root);
-      if (existsSync(root)) await runProgram("chattr", "-i", root);
+      if (isThere(root)) await runProgram("chattr", "-i", root);
       await rmdir(root).catch(ifMissing(undefined));
       // The image last: while it is there, there is something to remove.
       const beside = (await readdir(dirname(image))).filter((name) => name.startsWith(`${basename(image)}.`));
@@ -209,7 +199,7 @@ export class Volumes {
   async #ensureImage(userId: string): Promise<void> {
     const image = this.#imageOf(userId);
     const bytes = this.bytesOf(userId);
-    if (existsSync(image)) {
+    if (isThere(image)) {
       if (await prepareImage(image, bytes)) this.#lossy.add(userId);
       return;
     }
