@@ -105,3 +105,9 @@ test("a body of megabytes arrives whole, and what follows a CONNECT is the tunne
   });
   expect(heard).toBe(`HTTP/1.1 200 OK\r\n\r\n${"0123456789".repeat(500)}`);
 });
+
+test("a tunnel that nobody serves ends: of a connection that stayed open nobody would hear the error that ends the process", async () => {
+  const server = await serve({ perSecond: 1000, burst: 1000 });
+  const socket = await raw(server.port, "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n");
+  await new Promise((resolve) => socket.once("close", resolve).resume());
+});

@@ -105,13 +105,17 @@ function createBucket({ perSecond, burst }: Rate): () => number {
   };
 }
 
-/** Listeners of the event hear of what passes, and of nothing else. */
+/**
+ * Listeners of the event hear of what passes, and of nothing else. An event that nobody listens to stays so: Node then ends the
+ * connection itself, of which nobody else would hear the errors.
+ */
 function guard(
   server: Server,
   event: string,
   passes: (message: IncomingMessage, other: ServerResponse & Duplex) => boolean,
 ): void {
   const listeners = server.listeners(event);
+  if (listeners.length === 0) return;
   server.removeAllListeners(event);
   server.on(event, (...args: [IncomingMessage, ServerResponse & Duplex]) => {
     if (passes(...args)) for (const listener of listeners) listener.apply(server, args);
