@@ -56,6 +56,17 @@ export const appendFile = (path: string, data: string | Uint8Array) =>
 export const mkdir = (path: string, { recursive = false, mode = 0o777 } = {}) =>
   call("mkdir", path, () => fs.makeDirectory(path, recursive, mode));
 export const readdir = (path: string) => call("readdir", path, () => fs.listDirectory(path), true);
+export const opendir = (path: string, _options: { bufferSize: number }) =>
+  call(
+    "opendir",
+    path,
+    () => {
+      const names = fs.listDirectory(path);
+      const read = () => call("readdir", path, () => names.shift() ?? null);
+      return { read, close: async () => undefined };
+    },
+    true,
+  );
 export const rm = (path: string, { force = false, recursive = false } = {}) =>
   call("rm", path, () => fs.removeAt(path, force, recursive));
 export const unlink = (path: string) => call("unlink", path, () => fs.removeAt(path, false, false));

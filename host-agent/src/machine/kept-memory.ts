@@ -2,7 +2,7 @@
  * Memory of a container that outlives the processes which took it: System V objects, message queues, files in its memory file
  * systems. Enters the container's IPC namespace alone, and follows no path that an agent has made. Knows nothing of the engine.
  */
-import { readdirSync } from "node:fs";
+import { opendir } from "node:fs/promises";
 import type { Cgroup } from "./cgroup.ts";
 import { MachineError } from "./machine-error.ts";
 import { ifMissing } from "./missing.ts";
@@ -20,7 +20,9 @@ export async function freeMemory(
   directories: string[],
 ): Promise<void> {
   if (!(await proveWithout(cgroup, (owner) => owner.uid === uid))) return;
-  const filled = directories.map((directory) => `/proc/${init.pid}/root${directory}`).filter(hasEntries);
+  const all = directories.map((directory) => `/proc/${init.pid}/root${directory}`);
+  const areFilled = await Promise.all(all.map(hasEntries));
+  const filled = all.filter((_, at) => areFilled[at]);
   const remove = [...filled, "-xdev", "-mindepth", "1", "-uid", String(uid), "-delete"];
   await Promise.all([
     removeObjects(init.pid, uid),
@@ -46,11 +48,13 @@ const madeBy = `
 FNR == 1 { kind++ }
 FNR > 1 && $(kind == 3 ? 7 : 10) == uid && count++ < 100 { print "-" substr("mqs", kind, 1), $2 }`;
 
-function hasEntries(directory: string): boolean {
+/** The first entry alone is read, and not on the event loop: an agent makes hundreds of thousands, or a large directory of none. */
+export async function hasEntries(path: string): Promise<boolean> {
+  const directory = await opendir(path, { bufferSize: 1 }).catch(ifMissing(null));
   try {
-    return readdirSync(directory).length > 0;
-  } catch (error) {
-    return ifMissing(false)(error);
+    return ((await directory?.read()) ?? null) !== null;
+  } finally {
+    await directory?.close();
   }
 }
 

@@ -5,6 +5,7 @@
 import { statfsSync, statSync } from "node:fs";
 import { chmod, lchown, lstat, mkdir, readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { hasEntries } from "../machine/kept-memory.ts";
 import { ifMissing } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
 import { firstUid, runGid } from "../store/uids.ts";
@@ -109,7 +110,7 @@ export async function removeAgentDirectory(
 
 /** A container begins with an empty /tmp; no other may run that has the one before. */
 export async function renewTmp(volume: Volume): Promise<void> {
-  if ((await readdir(volume.tmp)).length === 0) return;
+  if (!(await hasEntries(volume.tmp))) return;
   await rename(volume.tmp, join(volume.trash, `tmp-${Date.now()}`));
   await makeTmp(volume);
   await emptyTrash(volume);
