@@ -124,12 +124,15 @@ export function readFrom(
       code: "ERR_OUT_OF_RANGE",
     });
   const from = position === null || position === -1 ? open.at : position;
-  const bytes = machine()
-    .files.read(open.inode)
-    .subarray(from, from + length);
+  const bytes = bytesOf(open.inode).subarray(from, from + length);
   buffer.set(bytes, offset);
   if (position === null || position === -1) open.at += bytes.length;
   return bytes.length;
+}
+
+function bytesOf(inode: Inode): Buffer {
+  const { files, kernel } = machine();
+  return "control" in inode ? Buffer.from(kernel.read(inode.control as string)) : files.read(inode);
 }
 
 function nextRecord(open: { inode: Inode; at: number }): string {

@@ -130,7 +130,7 @@ export async function endStarted(
   try {
     for (;;) {
       const state = await engine.inspectExec(execId);
-      const isMarked = (pid: number) => hasVariable(pid, marker) || (!!state?.pid && sessionOf(pid) === state.pid);
+      const isMarked = (pid: number) => (!!state?.pid && sessionOf(pid) === state.pid) || hasVariable(pid, marker);
       const belongs: Which = (owner, pid) => owner.uid === agent.uid && owner.gid === gid && isMarked(pid);
       await endProcesses(container.cgroup, belongs, graceMs, "SIGHUP");
       if (!state || (!state.running && state.exitCode !== null) || performance.now() > deadline) return;

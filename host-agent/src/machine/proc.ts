@@ -1,12 +1,32 @@
 /** Reading the kernel's files. */
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 
 /** Null where the process or the container has gone meanwhile. */
 export function readProc(path: string): string | null {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    if (["ENOENT", "ESRCH", "ENODEV", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
-    throw error;
+    return ifGone(error);
   }
+}
+
+/** As many bytes from the beginning as the buffer takes: for what a process makes as long as it likes. Null as above. */
+export function readProcInto(path: string, buffer: Buffer): Buffer | null {
+  let file: number | null = null;
+  try {
+    file = openSync(path, "r");
+    let length = 0;
+    for (let read = -1; read !== 0 && length < buffer.length; length += read)
+      read = readSync(file, buffer, length, buffer.length - length, null);
+    return buffer.subarray(0, length);
+  } catch (error) {
+    return ifGone(error);
+  } finally {
+    if (file !== null) closeSync(file);
+  }
+}
+
+function ifGone(error: unknown): null {
+  if (["ENOENT", "ESRCH", "ENODEV", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
+  throw error;
 }

@@ -4,7 +4,7 @@ import { sleep } from "@berth/shared/wait";
 import { type Cgroup, findCgroup } from "./cgroup.ts";
 import { whileFrozen } from "./freezer.ts";
 import { MachineError } from "./machine-error.ts";
-import { readProc as read } from "./proc.ts";
+import { readProc as read, readProcInto } from "./proc.ts";
 
 /** PF_EXITING of the kernel's sched.h, in the flags of a process. */
 const exitingFlag = 4;
@@ -158,9 +158,19 @@ export async function endForgotten(containerId: string): Promise<void> {
   await endAll(() => forgotten.filter(isAlive).map(({ pid }) => pid), 2000);
 }
 
-/** Whether a process was started with this line in its environment, or descends from one that was and kept it. */
-export const hasVariable = (pid: number, line: string) =>
-  (read(`/proc/${pid}/environ`) ?? "").split("\0").includes(line);
+/** More than an agent's environment has; a program may give itself megabytes, and hundreds of processes. */
+const environment = Buffer.alloc(256 * 1024);
+
+/**
+ * Whether a process was started with this line in its environment, or descends from one that was and kept it. What it has beyond a
+ * bound is not looked at.
+ */
+export function hasVariable(pid: number, line: string): boolean {
+  const text = readProcInto(`/proc/${pid}/environ`, environment);
+  if (text === null) return false;
+  const [sought, end] = [Buffer.from(`\0${line}\0`), Buffer.from(`${line}\0`)];
+  return text.includes(sought) || text.subarray(0, end.length).equals(end);
+}
 
 /** The session of a process (setsid(2)); null if it is gone. */
 export function sessionOf(pid: number): number | null {
