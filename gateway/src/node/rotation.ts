@@ -73,7 +73,7 @@ const write = (path: string, keys: JWK[]) => writeDurably(path, JSON.stringify({
 /** Waits until each host that is up has reported once more, to a gateway that has the key; for some seconds at most. */
 async function untilHostsKnow({ db }: Data, publishedAt: number): Promise<void> {
   const since = isoTime(publishedAt + 2 * followMs);
-  for (const end = publishedAt + hostsMs; Date.now() < end; await sleep(200)) {
+  for (const end = performance.now() + hostsMs; performance.now() < end; await sleep(200)) {
     const live = isoTime(Date.now() - liveMs);
     const [late] = await db.all(
       sql`select 1 from hosts where last_report_at >= ${live} and last_report_at < ${since} and removed_at is null limit 1`,

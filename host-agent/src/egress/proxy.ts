@@ -334,7 +334,7 @@ function createRefusalLog(userId: string, { log, onRefused }: EgressProxyDeps, p
   return (authority: string, reason: string) => {
     const host = authority.slice(0, 260);
     onRefused?.(userId, host);
-    const now = Math.floor(Date.now() / 60_000);
+    const now = Math.floor(performance.now() / 60_000);
     if (now !== minute) logged = 0;
     minute = now;
     if (logged++ < perMinute) log.warn("egress.refused", { userId, host, reason });

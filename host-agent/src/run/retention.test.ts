@@ -25,7 +25,7 @@ test.each([
   expect(deletableUpTo(asked, reached)).toBe(upTo);
 });
 
-test("a clock that is a year ahead for an hour takes no run of the last weeks", async () => {
+test("a clock that is a year ahead for an hour takes no run of the last weeks, and nobody's spending of today", async () => {
   const dir = mkdtempSync(join(tmpdir(), "berth-retention-"));
   let aheadMs = 0;
   const clock = createClock(() => Date.now() + aheadMs);
@@ -49,6 +49,9 @@ test("a clock that is a year ahead for an hour takes no run of the last weeks", 
     store.admit({ id, agentId: id, userId: "usr_u", trigger, prompt: "x", payload: null }, threeRuns);
     store.updateRun(id, { status: "completed", endedAt: new Date(Date.now() - days * dayMs).toISOString() });
   }
+  const usage = { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 3 };
+  store.admit({ id: "run_now", agentId: "agt_now", userId: "usr_u", trigger, prompt: "x", payload: null }, threeRuns);
+  store.addUsage("run_now", usage);
   const pass = () => removeExpired({ context, store, volumes: new Volumes(dir, 2 ** 26), heldRev: () => 0 });
   aheadMs = 365 * dayMs;
   await pass();
@@ -60,6 +63,8 @@ test("a clock that is a year ahead for an hour takes no run of the last weeks", 
   await pass();
   await pass();
   expect([store.getRun("run_old"), store.getRun("run_young")?.id]).toEqual([null, "run_young"]);
+  aheadMs = 0;
+  expect(store.spentToday("usr_u")).toBe(3);
   store.close();
   rmSync(dir, { recursive: true });
 });

@@ -35,7 +35,7 @@ export async function removeExpired(deps: RetentionDeps): Promise<void> {
   store.setMeta("retained", String(upTo ?? asked));
   if (upTo === null) return;
   const before = new Date(upTo);
-  store.forgetSpend(new Date(context.clock.now() - dayMs));
+  store.forgetSpend(before);
   const failed = new Set<string>();
   const attempt = async (userId: string, remove: () => Promise<void>) => {
     if (failed.has(userId)) return;
