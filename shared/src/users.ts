@@ -100,12 +100,15 @@ export const createTokenBody = z.strictObject({
     .default(30 * day),
 });
 
+/** Whether git finds anything in it: punctuation at both ends is left out, and without the rest nothing can be committed. */
+export const isGitPart = (text: string) => /[^\s.,:;"\\']/u.test(text);
 /** One line that git takes as a part of an author: without what it leaves out. */
 const gitPart = plainText
   .trim()
   .min(1)
   .max(200)
-  .regex(/^[^\p{Cc}<>]*$/u, "must be one line without < and >");
+  .regex(/^[^\p{Cc}<>]*$/u, "must be one line without < and >")
+  .refine(isGitPart, "must have more than punctuation");
 /** Author and committer in the user's workspace, where a repository names none; null is the user's name. */
 export const updateMeBody = z.strictObject({
   gitName: gitPart.nullable().optional(),

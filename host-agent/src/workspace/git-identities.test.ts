@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,6 +20,28 @@ test("of writes at once, as by a first run and an upload beside it, none fails a
     identities.note(told("Ada Lovelace"), dir),
   ]);
   expect(readFileSync(join(dir, gitConfig), "utf8")).toContain('name = "Ada Lovelace"');
+  store.close();
+  rmSync(dir, { recursive: true });
+});
+
+test.each([
+  ["Ada", "Ada"],
+  ["Ada\nLovelace", "Ada Lovelace"],
+  ['Ada "A" \\ 앨리스\u0007', 'Ada "A" \\ 앨리스'],
+  ["<Ada>", "Ada"],
+  ["...", "agent"],
+  ["\u0001", "agent"],
+])("whatever a user is called, git starts and commits: %j", async (name, author) => {
+  const dir = mkdtempSync(join(tmpdir(), "berth-git-"));
+  const store = new Store(inMemory(), Date.now);
+  const identities = createGitIdentities(store, () => []);
+  await identities.write("usr_u", dir);
+  await identities.note({ sub: "usr_u", tid: null, texp: 0, git: { name, email: "a\n@example.com" } }, dir);
+  const env = { PATH: process.env["PATH"], HOME: dir, GIT_CONFIG_SYSTEM: join(dir, gitConfig) };
+  const git = (...args: string[]) => execFileSync("git", args, { cwd: dir, env, encoding: "utf8" });
+  git("init", "-q");
+  git("commit", "-q", "--allow-empty", "-m", "x");
+  expect(git("log", "-1", "--format=%an")).toBe(`${author}\n`);
   store.close();
   rmSync(dir, { recursive: true });
 });

@@ -5,6 +5,7 @@
 import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { HostClaims } from "@berth/shared/host-api";
+import { isGitPart } from "@berth/shared/users";
 import { createLocks } from "../context/wait.ts";
 import { ifMissing } from "../machine/missing.ts";
 import type { Store } from "../store/store.ts";
@@ -28,6 +29,7 @@ export function createGitIdentities(store: Store, rewritesOf: (userId: string) =
   function textOf(userId: string): string {
     const known = store.getMeta(keyOf(userId));
     const { name, email } = known === undefined ? unknown : (JSON.parse(known) as Identity);
+    const identity = `[user]\n\tname = ${quote(partOf(name, unknown.name))}\n\temail = ${quote(partOf(email, unknown.email))}\n`;
     // Of two rewrites of the same words the first one counts: before the image's own, which make https of ssh.
     const rewrites = rewritesOf(userId).map(
       ({ origin, written }) =>
@@ -35,7 +37,6 @@ export function createGitIdentities(store: Store, rewritesOf: (userId: string) =
     );
     // What LFS is told to fetch where git goes is reached as git reaches it.
     if (rewrites.length > 0) rewrites.push('[lfs "transfer"]\n\tenablehrefrewrite = true\n');
-    const identity = `[user]\n\tname = ${quote(name)}\n\temail = ${quote(email)}\n`;
     return `${rewrites.join("")}[include]\n\tpath = /etc/gitconfig\n${identity}`;
   }
 
@@ -55,6 +56,12 @@ export function createGitIdentities(store: Store, rewritesOf: (userId: string) =
       await this.write(sub, directory).catch(ifMissing(undefined));
     },
   };
+}
+
+/** One line, as git takes it: what is a control character or punctuation alone would keep it from commits, or from starting. */
+function partOf(text: string, otherwise: string): string {
+  const line = text.replaceAll(/[\p{Cc}<>]+/gu, " ").trim();
+  return isGitPart(line) ? line : otherwise;
 }
 
 const quote = (text: string) => `"${text.replaceAll(/[\\"]/g, String.raw`\$&`)}"`;

@@ -40,7 +40,10 @@ export type Forge = z.infer<typeof forge>;
 const repository = z
   .string()
   .max(300)
-  .regex(/^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[^/\\%;*?#\s]+(?:\/[^/\\%;*?#\s]+)*(?:\/\*)?$/, "must be owner/name or owner/*")
+  .regex(
+    /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[^/\\%;*?#\s\p{Cc}]+(?:\/[^/\\%;*?#\s\p{Cc}]+)*(?:\/\*)?$/u,
+    "must be owner/name or owner/*",
+  )
   .transform((path) => path.replace(/\.git$/, ""));
 
 /** `PUT /v1/git-credentials/:host`; without `repositories` it is for all that the host has. */
