@@ -16,7 +16,7 @@ export const forgeUser = "ada";
 export const forgeToken = "tok_Zq8rJ2mX5wLs-forge";
 export const apiValue = "val_7Hc3Kp9TnE-api";
 
-/** Makes `team/app.git`, which has `team/lib.git` as a submodule, branches `even` and, a commit ahead, `topic`, `team/other.git`, and `team/big.git` of 2 MB. */
+/** Makes `team/app.git`, which has `team/lib.git` as a submodule, branches `even` and, a commit ahead, `topic`, `team/other.git`, `team/big.git` of 2 MB, and `team/lib-open.git`, which all may read. */
 export function makeForge(dir: string): string {
   const root = join(dir, "forge");
   const work = join(dir, "forge-work");
@@ -30,7 +30,7 @@ export function makeForge(dir: string): string {
       },
     );
   execFileSync("mkdir", ["-p", root, work]);
-  for (const name of ["lib", "other", "big", "app"]) {
+  for (const name of ["lib", "lib-open", "other", "big", "app"]) {
     git(dir, "init", "-q", "-b", "main", join(work, name));
     writeFileSync(join(work, name, "README.md"), `${name}\n`);
     if (name === "big") writeFileSync(join(work, name, "big.bin"), randomBytes(2_000_000));
@@ -76,8 +76,9 @@ export function serveForge(root: string, record: ForgeRecord, api?: (call: ApiCa
     if (path.startsWith("/renamed/"))
       return res.writeHead(301, { location: `${path.replace("renamed", "team")}${url.search}` }).end();
     if (api && path.startsWith("/api/")) return api({ root, pulls: record.pulls, req, res });
-    // It repeats what it refuses, as some do.
-    if (req.headers.authorization !== basic)
+    // It repeats what it refuses, as some do. What all may read nobody shows a credential for.
+    const isOpen = path.startsWith("/team/lib-open.git/") && !`${path}${url.search}`.includes("receive-pack");
+    if (req.headers.authorization !== (isOpen ? undefined : basic))
       return res
         .writeHead(401, { "www-authenticate": "Basic realm=forge" })
         .end(`bad credential ${req.headers.authorization}`);

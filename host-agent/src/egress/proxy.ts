@@ -74,8 +74,11 @@ export interface OriginCall {
   path: string;
   req: IncomingMessage;
   res: ServerResponse;
-  /** A connection to the target, beyond the list of hosts if it `isGranted`; null where there is none, and that is answered. */
-  reach(target: Target, isGranted: boolean): Promise<Socket | null>;
+  /**
+   * A connection to the target, beyond the list of hosts if it `isGranted`; null where there is none, and that is answered: a refusal
+   * in the caller's own words, if it has any.
+   */
+  reach(target: Target, isGranted: boolean, words: string | null): Promise<Socket | null>;
   /** Notes that it is refused. */
   refused(reason: string): void;
 }
@@ -214,12 +217,12 @@ async function forwardRequest(traffic: Traffic, req: IncomingMessage, res: Serve
 
 /** For an origin: a connection to what it stands for, or the answer why there is none. */
 function reachFor(traffic: Traffic, res: ServerResponse): OriginCall["reach"] {
-  return async (target, isGranted) => {
+  return async (target, isGranted, words) => {
     const dialer = isGranted ? granting(traffic.dialer, target) : traffic.dialer;
     const authority = `${target.host}:${target.port}`;
     const reached = await reach(traffic, authority, target, res, dialer);
     if (reached.ok) return reached.socket;
-    const { status, headers, body } = describe(reached, authority);
+    const { status, headers, body } = describe(reached, authority, words);
     if (!res.destroyed) res.writeHead(status, headers).end(body);
     return null;
   };
@@ -278,9 +281,10 @@ function boundTunnel(a: Socket, b: Socket, idleMs: number) {
 }
 
 /** What a client is told, in a sentence that names the host and the setting. */
-function describe(failure: Failure, authority: string) {
+function describe(failure: Failure, authority: string, words: string | null = null) {
   const host = authority.slice(0, 260).replaceAll(/[^\x21-\x7e]/g, "?") || "this address";
-  const [status, sentence] = explain(failure, host);
+  const [status, known] = explain(failure, host);
+  const sentence = (failure.kind === "refused" && words) || known;
   const body = `${sentence}\n`;
   const headers: Record<string, string> = {
     "content-type": "text/plain; charset=utf-8",

@@ -205,6 +205,29 @@ describe("git with a connected host", () => {
     expect(servers.forge.calls).toHaveLength(calls);
   });
 
+  test("reaches others of that host without the credential, though their names begin as one does, if the host is on the list", async () => {
+    const { github } = tlsHosts;
+    const body = { username: forgeUser, token: forgeToken, repositories: ["team/lib"] };
+    await parts.keep.putGitCredential("ada", github, gitCredentialBody.parse(body));
+    expect(existsSync(join(await clone(`https://${github}/team/lib.git`), "README.md"))).toBe(true);
+    const open = await clone(`https://${github}/team/lib-open.git`);
+    expect(readFileSync(join(open, "README.md"), "utf8")).toBe("lib-open\n");
+    const others = "Berth refuses this: the credential for github.com is for other repositories than this one.";
+    expect(await refusal(["push", "origin", "HEAD:refs/heads/no"], { cwd: open })).toContain(others);
+    expect(await refusal(["clone", `${origin.replace(forge, github)}/team/other.git`, "x"])).toContain(others);
+    await parts.keep.remove("ada", "git", github);
+  });
+
+  test("is led there by each address that people copy", async () => {
+    for (const start of [
+      `https://${forgeUser}@${forge}/`,
+      `https://git@${forge}/`,
+      `http://${forge}/`,
+      `git://${forge}/`,
+    ])
+      expect(existsSync(join(await clone(`${start}team/lib.git`), "README.md"))).toBe(true);
+  });
+
   test.each([
     ["GET", "/team/app.git/HEAD"],
     ["GET", "/team/app.git/info/refs"],

@@ -47,7 +47,8 @@ export function createOrigins({ credentials, log }: OriginsDeps) {
     const body = passed.isDownload ? await readDownload(req) : null;
     if (passed.isDownload && !body)
       return answerText(res, 403, `Berth refuses this: the credential for ${name} is read-only.`);
-    const socket = await call.reach(targetOf(passed), kind === "git");
+    const isGranted = kind === "git" && passed.header !== null;
+    const socket = await call.reach(targetOf(passed), isGranted, passed.header ? null : chosen.refused[1]);
     if (!socket || res.destroyed) return void socket?.destroy();
     res.once("close", () => socket.destroy());
     const connection = await secure(socket, passed.authority).catch((error: unknown) => {
@@ -56,11 +57,8 @@ export function createOrigins({ credentials, log }: OriginsDeps) {
       answerText(res, 502, `Berth has no secure connection to ${passed.authority}: ${reason}.`);
     });
     if (!connection || res.destroyed) return void connection?.destroy();
-    credentials.noteUse(userId, kind, name);
-    const headers = {
-      ...passedUp(kind, req, body),
-      [passed.header[0]]: passed.header[1],
-    };
+    if (passed.header) credentials.noteUse(userId, kind, name);
+    const headers = { ...passedUp(kind, req, body), ...(passed.header && Object.fromEntries([passed.header])) };
     const sending = { authority: passed.authority, method: req.method!, path, headers };
     const { secrets, refused } = chosen;
     pass(connection, { sending, req, res, body, secrets, refused, origin: call.authority });
@@ -107,7 +105,9 @@ function choose(
     const about = { ...row.about, value: row.value };
     const passed = decideGit(about, name, method, path);
     if (!passed.isPassed) return passed;
-    const sentence = `${name} refuses your credential: replace it by PUT /v1/git-credentials/${name}.`;
+    const sentence = passed.header
+      ? `${name} refuses your credential: replace it by PUT /v1/git-credentials/${name}.`
+      : `Berth refuses this: the credential for ${name} is for other repositories than this one.`;
     return { kind, name, passed, secrets: [basicOf(about), ...spellingsOf(row.value)], refused: [403, sentence] };
   }
   const row = credentials.find<SecretAbout>(userId, kind, name);

@@ -9,11 +9,14 @@ export type Origin = { kind: "git"; name: string } | { kind: "secret"; name: str
 export type GitAbout = Omit<GitCredential, "host" | "createdAt" | "lastUsedAt">;
 export type SecretAbout = Omit<Secret, "name" | "createdAt" | "lastUsedAt">;
 
-/** A call that may go on, and the header that goes with it. `isDownload`: only if its body says so (LFS). */
+/**
+ * A call that may go on, and the header that goes with it; null where it goes without the credential, as to a repository that this
+ * one is not for. `isDownload`: only if its body says so (LFS).
+ */
 export interface Passed {
   isPassed: true;
   authority: string;
-  header: [name: string, value: string];
+  header: [name: string, value: string] | null;
   isDownload: boolean;
 }
 export type Decision = Passed | { isPassed: false; sentence: string };
@@ -32,12 +35,14 @@ export function parseOrigin(authority: string): Origin | null {
   return { kind: "secret", name: labels.slice(at + 1), host: at === -1 ? null : labels.slice(0, at) + port };
 }
 
-/** A name of this host's (or repository's) for git, that leads here; `origins` are ours, `written` what people write. */
-export function gitRewrites(host: string, { repositories }: Pick<GitAbout, "repositories">) {
+/** A name of this host's (or repository's, and of what begins as it does) for git, that leads here; `origins` are ours, `written` what people write. */
+export function gitRewrites(host: string, { username, repositories }: Pick<GitAbout, "username" | "repositories">) {
   const [name, port] = host.split(":");
   const origin = `http://${name}.git.${domain}${port ? `:${port}` : ""}/`;
   const paths = (repositories ?? [""]).map((path) => path.replace(/\*$/, ""));
-  const spellings = [`https://${host}/`, ...(port ? [] : [`git@${name}:`, `ssh://git@${name}/`, `git://${name}/`])];
+  const https = ["", "git@", `${encodeURIComponent(username)}@`].map((user) => `https://${user}${host}/`);
+  const others = [`http://${name}/`, `git@${name}:`, `ssh://git@${name}/`, `git://${name}/`];
+  const spellings = [...new Set([...https, ...(port ? [] : others)])];
   return paths.map((path) => ({ origin: origin + path, written: spellings.map((spelling) => spelling + path) }));
 }
 
@@ -52,8 +57,9 @@ export function decideGit(about: GitAbout & { value: string }, host: string, met
   const call = plain === undefined ? null : (readPack(plain, query, method) ?? readLfs(plain, query, method));
   if (!call) return refuse(`only git's own calls go to ${host} with its credential`);
   const { repository, isWriting, isDownload } = call;
+  // Of two repositories one's name may begin with the other's, and git leads both here.
   if (!isNamed(about.repositories, repository))
-    return refuse(`the credential for ${host} is for other repositories than this one`);
+    return { isPassed: true, authority: host, header: null, isDownload: false };
   if (isWriting && about.readOnly) return refuse(`the credential for ${host} is read-only`);
   const header: Passed["header"] = ["authorization", `Basic ${basicOf(about)}`];
   return { isPassed: true, authority: host, header, isDownload: isDownload && about.readOnly };
