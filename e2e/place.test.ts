@@ -338,6 +338,9 @@ describe("a local server", () => {
     "localhost.",
     "app.localhost",
     "berth",
+    "127.1",
+    "ip6-localhost",
+    "localhost.localdomain",
   ];
   const serve = `python3 -c '
 import http.server, socket

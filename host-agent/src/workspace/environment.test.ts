@@ -68,14 +68,33 @@ describe("the proxy, as httpx reads it", () => {
   });
 });
 
+/** requests of Python: an address is compared whole or by its network, any other name by its end, with and without its port. */
+const goesDirectInRequests = (host: string, noProxy: string) =>
+  noProxy.split(",").some((entry) => (isIP(host.split(":")[0]!) === 4 ? entry === host : host.endsWith(entry)));
+
+describe("the proxy, as requests reads it", () => {
+  test.each(["example.com:3000", "registry.example.com:8080", "example.com", "10.0.0.1"])("is asked for %s", (host) => {
+    expect(goesDirectInRequests(host, env["NO_PROXY"]!)).toBe(false);
+  });
+});
+
 describe("the proxy, as Go reads it", () => {
   const { NO_PROXY = "", no_proxy, HTTPS_PROXY, HTTP_PROXY } = env;
-  test.each(["localhost", "127.0.0.1", "127.0.0.9", "0.0.0.0", "::1", "::", "app.localhost", "berth"])(
-    "is not asked for %s",
-    (host) => {
-      expect([goesDirectInGo(host, NO_PROXY), no_proxy]).toEqual([true, NO_PROXY]);
-    },
-  );
+  test.each([
+    "localhost",
+    "127.0.0.1",
+    "127.0.0.9",
+    "0.0.0.0",
+    "::1",
+    "::",
+    "app.localhost",
+    "berth",
+    "127.1",
+    "ip6-localhost",
+    "localhost.localdomain",
+  ])("is not asked for %s", (host) => {
+    expect([goesDirectInGo(host, NO_PROXY), no_proxy]).toEqual([true, NO_PROXY]);
+  });
 
   test.each(["example.com", "notlocalhost", "berth.example.com", "10.0.0.1", "2001:db8::1"])(
     "is asked for %s",
@@ -101,6 +120,9 @@ describe("the proxy, as Java reads it", () => {
     "[::ffff:127.0.0.1]",
     "app.localhost",
     "berth",
+    "127.1",
+    "ip6-localhost",
+    "localhost.localdomain",
   ])("is not asked for %s", (host) => {
     expect(goesDirectInJava(host, JAVA_TOOL_OPTIONS)).toBe(true);
   });

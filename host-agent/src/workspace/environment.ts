@@ -61,15 +61,21 @@ function pathOf(home: string, own = "$PATH"): string {
 const proxy = `http://127.0.0.1:${forwarderPort}`;
 /**
  * Every spelling of this container as some reader of these variables compares it: by suffix (Python, curl), by name (Node), by
- * network (curl, Go, requests). With brackets only where Node's fetch finds them, which splits at spaces: httpx, and with it the SDKs of
+ * network (curl, Go, requests). Of 127.0.0.0/8 those that
+ * people type, for who compares names alone; not `0`, which is the end of many a port to requests. With brackets only where Node's fetch finds them, which splits at spaces: httpx, and with it the SDKs of
  * model APIs, takes an entry for an address and does not start where that has a bracket, but for in a path.
  */
 const inside = [
   "localhost",
   ".localhost",
   "localhost.",
+  "localhost.localdomain",
+  "ip6-localhost",
+  "ip6-loopback",
   hostname,
   "127.0.0.1",
+  "127.0.1.1",
+  "127.1",
   "127.0.0.0/8",
   "0.0.0.0",
   "::1",
@@ -95,5 +101,5 @@ const javaProxy = [
     `-D${scheme}.proxyHost=127.0.0.1`,
     `-D${scheme}.proxyPort=${forwarderPort}`,
   ]),
-  `-Dhttp.nonProxyHosts=localhost|*.localhost|${hostname}|127.*|0.0.0.0|[::1]|[::]|[::0]|[0:0:0:0:0:0:0:1]|[::ffff:127.*`,
+  `-Dhttp.nonProxyHosts=localhost|*.localhost|localhost.localdomain|ip6-localhost|ip6-loopback|${hostname}|127.*|0.0.0.0|[::1]|[::]|[::0]|[0:0:0:0:0:0:0:1]|[::ffff:127.*`,
 ].join(" ");
