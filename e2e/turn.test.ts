@@ -92,6 +92,16 @@ describe("a word into a running turn", () => {
     expect(told.at(-1)).toContain(JSON.stringify(words.text).slice(1, -1));
   });
 
+  test("that begins with a slash is text where the CLI has no such command, also where its own interface would have", async () => {
+    const { agent, run } = await begin(bash(untilGo));
+    await untilTool(run);
+    const text = "/status page returns 500, look at that first";
+    await alice.ok("POST", `/v1/runs/${run.id}/messages`, { text });
+    await go(agent);
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "completed", result: "done" });
+    expect(model.calls.filter((call) => call.told.includes(text))).not.toEqual([]);
+  });
+
   test("is refused where nobody reads it", async () => {
     const shell = await alice.createAgent("shell", { runtime: "shell" });
     const run = await alice.send(shell.id, "echo up; exec sleep 600");

@@ -95,7 +95,8 @@ function tellWaiting(
 /** Says a word into the run's turn; `messageId` is a UUID, and the same one again says nothing more. Throws `conflict`. */
 export async function sayTo(deps: TurnDeps, run: RunRow, messageId: string, text: string): Promise<void> {
   const { input, volume } = await listening(deps, run);
-  if (!wasTold(volume, run.id, messageId)) write(volume, run, input.message(messageId, text));
+  if (wasTold(volume, run.id, messageId)) return;
+  write(volume, run, input.message(messageId, input.asText(readBeginning(volume, run.id), text)));
 }
 
 /** Answers what the run waits for. Throws `conflict` where it does not wait for that. */

@@ -13,6 +13,21 @@ test("a CLI is asked to stop where it says that it can be, and where it has not 
   expect(told('{"type":"system","subtype":"init","capabilities":["interrupt_receipt_v1"')).toBe(false);
 });
 
+test("a word after a slash is a command where the CLI has said that it has it, and text where not", () => {
+  const said = `{"type":"prepared"}\n${init({ slash_commands: ["compact", "ship"] })}`;
+  const texts = ["/compact", "/ship it", "/status page returns 500", "/etc/hosts is odd", "a /status", "/shipit"];
+  expect(texts.map((text) => controlProtocol.asText(said, text))).toEqual([
+    "/compact",
+    "/ship it",
+    "\n/status page returns 500",
+    "/etc/hosts is odd",
+    "a /status",
+    "\n/shipit",
+  ]);
+  for (const unknown of ["", init({}), init({ slash_commands: "compact" })])
+    expect(controlProtocol.asText(unknown, "/compact")).toBe("\n/compact");
+});
+
 test("what it says of its context is read once it is whole, and not where the agent has made it to cost much", () => {
   const use = (more: object) => ({
     type: "control_response",

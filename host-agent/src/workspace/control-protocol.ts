@@ -12,6 +12,8 @@ export type Ask = Pick<Waiting, "tool" | "input"> & { kind: Waiting["kind"] | nu
 /** How a runtime is told something while its run goes on: each a line without its end. */
 export interface Input {
   message(id: string, text: string): string;
+  /** The text as it is to be told to one that has said this of itself: of its commands those alone that it has are commands. */
+  asText(said: string, text: string): string;
   interrupt(): string;
   /** Whether it can be asked to stop, by what it has said of itself; one that has said nothing yet is asked. */
   takesInterrupt(said: string): boolean;
@@ -39,12 +41,14 @@ export const controlProtocol: Input = {
     JSON.stringify({ type: "user", uuid, message: { role: "user", content: [{ type: "text", text }] } }),
   interrupt: () =>
     JSON.stringify({ type: "control_request", request_id: crypto.randomUUID(), request: { subtype: "interrupt" } }),
+  asText(said, text) {
+    const name = commandIn(text);
+    // A line break before a slash makes it text.
+    return name === null || readInit(said)?.slash_commands.includes(name) ? text : `\n${text}`;
+  },
   takesInterrupt(said) {
-    const init = said.split("\n").find((line) => line.startsWith('{"type":"system","subtype":"init"'));
-    if (init === undefined) return true;
-    return (
-      initLine.safeParse(parseSmall(init, mostValues)).data?.capabilities.includes("interrupt_receipt_v1") ?? false
-    );
+    const init = readInit(said);
+    return init === undefined || (init?.capabilities.includes("interrupt_receipt_v1") ?? false);
   },
   answer({ requestId, behavior, message, updatedInput }, asked) {
     const changed = updatedInput ?? asked;
@@ -79,7 +83,7 @@ export const controlProtocol: Input = {
     const request = { subtype: "apply_flag_settings", settings: { env } };
     return JSON.stringify({ type: "control_request", request_id: "variables", request });
   },
-  isSpecial: (prompt) => /^\/[^/\s]+(\s|$)/.test(prompt) || Buffer.byteLength(prompt) > toldAtOnceBytes,
+  isSpecial: (prompt) => commandIn(prompt) !== null || Buffer.byteLength(prompt) > toldAtOnceBytes,
 };
 const name = z.string().max(200);
 const tokens = z.int().nonnegative();
@@ -96,7 +100,17 @@ const contextLine = z.object({
 });
 /** More keys and values than any of its lines that are read here has. */
 const mostValues = 20_000;
-const initLine = z.object({ capabilities: z.array(name).max(100) });
+const initLine = z.object({
+  capabilities: z.array(name).max(100).default([]),
+  slash_commands: z.array(name).max(1000).catch([]),
+});
+/** What it has said of itself: undefined before it has, null where nobody can read it. */
+function readInit(said: string) {
+  const line = said.split("\n").find((one) => one.startsWith('{"type":"system","subtype":"init"'));
+  return line === undefined ? undefined : (initLine.safeParse(parseSmall(line, mostValues)).data ?? null);
+}
+/** The word after a slash with which a text begins, as the CLI has commands. */
+const commandIn = (text: string) => /^\/([^/\s]+)(?:\s|$)/.exec(text)?.[1] ?? null;
 /** It initialises lazily: without the second request a good part of its start would be left for the message. */
 const warmUps = ["initialize", "get_context_usage"];
 /** A shell reads them byte by byte. */

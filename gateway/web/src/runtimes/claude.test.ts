@@ -88,13 +88,21 @@ describe("a tool call", () => {
 test("words into the turn show where they were taken, and neither the run's own message nor what is asked beside it", () => {
   const said = (text: string) => ({ type: "user", isReplay: true, message: { content: [{ type: "text", text }] } });
   const asks = { type: "control_request", request_id: "1", request: { subtype: "can_use_tool", tool_name: "Bash" } };
-  const run = fold(said("Begin."), assistant({ type: "text", text: "Yes." }), said("And blue."), asks, {
-    type: "command_lifecycle",
-    state: "started",
-  });
+  const run = fold(
+    said("Begin."),
+    assistant({ type: "text", text: "Yes." }),
+    said("And blue."),
+    said("\n/status is down"),
+    asks,
+    {
+      type: "command_lifecycle",
+      state: "started",
+    },
+  );
   expect(shown(run)).toMatchObject([
     { kind: "text", text: "Yes." },
     { kind: "said", text: "And blue." },
+    { kind: "said", text: "/status is down" },
   ]);
 });
 

@@ -136,7 +136,11 @@ function addUser(state: State, helper: string, message: Json): void {
 
 /** What the CLI has taken: first the run's own message, which stands above, then words into the turn. */
 function addSaid(state: State, message: Json): void {
-  const text = blocksOf(message["content"]).map(textOfBlock).join("\n");
+  // Of the line break that makes text of a slash nobody knows who wrote it.
+  const text = blocksOf(message["content"])
+    .map(textOfBlock)
+    .join("\n")
+    .replace(/^\n(?=\/)/, "");
   if (state.hasPrompt) state.drawing.push({ kind: "said", text: capped(text), isNested: false, rev: 0 });
   state.hasPrompt = true;
 }
