@@ -200,9 +200,12 @@ async function tellRestart(client: Duplex, host: Duplex, atBoundary: () => boole
   await closed;
 }
 
-function switchingHead({ rawHeaders }: IncomingMessage): string {
-  const lines = ["HTTP/1.1 101 Switching Protocols"];
-  for (let at = 0; at < rawHeaders.length; at += 2) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`);
+/** What a handshake needs: a browser takes cookies and the like from it as from any answer, and a host may be anybody's by now. */
+const ofHandshake = /^(upgrade|connection|sec-websocket-(accept|protocol|extensions))$/;
+
+function switchingHead({ headers }: IncomingMessage): string {
+  const named = Object.entries(headers).filter(([name]) => ofHandshake.test(name));
+  const lines = ["HTTP/1.1 101 Switching Protocols", ...named.map(([name, value]) => `${name}: ${String(value)}`)];
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
 

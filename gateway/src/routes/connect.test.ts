@@ -75,6 +75,14 @@ describe("a socket", () => {
     expect(claims).toMatchObject({ aud: host.id, sub: user.id, tid: user.tokenId });
   });
 
+  test("brings no header of its host's to the browser: cookies are the gateway's to set", async () => {
+    sockets.on("headers", (headers) => headers.push("set-cookie: berth_session=thief", "clear-site-data: *"));
+    const socket = connect(["berth.v1"], bearer());
+    const [{ headers }] = (await once(socket, "upgrade")) as [IncomingMessage];
+    expect(headers).toMatchObject({ "sec-websocket-protocol": "berth.v1" });
+    expect([headers["set-cookie"], headers["clear-site-data"]]).toEqual([undefined, undefined]);
+  });
+
   test("passes text, binary, long messages and close codes both ways", async () => {
     const [socket, end] = await join(connect(["berth.v1"], bearer()));
     end.on("message", (data, isBinary) => end.send(data, { binary: isBinary }));

@@ -31,13 +31,19 @@ export function bindingsFor(request: Request, context: WaitUntil): Bindings {
   };
 }
 
-/** The runtime joins both sockets by itself. Its answer is wrapped anew, for headers of a fetched one cannot be added to. */
+/**
+ * The runtime joins both sockets by itself. Its answer is made anew, for headers of a fetched one cannot be added to, and of the
+ * host's own none is the browser's affair but the subprotocol.
+ */
 async function fetchSocket(target: Request): Promise<Response> {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), handshakeMs);
   try {
     const response: SocketResponse = await fetch(target, { signal: abort.signal, redirect: "manual" });
-    if (response.status === 101) return switchTo(response.webSocket, response.headers);
+    if (response.status === 101) {
+      const protocol = response.headers.get("sec-websocket-protocol");
+      return switchTo(response.webSocket, new Headers(protocol === null ? {} : { "sec-websocket-protocol": protocol }));
+    }
     return new Response(response.body, {
       status: response.status < 400 ? 502 : response.status,
       headers: response.headers,
