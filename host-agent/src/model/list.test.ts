@@ -37,6 +37,13 @@ test("names the API's models, asked for once with the host's key however many as
   expect(asked).toEqual([{ url: "/v1/models?limit=200", key: "sk-upstream" }]);
 });
 
+test("shows no key, whatever the API names its models", async () => {
+  const { read } = await serve((_, res) =>
+    res.end(JSON.stringify({ data: [{ id: "of sk-upstream", display_name: "sk-upstream" }] })),
+  );
+  expect(await read()).toEqual([{ id: "of ***********", name: "***********" }]);
+});
+
 const big = JSON.stringify({ data: Array.from({ length: 9000 }, (_, at) => ({ id: `${at}`, pad: "x".repeat(30) })) });
 test.each<[string, RequestListener]>([
   ["an error", (_, res) => res.writeHead(401).end('{"data": [{"id": "x"}]}')],

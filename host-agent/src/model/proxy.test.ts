@@ -93,6 +93,13 @@ test("the key goes down in no answer: not in a body, however it is cut, not in a
   expect(await encoded.text()).not.toContain("real-key");
 });
 
+test("the key is in no name of a model either, which is shown with the run", async () => {
+  const message = { model: "of real-key", usage: { input_tokens: 1 } };
+  const { call, told } = await startProxy(answerStream(event({ type: "message_start", message })));
+  await (await call()).text();
+  expect(told.usage.map(({ model }) => model)).toEqual(["of ********"]);
+});
+
 test("a streamed answer comes through unchanged and its tokens are counted once", async () => {
   const text = start + event({ type: "content_block_delta", delta: { text: 'the "usage" ✓' } }) + delta(5) + delta(20);
   const bytes = Buffer.from(text);

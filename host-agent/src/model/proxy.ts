@@ -271,7 +271,7 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
     const sentence = `The model API refuses the key of this Berth host (${call.api.keyName}).`;
     return sendModelError(res, call.api, 401, sentence, { "x-should-retry": "false" });
   }
-  const reader = call.isCharged && status === 200 ? readerFor(call, answer, deps) : null;
+  const reader = call.isCharged && status === 200 ? readerFor(call, answer, deps, apiKey) : null;
   const headers = Object.entries(answer.headers)
     .filter(([name]) => !notPassedDown.test(name))
     .map(([name, value]) => [name, maskText(apiKey, String(value))]);
@@ -290,10 +290,16 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
 }
 
 /** The reader that fits the answer, its facts turned into deltas for the run. */
-function readerFor({ api, runId }: Call, answer: IncomingMessage, deps: ModelProxyDeps): AnswerReader {
+function readerFor(
+  { api, runId }: Call,
+  answer: IncomingMessage,
+  deps: ModelProxyDeps,
+  apiKey: string | null,
+): AnswerReader {
   const onEvent = api.readAnswer(
     countDeltas(
-      (delta) => deps.onUsage(runId, delta),
+      // The name of the model is the upstream's word, and shown with the run.
+      (delta) => deps.onUsage(runId, { ...delta, model: maskText(apiKey, delta.model) }),
       (status) => deps.onStatus(runId, status),
     ),
   );
