@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createClock } from "./clock.ts";
+import { createClock, createElapsed, markNow } from "./clock.ts";
 
 test("a clock goes by what was kept until the gateway tells its time, and is not sure before", () => {
   const kept: number[] = [];
@@ -30,4 +30,14 @@ test("an answer that takes long moves no clock that may be right, and one that i
   expect(answerAfter(0, machine)).toBe(0);
   expect(answerAfter(0, machine + 5000)).toBe(5000);
   expect(answerAfter(12_000, machine + 5000)).toBe(5000);
+});
+
+test("what began in an earlier process is as old as it is, however the clocks were set meanwhile", () => {
+  const [mark, startedAt] = [markNow(), new Date().toISOString()];
+  const ahead = createClock(() => Date.now() + 7_200_000);
+  ahead.follow(Date.now() + 7_200_000, Date.now() + 7_200_000);
+  expect(createElapsed(ahead, startedAt, mark)()).toBeLessThan(3_600_000);
+  expect(createElapsed(ahead, startedAt, mark.replace(/ .*/, " 0"))()).toBeGreaterThan(0);
+  const ofEarlierBoot = createElapsed(ahead, startedAt, `another-boot ${mark.split(" ")[1]}`);
+  expect(ofEarlierBoot()).toBeGreaterThan(3_600_000);
 });

@@ -1,4 +1,6 @@
-/** The gateway's time on this host: the machine's clock and the difference that the gateway told. */
+/** The gateway's time on this host: the machine's clock and the difference that the gateway told. Beside it what nobody sets. */
+import { readFileSync } from "node:fs";
+import { uptime } from "node:os";
 
 /** The gateway's time: this machine's clock, corrected by what the gateway last said. */
 export interface Clock {
@@ -43,12 +45,25 @@ export function createClock(
   };
 }
 
+const boot = () => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+
+/** Now, for later processes of this host agent: the machine's boot, and the milliseconds since. */
+export const markNow = (): string => `${boot()} ${Math.round(uptime() * 1000)}`;
+
+/** Milliseconds since then; null where the machine was booted since. */
+function sinceMark(mark: string): number | null {
+  const [of, at] = mark.split(" ");
+  return of === boot() ? Math.max(0, uptime() * 1000 - Number(at)) : null;
+}
+
 /**
  * How long ago something began, in milliseconds, by the monotonic clock: a wall clock that steps changes nothing. What began
- * in an earlier process (`startedAt`, ISO) is placed once by the gateway's time; null until that is sure.
+ * in an earlier process is placed by its mark; without one of this boot (of a database from before there were marks) once by the
+ * gateway's time and `startedAt`, ISO, and is null until that is sure.
  */
-export function createElapsed(clock: Clock, startedAt: string | null): () => number | null {
-  let origin = startedAt === null ? performance.now() : null;
+export function createElapsed(clock: Clock, startedAt: string | null, mark: string | null): () => number | null {
+  const markedMs = mark === null ? null : sinceMark(mark);
+  let origin = startedAt === null ? performance.now() : markedMs === null ? null : performance.now() - markedMs;
   return () => {
     if (origin === null && clock.isSure())
       origin = performance.now() - Math.max(0, clock.now() - Date.parse(startedAt!));

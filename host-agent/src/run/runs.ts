@@ -10,7 +10,7 @@ import type { Usage } from "@berth/shared/resources";
 import { backoff, sleep } from "@berth/shared/wait";
 import { readFreeBytes } from "../machine/cgroup.ts";
 import { freeMemory, sharedMemory } from "../machine/kept-memory.ts";
-import { createElapsed } from "../context/clock.ts";
+import { createElapsed, markNow } from "../context/clock.ts";
 import { createLatch, type Latch } from "../context/wait.ts";
 import { Ahead } from "./ahead.ts";
 import type { Over } from "./decide.ts";
@@ -271,10 +271,10 @@ export class Runs {
     const lines = createLinesReader(context, volume, run.id, agent);
     const lived = { runId: run.id, agent, volume, container, lines };
     if (over || !container) return this.#settle(lived, over ?? lostWithoutBegin, drive);
-    drive.elapsedMs ??= createElapsed(context.clock, run.startedAt);
+    drive.elapsedMs ??= createElapsed(context.clock, run.startedAt, run.startedMark);
     const started = run.startedAt
       ? run
-      : store.updateRun(run.id, { status: "running", startedAt: context.clock.iso() })!;
+      : store.updateRun(run.id, { status: "running", startedAt: context.clock.iso(), startedMark: markNow() })!;
     this.#tell(started);
     const watched = { run: started, agent, container, elapsedMs: drive.elapsedMs, lines };
     await this.#settle(lived, await monitor(this.#deps, watched, drive.wake), drive);

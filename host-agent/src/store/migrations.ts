@@ -70,6 +70,7 @@ const migrations: Step[] = [
   `ALTER TABLE runs ADD COLUMN attachments TEXT NOT NULL DEFAULT '[]';`,
   `ALTER TABLE runs ADD COLUMN continues TEXT;
    ALTER TABLE agents ADD COLUMN on_interruption TEXT NOT NULL DEFAULT 'stop';`,
+  `ALTER TABLE runs ADD COLUMN started_mark TEXT;`,
 ];
 const sealedSince = 5;
 

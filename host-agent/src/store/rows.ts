@@ -29,6 +29,8 @@ export interface RunRow extends Omit<ReportedRun, "prompt" | "waitingFor" | "att
   continues: Run["continues"];
   containerId: string | null;
   execId: string | null;
+  /** When it began, by the machine's clock since its boot (`markNow`). */
+  startedMark: string | null;
   intent: Intent | null;
   /** HTTP status of the last answer of the model API. */
   modelStatus: number | null;
@@ -56,7 +58,14 @@ export type Admission = { run: RunRow; isNew: boolean } | "run_limit" | "memory"
 
 /** What the gateway may see of a run, but for its prompt. */
 export function reported(run: RunRow): ReportedRun {
-  const { containerId: _container, execId: _exec, intent: _intent, modelStatus: _status, ...told } = run;
+  const {
+    containerId: _container,
+    execId: _exec,
+    startedMark: _mark,
+    intent: _intent,
+    modelStatus: _status,
+    ...told
+  } = run;
   return told;
 }
 
@@ -80,7 +89,7 @@ export const runColumns = `id, agent_id AS agentId, user_id AS userId, rev, stat
   trigger_kind AS triggerKind, trigger_id AS triggerId, result, exit_code AS exitCode, input_tokens AS inputTokens,
   output_tokens AS outputTokens, cache_read_tokens AS cacheReadTokens, cache_write_tokens AS cacheWriteTokens,
   cost_usd AS costUsd, waiting_for AS waitingFor, attachments, continues, oom_kills AS oomKills, log_bytes AS logBytes, stderr_tail AS stderrTail,
-  created_at AS createdAt, started_at AS startedAt, ended_at AS endedAt, container_id AS containerId, exec_id AS execId, intent,
+  created_at AS createdAt, started_at AS startedAt, started_mark AS startedMark, ended_at AS endedAt, container_id AS containerId, exec_id AS execId, intent,
   model_status AS modelStatus`;
 
 /** A row of `runs` as `runColumns` name it. */

@@ -246,6 +246,7 @@ test("a run is answered with every field by its name", () => {
     endedAt: "2026-01-01T00:00:01.000Z",
     containerId: "c",
     execId: "e",
+    startedMark: null,
     modelStatus: 200,
   } as const;
   const { createdAt } = store.getRun("run_1")!;

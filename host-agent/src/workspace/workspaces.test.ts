@@ -10,6 +10,32 @@ import { Store } from "../store/store.ts";
 import { passwdOf } from "./container.ts";
 import { Workspaces, type WorkspaceDeps } from "./workspaces.ts";
 
+test.each([
+  ["an hour ago is an orphan", -3_600_000, ["c"]],
+  ["in an hour is one too, for the clock was set back", 3_600_000, ["c"]],
+  ["a moment ago may be in the making", -1000, []],
+])(
+  "a container without a volume that started %s, whatever the gateway's clock says",
+  async (_what, startedMs, gone) => {
+    const dir = mkdtempSync(join(tmpdir(), "berth-orphan-"));
+    const store = new Store(inMemory(), Date.now);
+    const context = makeContext(dir);
+    context.clock.follow(Date.now() + 86_400_000, Date.now());
+    const removed: string[] = [];
+    const startedAt = new Date(Date.now() + startedMs).toISOString();
+    const engine = {
+      inspectContainer: async () => ({ id: "c", running: true, paused: false, pid: 1, startedAt }),
+      removeContainer: async (id: string) => void removed.push(id),
+    };
+    const volumes = { exists: () => false };
+    const workspaces = new Workspaces({ context, engine, store, volumes } as unknown as WorkspaceDeps);
+    await workspaces.find("usr_1").catch(() => undefined);
+    expect(removed).toEqual(gone);
+    store.close();
+    rmSync(dir, { recursive: true });
+  },
+);
+
 test("an agent that a run and an upload bring at once is admitted once, and both wait for its socket", async () => {
   const dir = mkdtempSync(join(tmpdir(), "berth-admit-"));
   const store = new Store(inMemory(), Date.now);
