@@ -395,7 +395,13 @@ describe("git", () => {
     expect(await alice.ok("PATCH", "/v1/me", named)).toMatchObject({ user: named });
     expect(await commit()).toBe(`${named.gitName} <alice@example.com> ${named.gitName}`);
     expect(await commit("git config user.name Repo;")).toBe("Repo <alice@example.com> Repo");
-    for (const bad of [{ gitName: "a\nb" }, { gitName: "<x>" }, { gitEmail: "none" }, { gitName: " " }])
+    for (const bad of [
+      { gitName: "a\nb" },
+      { gitName: "<x>" },
+      { gitEmail: "none" },
+      { gitName: " " },
+      { gitName: "..." },
+    ])
       expect((await alice.call("PATCH", "/v1/me", bad)).status).toBe(400);
     await alice.ok("PATCH", "/v1/me", { gitName: null, gitEmail: null });
     expect(await commit()).toBe("alice <alice@berth.invalid> alice");

@@ -149,9 +149,7 @@ function openOutside(
     origins,
     onGitChanged: (userId) => gitIdentities.write(userId, directoryOf(userId)).catch(ifMissing(undefined)),
   });
-  const gitIdentities = createGitIdentities(store, (userId) =>
-    keep.gitCredentials(userId).flatMap((one) => gitRewrites(one.host, one)),
-  );
+  const gitIdentities = createGitIdentities(store, (userId) => keep.gitCredentials(userId).flatMap(gitRewrites));
   return { egress, keep, gitIdentities, forge: { credentials, origins, egress } };
 }
 

@@ -71,6 +71,7 @@ test.each([
   ["/v1/git-credentials/git.example.com", { username: "a:b", token: "tok_12345678" }],
   ["/v1/git-credentials/git.example.com", { username: "a", token: "two\nlines of text" }],
   ["/v1/git-credentials/git.example.com", { username: "a", token: "tok_12345678", repositories: ["a/../b"] }],
+  ["/v1/git-credentials/git.example.com", { username: "a", token: "tok_12345678", repositories: ["a/\0b"] }],
   ["/v1/git-credentials/git.example.com", { username: "a", token: "tok_12345678", repositories: [] }],
   ["/v1/secrets/Two.Labels", { value: "val_12345678", hosts: ["api.example.com"] }],
   ["/v1/secrets/x", { value: "val_12345678", hosts: [] }],

@@ -83,7 +83,7 @@ const portOf = (user: string) => (proxies[user]!.address() as AddressInfo).port;
 /** The environment of a workspace of this user. */
 function environment(user = "ada") {
   const config = join(dir, `config-${user}`);
-  const rewrites = parts.keep.gitCredentials("ada").flatMap((one) => gitRewrites(one.host, one));
+  const rewrites = parts.keep.gitCredentials("ada").flatMap(gitRewrites);
   writeFileSync(
     config,
     `${rewrites.map(({ origin, written }) => `[url "${origin}"]\n${written.map((start) => `insteadOf = ${start}\n`).join("")}`).join("")}
@@ -216,6 +216,18 @@ describe("git with a connected host", () => {
     expect(await refusal(["push", "origin", "HEAD:refs/heads/no"], { cwd: open })).toContain(others);
     expect(await refusal(["clone", `${origin.replace(forge, github)}/team/other.git`, "x"])).toContain(others);
     await parts.keep.remove("ada", "git", github);
+  });
+
+  test("is led there from ssh where the host's https has a port of its own, if no other of that name is meant", async () => {
+    const led = (url: string) => git(["ls-remote", "--get-url", url]);
+    const body = gitCredentialBody.parse({ username: forgeUser, token: forgeToken });
+    await parts.keep.putGitCredential("ada", "a.gitea.example:3000", body);
+    for (const url of ["git@a.gitea.example:team/app", "ssh://git@a.gitea.example:2222/team/app"])
+      expect(await led(url)).toBe("http://a.gitea.example.git.berth.internal:3000/team/app\n");
+    await parts.keep.putGitCredential("ada", "a.gitea.example", body);
+    expect(await led("git@a.gitea.example:team/app")).toBe("http://a.gitea.example.git.berth.internal/team/app\n");
+    expect(await led("https://a.gitea.example:3000/x")).toBe("http://a.gitea.example.git.berth.internal:3000/x\n");
+    for (const host of ["a.gitea.example", "a.gitea.example:3000"]) await parts.keep.remove("ada", "git", host);
   });
 
   test("is led there by each address that people copy", async () => {

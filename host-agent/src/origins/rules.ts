@@ -35,14 +35,21 @@ export function parseOrigin(authority: string): Origin | null {
   return { kind: "secret", name: labels.slice(at + 1), host: at === -1 ? null : labels.slice(0, at) + port };
 }
 
-/** A name of this host's (or repository's, and of what begins as it does) for git, that leads here; `origins` are ours, `written` what people write. */
-export function gitRewrites(host: string, { username, repositories }: Pick<GitAbout, "username" | "repositories">) {
+/**
+ * What leads here of what people write for this credential's host, or for its repositories and what begins as they do: `origins` are
+ * ours. Of two that are written alike git takes the first: of credentials by name, that of a host without a port.
+ */
+export function gitRewrites({
+  host,
+  username,
+  repositories,
+}: Pick<GitCredential, "host" | "username" | "repositories">) {
   const [name, port] = host.split(":");
   const origin = `http://${name}.git.${domain}${port ? `:${port}` : ""}/`;
-  const paths = (repositories ?? [""]).map((path) => path.replace(/\*$/, ""));
   const https = ["", "git@", `${encodeURIComponent(username)}@`].map((user) => `https://${user}${host}/`);
-  const others = [`http://${name}/`, `git@${name}:`, `ssh://git@${name}/`, `git://${name}/`];
-  const spellings = [...new Set([...https, ...(port ? [] : others)])];
+  const ssh = [`git@${name}:`, ...["", ":22", ":2222"].map((at) => `ssh://git@${name}${at}/`)];
+  const spellings = [...new Set([...https, ...ssh, ...(port ? [] : [`http://${name}/`, `git://${name}/`])])];
+  const paths = (repositories ?? [""]).map((path) => path.replace(/\*$/, ""));
   return paths.map((path) => ({ origin: origin + path, written: spellings.map((spelling) => spelling + path) }));
 }
 
