@@ -145,9 +145,10 @@ async function endAll(find: () => number[], graceMs: number): Promise<void> {
 export async function endForgotten(containerId: string): Promise<void> {
   // A part of an id is a part of others, and nothing is a part of all.
   if (!/^[0-9a-f]{64}$/.test(containerId)) return;
+  const beginning = Buffer.alloc(4096);
   const isOf = (pid: string) =>
     (read(`/proc/${pid}/cgroup`) ?? "").includes(containerId) ||
-    (read(`/proc/${pid}/cmdline`) ?? "").includes(`\0-id\0${containerId}\0`);
+    (readProcInto(`/proc/${pid}/cmdline`, beginning)?.includes(`\0-id\0${containerId}\0`) ?? false);
   // Looked for once: reading all of /proc again and again would hold up everything else here.
   const forgotten = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && isOf(name))

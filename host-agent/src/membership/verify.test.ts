@@ -22,6 +22,8 @@ const verify = (authorization: string) => verifyCall(authorization, call);
 let publicPem: string;
 let keys: { own: CryptoKey; other: CryptoKey };
 let asked = 0;
+/** A verifier of a host whose gateway is at this address. */
+let verifierAt: (gatewayUrl: string) => VerifyGateway;
 
 beforeAll(async () => {
   const [own, other] = await Promise.all([generateKeyPair("EdDSA"), generateKeyPair("EdDSA")]);
@@ -45,9 +47,9 @@ beforeAll(async () => {
     turns: createTurns(),
     alerts: createAlerts(Date.now),
   };
-  const gatewayUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const identity = { hostId, issuer: "berth:gateway", gatewayUrl, sign: async () => "" };
-  verifyCall = createGatewayVerifier(context, identity, store);
+  verifierAt = (gatewayUrl) =>
+    createGatewayVerifier(context, { hostId, issuer: "berth:gateway", gatewayUrl, sign: async () => "" }, store);
+  verifyCall = verifierAt(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
 });
 afterAll(() => {
   store.close();
@@ -143,6 +145,17 @@ describe("a call of the gateway", () => {
     for (let count = 0; count < 20; count++)
       await verify(`Bearer ${await sign({}, { kid: `other ${count}` })}`).catch(() => null);
     expect(asked - before).toBeLessThanOrEqual(1);
+  });
+
+  test("is taken as before where something else answers for the gateway", async () => {
+    const other = createServer((_request, response) => response.end("<html>"));
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    const verifyThere = verifierAt(`http://127.0.0.1:${(other.address() as AddressInfo).port}`);
+    const unknown = await sign({}, { kid: "new" });
+    await expect(verifyThere(`Bearer ${unknown}`, call)).rejects.toMatchObject({ code: "unauthenticated" });
+    await expect(verifyThere(`Bearer ${await sign()}`, call)).resolves.toMatchObject({ sub: "usr_1" });
+    other.close();
+    other.closeAllConnections();
   });
 
   test("is refused from when a report's answer no longer has its key, and taken with a key that it brings", async () => {

@@ -48,9 +48,10 @@ export function createGatewayVerifier(
           signal: AbortSignal.timeout(5000),
         });
         if (!answer.ok) return;
-        keepGatewayKeys(store, await answer.text());
+        const { text } = readKeys(await answer.text());
+        keepGatewayKeys(store, text);
       } catch {
-        // The gateway is away; what is known stays good.
+        // The gateway is away, or something else answers in its place; what is known stays good.
       } finally {
         asking = null;
       }
