@@ -19,21 +19,37 @@ import type Docker from "dockerode";
 import { installDebianPackages, mayInstall, readRelease, SetupError } from "./debian.ts";
 import { startStep } from "./progress.mjs";
 
-export const registryImage = "debian:bookworm-slim";
+const registryImage = "debian:bookworm-slim";
 /** A registry that says nothing for so long counts as absent. */
 const registrySilenceMs = 20_000;
 
+/** What the workspace image is built from. `hasPackages`: it was bootstrapped, and needs no network any more. */
+export interface Base {
+  name: string;
+  hasPackages: boolean;
+}
+
 /**
- * The name of a base image that the engine has now; when it had to be bootstrapped, `packages` are inside, and `trim`, a
- * script, has taken out what is not needed.
+ * A base image that the engine has now: by the digest that a registry gave it; when it had to be bootstrapped, `packages` are
+ * inside, and `trim`, a script, has taken out what is not needed.
  */
-export async function ensureBase(docker: Docker, packages: string[], trim: string): Promise<string> {
+export async function ensureBase(docker: Docker, packages: string[], trim: string): Promise<Base> {
   const hash = createHash("sha256").update(packages.join(" ")).update(readFileSync(trim)).digest("hex").slice(0, 12);
   const local = { repo: "berth-base", tag: `${readRelease().codename}-${hash}` };
-  for (const name of [registryImage, `${local.repo}:${local.tag}`]) if (await hasImage(docker, name)) return name;
-  if (await pull(docker)) return registryImage;
+  const bootstrapped = { name: `${local.repo}:${local.tag}`, hasPackages: true };
+  if (await hasImage(docker, registryImage)) return byDigest(docker);
+  if (await hasImage(docker, bootstrapped.name)) return bootstrapped;
+  if (await pull(docker)) return byDigest(docker);
   await bootstrap(docker, local, packages, trim);
-  return `${local.repo}:${local.tag}`;
+  return bootstrapped;
+}
+
+/** A tag may mean another image tomorrow, a digest never; one that was loaded from a file has none. */
+async function byDigest(docker: Docker): Promise<Base> {
+  const { RepoDigests: digests } = await docker.getImage(registryImage).inspect();
+  const [repository] = registryImage.split(":");
+  const digest = (digests as string[] | null)?.find((one) => one.startsWith(`${repository}@sha256:`));
+  return { name: digest ?? registryImage, hasPackages: false };
 }
 
 /** True when the engine has an image of this name. */

@@ -5,13 +5,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type Docker from "dockerode";
-import { ensureBase, followProgress, hasImage, registryImage } from "./base-image.ts";
+import { type Base, ensureBase, followProgress, hasImage } from "./base-image.ts";
 import { withLock } from "./lock.mjs";
 import { startStep } from "./progress.mjs";
 
 export const root = join(import.meta.dirname, "../..");
 const label = "berth.context";
 const nameLabel = "berth.name";
+/** As the OCI image specification names it. */
+const baseLabel = "org.opencontainers.image.base.name";
 const imageDir = "host-agent/image";
 const dockerfile = `${imageDir}/Dockerfile`;
 const readDockerfile = () => readFileSync(join(root, dockerfile), "utf8");
@@ -76,7 +78,7 @@ async function buildImage(docker: Docker, name: string, hash: string): Promise<v
 
 async function sendBuild(
   docker: Docker,
-  { name, hash, base, onLine }: { name: string; hash: string; base: string; onLine: (line: string) => void },
+  { name, hash, base, onLine }: { name: string; hash: string; base: Base; onLine: (line: string) => void },
 ): Promise<void> {
   const tar = spawn(
     "tar",
@@ -99,11 +101,11 @@ async function sendBuild(
     const answer = await docker.buildImage(tar.stdout, {
       t: name,
       dockerfile,
-      buildargs: { BASE: base },
-      labels: { [label]: hash, [nameLabel]: name },
+      buildargs: { BASE: base.name },
+      labels: { [label]: hash, [nameLabel]: name, [baseLabel]: base.name },
       forcerm: true,
       // All packages are in a base that was bootstrapped; only a pulled one needs the network to get them.
-      ...(base !== registryImage && { networkmode: "none" }),
+      ...(base.hasPackages && { networkmode: "none" }),
     });
     await followProgress(answer, (event) => event.stream && onLine(event.stream));
     const words = (await complaint).trim();
