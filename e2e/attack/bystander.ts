@@ -208,6 +208,28 @@ export async function runs(
   };
 }
 
+/**
+ * The same for what is done once: the attack is a run that ends by itself, and no health check of the host meanwhile, nor in what
+ * follows its end, may take a second.
+ */
+export function atTheEnd(name: string, script: string): Attempt {
+  return {
+    name,
+    isExtra: true,
+    async make({ mallory, berth }) {
+      const agent = await mallory.createAgent("attacker", { runtime: "shell" });
+      const run = mallory.runToEnd(agent.id, script).then(() => mallory.runToEnd(agent.id, "true"));
+      const took: number[] = [];
+      for (let isOver = false; !isOver; isOver = await Promise.race([run.then(() => true), pass(20).then(() => false)]))
+        took.push(await timed(() => answered(`http://127.0.0.1:${berth.env["BERTH_HOST_PORT"]}/healthz`)));
+      await mallory.ok("DELETE", `/v1/agents/${agent.id}`);
+      const most = Math.max(...took);
+      const wrong = most > mostCallMs ? [`a health check of the host took ${most.toFixed(0)} ms`] : [];
+      return { wrong, figures: `hostHealth ${median(took).toFixed(0)} (max ${most.toFixed(0)}) ms` };
+    },
+  };
+}
+
 /** Over a new connection, as of somebody who comes just now. */
 async function answered(url: string): Promise<void> {
   const asked = get(url, { agent: false, signal: AbortSignal.timeout(60_000) });

@@ -4,7 +4,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { Area, Stage } from "./attempt.ts";
-import { type Attack, beside, extra, runs } from "./bystander.ts";
+import { atTheEnd, type Attack, beside, extra, runs } from "./bystander.ts";
 
 /** A program of Python as a line of shell. */
 const python = (source: string) => `echo ${Buffer.from(source).toString("base64")} | base64 -d | timeout 120 python3 -`;
@@ -84,7 +84,21 @@ while True:
     except OSError: pass`;
 const toModel = `s = socket.socket(socket.AF_UNIX); s.connect("/run/berth/" + os.environ["BERTH_AGENT_ID"] + ".sock")`;
 const toProxy = `s = socket.create_connection(("127.0.0.1", 3128))`;
+/** A tunnel on a socket that has none, closed with an answer unread. */
+const lostTunnels = `
+import os, socket, time
+for _ in range(50):
+    ${toModel}
+    s.send(b"HEAD / HTTP/1.1\\r\\nhost: a\\r\\n\\r\\n")
+    time.sleep(0.1)
+    s.send(b"CONNECT a:1 HTTP/1.1\\r\\nhost: a\\r\\n\\r\\n")
+    time.sleep(0.1)
+    s.close()`;
 
+/** Each takes little of what a memory file system may have, and none of it is what its size bounds. */
+const manyFiles = `
+import os
+for at in range(250000): os.close(os.open("/dev/shm/%0200d" % at, os.O_CREAT))`;
 /** Calls of the model with the run's token, on 64 connections, each sent once the one before it is answered. */
 const asking = `
 import os, select, socket
@@ -233,6 +247,8 @@ export const work: Area = {
     beside("charged calls of the model without end, three runs", 100, (stage) =>
       runs(stage, Array<string>(3).fill(shell(asking))),
     ),
+    atTheEnd("tunnels on the model's socket, closed with an answer unread", shell(lostTunnels)),
+    atTheEnd("files without number in shared memory, which its end frees", shell(manyFiles)),
     beside("400 sockets of one user", 400, (stage) => openSockets(stage, 400)),
     extra("messages of two megabytes on 40 connections", 100, messagesOf),
     extra("files that are read without end, as many at once as are let", 100, async (stage) => {
