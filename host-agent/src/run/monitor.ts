@@ -83,12 +83,13 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
       // What its lines tell never keeps a run from its end.
       if (runtime.answersSoon && readExit(container.volume, run.id).code === null) if (await lines.read()) wake.set();
       followTurn();
-      if (store.getRun(run.id)!.intent === "interrupted") interruptedSince ??= performance.now();
+      const { intent } = store.getRun(run.id)!;
+      if (intent === "interrupted") interruptedSince ??= performance.now();
       idleSince = seen.result && !seen.isInTurn && seen.backgroundTasks === 0 ? (idleSince ?? performance.now()) : null;
       const killsNow = readOomKills(container.cgroup) ?? kills;
       if (killsNow !== kills) countKills();
       kills = killsNow;
-      const facts = look(deps, watched, hasProcesses, idleSince, interruptedSince);
+      const facts = { intent, ...look(watched, hasProcesses, idleSince, interruptedSince) };
       if (facts.logBytes !== logBytes) context.bus.emit(`run:${run.id}`);
       logBytes = facts.logBytes;
       const next = nextOfRun(facts, limits);
@@ -118,15 +119,13 @@ function lookSeldom(ask: () => boolean): () => boolean {
 
 /** The exit file last: who has no process any more has written it, if ever. */
 function look(
-  { store }: MonitorDeps,
   { run, container, elapsedMs, lines }: Watched,
   hasProcesses: () => boolean,
   idleSince: number | null,
   interruptedSince: number | null,
 ) {
   const { out, err } = logSizes(container.volume, run.id);
-  const facts: Omit<RunFacts, "exit"> = {
-    intent: store.getRun(run.id)!.intent,
+  const facts: Omit<RunFacts, "intent" | "exit"> = {
     interruptedMs: interruptedSince === null ? 0 : performance.now() - interruptedSince,
     logBytes: out + err,
     isInitEnding: isEnding(container.init),

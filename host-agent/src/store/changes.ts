@@ -35,6 +35,7 @@ export function changedSince(
   maxBytes: number,
   newest: number,
 ): Changes {
+  if (after >= newest) return { runs: [], agents: [], rev: newest };
   const agents = db
     .rows<FlatAgent>(`SELECT ${agentColumns} FROM agents WHERE rev > ? ORDER BY rev LIMIT ${most.agents}`, after)
     .map((row) => reportedAgent(agentFrom(row, sealing)!));

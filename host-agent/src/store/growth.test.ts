@@ -55,7 +55,7 @@ let counter = 0;
 const newRun = () => ({ id: `run_new${++counter}`, agentId: spec.id, userId, trigger, prompt: "x", payload: null });
 const time = "2026-01-01T00:00:00.000Z";
 
-const hot: { title: string; grows: (keyof Sizes)[]; act(world: World): unknown }[] = [
+const hot: { title: string; grows: (keyof Sizes)[]; readsNothing?: true; act(world: World): unknown }[] = [
   { title: "admitting a run, and taking it back", grows: [], act: ({ store }) => store.withdraw(admitted(store)) },
   { title: "a change of a run", grows: [], act: ({ store }) => store.updateRun("run_mine", { logBytes: ++counter }) },
   { title: "counting what a call of the model cost", grows: [], act: ({ store }) => store.addUsage("run_mine", usage) },
@@ -67,7 +67,12 @@ const hot: { title: string; grows: (keyof Sizes)[]; act(world: World): unknown }
   { title: "a user's runs in progress", grows: [], act: ({ store }) => store.activeRuns(userId) },
   { title: "how many of them there are", grows: [], act: ({ store }) => store.countActive(userId) },
   { title: "all runs in progress", grows: ["strangersActive"], act: ({ store }) => store.activeRuns() },
-  { title: "a report with nothing to tell", grows: [], act: ({ store, newest }) => store.changedSince(newest, 1e6) },
+  {
+    title: "a report with nothing to tell",
+    grows: [],
+    readsNothing: true,
+    act: ({ store, newest }) => store.changedSince(newest, 1e6),
+  },
   {
     title: "a report that tells what changed",
     grows: ["changed"],
@@ -113,9 +118,9 @@ afterAll(() => rmSync(dir, { recursive: true }));
 
 test.each(hot)(
   "$title reads in proportion to $grows at most, and no more for all that else there is",
-  ({ title, grows }) => {
+  ({ title, grows, readsNothing = false }) => {
     const { first, grown, all } = costs.get(title)!;
-    expect(first).toBeGreaterThan(0);
+    expect(first > 0).toBe(!readsNothing);
     for (const name of names) {
       const most = grows.includes(name) ? first * times + slackPages : first + slackPages;
       expect(grown[name], `pages with ${times} times the ${name}`).toBeLessThanOrEqual(most);

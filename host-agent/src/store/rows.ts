@@ -92,6 +92,9 @@ export const runColumns = `id, agent_id AS agentId, user_id AS userId, rev, stat
   created_at AS createdAt, started_at AS startedAt, started_mark AS startedMark, ended_at AS endedAt, container_id AS containerId, exec_id AS execId, intent,
   model_status AS modelStatus`;
 
+/** Asked for all the time, and written out once: a text that is made anew is looked up by all of its letters. */
+export const runById = `SELECT ${runColumns} FROM runs WHERE id = ?`;
+
 /** A row of `runs` as `runColumns` name it. */
 export type FlatRun = Omit<RunRow, "trigger" | "usage" | "waitingFor" | "attachments"> &
   Usage & {
@@ -114,6 +117,9 @@ export function runFrom(row: FlatRun | undefined): RunRow | null {
 /** The columns of `agents` by the names of their fields. */
 export const agentColumns = `id, user_id AS userId, uid, version, runtime, model, instructions, permissions, on_interruption AS onInterruption, directory,
   repository, repository_directory AS repositoryDirectory, env, session_id AS sessionId, session_used AS sessionUsed, deleted, rev`;
+
+export const agentById = `SELECT ${agentColumns} FROM agents WHERE id = ?`;
+export const agentsOfUser = `SELECT ${agentColumns} FROM agents WHERE user_id = ? AND deleted = 0`;
 
 /** A row of `agents` as `agentColumns` name it. */
 export type FlatAgent = Omit<AgentRow, "env" | "sessionUsed" | "deleted"> & {

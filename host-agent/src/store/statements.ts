@@ -5,9 +5,12 @@ import type Database from "better-sqlite3";
 export class Statements {
   readonly #db: Database.Database;
   readonly #prepared = new Map<string, Database.Statement>();
+  /** Made once: to make one costs more than most transactions. */
+  readonly #transaction: Database.Transaction<(work: () => unknown) => unknown>;
 
   constructor(db: Database.Database) {
     this.#db = db;
+    this.#transaction = db.transaction((work) => work());
   }
 
   sql(text: string): Database.Statement {
@@ -22,7 +25,7 @@ export class Statements {
   }
 
   atomic<T>(work: () => T): T {
-    return this.#db.transaction(work).immediate();
+    return this.#transaction.immediate(work) as T;
   }
 
   close(): void {

@@ -7,8 +7,9 @@ import type { Usage } from "@berth/shared/resources";
 import { newId } from "@berth/shared/ids";
 import {
   type Admission,
+  agentById,
   agentFrom,
-  agentColumns,
+  agentsOfUser,
   type AgentRow,
   type FlatAgent,
   type FlatRun,
@@ -17,6 +18,7 @@ import {
   type NewRun,
   places,
   type RunChange,
+  runById,
   runColumns,
   runFrom,
   type RunInput,
@@ -98,7 +100,7 @@ export class Store {
   }
 
   getRun(id: string): RunRow | null {
-    return runFrom(this.#db.rows<FlatRun>(`SELECT ${runColumns} FROM runs WHERE id = ?`, id)[0]);
+    return runFrom(this.#db.rows<FlatRun>(runById, id)[0]);
   }
 
   /** What the run was given; null where there is no such run. */
@@ -120,7 +122,7 @@ export class Store {
   }
 
   getAgent(id: string): AgentRow | null {
-    return this.#agent(this.#db.rows<FlatAgent>(`SELECT ${agentColumns} FROM agents WHERE id = ?`, id)[0]);
+    return this.#agent(this.#db.rows<FlatAgent>(agentById, id)[0]);
   }
 
   /** Runs in progress, of one user or of all, oldest first. */
@@ -144,11 +146,7 @@ export class Store {
   }
 
   agentsOf(userId: string): AgentRow[] {
-    const rows = this.#db.rows<FlatAgent>(
-      `SELECT ${agentColumns} FROM agents WHERE user_id = ? AND deleted = 0`,
-      userId,
-    );
-    return rows.map((row) => this.#agent(row)!);
+    return this.#db.rows<FlatAgent>(agentsOfUser, userId).map((row) => this.#agent(row)!);
   }
 
   /** Has the next report tell of the user's agents again. */
