@@ -131,21 +131,33 @@ export class Kernel {
 
   #tellCgroup(path: string): string | null {
     const [, id, what] = /^\/sys\/fs\/cgroup\/docker\/(\w+)\/(.+)$/.exec(path) ?? [];
-    const processes = [...this.processes.values()].filter(({ container }) => container.id === id);
-    if (processes.length === 0) return null;
-    const kills = this.kills.filter(({ containerId }) => containerId === id).length;
-    const texts: Record<string, string> = {
-      "cgroup.procs": processes.map(({ pid }) => `${pid}\n`).join(""),
-      "cgroup.freeze": "0\n",
-      "cgroup.events": `populated 1\nfrozen ${processes[0]!.container.isFrozen ? 1 : 0}\n`,
-      "memory.current": processes[0]!.container.isTight ? `${gib}\n` : "10000000\n",
-      "memory.stat": "anon 1\ninactive_file 1000\n",
-      "memory.events": `low 0\noom ${kills}\noom_kill ${kills}\n`,
-      "cpu.stat": "usage_usec 1000\n",
-      "pids.current": `${processes.length}\n`,
-    };
-    if (what === "cgroup.procs") this.#moveOn(processes);
-    return texts[what!] ?? null;
+    const processes: Process[] = [];
+    for (const process of this.processes.values()) if (process.container.id === id) processes.push(process);
+    const [first] = processes;
+    if (!first) return null;
+    switch (what) {
+      case "cgroup.procs":
+        this.#moveOn(processes);
+        return processes.map(({ pid }) => `${pid}\n`).join("");
+      case "cgroup.freeze":
+        return "0\n";
+      case "cgroup.events":
+        return `populated 1\nfrozen ${first.container.isFrozen ? 1 : 0}\n`;
+      case "memory.current":
+        return first.container.isTight ? `${gib}\n` : "10000000\n";
+      case "memory.stat":
+        return "anon 1\ninactive_file 1000\n";
+      case "memory.events": {
+        const kills = this.kills.filter(({ containerId }) => containerId === id).length;
+        return `low 0\noom ${kills}\noom_kill ${kills}\n`;
+      }
+      case "cpu.stat":
+        return "usage_usec 1000\n";
+      case "pids.current":
+        return `${processes.length}\n`;
+      default:
+        return null;
+    }
   }
 
   /** What happens just after a list was read: whoever moves on is where the list does not say, and others fork too. */

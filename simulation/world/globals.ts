@@ -3,7 +3,7 @@
  * Outside of a schedule the real ones answer. Signatures are constants: who may do what is not what is tried here.
  */
 import { createHash, createHmac, generateKeyPairSync } from "node:crypto";
-import { hasWorld, world } from "./world.ts";
+import { type Entry, hasWorld, world } from "./world.ts";
 
 /** 28 November 2026. */
 export const startMs = Date.UTC(2026, 10, 28);
@@ -62,24 +62,41 @@ export function replaceGlobals(): void {
 /** A real DOMException costs as much as a statement. */
 const timeoutError = { name: "TimeoutError", code: 23 };
 
+class Timer {
+  entry: Entry;
+  constructor(entry: Entry) {
+    this.entry = entry;
+  }
+  ref(): this {
+    return this;
+  }
+  unref(): this {
+    return this;
+  }
+  hasRef(): boolean {
+    return true;
+  }
+  [Symbol.toPrimitive](): number {
+    return 0;
+  }
+}
+
 function replaceTime(): void {
   const later = (run: (...values: unknown[]) => void, ms = 0, ...values: unknown[]) => {
     if (!hasWorld()) return real.setTimeout(run, ms, ...values);
     const late = world().draws("timer").between(0, 2);
-    const entry = world().after(Math.max(1, ms) + late, () => run(...values));
-    return { entry, ref: () => entry, unref: () => entry, hasRef: () => true, [Symbol.toPrimitive]: () => 0 };
+    return new Timer(world().after(Math.max(1, ms) + late, values.length > 0 ? () => run(...values) : run));
   };
   const forget = (timer: unknown) => {
-    if (typeof timer === "object" && timer !== null && "entry" in timer) world().cancel(timer.entry as never);
+    if (timer instanceof Timer) world().cancel(timer.entry);
     else real.clearTimeout(timer as NodeJS.Timeout);
   };
   const again = (run: () => void, ms: number) => {
-    const timer = { entry: null as unknown };
     const turn = () => {
-      timer.entry = (later(turn, ms) as { entry: unknown }).entry;
+      timer.entry = (later(turn, ms) as Timer).entry;
       run();
     };
-    timer.entry = (later(turn, ms) as { entry: unknown }).entry;
+    const timer = later(turn, ms) as Timer;
     return timer;
   };
   const atOnce = (run: (...values: unknown[]) => void, ...values: unknown[]) =>

@@ -2,7 +2,7 @@
  * What stands in for the modules that reach beyond the process, and the mutants: texts of the product that are replaced
  * while they are loaded. Registered once, before anything of the product is imported.
  */
-import { registerHooks, type ResolveHookContext } from "node:module";
+import { registerHooks, type ResolveFnOutput, type ResolveHookContext, type ResolveHookSync } from "node:module";
 import { fileURLToPath } from "node:url";
 
 /** One text of one file, by another: it must be there, exactly once. */
@@ -36,7 +36,7 @@ export function registerSubstitutes(mutations: Mutation[] = []): void {
         context.parentURL?.slice(root.length) ?? "",
       );
       if (isHosts && specifier in substitutes) return { url: substitutes[specifier]!, shortCircuit: true };
-      const resolved = besideIt(specifier, context) ?? next(specifier, context);
+      const resolved = besideIt(specifier, context) ?? inPackage(specifier, context, next);
       if (resolved.url === `${root}host-agent/src/machine/programs.ts`)
         return { ...resolved, url: here("programs.ts") };
       return resolved;
@@ -61,6 +61,8 @@ export function registerSubstitutes(mutations: Mutation[] = []): void {
  * half of a start, for its list of exports is read anew each time.
  */
 function besideIt(specifier: string, { parentURL, conditions }: ResolveHookContext) {
+  if (/^\.\.?\/.*\.ts$/.test(specifier))
+    return { url: new URL(specifier, parentURL).href, format: "module-typescript", shortCircuit: true };
   if (
     !/^\.\.?\/.*\.js$/.test(specifier) ||
     !conditions.includes("import") ||
@@ -70,6 +72,20 @@ function besideIt(specifier: string, { parentURL, conditions }: ResolveHookConte
   const url = new URL(specifier, parentURL).href;
   return { url, format: "module", shortCircuit: true };
 }
+
+const found = new Map<string, ResolveFnOutput>();
+/** What one module of a package was told of another package is so for all of it. */
+function inPackage(specifier: string, context: ResolveHookContext, next: Next): ResolveFnOutput {
+  const isElsewhere = /^[@\w]/.test(specifier) && !specifier.startsWith("node:");
+  const [around] =
+    /^.*\/(node_modules\/(@[^/]+\/)?[^/]+|host-agent|shared|gateway|simulation)\//.exec(context.parentURL ?? "") ?? [];
+  if (!isElsewhere || around === undefined) return next(specifier, context);
+  const key = `${specifier} ${around} ${context.conditions.join()}`;
+  const known = found.get(key) ?? { ...next(specifier, context), shortCircuit: true };
+  found.set(key, known);
+  return known;
+}
+type Next = Parameters<ResolveHookSync>[2];
 
 const textOf = (source: unknown) =>
   typeof source === "string" ? source : new TextDecoder().decode(source as Uint8Array);
