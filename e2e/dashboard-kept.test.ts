@@ -1,10 +1,14 @@
 /** What a person typed, pressed and chose is kept, done once, and asked about where it ends work. */
+import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { linkOf } from "./browser/browser.ts";
 import { eventually, lastEnd, send, serveDashboard } from "./browser/dashboard.ts";
 import type { Run } from "@berth/shared/resources";
 
 const { world, meet, stranger } = serveDashboard();
+
+/** Whether a reload would ask first. */
+const asks = (page: Page) => page.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
 
 describe("a message", () => {
   test("whose answer was lost is sent once, however often it is pressed", async () => {
@@ -64,19 +68,18 @@ describe("what is not saved", () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("secretive");
     await page.goto(`/agents/${agent.id}/settings`);
-    const asks = () => page.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
-    expect(await asks()).toBe(false);
+    expect(await asks(page)).toBe(false);
     await page.getByRole("button", { name: "Add a variable" }).click();
     await page.getByLabel("Name of variable 1").fill("TOKEN");
     await page.getByLabel("Value of TOKEN").fill("s3cret");
     await page.getByRole("link", { name: "Triggers" }).click();
     await page.getByRole("link", { name: "Settings" }).click();
     expect(await page.getByLabel("Value of TOKEN").inputValue()).toBe("s3cret");
-    expect(await asks()).toBe(true);
+    expect(await asks(page)).toBe(true);
     expect(await page.evaluate(() => JSON.stringify([sessionStorage, localStorage]))).not.toContain("s3cret");
     await page.getByRole("button", { name: "Save the variables" }).click();
     await page.getByText("set, hidden").waitFor();
-    expect(await asks()).toBe(false);
+    expect(await asks(page)).toBe(false);
   });
 
   test("is there again after another tab and a reload: a file, settings, a trigger's message", async () => {
@@ -121,68 +124,133 @@ describe("what is not saved", () => {
     expect(await client.ok("GET", `/v1/agents/${agent.id}`)).toMatchObject({ instructions: "Use tabs." });
   });
 
-  test("is there again in the other forms too: a new agent, a trigger that is changed, a credential but for its token, the account", async () => {
-    const { page, client } = await meet();
+  test("is there again in the other forms too: a new agent, a trigger, a trigger that is changed, a credential but for its token, the account, names, limits", async () => {
+    const { page, client, name } = await meet({ admin: true });
     const agent = await client.createAgent("forms");
     const trigger = { name: "hook", scheme: "token", template: "As it was." };
     await client.ok("POST", `/v1/agents/${agent.id}/triggers`, trigger);
-    const forms: [path: string, open: string | null, fields: Record<string, string>][] = [
-      ["/", null, { "Name of a new agent": "next", "Repository to clone": "https://git.example.com/a/b" }],
-      [`/agents/${agent.id}/triggers`, "Change the message", { "Message to the agent": "As it shall be." }],
-      ["/credentials", null, { Host: "git.example.com", Username: "ada" }],
-      ["/account", null, { "Author name": "Ada L." }],
+    const openLimits = async () => {
+      const row = page.getByRole("row", { name: new RegExp(`^${name}`) });
+      await row.locator("summary").click();
+      await row.getByRole("button", { name: "Limits …" }).click();
+    };
+    const press = (button: string) => () => page.getByRole("button", { name: button }).click();
+    const triggers = `/agents/${agent.id}/triggers`;
+    const files = `/agents/${agent.id}/files`;
+    /** Where, in what, what to press first, and whether that is to be pressed again afterwards; what is typed. */
+    const forms: [string, string, (() => Promise<unknown>) | null, Record<string, string>, isPressedAgain?: true][] = [
+      [
+        "/",
+        "main form.new-agent",
+        () => page.locator("main .new-agent summary").click(),
+        { "Name of a new agent": "next", "Repository to clone": "https://git.example.com/a/b" },
+      ],
+      [triggers, "main section.card form", press("Change the message"), { "Message to the agent": "As it shall be." }],
+      [
+        triggers,
+        "main form.new-trigger >> nth=-1",
+        null,
+        { "Name of a new trigger": "builds", "How the sender signs": "token" },
+      ],
+      [files, "main form", press("New folder …"), { "Name of the new folder": "src" }],
+      ["/search", "main form", null, { "Words to look for": "heron" }],
+      ["/tokens", "main form", null, { "Name of the token": "ci", "Expires after": "86400" }],
+      ["/credentials", "main form", null, { Host: "git.example.com", Username: "ada" }],
+      ["/account", "main form", null, { "Author name": "Ada L." }],
+      ["/users", "main form", null, { "Name of a new user": "grace", "Role of the new user": "admin" }],
+      ["/users", "dialog form", openLimits, { "Runs at once": "2" }, true],
     ];
-    const form = (path: string) =>
-      page
-        .locator(
-          path.endsWith("/triggers") ? "main section.card form" : path === "/" ? "main form.new-agent" : "main form",
-        )
-        .first();
-    for (const [path, open, fields] of forms) {
+    const form = (within: string) => page.locator(within).first();
+    for (const [path, within, open, fields] of forms) {
       await page.goto(path);
-      if (path === "/") await form(path).getByText("More options").click();
-      if (open) await page.getByRole("button", { name: open }).click();
-      for (const [label, text] of Object.entries(fields)) await form(path).getByLabel(label).fill(text);
+      await open?.();
+      for (const [label, text] of Object.entries(fields)) {
+        const field = form(within).getByLabel(label);
+        if (await field.evaluate((element) => element.tagName === "SELECT")) await field.selectOption(text);
+        else await field.fill(text);
+      }
     }
     await page.goto("/credentials");
-    await form("/credentials").getByLabel("Access token").fill("tok_12345678");
+    const token = form("main form").getByLabel("Access token");
+    await token.fill("tok_12345678");
     expect(await page.evaluate(() => JSON.stringify([sessionStorage, localStorage]))).not.toContain("tok_12345678");
     await page.getByRole("link", { name: "Account" }).click();
     await page.getByRole("link", { name: "Credentials" }).click();
-    expect(await form("/credentials").getByLabel("Access token").inputValue()).toBe("tok_12345678");
-    await form("/credentials").getByLabel("Access token").fill("");
-    for (const [path, , fields] of forms) {
+    expect(await token.inputValue()).toBe("tok_12345678");
+    await token.fill("");
+    for (const [path, within, open, fields, isPressedAgain] of forms) {
       await page.goto(path);
+      if (isPressedAgain) await open!();
       for (const [label, text] of Object.entries(fields))
-        await eventually(() => form(path).getByLabel(label).inputValue()).toBe(text);
+        await eventually(() => form(within).getByLabel(label).inputValue()).toBe(text);
     }
   });
 
-  test("places and filters are in the address", async () => {
+  test("is there again after the session has ended, for its user and for nobody else", async () => {
+    const { page, client, name } = await meet();
+    const agent = await client.createAgent("interrupted", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    await page.getByLabel(/^Message to/).fill("echo half a thou");
+    await page.getByRole("link", { name: "Credentials" }).click();
+    await page.getByLabel("Access token").fill("tok_12345678");
+    await page.getByRole("link", { name: "interrupted" }).click();
+    const again = async (user: string) => {
+      await page.context().clearCookies();
+      await page.getByRole("link", { name: "Settings" }).click();
+      await page.getByRole("link", { name: "API tokens" }).click();
+      await page.getByText("Your session has ended").waitFor();
+      await page.getByLabel("Sign in with an API token").fill(world.berth.cli("token", user));
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "API tokens" }).waitFor();
+    };
+    await again(name);
+    await page.getByRole("link", { name: "interrupted" }).click();
+    await eventually(() => page.getByLabel(/^Message to/).inputValue()).toBe("echo half a thou");
+    await page.getByRole("link", { name: "Credentials" }).click();
+    expect(await page.getByLabel("Access token").inputValue()).toBe("tok_12345678");
+    await page.getByRole("link", { name: "interrupted" }).click();
+    await again("somebody-else");
+    await page.getByRole("link", { name: "Credentials" }).click();
+    expect(await page.getByLabel("Access token").inputValue()).toBe("");
+    expect(await page.evaluate(() => JSON.stringify(sessionStorage))).not.toContain("half a thou");
+  });
+
+  test("is kept beside an upload that ends while something else is in view, and a reload asks first while one goes on", async () => {
     const { page, client } = await meet();
-    const agent = await client.createAgent("placed", { runtime: "shell" });
-    await client.runToEnd(agent.id, "mkdir -p src; exit 3");
-    await page.goto("/runs");
-    await page.getByLabel("State").selectOption("failed");
-    await page.locator("table.runs a").first().click();
-    await page.getByRole("heading", { name: /^Run of/ }).waitFor();
-    await page.goBack();
-    await eventually(() => page.getByLabel("State").inputValue()).toBe("failed");
-    const admin = (await meet({ admin: true })).page;
-    await admin.goto("/audit");
-    await admin.getByLabel("Action").selectOption("Agent created");
-    await admin.getByLabel("By whom").fill("nobody");
-    await admin.getByLabel("By whom").press("Tab");
-    await admin.getByRole("link", { name: "Hosts" }).click();
-    await admin.goBack();
-    await eventually(() => admin.getByLabel("By whom").inputValue()).toBe("nobody");
-    expect(await admin.getByLabel("Action").inputValue()).toBe("agent.created");
-    for (const path of ["/files?dir=src", "/", "/conversation", ""]) {
-      await page.goto(`/agents/${agent.id}${path}`);
-      await eventually(() => page.locator(".tabs a[aria-current]").count()).toBe(1);
-    }
-    await page.goto(`/agents/${agent.id}/%E0%A4%A`);
-    await page.getByText("There is nothing here", { exact: false }).waitFor();
+    const agent = await client.createAgent("uploader", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    const uploads: (() => Promise<void>)[] = [];
+    await page.route("**/files/attachments/**", (route) => void uploads.push(() => route.continue()));
+    await page
+      .locator(".composer input[type=file]")
+      .setInputFiles({ name: "a.txt", mimeType: "text/plain", buffer: Buffer.from("x") });
+    await eventually(() => uploads.length).toBe(1);
+    await page.getByRole("link", { name: "Settings" }).click();
+    await page.getByRole("link", { name: "Conversation" }).click();
+    await page.locator(".chips .name").getByText("a.txt").waitFor();
+    await page.getByLabel(/^Message to/).fill("echo written meanwhile");
+    expect(await asks(page)).toBe(true);
+    await uploads[0]!();
+    await eventually(() => asks(page)).toBe(false);
+    expect(await page.getByLabel(/^Message to/).inputValue()).toBe("echo written meanwhile");
+    await page.reload();
+    await page.locator(".chips .name").getByText("a.txt").waitFor();
+    expect(await page.getByLabel(/^Message to/).inputValue()).toBe("echo written meanwhile");
+  });
+
+  test("is asked about before a reload where it is more than the browser keeps", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("long");
+    await page.goto(`/agents/${agent.id}`);
+    await page.evaluate(() => sessionStorage.setItem("filler", "x".repeat(5_200_000)));
+    const field = page.getByLabel(/^Message to/);
+    await field.fill("y".repeat(60_000));
+    expect(await asks(page)).toBe(true);
+    await page.getByRole("link", { name: "Settings" }).click();
+    await page.getByRole("link", { name: "Conversation" }).click();
+    expect((await field.inputValue()).length).toBe(60_000);
+    await field.fill("");
+    expect(await asks(page)).toBe(false);
   });
 });
 
@@ -202,23 +270,6 @@ describe("what could not be loaded", () => {
     await page.getByRole("link", { name: "Usage" }).click();
     await page.getByRole("heading", { name: "Usage" }).waitFor();
     expect(refused).toBeGreaterThan(1);
-  });
-});
-
-describe("what ends work", () => {
-  test("asks first: the workspace's stop while a run goes on", async () => {
-    const { page, client } = await meet();
-    const agent = await client.createAgent("working", { runtime: "shell" });
-    const run = await client.send(agent.id, "echo up; exec sleep 600");
-    await client.firstLine(run.id);
-    await page.goto("/");
-    await page.getByRole("button", { name: "Stop the workspace" }).click();
-    await page.getByRole("dialog").getByText("1 run in progress will be stopped").waitFor();
-    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
-    expect((await client.run(run.id)).status).toBe("running");
-    await page.getByRole("button", { name: "Stop the workspace" }).click();
-    await page.getByRole("dialog").getByRole("button", { name: "Stop it" }).click();
-    await eventually(async () => (await client.run(run.id)).reason).toBe("cancelled");
   });
 });
 
@@ -255,5 +306,21 @@ describe("a trigger", () => {
     await eventually(() => page.locator(".output").allTextContents()).toEqual([body]);
     const made = { name: "script", scheme: "token", template: "echo {{payload.title}}" };
     expect(await client.ok("POST", `/v1/agents/${agent.id}/triggers`, made)).toMatchObject({ executesPayload: true });
+    // Nor by a change of its message, unless that is said.
+    await page.getByRole("link", { name: "Triggers" }).click();
+    const card = page.getByRole("region", { name: "Trigger builds" });
+    await card.getByRole("button", { name: "Change the message" }).click();
+    await card.getByLabel("Message to the agent").fill("echo {{payload.title}}");
+    await card.getByRole("button", { name: "Save" }).click();
+    await card.getByRole("alert").getByText("a script with the sender's words in it").waitFor();
+    const templates = async () =>
+      (await client.ok<{ items: { name: string; template: string }[] }>("GET", `/v1/agents/${agent.id}/triggers`)).items
+        .filter(({ name }) => name === "builds")
+        .map(({ template }) => template);
+    expect(await templates()).toEqual(['cat "$BERTH_PAYLOAD_FILE"']);
+    await card.getByLabel("Run what the sender writes").check();
+    await card.getByRole("button", { name: "Save" }).click();
+    await card.getByText("What its sender writes runs as part of this script.").waitFor();
+    expect(await templates()).toEqual(["echo {{payload.title}}"]);
   });
 });

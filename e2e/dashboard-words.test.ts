@@ -32,6 +32,12 @@ describe("the language", () => {
     await page.reload();
     await eventually(() => page.evaluate(() => document.documentElement.lang)).toBe("en");
     expect(catalogues()).toEqual(["ko", "en", "en"]);
+    // What only few pages say comes with them, and follows the language too.
+    await page.getByRole("link", { name: "Credentials" }).click();
+    await page.getByText("What your agents use and never see.").waitFor();
+    expect(catalogues()).toEqual(["ko", "en", "en", "en"]);
+    await page.getByLabel("Language").selectOption("ko");
+    await page.getByText("에이전트가 쓸 수는 있지만 볼 수는 없는 값이에요.").waitFor();
   });
 
   test("can be chosen before sign-in", async () => {
@@ -104,6 +110,23 @@ test("the theme is the system's until another is chosen, and that one is there b
 });
 
 describe("what is said of a run", () => {
+  test("is by the gateway's clock where the reader's own is wrong", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("early", { runtime: "shell" });
+    const run = await client.send(agent.id, "echo up; exec sleep 600");
+    await client.firstLine(run.id);
+    await page.addInitScript(() => {
+      const { now } = Date;
+      Date.now = () => now() + 3_600_000;
+    });
+    await page.goto(`/agents/${agent.id}`);
+    const elapsed = page.locator(".end.going").getByText(/^for \d/);
+    await elapsed.waitFor();
+    expect(await elapsed.textContent()).not.toContain("h");
+    expect(await page.locator(".prompt time").first().textContent()).toMatch(/now|second|minute/);
+    await client.ok("POST", `/v1/runs/${run.id}/cancel`);
+  });
+
   test("is right to the second while it goes on", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("timed", { runtime: "shell" });

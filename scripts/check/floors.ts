@@ -101,6 +101,7 @@ const web: Package = {
     {
       text: "Numbers, times, states and reasons in words; text out of a container made fit to show.",
       preferences: "How a person wants the page: language and theme, kept in the browser.",
+      kept: "What a person wrote and has not saved, and where they were: kept in the browser.",
       style: "The style sheets.",
     },
     { api: "Calls of the public API, and word to other tabs." },

@@ -21,9 +21,11 @@ import { endedUnseen } from "./state/ended.ts";
 import { session } from "./state/session.ts";
 
 const AccountPage = later(() => import("./pages/account.tsx").then((it) => it.AccountPage));
-const AuditPage = later(() => import("./pages/audit.tsx").then((it) => it.AuditPage));
-const CredentialsPage = later(() => import("./credentials/credentials-page.tsx").then((it) => it.CredentialsPage));
-const HostsPage = later(() => import("./pages/hosts.tsx").then((it) => it.HostsPage));
+const AuditPage = later(() => import("./pages/audit.tsx").then((it) => it.AuditPage), { speaksMore: true });
+const CredentialsPage = later(() => import("./credentials/credentials-page.tsx").then((it) => it.CredentialsPage), {
+  speaksMore: true,
+});
+const HostsPage = later(() => import("./pages/hosts.tsx").then((it) => it.HostsPage), { speaksMore: true });
 const Palette = later(() => import("./frame/palette.tsx").then((it) => it.Palette));
 const RunPage = later(() => import("./pages/run.tsx").then((it) => it.RunPage));
 const RunsPage = later(() => import("./pages/runs.tsx").then((it) => it.RunsPage));
@@ -31,7 +33,7 @@ const SearchPage = later(() => import("./pages/search.tsx").then((it) => it.Sear
 const ShortcutHelp = later(() => import("./frame/palette.tsx").then((it) => it.ShortcutHelp));
 const TokensPage = later(() => import("./pages/tokens.tsx").then((it) => it.TokensPage));
 const UsePage = later(() => import("./pages/use.tsx").then((it) => it.UsePage));
-const UsersPage = later(() => import("./pages/users.tsx").then((it) => it.UsersPage));
+const UsersPage = later(() => import("./pages/users.tsx").then((it) => it.UsersPage), { speaksMore: true });
 
 type Params = Record<string, string>;
 interface PageSpec {
@@ -57,12 +59,12 @@ const pages: PageSpec[] = [
   { pattern: "/runs/:id", title: () => t().frame.run, page: ({ id }) => <RunPage key={id} id={id!} /> },
   { pattern: "/search", title: () => t().search.title, page: () => <SearchPage /> },
   { pattern: "/account", title: () => t().account.title, page: (_, me) => <AccountPage me={me} /> },
-  { pattern: "/credentials", title: () => t().credentials.title, page: () => <CredentialsPage /> },
+  { pattern: "/credentials", title: () => t().frame.places.credentials, page: () => <CredentialsPage /> },
   { pattern: "/use", title: () => t().use.title, page: (_, me) => <UsePage me={me} /> },
   { pattern: "/tokens", title: () => t().tokens.title, page: () => <TokensPage /> },
-  { pattern: "/users", title: () => t().users.title, forAdmins: true, page: (_, me) => <UsersPage me={me} /> },
-  { pattern: "/hosts", title: () => t().hosts.title, forAdmins: true, page: () => <HostsPage /> },
-  { pattern: "/audit", title: () => t().audit.title, forAdmins: true, page: () => <AuditPage /> },
+  { pattern: "/users", title: () => t().frame.places.users, forAdmins: true, page: (_, me) => <UsersPage me={me} /> },
+  { pattern: "/hosts", title: () => t().frame.places.hosts, forAdmins: true, page: () => <HostsPage /> },
+  { pattern: "/audit", title: () => t().frame.places.audit, forAdmins: true, page: () => <AuditPage /> },
 ];
 
 export function App() {

@@ -12,7 +12,7 @@ import { Confirm } from "../ui/confirm.tsx";
 import { ModelOptions } from "./new-agent.tsx";
 import { ResetQuestion } from "./conversation-menu.tsx";
 import { EnvEditor } from "./env-editor.tsx";
-import { useKeptFields } from "../state/use-kept.ts";
+import { useKeptFields } from "../kept/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 
@@ -99,6 +99,9 @@ function About({ agent }: { agent: Agent }) {
           autocomplete="off"
         />
       </label>
+      <p class="muted">
+        {words.kind}: {runtime.words().choice}
+      </p>
       {agent.repository && <p class="muted">{words.cloned(agent.repository)}</p>}
       {runtime.hasModel && <ModelAndInstructions runtime={runtime} draft={draft} edit={edit} />}
       <Failure error={task.failure} />

@@ -10,7 +10,7 @@ import { runtimes } from "../runtimes/runtimes.ts";
 import { runOfAgent } from "../state/agents.ts";
 import { ApiError, explain, postOnce } from "../api/api.ts";
 import { noteRuns, runsByAgent } from "../state/live.ts";
-import { useKept } from "../state/use-kept.ts";
+import { keptText } from "../kept/use-kept.ts";
 import { AttachIcon, SendIcon } from "../ui/icons.tsx";
 import { proposed } from "./message-actions.tsx";
 import { interrupt, stopRun, StopButton } from "./stop-button.tsx";
@@ -197,19 +197,17 @@ interface Draft {
 }
 
 function useDraft(agentId: string) {
-  const [kept, keep, forget] = useKept(`berth.draft.${agentId}`);
+  const { text, write } = keptText(`berth.draft.${agentId}`);
   const first = useRef(crypto.randomUUID());
-  const draft = readDraft(kept) ?? { key: first.current, text: "", attachments: [] };
-  // Also for uploads, which end long after they were drawn.
-  const latest = useRef(draft);
-  latest.current = draft;
+  const read = () => readDraft(text.value) ?? { key: first.current, text: "", attachments: [] };
+  // Also for uploads, which end long after they were drawn, perhaps with another composer in view.
   const change = (how: (now: Draft) => Partial<Draft>) => {
-    latest.current = { ...latest.current, ...how(latest.current), key: crypto.randomUUID() };
-    if (latest.current.text || latest.current.attachments.length > 0) keep(JSON.stringify(latest.current));
-    else forget();
+    const now = read();
+    const next = { ...now, ...how(now), key: crypto.randomUUID() };
+    write(next.text || next.attachments.length > 0 ? JSON.stringify(next) : null);
   };
-  useProposed(agentId, (text) => change((now) => ({ text: now.text ? `${now.text}\n${text}` : text })));
-  return { draft, change };
+  useProposed(agentId, (more) => change((now) => ({ text: now.text ? `${now.text}\n${more}` : more })));
+  return { draft: read(), change };
 }
 
 function readDraft(kept: string | null): Draft | null {

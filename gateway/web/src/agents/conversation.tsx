@@ -2,6 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
+import { keepPlace, placeOf } from "../kept/places.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { openConversation } from "../state/agents.ts";
 import { loadRuns, runsByAgent } from "../state/live.ts";
@@ -16,7 +17,7 @@ export function Conversation({ agent }: { agent: Agent }) {
   const words = t().conversation;
   const history = useHistory(agent.id);
   const scroller = useRef<HTMLDivElement>(null);
-  const { isAtEnd, toEnd, leaveEnd } = useStickyEnd(scroller);
+  const { isAtEnd, toEnd, leaveEnd } = useStickyEnd(scroller, history.left?.anchor ?? null, history.keep);
   const loadEarlier = async () => {
     // What is read stays where it is; a browser holds it only where something stands above it.
     const box = scroller.current!;
@@ -87,18 +88,33 @@ function Empty({ agent, isLoading }: { agent: Agent; isLoading: boolean }) {
   );
 }
 
-/** The agent's runs in pages, newest first. */
+/** A message, and how far below the upper edge it stands. */
+interface Anchor {
+  runId: string;
+  fromTop: number;
+}
+interface Place {
+  cursor: string | null;
+  oldest: string | null;
+  /** Null at the end. */
+  anchor: Anchor | null;
+}
+
+/** The agent's runs in pages, newest first; as many as there were when the conversation was left. */
 function useHistory(agentId: string) {
-  const [cursor, setCursor] = useState<string | null>(null);
-  const [oldest, setOldest] = useState<string | null>(null);
+  const [left] = useState(() => findPlace(agentId));
+  const [cursor, setCursor] = useState(left?.cursor ?? null);
+  const [oldest, setOldest] = useState(left?.oldest ?? null);
   const [isLoading, setLoading] = useState(true);
   const [failure, setFailure] = useState<unknown>(null);
   const load = async (query: string) => {
     setLoading(true);
     try {
       const page = await loadRuns(`agentId=${agentId}${query}`);
-      setCursor(page.nextCursor);
-      setOldest(page.nextCursor === null ? null : (page.items.at(-1)?.createdAt ?? null));
+      if (query || !left) {
+        setCursor(page.nextCursor);
+        setOldest(page.nextCursor === null ? null : (page.items.at(-1)?.createdAt ?? null));
+      }
       setFailure(null);
     } catch (error) {
       setFailure(error);
@@ -106,7 +122,25 @@ function useHistory(agentId: string) {
     setLoading(false);
   };
   useEffect(() => void load(""), [agentId]);
-  return { hasMore: cursor !== null, oldest, isLoading, failure, loadMore: () => load(`&cursor=${cursor}`) };
+  const now = useRef({ cursor, oldest });
+  now.current = { cursor, oldest };
+  const keep = (anchor: Anchor | null) => keepPlace(`conversation ${agentId}`, { ...now.current, anchor });
+  return {
+    left,
+    keep,
+    hasMore: cursor !== null,
+    oldest,
+    isLoading,
+    failure,
+    loadMore: () => load(`&cursor=${cursor}`),
+  };
+}
+
+/** Where this conversation was left, while its messages are still there. */
+function findPlace(agentId: string): Place | undefined {
+  const place = placeOf(`conversation ${agentId}`) as Place | undefined;
+  const isThere = place?.anchor && runsByAgent.value.get(agentId)?.some(({ id }) => id === place.anchor?.runId);
+  return isThere ? place : undefined;
 }
 
 /** Shows the message that the address names, however far back it stands. */
@@ -123,11 +157,18 @@ function usePlace(runs: Run[], history: ReturnType<typeof useHistory>, leaveEnd:
   }, [runId, isHere, history.isLoading]);
 }
 
-/** Keeps the end in view while it is there; a person who scrolls up stays where they are. */
-function useStickyEnd(scroller: { current: HTMLDivElement | null }) {
-  const [isAtEnd, setAtEnd] = useState(true);
-  const sticks = useRef(true);
+/** Keeps the end in view while it is there; a person who scrolls up stays where they are, also after having been elsewhere. */
+function useStickyEnd(
+  scroller: { current: HTMLDivElement | null },
+  start: Anchor | null,
+  onLeave: (anchor: Anchor | null) => void,
+) {
+  const [isAtEnd, setAtEnd] = useState(start === null);
+  const sticks = useRef(start === null);
+  /** What is held in its place, until a person scrolls: what stands above it may still grow. */
+  const held = useRef(start);
   const toEnd = () => {
+    held.current = null;
     sticks.current = true;
     setAtEnd(true);
     if (scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
@@ -137,8 +178,10 @@ function useStickyEnd(scroller: { current: HTMLDivElement | null }) {
     let height = 0;
     const observer = new ResizeObserver(() => {
       if (sticks.current) box.scrollTop = box.scrollHeight;
+      else if (held.current) hold(box, held.current);
     });
     const note = () => {
+      if (held.current) return;
       // A scroll that comes of growth is not a person's.
       const hasGrown = box.scrollHeight !== height;
       height = box.scrollHeight;
@@ -147,17 +190,35 @@ function useStickyEnd(scroller: { current: HTMLDivElement | null }) {
       sticks.current = isNear;
       setAtEnd(isNear);
     };
-    const leave = (event: WheelEvent) =>
-      event.deltaY < 0 && box.scrollHeight > box.clientHeight && (sticks.current = false);
+    const act = (event: Event) => {
+      held.current = null;
+      const isUp = event instanceof WheelEvent && event.deltaY < 0;
+      if (isUp && box.scrollHeight > box.clientHeight) sticks.current = false;
+    };
     observer.observe(box.firstElementChild!);
     observer.observe(box);
     box.addEventListener("scroll", note, { passive: true });
-    box.addEventListener("wheel", leave, { passive: true });
+    for (const one of ["wheel", "pointerdown", "keydown"]) box.addEventListener(one, act, { passive: true });
     return () => {
       observer.disconnect();
-      box.removeEventListener("scroll", note);
-      box.removeEventListener("wheel", leave);
+      onLeave(sticks.current ? null : (held.current ?? anchorOf(box)));
     };
   }, []);
-  return { isAtEnd, toEnd, leaveEnd: () => void (sticks.current = false) };
+  const leaveEnd = () => {
+    held.current = null;
+    sticks.current = false;
+  };
+  return { isAtEnd, toEnd, leaveEnd };
+}
+
+/** The first message in view. */
+function anchorOf(box: Element): Anchor | null {
+  const edge = box.getBoundingClientRect().top;
+  const first = [...box.querySelectorAll(".run")].find((run) => run.getBoundingClientRect().bottom > edge);
+  return first ? { runId: first.id, fromTop: first.getBoundingClientRect().top - edge } : null;
+}
+
+function hold(box: Element, { runId, fromTop }: Anchor): void {
+  const run = document.getElementById(runId);
+  if (run) box.scrollTop += run.getBoundingClientRect().top - box.getBoundingClientRect().top - fromTop;
 }

@@ -2,7 +2,7 @@
 import type { Agent } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { changeEnv } from "../state/agents.ts";
-import { useHeld } from "../state/use-kept.ts";
+import { useHeld } from "../kept/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 

@@ -4,7 +4,7 @@ import { t } from "../i18n/language.ts";
 import { runtimeNames, runtimes } from "../runtimes/runtimes.ts";
 import { agents, createAgent } from "../state/agents.ts";
 import { loadModels, models } from "../state/models.ts";
-import { useKeptFields } from "../state/use-kept.ts";
+import { useKeptFields } from "../kept/use-kept.ts";
 import { go } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { useTask } from "../ui/use-task.ts";

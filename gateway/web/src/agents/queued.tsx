@@ -4,7 +4,7 @@ import { t } from "../i18n/language.ts";
 import { agentById } from "../state/agents.ts";
 import { call } from "../api/api.ts";
 import { activeRuns, noteRuns } from "../state/live.ts";
-import { useKept } from "../state/use-kept.ts";
+import { useKept } from "../kept/use-kept.ts";
 import { Failure } from "../ui/failure.tsx";
 import { Link } from "../ui/router.tsx";
 import { LongText } from "../ui/long-text.tsx";

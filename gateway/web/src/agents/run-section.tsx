@@ -1,4 +1,5 @@
 /** One run: the message, what the agent did, how it ended. The transcript is fetched when it comes near the view. */
+import { useComputed } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
@@ -6,7 +7,7 @@ import { formatBytes, formatCost, formatCount, formatDuration } from "../text/fo
 import { Attachments } from "../files/attachments.tsx";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { agentById } from "../state/agents.ts";
-import { askedOf, logs, runsByAgent } from "../state/live.ts";
+import { askedOf, continued, logs } from "../state/live.ts";
 import type { RunLog } from "../state/run-logs.ts";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { LongText } from "../ui/long-text.tsx";
@@ -17,12 +18,16 @@ import { Transcript } from "./transcript.tsx";
 import { tellRun } from "../text/words.ts";
 import { Ago, now } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
+import { memo } from "./memo.ts";
 import { MessageActions } from "./message-actions.tsx";
 import { QueuedPrompt, SlotsInUse } from "./queued.tsx";
 import { StopButton } from "./stop-button.tsx";
 import { WaitingCard } from "./waiting-card.tsx";
 
-export function RunSection({ run }: { run: Run }) {
+/** Drawn again when its run is another, not with every run that is. */
+export const RunSection = memo(DrawnRun, (before, after) => before.run === after.run);
+
+function DrawnRun({ run }: { run: Run }) {
   const section = useRef<HTMLElement>(null);
   const log = useNearLog(run, section);
   const isLive = run.endedAt === null;
@@ -145,8 +150,8 @@ function Going({ run, log }: { run: Run; log: RunLog | null }) {
 }
 
 function End({ run }: { run: Run }) {
-  const goesOn = runsByAgent.value.get(run.agentId)?.some(({ continues }) => continues === run.id);
-  const told = tellRun(run, goesOn);
+  const goesOn = useComputed(() => continued.value.has(run.id));
+  const told = tellRun(run, goesOn.value);
   const took = run.startedAt && run.endedAt ? Date.parse(run.endedAt) - Date.parse(run.startedAt) : null;
   return (
     <div class={`end ${told.tone}`}>

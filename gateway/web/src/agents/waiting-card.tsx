@@ -4,7 +4,7 @@ import { t } from "../i18n/language.ts";
 import { ApiError, post } from "../api/api.ts";
 import { Markdown } from "../markdown/markdown.tsx";
 import { noteRuns, type Asked } from "../state/live.ts";
-import { useKept, useKeptFields } from "../state/use-kept.ts";
+import { useKept, useKeptFields } from "../kept/use-kept.ts";
 import { DiffView } from "../transcript/diff-view.tsx";
 import { objectOf, textOf } from "../transcript/fields.ts";
 import { editOf, inputText, shortPath } from "../transcript/tools.ts";

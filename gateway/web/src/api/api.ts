@@ -1,6 +1,7 @@
 /** Calls of the public API with the session cookie. Knows nothing of pages. */
 import type { Problem } from "@berth/shared/errors";
 import { t } from "../i18n/language.ts";
+import { noteServerTime } from "../text/clock.ts";
 import type { LocalCode, Trouble } from "../i18n/en/errors.ts";
 
 /** What went wrong with a call. `code` is the contract's, or the page's own: `offline` when nothing answered. The message is the API's own sentence. */
@@ -43,7 +44,9 @@ export async function call<T = void>(
   headers: Record<string, string> = {},
   deadlineMs = callMs,
 ): Promise<T> {
+  const askedAt = Date.now();
   const answer = await send(method, path, body, headers, AbortSignal.timeout(deadlineMs));
+  noteServerTime(answer.headers.get("date"), askedAt);
   if (answer.ok) return (answer.status === 204 ? undefined : await readBody(answer)) as T;
   const problem = (await answer.json().catch(() => ({}))) as Partial<Problem>;
   if (answer.status === 401 && path !== "/session") whenSignedOut();

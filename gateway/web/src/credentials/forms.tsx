@@ -2,7 +2,7 @@
 import type { Forge } from "@berth/shared/credentials/credentials";
 import { call } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
-import { useHeld, useKeptFields } from "../state/use-kept.ts";
+import { useHeld, useKeptFields } from "../kept/use-kept.ts";
 import { Failure } from "../ui/failure.tsx";
 import { useTask } from "../ui/use-task.ts";
 

@@ -2,9 +2,10 @@
  * Files that go with a message: brought by paste, drop or the picker, uploaded at once, and part of the draft once they are
  * there. What failed stays until it is tried again or let go.
  */
-import { useRef, useState } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { explain } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
+import { useHeld } from "../kept/use-kept.ts";
 import { formatBytes } from "../text/format.ts";
 import { downloadUrl, uploadFile } from "./files.ts";
 
@@ -18,12 +19,13 @@ interface Coming {
 
 /** As many as a message may have. */
 export const mostAttachments = 20;
+const none: Coming[] = [];
 const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
 const toUrl = (path: string) => path.split("/").map(encodeURIComponent).join("/");
 
 /** `onThere` hears of each that is uploaded, one after the other. */
 export function useAttachments(agentId: string, onThere: (path: string) => void) {
-  const [coming, setComing] = useState<Coming[]>([]);
+  const [coming, setComing] = useHeld<Coming[]>(`attachments.${agentId}`, none, (all) => all.length > 0);
   const last = useRef<Promise<void>>(Promise.resolve());
   const change = (path: string, part: Partial<Coming>) =>
     setComing((all) => all.map((one) => (one.path === path ? { ...one, ...part } : one)));

@@ -4,7 +4,7 @@ import { ApiError } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { Confirm } from "../ui/confirm.tsx";
-import { useKept } from "../state/use-kept.ts";
+import { useKept } from "../kept/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
 import { showable } from "../text/plain-text.ts";
 import { downloadUrl, editableBytes, readText, saveText, type Entry, type TextFile } from "./files.ts";

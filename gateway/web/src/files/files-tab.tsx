@@ -158,6 +158,7 @@ function Directory({ agent, directory, listing, hrefOf, reload }: DirectoryProps
           {words.upload}
         </button>
         <NewDirectory
+          place={`${agent.id}/${directory}`}
           make={(name) => makeDirectory(agent.id, joinPath(directory, encodeURIComponent(name))).then(reload)}
         />
         <span class="muted">

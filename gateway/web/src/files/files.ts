@@ -20,10 +20,10 @@ export const readable = (segment: string) => {
   }
 };
 
-/** The directory's entries: directories first, then by name. */
+/** The directory's entries: directories first, then by name; hidden ones last. */
 export async function listDirectory(agentId: string, path: string): Promise<DirectoryListing> {
   const listing = await get<DirectoryListing>(urlOf(agentId, path));
-  const rank = (entry: Entry) => (entry.type === "directory" ? 0 : 1);
+  const rank = (entry: Entry) => (entry.name.startsWith(".") ? 2 : 0) + (entry.type === "directory" ? 0 : 1);
   listing.entries.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name, "en", { numeric: true }));
   return listing;
 }

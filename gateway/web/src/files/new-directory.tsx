@@ -1,14 +1,14 @@
 /** A field for the name of a new directory, when asked for. */
-import { useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
+import { useKept } from "../kept/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 
-export function NewDirectory({ make }: { make: (name: string) => Promise<void> }) {
-  const [name, setName] = useState<string | null>(null);
+export function NewDirectory({ place, make }: { place: string; make: (name: string) => Promise<void> }) {
+  const [name, setName, forget] = useKept(`berth.new-directory.${place}`);
   const task = useTask(async () => {
     await make(name!.trim());
-    setName(null);
+    forget();
   });
   if (name === null)
     return (
@@ -25,7 +25,7 @@ export function NewDirectory({ make }: { make: (name: string) => Promise<void> }
         autocomplete="off"
         ref={(field) => void (name === "" && field?.focus())}
         onInput={(event) => setName(event.currentTarget.value)}
-        onKeyDown={(event) => event.key === "Escape" && setName(null)}
+        onKeyDown={(event) => event.key === "Escape" && forget()}
       />
       <button type="submit" disabled={task.isBusy}>
         {t().files.create}

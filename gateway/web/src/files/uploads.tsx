@@ -1,7 +1,9 @@
 /** Uploads into a directory: one after the other, each with its progress and a way to stop it. */
 import { useRef, useState } from "preact/hooks";
 import type { DirectoryListing } from "@berth/shared/files";
+import { ApiError } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
+import { useHeld } from "../kept/use-kept.ts";
 import { formatBytes } from "../text/format.ts";
 import { Confirm } from "../ui/confirm.tsx";
 import { Meter } from "../ui/meter.tsx";
@@ -9,7 +11,7 @@ import { joinPath, uploadFile } from "./files.ts";
 import { Failure } from "../ui/failure.tsx";
 
 interface Upload {
-  id: number;
+  id: string;
   file: File;
   sentBytes: number;
   state: "waiting" | "sending" | "done" | "failed";
@@ -19,16 +21,17 @@ interface Upload {
 type Uploads = ReturnType<typeof useUploads>;
 
 const mostBytes = 2 ** 30;
+const none: Upload[] = [];
+const isOver = ({ state }: Upload) => state === "done" || state === "failed";
 
 export function useUploads(agentId: string, directory: string, listing: DirectoryListing, reload: () => Promise<void>) {
-  const [uploads, setUploads] = useState<Upload[]>([]);
+  const [uploads, setUploads] = useHeld(`uploads.${agentId}/${directory}`, none, (all) => !all.every(isOver));
   const [replacing, setReplacing] = useState<File[]>([]);
   const last = useRef<Promise<void>>(Promise.resolve());
-  const count = useRef(0);
-  const change = (id: number, part: Partial<Upload>) =>
+  const change = (id: string, part: Partial<Upload>) =>
     setUploads((all) => all.map((one) => (one.id === id ? { ...one, ...part } : one)));
   const send = async ({ id, file, stop }: Upload) => {
-    if (stop.signal.aborted) return;
+    if (stop.signal.aborted) return change(id, { state: "failed", failure: new ApiError("aborted") });
     change(id, { state: "sending" });
     try {
       const path = joinPath(directory, encodeURIComponent(file.name));
@@ -43,7 +46,7 @@ export function useUploads(agentId: string, directory: string, listing: Director
     for (const file of files) {
       const failure = whyNot(file, folders);
       const upload: Upload = {
-        id: ++count.current,
+        id: crypto.randomUUID(),
         file,
         sentBytes: 0,
         state: failure === null ? "waiting" : "failed",
@@ -70,7 +73,7 @@ export function useUploads(agentId: string, directory: string, listing: Director
     add,
     replace: () => start(replacing),
     closeReplacing: () => setReplacing([]),
-    clear: () => setUploads((all) => all.filter(({ state }) => state === "waiting" || state === "sending")),
+    clear: () => setUploads((all) => all.filter((one) => !isOver(one))),
   };
 }
 
@@ -80,7 +83,7 @@ function whyNot(file: File, folders: ReadonlySet<string>): string | null {
 }
 
 export function UploadList({ uploads: { uploads, replacing, replace, closeReplacing, clear } }: { uploads: Uploads }) {
-  const isAllOver = uploads.length > 0 && uploads.every(({ state }) => state === "done" || state === "failed");
+  const isAllOver = uploads.length > 0 && uploads.every(isOver);
   return (
     <>
       {uploads.length > 0 && (

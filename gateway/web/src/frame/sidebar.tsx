@@ -1,4 +1,5 @@
 /** Where one can go: agents first, then the rest. A new page is one more line in `places`. */
+import { useState } from "preact/hooks";
 import type { Catalogue } from "../i18n/en.ts";
 import { t } from "../i18n/language.ts";
 import { PreferenceSwitches } from "../preferences/switches.tsx";
@@ -10,6 +11,8 @@ import { AgentLine, tellAgent } from "../agents/agent-line.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { Brand } from "../ui/icons.tsx";
 import { NewAgent } from "../agents/new-agent.tsx";
+import { areTerminalsAtWork } from "../terminal/open-terminals.ts";
+import { Confirm } from "../ui/confirm.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { isPaletteOpen } from "./shortcuts.ts";
 import { Failure } from "../ui/failure.tsx";
@@ -29,7 +32,6 @@ export const places: { href: string; name: PlaceName; forAdmins?: true }[] = [
 
 export function Sidebar({ me }: { me: Me }) {
   const words = t().frame;
-  const task = useTask(signOut);
   const mine = places.filter((place) => !place.forAdmins || me.role === "admin");
   return (
     <>
@@ -74,15 +76,34 @@ export function Sidebar({ me }: { me: Me }) {
         </ul>
       </nav>
       <PreferenceSwitches />
-      <div class="who">
-        <span class="name" title={words[me.role]}>
-          {me.user.name}
-        </span>
-        <button type="button" class="quiet" onClick={() => void task.run()} disabled={task.isBusy}>
-          {words.signOut}
-        </button>
-        <Failure error={task.failure} />
-      </div>
+      <Who me={me} />
     </>
+  );
+}
+
+function Who({ me }: { me: Me }) {
+  const words = t().frame;
+  const task = useTask(signOut);
+  const [isAsking, setAsking] = useState(false);
+  return (
+    <div class="who">
+      <span class="name" title={words[me.role]}>
+        {me.user.name}
+      </span>
+      <button
+        type="button"
+        class="quiet"
+        onClick={() => (areTerminalsAtWork() ? setAsking(true) : void task.run())}
+        disabled={task.isBusy}
+      >
+        {words.signOut}
+      </button>
+      <Failure error={task.failure} />
+      {isAsking && (
+        <Confirm title={words.signOutTitle} action={words.signOut} onClose={() => setAsking(false)} act={signOut}>
+          <p>{words.signOutLoss}</p>
+        </Confirm>
+      )}
+    </div>
   );
 }

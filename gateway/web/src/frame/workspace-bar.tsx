@@ -6,7 +6,7 @@ import { t } from "../i18n/language.ts";
 import { formatBytes, formatPart } from "../text/format.ts";
 import type { Workspace } from "@berth/shared/resources";
 import type { Me } from "@berth/shared/users";
-import { useKept } from "../state/use-kept.ts";
+import { useKept } from "../kept/use-kept.ts";
 import { hostName } from "../state/hosts.ts";
 import { tellWorkspace } from "../text/words.ts";
 import { Badge } from "../ui/badge.tsx";

@@ -1,35 +1,27 @@
 /** 한국어 페이지. 해요체로 쓰고, 이름 뒤의 조사는 바뀌지 않는 낱말에 붙여요. */
-import type { Catalogue } from "./en.ts";
+import type { First } from "./en.ts";
 import { account, lists, search, signIn, tokens, use } from "./ko/lists.ts";
 import { agents } from "./ko/agents.ts";
-import { audit, hosts, users } from "./ko/admin.ts";
 import { common } from "./ko/common.ts";
 import { conversation } from "./ko/conversation.ts";
-import { credentials } from "./ko/credentials.ts";
 import { errors } from "./ko/errors.ts";
 import { files, terminal } from "./ko/files.ts";
 import { frame } from "./ko/frame.ts";
 import { states } from "./ko/states.ts";
-import { triggers } from "./ko/triggers.ts";
 
-export const ko: Catalogue = {
+export const ko: First = {
   account,
   agents,
-  audit,
   common,
   conversation,
-  credentials,
   errors,
   files,
   frame,
-  hosts,
   lists,
   search,
   signIn,
   states,
   terminal,
   tokens,
-  triggers,
   use,
-  users,
 };

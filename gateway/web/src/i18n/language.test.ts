@@ -38,14 +38,14 @@ describe.each([
   [
     "en",
     ["0 B", "999 B", "1 kB", "78 MB", "1.07 GB"],
-    ["40ms", "1.4s", "59s", "3m 5s", "2h 10m"],
+    ["40ms", "1.4s", "59s", "3m 5s", "2h 10m 7s"],
     ["now", "59 seconds ago", "1 minute ago", "1 hour ago", "in 2 days", "2 years ago"],
     ["1 run", "2 runs", "1,000 runs"],
   ],
   [
     "ko",
     ["0B", "999B", "1kB", "78MB", "1.07GB"],
-    ["40ms", "1.4초", "59초", "3분 5초", "2시간 10분"],
+    ["40ms", "1.4초", "59초", "3분 5초", "2시간 10분 7초"],
     ["지금", "59초 전", "1분 전", "1시간 전", "2일 후", "2년 전"],
     ["실행 1건", "실행 2건", "실행 1,000건"],
   ],
@@ -56,7 +56,7 @@ describe.each([
 
   test("bytes, durations and prices are written as there", () => {
     expect([0, 999, 1000, 78.3e6, 2 ** 30].map(formatBytes)).toEqual(bytes);
-    expect([40, 1449, 59_400, 185_000, 7_800_000].map(formatDuration)).toEqual(durations);
+    expect([40, 1449, 59_400, 185_000, 7_807_000].map(formatDuration)).toEqual(durations);
     expect([0, 0.0034, 1.2].map(formatCost)).toEqual(["$0.00", "$0.0034", "$1.20"]);
   });
 

@@ -5,10 +5,17 @@
 import { signal } from "@preact/signals";
 import type { Catalogue } from "./en.ts";
 
+/** What every page says, and what only few say, which is loaded when one of them is. */
 const catalogues = {
-  en: () => import("./en.ts").then(({ en }) => en),
-  ko: () => import("./ko.ts").then(({ ko }) => ko),
-} satisfies Record<string, () => Promise<Catalogue>>;
+  en: {
+    first: () => import("./en.ts").then(({ en }) => en),
+    more: () => import("./en-more.ts").then(({ more }) => more),
+  },
+  ko: {
+    first: () => import("./ko.ts").then(({ ko }) => ko),
+    more: () => import("./ko-more.ts").then(({ more }) => more),
+  },
+};
 export type Language = keyof typeof catalogues;
 
 /** Each in its own words. */
@@ -16,16 +23,35 @@ export const languageNames: Record<Language, string> = { en: "English", ko: "한
 
 const spoken = signal<{ language: Language; words: Catalogue } | null>(null);
 let wanted: Language | null = null;
+let latest: Promise<void> = Promise.resolve();
+let hasMore = false;
 
 /** All words of the page in its language. There are none before the first `speak`. */
 export const t = (): Catalogue => spoken.value!.words;
 export const language = (): Language => spoken.value!.language;
 
 /** Has the page speak this language; of two calls the later one counts. Throws where its catalogue cannot be loaded. */
-export async function speak(next: Language): Promise<void> {
+export function speak(next: Language): Promise<void> {
   wanted = next;
-  const words = await catalogues[next]();
-  if (wanted === next) spoken.value = { language: next, words };
+  const words = Promise.all([catalogues[next].first(), hasMore ? catalogues[next].more() : null]);
+  latest = words.then(([first, more]) => {
+    if (wanted !== next) return latest;
+    spoken.value = { language: next, words: { ...first, ...more } as Catalogue };
+    return undefined;
+  });
+  return latest;
+}
+
+/** Has the page have the words of all pages, in whichever language. Throws as `speak`. */
+export async function speakMore(): Promise<void> {
+  if (hasMore) return latest;
+  hasMore = true;
+  try {
+    await speak(wanted!);
+  } catch (error) {
+    hasMore = false;
+    throw error;
+  }
 }
 
 /** What was chosen, else the first of these languages (BCP 47, best first) that the page speaks, else English. */

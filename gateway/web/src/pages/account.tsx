@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { Me } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
 import { updateMe } from "../state/session.ts";
-import { useKeptFields } from "../state/use-kept.ts";
+import { useKeptFields } from "../kept/use-kept.ts";
 import { Failure } from "../ui/failure.tsx";
 import { useTask } from "../ui/use-task.ts";
 

@@ -18,7 +18,9 @@ const Conversation = later(() => import("../agents/conversation.tsx").then((it) 
 const ConversationMenu = later(() => import("../agents/conversation-menu.tsx").then((it) => it.ConversationMenu), {
   isPart: true,
 });
-const TriggersTab = later(() => import("../triggers/triggers-tab.tsx").then((it) => it.TriggersTab));
+const TriggersTab = later(() => import("../triggers/triggers-tab.tsx").then((it) => it.TriggersTab), {
+  speaksMore: true,
+});
 const TerminalTab = later(() => import("../terminal/terminal-tab.tsx").then((it) => it.TerminalTab));
 
 interface Tab {
@@ -30,7 +32,7 @@ const tabs: Tab[] = [
   { id: "conversation", name: () => t().conversation.title, show: (agent) => <Conversation agent={agent} /> },
   { id: "terminal", name: () => t().terminal.title, show: (agent) => <TerminalTab agent={agent} /> },
   { id: "files", name: () => t().files.title, show: (agent) => <FilesTab agent={agent} /> },
-  { id: "triggers", name: () => t().triggers.title, show: (agent) => <TriggersTab agent={agent} /> },
+  { id: "triggers", name: () => t().agents.triggers, show: (agent) => <TriggersTab agent={agent} /> },
   { id: "settings", name: () => t().agents.settings, show: (agent) => <AgentSettings agent={agent} /> },
 ];
 

@@ -3,20 +3,23 @@ import { signal } from "@preact/signals";
 import type { FunctionComponent } from "preact";
 import { useEffect } from "preact/hooks";
 import { ApiError } from "../api/api.ts";
-import { t } from "../i18n/language.ts";
+import { speakMore, t } from "../i18n/language.ts";
 import { Failure } from "../ui/failure.tsx";
 import { useAgain } from "../ui/use-pages.ts";
 import { useTask } from "../ui/use-task.ts";
 
-/** A part of a page shows nothing until it is there. */
+/** A part of a page shows nothing until it is there. `speaksMore`: with the words that few pages have. */
 export function later<P extends object>(
   load: () => Promise<FunctionComponent<P>>,
-  { isPart = false } = {},
+  { isPart = false, speaksMore = false } = {},
 ): FunctionComponent<P> {
   const loaded = signal<FunctionComponent<P> | null>(null);
   return function Later(props: P) {
     const task = useTask(async () => {
-      loaded.value ??= await load().catch(refresh);
+      if (loaded.value) return;
+      const work = Promise.all([load(), speaksMore ? speakMore() : null]);
+      const [page] = await work.catch(refresh);
+      loaded.value = page;
     });
     useEffect(() => void task.run(), []);
     useAgain(task.failure, task.run);

@@ -8,11 +8,13 @@ const day = 86_400;
 const lifetimes = { day, month: 30 * day, quarter: 90 * day, year: 365 * day };
 
 interface NewTokenProps {
+  /** Of what is typed and not sent. */
+  place: string;
   create: (name: string, expiresInSeconds: number) => Promise<{ token: string }>;
   onCreated: () => void;
 }
 
-export function NewTokenForm({ create, onCreated }: NewTokenProps) {
+export function NewTokenForm({ place, create, onCreated }: NewTokenProps) {
   const words = t().tokens;
   const [token, setToken] = useState<string | null>(null);
   const make = async (name: string, seconds: string) => {
@@ -22,6 +24,7 @@ export function NewTokenForm({ create, onCreated }: NewTokenProps) {
   return (
     <>
       <NameForm
+        place={place}
         label={words.nameOfNew}
         placeholder={words.namePlaceholder}
         choiceLabel={words.expiresAfter}

@@ -95,12 +95,7 @@ function WorkspaceSwitch({ me }: { me: Me }) {
     <div class="switch">
       <span class="muted">{tellWorkspace(space).advice}</span>
       {isUp ? (
-        <button
-          type="button"
-          disabled={task.isBusy}
-          onClick={() => (activeRuns.value.length > 0 ? setAsking(true) : void task.run("stop"))}
-          title={words.stopWorkspaceTitle}
-        >
+        <button type="button" disabled={task.isBusy} onClick={() => setAsking(true)} title={words.stopWorkspaceTitle}>
           {task.isBusy ? t().common.stopping : words.stopWorkspace}
         </button>
       ) : (

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
+import { keepPlace } from "../kept/places.ts";
 import { agentById, agents } from "../state/agents.ts";
 import { formatCost, formatDuration } from "../text/format.ts";
 import { loadRuns, newestFirst, runs } from "../state/live.ts";
@@ -9,7 +10,7 @@ import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
 import { go, Link, readFilters } from "../ui/router.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAgain, usePlace } from "../ui/use-pages.ts";
 import { tellRun } from "../text/words.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
@@ -148,23 +149,30 @@ function RunTable({ runs: shown }: { runs: Run[] }) {
 }
 
 function useRunPages(query: string) {
-  const [cursor, setCursor] = useState<string | null>(null);
-  const [oldest, setOldest] = useState<string | null>(null);
+  const left = usePlace(`runs ${query}`);
+  const there = left.current as { cursor: string | null; oldest: string | null } | undefined;
+  const [cursor, setCursor] = useState(there?.cursor ?? null);
+  const [oldest, setOldest] = useState(there?.oldest ?? null);
   const [isLoading, setLoading] = useState(true);
   const [failure, setFailure] = useState<unknown>(null);
   const asked = useRef("");
   const load = async (wanted: string) => {
     asked.current = wanted;
+    // What was there when it was left stays, beside what is new.
+    const isRefresh = left.current !== undefined && wanted === query;
+    left.current = undefined;
     setLoading(true);
     setFailure(null);
     try {
       const page = await loadRuns(wanted);
       // The filters have changed meanwhile.
       if (asked.current !== wanted) return;
+      if (isRefresh) return setLoading(false);
+      // What is older than the last page would show with gaps; of rare runs a page may hold none, and go on all the same.
+      const from = page.nextCursor === null ? null : (page.items.at(-1)?.createdAt ?? oldest);
+      keepPlace(`runs ${query}`, { cursor: page.nextCursor, oldest: from });
       setCursor(page.nextCursor);
-      // What is older than the last page would show with gaps.
-      // Of rare runs a page may hold none, and go on all the same.
-      setOldest((before) => (page.nextCursor === null ? null : (page.items.at(-1)?.createdAt ?? before)));
+      setOldest(from);
     } catch (error) {
       setFailure(error);
     }

@@ -1,7 +1,7 @@
 /** Search over all conversations: messages by words of what was asked and what was answered. */
-import { useEffect, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
+import { useKept } from "../kept/use-kept.ts";
 import { agentById } from "../state/agents.ts";
 import { tellRun } from "../text/words.ts";
 import { Ago } from "../ui/ago.tsx";
@@ -14,10 +14,11 @@ import { usePages } from "../ui/use-pages.ts";
 export function SearchPage() {
   const words = t().search;
   const asked = new URLSearchParams(search.value).get("q")?.trim() ?? "";
-  const [typed, setTyped] = useState(asked);
-  useEffect(() => setTyped(asked), [asked]);
+  const [kept, setTyped, forget] = useKept(`berth.search.${asked}`);
+  const typed = kept ?? asked;
   const submit = (event: Event) => {
     event.preventDefault();
+    forget();
     go(`/search?q=${encodeURIComponent(typed.trim())}`, { replace: asked === "" });
   };
   return (

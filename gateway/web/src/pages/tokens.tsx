@@ -32,6 +32,7 @@ export function TokensPage() {
         )}
       </p>
       <NewTokenForm
+        place="token"
         create={(name, expiresInSeconds) => post<CreatedToken>("/v1/tokens", { name, expiresInSeconds })}
         onCreated={load}
       />

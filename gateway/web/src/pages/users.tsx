@@ -14,6 +14,7 @@ import { OnlyHere, ShownOnce } from "../ui/shown-once.tsx";
 import { Deletion } from "../users/deletion.tsx";
 import { Limits } from "../users/limits.tsx";
 import { useAgain } from "../ui/use-pages.ts";
+import { readFilters } from "../ui/router.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
@@ -37,11 +38,15 @@ export function UsersPage({ me }: { me: Me }) {
       setFailure,
     );
   }, []);
-  const close = () => setAsked(null);
+  const { values, set } = readFilters(["name"]);
+  const isFound = ({ name }: User) => name.toLowerCase().includes(values.name.toLowerCase());
   const listed = users?.find(({ id }) => id === asked?.about.id);
   return (
     <section class="page scroller">
-      <h1>{words.title}</h1>
+      <div class="page-head">
+        <h1>{words.title}</h1>
+        <Find name={values.name} set={set("name")} />
+      </div>
       <NewUser
         onCreated={async (about) => {
           await load();
@@ -56,7 +61,7 @@ export function UsersPage({ me }: { me: Me }) {
           hasActions
         />
         <tbody>
-          {users?.map((user) => (
+          {users?.filter(isFound).map((user) => (
             <UserRow
               key={user.id}
               user={user}
@@ -68,18 +73,51 @@ export function UsersPage({ me }: { me: Me }) {
           ))}
         </tbody>
       </table>
-      {asked?.what === "disable" && <Disable user={asked.about} change={change} onClose={close} />}
-      {asked?.what === "limits" && listed && <Limits user={listed} change={change} onClose={close} />}
-      {asked?.what === "delete" && listed && <Deletion user={listed} onDeleted={load} onClose={close} />}
-      {asked?.what === "signOut" && <SignOut user={asked.about} onClose={close} />}
-      {asked?.what === "role" && <OtherRole user={asked.about} change={change} onClose={close} />}
-      {asked?.what === "link" && <LinkFor user={asked.about} onClose={close} />}
-      {asked?.what === "token" && <TokenFor user={asked.about} onClose={close} />}
+      {asked && <Asked {...asked} listed={listed} change={change} onDeleted={load} onClose={() => setAsked(null)} />}
     </section>
   );
 }
 
 type Question = "limits" | "disable" | "delete" | "signOut" | "link" | "token" | "role";
+function Find({ name, set }: { name: string; set: (name: string) => void }) {
+  const words = t().users;
+  return (
+    <div class="filters">
+      <input
+        type="search"
+        aria-label={words.find}
+        placeholder={words.find}
+        value={name}
+        onInput={(event) => set(event.currentTarget.value)}
+      />
+    </div>
+  );
+}
+
+interface AskedProps {
+  about: User;
+  what: Question;
+  /** The same user as the list has them now. */
+  listed: ListedUser | undefined;
+  change: Change;
+  onDeleted: () => Promise<void>;
+  onClose: () => void;
+}
+
+function Asked({ about, what, listed, change, onDeleted, onClose }: AskedProps) {
+  return (
+    <>
+      {what === "disable" && <Disable user={about} change={change} onClose={onClose} />}
+      {what === "limits" && listed && <Limits user={listed} change={change} onClose={onClose} />}
+      {what === "delete" && listed && <Deletion user={listed} onDeleted={onDeleted} onClose={onClose} />}
+      {what === "signOut" && <SignOut user={about} onClose={onClose} />}
+      {what === "role" && <OtherRole user={about} change={change} onClose={onClose} />}
+      {what === "link" && <LinkFor user={about} onClose={onClose} />}
+      {what === "token" && <TokenFor user={about} onClose={onClose} />}
+    </>
+  );
+}
+
 type Change = (user: User, part: UserChange) => Promise<void>;
 interface UserRowProps {
   user: ListedUser;
@@ -250,7 +288,7 @@ function TokenFor({ user, onClose }: { user: User; onClose: () => void }) {
   return (
     <Dialog title={words.tokenTitle(user.name)} onClose={onClose}>
       <p class="muted">{words.tokenWhat}</p>
-      <NewTokenForm create={create} onCreated={() => {}} />
+      <NewTokenForm place={`token.${user.id}`} create={create} onCreated={() => {}} />
       <p class="actions">
         <button type="button" onClick={onClose}>
           {t().common.done}
@@ -264,6 +302,7 @@ function NewUser({ onCreated }: { onCreated: (user: User) => Promise<void> }) {
   const words = t().users;
   return (
     <NameForm
+      place="user"
       label={words.nameOfNew}
       choiceLabel={words.roleOfNew}
       choices={Object.entries(words.roles)}

@@ -20,10 +20,19 @@ export const activeRuns = computed(() =>
 /** Runs by agent, newest first. */
 export const runsByAgent = computed(() => {
   const groups = new Map<string, Run[]>();
-  for (const run of runs.value.values()) groups.set(run.agentId, [...(groups.get(run.agentId) ?? []), run]);
+  for (const run of runs.value.values()) {
+    const group = groups.get(run.agentId);
+    if (group) group.push(run);
+    else groups.set(run.agentId, [run]);
+  }
   for (const group of groups.values()) group.sort(newestFirst);
   return groups;
 });
+
+/** Ids of runs that another one goes on with. */
+export const continued = computed(
+  () => new Set([...runs.value.values()].flatMap((run) => (run.continues === null ? [] : [run.continues]))),
+);
 
 let socket: LiveSocket | null = null;
 export const logs = createRunLogs(

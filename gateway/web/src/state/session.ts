@@ -5,7 +5,7 @@ import { ApiError, call, get, onSignedOut, post } from "../api/api.ts";
 import type { Catalogue } from "../i18n/en.ts";
 import { forgetAgents, loadAgents } from "./agents.ts";
 import { loadHosts } from "./hosts.ts";
-import { forgetHeld } from "./use-kept.ts";
+import { forgetHeld, keepFor } from "../kept/use-kept.ts";
 import { startLive, stopLive, workspace } from "./live.ts";
 import { closeTerminals } from "../terminal/open-terminals.ts";
 import { createOtherTabs } from "../api/other-tabs.ts";
@@ -31,7 +31,7 @@ export async function startSession(): Promise<void> {
   });
   const code = new URLSearchParams(location.hash.slice(1)).get("code");
   if (!code) return loadSession();
-  history.replaceState(null, "", location.pathname);
+  history.replaceState(null, "", location.pathname + location.search);
   const failure = await signIn({ code });
   if (failure) await loadSession(failure);
 }
@@ -72,6 +72,7 @@ async function loadSession(failure: OutReason | null = null): Promise<void> {
     const me = await get<Me>("/v1/me");
     const isOther = session.value.kind === "in" && session.value.me.user.id !== me.user.id;
     if (isOther) end(null);
+    keepFor(me.user.id);
     workspace.value ??= me.workspace;
     session.value = { kind: "in", me };
     startLive();

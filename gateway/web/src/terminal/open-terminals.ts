@@ -27,6 +27,9 @@ export function closeTerminal(agentId: string, number: number): void {
   );
 }
 
+export const areTerminalsAtWork = () =>
+  [...openTerminals.value.values()].flat().some(({ session }) => session.isAtWork());
+
 export function closeTerminals(): void {
   for (const one of [...openTerminals.value.values()].flat()) one.session.close();
   openTerminals.value = new Map();

@@ -9,6 +9,7 @@ import "@xterm/xterm/css/xterm.css";
 import type { TerminalServerFrame } from "@berth/shared/files";
 import { ApiError, explain, post } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
+import { noteLosable } from "../kept/use-kept.ts";
 import { isDark } from "../preferences/preferences.ts";
 import { createStyleKeeper } from "./policy.ts";
 import { themeOf } from "./theme.ts";
@@ -22,6 +23,8 @@ export interface TerminalSession {
   /** Whether the next key is pressed with Ctrl. */
   readonly hasCtrl: Signal<boolean>;
   readAloud(on: boolean): void;
+  /** Whether its shell was written to and goes on: closing it may end work. */
+  isAtWork(): boolean;
   close(): void;
 }
 
@@ -70,6 +73,7 @@ export function openTerminal(agentId: string, onLeave: () => void): TerminalSess
       term.input(isArrow ? `\u001b${term.modes.applicationCursorKeysMode ? told.replace("[", "O") : told}` : told);
     },
     hasCtrl: shell.hasCtrl,
+    isAtWork: shell.isAtWork,
     readAloud: (on) => (term.options.screenReaderMode = on),
     close() {
       observer.disconnect();
@@ -105,6 +109,12 @@ function connectShell(agentId: string, term: Terminal) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isClosed = false;
   let waitsForEnter = false;
+  let isWrittenTo = false;
+  const name = `terminal ${crypto.randomUUID()}`;
+  const setWrittenTo = (is: boolean) => {
+    isWrittenTo = is;
+    noteLosable(name, is);
+  };
   /** Since a connection was lost until the next shell shows something: said once, however often it is tried again. */
   let isLost = false;
 
@@ -121,6 +131,7 @@ function connectShell(agentId: string, term: Terminal) {
   };
   const onEnd = (last: TerminalServerFrame | Error | null) => {
     ws = null;
+    setWrittenTo(false);
     if (isClosed) return;
     waitsForEnter = true;
     if (last !== null || !isLost) term.write(`\r\n${dim(`— ${wordsOfEnd(last)} —`)}\r\n`);
@@ -128,8 +139,10 @@ function connectShell(agentId: string, term: Terminal) {
     if (isLost) timer = setTimeout(() => void start(), retryMs * (0.5 + Math.random()));
   };
   const send = (bytes: Uint8Array<ArrayBuffer>) => {
-    if (ws?.readyState === WebSocket.OPEN) ws.send(bytes);
-    else if (waitsForEnter && bytes.includes(13)) void start();
+    if (ws?.readyState === WebSocket.OPEN) {
+      ws.send(bytes);
+      if (bytes.includes(13)) setWrittenTo(true);
+    } else if (waitsForEnter && bytes.includes(13)) void start();
   };
   const hasCtrl = signal(false);
   term.onData((text) => {
@@ -142,8 +155,10 @@ function connectShell(agentId: string, term: Terminal) {
   return {
     start: () => void start(),
     hasCtrl,
+    isAtWork: () => isWrittenTo,
     close() {
       isClosed = true;
+      setWrittenTo(false);
       clearTimeout(timer);
       ws?.close();
     },

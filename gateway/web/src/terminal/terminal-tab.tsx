@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
+import { Confirm } from "../ui/confirm.tsx";
 import { PlusIcon } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
 import type { TerminalSession, ThumbKey } from "./session.ts";
@@ -15,6 +16,8 @@ export function TerminalTab({ agent }: { agent: Agent }) {
   const terminals = openTerminals.value.get(agent.id) ?? [];
   const [chosen, setChosen] = useState(terminals.at(-1)?.number ?? 0);
   const [isReadAloud, setReadAloud] = useState(false);
+  const [closing, setClosing] = useState<number | null>(null);
+  const close = (number: number) => closeTerminal(agent.id, number);
   const toolbar = useRef<HTMLDivElement>(null);
   const screen = useRef<HTMLDivElement>(null);
   const shown = terminals.find((one) => one.number === chosen) ?? terminals.at(-1);
@@ -40,7 +43,9 @@ export function TerminalTab({ agent }: { agent: Agent }) {
         numbers={terminals.map(({ number }) => number)}
         shown={shown?.number}
         choose={setChosen}
-        close={(number) => closeTerminal(agent.id, number)}
+        close={(number) =>
+          terminals.find((one) => one.number === number)?.session.isAtWork() ? setClosing(number) : close(number)
+        }
         add={terminals.length < most && !add.isBusy ? () => void add.run() : null}
       >
         <label class="aloud">
@@ -56,7 +61,18 @@ export function TerminalTab({ agent }: { agent: Agent }) {
       {terminals.length === 0 && !add.isBusy && <p class="page muted">{t().terminal.none}</p>}
       <div class="screen" ref={screen} hidden={terminals.length === 0} />
       {shown && <ThumbKeys session={shown.session} />}
+      {closing !== null && (
+        <Closing number={closing} close={async () => close(closing)} onClose={() => setClosing(null)} />
+      )}
     </div>
+  );
+}
+
+function Closing({ number, ...act }: { number: number; close: () => Promise<void>; onClose: () => void }) {
+  return (
+    <Confirm title={t().terminal.closeTitle(number)} action={t().common.close} onClose={act.onClose} act={act.close}>
+      <p>{t().terminal.closeLoss}</p>
+    </Confirm>
   );
 }
 

@@ -26,7 +26,7 @@ export function formatBytes(bytes: number): string {
 const inUnit = (value: number, unit: string, maximumFractionDigits = 0) =>
   format(value, { style: "unit", unit, unitDisplay: "narrow", maximumFractionDigits });
 
-/** Milliseconds: 40ms, 1.4s, 12s, 3m 5s, 2h 10m. */
+/** Milliseconds: 40ms, 1.4s, 12s, 3m 5s, 2h 10m 7s. */
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;
   if (seconds < 1) return inUnit(seconds * 1000, "millisecond");
@@ -34,8 +34,8 @@ export function formatDuration(ms: number): string {
   const whole = Math.round(seconds);
   if (whole < 60) return inUnit(whole, "second");
   const minutes = Math.floor(whole / 60);
-  if (minutes < 60) return `${inUnit(minutes, "minute")} ${inUnit(whole % 60, "second")}`;
-  return `${inUnit(Math.floor(minutes / 60), "hour")} ${inUnit(minutes % 60, "minute")}`;
+  const rest = `${inUnit(minutes % 60, "minute")} ${inUnit(whole % 60, "second")}`;
+  return minutes < 60 ? rest : `${inUnit(Math.floor(minutes / 60), "hour")} ${rest}`;
 }
 
 /** US dollars: $0.00, $0.0034, $1.20. */
@@ -48,6 +48,8 @@ export const formatCount = (value: number) => format(value, { maximumFractionDig
 /** A part of one: 12%. */
 export const formatPart = (value: number) => format(value, { style: "percent" });
 
+const timeFormats = new Map<string, Intl.DateTimeFormat>();
+const agoFormats = new Map<string, Intl.RelativeTimeFormat>();
 const steps: [unit: Intl.RelativeTimeFormatUnit, seconds: number][] = [
   ["year", 31_556_952],
   ["month", 2_629_746],
@@ -61,9 +63,16 @@ export function formatAgo(iso: string, now: number): string {
   const seconds = Math.trunc((Date.parse(iso) - now) / 1000);
   const [unit, size] = steps.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
   const numeric = unit === "second" ? "auto" : "always";
-  return new Intl.RelativeTimeFormat(language(), { numeric }).format(Math.trunc(seconds / size) || 0, unit);
+  const key = language() + numeric;
+  const made = agoFormats.get(key) ?? new Intl.RelativeTimeFormat(language(), { numeric });
+  agoFormats.set(key, made);
+  return made.format(Math.trunc(seconds / size) || 0, unit);
 }
 
 /** An ISO time to the second, where the reader is. */
-export const formatTime = (iso: string) =>
-  new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
+export function formatTime(iso: string): string {
+  const made =
+    timeFormats.get(language()) ?? new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeStyle: "medium" });
+  timeFormats.set(language(), made);
+  return made.format(new Date(iso));
+}

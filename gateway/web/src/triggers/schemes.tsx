@@ -7,8 +7,8 @@ import { Confirm } from "../ui/confirm.tsx";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { NameForm } from "../ui/name-form.tsx";
 import { OnlyHere, ShownOnce } from "../ui/shown-once.tsx";
-import { useKept } from "../state/use-kept.ts";
-import { TemplateField } from "./template-field.tsx";
+import { useKept } from "../kept/use-kept.ts";
+import { TemplateField, useMeaning } from "./template-field.tsx";
 import { createTrigger, rotateTrigger } from "./triggers.ts";
 
 /** In the order in which they are offered. */
@@ -36,17 +36,17 @@ type OnSecret = (trigger: TriggerWithSecret) => void;
 export function NewTrigger({ agent, onMade }: { agent: Agent; onMade: OnSecret }) {
   const words = t().triggers;
   const [written, setWritten, forget] = useKept(`berth.trigger.${agent.id}`);
-  const [scheme, setScheme] = useState<TriggerScheme>("standard");
-  const [isMeant, setMeant] = useState(false);
-  const template = written ?? exampleOf(agent, scheme);
-  const isScript = agent.runtime === "shell" && template.includes("{{");
+  const templateOf = (scheme: TriggerScheme) => written ?? exampleOf(agent, scheme);
+  const meaning = useMeaning(agent);
   const make = async (name: string, scheme: TriggerScheme) => {
-    if (isScript && !isMeant) throw new Error(words.isScript);
+    const template = templateOf(scheme);
+    meaning.insist(template);
     onMade(await createTrigger(agent.id, { name, scheme, template }));
     forget();
   };
   return (
     <NameForm
+      place={`trigger.${agent.id}`}
       title={words.newTitle}
       label={words.nameOfNew}
       placeholder={words.namePlaceholder}
@@ -55,14 +55,12 @@ export function NewTrigger({ agent, onMade }: { agent: Agent; onMade: OnSecret }
       initial="standard"
       action={words.make}
       act={make}
-      onChoice={setScheme}
     >
-      <TemplateField value={template} set={setWritten} />
-      {isScript && (
-        <label class="check">
-          <input type="checkbox" checked={isMeant} onChange={(event) => setMeant(event.currentTarget.checked)} />{" "}
-          {words.runsSender}
-        </label>
+      {(scheme) => (
+        <>
+          <TemplateField value={templateOf(scheme)} set={setWritten} />
+          {meaning.question(templateOf(scheme))}
+        </>
       )}
     </NameForm>
   );

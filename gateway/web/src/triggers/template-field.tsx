@@ -1,4 +1,6 @@
-/** The message that a delivery becomes, as a form has it. */
+/** The message that a delivery becomes, as a form has it; and what is asked where that is a script with a sender's words in it. */
+import { useState } from "preact/hooks";
+import type { Agent } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 
 export function TemplateField({ value, set }: { value: string; set: (value: string) => void }) {
@@ -19,4 +21,23 @@ export function TemplateField({ value, set }: { value: string; set: (value: stri
       </span>
     </label>
   );
+}
+
+/** Whether a script is meant to run what its sender writes: it is not taken before that is said. */
+export function useMeaning({ runtime }: Agent) {
+  const words = t().triggers;
+  const [isMeant, setMeant] = useState(false);
+  const isScript = (template: string) => runtime === "shell" && template.includes("{{");
+  return {
+    insist(template: string): void {
+      if (isScript(template) && !isMeant) throw new Error(words.isScript);
+    },
+    question: (template: string) =>
+      isScript(template) && (
+        <label class="check">
+          <input type="checkbox" checked={isMeant} onChange={(event) => setMeant(event.currentTarget.checked)} />{" "}
+          {words.runsSender}
+        </label>
+      ),
+  };
 }

@@ -1,27 +1,32 @@
 /** One trigger: its address, its message, what came in, and the ways to change or end it. */
+import type { Agent } from "@berth/shared/resources";
 import type { Trigger, TriggerWithSecret } from "@berth/shared/webhooks";
 import { useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
-import { useKept } from "../state/use-kept.ts";
+import { useKept } from "../kept/use-kept.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
+import { readFilters } from "../ui/router.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { Deliveries } from "./deliveries.tsx";
 import { CalledAt, nameOfScheme, NewSecret } from "./schemes.tsx";
-import { TemplateField } from "./template-field.tsx";
+import { TemplateField, useMeaning } from "./template-field.tsx";
 import { deleteTrigger, updateTrigger } from "./triggers.ts";
 import { Failure } from "../ui/failure.tsx";
 
 interface TriggerCardProps {
+  agent: Agent;
   trigger: Trigger;
   onChange: () => void;
   onSecret: (trigger: TriggerWithSecret) => void;
 }
 
-export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
+export function TriggerCard({ agent, trigger, onChange, onSecret }: TriggerCardProps) {
   const words = t().triggers;
   const [isAsked, setAsked] = useState(false);
-  const [isOpen, setOpen] = useState(false);
+  // In the address: who looks at a run of it comes back to them.
+  const { values, set } = readFilters(["deliveries"]);
+  const isOpen = values.deliveries === trigger.id;
   const [template, write, forget] = useKept(`berth.template.${trigger.id}`);
   return (
     <section class="card host" aria-label={words.one(trigger.name)}>
@@ -30,13 +35,13 @@ export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
       </h2>
       <CalledAt trigger={trigger} />
       {template !== null ? (
-        <Edit id={trigger.id} template={template} write={write} onDone={() => (forget(), onChange())} />
+        <Edit agent={agent} id={trigger.id} template={template} write={write} onDone={() => (forget(), onChange())} />
       ) : (
         <pre class="plain template">{trigger.template}</pre>
       )}
       {trigger.executesPayload && template === null && <p class="muted">{words.runsSenderNote}</p>}
       <p class="actions">
-        <button type="button" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+        <button type="button" aria-expanded={isOpen} onClick={() => set("deliveries")(isOpen ? "" : trigger.id)}>
           {isOpen ? words.hideDeliveries : words.deliveries}
         </button>
         <button type="button" onClick={() => (template === null ? write(trigger.template) : forget())}>
@@ -66,20 +71,24 @@ export function TriggerCard({ trigger, onChange, onSecret }: TriggerCardProps) {
 }
 
 interface EditProps {
+  agent: Agent;
   id: string;
   template: string;
   write: (template: string) => void;
   onDone: () => void;
 }
 
-function Edit({ id, template, write, onDone }: EditProps) {
+function Edit({ agent, id, template, write, onDone }: EditProps) {
+  const meaning = useMeaning(agent);
   const task = useTask(async () => {
+    meaning.insist(template);
     await updateTrigger(id, { template });
     onDone();
   });
   return (
     <form class="new-trigger" onSubmit={(event) => (event.preventDefault(), void task.run())}>
       <TemplateField value={template} set={write} />
+      {meaning.question(template)}
       <Failure error={task.failure} />
       <p class="actions">
         <button type="submit" class="primary" disabled={task.isBusy}>

@@ -26,7 +26,7 @@ export function TriggersTab({ agent }: { agent: Agent }) {
       {triggers?.length === 0 && <p class="lead muted">{t().triggers.what}</p>}
       {made && <SecretOnce trigger={made} />}
       {triggers?.map((trigger) => (
-        <TriggerCard key={trigger.id} trigger={trigger} onChange={load} onSecret={show} />
+        <TriggerCard key={trigger.id} agent={agent} trigger={trigger} onChange={load} onSecret={show} />
       ))}
       {triggers && <NewTrigger agent={agent} onMade={show} />}
       {!triggers && !failure && (

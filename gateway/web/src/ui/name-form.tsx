@@ -1,10 +1,12 @@
 /** A form for something new: its name, one choice, and a button; or more fields below them, and the button at the end. */
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useKeptFields } from "../kept/use-kept.ts";
 import { Failure } from "./failure.tsx";
 import { useTask } from "./use-task.ts";
 
 interface NameFormProps<Choice extends string> {
+  /** Of what is typed and not sent. */
+  place: string;
   label: string;
   placeholder?: string;
   choiceLabel: string;
@@ -14,29 +16,24 @@ interface NameFormProps<Choice extends string> {
   /** The button's words: what it does. */
   action: string;
   act: (name: string, choice: Choice) => Promise<unknown>;
-  onChoice?: (choice: Choice) => void;
   /** Stands above a form with more fields. */
   title?: string;
-  children?: ComponentChildren;
+  children?: (choice: Choice) => ComponentChildren;
 }
 
 export function NameForm<Choice extends string>(props: NameFormProps<Choice>) {
-  const { initial, action, act, title, children } = props;
-  const [name, setName] = useState("");
-  const [choice, setChoice] = useState(initial);
+  const { place, initial, action, act, title, children } = props;
+  const [draft, keep, forget] = useKeptFields(`berth.new.${place}`, { name: "", choice: initial });
+  const { name, choice } = draft;
   const task = useTask(async () => {
     await act(name.trim(), choice);
-    setName("");
+    forget();
   });
-  const choose = (next: Choice) => {
-    setChoice(next);
-    props.onChoice?.(next);
-  };
   const submit = (event: Event) => {
     event.preventDefault();
     if (name.trim()) void task.run();
   };
-  const fields = <Fields {...props} name={name} setName={setName} choice={choice} setChoice={choose} />;
+  const fields = <Fields {...props} draft={draft} keep={keep} />;
   const button = (
     <button type="submit" class="primary" disabled={task.isBusy}>
       {action}
@@ -47,7 +44,7 @@ export function NameForm<Choice extends string>(props: NameFormProps<Choice>) {
       <form class="new-trigger" onSubmit={submit}>
         <h2>{title}</h2>
         <div class="inline">{fields}</div>
-        {children}
+        {children(choice)}
         <Failure error={task.failure} />
         <p class="actions">{button}</p>
       </form>
@@ -67,29 +64,27 @@ interface FieldsProps<Choice extends string> extends Pick<
   NameFormProps<Choice>,
   "label" | "placeholder" | "choiceLabel" | "choices"
 > {
-  name: string;
-  setName: (name: string) => void;
-  choice: Choice;
-  setChoice: (choice: Choice) => void;
+  draft: { name: string; choice: Choice };
+  keep: (next: { name: string; choice: Choice }) => void;
 }
 
 function Fields<Choice extends string>(props: FieldsProps<Choice>) {
-  const { label, placeholder = label, name, setName, choiceLabel, choices, choice, setChoice } = props;
+  const { label, placeholder = label, choiceLabel, choices, draft, keep } = props;
   return (
     <>
       <input
         aria-label={label}
         placeholder={placeholder}
-        value={name}
+        value={draft.name}
         maxLength={64}
         required
         autocomplete="off"
-        onInput={(event) => setName(event.currentTarget.value)}
+        onInput={(event) => keep({ ...draft, name: event.currentTarget.value })}
       />
       <select
         aria-label={choiceLabel}
-        value={choice}
-        onChange={(event) => setChoice(event.currentTarget.value as Choice)}
+        value={draft.choice}
+        onChange={(event) => keep({ ...draft, choice: event.currentTarget.value as Choice })}
       >
         {choices.map(([value, words]) => (
           <option key={value} value={value}>

@@ -1,11 +1,20 @@
 /** Where the page is: the path as a signal, links that change it without loading, titles and focus that follow. */
 import { batch, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { keepTop, restoreTop, restoreUnloaded } from "../kept/places.ts";
 
 export const path = signal(pathOf(location.pathname));
 /** What follows the path, with its question mark. */
 export const search = signal(location.search);
-addEventListener("popstate", follow);
+let isBack = false;
+/** Whether the browser's buttons led here, and not a link. */
+export const hasComeBack = () => isBack;
+addEventListener("popstate", () => {
+  isBack = true;
+  follow();
+  restoreTop();
+});
+restoreUnloaded();
 
 function pathOf(pathname: string): string {
   return pathname.replace(/(.)\/+$/, "$1");
@@ -20,8 +29,12 @@ function follow(): void {
 
 /** Goes to a path of this page; `replace` leaves no step to come back to. */
 export function go(to: string, { replace = false } = {}): void {
+  isBack = false;
   if (replace) history.replaceState(null, "", to);
-  else history.pushState(null, "", to);
+  else {
+    keepTop();
+    history.pushState(null, "", to);
+  }
   follow();
 }
 

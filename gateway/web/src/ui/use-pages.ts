@@ -1,6 +1,8 @@
 /** What the API answers: a list in pages, newest first; and asking again while nothing answers. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, get, type Page } from "../api/api.ts";
+import { keepPlace, placeOf } from "../kept/places.ts";
+import { hasComeBack } from "./router.tsx";
 
 interface Pages<T> {
   /** Null until the first page is here. */
@@ -11,10 +13,17 @@ interface Pages<T> {
   loadMore: (() => Promise<void>) | null;
 }
 
+/** What was loaded of a list when it was left, for who comes back to it; once. */
+export function usePlace(of: string): { current: unknown } {
+  return useRef(hasComeBack() ? placeOf(of) : undefined);
+}
+
 /** The items at a path that has a query already. A new path begins anew. */
 export function usePages<T>(path: string): Pages<T> {
-  const [items, setItems] = useState<T[] | null>(null);
-  const [cursor, setCursor] = useState<string | null>(null);
+  const left = usePlace(path);
+  const there = left.current as { items: T[]; cursor: string | null } | undefined;
+  const [items, setItems] = useState<T[] | null>(there?.items ?? null);
+  const [cursor, setCursor] = useState<string | null>(there?.cursor ?? null);
   const [failure, setFailure] = useState<unknown>(null);
   const latest = useRef(path);
   latest.current = path;
@@ -23,14 +32,19 @@ export function usePages<T>(path: string): Pages<T> {
       const page = await get<Page<T>>(`${path}${from ? `&cursor=${from}` : ""}`);
       // Another path is asked for meanwhile.
       if (latest.current !== path) return;
-      setItems((there) => (from ? [...(there ?? []), ...page.items] : page.items));
+      const all = from ? [...(items ?? []), ...page.items] : page.items;
+      keepPlace(path, { items: all, cursor: page.nextCursor });
+      setItems(all);
       setCursor(page.nextCursor);
       setFailure(null);
     } catch (error) {
       setFailure(error);
     }
   };
-  useEffect(() => void load(null), [path]);
+  useEffect(() => {
+    if (left.current) left.current = undefined;
+    else void load(null);
+  }, [path]);
   useAgain(failure, () => load(null));
   return { items, failure, reload: () => load(null), loadMore: cursor === null ? null : () => load(cursor) };
 }

@@ -1,7 +1,7 @@
 /** For admins: what one user may have in place of the settings. */
-import { useState } from "preact/hooks";
 import type { ListedUser, OwnLimits, UserChange, UserLimits } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
+import { useKeptFields } from "../kept/use-kept.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { useTask } from "../ui/use-task.ts";
@@ -21,11 +21,12 @@ export function Limits({ user, change, onClose }: LimitsProps) {
   const words = t().users;
   const names = Object.keys(words.limits) as Name[];
   const shown = (name: Name) => (user.limits[name] === null ? "" : String(user.limits[name] / unitOf(name)));
-  const [typed, setTyped] = useState<Partial<Record<Name, string>>>({});
+  const [typed, setTyped, forget] = useKeptFields<Partial<Record<Name, string>>>(`berth.limits.${user.id}`, {});
   const task = useTask(async () => {
     const changed = Object.entries(typed).filter(([name, text]) => text !== shown(name as Name));
     const limits = changed.map(([name, text]) => [name, text === "" ? null : Number(text) * unitOf(name as Name)]);
     await change(user, { limits: Object.fromEntries(limits) as OwnLimits });
+    forget();
     onClose();
   });
   return (
@@ -46,7 +47,7 @@ export function Limits({ user, change, onClose }: LimitsProps) {
         ))}
         <Failure error={task.failure} />
         <p class="actions">
-          <button type="button" onClick={onClose}>
+          <button type="button" onClick={() => (forget(), onClose())}>
             {t().common.cancel}
           </button>
           <button type="submit" class="primary" disabled={task.isBusy}>

@@ -8,6 +8,7 @@ const plural = createPlural("en");
 
 export const users = {
   title: "Users",
+  find: "Find by name",
   name: "Name",
   role: "Role",
   lastSignIn: "Last sign-in",

@@ -19,10 +19,12 @@ export const agents = {
   stopAsk: "Stop the workspace?",
   stopIt: "Stop it",
   stopWhat: (runs: number) =>
-    plural(runs, {
-      one: "# run in progress will be stopped with it, and every terminal. Files stay.",
-      other: "# runs in progress will be stopped with it, and every terminal. Files stay.",
-    }),
+    runs === 0
+      ? "Every terminal ends with it. Files stay."
+      : plural(runs, {
+          one: "# run in progress will be stopped with it, and every terminal. Files stay.",
+          other: "# runs in progress will be stopped with it, and every terminal. Files stay.",
+        }),
   firstTitle: "Create your first agent",
   firstWhat:
     "An agent is a conversation with a directory of its own. You write to it, it works in your container, and you watch it work. Close the page whenever you like: a run goes on and is here when you come back.",
@@ -52,6 +54,7 @@ export const agents = {
   repositoryPlaceholder: "https://… (optional)",
   kind: "Kind",
   settings: "Settings",
+  triggers: "Triggers",
   settingsOf: (agent: string) => `Settings of ${agent}`,
   name: "Name",
   directory: "Directory",

@@ -27,7 +27,7 @@ export const conversation = {
   sendsOnce: "Your message is still here. Pressing the button again sends it once, whatever became of it.",
   sendAgain: "Your message is still here. Send it again in a moment.",
   queuedMessage: "Queued message",
-  leaveAsIs: "Leave it as it was",
+  leaveAsIs: "Discard the change",
   atWork: "At work:",
   anAgent: "an agent",
   message: (start: string) => `Message: ${start}`,

@@ -60,6 +60,8 @@ export const terminal = {
   group: "Terminals",
   one: (number: number) => `Terminal ${number}`,
   close: (number: number) => `Close terminal ${number}`,
+  closeTitle: (number: number) => `Close terminal ${number}?`,
+  closeLoss: "Its shell ends, with whatever runs in it.",
   add: "New",
   screenReader: "Screen reader",
   keys: "Ctrl+Shift+C copies · Ctrl+Shift+V pastes · Ctrl+Shift+↑ leaves",

@@ -10,6 +10,8 @@ export const frame = {
   navigation: "Navigation",
   pages: "Pages",
   signOut: "Sign out",
+  signOutTitle: "Sign out?",
+  signOutLoss: "Your open terminals end, with whatever runs in them. Runs of agents go on.",
   admin: "Admin",
   user: "User",
   language: "Language",

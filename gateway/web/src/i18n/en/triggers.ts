@@ -4,7 +4,6 @@ import type { TriggerScheme } from "@berth/shared/webhooks";
 import type { Wrap } from "../grammar.ts";
 
 export const triggers = {
-  title: "Triggers",
   of: (agent: string) => `Triggers of ${agent}`,
   what: "A trigger is an address. Whatever a program posts to it becomes a message to this agent, each delivery once: an issue, a failed build, a form. While the agent is busy, messages wait in order.",
   schemes: {
@@ -50,7 +49,7 @@ export const triggers = {
   deliveries: "Deliveries",
   hideDeliveries: "Hide the deliveries",
   changeMessage: "Change the message",
-  leaveAsIs: "Leave it as it is",
+  leaveAsIs: "Discard the change",
   lastCalled: (ago: ComponentChildren): ComponentChildren => ["last called ", ago],
   neverCalled: "never called yet",
   deleteTitle: (name: string) => `Delete ${name}?`,

@@ -3,6 +3,7 @@ import type { audit as enAudit, hosts as enHosts, users as enUsers } from "../en
 
 export const users: typeof enUsers = {
   title: "사용자",
+  find: "이름으로 찾기",
   name: "이름",
   role: "역할",
   lastSignIn: "마지막 로그인",
@@ -11,7 +12,8 @@ export const users: typeof enUsers = {
   use: "30일",
   signOut: "로그아웃",
   signOutAsk: "로그아웃 …",
-  signOutWhat: "모든 브라우저에서 로그아웃되고, 아직 쓰지 않은 로그인 링크도 끝나요. API 토큰과 실행은 계속돼요.",
+  signOutWhat:
+    "모든 브라우저에서 로그아웃되고, 아직 쓰지 않은 로그인 링크도 만료돼요. API 토큰과 실행은 그대로 유지돼요.",
   signOutTitle: (name) => `${name} 사용자를 모든 곳에서 로그아웃할까요?`,
   roles: { user: "사용자", admin: "관리자" },
   you: "나",
@@ -44,7 +46,7 @@ export const users: typeof enUsers = {
   deleteAsk: "삭제 …",
   deleteTitle: (name) => `${name} 사용자를 영구 삭제할까요?`,
   deleteSaid: {
-    out: "바로 모든 곳에서 로그아웃되고, 토큰과 로그인 링크가 끝나고, 진행 중인 실행이 중지돼요.",
+    out: "바로 모든 곳에서 로그아웃되고, 토큰과 로그인 링크는 만료되며, 진행 중인 실행은 중지돼요.",
     work: (agents) =>
       agents === 0
         ? "파일과 대화, 자격 증명이 삭제돼요. 아무도 되돌릴 수 없어요."
@@ -76,17 +78,18 @@ export const users: typeof enUsers = {
 
 export const hosts: typeof enHosts = {
   title: "호스트",
-  none: "아직 호스트가 없어요. 호스트가 참여해야 일할 수 있어요.",
+  none: "아직 호스트가 없어요. 호스트를 추가해야 에이전트를 쓸 수 있어요.",
   users: (count) => `사용자 ${count}명`,
-  leaving: (count) => `삭제된 사용자 ${count}명의 파일을 지워야 함`,
+  leaving: (count) => `삭제된 사용자 ${count}명의 파일 정리 대기 중`,
   version: (version) => `버전 ${version}`,
   reported: (ago) => ["마지막 보고: ", ago],
   notReported: "아직 보고가 없어요.",
   resume: "새 사용자 다시 받기",
-  drain: "비우기",
-  drainAsk: "비우기 …",
-  drainTitle: (name) => `${name} 호스트를 비울까요?`,
-  drainWhat: "새 사용자를 받지 않고, 기존 사용자는 그대로 써요. 다른 호스트가 없으면 새 사용자는 일할 수 없어요.",
+  drain: "새 사용자 그만 받기",
+  drainAsk: "새 사용자 그만 받기 …",
+  drainTitle: (name) => `${name} 호스트에 새 사용자를 그만 받을까요?`,
+  drainWhat:
+    "새 사용자를 받지 않고, 기존 사용자는 계속 쓸 수 있어요. 다른 호스트가 없으면 새 사용자는 에이전트를 쓸 수 없어요.",
   remove: "제거",
   removeAsk: "제거 …",
   removeTitle: (name) => `${name} 호스트를 제거할까요?`,
@@ -103,41 +106,41 @@ export const hosts: typeof enHosts = {
     gateway: "지난 1시간 게이트웨이",
     ofHost: (memory, runs) => `${memory}, 실행 ${runs}건`,
     mostOfHost: (memory, runs) => `최대 ${memory}, 동시 실행 최대 ${runs}건`,
-    slowest: (time) => `호스트에 가장 늦게 답한 시간 ${time}`,
+    slowest: (time) => `호스트에 보낸 가장 느린 응답 ${time}`,
     nothing: "보고 없음",
     label: (name, sum, silent, of) =>
       silent === 0 ? `${name}: ${sum}` : `${name}: ${sum}, ${of}분 중 ${silent}분은 보고 없음(빗금)`,
   },
   addTitle: "호스트 추가",
   addWhat:
-    "Linux와 root 권한, 이 저장소가 필요해요. 게이트웨이가 BERTH_HOST_URL 주소로 호스트에 닿아야 하고, 호스트도 게이트웨이에 닿아야 해요.",
-  makeCommand: "참여 명령 만들기",
+    "Linux와 root 권한, 이 저장소가 필요해요. 게이트웨이는 BERTH_HOST_URL 주소로 호스트에, 호스트는 게이트웨이에 접속할 수 있어야 해요.",
+  makeCommand: "연결 명령 만들기",
   localhost:
-    "다른 머신은 localhost로 이 Berth에 닿을 수 없어요. BERTH_PUBLIC_URL에 닿을 수 있는 주소를 설정하고 Berth를 다시 시작한 뒤 명령을 새로 만드세요.",
+    "다른 머신은 localhost로 이 Berth에 접속할 수 없어요. 다른 머신에서 접속할 수 있는 주소를 BERTH_PUBLIC_URL에 설정하고 Berth를 다시 시작한 뒤 명령을 새로 만드세요.",
   tls: "https를 쓰려면 새 호스트에 BERTH_HOST_TLS_CERT와 BERTH_HOST_TLS_KEY도 필요해요. 명령 앞에 붙여 실행하세요.",
   theToken: "한 시간 안에 호스트 하나에만 쓸 수 있는 토큰",
 };
 
 export const audit: typeof enAudit = {
   title: "감사 로그",
-  byWhom: "누가",
+  byWhom: "수행한 사람",
   action: "동작",
   allActions: "모든 동작",
   outcome: "결과",
   anyOutcome: "모든 결과",
   succeeded: "성공",
   refused: "거부됨",
-  isRefused: (action) => `${action}, 거부됨`,
+  isRefused: (action) => `${action} (거부됨)`,
   noneOfNewest: "최근 항목 가운데 조건에 맞는 것이 없어요.",
   noneFit: "조건에 맞는 항목이 없어요.",
   older: "이전 항목",
   entries: "항목",
   when: "시각",
-  who: "누가",
+  who: "수행한 사람",
   what: "동작",
   onWhat: "대상",
   on: "대상:",
-  from: "어디서",
+  from: "접속 주소",
   fromLabel: "주소:",
   facts: "세부 사항",
   byToken: "토큰 사용",
@@ -175,10 +178,10 @@ export const audit: typeof enAudit = {
     "trigger.deleted": "트리거 삭제",
     "trigger.rotated": "트리거 시크릿 갱신",
     "delivery.replayed": "수신 내역 다시 처리",
-    "join_token.created": "참여 명령 생성",
-    "host.joined": "호스트 참여",
-    "host.drained": "호스트 비우기",
-    "host.resumed": "호스트 다시 사용",
+    "join_token.created": "연결 명령 생성",
+    "host.joined": "호스트 추가",
+    "host.drained": "호스트에 새 사용자 받기 중단",
+    "host.resumed": "호스트에 새 사용자 받기 재개",
     "host.removed": "호스트 제거",
   },
   names: {

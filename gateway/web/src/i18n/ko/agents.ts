@@ -17,13 +17,14 @@ export const agents: typeof en = {
   stopWorkspaceTitle: "컨테이너와 그 안의 실행을 종료해요. 파일은 그대로 있어요.",
   stopAsk: "워크스페이스를 중지할까요?",
   stopIt: "중지",
-  stopWhat: (runs) => `진행 중인 실행 ${runs}건과 모든 터미널이 함께 중지돼요. 파일은 그대로 있어요.`,
+  stopWhat: (runs) =>
+    `${runs === 0 ? "" : `진행 중인 실행 ${runs}건과 `}모든 터미널이 함께 중지돼요. 파일은 그대로 있어요.`,
   firstTitle: "첫 에이전트를 만드세요",
   firstWhat:
-    "에이전트는 자기만의 디렉터리가 있는 대화예요. 메시지를 보내면 나만의 컨테이너에서 일하고, 일하는 모습을 바로 볼 수 있어요. 페이지를 닫아도 실행은 계속되고, 돌아오면 그대로 있어요.",
+    "에이전트마다 전용 디렉터리와 대화가 하나씩 있어요. 메시지를 보내면 내 컨테이너에서 작업하고, 진행 과정을 바로 볼 수 있어요. 페이지를 닫아도 실행은 계속되고, 돌아오면 그대로 있어요.",
   firstHints: {
     share: (count, runs) =>
-      `에이전트 최대 ${count}개가 컨테이너 하나를 함께 쓰고, 동시에 ${runs}개까지 일할 수 있어요.`,
+      `에이전트 최대 ${count}개가 컨테이너 하나를 함께 쓰고, 동시에 ${runs}개까지 작업할 수 있어요.`,
     apart: (code) => [
       "작업이나 저장소마다 에이전트를 하나씩 두면 좋아요. ",
       code("/workspace/shared"),
@@ -47,6 +48,7 @@ export const agents: typeof en = {
   repositoryPlaceholder: "https://… (선택)",
   kind: "종류",
   settings: "설정",
+  triggers: "트리거",
   settingsOf: (agent) => `${agent} 설정`,
   name: "이름",
   directory: "디렉터리",
@@ -63,9 +65,9 @@ export const agents: typeof en = {
     plan: "먼저 계획을 세우고 물어보기",
   },
   permissionNames: { skip: "알아서 진행", ask: "먼저 물어봄", plan: "먼저 계획함" },
-  permissionsHint: "안전벨트일 뿐 벽은 아니에요. 에이전트를 가두는 것은 컨테이너예요.",
-  onInterruption: "작업 중에 머신이나 워크스페이스가 사라지면",
-  onInterruptionChoices: { stop: "멈춰요", continue: "스스로 이어서 해요 (최대 두 번)" },
+  permissionsHint: "실수를 줄여 줄 뿐 보안 경계는 아니에요. 에이전트는 컨테이너가 격리해요.",
+  onInterruption: "작업 도중 머신이나 워크스페이스가 중단되면",
+  onInterruptionChoices: { stop: "그대로 중단", continue: "자동으로 이어서 진행(최대 두 번)" },
   onInterruptionHint: "끊긴 단계는 한 번 더 실행될 수 있어요.",
   download: "내려받기",
   downloadWhat: "이 에이전트에게 보낸 메시지와 결과를 모두 마크다운 파일 하나로 받아요.",
@@ -76,14 +78,15 @@ export const agents: typeof en = {
   newConversationTitle: (agent) => `${agent} 에이전트와 새 대화를 시작할까요?`,
   newConversationAct: "새로 시작",
   newConversationLoss: "파일과 지침에 있는 것 말고는 지금까지 나눈 이야기를 모두 잊어요.",
-  newConversationDone: "완료했어요. 다음 메시지가 첫 메시지예요.",
-  deleteWhat: "실행을 중지하고 디렉터리를 그 안의 모든 것과 함께 삭제해요. 되돌릴 수 없어요.",
+  newConversationDone: "완료했어요. 다음 메시지부터 새 대화예요.",
+  deleteWhat: "실행을 중지하고 디렉터리와 그 안의 모든 파일을 삭제해요. 되돌릴 수 없어요.",
   deleteAsk: "이 에이전트 삭제 …",
   deleteTitle: (agent) => `${agent} 에이전트를 삭제할까요?`,
   deleteAct: "영구 삭제",
-  deleteLoss: "대화와 디렉터리, 그 안의 모든 것이 삭제돼요. 다른 곳에 푸시하지 않은 것은 잃게 돼요.",
+  deleteLoss: "대화와 디렉터리, 그 안의 모든 파일이 삭제돼요. 푸시하지 않은 내용은 복구할 수 없어요.",
   environment: "환경 변수",
-  environmentNone: "아직 변수가 없어요. 에이전트의 명령에 필요한 토큰과 설정은 메시지가 아니라 여기에 넣으세요.",
+  environmentNone:
+    "아직 변수가 없어요. 에이전트가 실행하는 명령에 필요한 토큰과 설정은 메시지가 아니라 여기에 넣으세요.",
   environmentHint: (code) => [
     "값은 호스트에만 저장되고 아무도 다시 읽을 수 없어요. 이름 칸에 ",
     code(".env"),

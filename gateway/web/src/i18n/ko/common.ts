@@ -34,7 +34,7 @@ export const common: typeof en = {
   typeToConfirm: (name) => ["확인을 위해 이름을 그대로 입력하세요: ", name],
   copyNow: (strong, what) => [strong("지금 복사하세요."), ` ${what}은 다시 보여 드리지 않아요.`],
   onlyHere:
-    "이 주소는 Berth가 실행되는 머신에서만 열려요. BERTH_PUBLIC_URL에 다른 곳에서 닿을 수 있는 주소를 설정하고 Berth를 다시 시작하세요.",
+    "이 주소는 Berth가 실행되는 머신에서만 열려요. 다른 곳에서 접속할 수 있는 주소를 BERTH_PUBLIC_URL에 설정하고 Berth를 다시 시작하세요.",
   theSecret: "시크릿",
   theToken: "토큰",
   list: (names) => new Intl.ListFormat("ko").format(names),

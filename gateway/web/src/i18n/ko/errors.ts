@@ -10,8 +10,8 @@ export const details: Record<string, string> = {
   "A user of this name exists already.": "같은 이름의 사용자가 이미 있어요.",
   "The run has ended already.": "이미 끝난 실행이에요.",
   "The run has not started yet.": "아직 시작하지 않은 실행이에요.",
-  "The run has started, or is just being started.": "이미 시작했거나 막 시작하는 실행이에요.",
-  "The run is just ending: send a new message.": "막 끝나는 실행이에요. 새 메시지를 보내세요.",
+  "The run has started, or is just being started.": "이미 시작했거나 지금 시작하는 실행이에요.",
+  "The run is just ending: send a new message.": "곧 끝나는 실행이에요. 새 메시지를 보내세요.",
   "The run takes no messages: send a new one when it is over.":
     "이 실행은 메시지를 받지 않아요. 끝난 뒤에 새 메시지를 보내세요.",
   "The last active admin cannot be disabled or demoted.":
@@ -45,7 +45,7 @@ export const errors: typeof en = {
     limit === null
       ? "에이전트를 더 만들 수 없어요. 먼저 하나를 삭제하세요."
       : `에이전트 ${limit}개를 모두 쓰고 있어요. 먼저 하나를 삭제하세요.`,
-  agent_busy: (trouble) => told("에이전트가 일하는 중이에요. 끝나기를 기다리거나 중지하세요.", trouble),
+  agent_busy: (trouble) => told("에이전트가 작업 중이에요. 끝나기를 기다리거나 중지하세요.", trouble),
   conflict: (trouble) => told("지금 상태에서는 할 수 없어요.", trouble),
   payload_too_large: (trouble) => told("너무 커요.", trouble),
   run_limit: ({ limit }) =>
@@ -53,7 +53,7 @@ export const errors: typeof en = {
   rate_limited: ({ limit, retryAfter }) =>
     limit === null
       ? `요청이 너무 많아요. ${soon(retryAfter)}`
-      : "하루에 보관하는 메시지와 웹훅이 가득 찼어요. 더 짧게 보내거나 내일(UTC) 다시 보내세요.",
+      : "하루에 저장할 수 있는 메시지와 웹훅의 양을 모두 썼어요. 더 짧게 보내거나 내일(UTC) 다시 보내세요.",
   internal: (trouble) => told("서버에 문제가 생겼어요.", trouble),
   host_unavailable: (trouble) => told("호스트가 응답하지 않아요. 잠시 뒤에 다시 시도하세요.", trouble),
   no_host: ({ retryAfter }) => `지금은 새 워크스페이스를 받는 호스트가 없어요. ${soon(retryAfter)}`,

@@ -10,6 +10,8 @@ export const frame: typeof en = {
   navigation: "탐색",
   pages: "페이지",
   signOut: "로그아웃",
+  signOutTitle: "로그아웃할까요?",
+  signOutLoss: "열려 있는 터미널과 그 안에서 실행 중인 것이 모두 종료돼요. 에이전트의 실행은 계속돼요.",
   admin: "관리자",
   user: "사용자",
   language: "언어",
@@ -31,7 +33,7 @@ export const frame: typeof en = {
   palette: {
     open: "이동 …",
     title: "이동",
-    placeholder: "에이전트, 페이지 또는 대화에 나온 말",
+    placeholder: "에이전트, 페이지 또는 대화 내용",
     searchFor: (words: string) => `대화에서 “${words}” 검색`,
   },
   shortcuts: {
@@ -39,10 +41,10 @@ export const frame: typeof en = {
     keys: [
       ["Ctrl+K", "에이전트, 페이지, 대화로 이동"],
       ["?", "이 단축키 목록"],
-      ["Enter", "메시지 보내기(에이전트가 일하는 동안에도)"],
+      ["Enter", "메시지 보내기(에이전트가 작업하는 동안에도)"],
       ["Shift+Enter", "메시지에서 줄 바꾸기"],
-      ["Alt+Enter", "에이전트가 일하는 동안 메시지를 대기열에 넣기"],
-      ["Esc", "턴 중지, 두 번 누르면 실행 종료"],
+      ["Alt+Enter", "에이전트가 작업하는 동안 메시지를 대기열에 넣기"],
+      ["Esc", "작업 멈추기, 두 번 누르면 실행 종료"],
     ],
   },
   agent: "에이전트",
@@ -76,7 +78,7 @@ export const frame: typeof en = {
   noted: "확인했어요",
   notConnected: (strong, why) => [
     strong("연결이 끊겼어요."),
-    ` ${why} 자동으로 다시 연결하는 중이에요. 실행은 계속되고, 잃는 것은 없어요.`,
+    ` ${why} 자동으로 다시 연결하는 중이에요. 실행은 계속되고, 사라지는 내용은 없어요.`,
   ],
   cannotStart: "워크스페이스를 시작할 수 없어요.",
   failed: "워크스페이스에 문제가 생겼어요.",

@@ -31,10 +31,10 @@ export const lists: typeof enLists = {
 
 export const search: typeof enSearch = {
   title: "검색",
-  field: "찾을 낱말",
-  placeholder: "메시지나 답변에 있는 낱말",
+  field: "검색어",
+  placeholder: "메시지나 답변에 있는 단어",
   submit: "검색",
-  none: "모든 낱말이 들어 있는 메시지가 없어요.",
+  none: "검색어가 모두 들어 있는 메시지가 없어요.",
   older: "이전 메시지",
 };
 
@@ -61,15 +61,15 @@ export const use: typeof enUse = {
 export const tokens: typeof enTokens = {
   title: "API 토큰",
   what: (code, docs) => [
-    "토큰을 가진 프로그램은 나를 대신해 일해요. 요청에 ",
+    "토큰이 있는 프로그램은 내 권한으로 API를 쓸 수 있어요. 요청에 ",
     code("Authorization: Bearer …"),
     " 헤더를 붙이면 돼요. ",
     docs("API 문서"),
     "를 참고하세요.",
   ],
-  none: "토큰이 없어요. 하나씩 따로 폐기할 수 있게 프로그램마다 하나씩 만드세요.",
+  none: "아직 토큰이 없어요. 따로 폐기할 수 있도록 프로그램마다 하나씩 만드세요.",
   name: "이름",
-  created: "만든 때",
+  created: "만든 시각",
   lastUsed: "마지막 사용",
   expires: "만료",
   revoke: "폐기",
@@ -108,7 +108,7 @@ export const signIn: typeof enSignIn = {
   ],
   tryAgain: "다시 시도",
   why: {
-    ended: "세션이 끝났어요. 계속하려면 다시 로그인하세요. 잃은 것은 없고, 실행은 계속돼요.",
+    ended: "세션이 만료됐어요. 계속하려면 다시 로그인하세요. 작성하던 내용은 그대로 있고, 실행은 계속돼요.",
     signedOut: "로그아웃했어요.",
     linkUsed:
       "이미 사용했거나 너무 오래된 로그인 링크예요. 관리자에게 새 링크를 요청하거나 다음 명령으로 만드세요: npm run -s link -- 이름",

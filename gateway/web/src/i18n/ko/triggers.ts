@@ -2,9 +2,8 @@
 import type { triggers as en } from "../en/triggers.ts";
 
 export const triggers: typeof en = {
-  title: "트리거",
   of: (agent) => `${agent} 트리거`,
-  what: "트리거는 주소예요. 프로그램이 이 주소로 보낸 것은 한 건마다 한 번씩 이 에이전트에게 메시지로 전달돼요. 이슈, 실패한 빌드, 양식 제출 같은 것들이에요. 에이전트가 바쁘면 메시지는 순서대로 기다려요.",
+  what: "트리거는 웹훅 주소예요. 프로그램이 이 주소로 보낸 요청은 한 건당 한 번씩 이 에이전트에게 메시지로 전달돼요. 이슈, 빌드 실패, 양식 제출 등에 쓸 수 있어요. 에이전트가 작업 중이면 메시지는 순서대로 기다려요.",
   schemes: {
     standard: ["Standard Webhooks", "보내는 쪽에 이 주소와 서명 시크릿을 알려 주세요."],
     github: ["GitHub", "저장소 설정의 Webhooks에 이 주소와 시크릿을 넣고, content type은 application/json으로 하세요."],
@@ -18,9 +17,10 @@ export const triggers: typeof en = {
   example: (payload, file) => `새 요청이 들어왔어요: ${payload}\n\n전체 내용은 ${file} 파일에 있어요.`,
   exampleGithub: ({ event, action, repository, file }) =>
     `GitHub의 ${repository} 저장소에서 ${event} (${action}) 이벤트가 왔어요.\n\n전체 내용은 ${file} 파일에 있어요.`,
-  isScript: "이 메시지는 보내는 쪽의 글이 들어가는 스크립트예요. 그 글을 실행해도 되는지 아래에서 확인해 주세요.",
-  runsSender: "보내는 쪽이 쓴 글을 이 스크립트의 일부로 실행해요. $BERTH_PAYLOAD_FILE 파일에서 읽는 편이 더 안전해요.",
-  runsSenderNote: "보내는 쪽이 쓴 글이 이 스크립트의 일부로 실행돼요.",
+  isScript: "이 스크립트에는 보내는 쪽이 쓴 내용이 들어가요. 그 내용을 실행해도 되는지 아래에서 확인해 주세요.",
+  runsSender:
+    "보내는 쪽이 쓴 내용을 이 스크립트의 일부로 실행해요. $BERTH_PAYLOAD_FILE 파일에서 읽는 편이 더 안전해요.",
+  runsSenderNote: "보내는 쪽이 쓴 내용이 이 스크립트의 일부로 실행돼요.",
   message: "에이전트에게 보낼 메시지",
   templateHint: (code) => [
     "Mustache 문법이에요. ",
@@ -36,21 +36,21 @@ export const triggers: typeof en = {
   newSecretTitle: (name) => `${name} 트리거의 시크릿을 새로 만들까요?`,
   newSecretAct: "만들기",
   oldEndsLater: "이전 시크릿은 하루 동안 유효해요. 그동안 보내는 쪽의 설정을 바꾸면 돼요.",
-  oldEndsNow: "이전 시크릿은 바로 끝나요. 새 시크릿을 쓰기 전까지 보내는 쪽의 요청은 거부돼요.",
-  keepOld: "이전 시크릿을 하루 동안 유지하기(다른 사람이 모를 때만)",
+  oldEndsNow: "이전 시크릿은 바로 만료돼요. 새 시크릿을 쓰기 전까지 보내는 쪽의 요청은 거부돼요.",
+  keepOld: "이전 시크릿을 하루 동안 유지하기(유출되지 않았을 때만)",
   one: (name) => `${name} 트리거`,
   deliveries: "수신 내역",
   hideDeliveries: "수신 내역 숨기기",
   changeMessage: "메시지 바꾸기",
-  leaveAsIs: "그대로 두기",
+  leaveAsIs: "변경 취소",
   lastCalled: (ago) => ["마지막 호출: ", ago],
   neverCalled: "아직 호출된 적이 없어요",
   deleteTitle: (name) => `${name} 트리거를 삭제할까요?`,
   deleteLoss: "주소가 더 이상 응답하지 않고, 수신 내역과 대기 중인 메시지가 삭제돼요. 실행과 기록은 남아요.",
   noDeliveries:
-    "아직 들어온 것이 없어요. 보내는 쪽에서 테스트를 보내 보세요. 받은 응답을 보면 무엇이 잘못됐는지 알 수 있어요.",
+    "아직 들어온 요청이 없어요. 보내는 쪽에서 테스트를 보내 보세요. 받은 응답을 보면 무엇이 잘못됐는지 알 수 있어요.",
   state: "상태",
-  cameIn: "받은 때",
+  cameIn: "받은 시각",
   senderId: "보낸 쪽의 ID",
   size: "크기",
   run: "실행",

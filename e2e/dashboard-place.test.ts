@@ -1,0 +1,140 @@
+/** Places and filters come back, and what ends work asks first. */
+import { describe, expect, test } from "vitest";
+import { eventually, serveDashboard } from "./browser/dashboard.ts";
+
+const { meet } = serveDashboard();
+
+describe("a place", () => {
+  test("and filters are in the address", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("placed", { runtime: "shell" });
+    await client.runToEnd(agent.id, "mkdir -p src; exit 3");
+    await page.goto("/runs");
+    await page.getByLabel("State").selectOption("failed");
+    await page.locator("table.runs a").first().click();
+    await page.getByRole("heading", { name: /^Run of/ }).waitFor();
+    await page.goBack();
+    await eventually(() => page.getByLabel("State").inputValue()).toBe("failed");
+    const admin = (await meet({ admin: true })).page;
+    await admin.goto("/audit");
+    await admin.getByLabel("Action").selectOption("Agent created");
+    await admin.getByLabel("By whom").fill("nobody");
+    await admin.getByLabel("By whom").press("Tab");
+    await admin.getByRole("link", { name: "Hosts" }).click();
+    await admin.goBack();
+    await eventually(() => admin.getByLabel("By whom").inputValue()).toBe("nobody");
+    expect(await admin.getByLabel("Action").inputValue()).toBe("agent.created");
+    for (const path of ["/files?dir=src", "/", "/conversation", ""]) {
+      await page.goto(`/agents/${agent.id}${path}`);
+      await eventually(() => page.locator(".tabs a[aria-current]").count()).toBe(1);
+    }
+    await page.goto(`/agents/${agent.id}/%E0%A4%A`);
+    await page.getByText("There is nothing here", { exact: false }).waitFor();
+  });
+
+  test("in a conversation is the same after another tab, with as many messages as there were", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("history", { runtime: "shell" });
+    const runs = [];
+    for (const nth of [1, 2, 3, 4, 5, 6]) runs.push(await client.runToEnd(agent.id, `echo ${nth}; seq 40`));
+    await page.route(/\/v1\/runs\?limit=50/, (route) =>
+      route.continue({ url: route.request().url().replace("limit=50", "limit=3") }),
+    );
+    await page.goto(`/agents/${agent.id}`);
+    await page.getByRole("button", { name: "Earlier messages" }).click();
+    const second = page.locator(`[id="${runs[1]!.run.id}"]`);
+    await second.locator(".output").waitFor();
+    await second.evaluate((element) => element.scrollIntoView());
+    await page.locator(".scroller").hover();
+    await page.mouse.wheel(0, 60);
+    const above = async () => Math.round((await second.boundingBox())!.y);
+    await eventually(above).toBeLessThan(120);
+    const before = await above();
+    await page.getByRole("link", { name: "Settings" }).click();
+    await page.getByRole("link", { name: "Conversation" }).click();
+    await second.locator(".output").waitFor();
+    await eventually(async () => Math.abs((await above()) - before)).toBeLessThan(3);
+    expect(await page.locator(".run").count()).toBe(6);
+    await page.getByRole("button", { name: "Jump to the newest line" }).click();
+    await page.getByRole("link", { name: "Settings" }).click();
+    await page.getByRole("link", { name: "Conversation" }).click();
+    await page.locator(`[id="${runs[5]!.run.id}"]`).getByText("Finished").waitFor();
+    expect(await page.getByRole("button", { name: "Jump to the newest line" }).count()).toBe(0);
+  });
+
+  test("in a list comes back with as many rows as there were, by Back and by a reload", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("listed", { runtime: "shell" });
+    for (const nth of [1, 2, 3, 4, 5, 6]) await client.runToEnd(agent.id, `echo ${nth}`);
+    await page.setViewportSize({ width: 1280, height: 260 });
+    await page.route(/\/v1\/runs\?limit=50/, (route) =>
+      route.continue({ url: route.request().url().replace("limit=50", "limit=3") }),
+    );
+    await page.goto("/runs?status=completed");
+    await page.getByRole("button", { name: "Older runs" }).click();
+    await eventually(() => page.locator(".runs tbody tr").count()).toBe(6);
+    const top = () => page.locator("main .scroller").evaluate((box) => Math.round(box.scrollTop));
+    await page.locator(".runs tbody tr").last().scrollIntoViewIfNeeded();
+    const before = await top();
+    expect(before).toBeGreaterThan(0);
+    await page.locator(".runs a").last().click();
+    await page.getByRole("heading", { name: /^Run of/ }).waitFor();
+    await page.goBack();
+    await eventually(top).toBe(before);
+    expect(await page.locator(".runs tbody tr").count()).toBe(6);
+    const trigger = { name: "hook", scheme: "token", template: "true" };
+    const { id } = await client.ok<{ id: string }>("POST", `/v1/agents/${agent.id}/triggers`, trigger);
+    await page.goto(`/agents/${agent.id}/triggers?deliveries=${id}`);
+    await page.getByText("Nothing came in yet.").waitFor();
+    await page.getByRole("button", { name: "Hide the deliveries" }).click();
+    expect(new URL(page.url()).search).toBe("");
+    const scrolled = await page.locator("main .scroller").evaluate((box) => (box.scrollTop = 50));
+    await page.reload();
+    await eventually(top).toBe(scrolled);
+  });
+});
+
+describe("what ends work", () => {
+  test("asks first: the workspace's stop while a run goes on, and while nothing does but perhaps a terminal", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("working", { runtime: "shell" });
+    const run = await client.send(agent.id, "echo up; exec sleep 600");
+    await client.firstLine(run.id);
+    await page.goto("/");
+    await page.getByRole("button", { name: "Stop the workspace" }).click();
+    await page.getByRole("dialog").getByText("1 run in progress will be stopped").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+    expect((await client.run(run.id)).status).toBe("running");
+    await client.ok("POST", `/v1/runs/${run.id}/cancel`);
+    await eventually(() => page.locator(".badge.busy").count()).toBe(0);
+    await page.getByRole("button", { name: "Stop the workspace" }).click();
+    await page.getByRole("dialog").getByText("Every terminal ends with it.").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Stop it" }).click();
+    await page.getByRole("button", { name: "Start the workspace" }).waitFor();
+  });
+
+  test("asks first: a terminal that was written to, when it is closed, when the page is left and at sign-out", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("shells");
+    await page.goto(`/agents/${agent.id}/terminal`);
+    const rows = page.locator(".xterm-rows");
+    await eventually(() => rows.textContent()).toContain("$");
+    const asks = () => page.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
+    expect(await asks()).toBe(false);
+    await page.keyboard.type("sleep 600\n");
+    await eventually(asks).toBe(true);
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("dialog").getByText("Your open terminals end").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Close terminal 1" }).click();
+    await page.getByRole("dialog").getByText("Its shell ends").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "New" }).click();
+    await page.getByRole("button", { name: "Close terminal 2" }).click();
+    await page.getByRole("button", { name: "Terminal 2", exact: true }).waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Close terminal 1" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+    await page.getByText("No terminal is open.").waitFor();
+    expect(await asks()).toBe(false);
+  });
+});

@@ -1,0 +1,7 @@
+/** What only few pages say, in English. */
+import { audit, hosts, users } from "./en/admin.ts";
+import { credentials } from "./en/credentials.ts";
+import { triggers } from "./en/triggers.ts";
+
+export const more = { audit, credentials, hosts, triggers, users };
+export type More = typeof more;
