@@ -112,7 +112,7 @@ export class GatewayDatabase {
       const first = async () => (await all()).results[0] ?? null;
       return { ...known, values, bind: (...bound) => bind(known, bound), all, run: all, raw, first };
     };
-    const apply = (statements: Prepared[]) => this.shared.real.transaction(() => statements.map(carryOut))();
+    const apply = this.shared.real.transaction((statements: Prepared[]) => statements.map(carryOut));
     return {
       prepare: (sql) => bind(this.#know(sql), []),
       batch: (statements) =>

@@ -51,6 +51,7 @@ export class FileError extends Error {
 
 /** By then the kernel has written back whatever was written to a file. */
 const writtenMs = 30_000;
+const nothing = Buffer.alloc(0);
 const blocksOf = (bytes: number) => Math.ceil(bytes / 4096);
 
 export class Files {
@@ -201,7 +202,7 @@ export class Files {
       changedMs: world().nowMs,
       on,
       entries: new Map(),
-      data: Buffer.alloc(0),
+      data: nothing,
       size: 0,
       synced: null,
       isCut: false,

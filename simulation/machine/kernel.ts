@@ -4,6 +4,8 @@ import { world } from "../world/world.ts";
 import type { Container, EndCause, Process } from "./shapes.ts";
 
 const gib = 2 ** 30;
+/** Those of containers. */
+const cgroups = "/sys/fs/cgroup/docker/";
 
 export class Kernel {
   readonly files: Files;
@@ -54,8 +56,11 @@ export class Kernel {
     if (path === "/proc/sys/kernel/random/boot_id") return `boot-${this.boot}\n`;
     if (path === "/proc/loadavg") return `0.00 0.00 0.00 1/100 ${this.#pids}\n`;
     if (path === "/proc/self/mountinfo") return this.#mountInfo();
-    const [, pid, what] = /^\/proc\/(\d+)\/(.+)$/.exec(path) ?? [];
-    const text = pid !== undefined ? this.#tellProcess(Number(pid), what!) : this.#tellCgroup(path);
+    const isOfProcess = path.startsWith("/proc/");
+    const at = isOfProcess ? "/proc/".length : cgroups.length;
+    const slash = path.indexOf("/", at);
+    const [whose, what] = [path.slice(at, slash), path.slice(slash + 1)];
+    const text = isOfProcess ? this.#tellProcess(Number(whose), what) : this.#tellCgroup(whose, what);
     if (text === null) throw new FileError("ENOENT", "open", path);
     return text;
   }
@@ -129,8 +134,7 @@ export class Kernel {
     }
   }
 
-  #tellCgroup(path: string): string | null {
-    const [, id, what] = /^\/sys\/fs\/cgroup\/docker\/(\w+)\/(.+)$/.exec(path) ?? [];
+  #tellCgroup(id: string, what: string): string | null {
     const processes: Process[] = [];
     for (const process of this.processes.values()) if (process.container.id === id) processes.push(process);
     const [first] = processes;

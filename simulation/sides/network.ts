@@ -22,6 +22,7 @@ export const byFetch =
 /** Once refused, it may be begun when it arrives again: a host does not remember whom it refused, and HTTP repeats no call that was answered. */
 export const repeatedStart = "a start is repeated";
 const planFaults = { refused: "lost", lost: "answer lost", late: "late" } as const;
+const originOf = (url: string) => /^\w+:\/\/[^/?]+/.exec(url)![0];
 const unreachable = (why: string) => new TypeError(`fetch failed: ${why} ${mark}`);
 
 export class Network {
@@ -40,7 +41,7 @@ export class Network {
 
   send(request: Outgoing): Promise<Response> {
     const from = world().current;
-    const { origin } = new URL(request.url);
+    const origin = originOf(request.url);
     const draws = world().draws(`net.${origin}`);
     const isStruck = world().isStruck(`net.${origin}`, draws);
     const drawn = isStruck ? draws.of(["lost", "answer lost", "late", "twice"] as const) : null;
@@ -83,8 +84,7 @@ export class Network {
   }
 
   #arrive(request: Outgoing, _from: Side, tell: (answer: Letter) => void, fail: (why: string) => void): void {
-    const { origin } = new URL(request.url);
-    const target = this.#addresses.get(origin)?.();
+    const target = this.#addresses.get(originOf(request.url))?.();
     if (!target || target.side.isDead) return fail("ECONNREFUSED");
     target.side.onDeath.push(() => fail("ECONNRESET"));
     world().after(0, async () => tell(await target.answer(request)), target.side);
@@ -96,5 +96,15 @@ function open({ status, headers, body }: Letter): Response {
   const text = async () => body;
   const json = async () => JSON.parse(body) as unknown;
   const ok = status < 400;
-  return { status, ok, headers: new Headers(headers), text, json, body: null } as unknown as Response;
+  const answer = {
+    status,
+    ok,
+    get headers() {
+      return new Headers(headers);
+    },
+    text,
+    json,
+    body: null,
+  };
+  return answer as unknown as Response;
 }
