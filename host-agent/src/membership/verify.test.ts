@@ -5,7 +5,7 @@ import { exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createGatewayVerifier, keepGatewayKeys, type VerifyGateway } from "./verify.ts";
+import { claimedSubject, createGatewayVerifier, keepGatewayKeys, type VerifyGateway } from "./verify.ts";
 import { createAlerts } from "../context/alerts.ts";
 import { createBus } from "../context/bus.ts";
 import { createTurns } from "../context/turns.ts";
@@ -168,4 +168,19 @@ describe("a call of the gateway", () => {
     keepGatewayKeys(store, before);
     expect(await verify(`Bearer ${await sign()}`)).toMatchObject({ sub: "usr_1" });
   });
+});
+
+test("whom a call says it is for is a text, whatever a stranger says", () => {
+  const said = (claims: unknown) => `Bearer x.${encode(claims as object)}.y`;
+  expect(claimedSubject(said({ sub: "usr_1" }))).toBe("usr_1");
+  const odd: unknown[] = [
+    { sub: { toString: 1 } },
+    { sub: { toString: null, valueOf: null } },
+    { sub: [{ toString: 1 }] },
+    { sub: 1 },
+  ];
+  const authorizations = [...odd, {}, null, "x", []].map(said);
+  expect([undefined, "", "Bearer", "Bearer x.y.z", ...authorizations].map((one) => claimedSubject(one))).toEqual(
+    Array(12).fill(""),
+  );
 });

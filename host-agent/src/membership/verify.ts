@@ -92,10 +92,14 @@ function readKeys(text: string) {
   return { text, kids: new Set(jwks.keys.map(({ kid }) => kid)), find: createLocalJWKSet(jwks) };
 }
 
-/** Whom a call says it is for, before anything is verified: good for the order in which calls are taken, and for nothing else. */
+/**
+ * Whom a call says it is for, before anything is verified: good for the order in which calls are taken, and for nothing else. Never
+ * throws, whatever a stranger made up: nobody would catch it there.
+ */
 export function claimedSubject(authorization = ""): string {
   const claims = parseSmall(Buffer.from(authorization.split(".")[1] ?? "", "base64url"), claimsMaxValues);
-  return String((claims as { sub?: unknown } | null | undefined)?.sub);
+  const sub = (claims as { sub?: unknown } | null | undefined)?.sub;
+  return typeof sub === "string" ? sub : "";
 }
 
 /** Remembers ids for as long as their tokens could come again, by two sets of which the older is forgotten. Throws where one does. */
