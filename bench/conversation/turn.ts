@@ -111,7 +111,10 @@ try {
   const turns = Array.from({ length: Math.ceil(rounds / steps) }, (_, turn) => turn);
   const talker = await client.createAgent("talker");
   const said: Said[] = [];
-  for (const turn of turns) said.push(...(await talk(client, talker.id, turn)));
+  for (const turn of turns) {
+    said.push(...(await talk(client, talker.id, turn)));
+    process.stderr.write(`  ${said.length} of ${steps * turns.length} words\n`);
+  }
   const medianOf = (what: "taken" | "replayed" | "atBoundary") => median(said.map((word) => word[what]));
   const difference = { unit: "ms", compare: "difference" } as const;
   printFigures([

@@ -1,4 +1,5 @@
 /** The CLI in a workspace beside Berth: by an attached exec, with the place, the environment and the token of a run that does nothing. */
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { until } from "../../gateway/test/wait.ts";
 import type { Client } from "../../e2e/harness/client.ts";
@@ -34,9 +35,12 @@ export async function attachBeside(berth: Berth, client: Client) {
       tell: (line: object) => void stream.write(`${JSON.stringify(line)}\n`),
       end: () => void stream.end(),
       ended,
-      /** Resolves as soon as it has said that. */
+      /** Resolves as soon as it has said that; rejects where it ends before. */
       async says(words: string): Promise<void> {
-        while (!said.includes(words)) await new Promise((resolve) => stream.once("data", resolve));
+        while (!said.includes(words)) {
+          if (stream.readableEnded) throw new Error(`the CLI ended without ${words}: ${said.slice(-500)}`);
+          await Promise.race([once(stream, "data"), ended]);
+        }
       },
       match: (pattern: RegExp) => pattern.exec(said)?.[1],
     };

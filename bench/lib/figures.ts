@@ -31,13 +31,23 @@ export function lateBy(text: string): number {
   return performance.timeOrigin + performance.now() - Number(BigInt(text.trim()) / 1000n) / 1000;
 }
 
-/** Takes one value of each job in turn, `rounds` times, each round in the opposite order of the last; `values[job][round]`. */
+/** Between two words of how far it is. */
+const progressMs = 10_000;
+
+/**
+ * Takes one value of each job in turn, `rounds` times, each round in the opposite order of the last; `values[job][round]`. What takes
+ * long says on standard error how far it is.
+ */
 export async function interleave(rounds: number, ...jobs: (() => Promise<number>)[]): Promise<number[][]> {
   const values: number[][] = jobs.map(() => []);
   const order = jobs.map((job, at) => ({ job, at }));
+  let toldAt = performance.now();
   for (let round = 0; round < rounds; round++) {
     for (const { job, at } of order) values[at]!.push(await job());
     order.reverse();
+    if (performance.now() - toldAt < progressMs) continue;
+    process.stderr.write(`  ${round + 1} of ${rounds} rounds\n`);
+    toldAt = performance.now();
   }
   return values;
 }
