@@ -1,6 +1,6 @@
 /** A turn that people talk to while it goes on: on the real CLI, over API alone, also when host agent and gateway die meanwhile. */
 import { execFileSync } from "node:child_process";
-import { readFileSync, symlinkSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -36,6 +36,23 @@ const use = (name: string, input: object): Scripted => ({
 });
 const bash = (command: string) => use("Bash", { command, description: "what the test needs" });
 const say = (text: string): Scripted => ({ blocks: [{ type: "text", text }] });
+/** An MCP server with one tool, which asks its user who they are and tells what became of that. */
+const asker = `import json, sys
+def send(**said): print(json.dumps(dict(jsonrpc="2.0", **said)), flush=True)
+for line in sys.stdin:
+    heard = json.loads(line)
+    method, id = heard.get("method"), heard.get("id")
+    if method == "initialize":
+        version = heard["params"]["protocolVersion"]
+        send(id=id, result=dict(protocolVersion=version, capabilities=dict(tools={}), serverInfo=dict(name="asker", version="1")))
+    elif method == "tools/list":
+        send(id=id, result=dict(tools=[dict(name="ask", description="asks", inputSchema=dict(type="object", properties={}))]))
+    elif method == "tools/call":
+        call, name = id, dict(name=dict(type="string"))
+        send(id="form", method="elicitation/create", params=dict(message="Who are you?", requestedSchema=dict(type="object", properties=name)))
+    elif id == "form":
+        send(id=call, result=dict(content=[dict(type="text", text="heard " + heard["result"]["action"])]))
+`;
 const untilGo = "until [ -e go ]; do timeout 0.1 tail -f /dev/null; done; rm go";
 
 /** A conversation of its own whose model does this in its first turn's first call, and then says "done". */
@@ -270,6 +287,39 @@ describe("what an agent asks", () => {
     expect(model.calls.findLast(({ told }) => told.includes(prompt))!.told).toContain("blue");
   });
 
+  test("a question is withdrawn where its turn is stopped, and waits for nobody", async () => {
+    const options = [{ label: "red", description: "r" }];
+    const questions = [{ question: "Which colour?", header: "Colour", multiSelect: false, options }];
+    const { run } = await begin(use("AskUserQuestion", { questions }));
+    const { requestId } = await untilWaiting(run);
+    const stopped = await alice.ok<Run>("POST", `/v1/runs/${run.id}/interrupt`);
+    expect(stopped).toMatchObject({ reason: "cancelled", waitingFor: null });
+    const { lines } = await alice.finish(run.id);
+    expect(lines.some((line) => line.includes('"control_cancel_request"') && line.includes(requestId!))).toBe(true);
+    const answer = { requestId, behavior: "deny" };
+    expect((await alice.call("POST", `/v1/runs/${run.id}/answers`, answer)).status).toBe(409);
+  });
+
+  test("what nobody here can answer, a form of an MCP server, is refused at once, and the turn goes on", async () => {
+    const prompt = `Task number ${++count}.`;
+    scripts.set(prompt, ({ told }) =>
+      told.includes("tool_use_id") || told.includes("heard") ? say("done") : use("mcp__asker__ask", {}),
+    );
+    const agent = await alice.createAgent(`turn-${count}`);
+    const server = { command: "python3", args: ["asker.py"] };
+    const files = {
+      "asker.py": asker,
+      ".mcp.json": JSON.stringify({ mcpServers: { asker: server } }),
+      ".claude/settings.json": JSON.stringify({ enableAllProjectMcpServers: true }),
+    };
+    for (const [name, text] of Object.entries(files))
+      await alice.ok("PUT", `/v1/agents/${agent.id}/files/${name}`, text);
+    const { lines, run } = await alice.runToEnd(agent.id, prompt);
+    expect(lines.some((line) => line.includes('"subtype":"elicitation"'))).toBe(true);
+    expect(run).toMatchObject({ status: "completed", result: "done" });
+    expect(model.calls.findLast(({ told }) => told.includes(prompt))!.told).toContain("heard cancel");
+  });
+
   test("a plan: is asked before anything is done", async () => {
     const { run } = await begin(use("ExitPlanMode", { plan: "# Do it" }), { permissions: "plan" });
     const { kind, requestId } = await untilWaiting(run);
@@ -362,6 +412,32 @@ describe("a turn whose container is lost", () => {
     expect(await alice.run(run.id)).toMatchObject({ reason: "container_lost", result: null });
     expect(model.callsOf(prompt).filter(({ stream }) => stream)).toHaveLength(1);
   });
+
+  const killCli = async () => {
+    const found = await berth.processes(await userIdOf(alice));
+    for (const { pid } of found.filter(({ command }) => command.includes("/claude --print")))
+      process.kill(pid, "SIGKILL");
+  };
+  test.each([
+    { what: "container", lose: loseContainer, end: { reason: "container_lost", exitCode: null } },
+    { what: "CLI", lose: killCli, end: { reason: "nonzero_exit", exitCode: 137 } },
+  ])(
+    "after its result: its $what lost, it ends as that, with its answer, and nothing takes it up",
+    async ({ lose, end }) => {
+      const { agent, run } = await begin(bash(untilGo), { onInterruption: "continue" });
+      await untilTool(run);
+      // With its host agent away the CLI waits for a further word after its result.
+      await berth.host.kill();
+      const volume = join(berth.hostDir, "mnt", await userIdOf(alice));
+      writeFileSync(join(volume, "workspace", `agent-${agent.id}`, "go"), "");
+      const out = join(volume, "runs", run.id, "out");
+      await until(() => readFileSync(out, "utf8").includes('"type":"result"'), "its result is there");
+      await lose();
+      await berth.host.start();
+      expect((await alice.finish(run.id)).run).toMatchObject({ status: "failed", result: "done", ...end });
+      expect(await after(run)).toBeNull();
+    },
+  );
 
   test("stops where its agent is not told to go on", async () => {
     const { run } = await begin(bash("timeout 300 tail -f /dev/null"));
