@@ -23,6 +23,7 @@ function once(name: string, toolName: string, input: object): void {
     return { blocks: [{ type: "tool_use", id: `toolu_${randomBytes(8).toString("hex")}`, name: toolName, input }] };
   });
 }
+const phone = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
 const untilGo = { command: "until [ -e go ]; do timeout 0.1 tail -f /dev/null; done", description: "Wait" };
 
 describe("while an agent works", () => {
@@ -50,6 +51,7 @@ describe("while an agent works", () => {
     await lastEnd(page).getByText("Stopped", { exact: true }).waitFor();
     await client.ok("PUT", `/v1/agents/${agent.id}/files/go`, "");
     await eventually(() => page.locator(".run").first().locator(".said").allTextContents()).toEqual(["Paint it blue."]);
+    expect(await page.locator(".unread").count()).toBe(0);
     await eventually(() => page.locator(".run .end").getByText("Finished").count()).toBe(2);
     expect(model.calls.some(({ told }) => told.includes("Paint it blue."))).toBe(true);
     expect(model.calls.some(({ told }) => told.includes("And then test it twice."))).toBe(true);
@@ -105,6 +107,75 @@ describe("while an agent works", () => {
     await send(page, "Go on.");
     await lastEnd(page).getByText("Finished").waitFor();
   });
+
+  test("Escape twice ends the run, and what it started", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("ended");
+    once("Await the ebb.", "Bash", untilGo);
+    const asked: string[] = [];
+    page.on("request", (request) => void asked.push(new URL(request.url()).pathname.replace(/run_\w+/, "ID")));
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "Await the ebb.");
+    await page.locator(".tool").waitFor();
+    await page.getByRole("button", { name: "Send now" }).waitFor();
+    await page.getByLabel(/^Message to/).press("Escape");
+    await page.getByLabel(/^Message to/).press("Escape");
+    await lastEnd(page).getByText("Stopped", { exact: true }).waitFor();
+    expect(asked).toEqual(expect.arrayContaining(["/v1/runs/ID/interrupt", "/v1/runs/ID/cancel"]));
+  });
+
+  test("a word that its turn ended without is told so, and written again", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("unheard");
+    once("Await the calm.", "Bash", untilGo);
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "Await the calm.");
+    await page.locator(".tool").waitFor();
+    await page.getByRole("button", { name: "Send now" }).waitFor();
+    await send(page, "Steer north.");
+    const unread = page.locator(".unread");
+    await unread.getByText("It reads this at its next step.").waitFor();
+    await page.reload();
+    await unread.getByText("Steer north.").waitFor();
+    const { items } = await client.ok<{ items: { id: string }[] }>("GET", "/v1/runs");
+    await client.ok("POST", `/v1/runs/${items[0]!.id}/cancel`);
+    await unread.getByText("It ended before it read this.").waitFor();
+    await unread.getByRole("button", { name: "Edit and send again" }).click();
+    expect(await page.getByLabel(/^Message to/).inputValue()).toBe("Steer north.");
+    expect(await unread.count()).toBe(0);
+  });
+
+  test("on a phone it is talked to, has a message wait, and is stopped, all by touch and on the screen", async () => {
+    const { page, client } = await meet(phone);
+    const agent = await client.createAgent("pocket");
+    once("Await the flood.", "Bash", untilGo);
+    await page.goto(`/agents/${agent.id}`);
+    const [field, button] = [page.getByLabel(/^Message to/), (name: string) => page.getByRole("button", { name })];
+    await field.fill("Await the flood.");
+    await button("Send").tap();
+    await page.locator(".tool").waitFor();
+    await field.fill("Paint it blue.");
+    await button("Send now").tap();
+    await eventually(() => field.inputValue()).toBe("");
+    await field.fill("And then rest.");
+    await button("Queue").tap();
+    const waits = page.locator(".run").last();
+    await waits.getByText("It starts when its agent is done").waitFor();
+    await waits.getByRole("button", { name: "Stop" }).tap();
+    await waits.getByText("Stopped", { exact: true }).waitFor();
+    await page.locator(".conversation-menu summary").tap();
+    await page.locator(".conversation-menu").getByText("System tools").waitFor();
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBe(0);
+    expect(await findBarriers(page)).toEqual([]);
+    await page.locator(".conversation-menu summary").tap();
+    await page.locator(".composer").getByRole("button", { name: "Stop" }).tap();
+    const ended = page.locator(".run").first().locator(".end:not(.going)");
+    await ended.getByText("Stopped", { exact: true }).waitFor();
+    const { items } = await client.ok<{ items: { id: string; prompt: string }[] }>("GET", "/v1/runs");
+    const { lines } = await client.finish(items.find(({ prompt }) => prompt === "Await the flood.")!.id);
+    // By the CLI itself.
+    expect(lines.some((line) => line.includes('"terminal_reason":"aborted_tools"'))).toBe(true);
+  });
 });
 
 describe("what an agent asks", () => {
@@ -120,6 +191,8 @@ describe("what an agent asks", () => {
     const card = page.getByRole("region", { name: "Allow this?" });
     await eventually(() => card.locator(".diff .added").allTextContents()).toEqual(["+hello"]);
     expect(await page.title()).toBe("(asks) asking · Berth");
+    expect(await page.locator("link[rel=icon]").getAttribute("href")).toBe("/favicon-asks.svg");
+    await page.locator("nav.agents li").getByText("Waits for you").waitFor();
     await other.getByRole("region", { name: "Allow this?" }).getByRole("button", { name: "Allow" }).click();
     await lastEnd(page).getByText("Finished").waitFor();
     expect(await card.count()).toBe(0);
@@ -143,6 +216,30 @@ describe("what an agent asks", () => {
     await lastEnd(page).getByText("Finished").waitFor();
     expect(model.calls.at(-1)!.told).toContain('\\"Which colour?\\"=\\"blue\\"');
   });
+});
+
+test("is a plan, which is refused with a reason, and done, on a phone too", async () => {
+  const { page, client } = await meet(phone);
+  const agent = await client.createAgent("planning", { permissions: "plan" });
+  let calls = 0;
+  scripts.set("Plan the trip.", ({ stream }) => {
+    if (!stream || ++calls > 2) return { blocks: [{ type: "text", text: "All done." }] };
+    const plan = calls === 1 ? "# By land" : "# By sea";
+    const id = `toolu_${randomBytes(8).toString("hex")}`;
+    return { blocks: [{ type: "tool_use", id, name: "ExitPlanMode", input: { plan } }] };
+  });
+  await page.goto(`/agents/${agent.id}`);
+  await page.getByLabel(/^Message to/).fill("Plan the trip.");
+  await page.getByRole("button", { name: "Send" }).tap();
+  const card = page.getByRole("region", { name: "Its plan" });
+  await card.getByRole("heading", { name: "By land" }).waitFor();
+  await card.getByLabel(/^Why not/).fill("Rather by sea.");
+  await card.getByRole("button", { name: "Keep planning" }).tap();
+  await card.getByRole("heading", { name: "By sea" }).waitFor();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBe(0);
+  await card.getByRole("button", { name: "Go ahead" }).tap();
+  await lastEnd(page).getByText("Finished").waitFor();
+  expect(model.calls.some(({ told }) => told.includes("Rather by sea."))).toBe(true);
 });
 
 const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4AWNoaGgAAAMEAYFZUG5DAAAAAElFTkSuQmCC";
@@ -176,7 +273,7 @@ test("what an agent reads shows: a picture as one, a file with the numbers of it
 describe("attachments", () => {
   test.for([
     ["a desk", {}],
-    ["a phone", { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }],
+    ["a phone", phone],
   ] as const)(
     "come by button, paste and drop on %s, survive failure and reload, and go with the message",
     async ([where, options]) => {

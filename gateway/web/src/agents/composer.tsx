@@ -11,9 +11,10 @@ import { runOfAgent } from "../state/agents.ts";
 import { ApiError, explain, postOnce } from "../api/api.ts";
 import { noteRuns, runsByAgent } from "../state/live.ts";
 import { keptText } from "../kept/use-kept.ts";
+import { noteWord } from "../state/told-words.ts";
 import { AttachIcon, SendIcon } from "../ui/icons.tsx";
 import { proposed } from "./message-actions.tsx";
-import { interrupt, stopRun, StopButton } from "./stop-button.tsx";
+import { interrupt, stopRun, StopTurnButton } from "./stop-button.tsx";
 
 /** Two presses of Escape within this are one for the whole run. */
 const twiceMs = 1500;
@@ -75,7 +76,7 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
         <button type="submit" class="primary send" disabled={isEmpty}>
           <SendIcon /> {isSending ? words.sending : words[action]}
         </button>
-        {going && <StopButton run={going} large />}
+        {going && <StopTurnButton run={going} />}
       </div>
       <p class="muted hint">{words.hints[action]}</p>
     </form>
@@ -133,8 +134,10 @@ function useSend(agent: Agent, going: Run | undefined, { text, key, attachments 
     setSending(true);
     setFailure(null);
     try {
-      if (isWord && going) await postOnce(`/v1/runs/${going.id}/messages`, { text }, key);
-      else {
+      if (isWord && going) {
+        const { messageId } = await postOnce<{ messageId: string }>(`/v1/runs/${going.id}/messages`, { text }, key);
+        noteWord({ runId: going.id, messageId, text });
+      } else {
         const message = { prompt: text, attachments, ifBusy: "queue" };
         noteRuns([await postOnce<Run>(`/v1/agents/${agent.id}/runs`, message, key)]);
       }

@@ -1,14 +1,17 @@
-/** A message that waits its turn: it can be reworded and dropped until it starts. */
+/** What was written and not read yet: a message that waits its turn, to reword and drop until it starts; words into a turn. */
 import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { agentById } from "../state/agents.ts";
 import { call } from "../api/api.ts";
-import { activeRuns, noteRuns } from "../state/live.ts";
+import { activeRuns, noteRuns, runsByAgent } from "../state/live.ts";
+import type { RunLog } from "../state/run-logs.ts";
+import { forgetWords, toldWords } from "../state/told-words.ts";
 import { useKept } from "../kept/use-kept.ts";
 import { Failure } from "../ui/failure.tsx";
 import { Link } from "../ui/router.tsx";
 import { LongText } from "../ui/long-text.tsx";
 import { useTask } from "../ui/use-task.ts";
+import { proposed } from "./message-actions.tsx";
 
 export function QueuedPrompt({ run }: { run: Run }) {
   const [draft, setDraft, forget] = useKept(`berth.queued.${run.id}`);
@@ -57,5 +60,38 @@ export function SlotsInUse() {
         </span>
       ))}
     </p>
+  );
+}
+
+/** Words into the turn that its output does not show: on their way while it goes on, and lost once it has ended without them. */
+export function UnreadWords({ run, log }: { run: Run; log: RunLog | null }) {
+  void log?.version.value;
+  const isLive = run.endedAt === null;
+  const said = toldWords().filter(({ runId }) => runId === run.id);
+  // The run that goes on with the turn hears them.
+  const goesOn = runsByAgent.value.get(run.agentId)?.some(({ continues }) => continues === run.id);
+  if (said.length === 0 || !log || goesOn || !(isLive || log.state.value === "complete")) return null;
+  const read = new Set(log.fold.items.flatMap((item) => (item.kind === "said" ? item.id : [])));
+  const unread = said.filter(({ messageId }) => !read.has(messageId));
+  if (unread.length === 0) return null;
+  const words = t().conversation;
+  const writeAgain = () => {
+    proposed.value = { agentId: run.agentId, text: unread.map(({ text }) => text).join("\n") };
+    forgetWords(run.id);
+  };
+  return (
+    <div class="unread">
+      {unread.map(({ messageId, text }) => (
+        <LongText key={messageId} text={text} />
+      ))}
+      <p class="muted">
+        {isLive ? words.readsNext : words.notRead}{" "}
+        {!isLive && (
+          <button type="button" class="quiet" onClick={writeAgain}>
+            {words.editAgain}
+          </button>
+        )}
+      </p>
+    </div>
   );
 }

@@ -20,7 +20,7 @@ import { Ago, now } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { memo } from "./memo.ts";
 import { MessageActions } from "./message-actions.tsx";
-import { QueuedPrompt, SlotsInUse } from "./queued.tsx";
+import { QueuedPrompt, SlotsInUse, UnreadWords } from "./queued.tsx";
 import { StopButton } from "./stop-button.tsx";
 import { WaitingCard } from "./waiting-card.tsx";
 
@@ -57,6 +57,7 @@ function DrawnRun({ run }: { run: Run }) {
       <EarlierCalls.Provider value={useEarlierCalls(run.continues)}>
         <RunBody run={run} log={log} />
       </EarlierCalls.Provider>
+      <UnreadWords run={run} log={log} />
       {isLive ? <Going run={run} log={log} /> : <End run={run} />}
     </article>
   );

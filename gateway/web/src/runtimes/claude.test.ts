@@ -86,7 +86,12 @@ describe("a tool call", () => {
 });
 
 test("words into the turn show where they were taken, and neither the run's own message nor what is asked beside it", () => {
-  const said = (text: string) => ({ type: "user", isReplay: true, message: { content: [{ type: "text", text }] } });
+  const said = (text: string) => ({
+    type: "user",
+    uuid: `id of ${text}`,
+    isReplay: true,
+    message: { content: [{ type: "text", text }] },
+  });
   const asks = { type: "control_request", request_id: "1", request: { subtype: "can_use_tool", tool_name: "Bash" } };
   const run = fold(
     said("Begin."),
@@ -101,7 +106,7 @@ test("words into the turn show where they were taken, and neither the run's own 
   );
   expect(shown(run)).toMatchObject([
     { kind: "text", text: "Yes." },
-    { kind: "said", text: "And blue." },
+    { kind: "said", id: "id of And blue.", text: "And blue." },
     { kind: "said", text: "/status is down" },
   ]);
 });

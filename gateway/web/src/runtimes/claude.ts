@@ -47,7 +47,7 @@ const linesOf = (state: State): LineTypes => ({
   },
   user: (line) =>
     line["isReplay"] === true
-      ? addSaid(state, objectOf(line["message"]))
+      ? addSaid(state, textOf(line["uuid"]), objectOf(line["message"]))
       : addUser(state, helperOf(line), objectOf(line["message"])),
   system(line) {
     if (line["subtype"] !== "compact_boundary") return;
@@ -135,13 +135,13 @@ function addUser(state: State, helper: string, message: Json): void {
 }
 
 /** What the CLI has taken: first the run's own message, which stands above, then words into the turn. */
-function addSaid(state: State, message: Json): void {
+function addSaid(state: State, id: string, message: Json): void {
   // Of the line break that makes text of a slash nobody knows who wrote it.
   const text = blocksOf(message["content"])
     .map(textOfBlock)
     .join("\n")
     .replace(/^\n(?=\/)/, "");
-  if (state.hasPrompt) state.drawing.push({ kind: "said", text: capped(text), isNested: false, rev: 0 });
+  if (state.hasPrompt) state.drawing.push({ kind: "said", id, text: capped(text), isNested: false, rev: 0 });
   state.hasPrompt = true;
 }
 

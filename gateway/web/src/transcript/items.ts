@@ -44,6 +44,8 @@ interface NoteItem extends Drawn {
 /** A word of the user's into the turn. */
 interface SaidItem extends Drawn {
   kind: "said";
+  /** Its id, by which the API named it. */
+  id: string;
   text: string;
 }
 /** An event that this page has no picture of. */

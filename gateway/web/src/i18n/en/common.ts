@@ -16,6 +16,7 @@ export const common = {
   deleteAsk: "Delete …",
   remove: "Remove",
   stop: "Stop",
+  stopAtOnce: "Stop at once",
   stopping: "Stopping …",
   starting: "Starting …",
   copy: "Copy",

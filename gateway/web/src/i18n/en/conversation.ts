@@ -13,6 +13,8 @@ export const conversation = {
   messageTo: (agent: string) => `Message to ${agent}`,
   placeholderBusy: "It is working. You can write to it meanwhile …",
   sending: "Sending …",
+  readsNext: "It reads this at its next step.",
+  notRead: "It ended before it read this.",
   sendNow: "Send now",
   queue: "Queue",
   send: "Send",

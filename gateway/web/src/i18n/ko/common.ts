@@ -15,6 +15,7 @@ export const common: typeof en = {
   deleteAsk: "삭제 …",
   remove: "삭제",
   stop: "중지",
+  stopAtOnce: "바로 끝내기",
   stopping: "중지하는 중 …",
   starting: "시작하는 중 …",
   copy: "복사",

@@ -13,6 +13,8 @@ export const conversation: typeof en = {
   messageTo: (agent) => `${agent} 에이전트에게 보낼 메시지`,
   placeholderBusy: "작업 중이에요. 그동안에도 메시지를 쓸 수 있어요 …",
   sending: "보내는 중 …",
+  readsNext: "다음 단계에서 읽어요.",
+  notRead: "이 말을 읽기 전에 끝났어요.",
   sendNow: "바로 보내기",
   queue: "대기열에 넣기",
   send: "보내기",
