@@ -1,6 +1,6 @@
 /** A turn that people talk to while it goes on: on the real CLI, over API alone, also when host agent and gateway die meanwhile. */
 import { execFileSync } from "node:child_process";
-import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -288,7 +288,7 @@ describe("what an agent asks", () => {
   });
 
   test("a question is withdrawn where its turn is stopped, and waits for nobody", async () => {
-    const options = [{ label: "red", description: "r" }];
+    const options = ["red", "blue"].map((label) => ({ label, description: label }));
     const questions = [{ question: "Which colour?", header: "Colour", multiSelect: false, options }];
     const { run } = await begin(use("AskUserQuestion", { questions }));
     const { requestId } = await untilWaiting(run);
@@ -412,32 +412,6 @@ describe("a turn whose container is lost", () => {
     expect(await alice.run(run.id)).toMatchObject({ reason: "container_lost", result: null });
     expect(model.callsOf(prompt).filter(({ stream }) => stream)).toHaveLength(1);
   });
-
-  const killCli = async () => {
-    const found = await berth.processes(await userIdOf(alice));
-    for (const { pid } of found.filter(({ command }) => command.includes("/claude --print")))
-      process.kill(pid, "SIGKILL");
-  };
-  test.each([
-    { what: "container", lose: loseContainer, end: { reason: "container_lost", exitCode: null } },
-    { what: "CLI", lose: killCli, end: { reason: "nonzero_exit", exitCode: 137 } },
-  ])(
-    "after its result: its $what lost, it ends as that, with its answer, and nothing takes it up",
-    async ({ lose, end }) => {
-      const { agent, run } = await begin(bash(untilGo), { onInterruption: "continue" });
-      await untilTool(run);
-      // With its host agent away the CLI waits for a further word after its result.
-      await berth.host.kill();
-      const volume = join(berth.hostDir, "mnt", await userIdOf(alice));
-      writeFileSync(join(volume, "workspace", `agent-${agent.id}`, "go"), "");
-      const out = join(volume, "runs", run.id, "out");
-      await until(() => readFileSync(out, "utf8").includes('"type":"result"'), "its result is there");
-      await lose();
-      await berth.host.start();
-      expect((await alice.finish(run.id)).run).toMatchObject({ status: "failed", result: "done", ...end });
-      expect(await after(run)).toBeNull();
-    },
-  );
 
   test("stops where its agent is not told to go on", async () => {
     const { run } = await begin(bash("timeout 300 tail -f /dev/null"));

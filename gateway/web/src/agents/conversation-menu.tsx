@@ -94,7 +94,8 @@ function contextOf({ id }: Agent, asked: Asked | null): Known | null {
     const log = logs.get(run.id);
     return log && log.version.value >= 0 ? [log.fold.context] : [];
   });
-  const isAsked = asked !== null && asked.runId === own[0]?.id;
+  // What waits behind it, or was dropped while it waited, has no context.
+  const isAsked = asked !== null && asked.runId === own.find(({ startedAt }) => startedAt !== null)?.id;
   const usedTokens = isAsked ? asked.use.usedTokens : seen[0]?.usedTokens;
   const limitTokens = isAsked ? asked.use.limitTokens : (seen.find((one) => one.limitTokens)?.limitTokens ?? null);
   if (!usedTokens) return null;
