@@ -56,6 +56,8 @@ test("a kill of either side, a refusal or a late answer at any call between them
   const parts = await Promise.all([part("1"), part("2")]);
   const results = parts.flatMap(({ results }) => results);
   expect(results.filter(({ points, leastPoints }) => points < leastPoints)).toEqual([]);
+  const seams = ["gateway db", "gateway net", "host engine", "host fs", "host kill", "host net", "host store"];
+  expect([...new Set(results.flatMap(({ seams }) => seams))].toSorted()).toEqual(seams);
   expect(results.flatMap(({ failures }) => failures)).toEqual([]);
 });
 

@@ -70,6 +70,8 @@ test("thousands of schedules break no invariant, and much happens in them", asyn
 test("a kill, a refusal or a late answer at any call of a scenario breaks nothing", async () => {
   const { results } = JSON.parse(await simulate("--points")) as { results: Enumerated[] };
   expect(results.filter(({ points, leastPoints }) => points < leastPoints)).toEqual([]);
+  const seams = ["engine", "fs", "kill", "net", "program", "store"];
+  expect([...new Set(results.flatMap(({ seams }) => seams))].toSorted()).toEqual(seams);
   expect(results.flatMap(({ failures }) => failures)).toEqual([]);
 });
 

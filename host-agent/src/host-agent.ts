@@ -160,7 +160,7 @@ const keepAliveTimeout = 75_000;
 const timeouts = { keepAliveTimeout, requestTimeout: 0, headersTimeout: 60_000 };
 
 /** https where a certificate is given. */
-function openServer(
+export function openServer(
   { BERTH_HOST_TLS_CERT: cert, BERTH_HOST_TLS_KEY: key }: Settings,
   listener: ReturnType<typeof getRequestListener>,
 ): Server {

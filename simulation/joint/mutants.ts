@@ -156,6 +156,17 @@ const all: Mutant[] = [
     from: "where d.id = ${deliveryId} and d.run_id is not null",
     to: "where false and d.id = ${deliveryId}",
   }),
+  one(
+    "a gateway's clock that steps makes a run old",
+    "what is told is what the evidence says",
+    150,
+    ["start", "step gateway clock", "crash"],
+    {
+      file: "host-agent/src/context/clock.ts",
+      from: "markedMs === null ? null : performance.now() - markedMs;",
+      to: "null;",
+    },
+  ),
   one("a run is told without its exit code", "what is told is what the evidence says", 1, ["start"], {
     file: runs,
     from: "waitingFor: data.waitingFor ?? behind,",

@@ -3,7 +3,7 @@
  * for each call in it. Whoever calls is killed there, or the other side is; the call is refused, its answer lost, or late.
  */
 import type { Script } from "../machine/script.ts";
-import { changes, type Enumerated } from "../schedule/points.ts";
+import { changes, type Enumerated, seamOf } from "../schedule/points.ts";
 import { type Fault, type Violation, world } from "../world/world.ts";
 import type { JointKind, JointOperation } from "./operations.ts";
 import { playJoint } from "./schedule.ts";
@@ -46,7 +46,7 @@ const scenarios: Scenario[] = [
     hosts: 1,
     fromMs: 3000,
     untilMs: 4000,
-    leastPoints: 45,
+    leastPoints: 52,
   },
   {
     name: "start by the API",
@@ -54,7 +54,7 @@ const scenarios: Scenario[] = [
     hosts: 1,
     fromMs: 3000,
     untilMs: 6000,
-    leastPoints: 80,
+    leastPoints: 83,
   },
   {
     name: "a message that waits for the one before",
@@ -62,7 +62,7 @@ const scenarios: Scenario[] = [
     hosts: 1,
     fromMs: 3000,
     untilMs: 5000,
-    leastPoints: 40,
+    leastPoints: 70,
   },
   {
     name: "an end is reported",
@@ -70,7 +70,7 @@ const scenarios: Scenario[] = [
     hosts: 1,
     fromMs: 3500,
     untilMs: 6000,
-    leastPoints: 9,
+    leastPoints: 28,
   },
   {
     name: "a report of a new epoch",
@@ -78,7 +78,7 @@ const scenarios: Scenario[] = [
     hosts: 1,
     fromMs: 3001,
     untilMs: 6000,
-    leastPoints: 25,
+    leastPoints: 30,
   },
   {
     name: "another host",
@@ -91,7 +91,7 @@ const scenarios: Scenario[] = [
     hosts: 2,
     fromMs: 4000,
     untilMs: 5500,
-    leastPoints: 50,
+    leastPoints: 77,
   },
   {
     name: "cancel",
@@ -99,7 +99,7 @@ const scenarios: Scenario[] = [
     hosts: 1,
     fromMs: 3000,
     untilMs: 4000,
-    leastPoints: 20,
+    leastPoints: 26,
   },
   {
     name: "a user is disabled",
@@ -107,7 +107,7 @@ const scenarios: Scenario[] = [
     hosts: 1,
     fromMs: 3000,
     untilMs: 4000,
-    leastPoints: 23,
+    leastPoints: 31,
   },
   {
     name: "delete agent",
@@ -115,7 +115,23 @@ const scenarios: Scenario[] = [
     hosts: 1,
     fromMs: 3000,
     untilMs: 4000,
-    leastPoints: 20,
+    leastPoints: 25,
+  },
+  {
+    name: "stop",
+    operations: list(["start", 1000, endless], ["stop", 3000]),
+    hosts: 1,
+    fromMs: 3000,
+    untilMs: 4000,
+    leastPoints: 27,
+  },
+  {
+    name: "adopt",
+    operations: list(["start", 1000, { ...long, stepMs: 3000 }], ["crash", 3000]),
+    hosts: 1,
+    fromMs: 3001,
+    untilMs: 6000,
+    leastPoints: 43,
   },
 ];
 const seed = 77;
@@ -142,12 +158,18 @@ async function enumerate({ name, operations, hosts, fromMs, untilMs, leastPoints
     const plan = (_point: number, call: string, isAsync: boolean) => (isOurs(call) ? strike(call, isAsync) : null);
     return playJoint({ seed, operations, hosts, weather, isSlow: true, plan });
   };
-  const calls: { name: string; deeds: Deed[] }[] = [];
+  const calls: { name: string; seam: string; deeds: Deed[] }[] = [];
   const plain = await play((call, isAsync) => {
-    calls.push({ name: `${world().current.name} ${call}`, deeds: deedsOf(call, isAsync) });
+    const by = world().current.name;
+    calls.push({
+      name: `${by} ${call}`,
+      seam: `${by.replace(/\W.*|\d.*/, "")} ${seamOf(call)}`,
+      deeds: deedsOf(call, isAsync),
+    });
     return null;
   });
-  const done: Enumerated = { scenario: name, points: calls.length, leastPoints, plays: 1, failures: [] };
+  const seams = [...new Set(calls.map(({ seam }) => seam))];
+  const done: Enumerated = { scenario: name, points: calls.length, seams, leastPoints, plays: 1, failures: [] };
   const tell = (how: string, violations: Violation[]) => {
     const [first] = violations;
     if (first) done.failures.push(`${name}, ${how}: ${first.invariant}: ${first.detail}`);
@@ -168,5 +190,5 @@ async function enumerate({ name, operations, hosts, fromMs, untilMs, leastPoints
 function deedsOf(call: string, isAsync: boolean): Deed[] {
   if (call.startsWith("net")) return ["die", "other dies", "refused", "lost", "late"];
   if (call.startsWith("engine")) return ["other dies"];
-  return isAsync ? ["die", "refused", "lost", "late"] : ["die"];
+  return isAsync ? ["die", "refused", "lost", "late"] : ["die", "refused"];
 }

@@ -45,6 +45,9 @@ export interface RunRow {
   oom_kills: number;
 }
 
+/** No host here gives a run less time. */
+const shortestTimeoutMs = 60_000;
+
 /** At the very moment an end is told. */
 function judgeEnd({ world, machine }: Scene, { runId, userId, reason }: EndedLine): void {
   const since = admittedMs(runId);
@@ -56,6 +59,11 @@ function judgeEnd({ world, machine }: Scene, { runId, userId, reason }: EndedLin
     world.violate(
       "what is told is what the evidence says",
       `${runId} lost its container before it began, and the container lives`,
+    );
+  if (reason === "timed_out" && since !== null && world.nowMs - since < shortestTimeoutMs)
+    world.violate(
+      "what is told is what the evidence says",
+      `${runId} timed out ${world.nowMs - since} ms after it was taken`,
     );
   const left = machine.kernel.ofRun(runId);
   if (left.length > 0)

@@ -107,7 +107,7 @@ const all: Mutant[] = [
   one(
     "a lost database gives uids anew",
     "a uid has one owner",
-    56,
+    150,
     {
       file: "host-agent/src/parts.ts",
       from: "(uid) => store.reserveUids(uid + 1)",

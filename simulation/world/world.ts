@@ -116,7 +116,7 @@ export class World {
     entry.isCancelled = true;
   }
 
-  /** A synchronous call: dead processes make none. */
+  /** A synchronous call: dead processes make none. One that is refused has done nothing. */
   sync(name: string): void {
     if (this.current.isDead) throw new Dead();
     if (++this.#spent > spinBudget && this.current !== this.outside) {
@@ -127,10 +127,11 @@ export class World {
       this.kill(this.current);
       throw new Dead();
     }
-    if (this.plan?.(++this.points, name, false) === "die") {
-      this.kill(this.current);
-      throw new Dead();
-    }
+    const planned = this.plan?.(++this.points, name, false);
+    if (planned === "refused") throw failureOf(name);
+    if (planned !== "die") return;
+    this.kill(this.current);
+    throw new Dead();
   }
 
   /** Whether such a call shall fail now by the weather. */
@@ -149,7 +150,7 @@ export class World {
     const draws = this.draws(name);
     const fault = this.#faultOf(name, side, draws);
     if (side.isDead) return never();
-    const failure = () => Object.assign(new Error(`EIO: ${name} failed ${mark}`), { code: "EIO", statusCode: 500 });
+    const failure = () => failureOf(name);
     return new Promise<T>((resolve, reject) => {
       const answer = (tell: () => void) =>
         this.after((by ? draws.delay() * (this.weather.pace ?? 1) : 0) + (fault === "late" ? lateMs : 0), tell, side);
@@ -263,6 +264,9 @@ export class World {
       this.violate("nothing is thrown that nobody catches", text.split("\n").slice(0, 4).join(" "));
   }
 }
+
+const failureOf = (name: string) =>
+  Object.assign(new Error(`EIO: ${name} failed ${mark}`), { code: "EIO", statusCode: 500 });
 
 interface IoOptions {
   by?: Side;
