@@ -192,8 +192,8 @@ const all: Mutant[] = [
   }),
   one("a word that is repeated is told again", "a word is told once", 5, {
     file: `${run}/turn.ts`,
-    from: "if (!wasTold(volume, run.id, messageId)) write",
-    to: "write",
+    from: "if (wasTold(volume, run.id, messageId)) return;",
+    to: "",
   }),
   one(
     "nobody frees what an ended run kept",
