@@ -89,7 +89,11 @@ async function answerUpgrade({ serve, admission, refuser, joined }: Serving, cli
     closeSocket(code, reason, protocol) {
       refused = true;
       incoming.headers["sec-websocket-protocol"] = protocol;
-      refuser.handleUpgrade(incoming, socket, head, (accepted) => accepted.close(code, reason));
+      refuser.handleUpgrade(incoming, socket, head, (accepted) => {
+        // Whoever is refused may send what is no frame: an error that nobody hears would end this process.
+        accepted.on("error", () => accepted.terminate());
+        accepted.close(code, reason);
+      });
       return new Response();
     },
   };

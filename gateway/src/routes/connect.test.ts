@@ -2,6 +2,7 @@ import { protocolVersion } from "@berth/shared/host-api";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
+import { createConnection } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer, type ClientOptions } from "ws";
 import { createTestApp, type TestApp } from "../../test/app.ts";
@@ -109,6 +110,25 @@ describe("a socket", () => {
     const session = await gateway.call("POST", "/session", { body: { token: user.token } });
     const cookie = session.headers.get("set-cookie")!.split(";")[0]!;
     await join(connect(["berth.v1"], { headers: { cookie, origin: `http://127.0.0.1:${server.port}` } }));
+  });
+
+  test("from elsewhere that breaks the protocol once it is refused ends alone", async () => {
+    const lines = [
+      "GET /v1/connect HTTP/1.1",
+      "host: a",
+      "connection: upgrade",
+      "upgrade: websocket",
+      "sec-websocket-version: 13",
+      `sec-websocket-key: ${btoa("0123456789abcdef")}`,
+      "sec-websocket-protocol: berth.v1",
+      "origin: http://evil.example",
+    ];
+    const socket = createConnection(server.port, "127.0.0.1").on("error", () => undefined);
+    socket.write(`${lines.join("\r\n")}\r\n\r\n`);
+    // A frame whose reserved bits are set.
+    socket.write(Buffer.from([0xf1, 0x80, 0, 0, 0, 0]));
+    await once(socket.resume(), "close");
+    expect((await gateway.call("GET", "/healthz")).status).toBe(200);
   });
 
   test.each(["http://evil.example", "null", "https://localhost:8080"])(
