@@ -15,7 +15,7 @@ import { createBus } from "../context/bus.ts";
 import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
-import { serveSocket, type SocketDeps } from "./live-socket.ts";
+import { attend, serveSocket, type SocketDeps } from "./live-socket.ts";
 import { createStreams } from "./open-streams.ts";
 import { inMemory } from "../../test/memory.ts";
 import { threeRuns } from "../../test/room.ts";
@@ -134,3 +134,16 @@ function isSubscription(sent: string | Uint8Array): boolean {
     return false;
   }
 }
+
+test("a socket for which there is no room any more counts for nobody who is there", () => {
+  const streams = createStreams(createClock());
+  const claims = { sub: userId, tid: null, texp: 2 ** 33, limits: {} };
+  for (let count = 0; count < 100; count++) streams.add(claims, () => {});
+  let there = 0;
+  const connect = () => {
+    there += 1;
+    return () => void (there -= 1);
+  };
+  expect(() => attend({ workspaces: { connect }, streams }, claims, served)).toThrow("100 sockets");
+  expect(there).toBe(0);
+});

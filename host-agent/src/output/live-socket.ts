@@ -78,16 +78,17 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
 
 /** What all sockets of a user have in common: presence, an end with the credential, a heartbeat. Aborts once the client is gone. */
 export function attend(
-  { workspaces, streams }: Pick<SocketDeps, "workspaces" | "streams">,
+  { workspaces, streams }: { workspaces: Pick<Workspaces, "connect">; streams: Streams },
   claims: HostClaims,
   ws: WebSocket,
 ): AbortSignal {
   const gone = new AbortController();
-  const disconnect = workspaces.connect(claims.sub);
+  // First of all, for it throws where there is no room.
   const unregister = streams.add(claims, (cause) => {
     ws.close(cause === "revoked" ? closeCodes.credentialGone : closeCodes.restarting, cause);
     setTimeout(() => ws.terminate(), 2000).unref();
   });
+  const disconnect = workspaces.connect(claims.sub);
   const stopBeat = keepAlive(ws);
   ws.on("error", () => ws.terminate());
   ws.on("close", () => {
