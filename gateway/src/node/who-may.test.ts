@@ -43,6 +43,8 @@ const rows: Record<string, Row> = {
   "GET /session": other(),
   "POST /session": other(),
   "DELETE /session": other(),
+  "GET /session/oidc": other(),
+  "GET /session/oidc/callback": other(),
   "POST /hooks/:id": other("trigger"),
   "POST /internal/hosts/join": other(),
   "POST /internal/hosts/report": other(),
@@ -125,7 +127,8 @@ let stranger: typeof boss;
 /** Of somebody whom all of that leaves as they are. */
 let kept: Things;
 beforeAll(async () => {
-  gateway = await createTestApp();
+  // With a provider, for some routes are there with one alone; nobody answers there.
+  gateway = await createTestApp({ BERTH_OIDC_ISSUER: "http://127.0.0.1:9", BERTH_OIDC_CLIENT_ID: "berth" });
   host = await joinTestHost(gateway);
   boss = await gateway.addUser("boss", "admin");
   stranger = await gateway.addUser("stranger");
