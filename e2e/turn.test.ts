@@ -413,6 +413,30 @@ describe("a turn whose container is lost", () => {
     expect(model.callsOf(prompt).filter(({ stream }) => stream)).toHaveLength(1);
   });
 
+  const killCli = async () => {
+    const found = await berth.processes(await userIdOf(alice));
+    for (const { pid } of found.filter(({ command }) => command.includes("/claude --print")))
+      process.kill(pid, "SIGKILL");
+  };
+  test.each([
+    { what: "container", lose: loseContainer, end: { reason: "container_lost", exitCode: null } },
+    { what: "CLI", lose: killCli, end: { reason: "nonzero_exit", exitCode: 137 } },
+  ])(
+    "after its result: its $what lost, it ends as that, with its answer, and nothing takes it up",
+    async ({ lose, end }) => {
+      const { agent, run } = await begin(bash(untilGo), { onInterruption: "continue" });
+      await untilTool(run);
+      // So the CLI does not hear that its input has ended, and waits for a further word after its result.
+      const processes = await berth.processes(await userIdOf(alice));
+      for (const { pid, command } of processes) if (command.startsWith("tail -f")) process.kill(pid, "SIGSTOP");
+      await go(agent);
+      for await (const { data } of alice.followRun(run.id)) if (data.includes('"type":"result"')) break;
+      await lose();
+      expect((await alice.finish(run.id)).run).toMatchObject({ status: "failed", result: "done", ...end });
+      expect(await after(run)).toBeNull();
+    },
+  );
+
   test("stops where its agent is not told to go on", async () => {
     const { run } = await begin(bash("timeout 300 tail -f /dev/null"));
     await untilTool(run);
