@@ -218,6 +218,30 @@ describe("what an agent asks", () => {
   });
 });
 
+test("is a plan, which is refused with a reason, and done, on a phone too", async () => {
+  const { page, client } = await meet(phone);
+  const agent = await client.createAgent("planning", { permissions: "plan" });
+  let calls = 0;
+  scripts.set("Plan the trip.", ({ stream }) => {
+    if (!stream || ++calls > 2) return { blocks: [{ type: "text", text: "All done." }] };
+    const plan = calls === 1 ? "# By land" : "# By sea";
+    const id = `toolu_${randomBytes(8).toString("hex")}`;
+    return { blocks: [{ type: "tool_use", id, name: "ExitPlanMode", input: { plan } }] };
+  });
+  await page.goto(`/agents/${agent.id}`);
+  await page.getByLabel(/^Message to/).fill("Plan the trip.");
+  await page.getByRole("button", { name: "Send" }).tap();
+  const card = page.getByRole("region", { name: "Its plan" });
+  await card.getByRole("heading", { name: "By land" }).waitFor();
+  await card.getByLabel(/^Why not/).fill("Rather by sea.");
+  await card.getByRole("button", { name: "Keep planning" }).tap();
+  await card.getByRole("heading", { name: "By sea" }).waitFor();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBe(0);
+  await card.getByRole("button", { name: "Go ahead" }).tap();
+  await lastEnd(page).getByText("Finished").waitFor();
+  expect(model.calls.some(({ told }) => told.includes("Rather by sea."))).toBe(true);
+});
+
 const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4AWNoaGgAAAMEAYFZUG5DAAAAAElFTkSuQmCC";
 
 test("what an agent reads shows: a picture as one, a file with the numbers of its lines", async () => {

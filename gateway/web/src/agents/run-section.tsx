@@ -144,7 +144,7 @@ function Going({ run, log }: { run: Run; log: RunLog | null }) {
       {told.advice && <p class="advice">{told.advice}</p>}
       {run.waitingFor?.kind === "slots" && <SlotsInUse />}
       {run.status === "pending" && <StopButton run={run} />}
-      {asked && <WaitingCard key={asked.requestId} run={run} asked={asked} />}
+      {asked && <WaitingCard key={asked.requestId} run={run} asked={asked} log={log} />}
       {run.status === "running" && isSilent && <span class="muted">{t().conversation.noOutput}</span>}
     </div>
   );

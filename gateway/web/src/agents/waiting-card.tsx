@@ -5,6 +5,7 @@ import { ApiError, post } from "../api/api.ts";
 import { Markdown } from "../markdown/markdown.tsx";
 import { noteRuns, type Asked } from "../state/live.ts";
 import { useKept, useKeptFields } from "../kept/use-kept.ts";
+import type { RunLog } from "../state/run-logs.ts";
 import { DiffView } from "../transcript/diff-view.tsx";
 import { objectOf, textOf } from "../transcript/fields.ts";
 import { editOf, inputText, shortPath } from "../transcript/tools.ts";
@@ -15,11 +16,13 @@ import { useTask } from "../ui/use-task.ts";
 type Decision = Omit<AnswerBody, "requestId">;
 interface CardProps {
   asked: Asked;
+  /** What the agent has done so far, where that is here. */
+  log: RunLog | null;
   answer: (decision: Decision) => void;
   isBusy: boolean;
 }
 
-export function WaitingCard({ run, asked }: { run: Run; asked: Asked }) {
+export function WaitingCard({ run, asked, log }: { run: Run; asked: Asked; log: RunLog | null }) {
   const task = useTask(async (decision: Decision) => {
     try {
       noteRuns([await post<Run>(`/v1/runs/${run.id}/answers`, { requestId: asked.requestId, ...decision })]);
@@ -34,7 +37,7 @@ export function WaitingCard({ run, asked }: { run: Run; asked: Asked }) {
   return (
     <section class="asks" aria-label={title}>
       <h3>{title}</h3>
-      <Card asked={asked} answer={(decision) => void task.run(decision)} isBusy={task.isBusy} />
+      <Card asked={asked} log={log} answer={(decision) => void task.run(decision)} isBusy={task.isBusy} />
       <Failure error={task.failure} />
     </section>
   );
@@ -86,7 +89,9 @@ function Permission({ asked, ...rest }: CardProps) {
 
 function Plan({ asked, ...rest }: CardProps) {
   const words = t().conversation;
-  const plan = textOf(asked.input?.["plan"]);
+  // The CLI asks without the plan that the model gave; its call has it.
+  const call = rest.log?.fold.items.findLast((item) => item.kind === "tool" && item.name === asked.tool);
+  const plan = textOf(asked.input?.["plan"]) || (call?.kind === "tool" && textOf(call.input?.["plan"]));
   return (
     <>
       {plan ? <Markdown text={plan} /> : <p class="muted">{words.planAbove}</p>}
