@@ -306,6 +306,8 @@ test.each(["en", "ko"])(
     const { page, client } = await meet({ locale });
     const agent = await client.createAgent("light", { runtime: "shell" });
     for (const nth of [1, 2, 3]) await client.runToEnd(agent.id, `echo ${nth}`);
+    // What the page asks as a run ends is not of the next load.
+    await page.goto("about:blank");
     const devtools = await page.context().newCDPSession(page);
     await devtools.send("Network.enable");
     let urls: string[] = [];

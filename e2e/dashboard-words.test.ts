@@ -312,6 +312,37 @@ describe("an agent", () => {
   });
 });
 
+test("an answer has headings of three sizes and numbers at the right, and is of the last message, also after one that failed", async () => {
+  const { page, client } = await meet();
+  const agent = await client.createAgent("marked");
+  await client.runToEnd(agent.id, "demo: fail 400");
+  await client.runToEnd(
+    agent.id,
+    "demo: say # One\n\n## Two\n\n### Three\n\n| what | count |\n|---|---:|\n| runs | 22 |",
+  );
+  await page.goto(`/agents/${agent.id}`);
+  const answer = page.locator(".run").last().locator(".markdown");
+  await answer.getByText("22").waitFor();
+  const aligned = (text: string) => answer.getByText(text).evaluate((cell) => getComputedStyle(cell).textAlign);
+  expect([await aligned("22"), await aligned("runs")]).toEqual(["right", expect.not.stringMatching("right")]);
+  const sizes = await Promise.all(
+    ["One", "Two", "Three"].map((text) =>
+      answer.getByText(text, { exact: true }).evaluate((heading) => getComputedStyle(heading).fontSize),
+    ),
+  );
+  expect(new Set(sizes).size).toBe(3);
+});
+
+test("an admin is told what a join command over https needs beside it", async () => {
+  const { page } = await meet({ admin: true });
+  const command =
+    "BERTH_GATEWAY_URL=https://berth.example.com BERTH_JOIN_TOKEN=t BERTH_HOST_URL=https://host:8081 npm run host";
+  await page.route("**/join-tokens", (route) => route.fulfill({ json: { command } }));
+  await page.goto("/hosts");
+  await page.getByRole("button", { name: "Create a join command" }).click();
+  await page.getByText("BERTH_HOST_TLS_CERT and BERTH_HOST_TLS_KEY").waitFor();
+});
+
 test("an admin is told where a join command leads nowhere, and what a change changed", async () => {
   const { page, client } = await meet({ admin: true });
   await page.goto("/hosts");
