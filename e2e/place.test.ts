@@ -110,7 +110,7 @@ describe("a message that begins with a slash", () => {
       `/v1/agents/${claude.id}/triggers`,
       hook,
     );
-    for (const text of ["/clear", "/context of the fault", "/ship it"]) {
+    for (const text of ["/clear", "/context of the fault", "/ship it", "see @/etc/passwd and @.berth/env"]) {
       const sent = await fetch(`${alice.url}/hooks/${id}`, {
         method: "POST",
         headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
@@ -118,8 +118,9 @@ describe("a message that begins with a slash", () => {
       });
       const { runId } = (await sent.json()) as { runId: string };
       const { run } = await alice.finish(runId);
-      expect([run.reason, model.calls.at(-1)!.prompt.trim()]).toEqual(["completed", text]);
+      expect([run.reason, model.calls.at(-1)!.prompt]).toEqual(["completed", text]);
     }
+    expect(told()).not.toContain("root:x:0");
   });
 
   test("is no success where the CLI knows the command, does nothing and asks no model", async () => {
@@ -381,6 +382,16 @@ for h in os.environ["SPELLINGS"].split(): print(requests.get(f"http://{h}:5174/"
       expect(out.split(" ")).toEqual(read.map(() => "here"));
     },
   );
+});
+
+test("variables are the agent's whatever they are called: Berth's scripts take none of their names", async () => {
+  const names = ["run", "path", "code", "out", "err", "session", "literal", "file"];
+  const env = Object.fromEntries(names.map((name) => [name, "mine"]));
+  const agent = await alice.createAgent("names");
+  await alice.ok("PUT", `/v1/agents/${agent.id}/env`, env);
+  const { run } = await alice.runToEnd(agent.id, `demo: run printenv ${names.join(" ")} | uniq -c`);
+  expect(run.result).toMatch(/^\s+8 mine$/m);
+  await alice.ok("DELETE", `/v1/agents/${agent.id}`);
 });
 
 describe("git", () => {

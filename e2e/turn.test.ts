@@ -153,13 +153,13 @@ describe("a message", () => {
     const files = { "dot.png": picture(), "large.png": picture(largest), "over.png": picture(largest + 1) };
     for (const [name, bytes] of Object.entries(files))
       await alice.ok("PUT", `/v1/agents/${agent.id}/files/attachments/${name}`, bytes);
-    await alice.ok("PUT", `/v1/agents/${agent.id}/files/notes/plan%20%ED%95%9C.txt`, "plan");
+    await alice.ok("PUT", `/v1/agents/${agent.id}/files/notes/plan%E2%80%A8%ED%95%9C.txt`, "plan");
     const home = join(berth.hostDir, "mnt", await userIdOf(alice), "workspace", `agent-${agent.id}`);
     execFileSync("mkfifo", ["-m", "666", join(home, "pipe.png")]);
     symlinkSync("/etc/shadow", join(home, "link.png"));
     const attachments = [
       ...Object.keys(files).map((name) => `attachments/${name}`),
-      "notes/plan 한.txt",
+      "notes/plan\u2028한.txt",
       "pipe.png",
       "link.png",
       "none.png",
@@ -177,7 +177,7 @@ describe("a message", () => {
     for (const line of [
       `${at}/attachments/dot.png (shown here)`,
       `${at}/attachments/over.png (an image, too large to be shown with the message)`,
-      `${at}/notes/plan 한.txt\\n`,
+      `${at}/notes/plan\u2028한.txt\\n`,
       `${at}/pipe.png (not a file)`,
       `${at}/link.png (cannot be read)`,
       `${at}/none.png (cannot be read)`,

@@ -163,6 +163,17 @@ describe("berth-run", () => {
     expect(read(dir, "out")).toBe("/nowhere\non\n");
   });
 
+  test("has no names of its own among the agent's variables, whatever these are called", async () => {
+    const names = ["run", "path", "code", "trace", "last", "entry", "fresh", "out", "IFS"];
+    const dir = makeRun({ prompt: names.map((name) => `printenv ${name}`).join("\n") });
+    const odd = ["last=two\nlines", "POSIXLY_CORRECT=1", "UID=5"];
+    await execute(dir, ["/bin/sh", `${inside(dir)}/prompt`], [...names.map((name) => `${name}=mine`), ...odd]);
+    expect([read(dir, "err"), read(dir, "out").replace("two\nlines", "mine")]).toEqual([
+      "",
+      "mine\n".repeat(8) + " \t\n\n",
+    ]);
+  });
+
   test.each([
     ["1 MiB", `# ${"x".repeat(2 ** 20)}\necho whole`, "whole\n"],
     ["quotes, emoji and backslashes", `echo '"\\n😀'`, '"\\n😀\n'],
