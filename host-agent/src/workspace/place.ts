@@ -1,4 +1,7 @@
-/** How one user's workspace stands in this process: its container, its figures, who uses it; and what others see of it. */
+/**
+ * How one user's workspace stands in this process: its container, its figures, who uses it; what follows for it, as pure functions of
+ * what was observed; and what others see of it.
+ */
 import { describeMemory, describeWorkspace, type Workspace } from "@berth/shared/resources";
 import type { HostContext } from "../context/context.ts";
 import { readUsage } from "../machine/cgroup.ts";
@@ -43,6 +46,47 @@ export const isRunning = (place: Place) => place.container !== null && isAlive(p
 /** Whether any process of an agent runs there. */
 export const hasAgents = ({ container }: Place) =>
   container !== null && processesOf(container.cgroup, ({ uid }) => uid >= firstUid).length > 0;
+
+/** What may be observed of a container of the user's that this process does not know. */
+export interface Found {
+  isRunning: boolean;
+  startedMsAgo: number;
+  /** It has the user's volume before it. */
+  seesVolume: boolean;
+}
+
+/**
+ * What to do with it: `take` it as the user's own, `wait` for one that may be in the making, `remove` it. A clock that was set back has
+ * one start in the future.
+ */
+export function nextOfFound({ isRunning, startedMsAgo, seesVolume }: Found, graceMs: number) {
+  if (isRunning && seesVolume) return "take";
+  return isRunning && Math.abs(startedMsAgo) <= graceMs ? "wait" : "remove";
+}
+
+/** What may be observed of a workspace that somebody used. */
+export interface Used {
+  connections: number;
+  activeRuns: number;
+  idleMs: number;
+  isOutdated: boolean;
+  /** Asked where it matters alone: it reads all that runs there. */
+  hasAgents: () => boolean;
+}
+
+export const usedOf = (place: Place, activeRuns: number): Used => ({
+  connections: place.connections,
+  activeRuns,
+  idleMs: performance.now() - place.lastBusyAt,
+  isOutdated: place.isOutdated,
+  hasAgents: () => hasAgents(place),
+});
+
+/** Why the workspace goes; null while it stays. */
+export function whyGo({ connections, activeRuns, idleMs, isOutdated, hasAgents }: Used, idleMostMs: number) {
+  if (connections === 0 && activeRuns === 0 && idleMs >= idleMostMs) return "idle";
+  return isOutdated && activeRuns === 0 && !hasAgents() ? "outdated" : null;
+}
 
 /** The kernel's figures of a running workspace now; null if it does not run. Logs a memory warning once per crossing. */
 export function sample({ settingsOf, log }: HostContext, place: Place): Pick<Place, "sample"> | null {

@@ -30,9 +30,9 @@ import { createImageCheck, noImage } from "./image.ts";
 import type { Sockets } from "./unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { renewTmp } from "./volume.ts";
+import { renewTmp, type Volume } from "./volume.ts";
 import { type Volumes } from "./volumes.ts";
-import { hasAgents, isRunning, newPlace, type Place, sample, viewOf } from "./place.ts";
+import { isRunning, newPlace, nextOfFound, type Place, sample, usedOf, viewOf, whyGo } from "./place.ts";
 
 /** A container younger than this is never judged an orphan. */
 const youngMs = 60_000;
@@ -152,18 +152,16 @@ export class Workspaces {
   /** Removes workspaces that nobody used for `BERTH_IDLE_SECONDS`, and outdated ones. A run admitted meanwhile gets a new one. */
   removeIdle(): void {
     const { context, store } = this.#deps;
-    const idleMs = context.settings.BERTH_IDLE_SECONDS * 1000;
-    const whyGo = (place: Place) => {
-      if (!this.#isBusy(place) && performance.now() - place.lastBusyAt >= idleMs) return "idle";
-      return place.isOutdated && store.countActive(place.userId) === 0 && !hasAgents(place) ? "outdated" : null;
-    };
+    const idleMostMs = context.settings.BERTH_IDLE_SECONDS * 1000;
+    const look = (place: Place) => usedOf(place, store.countActive(place.userId));
     for (const place of this.#places.values()) {
-      if (this.#isBusy(place)) place.lastBusyAt = performance.now();
-      if (whyGo(place) === null) continue;
+      const used = look(place);
+      if (used.connections > 0 || used.activeRuns > 0) place.lastBusyAt = performance.now();
+      if (whyGo(used, idleMostMs) === null) continue;
       if (place.container === null && place.status === "absent") this.#places.delete(place.userId);
       if (place.container === null) continue;
       this.#attempt(place.userId, "workspace.remove_failed", async () => {
-        const why = whyGo(place);
+        const why = whyGo(look(place), idleMostMs);
         if (place.container && why) await this.#remove(place, why);
       });
     }
@@ -252,10 +250,6 @@ export class Workspaces {
     this.#deps.context.bus.emit(`user:${place.userId}`, "host");
   }
 
-  #isBusy(place: Place): boolean {
-    return place.connections > 0 || this.#deps.store.countActive(place.userId) > 0;
-  }
-
   /**
    * Begins a job under the user's lock, unless one is at work there: an engine or a disk that hangs for one user holds up
    * nobody else. A failure is logged, for the next pass tries again.
@@ -332,29 +326,34 @@ export class Workspaces {
    * Takes a container of ours that runs as it should, by id or name; removes any other. One younger than `graceMs` may be in the making.
    */
   async #adopt(place: Place, idOrName: string, graceMs = youngMs): Promise<void> {
-    const { context, engine, volumes, sockets, store } = this.#deps;
+    const { context, engine, volumes } = this.#deps;
     const { userId } = place;
     const state = await engine.inspectContainer(idOrName);
     // Berth never pauses one; whoever did, its runs would neither go on nor end.
     if (state?.paused) await engine.unpauseContainer(state.id);
     if (!state || isRunning(place)) return;
-    if (state.running && volumes.exists(userId)) {
-      const volume = await volumes.ensure(userId);
-      if (seesVolume(state, volume)) {
-        await sockets.openUser(userId, store.agentsOf(userId));
-        const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
-        const image = (await this.#image.find()) ?? state.imageId;
-        const isOutdated = state.labels[shapeLabel] !== spec.labels[shapeLabel] || state.imageId !== image;
-        await this.#enter(place, state, { isOutdated });
-        context.log.info("workspace.adopted", { userId, containerId: state.id, isOutdated });
-        return;
-      }
-    }
-    // By the machine's clock, as the engine goes by it; set back, it has one start in the future.
-    if (state.running && Math.abs(context.clock.machine() - Date.parse(state.startedAt)) <= graceMs)
+    const volume = state.running && volumes.exists(userId) ? await volumes.ensure(userId) : null;
+    const sees = volume !== null && seesVolume(state, volume);
+    // By the machine's clock, as the engine goes by it.
+    const startedMsAgo = context.clock.machine() - Date.parse(state.startedAt);
+    const next = nextOfFound({ isRunning: state.running, startedMsAgo, seesVolume: sees }, graceMs);
+    if (next === "take") return this.#take(place, state, volume!);
+    if (next === "wait")
       throw new MachineError("the container is in the making: it does not see the user's volume yet");
     await engine.removeContainer(state.id);
     context.log.warn("orphan.removed", { userId, containerId: state.id });
+  }
+
+  /** Takes a container that an earlier process made; one that is not what the settings say goes once nothing runs in it. */
+  async #take(place: Place, state: ContainerState, volume: Volume): Promise<void> {
+    const { context, sockets, store } = this.#deps;
+    const { userId } = place;
+    await sockets.openUser(userId, store.agentsOf(userId));
+    const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
+    const image = (await this.#image.find()) ?? state.imageId;
+    const isOutdated = state.labels[shapeLabel] !== spec.labels[shapeLabel] || state.imageId !== image;
+    await this.#enter(place, state, { isOutdated });
+    context.log.info("workspace.adopted", { userId, containerId: state.id, isOutdated });
   }
 
   async #tryAdopt(place: Place, containerId: string): Promise<void> {
