@@ -1,5 +1,5 @@
 /** Uploads into a directory: one after the other, each with its progress and a way to stop it. */
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { DirectoryListing } from "@berth/shared/files";
 import { ApiError } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
@@ -26,6 +26,8 @@ const isOver = ({ state }: Upload) => state === "done" || state === "failed";
 
 export function useUploads(agentId: string, directory: string, listing: DirectoryListing, reload: () => Promise<void>) {
   const [uploads, setUploads] = useHeld(`uploads.${agentId}/${directory}`, none, (all) => !all.every(isOver));
+  // Who comes back finds what goes on or failed; what is done stands in the list of files.
+  useEffect(() => () => setUploads((all) => all.filter(({ state }) => state !== "done")), [agentId, directory]);
   const [replacing, setReplacing] = useState<File[]>([]);
   const last = useRef<Promise<void>>(Promise.resolve());
   const change = (id: string, part: Partial<Upload>) =>
