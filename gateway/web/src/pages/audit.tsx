@@ -1,4 +1,5 @@
 /** For admins: who did what, on what, from where. */
+import { useEffect, useState } from "preact/hooks";
 import type { AuditEntry } from "@berth/shared/audit";
 import { auditActions } from "@berth/shared/audit-actions";
 import { t } from "../i18n/language.ts";
@@ -19,12 +20,7 @@ export function AuditPage() {
       <div class="page-head">
         <h1>{words.title}</h1>
         <div class="filters">
-          <input
-            aria-label={words.byWhom}
-            placeholder={words.byWhom}
-            value={actor}
-            onChange={(event) => set("actor")(event.currentTarget.value)}
-          />
+          <ByWhom actor={actor} set={set("actor")} />
           <select
             aria-label={words.action}
             value={action}
@@ -59,6 +55,22 @@ export function AuditPage() {
         </p>
       )}
     </section>
+  );
+}
+
+/** What is typed stays while the list comes; it counts once the field is left. */
+function ByWhom({ actor, set }: { actor: string; set: (actor: string) => void }) {
+  const label = t().audit.byWhom;
+  const [text, setText] = useState(actor);
+  useEffect(() => setText(actor), [actor]);
+  return (
+    <input
+      aria-label={label}
+      placeholder={label}
+      value={text}
+      onInput={(event) => setText(event.currentTarget.value)}
+      onChange={(event) => set(event.currentTarget.value)}
+    />
   );
 }
 
