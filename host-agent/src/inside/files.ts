@@ -139,8 +139,10 @@ async function begin(
   const unregister = deps.streams.add(claims, () => cut.abort(wasCut));
   let transfer: Transfer | null = null;
   let closing: Promise<void> | null = null;
+  const gone = new AbortController();
   const close = () => (closing ??= release());
   async function release(): Promise<void> {
+    gone.abort(cut.signal.reason ?? wasCut);
     clearTimeout(stalled);
     unregister();
     await transfer?.close();
@@ -152,11 +154,13 @@ async function begin(
   cut.signal.addEventListener("abort", () => void close(), { once: true });
   try {
     const entry = await enter(deps, claims.sub, agentId);
-    const started = await starts(claims.sub, () =>
-      start(deps, entry, { path: Buffer.from(path.bytes).toString("hex"), ...request }),
-    );
+    const started = await starts(claims.sub, async () => {
+      // Whoever went while others were started starts nothing, and what was being started meanwhile ends.
+      gone.signal.throwIfAborted();
+      return start(deps, entry, { path: Buffer.from(path.bytes).toString("hex"), ...request });
+    });
     transfer = started;
-    if (cut.signal.aborted) await started.close();
+    if (gone.signal.aborted) await started.close();
     // Whose end was ours says why; the workspace has not refused it.
     const answer = () =>
       started.answered.catch((error: unknown) => {
