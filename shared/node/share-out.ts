@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { Server as TlsServer } from "node:tls";
 import { createPlaces, type Places } from "@berth/shared/bounds/places";
 import { networkOf, plainAddress } from "@berth/shared/bounds/network";
+import { beginInTurn } from "./begin-in-turn.ts";
 import { descriptorLimit } from "./descriptors.ts";
 import { takeTurns } from "./take-turns.ts";
 
@@ -22,6 +23,7 @@ const mostSilent = 2048;
 export function holdOpenServer(server: HttpServer, callerOf: (request: IncomingMessage) => string): void {
   const limit = descriptorLimit();
   const places = createPlaces(Math.min(mostConnections, Math.floor(Math.max(limit / 3, (limit - ofItself) / 2))));
+  beginInTurn(server, networkOfPeer);
   takeTurns(server, ({ socket }) => networkOfPeer(socket), callerOf);
   closeSilent(server, mostSilent, "upgrade", networkOfPeer);
   shareOut(server, places, networkOfPeer);
