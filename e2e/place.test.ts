@@ -364,20 +364,26 @@ for h in os.environ["SPELLINGS"].split(): print(requests.get(f"http://{h}:5174/"
     "Node's fetch": `node -e '(async () => { for (const h of process.env.SPELLINGS.split(" ")) process.stdout.write(await (await fetch("http://" + h + ":5174/")).text() + " "); })()'`,
   };
 
-  test("is named by its usual spellings to who asks the proxy for it by another", async () => {
+  test("is named by its usual spellings to who asks the proxy for a tunnel to it by another", async () => {
     const out = await sh(
-      'for h in 127.0.0.9 127.1 2130706433 0x7f000001 "[::1]"; do curl -sS -m 10 -x $HTTP_PROXY --noproxy "" http://$h:5174/; done',
+      String.raw`for h in 127.0.0.9 127.1 2130706433 0x7f000001 "[::1]"; do exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT %s:5174 HTTP/1.1\r\nconnection: close\r\n\r\n' "$h" >&3; timeout 10 grep '^Berth' <&3; done`,
     );
     for (const line of out.split("\n"))
       expect(line).toMatch(/^Berth refuses .*: it is this workspace itself.* localhost/);
     expect(out.split("\n")).toHaveLength(5);
   });
 
+  test("is reached by who asks the proxy for it, by whatever spelling, and nothing else of the machine is", async () => {
+    const out = await sh(
+      `${serve} for h in 127.0.0.9 127.1 0 0x7f000001 "[::1]" "[::]" "[::ffff:127.0.0.1]" LOCALHOST x.localhost; do curl -sS -m 10 -x $HTTP_PROXY --noproxy "" http://$h:5174/; done; curl -sS -m 10 -x $HTTP_PROXY --noproxy "" http://127.0.0.9:5175/; kill $server`,
+    );
+    expect(out).toBe(`${"here".repeat(9)}Nothing in this workspace listens at that port.`);
+  });
+
   test.each(Object.entries(clients))(
     "is reached by each spelling of loopback and by the own name: %s",
     async (name, client) => {
-      // The list that urllib compares with is httpx's too, which starts with no entry in brackets: the proxy says which name to use.
-      const read = spellings.filter((host) => name !== "Python's urllib" || !host.startsWith("["));
+      const read = name === "Node's fetch" ? spellings : [...spellings, "127.0.0.9"];
       const out = await sh(`${serve} export SPELLINGS="${read.join(" ")}"; ${client}; kill $server`);
       expect(out.split(" ")).toEqual(read.map(() => "here"));
     },
