@@ -1,11 +1,21 @@
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { forkChain } from "../../test/fork-chain.ts";
 import type { Cgroup } from "./cgroup.ts";
 import { letGoOn, whileFrozen } from "./freezer.ts";
+import { readProc } from "./proc.ts";
 import { endProcesses, isWithout, proveWithout } from "./processes.ts";
 
 /** Of cgroup v2, which every kernel mounts beside v1: its freezer needs no controller. */
@@ -63,4 +73,26 @@ test("with cgroup v2 what is frozen stands still and goes on after it, also what
   await expect.poll(stepsOverAWhile).toBe(0n);
   await letGoOn(cgroup);
   expect(stepsOverAWhile()).toBeGreaterThan(0n);
+});
+
+test("a container that the kernel does not let go on is told of, not waited for without end", async () => {
+  const broken = join(dir, "broken");
+  mkdirSync(broken);
+  // Every write to it fails as that of a full disk does.
+  symlinkSync("/dev/full", join(broken, "cgroup.freeze"));
+  await expect(letGoOn({ ...cgroup, freezer: broken })).rejects.toThrow(/^a container stays frozen: ENOSPC/);
+});
+
+test("whoever may not look at a process does not take it for gone", () => {
+  const file = join(dir, "secret");
+  writeFileSync(file, "there", { mode: 0o600 });
+  chmodSync(dir, 0o755);
+  process.seteuid!(uid);
+  try {
+    expect(() => readProc(file)).toThrow("EACCES");
+  } finally {
+    process.seteuid!(0);
+  }
+  expect(readProc(file)).toBe("there");
+  expect(readProc(`${file}.gone`)).toBeNull();
 });

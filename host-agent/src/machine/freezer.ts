@@ -4,12 +4,16 @@
  * for what a look beside a running one cannot tell.
  */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import type { Cgroup } from "./cgroup.ts";
+import { MachineError } from "./machine-error.ts";
 import { readProc as read } from "./proc.ts";
 
 /** A container that is full of processes at its CPU limit needs some of its turns to stand still. */
 const freezeMs = 1000;
+/** Whoever waits for a container to go on hears after so long that it does not. */
+const thawMs = 5000;
 
 const filesOf = ({ version, freezer }: Cgroup) =>
   version === 1
@@ -32,25 +36,34 @@ export async function whileFrozen<T>(cgroup: Cgroup, look: () => T): Promise<T |
     return null;
   } finally {
     await thaw(handle, off);
-    closeSync(handle);
   }
 }
 
 /** Lets a container go on that an earlier process of this host agent may have left frozen. */
-export function letGoOn(cgroup: Cgroup): Promise<null> {
+export function letGoOn(cgroup: Cgroup): Promise<void> {
   const { control, off } = filesOf(cgroup);
   const handle = openControl(control);
-  return handle === null ? Promise.resolve(null) : thaw(handle, off).finally(() => closeSync(handle));
+  return handle === null ? Promise.resolve() : thaw(handle, off);
 }
 
-/** Tried until it has worked: nothing else would ever let the container go on. */
-async function thaw(handle: number, off: string): Promise<null> {
+/** Tried until it has worked, for nothing else would ever let the container go on; throws where it has not yet after a while. */
+async function thaw(handle: number, off: string): Promise<void> {
+  let failure: unknown = null;
+  const done = goOn(handle, off, (error) => (failure = error)).finally(() => closeSync(handle));
+  const late = new AbortController();
+  await Promise.race([done, sleep(thawMs, late.signal)]);
+  late.abort();
+  if (failure !== null) throw new MachineError(`a container stays frozen: ${messageOf(failure)}`);
+}
+
+async function goOn(handle: number, off: string, tell: (failure: unknown) => void): Promise<void> {
   for (;;) {
     try {
       writeSync(handle, off);
-      return null;
+      return tell(null);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENODEV") return null;
+      if ((error as NodeJS.ErrnoException).code === "ENODEV") return tell(null);
+      tell(error);
       await sleep(10);
     }
   }

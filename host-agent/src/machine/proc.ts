@@ -26,7 +26,8 @@ export function readProcInto(path: string, buffer: Buffer): Buffer | null {
   }
 }
 
+/** Who may not look (EACCES, EPERM) knows nothing of whether it is there. */
 function ifGone(error: unknown): null {
-  if (["ENOENT", "ESRCH", "ENODEV", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
+  if (["ENOENT", "ESRCH", "ENODEV"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
   throw error;
 }
