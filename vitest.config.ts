@@ -49,6 +49,7 @@ const queue = [
   "model",
   "place",
   "hosts",
+  "boot",
   "durability",
   "attack-work",
   "attack-outside",

@@ -9,6 +9,7 @@ import { getRequestListener } from "@hono/node-server";
 import type { ReportAnswer } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { descriptorLimit, tellFewDescriptors } from "@berth/shared/node/descriptors";
+import { NotNowError } from "@berth/shared/node/exit-code";
 import { holdOpenServer } from "@berth/shared/node/share-out";
 import { type Settings, SettingsError } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
@@ -179,7 +180,8 @@ async function listen(server: Server, { BERTH_HOST_PORT: port, BERTH_HOST_LISTEN
     server.once("error", (error: NodeJS.ErrnoException) => {
       const isTaken = error.code === "EADDRINUSE";
       const other = `The host agent cannot listen on ${address} port ${port} (${messageOf(error)}); see BERTH_HOST_LISTEN and BERTH_HOST_PORT.`;
-      reject(new SettingsError(isTaken ? `Port ${port} is in use: set BERTH_HOST_PORT to a free one.` : other));
+      // An address too: its network may come later than this process.
+      reject(new NotNowError(isTaken ? `Port ${port} is in use: set BERTH_HOST_PORT to a free one.` : other));
     });
     server.listen(port, address, resolve);
   });

@@ -3,9 +3,10 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLog, messageOf } from "@berth/shared/log";
 import { makeDataDir } from "@berth/shared/node/directory";
+import { exitCodeOf, NotNowError, personMustAct } from "@berth/shared/node/exit-code";
 import { createLineWriter } from "@berth/shared/node/line-writer";
 import { takeLock, type Lock } from "@berth/shared/node/lock";
-import { parseSettings, SettingsError } from "@berth/shared/settings";
+import { parseSettings } from "@berth/shared/settings";
 import { startHostAgent } from "./host-agent.ts";
 
 const log = createLog(createLineWriter(process.stdout));
@@ -36,7 +37,7 @@ try {
   const dataDir = makeDataDir("BERTH_HOST_DATA_DIR", settings.BERTH_HOST_DATA_DIR, 0o711);
   lock = takeLock(join(dataDir, "host.lock"), 0);
   if (!lock)
-    throw new SettingsError(
+    throw new NotNowError(
       `Another host agent uses ${dataDir}: stop it, or set BERTH_HOST_DATA_DIR to another directory.`,
     );
   pidFile = join(dataDir, "host.pid");
@@ -46,10 +47,11 @@ try {
   void agent.removed.then(async (sentence) => {
     process.stderr.write(`${sentence}\n`);
     await close();
-    process.exit(2);
+    process.exit(personMustAct);
   });
 } catch (error) {
   process.stderr.write(`${messageOf(error)}\n`);
-  if (!(error instanceof SettingsError)) log.error("host.failed", { error: messageOf(error) });
-  process.exit(error instanceof SettingsError ? 2 : 1);
+  const code = exitCodeOf(error);
+  if (code === 1) log.error("host.failed", { error: messageOf(error) });
+  process.exit(code);
 }

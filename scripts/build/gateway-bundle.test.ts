@@ -126,14 +126,14 @@ describe("the gateway process", () => {
   test("is alone on its data directory, and says so", async () => {
     await startGateway();
     const second = await finish(start("gateway", [], { BERTH_PORT: String(await freePort()) }));
-    expect(second).toMatchObject({ code: 2, out: "" });
+    expect(second).toMatchObject({ code: 75, out: "" });
     expect(second.err).toMatch(/^Another gateway runs on .*\.\n$/);
   });
 
   test("says which port is in use", async () => {
     await startGateway();
     const second = await finish(start("gateway", [], { BERTH_DATA_DIR: join(dir, "other") }));
-    expect(second).toMatchObject({ code: 2, err: `Port ${port} is in use already; set BERTH_PORT to a free one.\n` });
+    expect(second).toMatchObject({ code: 75, err: `Port ${port} is in use already; set BERTH_PORT to a free one.\n` });
   });
 
   test.each([

@@ -44,9 +44,9 @@ describe("a child", () => {
     await vi.waitFor(() => expect(ends).toEqual([500, 1000, 2000]), 100_000);
   });
 
-  test("that ends with 2 stays down and tells its code", async () => {
-    const { child: settings, ends } = run("process.exit(2);");
-    expect(await settings.settled).toBe(2);
+  test.each([2, 75])("that ends with %s stays down and tells its code", async (code) => {
+    const { child: settings, ends } = run(`process.exit(${code});`);
+    expect(await settings.settled).toBe(code);
     expect(ends).toEqual([null]);
   });
 

@@ -1,6 +1,7 @@
 /** One process that is kept running: its output line by line, its end, and a new start after a growing pause. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
+import { personMustAct, tryLater } from "@berth/shared/node/exit-code";
 import { nodeFlags } from "../build/bundle.ts";
 
 const firstPauseMs = 500;
@@ -9,8 +10,8 @@ const longestPauseMs = 30_000;
 const healthyMs = 60_000;
 /** Longer than a process takes that ends by itself. */
 const stopDeadlineMs = 20_000;
-/** The exit code of a process that cannot work with its settings: a new start would not help. */
-const settingsExitCode = 2;
+/** A new start would not help, or somebody at a terminal knows better when to try again. */
+const lastCodes = [personMustAct, tryLater];
 
 interface ChildOptions {
   file: string;
@@ -95,7 +96,7 @@ export class Child {
       return this.#start();
     }
     const how = code === null ? `it was ended by ${signal}` : `it ended with ${code}`;
-    if (code === settingsExitCode) {
+    if (code !== null && lastCodes.includes(code)) {
       this.#options.onEnd(how, null);
       return this.#settle(code);
     }

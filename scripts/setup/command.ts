@@ -1,4 +1,5 @@
-/** How a command ends: an operator's mistake is one sentence and exit code 2, anything else its message and exit code 1. */
+/** How a command ends: an operator's mistake is one sentence and exit code 2, what may pass by itself one and 75, anything else its message and exit code 1. */
+import { exitCodeOf, NotNowError, personMustAct } from "@berth/shared/node/exit-code";
 import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
 import { SetupError } from "./debian.ts";
 
@@ -7,10 +8,10 @@ export async function runWithSettings(main: (settings: Settings, args: string[])
   try {
     process.exitCode = await main(parseSettings(process.env), process.argv.slice(2));
   } catch (error) {
-    const isSentence = error instanceof SettingsError || error instanceof SetupError;
+    const isSentence = error instanceof SettingsError || error instanceof NotNowError || error instanceof SetupError;
     const words = isSentence ? error.message : describe(error);
     if (words) process.stderr.write(`${words}\n`);
-    process.exit(isSentence ? 2 : 1);
+    process.exit(error instanceof SetupError ? personMustAct : exitCodeOf(error));
   }
 }
 

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import Docker from "dockerode";
+import { NotNowError } from "@berth/shared/node/exit-code";
 import { ensurePrograms, installDebianPackages, isRoot, mayInstall, runCommand, SetupError } from "./debian.ts";
 import { startStep } from "./progress.mjs";
 
@@ -21,7 +22,8 @@ const hostPrograms = {
   perl: "perl-base",
 };
 
-/** The engine at `dockerHost` (a `unix://` address; without one the local socket), started if need be. Throws a SetupError. */
+/** The engine at `dockerHost` (a `unix://` address; without one the local socket), started if need be. Throws a SetupError, or a NotNowError
+ * where the engine may answer later. */
 export async function ensureEngine(dockerHost: string | undefined): Promise<Docker> {
   const address = dockerHost ?? `unix://${defaultSocket}`;
   const docker = new Docker({ socketPath: address.slice("unix://".length) });
@@ -30,7 +32,7 @@ export async function ensureEngine(dockerHost: string | undefined): Promise<Dock
   if (refusal === "EACCES") throw new SetupError(`This user may not open ${address}: run the command as root.`);
   if (refusal) {
     if (dockerHost && dockerHost !== `unix://${defaultSocket}`)
-      throw new SetupError(
+      throw new NotNowError(
         `No Docker engine answers at DOCKER_HOST=${dockerHost} (${refusal}): start it, or remove DOCKER_HOST.`,
       );
     await installAndStart(docker);
@@ -84,7 +86,7 @@ function keepContainersAcrossRestarts(): void {
 
 async function startBySystemd(): Promise<() => string | null> {
   await runCommand("systemctl", ["start", "docker"]).catch((error: Error) => {
-    throw new SetupError(`The Docker engine does not start (${error.message}): see journalctl -u docker.`);
+    throw new NotNowError(`The Docker engine does not start (${error.message}): see journalctl -u docker.`);
   });
   return () => null;
 }
@@ -115,9 +117,9 @@ async function waitUntilItAnswers(docker: Docker, whyEnded: () => string | null)
   const deadline = Date.now() + startDeadlineMs;
   while (await whyItDoesNotAnswer(docker)) {
     const ended = whyEnded();
-    if (ended) throw new SetupError(`The Docker engine does not start (${ended}): see ${daemonLog}.`);
+    if (ended) throw new NotNowError(`The Docker engine does not start (${ended}): see ${daemonLog}.`);
     if (Date.now() > deadline)
-      throw new SetupError(
+      throw new NotNowError(
         `The Docker engine does not answer ${startDeadlineMs / 1000} s after its start: see ${daemonLog}.`,
       );
     await sleep(100);

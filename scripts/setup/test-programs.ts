@@ -14,5 +14,6 @@ export async function ensureTestPrograms(): Promise<void> {
     nginx: "nginx",
     nsenter: "util-linux",
     openssl: "openssl",
+    systemctl: "systemd",
   });
 }

@@ -1,5 +1,6 @@
-/** The gateway on Node: settings, lock, database, HTTP server, signals. A bad start says one sentence and exits with 2. */
+/** The gateway on Node: settings, lock, database, HTTP server, signals. A bad start says one sentence, and by its exit code whether another one can help. */
 import { makeDataDir } from "@berth/shared/node/directory";
+import { exitCodeOf, NotNowError } from "@berth/shared/node/exit-code";
 import { createLineWriter } from "@berth/shared/node/line-writer";
 import { createLog, messageOf } from "@berth/shared/log";
 import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
@@ -29,7 +30,7 @@ export async function main(): Promise<void> {
     await run(parseSettings(process.env));
   } catch (error) {
     process.stderr.write(`${messageOf(error)}\n`);
-    process.exit(error instanceof SettingsError ? 2 : 1);
+    process.exit(exitCodeOf(error));
   }
 }
 
@@ -46,7 +47,7 @@ async function run(settings: Settings): Promise<void> {
   const stopped = Promise.race(["SIGTERM", "SIGINT", "disconnect"].map((event) => once(process, event)));
   const dir = makeDataDir("BERTH_DATA_DIR", settings.BERTH_DATA_DIR, 0o700);
   const lock = takeLock(join(dir, "gateway.lock"), 0);
-  if (!lock) throw new SettingsError(`Another gateway runs on ${dir} already; stop it or set BERTH_DATA_DIR.`);
+  if (!lock) throw new NotNowError(`Another gateway runs on ${dir} already; stop it or set BERTH_DATA_DIR.`);
   const data = await openData(settings);
   const transport = createNodeTransport();
   const uses = new Map<string, string>();
@@ -94,10 +95,11 @@ async function run(settings: Settings): Promise<void> {
 }
 
 /** What the system says of an address that cannot be had, as a sentence. */
-function explainListen(error: unknown, { BERTH_PORT: port, BERTH_LISTEN: host }: Settings): SettingsError {
+function explainListen(error: unknown, { BERTH_PORT: port, BERTH_LISTEN: host }: Settings): NotNowError {
   const code = error instanceof Error && "code" in error ? error.code : "";
-  if (code === "EADDRINUSE") return new SettingsError(`Port ${port} is in use already; set BERTH_PORT to a free one.`);
-  return new SettingsError(
+  if (code === "EADDRINUSE") return new NotNowError(`Port ${port} is in use already; set BERTH_PORT to a free one.`);
+  // An address too: its network may come later than this process.
+  return new NotNowError(
     `The gateway cannot listen on ${host} port ${port} (${messageOf(error)}); see BERTH_LISTEN and BERTH_PORT.`,
   );
 }
