@@ -10,7 +10,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import { decodeJwt, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose";
+import { sql } from "drizzle-orm";
 import type { TestApp } from "./app.ts";
+import { until } from "./wait.ts";
 
 export type TestHost = Awaited<ReturnType<typeof joinTestHost>>;
 type Handler = (request: HostRequest, response: ServerResponse) => void | Promise<void>;
@@ -33,6 +35,8 @@ export async function joinTestHost(test: TestApp, load: Partial<HostLoad> = {}) 
   const host = { epoch: "epoch1", rev: 0, seq: 0, handle: undefined as Handler | undefined };
   const server = createServer(async (incoming, response) => {
     const request = await readRequest(incoming);
+    // The gateway looks whether it gets here at all.
+    if (claimsOf(request).sub === "nobody") return answerJson(response, 404, problem("not_found", 404));
     requests.push(request);
     if (host.handle) await host.handle(request, response);
     else accept(host, runs, request, response);
@@ -70,7 +74,13 @@ export async function joinTestHost(test: TestApp, load: Partial<HostLoad> = {}) 
   });
   const report = async (changes: Partial<ReportBody> = {}) =>
     test.call("POST", "/internal/hosts/report", { token: await sign(), body: makeReport(changes) });
-  await report();
+  /** Reports, and waits until the gateway has called it where it was not reached before. */
+  const reach = async () => {
+    await report();
+    const isReached = sql`select 1 from hosts where id = ${hostId} and unreached is null`;
+    await until(async () => (await test.deps.db.all(isReached)).length > 0, "the gateway has called it");
+  };
+  await reach();
   return Object.assign(host, {
     id: hostId,
     url,
@@ -82,6 +92,7 @@ export async function joinTestHost(test: TestApp, load: Partial<HostLoad> = {}) 
     sign,
     makeReport,
     report,
+    reach,
     async close() {
       server.closeAllConnections();
       server.close();

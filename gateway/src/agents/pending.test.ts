@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { answerJson, claimsOf, joinTestHost, makeRun, type HostRequest, type TestHost } from "../../test/host.ts";
 import { until } from "../../test/wait.ts";
+import { placeUser } from "../hosts/placement.ts";
 import { tick } from "../tick.ts";
 
 let gateway: TestApp;
@@ -284,6 +285,7 @@ describe("who waits for others", () => {
 
   test("on a host that takes calls and answers none holds up no other host; that one is left alone for a while", async () => {
     const stuck = await Promise.all(Array.from({ length: 10 }, () => userWithAgents()));
+    for (const { id } of stuck) await placeUser(gateway.deps, id);
     breakStarts();
     for (const { agent } of stuck) {
       const runId = await agent.runId("stuck");

@@ -17,6 +17,7 @@ afterAll(async () => {
 });
 
 async function userWithAgent() {
+  await host.reach();
   const user = await gateway.addUser(crypto.randomUUID());
   const agent = (await gateway.call("POST", "/v1/agents", { token: user.token, body: { name: "a" } })).json();
   const send = (body: unknown, headers: Record<string, string> = {}) =>

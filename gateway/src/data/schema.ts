@@ -147,6 +147,8 @@ export const hosts = sqliteTable(
     protocol: integer(),
     /** Why its last report was refused: one sentence; null once one was applied. */
     refusal: text(),
+    /** Why the gateway's calls do not get to it: one sentence; null once one did. */
+    unreached: text(),
     /** What of its reports was set aside: one sentence. */
     misfit: text(),
     /** The host's database that the copy is of, the revision up to which it is complete, and the last report's number. */

@@ -80,7 +80,20 @@ async function findHost({ db, settings, now }: Deps, hostId: string): Promise<Ho
 function selectHosts(db: Database, now: number) {
   return db
     .select({
-      ...columnsOf(hosts, "id", "name", "url", "draining", "version", "protocol", "refusal", "misfit", "load", "users"),
+      ...columnsOf(
+        hosts,
+        "id",
+        "name",
+        "url",
+        "draining",
+        "version",
+        "protocol",
+        "refusal",
+        "unreached",
+        "misfit",
+        "load",
+        "users",
+      ),
       ...columnsOf(hosts, "createdAt", "lastReportAt"),
       leaving: sql<number>`(select count(*) from deleted_users d where d.host_id = hosts.id and d.gone_at is null)`,
       coming: countComing(sql`hosts`, now),
@@ -91,8 +104,8 @@ function selectHosts(db: Database, now: number) {
 
 type HostRow = Awaited<ReturnType<typeof selectHosts>>[number];
 
-function present(settings: Settings, now: number, { refusal, misfit, coming, ...row }: HostRow): Host {
-  const down = refusal ?? whySilent(row.lastReportAt, now);
+function present(settings: Settings, now: number, { refusal, unreached, misfit, coming, ...row }: HostRow): Host {
+  const down = refusal ?? whySilent(row.lastReportAt, now) ?? unreached;
   const status = down !== null ? "down" : row.draining ? "draining" : "live";
   const draining = row.draining && row.load ? tellDraining(row.load, row.users) : null;
   return {

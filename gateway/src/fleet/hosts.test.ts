@@ -94,6 +94,38 @@ describe("placement", () => {
     expect(await listed()).toMatchObject([{ reason: expect.stringMatching(reason) }]);
   });
 
+  test("passes over a host that reports and is not reached, until a call gets to it, and the admin sees why", async () => {
+    const hosts = [await join(), await join()];
+    const [first, second, third] = await addUsers(3);
+    const at = (await placeUser(gateway.deps, first!.id)).id;
+    const [lost, other] = [hosts.find(({ id }) => id === at)!, hosts.find(({ id }) => id !== at)!];
+    const url = lost.url.replace(/\d+$/, "9");
+    await lost.report({ url });
+    const start = await gateway.call("POST", "/v1/workspace/start", { token: first!.token });
+    expect(start.json()).toMatchObject({ code: "host_unavailable" });
+    const told = async () => (await listed()).find(({ id }) => id === lost.id);
+    const why = new RegExp(`^The gateway does not reach it at ${url} \\(.+\\): see BERTH_HOST_URL`);
+    expect(await told()).toMatchObject({ status: "down", reason: expect.stringMatching(why) });
+    await place([second!]);
+    await lost.report({ url });
+    expect(await place([third!])).toEqual({ [other.id]: 1 });
+    await lost.report();
+    await expect.poll(told).toMatchObject({ status: "live", reason: null });
+  });
+
+  test("waits for a host's first call: a report proves the other direction alone", async () => {
+    const host = await join();
+    const { token } = (await admin("POST", "/join-tokens")).json();
+    const publicKey = { ...host.join.publicKey, x: "C".repeat(43) };
+    await gateway.call("POST", "/internal/hosts/join", { body: { ...host.join, publicKey, token } });
+    expect((await listed()).map(({ status }) => status)).toEqual(["live", "down"]);
+    await host.close();
+    opened.length = 0;
+    await gateway.call("POST", "/v1/workspace/start", { token: boss.token });
+    expect((await listed()).map(({ status }) => status)).toEqual(["down", "down"]);
+    expect((await gateway.call("GET", "/readyz")).json()).toEqual({ status: "unready", reason: "No host is live." });
+  });
+
   test("waits after a start until each host has spoken, so that an older database doubles nobody", async () => {
     const [first, second] = [await join(), await join()];
     const user = await gateway.addUser("forgotten");

@@ -8,6 +8,7 @@ import { auditChange } from "../access/audit.ts";
 import type { AuditSource } from "../http/caller.ts";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
+import { notCalledYet } from "../hosts/call.ts";
 
 const joinMs = 3_600_000;
 
@@ -50,8 +51,8 @@ export async function joinHost(deps: Deps, { address }: AuditSource, body: JoinB
     sql`update join_tokens set used_at = ${time}, public_key = ${publicKey.x}, host_id = coalesce(host_id, ${hostId})
       where hash = ${hash} and expires_at > ${time} and (used_at is null or public_key = ${publicKey.x})
       returning host_id as id`,
-    sql`insert into hosts (id, name, url, public_key, created_at)
-      select host_id, ${name}, ${url}, ${JSON.stringify(publicKey)}, ${time} from join_tokens
+    sql`insert into hosts (id, name, url, public_key, created_at, unreached)
+      select host_id, ${name}, ${url}, ${JSON.stringify(publicKey)}, ${time}, ${notCalledYet} from join_tokens
       where hash = ${hash} and expires_at > ${time} and public_key = ${publicKey.x} on conflict do nothing returning id`,
     auditChange(now(), { actor, address, action: "host.joined", target: { id: hostId, name } }),
   ]);

@@ -5,7 +5,7 @@ import { nameCall, protocolHeader, protocolVersion } from "@berth/shared/host-ap
 import { sha256Hex } from "@berth/shared/ids";
 import { messageOf } from "@berth/shared/log";
 import type { OwnLimits } from "@berth/shared/users";
-import { eq } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
 import type { z } from "zod";
 import type { Database } from "../data/database.ts";
 import { users } from "../data/schema.ts";
@@ -18,6 +18,8 @@ import { signHostCall } from "../keys/jwt.ts";
 const deadlineMs = 15_000;
 /** For calls that wait for a container or for processes to end. */
 export const longDeadlineMs = 60_000;
+/** What is said of a host that has joined, until it was called. */
+export const notCalledYet = "It has joined, and the gateway has not called it yet.";
 /** Of an answer: a host may be anybody's by now. */
 const [answerMaxBytes, answerMaxValues] = [8 * 2 ** 20, 100_000];
 
@@ -61,9 +63,13 @@ export async function callHost(deps: Deps, host: HostTarget, caller: HostCaller,
     if (!response.ok && response.status !== call.accepts) throw await hostProblem(response);
     return response;
   } catch (error) {
-    if (error instanceof AppError) throw error;
-    deps.log.warn("host.unreachable", { hostId: host.id, path: call.path, error: messageOf(error) });
-    throw hostUnavailable(error);
+    const isOfHost = error instanceof AppError && error.cause === undefined;
+    if (isOfHost) throw error;
+    const why = messageOf(error instanceof AppError ? error.cause : error);
+    deps.log.warn("host.unreachable", { hostId: host.id, path: call.path, error: why });
+    const isHasty = abort.signal.aborted && (call.signal?.aborted || (call.deadlineMs ?? deadlineMs) < deadlineMs);
+    if (!isHasty) await noteUnreached(deps, host, abort.signal.aborted ? "no answer in time" : why);
+    throw error instanceof AppError ? error : hostUnavailable(error);
   } finally {
     clearTimeout(timer);
     call.signal?.removeEventListener("abort", giveUp);
@@ -85,6 +91,30 @@ export async function callHostJson<T extends z.ZodType>(
     deps.log.error("host.answer_unreadable", { hostId: host.id, path: call.path });
     throw hostUnavailable(error);
   }
+}
+
+/**
+ * Notes that a call did not get to the host. What a host reports proves the other direction alone: nobody new is placed on
+ * it until it was called again, which each of its reports has done.
+ */
+async function noteUnreached({ db }: Deps, { id, url }: HostTarget, why: string): Promise<void> {
+  const sentence = `The gateway does not reach it at ${url} (${why.slice(0, 300)}): see BERTH_HOST_URL, its certificate, and what is between.`;
+  await db.all(sql`update hosts set unreached = ${sentence}
+    where id = ${id} and (unreached is null or unreached = ${notCalledYet}) returning id`);
+}
+
+/** Calls a host that was not reached, for nobody: an answer of its own, whatever it says, is the proof. */
+export async function callAgain(deps: Deps, host: HostTarget): Promise<void> {
+  const nobody = { user: { id: "nobody" }, token: { id: null, expiresAt: Math.floor(deps.now() / 1000) + 60 } };
+  const call = { method: "GET", path: "/v1/workspace" } as const;
+  try {
+    await (await callHost(deps, host, nobody, call)).body?.cancel();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.cause !== undefined) return;
+  }
+  await deps.db.all(
+    sql`update hosts set unreached = null where id = ${host.id} and unreached is not null returning id`,
+  );
 }
 
 /** Whatever a host says of its address, the path is ours. */

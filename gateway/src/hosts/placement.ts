@@ -31,7 +31,7 @@ export async function placeUser(deps: Placement, userId: string): Promise<HostTa
   if (placed) return placed;
   const best = sql`(
     select h.id from hosts h indexed by hosts_users
-    where h.last_report_at > ${isoTime(now() - liveMs)} and h.refusal is null and h.removed_at is null and not h.draining
+    where h.last_report_at > ${isoTime(now() - liveMs)} and h.refusal is null and h.unreached is null and h.removed_at is null and not h.draining
       and json_extract(h.load, '$.problem') is null
       and json_extract(h.load, '$.workspaces') + ${countComing(sql`h`, now())} < json_extract(h.load, '$.maxWorkspaces')
       and json_extract(h.load, '$.memoryAvailableBytes') >= coalesce(users.limits ->> '$.memoryBytes', ${settings.BERTH_MEMORY_BYTES})
@@ -82,7 +82,12 @@ export async function findAnyHost(
 ): Promise<HostTarget | undefined> {
   const own = await findHostOfUser(db, userId);
   if (own) return own;
-  const isLive = and(isNull(hosts.removedAt), isNull(hosts.refusal), gt(hosts.lastReportAt, isoTime(now() - liveMs)));
+  const isLive = and(
+    isNull(hosts.removedAt),
+    isNull(hosts.refusal),
+    isNull(hosts.unreached),
+    gt(hosts.lastReportAt, isoTime(now() - liveMs)),
+  );
   const [live] = await db.select({ id: hosts.id, url: hosts.url }).from(hosts).where(isLive).limit(1);
   return live;
 }
@@ -101,14 +106,15 @@ const selectHostOfUser = prepareOnce((db) =>
  * the user's host, or on any where that is not live. Mostly the first host that is looked at tells both.
  */
 export async function findLiveHosts(db: Database, now: number, hostId: string | null) {
-  const live = sql`from hosts where removed_at is null and refusal is null and last_report_at > ${isoTime(now - liveMs)}`;
+  const heard = sql`from hosts where removed_at is null and refusal is null and last_report_at > ${isoTime(now - liveMs)}`;
+  const live = sql`${heard} and unreached is null`;
   const problem = sql`json_extract(load, '$.problem')`;
   const isDemo = sql`json_extract(load, '$.demoModel')`;
-  const own = sql`${live} and id = ${hostId}`;
+  const own = sql`${heard} and id = ${hostId}`;
   const [row] = await db.all<{ reason: string | null; isDemo: number }>(sql`
     select case when exists (select 1 ${live} and ${problem} is null) then null
         else coalesce((select ${problem} ${live} limit 1), 'No host is live.') end as reason,
       case when exists (select 1 ${own}) then exists (select 1 ${own} and ${isDemo})
-        else exists (select 1 ${live} and ${isDemo}) end as "isDemo"`);
+        else exists (select 1 ${heard} and ${isDemo}) end as "isDemo"`);
   return { reason: row!.reason, demoModel: row!.isDemo === 1 };
 }

@@ -6,6 +6,7 @@ import { eq, sql } from "drizzle-orm";
 import type { Context } from "hono";
 import { z } from "zod";
 import { runAfterAnswer } from "../http/background.ts";
+import { callAgain } from "../hosts/call.ts";
 import type { AppEnv, Deps } from "../deps.ts";
 import { joinHost, whyUnusable } from "../fleet/join.ts";
 import { claimedHostId, unauthenticated, verifyHostJwt } from "../keys/jwt.ts";
@@ -63,6 +64,8 @@ export const hostRoutes = [
       const answer = await applyReport(deps, host.id, report);
       if (await noteMisfit(deps, host.id, report, misfit))
         deps.log.error("report.entry_set_aside", { hostId: host.id, misfit });
+      if (host.unreached !== null)
+        runAfterAnswer(c, deps, "call again", async () => callAgain(deps, { id: host.id, url: report.url }));
       wakeWaiting(deps, c, host.id, report);
       return answer;
     },
@@ -81,7 +84,7 @@ function wakeWaiting(deps: Deps, c: Context<AppEnv>, hostId: string, { runs }: R
 
 const selectHost = prepareOnce((db) =>
   db
-    .select(columnsOf(hosts, "id", "name", "publicKey", "removedAt"))
+    .select(columnsOf(hosts, "id", "name", "publicKey", "removedAt", "unreached"))
     .from(hosts)
     .where(eq(hosts.id, sql.placeholder("hostId")))
     .prepare(),
