@@ -104,6 +104,27 @@ def bind():
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     s.bind(("127.0.0.1", 3128))
     s.listen()
+def terminals():
+    open_ones = []
+    try:
+        while len(open_ones) < 200: open_ones.append(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY))
+    except OSError: pass
+    for one in open_ones: os.close(one)
+    return len(open_ones)
+def fill_sockets():
+    held = []
+    for _ in range(600):
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.bind(("127.0.0.1", 0))
+        one.setblocking(False)
+        for _ in range(12): one.sendto(bytes(16000), one.getsockname())
+        held.append(one)
+    count = 0
+    for one in held:
+        try:
+            while True: count += len(one.recv(16000))
+        except BlockingIOError: one.close()
+    return count
 def has_words(path):
     try: return len(os.listdir(path) if os.path.isdir(path) else open(path, "rb").read(1)) > 0
     except OSError: return False
@@ -123,6 +144,9 @@ print(json.dumps({
     "tmpBytes": fill_tmp(),
     "namespaces": end_of(lambda: call(libc.unshare(0x10000000))),
     "mount": end_of(lambda: call(libc.mount(b"none", b"/tmp", b"tmpfs", 0, None))),
+    "asynchronousIo": end_of(lambda: call(libc.syscall(206 if os.uname().machine == "x86_64" else 0, 1, ctypes.byref(ctypes.c_ulong(0))))),
+    "terminals": terminals(),
+    "socketBytes": fill_sockets(),
     "ioUring": end_of(lambda: call(libc.syscall(425, 8, ctypes.create_string_buffer(256)))),
     "sockets": {family: end_of(lambda: socket.socket(getattr(socket, "AF_" + family), socket.SOCK_DGRAM).close())
         for family in ("UNIX", "INET", "INET6", "ALG", "VSOCK", "TIPC", "BLUETOOTH", "CAN")},

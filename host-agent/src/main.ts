@@ -6,8 +6,10 @@ import { makeDataDir } from "@berth/shared/node/directory";
 import { exitCodeOf, NotNowError, personMustAct } from "@berth/shared/node/exit-code";
 import { createLineWriter } from "@berth/shared/node/line-writer";
 import { takeLock, type Lock } from "@berth/shared/node/lock";
-import { parseSettings } from "@berth/shared/settings";
+import { parseSettings, type Settings } from "@berth/shared/settings";
 import { startHostAgent } from "./host-agent.ts";
+import { raiseCounts } from "./machine/proc.ts";
+import { neededCounts } from "./workspace/container.ts";
 
 const log = createLog(createLineWriter(process.stdout));
 
@@ -21,6 +23,17 @@ async function close(): Promise<void> {
   } finally {
     if (pidFile) rmSync(pidFile, { force: true });
     lock?.close();
+  }
+}
+/** Raises what the kernel counts for the whole machine; where this process may not, a person must. */
+function raise(settings: Settings): void {
+  const needed = neededCounts(settings);
+  try {
+    const raised = raiseCounts(needed);
+    if (raised.length > 0) log.info("counts.raised", { counts: raised.join() });
+  } catch (error) {
+    const advice = Object.entries(needed).map(([name, least]) => `sysctl -w ${name.replaceAll("/", ".")}=${least}`);
+    log.warn("counts.low", { error: messageOf(error), advice: `Where these are lower: ${advice.join("; ")}` });
   }
 }
 // `disconnect`: the supervisor that started this process is gone. What it read of this process's output nobody reads then.
@@ -42,6 +55,7 @@ try {
     );
   pidFile = join(dataDir, "host.pid");
   writeFileSync(pidFile, `${process.pid}\n`);
+  raise(settings);
   agent = await startHostAgent({ settings, dataDir, version: "0.1.0", log });
   // The code that no supervisor starts again on: a person must act.
   void agent.removed.then(async (sentence) => {

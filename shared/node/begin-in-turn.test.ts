@@ -56,6 +56,7 @@ test("who is let go while he waits takes nobody's turn", async () => {
   server.on("connection", (socket) => socket.remoteAddress === "127.0.0.2" && socket.destroy());
   for (let at = 0; at < 500; at++) open("127.0.0.2", "/loud");
   open("127.0.0.3", "/quiet");
-  await expect.poll(() => promisify(server.getConnections.bind(server))(), patience).toBe(1);
   await expect.poll(() => order, patience).toEqual(["/quiet 0"]);
+  // One that is kept open and says nothing more is closed after a while.
+  await expect.poll(() => promisify(server.getConnections.bind(server))(), patience).toBeLessThan(2);
 });

@@ -73,6 +73,8 @@ const programs: Record<string, (args: string[]) => string> = {
     return "";
   },
   mount(args) {
+    // Of a container's terminals.
+    if (args[0] === "-N") return "";
     const [image, point] = args.slice(-2) as [string, string];
     const { files, kernel } = machine();
     const on = files.get(image).holds;

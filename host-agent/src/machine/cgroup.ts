@@ -2,7 +2,7 @@
  * What the kernel says of a container: its memory, CPU and process counts, its OOM kills, its mounts. Reads cgroup v1 and
  * v2 through /proc/<init pid>/cgroup; knows nothing of the engine.
  */
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { readProc as read } from "./proc.ts";
 
 /** Directories of a container's cgroup by what is read there; under v2 all are the same. */
@@ -71,6 +71,14 @@ export function readFreeBytes(cgroup: Cgroup, limitBytes: number): number | null
 export function readOomKills(cgroup: Cgroup): number | null {
   const text = read(`${cgroup.memory}/${cgroup.version === 1 ? "memory.oom_control" : "memory.events"}`);
   return text === null ? null : field(text, "oom_kill");
+}
+
+/**
+ * Bounds what lies in the buffers of its TCP and UDP sockets. Under v2 that is counted as its memory; under v1 it is beside it, and one
+ * container could take what the whole machine has for its sockets.
+ */
+export function boundSockets(cgroup: Cgroup, bytes: number): void {
+  if (cgroup.version === 1) writeFileSync(`${cgroup.memory}/memory.kmem.tcp.limit_in_bytes`, String(bytes));
 }
 
 /** Whether a process of `uid` in the network namespace of `initPid` listens on 127.0.0.1:`port`. */

@@ -1,5 +1,5 @@
-/** Reading the kernel's files. */
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+/** Reading the kernel's files, and raising what it counts for the whole machine. */
+import { closeSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 
 /** Null where the process or the container has gone meanwhile. */
 export function readProc(path: string): string | null {
@@ -24,6 +24,19 @@ export function readProcInto(path: string, buffer: Buffer): Buffer | null {
   } finally {
     if (file !== null) closeSync(file);
   }
+}
+
+/**
+ * Raises each count below `root` that is lower than this, and answers which. One agent could otherwise take what is for all; its
+ * container bounds what it takes.
+ */
+export function raiseCounts(wanted: Record<string, number>, root = "/proc/sys"): string[] {
+  return Object.entries(wanted).flatMap(([name, least]) => {
+    const path = `${root}/${name}`;
+    if (Number(readFileSync(path, "utf8")) >= least) return [];
+    writeFileSync(path, String(least));
+    return [name];
+  });
 }
 
 /** Who may not look (EACCES, EPERM) knows nothing of whether it is there. */

@@ -1,6 +1,6 @@
 /**
  * Which system calls a program in a workspace may make: an allow-list of our own, so that what an engine allows by default does not
- * matter. It is that of the engine for a container without capabilities, without io_uring, rare families of sockets and programs
+ * matter. It is that of the engine for a container without capabilities, without asynchronous I/O, rare families of sockets and programs
  * of another word size: a large part of what in the kernel was broken lately.
  */
 
@@ -13,8 +13,7 @@ const allowed = `
   futex futex_requeue futex_wait futex_waitv futex_wake futimesat get_robust_list get_thread_area getcpu getcwd
   getdents getdents64 getegid geteuid getgid getgroups getitimer getpeername getpgid getpgrp getpid getppid
   getpriority getrandom getresgid getresuid getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday
-  getuid getxattr inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents
-  io_pgetevents io_setup io_submit ioctl ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset
+  getuid getxattr inotify_add_watch inotify_init inotify_init1 inotify_rm_watch ioctl ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset
   landlock_restrict_self lchown lgetxattr link linkat listen listxattr llistxattr lremovexattr lseek lsetxattr lstat
   madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mkdir mkdirat mknod mknodat mlock mlock2
   mlockall mmap mprotect mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink mremap
@@ -41,6 +40,7 @@ const personalities = [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 /** Any of these makes a namespace, within which a process has capabilities. */
 const namespaceFlags = 0x7e02_0000;
 const notThere = 38;
+const asynchronousIo = ["setup", "destroy", "submit", "cancel", "getevents", "pgetevents"].map((call) => `io_${call}`);
 
 const isEqual = (value: number) => [{ index: 0, value, op: "SCMP_CMP_EQ" }];
 const allow = (names: string[], args: object[] = []) => ({ names, action: "SCMP_ACT_ALLOW", args });
@@ -55,7 +55,8 @@ export const seccompProfile = JSON.stringify({
     ...socketFamilies.map((family) => allow(["socket"], isEqual(family))),
     ...personalities.map((persona) => allow(["personality"], isEqual(persona))),
     allow(["clone"], [{ index: 0, value: namespaceFlags, valueTwo: 0, op: "SCMP_CMP_MASKED_EQ" }]),
-    // Its flags lie in memory, where no filter looks: the C library falls back to clone.
-    { names: ["clone3"], action: "SCMP_ACT_ERRNO", errnoRet: notThere },
+    // Its flags lie in memory, where no filter looks: the C library falls back to clone. Of asynchronous I/O the kernel has one
+    // count for the whole machine, which one agent could take: programs fall back to threads.
+    { names: ["clone3", ...asynchronousIo], action: "SCMP_ACT_ERRNO", errnoRet: notThere },
   ],
 });

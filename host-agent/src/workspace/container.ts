@@ -4,7 +4,8 @@ import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Settings } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
-import { type Cgroup, isListening, isSameDirectory } from "../machine/cgroup.ts";
+import { boundSockets, type Cgroup, isListening, isSameDirectory } from "../machine/cgroup.ts";
+import { runProgram } from "../machine/programs.ts";
 import { type ProcessId, processesOf, setOomScore } from "../machine/processes.ts";
 import { MachineError } from "../machine/machine-error.ts";
 import { ifMissing } from "../machine/missing.ts";
@@ -73,6 +74,35 @@ export const tellUnseen = ({ BERTH_RUNTIME: runtime }: Settings) =>
   runtime === undefined
     ? "the container does not see the user's volume"
     : `the files of its container are not to be seen from the machine: a runtime that hides them and its processes, as gVisor does, cannot be used (BERTH_RUNTIME is ${runtime})`;
+
+/** Five of Berth's for each of ten agents, and what multiplexers of terminals open. */
+const terminals = 128;
+/** Of its memory, in the buffers of sockets where those are counted beside it. */
+const socketShare = 1 / 16;
+/** An open file takes no less of its memory. */
+const fileBytes = 256;
+
+/** Bounds what the kernel counts for the whole machine, which the engine has no limit for. Before anything of an agent runs. */
+export async function boundShare({ init, cgroup, limits }: RunningContainer): Promise<void> {
+  boundSockets(cgroup, Math.floor(limits.memoryBytes * socketShare));
+  const options = `remount,nosuid,noexec,gid=5,mode=620,ptmxmode=666,max=${terminals}`;
+  await runProgram("mount", "-N", String(init.pid), "-n", "-o", options, "devpts", "/dev/pts");
+}
+
+/** What the kernel must have of these for all workspaces together, beside what a machine has by itself. */
+export function neededCounts({
+  BERTH_MAX_WORKSPACES: workspaces,
+  BERTH_PIDS: pids,
+  BERTH_MEMORY_BYTES: memoryBytes,
+}: Settings): Record<string, number> {
+  const processes = Math.min(32_768 + workspaces * pids, 2 ** 22);
+  return {
+    "kernel/pty/max": Math.min(4096 + workspaces * terminals, 2 ** 20),
+    "kernel/pid_max": processes,
+    "kernel/threads-max": processes,
+    "fs/file-max": 1_000_000 + Math.ceil((workspaces * memoryBytes) / fileBytes),
+  };
+}
 
 /** On a machine that is full. */
 const patienceMs = 30_000;

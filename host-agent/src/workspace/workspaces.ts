@@ -13,6 +13,7 @@ import { letGoOn } from "../machine/freezer.ts";
 import { MachineError } from "../machine/machine-error.ts";
 import { identify } from "../machine/processes.ts";
 import {
+  boundShare,
   nameOf,
   passwdOf,
   type RunningContainer,
@@ -309,7 +310,7 @@ export class Workspaces {
     if (!init || !cgroup) throw new MachineError("the container ended just after its start");
     if (!seesVolume(state, volume)) throw new MachineError(tellUnseen(this.#deps.context.settings));
     const container = { id: state.id, init, cgroup, volume, limits: state.limits, isReady: false };
-    if (!isNew) await letGoOn(cgroup);
+    await Promise.all([boundShare(container), !isNew && letGoOn(cgroup)]);
     await this.#deps.takeUp(place.userId, container, isNew || place.container?.id === state.id);
     this.#change(place, {
       status: "running",
