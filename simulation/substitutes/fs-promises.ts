@@ -81,13 +81,4 @@ export const chown = (path: string, uid: number, gid: number) => call("chown", p
 export const lchown = chown;
 export const lstat = (path: string) => call("lstat", path, () => fs.statSync(path)!);
 export const stat = lstat;
-export const truncate = (path: string, size = 0) =>
-  call("truncate", path, () => {
-    const { files } = machine();
-    const inode = files.get(path, "truncate");
-    files.checkWritable(inode, "truncate", path, false);
-    if (inode.isAppendOnly) throw new FileError("EPERM", "truncate", path);
-    inode.size = size;
-    if (inode.data.length > size) inode.data = Buffer.from(inode.data.subarray(0, size));
-    else if (size <= 2 ** 20) inode.data = Buffer.concat([inode.data], size);
-  });
+export const truncate = (path: string, size = 0) => call("truncate", path, () => fs.setSize(path, size));

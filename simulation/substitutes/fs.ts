@@ -241,6 +241,21 @@ export function renameSync(from: string, to: string): void {
   machine().files.rename(from, to);
 }
 
+export function truncateSync(path: string, size = 0): void {
+  begin("truncateSync", path);
+  setSize(path, size);
+}
+
+export function setSize(path: string, size: number): void {
+  const { files } = machine();
+  const inode = files.get(path, "truncate");
+  files.checkWritable(inode, "truncate", path, false);
+  if (inode.isAppendOnly) throw new FileError("EPERM", "truncate", path);
+  inode.size = size;
+  if (inode.data.length > size) inode.data = Buffer.from(inode.data.subarray(0, size));
+  else if (size <= 2 ** 20) inode.data = Buffer.concat([inode.data], size);
+}
+
 export function chmodSync(path: string, mode: number): void {
   begin("chmodSync", path);
   setMode(path, mode);

@@ -12,6 +12,7 @@ import {
   openSync,
   readSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { open, readdir, rm, truncate } from "node:fs/promises";
@@ -21,7 +22,7 @@ import { time } from "@berth/shared/values";
 import { z } from "zod";
 import { ifMissing, isThere } from "../machine/missing.ts";
 import { ProgramError, runProgram } from "../machine/programs.ts";
-import { type Volume } from "../workspace/volume.ts";
+import { spareEnds, type Volume } from "../workspace/volume.ts";
 import { runGid } from "../store/uids.ts";
 import type { Exit } from "./decide.ts";
 
@@ -117,15 +118,26 @@ function readText(path: string, maxBytes: number): string {
 const endSchema = z.object({ reason: z.enum(runReasons), exitCode: z.int().nullable(), endedAt: time });
 export type NotedEnd = z.infer<typeof endSchema>;
 const endBytes = 1000;
+const spareBytes = 4096;
 
 /**
  * Notes how the run ended, where the run lies, before the end is stored and told: an older copy of the host's database decides no
  * other, and begins nothing that has ended. Written at once; resolves when a power cut takes it back no more.
  */
 export function noteEnd(volume: Volume, runId: string, end: NotedEnd): Promise<void> {
-  mkdirSync(runDirectory(volume, runId), { recursive: true, mode: 0o711 });
-  const path = join(runDirectory(volume, runId), "end");
-  append(path, `${JSON.stringify(end)}\n`);
+  try {
+    mkdirSync(runDirectory(volume, runId), { recursive: true, mode: 0o711 });
+    return noteIn(join(runDirectory(volume, runId), "end"), JSON.stringify(end));
+  } catch (error) {
+    if (!isOutOfSpace(error) || !isThere(spareEnds(volume))) throw error;
+    // More than the block that is its own would need another; the oldest are the least likely to be asked for.
+    if (statSync(spareEnds(volume)).size > spareBytes - endBytes) truncateSync(spareEnds(volume), 1);
+    return noteIn(spareEnds(volume), JSON.stringify({ runId, ...end }));
+  }
+}
+
+function noteIn(path: string, line: string): Promise<void> {
+  append(path, `${line}\n`);
   return syncFile(path);
 }
 
@@ -140,11 +152,14 @@ async function syncFile(path: string): Promise<void> {
 
 /** Null where none was noted. */
 export function readEnd(volume: Volume, runId: string): NotedEnd | null {
-  const lines = readText(join(runDirectory(volume, runId), "end"), endBytes)
-    .split("\n")
-    .slice(0, -1);
-  return lines.map((line) => endSchema.safeParse(readJson(line)).data).find((end) => end !== undefined) ?? null;
+  const own = linesOf(join(runDirectory(volume, runId), "end"), endBytes);
+  const spare = linesOf(spareEnds(volume), spareBytes).filter((line) => line.startsWith(`{"runId":"${runId}",`));
+  const ends = [...own, ...spare].map((line) => endSchema.safeParse(readJson(line)).data);
+  return ends.find((end) => end !== undefined) ?? null;
 }
+
+/** Those that are whole. */
+const linesOf = (path: string, maxBytes: number) => readText(path, maxBytes).split("\n").slice(0, -1);
 
 /** What was started ahead begins to be a run: the trace that the wrapper leaves of others. */
 export function noteBegun(volume: Volume, runId: string): void {

@@ -121,6 +121,18 @@ export async function makeTmp({ tmp }: Volume): Promise<void> {
   await chmod(tmp, 0o1777);
 }
 
+/** Where the end of a run is noted that could have no files of its own: the disk is full to its last inode. */
+export const spareEnds = ({ root }: Pick<Volume, "root">) => join(root, "ends");
+
+/** Made while there is room: with a byte in it, its first block is its own. One that is full already has none. */
+export async function makeSpareEnds(volume: Pick<Volume, "root">): Promise<void> {
+  try {
+    await writeFile(spareEnds(volume), "\n", { flag: "wx", mode: 0o600 });
+  } catch (error) {
+    if (!["EEXIST", "ENOSPC"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
+}
+
 /** Removes what lies in the trash, also what an earlier process left there. */
 export async function emptyTrash(volume: Pick<Volume, "trash">): Promise<void> {
   const left = (await readdir(volume.trash)).map((name) => join(volume.trash, name));

@@ -18,6 +18,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { noteEnd, readEnd } from "../run/run-files.ts";
 import { Volumes } from "./volumes.ts";
 
 const mib = 2 ** 20;
@@ -37,6 +38,10 @@ afterEach(() => {
 async function remount(limitBytes: number) {
   execFileSync("umount", [root]);
   return new Volumes(dir, limitBytes).ensure("usr_1");
+}
+/** Until no file can be made, by root neither: blocks are kept for root, inodes are not. */
+function useInodes(directory: string): void {
+  for (let at = 0; statfsSync(root).ffree > 0; at++) writeFileSync(join(directory, `inode-${at}`), "");
 }
 const sizeOf = () => statfsSync(root).blocks * statfsSync(root).bsize;
 
@@ -187,4 +192,16 @@ test("a file system that says it has errors is checked before it is mounted", as
   // What has been mended is not checked again.
   await remount(64 * mib);
   expect([notes().length, copies().length]).toEqual([1, 1]);
+});
+
+test("on a disk that is full to its last inode an end is noted still, and later ones in place of the oldest", async () => {
+  const volume = await new Volumes(dir, 64 * mib).ensure("usr_1");
+  useInodes(volume.trash);
+  const end = { reason: "disk_full", exitCode: null, endedAt: "2026-01-01T00:00:00.000Z" } as const;
+  await noteEnd(volume, "run_a", end);
+  expect(readEnd(volume, "run_a")).toEqual(end);
+  expect(readEnd(volume, "run_b")).toBeNull();
+  for (let at = 0; at < 100; at++) await noteEnd(volume, `run_${at}`, end);
+  expect(readEnd(volume, "run_99")).toEqual(end);
+  expect(statSync(join(root, "ends")).size).toBeLessThan(4096);
 });

@@ -9,7 +9,7 @@ import { chmod, mkdir, open, readdir, rename, rm, rmdir, truncate } from "node:f
 import { basename, dirname, join } from "node:path";
 import { ifMissing, isThere } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
-import { emptyTrash, highestOwner, isMounted, makeTmp, tellLoss, type Volume } from "./volume.ts";
+import { emptyTrash, highestOwner, isMounted, makeSpareEnds, makeTmp, tellLoss, type Volume } from "./volume.ts";
 import { checkImage, failedMounts, hasRoom, isLetGo, repairVolume } from "./volume-failure.ts";
 
 const blankPauseMs = 2000;
@@ -280,6 +280,7 @@ export class Volumes {
       await chmod(path, mode);
     }
     await makeTmp(volume);
+    await makeSpareEnds(volume);
     await mkdir(join(volume.workspace, "shared"), { recursive: true });
     await chmod(join(volume.workspace, "shared"), 0o1777);
     this.#onOwner(await highestOwner(root));
