@@ -125,6 +125,8 @@ export class Kernel {
         return `${environment.join("\0")}\0`;
       case "cmdline":
         return "sh\0";
+      case "net/sockstat":
+        return `sockets: used 1\nTCP: inuse ${container.isListening ? 1 : 0} orphan 0 tw 0 alloc 1 mem 0\n`;
       case "net/tcp":
         return container.isListening
           ? "sl local rem st tx rx tr tm uid\n 0: 0100007F:0C38 00000000:0000 0A 00000000:00000000 00:00000000 00000000 19999 0 1\n"

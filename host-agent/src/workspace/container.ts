@@ -109,7 +109,7 @@ const patienceMs = 30_000;
 
 /**
  * Nobody else can take the forwarder's port once it listens: wait for that before anything of an agent runs. Asked of the kernel
- * until it is so and never again: it goes through the whole machine's table of connections, 5 ms each time.
+ * until it is so and never again.
  */
 export async function waitForForwarder(container: RunningContainer): Promise<void> {
   const deadline = performance.now() + patienceMs;
