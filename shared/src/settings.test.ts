@@ -29,6 +29,22 @@ test.each([
     expect(() => parseSettings({ [name]: String(value) })).toThrow(SettingsError);
 });
 
+test("the public address is an origin: a path, a query or a user in it would be in no link, and a capital letter in no cookie", () => {
+  const read = (url: string) => parseSettings({ BERTH_PUBLIC_URL: url }).BERTH_PUBLIC_URL;
+  expect(["https://berth.example.com/", "HTTPS://Berth.Example.com:443", "http://10.0.0.7:8080"].map(read)).toEqual([
+    "https://berth.example.com",
+    "https://berth.example.com",
+    "http://10.0.0.7:8080",
+  ]);
+  for (const url of [
+    "https://example.com/berth",
+    "https://a.example/?b",
+    "https://a@b.example",
+    "https://a.example/#b",
+  ])
+    expect(() => read(url)).toThrow("must be scheme, name and port alone");
+});
+
 test("an unknown variable of ours stops the start, another's does not", () => {
   fc.assert(
     fc.property(fc.stringMatching(/^[A-Z_]{1,20}$/), (rest) => {

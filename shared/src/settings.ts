@@ -16,6 +16,14 @@ const decimal = (min: number, max: number) =>
 const port = whole(1, 65_535);
 const exactHttpUrl = z.url({ protocol: /^https?$/, error: "must be an http or https address" });
 const httpUrl = exactHttpUrl.transform((url) => url.replace(/\/+$/, ""));
+/** The page and the API are at the root of their name. */
+const origin = exactHttpUrl
+  .transform((url) => new URL(url))
+  .refine(
+    ({ origin: own, href }) => href === `${own}/`,
+    "must be scheme, name and port alone, such as https://berth.example.com",
+  )
+  .transform(({ origin: own }) => own);
 const text = z.string().min(1, "must not be empty");
 const list = z.string().transform((value) =>
   value
@@ -28,7 +36,7 @@ const list = z.string().transform((value) =>
 export const variables = {
   BERTH_PORT: port.default(8080),
   BERTH_LISTEN: text.default("127.0.0.1"),
-  BERTH_PUBLIC_URL: httpUrl.optional(),
+  BERTH_PUBLIC_URL: origin.optional(),
   BERTH_TRUST_PROXY: whole(0, 10).default(0),
   BERTH_DATA_DIR: text.default("./data"),
   BERTH_OIDC_ISSUER: exactHttpUrl.optional(),
