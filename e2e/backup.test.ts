@@ -1,6 +1,6 @@
 /** A backup is made while everything runs, and what it holds is all there after the machine's data was lost. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Run } from "@berth/shared/resources";
@@ -23,11 +23,20 @@ afterAll(async () => {
 });
 
 const root = join(import.meta.dirname, "..");
-const command = (name: string, ...args: string[]) =>
-  spawnSync(process.execPath, [join(root, `scripts/commands/${name}.ts`), ...args], {
-    env: berth.env,
-    encoding: "utf8",
-  });
+const commandIn = (env: NodeJS.ProcessEnv, name: string, ...args: string[]) =>
+  spawnSync(process.execPath, [join(root, `scripts/commands/${name}.ts`), ...args], { env, encoding: "utf8" });
+const command = (name: string, ...args: string[]) => commandIn(berth.env, name, ...args);
+
+test("half a backup is none: a directory that somebody named and that has no data is told before anything is copied", () => {
+  for (const name of ["BERTH_DATA_DIR", "BERTH_HOST_DATA_DIR"]) {
+    const made = commandIn({ ...berth.env, [name]: "/var/lib/bearth" }, "backup", join(kept, name));
+    expect([made.status, made.stdout]).toEqual([2, ""]);
+    expect(made.stderr).toMatch(
+      new RegExp(`^A (gateway|host) has no data in /var/lib/bearth: set ${name} to where it has`),
+    );
+    expect(existsSync(join(kept, name))).toBe(false);
+  }
+});
 
 test("a backup of a Berth that is at work brings back users, runs, files, variables and tokens", async () => {
   const agent = await alice.createAgent("worker", { runtime: "shell" });

@@ -265,7 +265,7 @@ describe("a bad setting", () => {
     await berth.host.kill("SIGTERM");
     const elsewhere = berth.host.start({ BERTH_HOST_LISTEN: "203.0.113.1" });
     await expect(elsewhere).rejects.toThrow(
-      /^host ended with 2: [^]*\nThe host agent cannot listen on 203\.0\.113\.1 /,
+      /^host ended with 75: [^]*\nThe host agent cannot listen on 203\.0\.113\.1 /,
     );
   });
 

@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { Settings } from "@berth/shared/settings";
+import { parseSettings, type Settings } from "@berth/shared/settings";
 import Sqlite from "better-sqlite3";
 import { runWithSettings } from "../setup/command.ts";
 import { isRoot, SetupError } from "../setup/debian.ts";
@@ -15,12 +15,26 @@ await runWithSettings(async (settings, [given, ...rest]) => {
   const target = resolve(given ?? join("backups", new Date().toISOString().replaceAll(":", "-").slice(0, 19)));
   if (existsSync(target) && readdirSync(target).length > 0)
     throw new SetupError(`There is something in ${target} already: name a directory that is empty or not there.`);
+  refuseEmpty(settings, "BERTH_DATA_DIR", "gateway.sqlite", "A gateway");
+  refuseEmpty(settings, "BERTH_HOST_DATA_DIR", "host.db", "A host");
   const copied = [copyGateway(settings, target), copyHost(settings, join(target, "host"))];
   if (!copied.includes(true))
     throw new SetupError("Neither a gateway nor a host has its data here: see BERTH_DATA_DIR and BERTH_HOST_DATA_DIR.");
   process.stdout.write(`${target}\n`);
   return 0;
 });
+
+/** A directory that somebody named and that has nothing is a slip of the pen: a copy of the rest would pass for one of all. */
+function refuseEmpty(
+  settings: Settings,
+  name: "BERTH_DATA_DIR" | "BERTH_HOST_DATA_DIR",
+  file: string,
+  whose: string,
+): void {
+  const isNamed = settings[name] !== parseSettings({})[name];
+  if (isNamed && !existsSync(join(settings[name], file)))
+    throw new SetupError(`${whose} has no data in ${settings[name]}: set ${name} to where it has, or not at all.`);
+}
 
 function copyGateway({ BERTH_DATA_DIR: dir }: Settings, target: string): boolean {
   if (!copyDatabase(dir, target, "gateway.sqlite")) return false;
