@@ -167,6 +167,14 @@ describe("the contract", () => {
     expect(headersOf(start)).toEqual(["Idempotency-Key"]);
     expect(headersOf(document.paths["/v1/runs/{id}/events"].get)).toEqual(["Last-Event-ID"]);
     expect(Object.keys(document.paths["/readyz"].get.responses)).toEqual(["200", "503"]);
+    const { get: read, put } = document.paths["/v1/agents/{id}/files/{path}"];
+    expect([headersOf(read), headersOf(put)]).toEqual([
+      ["Range", "If-Range"],
+      ["If-Match", "If-None-Match"],
+    ]);
+    const typesOf = (status: number) => Object.keys(read.responses[status].content);
+    expect([typesOf(206), typesOf(416)]).toEqual([["application/octet-stream"], []]);
+    expect(typesOf(200)).toContain("application/zip");
     const { name } = document.paths["/v1/agents"].post.requestBody.content["application/json"].schema.properties;
     expect(name).toEqual({ type: "string", minLength: 1, maxLength: 64 });
   });
@@ -198,6 +206,10 @@ describe("the contract", () => {
     expect([body, made.status]).toEqual(['{"name":"…"}', 201]);
     expect(section).toContain("await fetch(`${berth}/v1/agents`, {");
     expect(plain).toContain('curl -sS "$BERTH/v1/runs/$id"');
+    expect(plain).toContain('curl -sS "$BERTH/v1/search?q=$q"');
+    expect(plain).toContain('curl -sS -N "$BERTH/v1/runs/$id/events"');
+    expect(plain).toContain('new WebSocket(`${berth.replace("http", "ws")}/v1/agents/${id}/terminal`, ["berth.v1", ');
+    expect(plain).not.toMatch(/curl [^\n]*\/(terminal|connect)"/);
   });
 
   test("the first page says what to do where the dashboard is not built", async () => {

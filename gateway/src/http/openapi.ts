@@ -115,12 +115,13 @@ function describeParameters(
 function describeResponses(route: Route, toSchema: SchemaWriter): Json {
   const content = {
     ...(route.answer && jsonContent(toSchema(route.answer, "output"))),
-    ...(route.media && { [route.media]: { schema: { type: "string" } } }),
+    ...mediaContent([route.media ?? []].flat()),
   };
   const responses: Json = {
     [statusOf(route)]: { description: route.summary, ...(Object.keys(content).length > 0 && { content }) },
   };
-  if (route.otherwise) responses[route.otherwise.status] = { description: route.otherwise.when, content };
+  for (const { status, when, media } of [route.otherwise ?? []].flat())
+    responses[status] = { description: when, content: media ? mediaContent(media) : content };
   const problem = { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } };
   for (const code of errorsOf(route)) {
     const status = httpStatusOf(code);
@@ -129,6 +130,9 @@ function describeResponses(route: Route, toSchema: SchemaWriter): Json {
   }
   return responses;
 }
+
+const mediaContent = (types: string[]): Json =>
+  Object.fromEntries(types.map((type) => [type, { schema: { type: "string" } }]));
 
 function jsonContent(schema: Json): Json {
   return { "application/json": { schema } };

@@ -54,20 +54,48 @@ function describeCall(declared: Route, operation: OpenApi["paths"][string][strin
   return `<section><h3 id="${id}"><a href="#${id}"><code>${declared.method} ${escapeHtml(declared.path)}</code></a></h3>
 <p>${escapeHtml(declared.summary)}. For ${who}. Success: ${statusOf(declared)}${codes.length > 0 ? `; errors: ${codes.join(", ")}` : ""}.</p>
 ${jsonBlock("Parameters", operation["parameters"])}${jsonBlock("Body", operation["requestBody"])}${jsonBlock("Answer", operation.responses[statusOf(declared)])}
-<details><summary>Examples</summary><pre tabindex="0">${escapeHtml(curlOf(declared, operation, around))}</pre><pre tabindex="0">${escapeHtml(fetchOf(declared, operation, around))}</pre></details></section>`;
+<details><summary>Examples</summary>${examplesOf(declared, operation, around)
+    .map((example) => `<pre tabindex="0">${escapeHtml(example)}</pre>`)
+    .join("")}</details></section>`;
 }
 
-function curlOf({ method, path, auth, upload }: Route, operation: Json, around: Around): string {
+const examplesOf = (declared: Route, operation: Json, around: Around): string[] =>
+  statusOf(declared) === 101
+    ? [socketOf(declared)]
+    : [curlOf(declared, operation, around), fetchOf(declared, operation, around)];
+
+/** The address with placeholders as curl or TypeScript has them: those of the path, and of the query what must be there. */
+function addressOf({ path }: Route, operation: Json, hole: (name: string) => string): string {
+  const parameters = (operation["parameters"] ?? []) as { name: string; in: string; required: boolean }[];
+  const needed = parameters.filter((one) => one.in === "query" && one.required);
+  const query = needed.map(({ name }) => `${name}=${hole(name)}`).join("&");
+  return path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => hole(name)) + (query && `?${query}`);
+}
+
+const inTypeScript = (name: string) => `\${${name}}`;
+
+/** What no call by HTTP opens. */
+function socketOf(declared: Route): string {
+  const url = `\`\${berth.replace("http", "ws")}${addressOf(declared, {}, inTypeScript)}\``;
+  return `const asked = await fetch(\`\${berth}/v1/tickets\`, { method: "POST", headers: { authorization: \`Bearer \${token}\` } });
+const { ticket } = await asked.json();
+const socket = new WebSocket(${url}, ["berth.v1", \`ticket.\${ticket}\`]);`;
+}
+
+function curlOf(declared: Route, operation: Json, around: Around): string {
+  const { method, auth, upload, media } = declared;
   const body = bodyOf(operation, around);
+  const how = `${media === "text/event-stream" ? " -N" : ""}${method === "GET" ? "" : ` -X ${method}`}`;
   return [
-    `curl -sS${method === "GET" ? "" : ` -X ${method}`} "$BERTH${path.replaceAll(/\{(\w+)\}/g, "$$$1")}"`,
+    `curl -sS${how} "$BERTH${addressOf(declared, operation, (name) => `$${name}`)}"`,
     ...(auth === "none" ? [] : ['-H "Authorization: Bearer $TOKEN"']),
     ...(body === undefined ? [] : ["-H 'Content-Type: application/json'", `-d '${JSON.stringify(body)}'`]),
     ...(upload === undefined ? [] : ["--data-binary @FILE"]),
   ].join(" \\\n  ");
 }
 
-function fetchOf({ method, path, auth, upload, answer }: Route, operation: Json, around: Around): string {
+function fetchOf(declared: Route, operation: Json, around: Around): string {
+  const { method, auth, upload, answer, media } = declared;
   const body = bodyOf(operation, around);
   const headers = [
     ...(auth === "none" ? [] : ["authorization: `Bearer ${token}`"]),
@@ -79,8 +107,9 @@ function fetchOf({ method, path, auth, upload, answer }: Route, operation: Json,
     ...(body === undefined ? [] : [`body: JSON.stringify(${JSON.stringify(body)})`]),
     ...(upload === undefined ? [] : ["body: bytes"]),
   ];
-  const url = `\`\${berth}${path.replaceAll("{", "${")}\``;
+  const url = `\`\${berth}${addressOf(declared, operation, inTypeScript)}\``;
   const call = `const answer = await fetch(${url}${lines.length > 0 ? `, {\n  ${lines.join(",\n  ")},\n}` : ""});`;
+  if (media) return `${call}\nconst result = await answer.${answer ? "blob" : "text"}();`;
   return answer ? `${call}\nconst result = await answer.json();` : call;
 }
 

@@ -48,6 +48,12 @@ interface Input<
   body: Parsed<B>;
 }
 
+interface Otherwise {
+  status: 200 | 206 | 416 | 503;
+  when: string;
+  media?: string[];
+}
+
 interface RouteSpec<
   A extends Auth,
   P extends string,
@@ -77,11 +83,11 @@ interface RouteSpec<
   upload?: string;
   /** The status of success where that is neither 200 nor, without a body, 204. */
   status?: 101 | 201 | 202 | 302;
-  /** Another status with the same JSON, and when it is answered. */
-  otherwise?: { status: 200 | 503; when: string };
+  /** Other statuses, when they are answered, and with which types where it is not the same as of success. */
+  otherwise?: Otherwise | Otherwise[];
   /** The JSON of success; without it there is no body, or one of `media`, and `run` answers itself. */
   answer?: R;
-  media?: string;
+  media?: string | string[];
   /** Codes beyond those that follow from the declaration. */
   errors?: ErrorCode[];
   run(input: Input<A, P, Q, B, H>): Promise<Response | (R extends z.ZodType ? z.infer<R> : void)>;

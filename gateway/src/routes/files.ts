@@ -17,7 +17,8 @@ const path = "/v1/agents/{id}/files/{path}";
 const errors = ["forbidden", "conflict", "rate_limited", "host_unavailable", "no_host"] as const;
 const binary = "application/octet-stream";
 /** Whatever a host says: a browser must never take an agent's bytes for a page. */
-const types = ["application/json", "application/x-tar", "application/zip"];
+const archives = ["application/x-tar", "application/zip"];
+const types = ["application/json", ...archives];
 const passed = ["content-length", "content-disposition", "etag", "last-modified", "accept-ranges", "content-range"];
 
 export const fileRoutes = [
@@ -25,11 +26,16 @@ export const fileRoutes = [
     method: "GET",
     path,
     summary:
-      "A file's bytes, or a directory's listing; Range asks for a part of a file (206), If-Range with its ETag for all if it has changed; ?download makes an archive of a directory. The path may have slashes, each segment is percent-encoded",
+      "A file's bytes, or a directory's listing; Range asks for a part of a file (206), If-Range with its ETag for all if it has changed; ?download=zip or =tar makes an archive of a directory. The path may have slashes, each segment is percent-encoded",
     auth: "user",
     query: z.object({ download: archiveFormat.optional() }),
+    headers: z.object({ Range: z.string().optional(), "If-Range": z.string().optional() }),
     answer: directoryListing,
-    media: binary,
+    media: [binary, ...archives],
+    otherwise: [
+      { status: 206, when: "The part of the file that Range asks for", media: [binary] },
+      { status: 416, when: "The file has no such part; content-range says how long it is", media: [] },
+    ],
     errors: [...errors],
     run: async ({ deps, c, caller, params, query }) => {
       const search = query.download && `download=${query.download}`;
@@ -49,6 +55,7 @@ export const fileRoutes = [
       "Upload a file of up to 1 GiB: it appears whole or not at all, directories on the way are made; If-Match with an ETag guards against a change in between, If-None-Match: * against a file that is there. With a slash at its end, or ?type=directory, a directory",
     auth: "user",
     query: z.object({ type: z.literal("directory").optional() }),
+    headers: z.object({ "If-Match": z.string().optional(), "If-None-Match": z.string().optional() }),
     upload: binary,
     answer: fileSchema,
     errors: [...errors, "payload_too_large"],
@@ -80,6 +87,11 @@ export const fileRoutes = [
     auth: "user",
     errors: [...errors],
     run: async ({ deps, c, caller, params }) => {
+      if (c.req.header("if-match") !== undefined)
+        throw new AppError(
+          "invalid_request",
+          "A deletion takes no If-Match: what is at the path goes, whatever it is.",
+        );
       await call(deps, c, caller, params.id, { method: "DELETE", deadlineMs: 600_000 });
     },
   }),

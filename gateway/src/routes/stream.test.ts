@@ -146,3 +146,12 @@ describe("a run's events", () => {
     expect(length).toBe(written * event.length);
   });
 });
+
+test("a deletion under a condition is refused, for nobody looks at it: the file stays", async () => {
+  const { agentId } = (await gateway.call("GET", `/v1/runs/${runId}`, { token: user.token })).json();
+  const before = host.requests.length;
+  const headers = { "if-match": '"read-before"' };
+  const answer = await gateway.call("DELETE", `/v1/agents/${agentId}/files/notes.md`, { token: user.token, headers });
+  expect(answer.json()).toMatchObject({ code: "invalid_request", detail: expect.stringContaining("no If-Match") });
+  expect(host.requests).toHaveLength(before);
+});
