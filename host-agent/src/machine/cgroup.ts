@@ -3,6 +3,7 @@
  * v2 through /proc/<init pid>/cgroup; knows nothing of the engine.
  */
 import { readdirSync, statSync, writeFileSync } from "node:fs";
+import { isThere } from "./missing.ts";
 import { readProc as read } from "./proc.ts";
 
 /** Directories of a container's cgroup by what is read there; under v2 all are the same. */
@@ -78,7 +79,9 @@ export function readOomKills(cgroup: Cgroup): number | null {
  * container could take what the whole machine has for its sockets.
  */
 export function boundSockets(cgroup: Cgroup, bytes: number): void {
-  if (cgroup.version === 1) writeFileSync(`${cgroup.memory}/memory.kmem.tcp.limit_in_bytes`, String(bytes));
+  const path = `${cgroup.memory}/memory.kmem.tcp.limit_in_bytes`;
+  // A kernel may be built without it.
+  if (cgroup.version === 1 && isThere(path)) writeFileSync(path, String(bytes));
 }
 
 /**
