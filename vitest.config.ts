@@ -65,6 +65,7 @@ const queue = [
   "turn",
   "ahead",
   "dashboard-kept",
+  "dashboard-many",
   "dashboard-words",
   "backup",
   "proxies",

@@ -37,7 +37,7 @@ export default defineConfig({
               priority: 1,
             },
             // The conversation and its menu are drawn together.
-            { name: "conversation", test: /src\/agents\/(conversation|composer)/, priority: 1 },
+            { name: "conversation", test: /src\/agents\/(conversation|messages|composer)/, priority: 1 },
             { name: "shared", minShareCount: 2 },
           ],
         },

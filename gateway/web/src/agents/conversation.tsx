@@ -3,13 +3,14 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent, Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { keepPlace, placeOf } from "../kept/places.ts";
+import { createReading } from "../kept/reading.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { openConversation } from "../state/agents.ts";
 import { loadRuns, runsByAgent } from "../state/live.ts";
 import { tellRun } from "../text/words.ts";
 import { Composer } from "./composer.tsx";
 import { DownIcon } from "../ui/icons.tsx";
-import { RunSection } from "./run-section.tsx";
+import { Messages } from "./messages.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { search } from "../ui/router.tsx";
 
@@ -17,35 +18,27 @@ export function Conversation({ agent }: { agent: Agent }) {
   const words = t().conversation;
   const history = useHistory(agent.id);
   const scroller = useRef<HTMLDivElement>(null);
-  const { isAtEnd, toEnd, leaveEnd } = useStickyEnd(scroller, history.left?.anchor ?? null, history.keep);
-  const loadEarlier = async () => {
-    // What is read stays where it is; a browser holds it only where something stands above it.
-    const box = scroller.current!;
-    const fromEnd = box.scrollHeight - box.scrollTop;
-    await history.loadMore();
-    requestAnimationFrame(() => (box.scrollTop = box.scrollHeight - fromEnd));
-  };
+  const { isAtEnd, toEnd, leaveEnd, keep } = useStickyEnd(scroller, history.left?.anchor ?? null, history.keep);
   // With its settings as they are now: they are what is started.
   useEffect(() => openConversation(agent.id), [agent.id, agent.updatedAt]);
   const runs = (runsByAgent.value.get(agent.id) ?? [])
     .filter((run) => history.oldest === null || run.createdAt >= history.oldest)
     .toReversed();
   usePlace(runs, history, leaveEnd);
+  const wanted = new URLSearchParams(search.value).get("run") ?? history.left?.anchor?.runId ?? null;
   return (
     <div class={`conversation ${runtimes[agent.runtime].isScript ? "script" : ""}`}>
       <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label={words.with(agent.name)}>
         <div class="thread">
           {history.hasMore && (
             <p class="earlier">
-              <button type="button" onClick={() => void loadEarlier()} disabled={history.isLoading}>
+              <button type="button" onClick={() => void history.loadMore()} disabled={history.isLoading}>
                 {history.isLoading ? t().common.loading : words.earlier}
               </button>
             </p>
           )}
           <Failure error={history.failure} />
-          {runs.map((run) => (
-            <RunSection key={run.id} run={run} />
-          ))}
+          <Messages runs={runs} wanted={wanted} onDrawn={() => keep.current()} />
           {runs.length === 0 && <Empty agent={agent} isLoading={history.isLoading} />}
         </div>
       </div>
@@ -167,6 +160,8 @@ function useStickyEnd(
   const sticks = useRef(start === null);
   /** What is held in its place, until a person scrolls: what stands above it may still grow. */
   const held = useRef(start);
+  /** Called whenever something was drawn. */
+  const keep = useRef(() => {});
   const toEnd = () => {
     held.current = null;
     sticks.current = true;
@@ -175,29 +170,37 @@ function useStickyEnd(
   };
   useLayoutEffect(() => {
     const box = scroller.current!;
+    const reading = createReading(box, () => box.querySelector(".messages"));
     let height = 0;
-    const observer = new ResizeObserver(() => {
+    keep.current = () => {
       if (sticks.current) box.scrollTop = box.scrollHeight;
       else if (held.current) hold(box, held.current);
-    });
+      else return reading.settle();
+      reading.note();
+    };
+    const observer = new ResizeObserver(keep.current);
     const note = () => {
-      if (held.current) return;
+      if (held.current) return reading.note();
       // A scroll that comes of growth is not a person's.
       const hasGrown = box.scrollHeight !== height;
       height = box.scrollHeight;
       const isNear = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
-      if (hasGrown && sticks.current && !isNear) return;
-      sticks.current = isNear;
-      setAtEnd(isNear);
+      if (!hasGrown || !sticks.current || isNear) {
+        sticks.current = isNear;
+        setAtEnd(isNear);
+      }
+      if (!sticks.current) reading.settle();
     };
     const act = (event: Event) => {
       held.current = null;
       const isUp = event instanceof WheelEvent && event.deltaY < 0;
       if (isUp && box.scrollHeight > box.clientHeight) sticks.current = false;
     };
+    leapByKeys(box, toEnd, () => (sticks.current = false));
     observer.observe(box.firstElementChild!);
     observer.observe(box);
-    box.addEventListener("scroll", note, { passive: true });
+    // Before what stands in it draws more, or less.
+    box.addEventListener("scroll", note, { passive: true, capture: true });
     for (const one of ["wheel", "pointerdown", "keydown"]) box.addEventListener(one, act, { passive: true });
     return () => {
       observer.disconnect();
@@ -208,7 +211,18 @@ function useStickyEnd(
     held.current = null;
     sticks.current = false;
   };
-  return { isAtEnd, toEnd, leaveEnd };
+  return { isAtEnd, toEnd, leaveEnd, keep };
+}
+
+/** Home and End at once: on the way what is drawn would move the end, and what holds the reader's place would stop the way. */
+function leapByKeys(box: HTMLElement, toEnd: () => void, onHome: () => void): void {
+  box.addEventListener("keydown", (event) => {
+    if (event.target !== box || !["Home", "End"].includes(event.key)) return;
+    event.preventDefault();
+    if (event.key === "End") return toEnd();
+    onHome();
+    box.scrollTop = 0;
+  });
 }
 
 /** The first message in view. */

@@ -18,7 +18,7 @@ import { Transcript } from "./transcript.tsx";
 import { tellRun } from "../text/words.ts";
 import { Ago, now } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
-import { memo } from "./memo.ts";
+import { memo } from "../transcript/memo.ts";
 import { MessageActions } from "./message-actions.tsx";
 import { QueuedPrompt, SlotsInUse, UnreadWords } from "./queued.tsx";
 import { StopButton } from "./stop-button.tsx";
@@ -91,7 +91,7 @@ function useNearLog(run: Run, section: { current: HTMLElement | null }): RunLog 
     const root = section.current.closest(".scroller");
     const observer = new IntersectionObserver(
       (entries) => entries.some(({ isIntersecting }) => isIntersecting) && setNear(true),
-      { root, rootMargin: "600px 0px" },
+      { root, rootMargin: "1200px 0px" },
     );
     observer.observe(section.current);
     return () => observer.disconnect();

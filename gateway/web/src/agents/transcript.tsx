@@ -3,7 +3,7 @@
  * away is an empty box of the height it had, so that 20,000 events cost no more than a screenful.
  */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { memo } from "./memo.ts";
+import { memo } from "../transcript/memo.ts";
 import type { RunLog } from "../state/run-logs.ts";
 import { chunkSize } from "../transcript/fold.ts";
 import { ItemView } from "../transcript/item-view.tsx";

@@ -38,8 +38,10 @@ export function createRunLogs(subscribe: (runId: string, after: number) => void,
   const logs: Shelf["logs"] = new Map();
   const queue = createAskQueue((runId) => {
     const log = logs.get(runId);
-    if (log) subscribe(runId, log.offset);
-    return log !== undefined;
+    // Of an ended run that was scrolled by meanwhile nobody wants to know.
+    const isWanted = log !== undefined && (log.watchers > 0 || !runOf(runId)?.endedAt);
+    if (isWanted) subscribe(runId, log.offset);
+    return isWanted;
   });
   const shelf: Shelf = { logs, made: signal(0), queue, note: createFrameNotes(), runOf };
   return {
@@ -120,7 +122,7 @@ function settle({ runOf, note }: Shelf, log: RunLog): void {
 }
 
 function dropIdle(logs: Map<string, RunLog>): void {
-  const idle = [...logs.values()].filter((log) => log.watchers === 0 && log.state.value === "complete");
+  const idle = [...logs.values()].filter((log) => log.watchers === 0 && ["complete", "gone"].includes(log.state.value));
   for (const log of idle.slice(0, Math.max(0, idle.length - mostIdle))) logs.delete(log.runId);
 }
 

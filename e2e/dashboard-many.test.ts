@@ -1,0 +1,90 @@
+/** A conversation of ten thousand messages: what of it is in the page, and that what is read stays where it is. */
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
+import type { Agent } from "@berth/shared/resources";
+import { fillConversation, openWhole, scrollUp } from "./browser/many-messages.ts";
+import { noteTasks } from "./browser/browser.ts";
+import { eventually, serveDashboard } from "./browser/dashboard.ts";
+
+const { world, meet } = serveDashboard();
+const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+
+const countElements = (page: Page) => page.evaluate(() => document.querySelectorAll("*").length);
+const message = (page: Page, nth: number) =>
+  page.locator(".run").filter({ has: page.getByText(`message ${nth}`, { exact: true }) });
+/** How far the first message in view stands below the upper edge, by its id. */
+const readNow = (page: Page) =>
+  page.locator(".scroller").evaluate((box) => {
+    const edge = box.getBoundingClientRect().top;
+    const one = [...box.querySelectorAll(".run")].find((run) => run.getBoundingClientRect().bottom > edge + 20)!;
+    return { id: one.id, fromTop: one.getBoundingClientRect().top - edge };
+  });
+
+async function fill(count: number, options = {}): Promise<{ page: Page; agent: Agent }> {
+  const { page, client } = await meet(options);
+  const agent = await fillConversation(world.berth, client, count);
+  await openWhole(page, agent);
+  return { page, agent };
+}
+
+test("four times the messages are not four times the elements, nor is one scrolled by a long task", async () => {
+  const { page: few } = await fill(2500);
+  const { page: many } = await fill(10_000);
+  const [ofFew, ofMany] = [await countElements(few), await countElements(many)];
+  expect(ofMany - ofFew).toBeLessThan(7500 / 40);
+  const longestTask = await noteTasks(world.browser, many);
+  await scrollUp(many, ".scroller", 600, 60);
+  expect(await longestTask()).toBeLessThan(200);
+  expect(await countElements(many)).toBeLessThan(ofMany + 500);
+});
+
+test.each([
+  ["a desk", {}],
+  ["a phone", phone],
+])("what is read moves by what is scrolled and nothing else, on %s, also after leaps", async (_, options) => {
+  const { page } = await fill(2500, options);
+  const scroller = page.locator(".scroller");
+  expect((await scrollUp(page, ".scroller", 60, 120)).jumps).toEqual([]);
+  expect((await scrollUp(page, ".scroller", 600, 60)).jumps).toEqual([]);
+  await scroller.focus();
+  for (const part of [0.7, 0.3, 0.5]) {
+    await scroller.evaluate((box, to) => (box.scrollTop = box.scrollHeight * to), part);
+    await page.locator(".run").nth(5).waitFor();
+    const { id, fromTop } = await readNow(page);
+    const edge = await scroller.evaluate((box) => box.getBoundingClientRect().top);
+    await page.keyboard.press("PageUp");
+    const height = await scroller.evaluate((box) => box.clientHeight);
+    const moved = () =>
+      page.locator(`[id="${id}"]`).evaluate((run, to) => run.getBoundingClientRect().top - to, edge + fromTop);
+    // A browser's page is seven eighths of the view.
+    await eventually(async () => Math.abs((await moved()) - 0.875 * height)).toBeLessThan(3);
+  }
+  await page.keyboard.press("Home");
+  await eventually(async () => (await message(page, 0).boundingBox())?.y).toBeGreaterThan(0);
+  await page.keyboard.press("End");
+  const fromEnd = () => scroller.evaluate((box) => box.scrollHeight - box.clientHeight - box.scrollTop);
+  await eventually(fromEnd).toBeLessThan(2);
+  await page.locator(".run").last().getByText("echo the newest").waitFor();
+});
+
+test("a link leads to its message among all, and what a person has to do with stays drawn, and found text is", async () => {
+  const { page, agent } = await fill(2500);
+  const scrollTo = (part: number) =>
+    page.locator(".scroller").evaluate((box, to) => (box.scrollTop = box.scrollHeight * to), part);
+  await scrollTo(0);
+  const id = await message(page, 3).getAttribute("id");
+  await message(page, 3).getByText("message 3", { exact: true }).click();
+  await scrollTo(0.5);
+  await eventually(() => message(page, 4).count()).toBe(0);
+  expect(await message(page, 3).count()).toBe(1);
+  await page.goto(`/agents/${agent.id}?run=${id}`);
+  await eventually(() => page.evaluate(() => document.activeElement?.id)).toBe(id);
+  await eventually(async () => (await readNow(page)).id).toBe(id);
+  await scrollTo(1);
+  await eventually(() => message(page, 4).count()).toBe(0);
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe(id);
+  await page
+    .locator(".far", { hasText: "message 1200" })
+    .evaluate((far) => far.dispatchEvent(new Event("beforematch", { bubbles: true })));
+  await message(page, 1200).waitFor({ state: "attached" });
+});
