@@ -101,7 +101,7 @@ export default defineConfig({
   test: {
     sequence: { sequencer: Sequencer },
     projects: [
-      { test: { name: "shared", include: ["shared/{src,node}/**/*.test.ts"] } },
+      { test: { name: "shared", include: ["shared/{src,node}/**/*.test.ts"], ...together } },
       {
         test: {
           name: "gateway",

@@ -1,5 +1,5 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, matchesGlob } from "node:path";
 import { expect, test } from "vitest";
 import { builtInHosts } from "../../host-agent/src/egress/built-in-hosts.ts";
 import { house, rest } from "./floors.ts";
@@ -8,6 +8,8 @@ const root = join(import.meta.dirname, "../..");
 const exclude = ["**/node_modules", "**/dist", "build", "data"];
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 const documents = globSync("{*.md,docs/**/*.md}", { cwd: root });
+/** Files and folders of the tree, each with a stroke before it: a name is the end of one, after a stroke. */
+const tree = globSync(["**", ".*", ".*/**"], { cwd: root, exclude: [...exclude, ".git"] }).map((path) => `/${path}`);
 
 /** What is named like a source of ours, or like anything below a folder of the top. Settings of an operator are not in the tree. */
 const isOfTheTree = (name: string) =>
@@ -15,7 +17,8 @@ const isOfTheTree = (name: string) =>
   !name.endsWith(".env") &&
   !name.startsWith("./") &&
   (/\.(ts|tsx|mjs|py|sql|toml)$/.test(name) || (name.includes("/") && existsSync(join(root, name.split("/")[0]!))));
-const isThere = (name: string) => globSync([name, `**/${name}`], { cwd: root, exclude }).length > 0;
+const isThere = (name: string) =>
+  tree.some(name.includes("*") ? (path) => matchesGlob(path, `/**/${name}`) : (path) => path.endsWith(`/${name}`));
 
 test.each(documents)("%s names files that there are", (document) => {
   const named = [...read(document).matchAll(/`([^`\n]+)`/g)].map(([, name]) => name!.replace(/:\d+$|\/$/, ""));

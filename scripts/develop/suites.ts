@@ -4,12 +4,12 @@ import type { Outcome } from "./outcome.ts";
 
 /**
  * Runs the projects (all without any named), of their files those whose path has one of the filters in it; `maxWorkers` at
- * once where the projects do not say, one core fewer than there are without it.
+ * once where the projects do not say, one core fewer than there are without it; of the files a share (`1/2`), if one is named.
  */
 export async function runSuites(
   projects: string[],
   filters: string[] = [],
-  more: { maxWorkers?: number; reporters?: "verbose"[] } = {},
+  more: { maxWorkers?: number; shard?: string; reporters?: "verbose"[] } = {},
 ): Promise<Outcome> {
   const vitest = await startVitest("test", filters, { watch: false, project: projects, ...more });
   const outcome = { passed: countPassed(vitest), failed: namesOfFailed(vitest) };
