@@ -11,6 +11,8 @@ export type Copy = Map<string, Row[]>;
 export class SharedDatabase {
   readonly real: Sqlite.Database;
   readonly #prepared = new Map<string, Sqlite.Statement>();
+  /** As it is on disk where power goes; null while all that was committed is. */
+  #onDisk: Copy | null = null;
 
   constructor(real = new Sqlite(":memory:")) {
     this.real = real;
@@ -56,8 +58,25 @@ export class SharedDatabase {
     }
   }
 
+  /** From here on commits are not synced. */
+  beginUnsynced(): void {
+    this.#onDisk ??= this.copy();
+  }
+
+  /** All that was committed is on disk. */
+  sync(): void {
+    this.#onDisk = null;
+  }
+
+  /** Power goes: what was not synced may be lost. */
+  crash(): void {
+    if (this.#onDisk) this.restore(this.#onDisk);
+    this.#onDisk = null;
+  }
+
   /** Whatever was written since `begin` goes with `end`. */
   begin(): void {
+    this.#onDisk = null;
     this.real.exec("begin");
   }
 
@@ -70,6 +89,8 @@ export class SharedDatabase {
 export class Connection {
   readonly #shared: SharedDatabase;
   readonly #side: Side;
+  #isSynced = true;
+  #isInside = false;
 
   constructor(shared: SharedDatabase, side: Side) {
     this.#shared = shared;
@@ -77,7 +98,11 @@ export class Connection {
   }
 
   prepare(text: string): Statement {
-    return new Statement(this.#shared.prepare(text), (name) => this.#call(`${name} ${text.slice(0, 30)}`));
+    const isChange = /^\s*(INSERT|UPDATE|DELETE)/i.test(text);
+    return new Statement(this.#shared.prepare(text), (name) => {
+      this.#call(`${name} ${text.slice(0, 30)}`);
+      if (isChange && !this.#isInside) this.#shared.sync();
+    });
   }
 
   exec(text: string): void {
@@ -85,8 +110,10 @@ export class Connection {
     this.#shared.real.exec(text);
   }
 
-  /** What they set does not matter in memory; what they ask does. */
+  /** What they set does not matter in memory, but for what a power cut may take; what they ask does. */
   pragma(text: string, options?: Sqlite.PragmaOptions): unknown {
+    if (text.startsWith("synchronous = ")) this.#isSynced = text.endsWith("FULL");
+    if (!this.#isSynced) this.#shared.beginUnsynced();
     return text.includes("=") ? [] : this.#shared.real.pragma(text, options);
   }
 
@@ -94,11 +121,21 @@ export class Connection {
   transaction<A extends unknown[], T>(work: (...values: A) => T) {
     const inner = (...values: A) => {
       this.#call("begin");
-      const done = work(...values);
+      const done = this.#within(() => work(...values));
       this.#call("commit");
+      if (this.#isSynced) this.#shared.sync();
       return done;
     };
     return this.#shared.real.transaction(inner);
+  }
+
+  #within<T>(work: () => T): T {
+    this.#isInside = true;
+    try {
+      return work();
+    } finally {
+      this.#isInside = false;
+    }
   }
 
   close(): void {}

@@ -29,6 +29,8 @@ export interface Inode {
   watchers: Set<(name: string) => void>;
   /** Called when something was written to this file. */
   onWrite?: () => void;
+  /** Called when it is synced. */
+  onSync?: () => void;
 }
 export interface FileSystem {
   device: number;
@@ -156,6 +158,7 @@ export class Files {
 
   sync(inode: Inode): void {
     if (inode.kind === "file") inode.synced = Buffer.from(this.read(inode));
+    inode.onSync?.();
   }
 
   /** Power goes: of a file that was written lately there is what was synced. Names are kept, and what lies in images. */

@@ -69,8 +69,10 @@ export class Machine {
 
   /** Power goes and comes: no process, no mount; containers are stopped. One time in two what was written last is lost. */
   reboot(): void {
-    if (world().draws("power", world().outside).is(0.5))
+    if (world().draws("power", world().outside).is(0.5)) {
       for (const { on } of [{ on: this.files.root }, ...this.kernel.mounts.values()]) this.files.crash(on);
+      this.database.crash();
+    }
     for (const container of this.containers.all.values()) {
       this.containers.stop(container);
       if (container.init) this.kernel.end(container.init, "container");

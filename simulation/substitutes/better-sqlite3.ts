@@ -6,6 +6,9 @@ import { machine } from "../machine/machine.ts";
 /** As `new Database(file)`: the machine's one. */
 export default function Database(path: string): Connection {
   const { files, database } = machine();
-  if (!files.find(path)) files.add(path, "file", 0o600, "open");
+  if (!files.find(path)) {
+    files.add(path, "file", 0o600, "open");
+    files.add(`${path}-wal`, "file", 0o600, "open").onSync = () => database.sync();
+  }
   return new Connection(database, world().current);
 }

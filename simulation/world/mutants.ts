@@ -215,6 +215,16 @@ const all: Mutant[] = [
     from: "const noted = readEnd(volume, runId);",
     to: "const noted = null as NotedEnd | null;",
   }),
+  one(
+    "an exec is started before its id is on disk",
+    "what an ended run kept is freed before the next one begins",
+    160,
+    {
+      file: `${run}/launch.ts`,
+      from: "await store.synced();",
+      to: "",
+    },
+  ),
   one("model: a signal's last resort comes late", "a signal ends the host agent", 29, {
     file: "simulation/sides/host.ts",
     from: "const forcedExitMs = 8000;",
@@ -242,6 +252,7 @@ const kindsOf: Record<string, string[]> = {
   "what was claimed is never told": ["start", "open and start"],
   "nobody frees what an ended run kept": ["start"],
   "an end is decided anew from an older copy": ["start", "cancel", "restore host"],
+  "an exec is started before its id is on disk": ["start", "reboot"],
 };
 
 /** Of each invariant one that no other notices. */

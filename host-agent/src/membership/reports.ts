@@ -36,6 +36,7 @@ export interface ReportDeps {
     | "changedSince"
     | "countActive"
     | "getRun"
+    | "synced"
     | "getMeta"
     | "setMeta"
   >;
@@ -156,6 +157,8 @@ export class Reports {
     const askedAt = context.clock.machine();
     const began = performance.now();
     this.#retryAfterMs = 0;
+    // What a power cut can take back is not told.
+    await store.synced();
     const answer = await this.#post(body, signal);
     this.#answerMs = Math.round(performance.now() - began);
     if (answer.status === 410) {

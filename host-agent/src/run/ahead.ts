@@ -157,6 +157,7 @@ export class Ahead {
     if (run.startedAt !== null || run.intent || !readExit(volume, run.id).isAhead) return "told";
     const input = runtimes[agent.runtime].input!;
     const messageId = await uuidOf(run.id);
+    await store.synced();
     if (!wasToldMore(volume, run.id, input.warmUp)) {
       for (const pid of processesOf(container.cgroup, inRunOf(agent.uid))) setOomScore(pid, agentScore);
       const message = input.message(messageId, store.promptOf(run.id));

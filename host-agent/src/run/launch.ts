@@ -61,7 +61,9 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
     if (step === "watch") return { container, over: null };
     if (step === "make" && (await deps.ahead.claim(run, agent, container))) continue;
     const execId = step === "start" ? run.execId! : await makeExec(deps, run, agent, container);
-    if (execId !== null && (await engine.startExec(execId)) !== "gone") return { container, over: null };
+    if (execId === null) continue;
+    await store.synced();
+    if ((await engine.startExec(execId)) !== "gone") return { container, over: null };
   }
   throw new Error("the container vanished at each attempt to start the run");
 }

@@ -74,11 +74,15 @@ export class Runs {
       throw new AppError("conflict", "The Idempotency-Key was used with another message: use a new one.", {
         runId: run.id,
       });
-    if (!isNew && (admitted.endedAt || admitted.rev > 0)) return admitted;
-    const promised = admitted.rev > 0 ? admitted : await this.#promise(admitted, isNew);
-    context.log.info("run.accepted", { runId: run.id, userId, agentId: spec.id });
-    this.#tell(promised);
-    this.#begin(run.id);
+    const isPromised = !isNew && (admitted.endedAt !== null || admitted.rev > 0);
+    const promised = admitted.rev > 0 || isPromised ? admitted : await this.#promise(admitted, isNew);
+    if (!isPromised) {
+      context.log.info("run.accepted", { runId: run.id, userId, agentId: spec.id });
+      this.#tell(promised);
+      this.#begin(run.id);
+    }
+    // Beside its first steps: what they start waits for the same.
+    await store.synced();
     return promised;
   }
 

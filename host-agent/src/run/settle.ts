@@ -101,7 +101,9 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   };
   const goesOn =
     volume && continuationOf(store, store.getRun(runId)!, store.getAgent(agent.id)!, { reason, isTurnOver });
-  return store.endRun(runId, end, goesOn);
+  const ended = store.endRun(runId, end, goesOn);
+  await attempt("sync", () => store.synced());
+  return ended;
 }
 
 /** The end that was noted first: whoever comes with an older copy of the database takes that. A volume that takes nothing more holds up no end. */

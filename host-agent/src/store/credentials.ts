@@ -18,7 +18,7 @@ const useEveryMs = 60_000;
 
 /** In a database that the store has migrated, and closes. */
 export function createCredentials({ db: file, sealing }: OpenDatabase, now: () => number) {
-  const db = new Statements(file);
+  const db = new Statements({ db: file });
   const columns = "name, about, value, created_at AS createdAt, last_used_at AS lastUsedAt";
   const which = "user_id = ? AND kind = ? AND name = ?";
   const placeOf = (userId: string, kind: CredentialKind, name: string) => `credentials/${userId}/${kind}/${name}/value`;

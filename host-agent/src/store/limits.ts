@@ -43,5 +43,5 @@ export function endsAtLimits({ db }: OpenDatabase, after: number): EndAtLimit[] 
   const isLimit = limitReasons.map((reason) => `'${reason}'`).join(", ");
   const statement = `SELECT user_id AS userId, reason, ended_at AS endedAt FROM runs
     WHERE ended_at > ? AND reason IN (${isLimit}) ORDER BY ended_at DESC LIMIT 10000`;
-  return new Statements(db).rows<EndAtLimit>(statement, isoTime(after)).toReversed();
+  return new Statements({ db }).rows<EndAtLimit>(statement, isoTime(after)).toReversed();
 }

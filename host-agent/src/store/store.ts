@@ -58,8 +58,8 @@ export class Store {
   #rev: number;
   #epoch: string;
 
-  constructor({ db, sealing }: OpenDatabase, now: () => number) {
-    this.#db = new Statements(db);
+  constructor({ db, sealing, log }: OpenDatabase, now: () => number) {
+    this.#db = new Statements({ db, log });
     this.#sealing = sealing;
     this.#now = now;
     migrate(db, sealing);
@@ -215,7 +215,7 @@ export class Store {
    * is busy or there is no room for it. A new run that is not promised yet is not reported before its first `updateRun`.
    */
   admit(run: NewRun, room: Room, isPromised = false): Admission {
-    return this.#db.atomic(() => {
+    return this.#db.atomicUnsynced(() => {
       const known = this.getRun(run.id);
       if (known) return { run: known, isNew: false };
       const active = this.activeRuns(run.userId);
@@ -233,7 +233,7 @@ export class Store {
    * ended; null if it had ended before.
    */
   endRun(id: string, end: RunChange, continuation: NewRun | null): RunRow | null {
-    return this.#db.atomic(() => {
+    return this.#db.atomicUnsynced(() => {
       const ended = this.updateRun(id, end);
       if (ended && continuation && !this.getRun(continuation.id))
         insertRun(this.#db, this.#sealing, continuation, ++this.#rev, this.#now());
@@ -250,7 +250,7 @@ export class Store {
     const token = change.token && { token: this.#sealing.seal(places.token(id), change.token) };
     const columns: Record<string, unknown> = { ...change, ...waitingFor, ...token, rev: ++this.#rev };
     const names = Object.keys(columns).map((name) => `${toSnake(name)} = ?`);
-    return this.#db.atomic(() => {
+    return this.#db.atomicUnsynced(() => {
       const [row] = this.#db.rows<FlatRun>(
         `UPDATE runs SET ${names.join(", ")} WHERE id = ? AND ended_at IS NULL RETURNING ${runColumns}`,
         ...Object.values(columns),
@@ -376,6 +376,8 @@ export class Store {
   hasUser = (userId: string): boolean => removal.hasUser(this.#db, userId);
   /** Forgets a slice of that; whether more is left. What a run in progress needs stays. */
   forgetUser = (userId: string): boolean => removal.forgetUser(this.#db, userId);
+  /** Resolves once all changes before are on disk: whoever promises, starts or tells anything by those of a run waits for it. */
+  synced = (): Promise<void> => this.#db.synced();
 
   close(): void {
     this.#db.close();
