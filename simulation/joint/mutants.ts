@@ -138,8 +138,8 @@ const all: Mutant[] = [
   ),
   one("a host's refusal is not understood", "no call is answered by a defect", 2, ["start"], {
     file: "gateway/src/hosts/call.ts",
-    from: "if (error instanceof AppError) throw error;",
-    to: 'if (error instanceof AppError) throw new TypeError("not understood");',
+    from: "if (isOfHost) throw error;",
+    to: 'if (isOfHost) throw new TypeError("not understood");',
   }),
   one("a report is copied with another exit code", "the gateway's copy is the host's truth", 1, ["start"], {
     file: runs,
