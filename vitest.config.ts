@@ -79,6 +79,7 @@ const queue = [
   "runtime",
   "workers",
   "bad-input",
+  "raw-input",
   "terminal",
   "ended",
   "kept",

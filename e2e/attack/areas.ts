@@ -12,6 +12,7 @@ export const suites = {
   isolation: "e2e/isolation.test.ts",
   egress: "e2e/egress.test.ts",
   "bad input": "e2e/bad-input.test.ts",
+  "raw input": "e2e/raw-input.test.ts",
   money: "host-agent/src/model/proxy.test.ts",
   "who may": "gateway/src/node/who-may.test.ts",
   page: "e2e/dashboard-hostile.test.ts",
