@@ -4,6 +4,7 @@ import { messageOf, stackOf } from "@berth/shared/log";
 import { Hono, type Context } from "hono";
 import { createAuthenticator } from "./access/authenticate.ts";
 import { serveDashboard } from "./http/dashboard.ts";
+import { tellUnwritable } from "./data/database.ts";
 import type { AppEnv, Deps } from "./deps.ts";
 import { createLimits, type Limits } from "./http/limits.ts";
 import { createProvider } from "./access/provider/discovery.ts";
@@ -70,7 +71,7 @@ function toAnswer({ log }: Deps, c: Context<AppEnv>, error: unknown): Answer {
   const requestId = c.get("requestId");
   if (!(error instanceof AppError))
     log.error("http.defect", { requestId, error: messageOf(error), stack: stackOf(error) });
-  const { status, headers, body } = toProblem(error, requestId);
+  const { status, headers, body } = toProblem(tellUnwritable(error) ?? error, requestId);
   return { status, headers, body: JSON.stringify(body) };
 }
 

@@ -1,4 +1,5 @@
 /** What the core knows of its database: Drizzle over SQLite, sync or async, and one way to apply several statements together. */
+import { AppError } from "@berth/shared/errors";
 import { Column, is, type SQL } from "drizzle-orm";
 import type { SelectResultFields } from "drizzle-orm/query-builders/select.types";
 import type { BaseSQLiteDatabase } from "drizzle-orm/sqlite-core";
@@ -52,12 +53,19 @@ export function columnsOf<Table extends object, Name extends keyof Table>(
 }
 
 /** Whether the database refused the statement because a unique value is taken already. */
-export function isUniqueViolation(error: unknown): boolean {
+export const isUniqueViolation = (error: unknown) => says(error, /UNIQUE constraint failed|SQLITE_CONSTRAINT_UNIQUE/);
+
+/** What a person is told where nothing can be written; null of any other failure. What is there can be read all the while. */
+export function tellUnwritable(error: unknown): AppError | null {
+  if (!says(error, /SQLITE_(FULL|READONLY)|disk is full|readonly database/)) return null;
+  const detail =
+    "Nothing can be saved now: the disk of the gateway is full, or may not be written to. What was saved is there; whoever runs this Berth must make room.";
+  return new AppError("internal", detail, { retryAfter: 30 }, { cause: error });
+}
+
+function says(error: unknown, what: RegExp): boolean {
   for (let at = error; at instanceof Error; at = at.cause)
-    if (
-      /UNIQUE constraint failed|SQLITE_CONSTRAINT_UNIQUE/.test(`${at.message} ${"code" in at ? String(at.code) : ""}`)
-    )
-      return true;
+    if (what.test(`${at.message} ${"code" in at ? String(at.code) : ""}`)) return true;
   return false;
 }
 

@@ -15,7 +15,8 @@ test("a full database refuses what it cannot store, shows what it has, and takes
   let last = await create("0");
   while (last.status === 201) last = await create(String(++made));
   expect(last.headers.get("content-type")).toBe("application/problem+json");
-  expect(last.json()).toMatchObject({ status: 500, code: "internal" });
+  const told = expect.stringMatching(/^Nothing can be saved now: the disk of the gateway is full/);
+  expect(last.json()).toMatchObject({ status: 500, code: "internal", detail: told });
   expect(made).toBeGreaterThan(0);
   expect(await list()).toBe(made);
   await allow(1_000_000);
