@@ -7,7 +7,7 @@ import { runWithSettings } from "../setup/command.ts";
 import { isRoot } from "../setup/debian.ts";
 import { ensureEngine } from "../setup/engine.ts";
 import { pidIn } from "../processes/own-process.ts";
-import { ensureImage } from "../setup/image.ts";
+import { ensureImage, tellOlder } from "../setup/image.ts";
 import { tryRun } from "./try-run.ts";
 
 await runWithSettings(examine);
@@ -21,7 +21,9 @@ async function examine(settings: Settings): Promise<number> {
   let forget = async () => {};
   try {
     const docker = await check("engine", () => ensureEngine(settings.DOCKER_HOST));
-    await check("image", () => ensureImage({ docker, name: settings.BERTH_IMAGE }));
+    await check("image", async () =>
+      expectNewest(settings.BERTH_IMAGE, await ensureImage({ docker, name: settings.BERTH_IMAGE })),
+    );
     const { env, isRunning } = await check("settings", () => chooseEnvironment(settings));
     const token = await check("database", () => runGatewayCommand(env, "token", user, "--ttl", "15m"));
     forget = async () => void (await runGatewayCommand(env, "delete-user", user));
@@ -44,6 +46,10 @@ async function examine(settings: Settings): Promise<number> {
     await forget();
     await own?.close();
   }
+}
+
+function expectNewest(name: string, found: Awaited<ReturnType<typeof ensureImage>>): void {
+  if (found === "older") throw new Error(tellOlder(name));
 }
 
 function tell(words: string): number {

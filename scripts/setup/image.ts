@@ -27,16 +27,23 @@ const listContext = () => [
 
 /**
  * Makes sure that the image `name` exists with the content of this checkout, and says whether it had to be built; what
- * somebody has made under this name is left alone.
+ * somebody has made under this name is left alone: `older` is one that is FROM this image as an earlier version built it.
  * Throws with one sentence when it cannot be built.
  */
-export async function ensureImage({ docker, name }: { docker: Docker; name: string }): Promise<"there" | "built"> {
+export async function ensureImage({
+  docker,
+  name,
+}: {
+  docker: Docker;
+  name: string;
+}): Promise<"there" | "older" | "built"> {
   const hash = hashOfContext();
-  if (await isCurrent(docker, name, hash)) return "there";
+  const found = await examine(docker, name, hash);
+  if (found) return found;
   return withLock(
     "workspace-image",
     async () => {
-      if (await isCurrent(docker, name, hash)) return "there";
+      if (await examine(docker, name, hash)) return "there";
       await buildImage(docker, name, hash);
       return "built";
     },
@@ -54,11 +61,16 @@ function hashOfContext(): string {
   return hash.digest("hex");
 }
 
-/** Whether it has the right content, or is somebody's own: another image under this name, or one that is FROM this one. */
-async function isCurrent(docker: Docker, name: string, hash: string): Promise<boolean> {
-  if (!(await hasImage(docker, name))) return false;
+/** Said of an image of somebody's own that lacks what this version has changed in its base. */
+export const tellOlder = (name: string) =>
+  `${name} was made FROM an earlier version of the workspace image, and what this version changed in that is not in it: \`BERTH_IMAGE=berth-workspace npm run doctor\`, then build ${name} again.`;
+
+/** Whether it has the right content, or is somebody's own: another image under this name, or one that is FROM this one. Null where it must be built. */
+async function examine(docker: Docker, name: string, hash: string): Promise<"there" | "older" | null> {
+  if (!(await hasImage(docker, name))) return null;
   const { [label]: content, [nameLabel]: builtAs = name } = (await docker.getImage(name).inspect()).Config.Labels ?? {};
-  return content === hash || content === undefined || builtAs !== name;
+  if (content === hash || content === undefined) return "there";
+  return builtAs === name ? null : "older";
 }
 
 async function buildImage(docker: Docker, name: string, hash: string): Promise<void> {
