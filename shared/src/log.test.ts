@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createLog } from "./log.ts";
+import { createLog, messageOf } from "./log.ts";
 
 test("an event that somebody makes without end leaves room for all others, and what was left out is told", () => {
   const lines: { event: string; leftOut?: number }[] = [];
@@ -23,4 +23,11 @@ test("an event that somebody makes without end leaves room for all others, and w
   now = 100_000;
   log.info("http");
   expect(lines.at(-1)).toMatchObject({ event: "http", leftOut: 951 });
+});
+
+test("a fetch that failed says why: an operator sees a wrong name, a closed port and an unknown certificate apart", async () => {
+  const refused = await fetch("http://127.0.0.1:2").catch(messageOf);
+  expect(refused).toBe("fetch failed: connect ECONNREFUSED 127.0.0.1:2");
+  const several = Object.assign(new AggregateError([]), { code: "ECONNREFUSED" });
+  expect(messageOf(new TypeError("fetch failed", { cause: several }))).toBe("fetch failed: ECONNREFUSED");
 });

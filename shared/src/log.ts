@@ -43,10 +43,14 @@ export function createLog(write: (line: string) => void, now: () => number = Dat
 /** The message of anything thrown, for a log field. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // A query's error also tells the values it was given, which no log may have; its reason is the cause.
+  // A query's error also tells the values it was given, which no log may have; its reason is the cause, and so is that of a failed `fetch`.
   const [text = ""] = error.message.split("\nparams: ");
-  return text !== error.message && error.cause instanceof Error ? `${text}: ${error.cause.message}` : text;
+  const isToldByCause = text !== error.message || text === "fetch failed";
+  return isToldByCause && error.cause instanceof Error ? `${text}: ${reasonOf(error.cause)}` : text;
 }
+
+/** Of several addresses that were tried there is a code alone. */
+const reasonOf = (cause: Error) => cause.message || ("code" in cause ? String(cause.code) : cause.name);
 
 /** Where it was thrown, innermost first; without the message, which `messageOf` makes fit for a log. */
 export function stackOf(error: unknown): string {
