@@ -1,4 +1,7 @@
 /** The CLI of the agent that was used last, started ahead of its next message: on the real engine and the real CLI. */
+import { renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import Database from "better-sqlite3";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Agent } from "@berth/shared/resources";
 import { until } from "../gateway/test/wait.ts";
@@ -150,4 +153,21 @@ test("conversations that are opened faster than a CLI starts are looked at once 
   await alice.ok("POST", `/v1/agents/${agent.id}/ahead`);
   await waiting();
   expect(drops() - before).toBeLessThan(8);
+});
+
+test("a run that claimed it goes on with its model where the host's database is put back from before the claim", async () => {
+  const [file, copy] = [join(berth.hostDir, "host.db"), join(berth.dir, "host.copy")];
+  const { id } = await alice.send(agent.id, "Run:until [ -e go ]; do timeout 0.1 tail -f /dev/null; done");
+  const db = new Database(file, { readonly: true });
+  await db.backup(copy);
+  db.close();
+  for await (const { data } of alice.followRun(id)) if (data.includes('"type":"tool_use"')) break;
+  expect(berth.host.log()).toContain(`"event":"ahead.claimed","runId":"${id}"`);
+  await berth.host.kill();
+  for (const name of [file, `${file}-wal`, `${file}-shm`]) rmSync(name, { force: true });
+  renameSync(copy, file);
+  await berth.host.start();
+  await until(() => berth.host.log().includes("database.restored"), "it is known for an older one");
+  await alice.ok("PUT", `/v1/agents/${agent.id}/files/go`, "x");
+  expect((await alice.finish(id)).run).toMatchObject({ status: "completed", result: "done", exitCode: 0 });
 });

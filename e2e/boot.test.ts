@@ -80,6 +80,10 @@ const stateOf = (unit: string) => {
   return { state, restarts: Number(restarts) };
 };
 
+test.each(["berth-gateway", "berth-host"])("%s is started once its disk of data is there", (unit) => {
+  expect(machine.run(`systemctl show --value -p After ${unit}`)).toContain("var-lib-berth.mount");
+});
+
 test.each(["shutDown", "powerOff"] as const)(
   "after %s everything is there, and what ran has ended as lost",
   async (end) => {

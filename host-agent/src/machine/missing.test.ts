@@ -82,7 +82,15 @@ describe("a volume that cannot be looked at is not taken for one that is not the
     const volume = brokenVolume();
     await expect(sealRunFiles(volume, "run_1", 1)).rejects.toThrow("ELOOP");
     await expect(removeRunFiles(volume, "run_1")).rejects.toThrow("ELOOP");
-    const files = { prompt: "", attachments: null, payload: null, env: "", instructions: null, in: null };
+    const files = {
+      token: "brt_1",
+      prompt: "",
+      attachments: null,
+      payload: null,
+      env: "",
+      instructions: null,
+      in: null,
+    };
     await expect(makeRunFiles(volume, "run_1", 1, files)).rejects.toThrow("ELOOP");
     expect(() => hasPayload(volume, "run_1")).toThrow("ELOOP");
   });

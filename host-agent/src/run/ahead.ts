@@ -262,6 +262,7 @@ export class Ahead {
     try {
       await makeRunFiles(volume, id, uid, {
         ...filesOf(agent),
+        token,
         prompt: null,
         attachments: null,
         payload: null,

@@ -13,7 +13,7 @@ import { type ExecFact, nextOfExec, nextOfStart, type Over } from "./decide.ts";
 import { type Begun, runtimes } from "../workspace/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { hasPayload, makeRunFiles, readExit } from "./run-files.ts";
+import { hasPayload, makeRunFiles, readExit, readToken } from "./run-files.ts";
 import { messagesOf } from "./run-input.ts";
 import { makeAgentDirectory, type Volume } from "../workspace/volume.ts";
 import { inRunOf, runGid } from "../store/uids.ts";
@@ -79,12 +79,16 @@ export async function isNotStartable({ store, engine, workspaces }: LaunchDeps, 
  * The container that the run's exec was made in, if it is the user's and runs; null if the engine says that it does not.
  * A database that is older than the run's begin does not know the exec: its processes show where it is.
  */
-async function findContainer({ workspaces }: LaunchDeps, run: RunRow, agent: AgentRow, hasBegun: boolean) {
+async function findContainer({ store, workspaces }: LaunchDeps, run: RunRow, agent: AgentRow, hasBegun: boolean) {
   if (run.containerId === null && !hasBegun) return null;
   const container = await workspaces.find(run.userId);
   if (container === null || run.containerId === container.id) return container;
   const isHere = run.containerId === null && !(await proveWithout(container.cgroup, inRunOf(agent.uid)));
-  return isHere ? container : null;
+  if (!isHere) return null;
+  // Nor does it know their token: without it the model would refuse them.
+  const token = readToken(container.volume, run.id);
+  if (token !== null && token !== store.tokenOf(run.id)) store.updateRun(run.id, { token });
+  return container;
 }
 
 async function lookAtExec(engine: Engine, execId: string | null): Promise<ExecFact> {
@@ -105,6 +109,7 @@ async function makeExec(
   const holdsPayload = payload === null ? first.id !== run.id && hasPayload(container.volume, first.id) : true;
   const files = {
     ...filesOf(agent),
+    token: store.tokenOf(run.id),
     prompt,
     attachments: run.attachments.map((path) => `${homeOf(agent)}/${path}\n`).join("") || null,
     payload: payload === null ? null : Buffer.from(payload, "base64url"),

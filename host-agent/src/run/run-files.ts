@@ -28,6 +28,8 @@ import type { Exit } from "./decide.ts";
 
 /** Files of one run under `runs/<id>`. */
 export interface RunFiles {
+  /** What its processes show at the model; root's, for who takes them up with an older copy of the database. */
+  token: string;
   /** Null of what is started ahead of one. */
   prompt: string | null;
   /** Where the agent finds them, a line each; null where the message has none. */
@@ -60,7 +62,9 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
   ] as const)
     writeNew(join(dir, name), text, 0o600, uid);
   writeNew(join(dir, "end"), "\n", 0o600, 0);
-  const given = Object.entries(files).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
+  const { token, ...forAgent } = files;
+  writeNew(join(dir, "token"), token, 0o600, 0);
+  const given = Object.entries(forAgent).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
   for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
   // `env` goes with the run, and `in` grows by us alone; what stays can be neither grown nor kept from anybody.
   const kept = given.map(([name]) => name).filter((name) => name !== "env" && name !== "in");
@@ -86,6 +90,10 @@ export const isOutOfSpace = (error: unknown) =>
 
 /** Blocks beyond a file's end are its own: appending to it takes no other. */
 const makeRoom = (path: string, bytes: number) => runProgram("fallocate", "-n", "-l", String(bytes), path);
+
+/** Null where the files are those of a run that has ended. */
+export const readToken = (volume: Volume, runId: string): string | null =>
+  readText(join(runDirectory(volume, runId), "token"), 100) || null;
 
 /** More than the wrapper writes into `exit`; the agent can append to it. */
 const exitBytes = 200;
@@ -192,8 +200,8 @@ export function logSizes(volume: Volume, runId: string): { out: number; err: num
  * `limitBytes` goes: a fast writer writes on until it is ended.
  */
 export async function sealRunFiles(volume: Volume, runId: string, limitBytes: number): Promise<void> {
-  // Values of variables stay no longer than the run that uses them.
-  await rm(join(runDirectory(volume, runId), "env"), { force: true });
+  // Values of variables stay no longer than the run that uses them, and its token.
+  for (const name of ["env", "token"]) await rm(join(runDirectory(volume, runId), name), { force: true });
   const all = ["out", "err", "exit", "in"].map((name) => join(runDirectory(volume, runId), name));
   const there = all.filter(isThere);
   const long = there.filter((path) => statSync(path).size > limitBytes);
