@@ -76,12 +76,12 @@ async function startNow(deps: Deps, caller: Caller, runId: string, asked: Asked,
   return sameRequest(await getRun(deps.db, userId, runId), asked);
 }
 
-/** Applies a host's answer to the copy as a report would be; false where the host was removed meanwhile. */
+/** Applies a host's answer to the copy as a report would be, which tells the run again where a power cut takes it back; false where the host was removed meanwhile. */
 export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch, run }: RunAnswer): Promise<boolean> {
-  const [placed] = await atomic([
-    sql`select id from users where id = ${run.userId} and host_id = ${host.id}`,
-    ...upsertRuns(host.id, epoch, [run]),
-  ]);
+  const [placed] = await atomic(
+    [sql`select id from users where id = ${run.userId} and host_id = ${host.id}`, ...upsertRuns(host.id, epoch, [run])],
+    "copy",
+  );
   return placed!.length > 0;
 }
 
