@@ -1,7 +1,7 @@
 /** Deliveries: what came in through a trigger, written down with its pending run before the sender hears that it was taken. */
 import { AppError } from "@berth/shared/errors";
 import { newId, runIdFrom } from "@berth/shared/ids";
-import { JsonScan } from "@berth/shared/bounds/json-scan";
+import { parseSmall } from "@berth/shared/bounds/json-scan";
 import type { Run } from "@berth/shared/resources";
 import { originOf, type Delivery } from "@berth/shared/webhooks";
 import { and, desc, eq, sql } from "drizzle-orm";
@@ -181,16 +181,7 @@ function parsePayload(body: Uint8Array, contentType: string | null): unknown {
 }
 
 /** Undefined where it is none, or so much of it that parsing would hold up everybody else. */
-function tryJson(text: string): unknown {
-  const scan = new JsonScan(payloadMaxDepth);
-  scan.push(new TextEncoder().encode(text));
-  if (!scan.isWhole() || scan.values() > payloadMaxValues) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
+const tryJson = (text: string) => parseSmall(text, payloadMaxValues, payloadMaxDepth);
 
 function resultOf(rendered: Rendered): { prompt: string } | { outcome: "skipped" | "rejected"; detail: string } {
   if ("problem" in rendered) return { outcome: "rejected", detail: rendered.problem };

@@ -1,6 +1,7 @@
 /** What a terminal's client sends: bytes for the shell, and sizes; each with backpressure. Knows no engine. */
 import type { Writable } from "node:stream";
 import type { WebSocket } from "ws";
+import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { terminalFrame, type TerminalServerFrame, type TerminalSize } from "@berth/shared/files";
 import { sleep } from "@berth/shared/wait";
 
@@ -86,11 +87,5 @@ export function createResizer(set: (size: TerminalSize) => Promise<unknown>): (s
 /** Longer ones are no size, whatever they are: parsing costs by the value. */
 const frameMaxLength = 1000;
 
-function readFrame(text: string): TerminalSize | null {
-  if (text.length > frameMaxLength) return null;
-  try {
-    return terminalFrame.safeParse(JSON.parse(text)).data ?? null;
-  } catch {
-    return null;
-  }
-}
+const readFrame = (text: string): TerminalSize | null =>
+  text.length > frameMaxLength ? null : (terminalFrame.safeParse(parseSmall(text, frameMaxLength)).data ?? null);

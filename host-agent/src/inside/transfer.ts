@@ -3,6 +3,7 @@
  * come out, an upload goes in by frames. Backpressure both ways: little is held at a time.
  */
 import type { Writable } from "node:stream";
+import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { AppError } from "@berth/shared/errors";
 import { randomText } from "@berth/shared/ids";
 import { z } from "zod";
@@ -50,7 +51,7 @@ export async function startTransfer(deps: EntryDeps, entry: Entry, request: obje
   return {
     async answer(): Promise<Answer> {
       const answer = await splitLine(output, headMaxBytes).catch(() => null);
-      const head = headSchema.safeParse(answer && readJson(answer.line));
+      const head = headSchema.safeParse(answer && parseSmall(answer.line, headMaxBytes));
       if (answer && head.success) return { head: head.data, rest: answer.rest };
       throw new AppError(
         "host_unavailable",
@@ -81,11 +82,3 @@ export async function startTransfer(deps: EntryDeps, entry: Entry, request: obje
 
 const write = (stream: Writable, bytes: Uint8Array) =>
   new Promise<boolean>((resolve) => stream.write(bytes, (error) => resolve(!error)));
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}

@@ -1,21 +1,9 @@
 /** A user who was deleted at the gateway: all that this host has of them goes. */
 import { rm } from "node:fs/promises";
-import type { HostContext } from "../context/context.ts";
-import type { Runs } from "../run/runs.ts";
-import type { Store } from "../store/store.ts";
 import { passwdOf } from "../workspace/container.ts";
-import type { Sockets } from "../workspace/unix-sockets.ts";
-import type { Volumes } from "../workspace/volumes.ts";
-import type { Workspaces } from "../workspace/workspaces.ts";
+import type { AgentDeps } from "./agents.ts";
 
-export interface UserDeps {
-  context: HostContext;
-  store: Store;
-  runs: Runs;
-  workspaces: Workspaces;
-  volumes: Volumes;
-  sockets: Sockets;
-}
+export type UserDeps = Omit<AgentDeps, "deletions">;
 
 /** Whether this host has files or rows of the user; also where nobody can tell, for then they are not known to be gone. */
 export function hasAnythingOf({ store, volumes }: Pick<UserDeps, "store" | "volumes">, userId: string): boolean {

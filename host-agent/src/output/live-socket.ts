@@ -3,6 +3,7 @@
  * from the logs as fast as the client takes it; one that takes nothing for 20 s is closed and resumes by offset.
  */
 import type { WebSocket } from "ws";
+import { parseSmall } from "@berth/shared/bounds/json-scan";
 import type { HostClaims } from "@berth/shared/host-api";
 import { type ClientFrame, clientFrame, type ServerFrame } from "@berth/shared/resources";
 import { AppError, type ErrorCode } from "@berth/shared/errors";
@@ -229,11 +230,5 @@ function keepAlive(ws: WebSocket): () => void {
 /** Longer ones are none, whatever they are: parsing costs by the value. */
 const frameMaxLength = 1000;
 
-function readFrame(text: string): ClientFrame | null {
-  if (text.length > frameMaxLength) return null;
-  try {
-    return clientFrame.safeParse(JSON.parse(text)).data ?? null;
-  } catch {
-    return null;
-  }
-}
+const readFrame = (text: string): ClientFrame | null =>
+  text.length > frameMaxLength ? null : (clientFrame.safeParse(parseSmall(text, frameMaxLength)).data ?? null);

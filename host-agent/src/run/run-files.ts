@@ -17,6 +17,7 @@ import {
 } from "node:fs";
 import { open, readdir, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
+import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { runReasons } from "@berth/shared/resources";
 import { time } from "@berth/shared/values";
 import { z } from "zod";
@@ -162,7 +163,7 @@ async function syncFile(path: string): Promise<void> {
 export function readEnd(volume: Volume, runId: string): NotedEnd | null {
   const own = linesOf(join(runDirectory(volume, runId), "end"), endBytes);
   const spare = linesOf(spareEnds(volume), spareBytes).filter((line) => line.startsWith(`{"runId":"${runId}",`));
-  const ends = [...own, ...spare].map((line) => endSchema.safeParse(readJson(line)).data);
+  const ends = [...own, ...spare].map((line) => endSchema.safeParse(parseSmall(line, spareBytes)).data);
   return ends.find((end) => end !== undefined) ?? null;
 }
 
@@ -250,14 +251,6 @@ function append(path: string, text: string, make = constants.O_CREAT): void {
     writeFileSync(file, text);
   } finally {
     closeSync(file);
-  }
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }
 

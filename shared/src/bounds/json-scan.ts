@@ -12,8 +12,8 @@ const [zero, whole, fraction, power, minus, point, exponent, sign] = [20, 21, 22
  * The value of JSON text, or of its bytes in UTF-8, that has at most so many keys and values and is nested no deeper than any
  * message; undefined for any other, of which nothing is parsed.
  */
-export function parseSmall(text: string | Uint8Array, maxValues: number): unknown {
-  const scan = new JsonScan(500);
+export function parseSmall(text: string | Uint8Array, maxValues: number, maxDepth = 500): unknown {
+  const scan = new JsonScan(maxDepth);
   const [bytes, whole] =
     typeof text === "string" ? [new TextEncoder().encode(text), text] : [text, new TextDecoder().decode(text)];
   scan.push(bytes);
