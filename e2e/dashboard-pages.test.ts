@@ -329,6 +329,45 @@ test.each(["en", "ko"])(
   },
 );
 
+test.each(["en", "ko"])(
+  "in %s something is painted with what the document names and the words, before any answer of the API, and the frame before the lists",
+  async (locale) => {
+    const { page, client } = await meet({ locale });
+    const agent = await client.createAgent("early", { runtime: "shell" });
+    const held: (() => void)[] = [];
+    let letThrough: RegExp = /^$/;
+    await page.route(/\/(session|v1\/[^?]*)(\?.*)?$/, async (route) => {
+      if (!letThrough.test(new URL(route.request().url()).pathname))
+        await new Promise<void>((resolve) => held.push(resolve));
+      await route.continue();
+    });
+    const document = (await (await page.request.get("/")).text()).replaceAll("\n", " ");
+    const devtools = await page.context().newCDPSession(page);
+    await devtools.send("Network.enable");
+    await devtools.send("Network.clearBrowserCache");
+    const urls: string[] = [];
+    let bytes = 0;
+    devtools.on("Network.responseReceived", ({ response }) => urls.push(new URL(response.url).pathname));
+    devtools.on("Network.loadingFinished", ({ encodedDataLength }) => (bytes += encodedDataLength));
+    await page.goto(`/agents/${agent.id}`, { waitUntil: "commit" });
+    await page.locator(".splash").waitFor();
+    await eventually(() => page.evaluate(() => performance.getEntriesByName("first-contentful-paint").length)).toBe(1);
+    const scripts = urls.filter((url) => /\.(js|css)$/.test(url));
+    expect(scripts.filter((url) => document.includes(url)).length).toBe(4);
+    expect(scripts.filter((url) => !document.includes(url)).length).toBe(1);
+    expect(urls.filter((url) => /^\/(v1|session)/.test(url))).toEqual([]);
+    expect(bytes).toBeLessThan(55_000);
+    letThrough = /^\/(session|v1\/me)$/;
+    for (const go of held.splice(0)) go();
+    await page.locator("section.bar").waitFor();
+    await page.locator("#sidebar").waitFor();
+    expect(urls.filter((url) => /^\/(v1|session)/.test(url))).toEqual(["/session", "/v1/me"]);
+    letThrough = /./;
+    for (const go of held.splice(0)) go();
+    await page.getByLabel(/early/).first().waitFor();
+  },
+);
+
 describe("an admin", () => {
   test("adds a user and gets a link that signs them in once, or a token, and they are out at once when disabled", async () => {
     const { page } = await meet({ admin: true });
