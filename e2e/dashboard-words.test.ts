@@ -336,6 +336,32 @@ test("an answer has headings of three sizes and numbers at the right, and is of 
   await eventually(async () => new Set(await Promise.all(["One", "Two", "Three"].map(sizeOf))).size).toBe(3);
 });
 
+test("what few need is shown to them: a file's acts on its row, a terminal read aloud by the keyboard; and whose cost raw events have", async () => {
+  const { page, client } = await meet();
+  const agent = await client.createAgent("few");
+  const { run } = await client.runToEnd(agent.id, "demo: run touch one two");
+  await page.goto(`/agents/${agent.id}/files`);
+  const [one, two] = ["one", "two"].map((name) => page.getByRole("link", { name: `Download ${name}` }));
+  const opacity = (link: typeof one) => link!.evaluate((element) => getComputedStyle(element).opacity);
+  await two!.hover();
+  expect([await opacity(one), await opacity(two)]).toEqual(["0", "1"]);
+  await one!.focus();
+  expect(await opacity(one)).toBe("1");
+  await page.goto(`/agents/${agent.id}/terminal`);
+  const aloud = page.getByLabel("Screen reader");
+  const width = () => page.locator(".toolbar .aloud").evaluate((label) => label.getBoundingClientRect().width);
+  await eventually(() => page.locator(".xterm-rows").textContent()).toContain("$");
+  expect(await width()).toBeLessThan(2);
+  await aloud.focus();
+  expect(await width()).toBeGreaterThan(20);
+  await page.keyboard.press("Space");
+  await page.reload();
+  await eventually(() => page.locator(".xterm-rows").textContent()).toContain("$");
+  expect([await aloud.isChecked(), (await width()) > 20]).toEqual([true, true]);
+  await page.goto(`/runs/${run.id}`);
+  await page.getByText("A cost in them is its own estimate").waitFor();
+});
+
 test("an admin is told what a join command over https needs beside it", async () => {
   const { page } = await meet({ admin: true });
   const command =

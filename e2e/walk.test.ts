@@ -5,7 +5,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { forgeToken, forgeUser } from "../host-agent/test/forge.ts";
 import { startTlsServers, tlsHosts, type TlsServers } from "../host-agent/test/tls-servers.ts";
-import { linkOf, openBrowser, openWindow } from "./browser/browser.ts";
+import { findBarriers, linkOf, openBrowser, openWindow } from "./browser/browser.ts";
 import { lastEnd, send } from "./browser/dashboard.ts";
 import { type Berth, startBerth } from "./harness/harness.ts";
 
@@ -58,6 +58,7 @@ test("a newcomer gets from the sign-in link to a merged change, without a shell 
     await form.getByLabel("Repository to clone").fill(`https://${forge}/team/app.git`);
     await form.getByRole("button", { name: "Create" }).click();
     await page.getByLabel(/^Message to first/).waitFor();
+    await page.getByRole("button", { name: "Open a pull request" }).waitFor();
   });
   await step("ask for a change and see it pushed", async () => {
     await send(
@@ -68,11 +69,17 @@ test("a newcomer gets from the sign-in link to a merged change, without a shell 
     await page.locator(".tool").last().waitFor();
   });
   await step("open the pull request", async () => {
-    const answer = await page.request.post(`/v1${new URL(page.url()).pathname}/pull-requests`, {
-      headers: { origin: berth.url },
-      data: { title: "Mend it", base: "main" },
-    });
-    expect([answer.status(), servers.forge.pulls.map(({ head }) => head)]).toEqual([201, ["mend"]]);
+    await page.getByRole("button", { name: "Open a pull request" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Title").fill("Mend it");
+    await dialog.getByLabel("Into the branch").fill("main");
+    expect(await findBarriers(page)).toEqual([]);
+    await dialog.getByRole("button", { name: "Open it" }).click();
+    await dialog.getByRole("link", { name: `https://${forge}/team/app/pulls/1` }).waitFor();
+    expect(servers.forge.pulls.map(({ title, head, base }) => [title, head, base])).toEqual([
+      ["Mend it", "mend", "main"],
+    ]);
+    await dialog.getByRole("button", { name: "Close" }).click();
   });
   await step("review and merge", async () => {
     execFileSync("git", ["-C", repository, "update-ref", "refs/heads/main", "refs/heads/mend"]);

@@ -18,6 +18,10 @@ const Conversation = later(() => import("../agents/conversation.tsx").then((it) 
 const ConversationMenu = later(() => import("../agents/conversation-menu.tsx").then((it) => it.ConversationMenu), {
   isPart: true,
 });
+const PullRequestButton = later(() => import("../credentials/pull-request.tsx").then((it) => it.PullRequestButton), {
+  isPart: true,
+  speaksMore: true,
+});
 const TriggersTab = later(() => import("../triggers/triggers-tab.tsx").then((it) => it.TriggersTab), {
   speaksMore: true,
 });
@@ -56,6 +60,7 @@ export function AgentPage({ id, tab, me }: { id: string; tab: string; me: Me }) 
         <h1 title={agent.name}>{agent.name}</h1>
         <Badge told={tellAgent(agent)} />
         {tab === "conversation" && runtimes[agent.runtime].hasModel && <ConversationMenu agent={agent} />}
+        {tab === "conversation" && agent.repository && <PullRequestButton agent={agent} />}
         <nav class="tabs" aria-label={agent.name}>
           {tabs.map((one) => (
             <Link key={one.id} href={one.id === "conversation" ? `/agents/${id}` : `/agents/${id}/${one.id}`}>

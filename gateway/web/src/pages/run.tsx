@@ -5,6 +5,7 @@ import { t } from "../i18n/language.ts";
 import { agentById } from "../state/agents.ts";
 import { ApiError, explain, get } from "../api/api.ts";
 import { noteRuns, runs } from "../state/live.ts";
+import { runtimes } from "../runtimes/runtimes.ts";
 import { RunSection } from "../agents/run-section.tsx";
 import { StopButton } from "../agents/stop-button.tsx";
 import { Link } from "../ui/router.tsx";
@@ -35,6 +36,7 @@ export function RunPage({ id }: { id: string }) {
           {words.rawEvents}
         </a>
       </div>
+      {runtimes[agent?.runtime ?? "claude"].hasModel && <p class="muted">{words.rawEventsCost}</p>}
       <div class="thread">
         <RunSection run={run} />
       </div>

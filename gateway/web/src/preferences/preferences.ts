@@ -1,14 +1,16 @@
-/** How a person wants the page: its language and its theme, kept in this browser, the same in all of its tabs. */
+/** How a person wants the page: its language, its theme, terminals read aloud; kept in this browser, the same in all of its tabs. */
 import { signal } from "@preact/signals";
 import { chooseLanguage, speak, type Language } from "../i18n/language.ts";
 
 /** `null` follows the system. */
 export type Theme = "light" | "dark";
-const places = { language: "berth.language", theme: "berth.theme" };
+const places = { language: "berth.language", theme: "berth.theme", aloud: "berth.aloud" };
 
 const darkWish = matchMedia("(prefers-color-scheme: dark)");
 export const theme = signal<Theme | null>(readTheme());
 export const isDark = signal(false);
+/** Whether terminals tell a screen reader what they print. */
+export const isReadAloud = signal(localStorage.getItem(places.aloud) !== null);
 
 /** Takes up what was chosen, in this tab or another one; ends when the page has its words. */
 export async function startPreferences(): Promise<void> {
@@ -24,6 +26,11 @@ export async function startPreferences(): Promise<void> {
 export function chooseTheme(next: Theme | null): void {
   keep(places.theme, next);
   applyTheme();
+}
+
+export function chooseReadAloud(next: boolean): void {
+  keep(places.aloud, next ? "yes" : null);
+  isReadAloud.value = next;
 }
 
 export function changeLanguage(next: Language): void {

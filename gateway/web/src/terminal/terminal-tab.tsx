@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
+import { chooseReadAloud, isReadAloud } from "../preferences/preferences.ts";
 import { Confirm } from "../ui/confirm.tsx";
 import { PlusIcon } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
@@ -15,7 +16,6 @@ const most = 5;
 export function TerminalTab({ agent }: { agent: Agent }) {
   const terminals = openTerminals.value.get(agent.id) ?? [];
   const [chosen, setChosen] = useState(terminals.at(-1)?.number ?? 0);
-  const [isReadAloud, setReadAloud] = useState(false);
   const [closing, setClosing] = useState<number | null>(null);
   const close = (number: number) => closeTerminal(agent.id, number);
   const toolbar = useRef<HTMLDivElement>(null);
@@ -33,9 +33,9 @@ export function TerminalTab({ agent }: { agent: Agent }) {
   useLayoutEffect(() => {
     if (!shown) return;
     screen.current?.replaceChildren(shown.session.element);
-    shown.session.readAloud(isReadAloud);
+    shown.session.readAloud(isReadAloud.value);
     shown.session.focus();
-  }, [shown, isReadAloud]);
+  }, [shown, isReadAloud.value]);
   return (
     <div class="terminal-tab">
       <Toolbar
@@ -51,8 +51,8 @@ export function TerminalTab({ agent }: { agent: Agent }) {
         <label class="aloud">
           <input
             type="checkbox"
-            checked={isReadAloud}
-            onChange={(event) => setReadAloud(event.currentTarget.checked)}
+            checked={isReadAloud.value}
+            onChange={(event) => chooseReadAloud(event.currentTarget.checked)}
           />{" "}
           {t().terminal.screenReader}
         </label>
@@ -105,7 +105,9 @@ function Toolbar({ bar, numbers, shown, choose, close, add, children }: ToolbarP
         <PlusIcon /> {words.add}
       </button>
       {children}
-      <span class="muted keys">{words.keys}</span>
+      <span class="muted keys" title={words.keys}>
+        {words.keys}
+      </span>
     </div>
   );
 }

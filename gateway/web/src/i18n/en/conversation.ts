@@ -81,6 +81,8 @@ export const conversation = {
   runOf: (agent: ComponentChildren): ComponentChildren => ["Run of ", agent],
   deletedAgent: "a deleted agent",
   rawEvents: "Raw events",
+  rawEventsCost:
+    "Raw events are what the CLI wrote itself. A cost in them is its own estimate; what counts is the cost below.",
   menu: "Model, permissions and context",
   fromNext: "A change applies from the next message on.",
   context: "Context",

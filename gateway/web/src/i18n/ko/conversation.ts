@@ -81,6 +81,8 @@ export const conversation: typeof en = {
   runOf: (agent) => [agent, "의 실행"],
   deletedAgent: "삭제된 에이전트",
   rawEvents: "원본 이벤트",
+  rawEventsCost:
+    "원본 이벤트는 CLI가 직접 쓴 내용입니다. 그 안의 비용은 CLI의 추정치이며, 실제로 집계되는 비용은 아래에 있습니다.",
   menu: "모델, 권한, 컨텍스트",
   fromNext: "바꾼 설정은 다음 메시지부터 적용돼요.",
   context: "컨텍스트",
