@@ -36,8 +36,8 @@ export default defineConfig({
               test: /src\/(markdown|agents\/(run-section|waiting-card|queued|transcript)|transcript\/.*-)/,
               priority: 1,
             },
-            // The conversation and its menu are drawn together.
-            { name: "conversation", test: /src\/agents\/(conversation|messages|composer)/, priority: 1 },
+            // The menu is for those that have a model.
+            { name: "conversation", test: /src\/agents\/(conversation\.|composer)/, priority: 1 },
             { name: "shared", minShareCount: 2 },
           ],
         },

@@ -1,5 +1,6 @@
 /** All messages to one agent with what became of them, oldest first; stays at the newest line while that is in view. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { FunctionComponent } from "preact";
 import type { Agent, Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { keepPlace, placeOf } from "../kept/places.ts";
@@ -10,7 +11,9 @@ import { loadRuns, runsByAgent } from "../state/live.ts";
 import { tellRun } from "../text/words.ts";
 import { Composer } from "./composer.tsx";
 import { DownIcon } from "../ui/icons.tsx";
-import { Messages } from "./messages.tsx";
+import { signal } from "@preact/signals";
+import type { MessagesProps } from "./messages.tsx";
+import { RunSection } from "./run-section.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { search } from "../ui/router.tsx";
 
@@ -24,7 +27,9 @@ export function Conversation({ agent }: { agent: Agent }) {
   const runs = (runsByAgent.value.get(agent.id) ?? [])
     .filter((run) => history.oldest === null || run.createdAt >= history.oldest)
     .toReversed();
-  usePlace(runs, history, leaveEnd);
+  const drawn = useMessages(history.hasMore || runs.length > mostWhole);
+  const List = drawn ?? Whole;
+  usePlace(drawn === null ? null : runs, history, leaveEnd);
   const wanted = new URLSearchParams(search.value).get("run") ?? history.left?.anchor?.runId ?? null;
   return (
     <div class={`conversation ${runtimes[agent.runtime].isScript ? "script" : ""}`}>
@@ -38,7 +43,7 @@ export function Conversation({ agent }: { agent: Agent }) {
             </p>
           )}
           <Failure error={history.failure} />
-          <Messages runs={runs} wanted={wanted} onDrawn={() => keep.current()} />
+          <List runs={runs} wanted={wanted} onDrawn={() => keep.current()} />
           {runs.length === 0 && <Empty agent={agent} isLoading={history.isLoading} />}
         </div>
       </div>
@@ -51,6 +56,35 @@ export function Conversation({ agent }: { agent: Agent }) {
         </button>
       )}
       <Composer key={agent.id} agent={agent} onSent={toEnd} />
+    </div>
+  );
+}
+
+/** A conversation of more is drawn in parts, by what is loaded for it. */
+const mostWhole = 100;
+const inParts = signal<FunctionComponent<MessagesProps> | null>(null);
+
+/** What draws the messages; null while that is not here, and they are drawn whole meanwhile. */
+function useMessages(isLong: boolean): FunctionComponent<MessagesProps> | null {
+  const wasLong = useRef(false);
+  wasLong.current ||= isLong;
+  useEffect(() => {
+    if (!isLong || inParts.value) return;
+    // Slower without it, and nothing else.
+    import("./messages.tsx").then(
+      (it) => (inParts.value = it.Messages),
+      () => (inParts.value = Whole),
+    );
+  }, [isLong]);
+  return wasLong.current ? inParts.value : Whole;
+}
+
+function Whole({ runs }: MessagesProps) {
+  return (
+    <div class="messages">
+      {runs.map((run) => (
+        <RunSection key={run.id} run={run} />
+      ))}
     </div>
   );
 }
@@ -137,17 +171,17 @@ function findPlace(agentId: string): Place | undefined {
 }
 
 /** Shows the message that the address names, however far back it stands. */
-function usePlace(runs: Run[], history: ReturnType<typeof useHistory>, leaveEnd: () => void): void {
+function usePlace(runs: Run[] | null, history: ReturnType<typeof useHistory>, leaveEnd: () => void): void {
   const runId = new URLSearchParams(search.value).get("run");
-  const isHere = runs.some((run) => run.id === runId);
+  const isHere = runs?.some((run) => run.id === runId);
   useEffect(() => {
-    if (runId === null || history.isLoading || history.failure !== null) return;
+    if (runId === null || runs === null || history.isLoading || history.failure !== null) return;
     if (!isHere) return void (history.hasMore && history.loadMore());
     leaveEnd();
     const message = document.getElementById(runId)!;
     message.scrollIntoView();
     message.focus({ preventScroll: true });
-  }, [runId, isHere, history.isLoading]);
+  }, [runId, isHere, history.isLoading, runs === null]);
 }
 
 /** Keeps the end in view while it is there; a person who scrolls up stays where they are, also after having been elsewhere. */

@@ -14,7 +14,7 @@ const groupSize = 50;
 /** Further than anybody scrolls between two frames. */
 const nearPx = { group: 4000, message: 2000 };
 
-interface MessagesProps {
+export interface MessagesProps {
   runs: Run[];
   /** The id of a message that is drawn wherever it stands. */
   wanted: string | null;

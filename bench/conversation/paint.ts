@@ -3,10 +3,10 @@
  * a conversation, in turns, against the smallest page there is from the same server.
  */
 import type { Page } from "playwright-core";
-import { openBrowser, openWindow, signIn } from "../e2e/browser/browser.ts";
-import { startBerth } from "../e2e/harness/harness.ts";
-import { ensureTestPrograms } from "../scripts/setup/test-programs.ts";
-import { median, printFigures } from "./lib/figures.ts";
+import { openBrowser, openWindow, signIn } from "../../e2e/browser/browser.ts";
+import { startBerth } from "../../e2e/harness/harness.ts";
+import { ensureTestPrograms } from "../../scripts/setup/test-programs.ts";
+import { median, printFigures } from "../lib/figures.ts";
 
 const rounds = 15;
 await ensureTestPrograms();
