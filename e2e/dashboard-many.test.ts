@@ -49,7 +49,14 @@ test.each([
   await scroller.focus();
   for (const part of [0.7, 0.3, 0.5]) {
     await scroller.evaluate((box, to) => (box.scrollTop = box.scrollHeight * to), part);
-    await page.locator(".run").nth(5).waitFor();
+    // What is there is drawn, and has the height that it has.
+    let last = "";
+    await eventually(async () => {
+      const { fromTop, id } = await readNow(page);
+      const [before, now] = [last, `${id} ${fromTop}`];
+      last = now;
+      return Math.abs(fromTop) < 800 && before === now;
+    }).toBe(true);
     const { id, fromTop } = await readNow(page);
     const edge = await scroller.evaluate((box) => box.getBoundingClientRect().top);
     await page.keyboard.press("PageUp");
