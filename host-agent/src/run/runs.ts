@@ -339,16 +339,20 @@ export class Runs {
   }
 
   async #settle(lived: Lived, over: Over, { failures }: Drive): Promise<void> {
-    const { context } = this.#deps;
+    const { context, store } = this.#deps;
     const ended = await settle(this.#deps, lived, over, failures);
     if (!ended) return;
     const { id: runId, userId, reason, exitCode, logBytes } = ended;
+    // At once: a run that takes its place is admitted from now on.
+    const freed = this.#freeMemory(userId, [lived.agent]);
+    await store.synced().catch((error: unknown) => {
+      context.log.warn("run.end_incomplete", { runId, part: "sync", error: messageOf(error) });
+    });
     context.log.info("run.ended", { runId, userId, reason, exitCode, logBytes });
     if (isLimit(reason)) context.alerts.note(reason, userId);
     this.#tell(ended);
     context.bus.emit("ended");
-    const freed = this.#freeMemory(userId, [lived.agent]);
-    const goesOn = this.#deps.store.activeRuns(userId).find(({ continues }) => continues === runId);
+    const goesOn = store.activeRuns(userId).find(({ continues }) => continues === runId);
     if (!goesOn) {
       // Who is called by triggers alone waits for nobody's word.
       if (ended.trigger.triggerId === null) void freed.then(() => this.ahead.begin(lived.agent));

@@ -46,7 +46,7 @@ const resultBytes = 64 * 1024;
 const tailResultBytes = 4096;
 const stderrTailBytes = 4096;
 
-/** Stores the end and answers the run as it ended; null if it had ended before. `failures` is how often this has failed in a row. */
+/** Stores the end and answers the run as it ended, which is told once it is on disk; null if it had ended before. `failures` is how often this has failed in a row. */
 export async function settle(deps: SettleDeps, lived: Lived, over: Over, failures: number): Promise<RunRow | null> {
   const { context, store, closeModel, countKills } = deps;
   const { runId, agent, volume, container, lines } = lived;
@@ -101,9 +101,7 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   };
   const goesOn =
     volume && continuationOf(store, store.getRun(runId)!, store.getAgent(agent.id)!, { reason, isTurnOver });
-  const ended = store.endRun(runId, end, goesOn);
-  await attempt("sync", () => store.synced());
-  return ended;
+  return store.endRun(runId, end, goesOn);
 }
 
 /** The end that was noted first: whoever comes with an older copy of the database takes that. A volume that takes nothing more holds up no end. */
