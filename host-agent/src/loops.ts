@@ -21,11 +21,12 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
   const { settings, log, hostId } = context;
   const idleMs = settings.BERTH_IDLE_SECONDS * 1000;
   const lookAgain = async () => {
-    await workspaces.reconcile();
+    // First: nobody can take up a container whose volume has failed, and who tries has its user's lock.
     for (const userId of volumes.mendable()) {
       const isMendable = () => volumes.mendable().includes(userId);
       workspaces.evict(userId, volumeFailed, isMendable, () => volumes.mend(userId));
     }
+    await workspaces.reconcile();
     runs.wakeAll();
   };
   /** Asks nobody: an engine that hangs must not lengthen the life of a token. */

@@ -154,9 +154,9 @@ function heal({ world, machine, host, gateway, network }: Scene): void {
   world.weather = { ...world.weather, rate: 0 };
   machine.setEngine("there");
   machine.isOutOfDescriptors = false;
-  for (const { on } of machine.kernel.mounts.values()) Object.assign(on, { isFull: false, hasFailed: false });
-  for (const { holds } of machine.files.find("/data/volumes")?.entries.values() ?? [])
-    if (holds) Object.assign(holds, { isFull: false, hasFailed: false, isDamaged: false });
+  // A volume that has failed stays so: to mend it, once there is room, is the host agent's.
+  for (const { on } of machine.kernel.mounts.values()) on.isFull = false;
+  for (const { holds } of machine.files.find("/data/volumes")?.entries.values() ?? []) if (holds) holds.isFull = false;
   gateway.isAway = false;
   network.isCut = false;
   host.start();
