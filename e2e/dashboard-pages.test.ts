@@ -334,6 +334,8 @@ test.each(["en", "ko"])(
   async (locale) => {
     const { page, client } = await meet({ locale });
     const agent = await client.createAgent("early", { runtime: "shell" });
+    // What the page before asked is not of this load.
+    await page.goto("about:blank");
     const held: (() => void)[] = [];
     let letThrough: RegExp = /^$/;
     await page.route(/\/(session|v1\/[^?]*)(\?.*)?$/, async (route) => {

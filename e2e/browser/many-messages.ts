@@ -53,7 +53,7 @@ export interface Scrolled {
   jumps: number[];
 }
 
-/** Scrolls this box up by so many pixels a frame, from where it stands, and looks at each frame as it was painted. */
+/** Scrolls this box up by so many pixels every other frame, from where it stands, and looks at each frame as it was painted. */
 export function scrollUp(page: Page, selector: string, step: number, frames: number): Promise<Scrolled> {
   return page.locator(selector).evaluate(
     async (box, { step, frames }) => {

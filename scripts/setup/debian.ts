@@ -68,12 +68,16 @@ export async function installDebianPackages(names: string[]): Promise<void> {
 export async function runCommand(
   command: string,
   args: string[],
-  { onLine = () => {}, cwd = process.cwd() }: { onLine?: (line: string) => void; cwd?: string } = {},
+  {
+    onLine = () => {},
+    cwd = process.cwd(),
+    env = {},
+  }: { onLine?: (line: string) => void; cwd?: string; env?: Record<string, string> } = {},
 ): Promise<void> {
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "pipe"],
     cwd,
-    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", ...env },
   });
   const last: string[] = [];
   const take = (data: Buffer) => {
