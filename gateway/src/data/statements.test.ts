@@ -71,5 +71,6 @@ test("a call takes as many statements for much as for little", async () => {
   expect((await host.report({ runs, rev: 300 })).status).toBe(200);
   expect(await measure("two")).toEqual(little);
   expect(Math.min(...Object.values(little))).toBeGreaterThan(0);
-  expect(Math.max(...Object.values(little))).toBeLessThan(10);
+  // Where it lands as a copy, how it is synced is said before and after.
+  expect(Math.max(...Object.values(little))).toBeLessThan(12);
 });
