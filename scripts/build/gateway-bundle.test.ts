@@ -137,14 +137,14 @@ describe("the gateway process", () => {
   });
 
   test.each([
-    [{ BERTH_PORT: "http" }, /^BERTH_PORT must be a whole number; .*\.\n$/],
-    [{ BERTH_COLOUR: "red" }, /^BERTH_COLOUR is not a setting of Berth; .*\.\n$/],
-    [{ BERTH_LISTEN: "203.0.113.1" }, /^The gateway cannot listen on 203\.0\.113\.1 .*\.\n$/],
-    [{ BERTH_DATA_DIR: "/dev/null/data" }, /^The data directory \/dev\/null\/data cannot be used .*\.\n$/],
-    [{ BERTH_DATA_DIR: "/proc/berth/data" }, /^The data directory \/proc\/berth\/data cannot be used .*\.\n$/],
-  ])("refuses the settings %j with one sentence", async (env, sentence) => {
+    [{ BERTH_PORT: "http" }, 2, /^BERTH_PORT must be a whole number; .*\.\n$/],
+    [{ BERTH_COLOUR: "red" }, 2, /^BERTH_COLOUR is not a setting of Berth; .*\.\n$/],
+    [{ BERTH_LISTEN: "203.0.113.1" }, 75, /^The gateway cannot listen on 203\.0\.113\.1 .*\.\n$/],
+    [{ BERTH_DATA_DIR: "/dev/null/data" }, 2, /^The data directory \/dev\/null\/data cannot be used .*\.\n$/],
+    [{ BERTH_DATA_DIR: "/proc/berth/data" }, 2, /^The data directory \/proc\/berth\/data cannot be used .*\.\n$/],
+  ])("refuses the settings %j with code %i and one sentence", async (env, code, sentence) => {
     const refused = await finish(start("gateway", [], env));
-    expect(refused.code).toBe(2);
+    expect(refused.code).toBe(code);
     expect(refused.err).toMatch(sentence);
   });
 
