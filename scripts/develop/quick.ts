@@ -7,8 +7,8 @@ import { runSuites } from "./suites.ts";
 /** On two cores with nothing else to do. It is said, not enforced: another machine, or a busy one, is no fault of a change. */
 const budgetSeconds = 60;
 /**
- * Each a process that loads its suites' modules once. A queue that all take from loads them in every process: a third more
- * processor time. The gateway's wait for deadlines, and one process with all of them would be the last to end.
+ * Each a process that loads its suites' modules once; in a queue that all take from, every process loads all of them. The
+ * gateway's wait for deadlines, and one process with all of them would be the last to end.
  */
 const lanes: { projects: string[]; shard?: string }[] = [
   { projects: ["gateway"], shard: "1/2" },
