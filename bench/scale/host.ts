@@ -131,7 +131,7 @@ export class Host {
 
   #store(): ReportDeps["store"] {
     const meta = new Map<string, string>();
-    const store = {
+    const store: Record<keyof ReportDeps["store"], unknown> = {
       epoch: this.epoch,
       earlierRevision: 0,
       revision: () => this.#rev,
@@ -140,6 +140,7 @@ export class Host {
       getRun: (id: string) => this.runs.get(id) ?? null,
       getMeta: (name: string) => meta.get(name) ?? null,
       setMeta: (name: string, value: string) => void meta.set(name, value),
+      synced: async () => {},
       changedSince: (since: number) => ({
         rev: this.#rev,
         agents: [],
