@@ -97,10 +97,16 @@ export async function callHostJson<T extends z.ZodType>(
  * Notes that a call did not get to the host. What a host reports proves the other direction alone: nobody new is placed on
  * it until it was called again, which each of its reports has done.
  */
-async function noteUnreached({ db }: Deps, { id, url }: HostTarget, why: string): Promise<void> {
+async function noteUnreached({ db, log }: Deps, { id, url }: HostTarget, why: string): Promise<void> {
   const sentence = `The gateway does not reach it at ${url} (${why.slice(0, 300)}): see BERTH_HOST_URL, its certificate, and what is between.`;
-  await db.all(sql`update hosts set unreached = ${sentence}
-    where id = ${id} and (unreached is null or unreached = ${notCalledYet}) returning id`);
+  const noting = sql`update hosts set unreached = ${sentence}
+    where id = ${id} and (unreached is null or unreached = ${notCalledYet}) returning id`;
+  // The caller is told of the host, whatever this database takes.
+  try {
+    await db.all(noting);
+  } catch (error) {
+    log.error("host.unreached_unnoted", { hostId: id, error: messageOf(error) });
+  }
 }
 
 /** Calls a host that was not reached, for nobody: an answer of its own, whatever it says, is the proof. */
