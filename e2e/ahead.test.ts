@@ -47,10 +47,12 @@ const lastWord = () =>
 
 /** The pid of the CLI that waits once it is ready. */
 async function waiting(): Promise<number> {
-  await until(() => lastWord().includes('"ahead.ready"') && lastWord().includes(agent.id), "one waits");
-  const pids = await clis();
-  expect(pids).toHaveLength(1);
-  return pids[0]!;
+  // What is being replaced is told of once it has gone.
+  return until(async () => {
+    const isReady = lastWord().includes('"ahead.ready"') && lastWord().includes(agent.id);
+    const pids = isReady ? await clis() : [];
+    return pids.length === 1 ? pids[0]! : null;
+  }, "one waits, and no other");
 }
 
 test("the next message is its: it has the run's id and token, and the run's log begins with the message", async () => {
@@ -156,11 +158,16 @@ test("conversations that are opened faster than a CLI starts are looked at once 
 });
 
 test("a run that claimed it goes on with its model where the host's database is put back from before the claim", async () => {
+  await waiting();
   const [file, copy] = [join(berth.hostDir, "host.db"), join(berth.dir, "host.copy")];
-  const { id } = await alice.send(agent.id, "Run:until [ -e go ]; do timeout 0.1 tail -f /dev/null; done");
   const db = new Database(file, { readonly: true });
-  await db.backup(copy);
+  const admitted = db.prepare("SELECT 1 FROM runs WHERE agent_id = ? AND ended_at IS NULL");
+  const sent = alice.send(agent.id, "Run:until [ -e go ]; do timeout 0.1 tail -f /dev/null; done");
+  // It is claimed some milliseconds after it was admitted.
+  while (!admitted.get(agent.id)) await new Promise(setImmediate);
+  db.exec(`VACUUM INTO '${copy}'`);
   db.close();
+  const { id } = await sent;
   for await (const { data } of alice.followRun(id)) if (data.includes('"type":"tool_use"')) break;
   expect(berth.host.log()).toContain(`"event":"ahead.claimed","runId":"${id}"`);
   await berth.host.kill();

@@ -69,9 +69,10 @@ export function createApp(deps: Deps, limits: Limits = createLimits()): Hono<App
 
 function toAnswer({ log }: Deps, c: Context<AppEnv>, error: unknown): Answer {
   const requestId = c.get("requestId");
-  if (!(error instanceof AppError))
-    log.error("http.defect", { requestId, error: messageOf(error), stack: stackOf(error) });
-  const { status, headers, body } = toProblem(tellUnwritable(error) ?? error, requestId);
+  const isOurs = error instanceof AppError;
+  if (!isOurs) log.error("http.defect", { requestId, error: messageOf(error), stack: stackOf(error) });
+  // A host says of a user's own disk that it is full, which is another.
+  const { status, headers, body } = toProblem((isOurs ? null : tellUnwritable(error)) ?? error, requestId);
   return { status, headers, body: JSON.stringify(body) };
 }
 

@@ -90,8 +90,8 @@ const scenarios: Scenario[] = [
     ),
     hosts: 2,
     fromMs: 4000,
-    untilMs: 5500,
-    leastPoints: 77,
+    untilMs: 6200,
+    leastPoints: 112,
   },
   {
     name: "cancel",

@@ -86,6 +86,8 @@ export class Host {
     if (this.side && !this.side.isDead) return;
     const side = makeSide(`${this.#place.name}${++this.#starts}`, this.#clock, this.#machine.side ?? undefined);
     side.badCall = badCall;
+    // What it had open is closed: a volume that is mended must be let go.
+    side.onDeath.push(() => this.#machine.files.descriptors.clear());
     // Its supervisor: nobody that shall run stays dead.
     side.onDeath.push(() => void world().after(500, () => this.isWanted && this.start(), world().outside));
     [this.side, this.#agent] = [side, null];

@@ -35,8 +35,8 @@ const all: Mutant[] = [
   ),
   one(
     "what is not in memory is lost",
-    "an ended run has no process",
-    17,
+    "what is told is what the evidence says",
+    24,
     { file: `${run}/launch.ts`, from: "await workspaces.find(run.userId)", to: "workspaces.current(run.userId)" },
     { file: `${run}/runs.ts`, from: "= await workspaces.find(userId);", to: "= workspaces.current(userId);" },
   ),
@@ -215,16 +215,11 @@ const all: Mutant[] = [
     from: "const noted = readEnd(volume, runId);",
     to: "const noted = null as NotedEnd | null;",
   }),
-  one(
-    "an exec is started before its id is on disk",
-    "what an ended run kept is freed before the next one begins",
-    160,
-    {
-      file: `${run}/launch.ts`,
-      from: "await store.synced();",
-      to: "",
-    },
-  ),
+  one("a run is promised before it is on disk", "every admitted run ends", 268, {
+    file: `${run}/runs.ts`,
+    from: "await store.synced();\n    return promised;",
+    to: "return promised;",
+  }),
   one("model: a signal's last resort comes late", "a signal ends the host agent", 29, {
     file: "simulation/sides/host.ts",
     from: "const forcedExitMs = 8000;",
@@ -252,7 +247,7 @@ const kindsOf: Record<string, string[]> = {
   "what was claimed is never told": ["start", "open and start"],
   "nobody frees what an ended run kept": ["start"],
   "an end is decided anew from an older copy": ["start", "cancel", "restore host"],
-  "an exec is started before its id is on disk": ["start", "reboot"],
+  "a run is promised before it is on disk": ["start", "reboot"],
 };
 
 /** Of each invariant one that no other notices. */

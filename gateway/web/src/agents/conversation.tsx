@@ -207,7 +207,7 @@ function useStickyEnd(
     const reading = createReading(box, () => box.querySelector(".messages"));
     let height = 0;
     keep.current = () => {
-      if (sticks.current) box.scrollTop = box.scrollHeight;
+      if (sticks.current) height = box.scrollTop = box.scrollHeight;
       else if (held.current) hold(box, held.current);
       else return reading.settle();
       reading.note();

@@ -52,7 +52,8 @@ function findRead(list: Element | null, edge: number): Read {
   while (next) {
     const fromTop = topOf(next) - edge;
     read.unshift({ element: next, fromTop });
-    if (fromTop >= 0) break;
+    // Of a group the first may be another a moment later.
+    if (fromTop >= 0 && !next.classList.contains("group")) break;
     next = [...next.children].find((child) => child.getBoundingClientRect().bottom > edge);
   }
   return read;
