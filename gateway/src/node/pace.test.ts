@@ -35,7 +35,10 @@ test("the loop's own utilization is that since the last look", async () => {
   while (performance.now() < until);
   now += 1000;
   expect(pace()).toBe(200);
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  now += 1000;
-  expect(pace()).toBe(100);
+  // What suites before this one left may keep the loop busy for a while.
+  const look = () => {
+    now += 1000;
+    return pace();
+  };
+  await expect.poll(look, { interval: 100, timeout: 60_000 }).toBe(100);
 });
