@@ -109,14 +109,28 @@ async function noteUnreached({ db, log }: Deps, { id, url }: HostTarget, why: st
   }
 }
 
-/** Calls a host that was not reached, for nobody: an answer of its own, whatever it says, is the proof. */
+/** Since when each host is being called again at an address, by the database of the gateway that calls. */
+const calledAgain = new WeakMap<Database, Map<string, number>>();
+
+/**
+ * Calls a host that was not reached, for nobody: an answer of its own, whatever it says, is the proof. One call at a time to an
+ * address, however often it reports.
+ */
 export async function callAgain(deps: Deps, host: HostTarget): Promise<void> {
+  const called = calledAgain.get(deps.db) ?? new Map<string, number>();
+  calledAgain.set(deps.db, called);
+  const at = `${host.id} ${host.url}`;
+  // On Workers one may be cut off, and say nothing.
+  if (performance.now() - (called.get(at) ?? -Infinity) < longDeadlineMs) return;
+  called.set(at, performance.now());
   const nobody = { user: { id: "nobody" }, token: { id: null, expiresAt: Math.floor(deps.now() / 1000) + 60 } };
   const call = { method: "GET", path: "/v1/workspace" } as const;
   try {
     await (await callHost(deps, host, nobody, call)).body?.cancel();
   } catch (error) {
     if (!(error instanceof AppError) || error.cause !== undefined) return;
+  } finally {
+    called.delete(at);
   }
   await deps.db.all(
     sql`update hosts set unreached = null where id = ${host.id} and unreached is not null returning id`,
