@@ -171,10 +171,10 @@ function openMachine(dir: string, disk: string): BootedMachine {
   };
 }
 
-/** The one child of `unshare`, once that has become systemd; 0 before. */
+/** The child of `unshare` that has become systemd; 0 before. Those of the script that becomes `unshare` come and go. */
 function initOf(outside: number): number {
-  const [child] = readFileSync(`/proc/${outside}/task/${outside}/children`, "utf8").split(" ").map(Number);
-  return child && readFileSync(`/proc/${child}/cmdline`, "utf8").startsWith("/lib/systemd/systemd") ? child : 0;
+  const children = readFileSync(`/proc/${outside}/task/${outside}/children`, "utf8").trim().split(" ").map(Number);
+  return children.find((pid) => commandOf(pid).startsWith("/lib/systemd/systemd")) ?? 0;
 }
 
 /** A link from this machine; it goes with the machine's network at its end. */
