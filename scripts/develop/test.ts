@@ -11,7 +11,7 @@ import { runSuites } from "./suites.ts";
 const onMachine = ["e2e", "host-agent-machine", "builds"];
 /** Has processes of its own: it begins with the others, for at the end it would go on alone. */
 const simulation = "simulation";
-/** More failures than this are no chance. */
+/** More files with failures than this are no chance; one cause can fail each test of a file that shares what it prepared. */
 const mostAgain = 2;
 
 await runWithSettings(async (settings, filters) => {
@@ -44,7 +44,7 @@ async function tryAgain(...outcomes: Outcome[]): Promise<Outcome> {
   };
   const files = [...new Set(first.failed.map((name) => name.split(" > ")[0]!))];
   // What names no file is no test: an error outside of any, or a suite that could not be started.
-  const canBeAgain = files.every((file) => file.endsWith(".test.ts")) && first.failed.length <= mostAgain;
+  const canBeAgain = files.every((file) => file.endsWith(".test.ts")) && files.length <= mostAgain;
   if (files.length === 0 || !canBeAgain) return first;
   process.stdout.write(`\nagain, alone: ${files.join(", ")}\n`);
   process.exitCode = 0;
