@@ -2,9 +2,8 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, matchesGlob } from "node:path";
 import { expect, test } from "vitest";
 import { builtInHosts } from "../../host-agent/src/egress/built-in-hosts.ts";
-import { house, rest } from "./floors.ts";
+import { deriveDocs, root } from "./derived-docs.ts";
 
-const root = join(import.meta.dirname, "../..");
 const exclude = ["**/node_modules", "**/dist", "build", "data"];
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 const documents = globSync("{*.md,docs/**/*.md}", { cwd: root });
@@ -54,32 +53,12 @@ test("the index of the documentation leads to each page", () => {
   expect(pages.filter((page) => page !== "README.md" && !read("docs/README.md").includes(`(${page})`))).toEqual([]);
 });
 
-test("the page of settings has those of .env.example, with their defaults and words", () => {
-  const rows: string[] = [];
-  const block = { words: [] as string[], names: [] as string[], values: [] as string[] };
-  const end = () => {
-    if (block.names.length > 0)
-      rows.push(`| ${block.names.join(", ")} | ${block.values.join(", ")} | ${block.words.join(" ")} |`);
-    Object.assign(block, { words: [], names: [], values: [] });
-  };
-  const [, ...sections] = read(".env.example").split(/^# --- .* ---$/m);
-  for (const line of [...sections.join("\n").split("\n"), "# "]) {
-    const [, name, value] = /^# ([A-Z_]+)=(.*)$/.exec(line) ?? [];
-    if (name) {
-      block.names.push(`\`${name}\``);
-      if (value) block.values.push(`\`${value}\``);
-    } else if (line.startsWith("# ")) {
-      if (block.names.length > 0) end();
-      block.words.push(line.slice(2));
-    }
-  }
-  expect(rows.length).toBeGreaterThan(20);
-  expect(
-    read("docs/settings.md")
-      .split("\n")
-      .filter((line) => line.startsWith("| `")),
-  ).toEqual(rows);
-});
+test.each(Object.entries(deriveDocs()))(
+  "%s says what the files that it repeats say: npm run fix writes it",
+  (path, text) => {
+    expect(read(path)).toBe(text);
+  },
+);
 
 test("the page of what agents may reach has the built-in list", () => {
   const [, list = ""] = /<!-- hosts -->([^]*)<!-- \/hosts -->/.exec(read("docs/egress.md")) ?? [];
@@ -111,18 +90,6 @@ test("what the pages call by a slanted name is so called in the dashboard", () =
   );
   expect(named.length).toBeGreaterThan(20);
   expect(named.filter((words) => !catalogue.includes(`"${words}"`))).toEqual([]);
-});
-
-test("the code map of ARCHITECTURE.md has the line of each room, in the order of the list", () => {
-  const expected = house
-    .flat()
-    .flatMap(({ dir, floors }) =>
-      floors.flatMap((rooms) =>
-        Object.entries(rooms).map(([room, words]) => `| \`${room === rest ? dir : `${dir}/${room}`}\` | ${words} |`),
-      ),
-    );
-  const [, map = ""] = /<!-- rooms -->\n([^]*?)<!-- \/rooms -->/.exec(read("docs/ARCHITECTURE.md")) ?? [];
-  expect(map.split("\n").filter((line) => line.startsWith("| `"))).toEqual(expected);
 });
 
 test("ARCHITECTURE.md names each table of both databases, and no other", () => {

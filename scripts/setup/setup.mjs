@@ -37,6 +37,7 @@ const scriptOf = {
   ...Object.fromEntries(
     Object.entries(scripts).flatMap(([room, names]) => names.map((name) => [name, `scripts/${room}/${name}.ts`])),
   ),
+  fix: "scripts/check/fix.ts",
   scale: "bench/scale/main.ts",
   faults: "e2e/faults/main.ts",
   attack: "e2e/attack/main.ts",
