@@ -50,7 +50,10 @@ const weights = (isJoint ? (await import("./joint/operations.ts")).weights : hos
 >;
 const isLeftOut = (kind: string) =>
   values.without.split(",").includes(kind) || (mutant?.kinds && !mutant.kinds.includes(kind));
-for (const kind of Object.keys(weights)) if (isLeftOut(kind)) delete weights[kind];
+for (const kind of Object.keys(weights)) {
+  if (isLeftOut(kind)) delete weights[kind];
+  else if (mutant?.isEven) weights[kind] = 1;
+}
 
 if (values.contract) {
   const wrong = await (await import("./contract/ask.ts")).askModel();
