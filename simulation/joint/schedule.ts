@@ -208,7 +208,7 @@ function heal({ world, network, unreachable, hosts, gateway, database }: JointSc
 
 /** Whether all runs have ended and nobody waits: looked at now and then. Users end what does not end by itself. */
 function watchForQuiet(scene: JointScene): () => boolean {
-  const { world, hosts, gateway, callers } = scene;
+  const { world, network, hosts, gateway, callers } = scene;
   const wellMs = world.nowMs;
   let isQuiet = false;
   const hasProcesses = () =>
@@ -220,6 +220,7 @@ function watchForQuiet(scene: JointScene): () => boolean {
     if (world.nowMs - wellMs > obeyMs) judgeObedience(scene);
     isQuiet =
       callers.waiting === 0 &&
+      network.repeatedUnderWay === 0 &&
       (world.nowMs - wellMs > restMs || restingOf(scene).size === 0) &&
       gateway.isReady &&
       hosts.every((one) => active(one) === 0) &&

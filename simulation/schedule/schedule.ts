@@ -164,14 +164,15 @@ function heal({ world, machine, host, gateway, network }: Scene): void {
 
 /** Whether all runs have ended and nobody waits: looked at now and then. */
 function watchForQuiet(scene: Scene): () => boolean {
-  const { world, machine, host, clients } = scene;
+  const { world, network, machine, host, clients } = scene;
   let isQuiet = false;
   const look = () => {
     const active = machine.database.prepare("select count(*) as n from runs where ended_at is null").get() as {
       n: number;
     };
     const hasProcesses = allRuns().some(({ runId }) => machine.kernel.ofRun(runId).length > 0);
-    isQuiet = active.n === 0 && !hasProcesses && host.isReady && clients.waiting === 0 && isCopyTrue(scene);
+    const isWaiting = clients.waiting + network.repeatedUnderWay > 0;
+    isQuiet = active.n === 0 && !hasProcesses && host.isReady && !isWaiting && isCopyTrue(scene);
     if (!isQuiet) world.after(500, look, world.outside);
   };
   world.after(0, look, world.outside);

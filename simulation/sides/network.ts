@@ -29,6 +29,8 @@ export class Network {
   readonly #addresses = new Map<string, Address>();
   /** Nothing arrives while it is cut. */
   isCut = false;
+  /** Messages under way for the second time: whoever sent them waits for the first alone. */
+  repeatedUnderWay = 0;
 
   listen(origin: string, address: Address): void {
     this.#addresses.set(origin, address);
@@ -66,24 +68,23 @@ export class Network {
       const fail = (why: string) => world().after(draws.delay(), () => reject(unreachable(why)), from);
       if (this.isCut) return void (draws.is(0.5) ? fail("EHOSTUNREACH") : undefined);
       if (fault === "lost") return void (draws.is(0.5) ? fail("ECONNRESET") : undefined);
-      const arrive = () => this.#arrive(request, from, fault === "answer lost" ? () => fail("ECONNRESET") : tell, fail);
+      const arrive = () => this.#arrive(request, fault === "answer lost" ? () => fail("ECONNRESET") : tell, fail);
       world().after(draws.delay(), arrive, world().outside);
-      if (fault === "twice")
-        world().after(
-          draws.between(1, 2000),
-          () =>
-            this.#arrive(
-              request,
-              from,
-              () => undefined,
-              () => undefined,
-            ),
-          world().outside,
-        );
+      if (fault === "twice") this.#arriveAgain(request, draws.between(1, 2000));
     });
   }
 
-  #arrive(request: Outgoing, _from: Side, tell: (answer: Letter) => void, fail: (why: string) => void): void {
+  #arriveAgain(request: Outgoing, lateMs: number): void {
+    this.repeatedUnderWay++;
+    let isOver = false;
+    const end = () => {
+      if (!isOver) this.repeatedUnderWay--;
+      isOver = true;
+    };
+    world().after(lateMs, () => this.#arrive(request, end, end), world().outside);
+  }
+
+  #arrive(request: Outgoing, tell: (answer: Letter) => void, fail: (why: string) => void): void {
     const target = this.#addresses.get(originOf(request.url))?.();
     if (!target || target.side.isDead) return fail("ECONNREFUSED");
     target.side.onDeath.push(() => fail("ECONNRESET"));
