@@ -156,6 +156,28 @@ describe("a run whose keepers are killed", () => {
   });
 });
 
+test("a host whose reports do not get through tells the end of a run to whoever asks for it by id or key", async () => {
+  const wire = await openWire();
+  const other = await startBerth({ BERTH_GATEWAY_URL: wire.url }, (all) => wire.relayTo(Number(all["BERTH_PORT"])));
+  try {
+    const client = await other.client("alice");
+    const mine = await client.createAgent("a", { runtime: "shell" });
+    wire.onRequest = () => new Promise(() => undefined);
+    const key = { "idempotency-key": "k" };
+    const send = () => client.call<Run>("POST", `/v1/agents/${mine.id}/runs`, { prompt: "echo hi" }, key);
+    const { id } = (await send()).body;
+    const { run: told } = await client.finish(id);
+    expect(told).toMatchObject({ status: "completed", result: "hi\n" });
+    const known = () => client.ok<Run>("GET", `/v1/runs/${id}`);
+    await until(async () => (await known()).status === "completed", "the API knows what its reader was told");
+    expect(await known()).toEqual(told);
+    expect((await send()).body).toEqual(told);
+  } finally {
+    wire.close();
+    await other.close();
+  }
+});
+
 describe("a gateway that dies in the middle of a call", () => {
   test.each(["before the host was asked", "after the host answered, before that was recorded"])(
     "%s finds the same run when the call is repeated",

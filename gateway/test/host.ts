@@ -189,6 +189,8 @@ function accept(
     const { prompt: _prompt, ...told } = run;
     return answerJson(response, 200, { epoch: host.epoch, run: told });
   }
+  const asked = runs.get(path.replace("/v1/runs/", ""));
+  if (method === "GET" && asked) return answerJson(response, 200, { epoch: host.epoch, run: asked });
   if (path.endsWith("/env")) {
     const { agent, env } = JSON.parse(body) as { agent: { id: string }; env: Record<string, string> };
     const told = { id: agent.id, userId, envKeys: Object.keys(env), rev: ++host.rev };

@@ -1,16 +1,16 @@
 /** Starting a run: the id is chosen here, so that a retry after any crash meets the same run; the host admits it. */
 import { AppError } from "@berth/shared/errors";
-import { runAnswer, type ReportedRun, type RunAnswer, type StartRunBody } from "@berth/shared/host-api";
+import { runAnswer, type StartRunBody } from "@berth/shared/host-api";
 import { newId, runIdOf } from "@berth/shared/ids";
 import type { Run } from "@berth/shared/resources";
-import { sql } from "drizzle-orm";
 import type { Deps } from "../deps.ts";
 import { isoTime } from "../data/database.ts";
 import { callHostJson } from "../hosts/call.ts";
-import { placeUser, type HostTarget } from "../hosts/placement.ts";
+import { placeUser } from "../hosts/placement.ts";
 import { refuseBeyondDay } from "./day-limit.ts";
 import { type Asked, hashOfMessage, isAwaited, queueRun, waitsFor } from "./queue-run.ts";
-import { endWithRemovedHost, getRun, selectRunTarget, toRun, upsertRuns } from "./runs.ts";
+import { applyRunAnswer, asOfNow, publicRun } from "./host-answer.ts";
+import { endWithRemovedHost, getRun, selectRunTarget, toRun } from "./runs.ts";
 import type { Caller } from "../http/caller.ts";
 
 /** A new user's container is made meanwhile; and whoever asks may wait for no more than half a minute. */
@@ -33,7 +33,7 @@ export async function startRun(deps: Deps, caller: Caller, newRun: NewRun): Prom
   const target = await selectRunTarget(deps.db).get({ runId, agentId, userId });
   if (!target) throw new AppError("not_found", "There is no such agent.");
   const asked = { prompt, attachments };
-  if (target.run) return sameRequest(toRun(target.run), asked, target.run.asked);
+  if (target.run) return asOfNow(deps, caller, await sameRequest(toRun(target.run), asked, target.run.asked));
   await refuseBeyondDay(deps, userId, prompt);
   const waiting = { id: runId, userId, agentId, ...asked };
   if (ifBusy === "queue" && (await isAwaited(deps.db, userId, agentId)))
@@ -74,21 +74,6 @@ async function startNow(deps: Deps, caller: Caller, runId: string, asked: Asked,
   const lost = { ...started, ...run, agentId: target.agent.id, userId };
   await deps.atomic([endWithRemovedHost(host.id, answer.epoch, lost, isoTime(deps.now()))]);
   return sameRequest(await getRun(deps.db, userId, runId), asked);
-}
-
-/** Applies a host's answer to the copy as a report would be, which tells the run again where a power cut takes it back; false where the host was removed meanwhile. */
-export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch, run }: RunAnswer): Promise<boolean> {
-  const [placed] = await atomic(
-    [sql`select id from users where id = ${run.userId} and host_id = ${host.id}`, ...upsertRuns(host.id, epoch, [run])],
-    "copy",
-  );
-  return placed!.length > 0;
-}
-
-/** The contract's run of what a host told and the prompt that is known here. */
-export function publicRun({ userId: _user, rev: _rev, ...run }: ReportedRun & { prompt: string }): Run {
-  const { attachments = [], continues = null, waitingFor = null } = run;
-  return { ...run, attachments, continues, waitingFor };
 }
 
 /** The run, where it was asked for by the same message: `first` is the hash of that where it was reworded. */

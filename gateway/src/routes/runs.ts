@@ -31,7 +31,8 @@ import { route } from "../http/route.ts";
 import { getRun, isOnHost, listRuns, runsQuery } from "../agents/runs.ts";
 import { readUse, useQuery } from "../agents/use.ts";
 import { searchQuery, searchRuns } from "../agents/search.ts";
-import { applyRunAnswer, publicRun, startRun } from "../agents/start-run.ts";
+import { applyRunAnswer, asOfNow, publicRun } from "../agents/host-answer.ts";
+import { startRun } from "../agents/start-run.ts";
 import type { Caller } from "../http/caller.ts";
 
 /** Idle timeout: hosts send a heartbeat on every stream each 10 s. */
@@ -117,7 +118,7 @@ export const runRoutes = [
     summary: "One run",
     auth: "user",
     answer: runSchema,
-    run: async ({ deps, caller, params }) => getRun(deps.db, caller.user.id, params.id),
+    run: async ({ deps, caller, params }) => asOfNow(deps, caller, await getRun(deps.db, caller.user.id, params.id)),
   }),
   ...(["cancel", "interrupt"] as const).map((path) =>
     route({

@@ -100,6 +100,13 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
     const body = parseOr400(startRunBody, await readJson(c), "body");
     return c.json(toAnswer(await runs.start(c.get("claims").sub, body)), 202);
   });
+  // What the gateway asks while reports do not get there. What a power cut can take back is not told.
+  app.get("/v1/runs/:id", async (c) => {
+    const run = ownRun(c.get("claims"), c.req.param("id"));
+    if (run.rev === 0) throw new AppError("not_found", "The run is not promised yet.");
+    await store.synced();
+    return c.json(toAnswer(run));
+  });
   app.post("/v1/runs/:id/cancel", async (c) => {
     const { id: runId } = ownRun(c.get("claims"), c.req.param("id"));
     return c.json(toAnswer(await runs.cancel(c.get("claims").sub, runId)));
