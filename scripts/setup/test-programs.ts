@@ -1,4 +1,4 @@
-/** The programs of the machine that tests call: Chromium without a screen, and what attacks and cuts. */
+/** The programs of the machine that tests call: Chromium without a screen, what attacks and cuts, and Compose. */
 import { ensurePrograms } from "./debian.ts";
 
 export const browserPath = "/usr/bin/chromium-headless-shell";
@@ -9,6 +9,7 @@ export async function ensureTestPrograms(): Promise<void> {
     caddy: "caddy",
     "chromium-headless-shell": "chromium-headless-shell",
     curl: "curl",
+    "docker-compose": "docker-compose",
     git: "git",
     ip: "iproute2",
     nginx: "nginx",
