@@ -10,8 +10,9 @@ import { ifMissing } from "../machine/missing.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { runDirectory } from "./run-files.ts";
 
-/** Messages, answers and requests of one run, all together. */
+/** What one run is told, all together; beyond it there is room for what it waits for alone: however much was said, it can be answered and stopped. */
 const mostBytes = 2 ** 20;
+export const mostOfAnswers = 2 * mostBytes;
 
 const pathOf = (volume: Volume, runId: string) => join(runDirectory(volume, runId), "in");
 
@@ -47,11 +48,11 @@ export function wasToldMore(volume: Volume, runId: string, first: string): boole
 }
 
 /** Tells the run one line. Throws `conflict` where it takes none any more. */
-export function tell(volume: Volume, runId: string, line: string): void {
+export function tell(volume: Volume, runId: string, line: string, most = mostBytes): void {
   const text = said(volume, runId);
   if (text === null) throw new AppError("conflict", "The run takes no messages: send a new one when it is over.");
   if (isClosed(text)) throw new AppError("conflict", "The run is just ending: send a new message.");
-  if (text.length + line.length > mostBytes)
+  if (Buffer.byteLength(text) + Buffer.byteLength(line) > most)
     throw new AppError("conflict", "The run was told 1 MiB already: send a new message when it is over.");
   append(volume, runId, `${line}\n`);
 }

@@ -12,6 +12,7 @@ import { Store } from "../store/store.ts";
 import type { Ask } from "../workspace/control-protocol.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { nothingSeen } from "./lines-reader.ts";
+import { tell } from "./run-input.ts";
 import { createTurnFollower } from "./turn.ts";
 
 let dir: string;
@@ -40,7 +41,7 @@ function open() {
   const seen = { ...nothingSeen(), isInTurn: true };
   const lines = { seen, read: () => Promise.resolve(false), readRest: () => Promise.resolve() };
   const look = createTurnFollower({ context, store }, { run: store.getRun("run_a")!, agent, volume, lines });
-  return { look, seen, logged };
+  return { look, seen, logged, volume };
 }
 
 test("what nobody can answer is refused, and an agent that asks for it without end is refused a hundred times", () => {
@@ -53,6 +54,15 @@ test("what nobody can answer is refused, and an agent that asks for it without e
   expect(refused).toHaveLength(100);
   expect(refused.every((line, at) => line.includes(`"request_id":"request-${at}"`))).toBe(true);
   expect(logged).toEqual([]);
+});
+
+test("a run that was told all that it may be is answered still, and told no further word", () => {
+  const { look, seen, volume } = open();
+  tell(volume, "run_a", "é".repeat(2 ** 19));
+  expect(() => tell(volume, "run_a", "x")).toThrow("1 MiB");
+  seen.asks = [ask("form", null)];
+  look();
+  expect(told().split("\n")[1]).toContain('"request_id":"form"');
 });
 
 test("what the run waits for is told once, and the next when it was answered", () => {

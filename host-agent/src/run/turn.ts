@@ -17,7 +17,7 @@ import type { Volumes } from "../workspace/volumes.ts";
 import type { LinesReader } from "./lines-reader.ts";
 import { isOutOfSpace, logSizes, readBeginning, runDirectory } from "./run-files.ts";
 import { readTail } from "./run-log.ts";
-import { endInput, said, tell, toldBytes, wasTold } from "./run-input.ts";
+import { endInput, mostOfAnswers, said, tell, toldBytes, wasTold } from "./run-input.ts";
 
 /** How long a CLI has to count its context, how often that is looked for, and how much of what it says meanwhile is read. */
 const [contextMs, lookMs, mostContextBytes] = [20_000, 100, 2 ** 20];
@@ -82,7 +82,7 @@ function tellWaiting(
   const text = asks.length > 0 ? (said(volume, run.id) ?? "") : "";
   const open = asks.filter(({ requestId }) => !text.includes(input.answerTo(requestId)));
   for (const { requestId } of open.filter(({ kind }) => kind === null))
-    if (told.refusals++ < mostRefusals) tell(volume, run.id, input.refuse(requestId));
+    if (told.refusals++ < mostRefusals) tell(volume, run.id, input.refuse(requestId), mostOfAnswers);
   const ask = open.find(({ kind }) => kind !== null);
   if ((store.getRun(run.id)!.waitingFor?.requestId ?? null) !== (ask?.requestId ?? null)) {
     const waitingFor = ask ? { ...ask, kind: ask.kind!, since: context.clock.iso() } : null;
@@ -105,7 +105,7 @@ export async function answer(deps: TurnDeps, run: RunRow, body: AnswerBody): Pro
   const waiting = deps.store.getRun(run.id)!.waitingFor;
   if (waiting?.requestId !== body.requestId)
     throw new AppError("conflict", "The run does not wait for this: it was answered already, or is asked no more.");
-  write(volume, run, input.answer(body, waiting.input));
+  write(volume, run, input.answer(body), mostOfAnswers);
   const told = deps.store.updateRun(run.id, { waitingFor: null });
   emit(deps.context, run);
   return told ?? deps.store.getRun(run.id)!;
@@ -116,7 +116,7 @@ export async function askToStop(deps: TurnDeps, run: RunRow): Promise<boolean> {
   try {
     const { input, volume } = await listening(deps, run);
     if (!input.takesInterrupt(readBeginning(volume, run.id))) return false;
-    write(volume, run, input.interrupt());
+    write(volume, run, input.interrupt(), mostOfAnswers);
     return true;
   } catch (error) {
     if (error instanceof AppError) return false;
@@ -150,9 +150,9 @@ async function listening({ store, volumes }: TurnDeps, run: RunRow): Promise<{ i
   return { input, volume: await volumes.ensure(run.userId) };
 }
 
-function write(volume: Volume, run: RunRow, line: string): void {
+function write(volume: Volume, run: RunRow, line: string, most?: number): void {
   try {
-    tell(volume, run.id, line);
+    tell(volume, run.id, line, most);
   } catch (error) {
     if (!isOutOfSpace(error)) throw error;
     throw new AppError("conflict", "The workspace's disk is full: delete files first.", {}, { cause: error });

@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
 import { controlProtocol } from "./control-protocol.ts";
 
+interface Told {
+  response: object;
+}
 const init = (fields: object) => `${JSON.stringify({ type: "system", subtype: "init", ...fields })}\n`;
 
 test("a CLI is asked to stop where it says that it can be, and where it has not said anything yet", () => {
@@ -26,6 +29,14 @@ test("a word after a slash is a command where the CLI has said that it has it, a
   ]);
   for (const unknown of ["", init({}), init({ slash_commands: "compact" })])
     expect(controlProtocol.asText(unknown, "/compact")).toBe("\n/compact");
+});
+
+test("what is allowed as it was asked is not told again", () => {
+  const answer = { requestId: "mine", behavior: "allow" } as const;
+  const response = (more: object) => (JSON.parse(controlProtocol.answer({ ...answer, ...more })) as Told).response;
+  expect(response({})).toEqual({ subtype: "success", request_id: "mine", response: { behavior: "allow" } });
+  const updatedInput = { command: "ls" };
+  expect(response({ updatedInput })).toMatchObject({ response: { behavior: "allow", updatedInput } });
 });
 
 test("what it says of its context is read once it is whole, and not where the agent has made it to cost much", () => {

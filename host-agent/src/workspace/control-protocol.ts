@@ -17,7 +17,7 @@ export interface Input {
   interrupt(): string;
   /** Whether it can be asked to stop, by what it has said of itself; one that has said nothing yet is asked. */
   takesInterrupt(said: string): boolean;
-  answer(answer: AnswerBody, asked: Waiting["input"]): string;
+  answer(answer: AnswerBody): string;
   refuse(requestId: string): string;
   askContext(requestId: string): string;
   /** What it says of its context among these lines, in answer to that request; null where it has not said it, or so that nobody can read it. */
@@ -50,11 +50,11 @@ export const controlProtocol: Input = {
     const init = readInit(said);
     return init === undefined || (init?.capabilities.includes("interrupt_receipt_v1") ?? false);
   },
-  answer({ requestId, behavior, message, updatedInput }, asked) {
-    const changed = updatedInput ?? asked;
+  answer({ requestId, behavior, message, updatedInput }) {
+    // What it has asked it knows: told again, a turn of many permissions would come to more than a run is told.
     const response =
       behavior === "allow"
-        ? { behavior, ...(changed && { updatedInput: changed }) }
+        ? { behavior, ...(updatedInput && { updatedInput }) }
         : { behavior, message: message ?? "The user refused this." };
     return respond({ subtype: "success", request_id: requestId, response });
   },
