@@ -607,6 +607,33 @@ describe("a message that may wait", () => {
     expect((await send(user, "waits", "key")).json()).toMatchObject({ id: waits.id, prompt: "better" });
   });
 
+  test("is reworded also while its host is asked for room: once that has none, and not once it takes it", async () => {
+    const user = await userWithAgents();
+    const first = (await send(user, "first")).json();
+    const waits = (await send(user, "waits")).json();
+    await until(() => isRefused(waits.id), "the host was asked");
+    for (const isTaken of [false, true]) {
+      const asked = Promise.withResolvers<() => void>();
+      strict.answer = (request, response) => {
+        if (request.path !== "/v1/runs") return false;
+        strict.answer = null;
+        asked.resolve(() => host.handle!(request, response));
+        return true;
+      };
+      if (isTaken) await host.report({ runs: [strict.end(first.id)] });
+      await later(3000);
+      const ticked = tick(gateway.deps);
+      const answer = await asked.promise;
+      const reworded = user.call("PATCH", `/v1/runs/${waits.id}`, { prompt: isTaken ? "late" : "better" });
+      // It comes while the host is asked.
+      for (let calls = 0; calls < 5; calls++) expect((await user.run(waits.id)).prompt).not.toBe("late");
+      answer();
+      expect((await reworded).status).toBe(isTaken ? 409 : 200);
+      await ticked;
+    }
+    expect(prompts()).toEqual(["first", "better"]);
+  });
+
   test("waits for slots, and for a host that is away, and starts once", async () => {
     const user = await userWithAgents(4);
     for (const agent of user.agents.slice(1))

@@ -2,6 +2,7 @@
 import { AppError, type ErrorCode } from "@berth/shared/errors";
 import { newId, sha256Hex } from "@berth/shared/ids";
 import type { Run, Waiting } from "@berth/shared/resources";
+import { sleep } from "@berth/shared/wait";
 import { sql } from "drizzle-orm";
 import { isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
@@ -13,6 +14,8 @@ import { getRun } from "./runs.ts";
 /** What a user may have waiting; whoever brings more is told to come again later. */
 export const waitingPerUser = 1000;
 const retryAfterSeconds = 30;
+/** For longer no host is asked at a time. */
+const askedMs = 10_000;
 
 const waits: Partial<Record<ErrorCode, Waiting["kind"]>> = {
   agent_busy: "busy",
@@ -106,15 +109,22 @@ export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: Q
   });
 }
 
-/** Rewords a run that waits, and remembers what its key stands for. Throws `conflict` once it may have been given to its host, `rate_limited`. */
+/**
+ * Rewords a run that waits, and remembers what its key stands for. While its host is being asked whether it takes it, its answer is
+ * awaited. Throws `conflict` once it may have been given to its host, `rate_limited`.
+ */
 export async function rewordPending(deps: Deps, userId: string, run: Run, prompt: string): Promise<Run> {
   await refuseBeyondDay(deps, userId, prompt);
   const asked = await hashOfMessage(run);
-  const [changed] = await deps.atomic([
-    sql`update runs set prompt = ${prompt}, asked = coalesce(asked, ${asked})
-      where id = ${run.id} and user_id = ${userId} and status = 'pending' and (asked is not null or prompt = ${run.prompt})
-      and exists (select 1 from deliveries d where d.run_id = ${run.id} and ${isUnsent}) returning id`,
-  ]);
-  if (changed?.[0]) return getRun(deps.db, userId, run.id);
-  throw new AppError("conflict", "The run has started, or is just being started.", { runId: run.id });
+  const reword = sql`update runs set prompt = ${prompt}, asked = coalesce(asked, ${asked})
+    where id = ${run.id} and user_id = ${userId} and status = 'pending' and (asked is not null or prompt = ${run.prompt})
+    and exists (select 1 from deliveries d where d.run_id = ${run.id} and ${isUnsent}) returning id`;
+  for (const end = performance.now() + askedMs; ; await sleep(100)) {
+    const isAsked = sql`select 1 from deliveries d
+      where d.run_id = ${run.id} and d.due_at is not null and not d.maybe_sent and d.lease_until > ${isoTime(deps.now())}`;
+    const [changed, leased] = await deps.atomic([reword, isAsked]);
+    if (changed?.[0]) return getRun(deps.db, userId, run.id);
+    if (!leased?.[0] || performance.now() > end)
+      throw new AppError("conflict", "The run has started, or is just being started.", { runId: run.id });
+  }
 }
