@@ -19,7 +19,10 @@ export const rest = "*";
 const shared: Package = {
   dir: "shared/src",
   floors: [
-    { bounds: "What bounds the work that others make: JSON of any shape, places that many want." },
+    {
+      bounds: "What bounds the work that others make: JSON of any shape, places that many want.",
+      kinds: "What there is of a kind, by name, and what all must agree on of each. Knows no schema.",
+    },
     { [rest]: "The contract as zod schemas: resources, errors, host protocol, settings, ids. Knows no process." },
     { credentials: "The contract of what agents use and never see: credentials for git, secrets, pull requests." },
   ],

@@ -74,7 +74,7 @@ async function setUp() {
 }
 
 function forgetSettings() {
-  for (const name of Object.keys(process.env)) if (/^(BERTH|ANTHROPIC)_/.test(name)) delete process.env[name];
+  for (const name of Object.keys(process.env)) if (/^BERTH_|_API_KEY$/.test(name)) delete process.env[name];
 }
 
 /** @param {string} version */

@@ -1,5 +1,6 @@
 /** The resources of the contract as schemas: what the API answers and accepts. Both processes and the dashboard speak these. */
 import { z } from "zod";
+import { runtimeNames, runtimesOwnEnv } from "./kinds/runtimes.ts";
 import type { Settings } from "./settings.ts";
 import {
   agentName,
@@ -71,8 +72,7 @@ export function describeMemory(settings: Settings, usedBytes: number): Workspace
   return { usedBytes, limitBytes, warnBytes, warning: usedBytes > warnBytes };
 }
 
-export const runtimeName = z.enum(["claude", "shell"]);
-export type RuntimeName = z.infer<typeof runtimeName>;
+export const runtimeName = z.enum(runtimeNames);
 
 /** What an agent asks its user before it does it: nothing, each tool that is not allowed yet, or the plan as a whole. */
 export const permissions = z.enum(["skip", "ask", "plan"]);
@@ -128,13 +128,12 @@ export const updateAgentBody = z.strictObject({
   onInterruption: onInterruption.optional(),
 });
 
-/** Names that Berth or the wrapper sets itself; an agent's environment may not take them. */
-const reservedEnv =
-  /^(BERTH_.*|ANTHROPIC_(API_KEY|AUTH_TOKEN|BASE_URL|UNIX_SOCKET|CUSTOM_HEADERS)|CLAUDE_CONFIG_DIR|HOME|TMPDIR|USER|LOGNAME|LD_.*|HTTPS?_PROXY|NO_PROXY|https?_proxy|no_proxy)$/;
+/** Names that Berth or the wrapper sets itself, whatever the runtime; an agent's environment may not take them. */
+const reservedEnv = /^(BERTH_.*|HOME|TMPDIR|USER|LOGNAME|LD_.*|HTTPS?_PROXY|NO_PROXY|https?_proxy|no_proxy)$/;
 const envKey = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be a name of letters, digits and _")
-  .refine((key) => !reservedEnv.test(key), "is a name that Berth sets itself");
+  .refine((key) => !reservedEnv.test(key) && !runtimesOwnEnv.has(key), "is a name that Berth sets itself");
 const envValue = plainText.max(32_768);
 const bounded = <T extends z.ZodType<object>>(env: T) =>
   env

@@ -1,5 +1,6 @@
 /** The settings of both processes: one schema over the environment, so that a bad or unknown `BERTH_` variable stops the start with one sentence. */
 import { z } from "zod";
+import { modelKeyNames, type ModelKeyName } from "./kinds/runtimes.ts";
 
 const whole = (min: number, max: number) =>
   z
@@ -31,6 +32,12 @@ const list = z.string().transform((value) =>
     .map((item) => item.trim())
     .filter(Boolean),
 );
+
+const modelKey = text.optional();
+const modelKeys = Object.fromEntries(modelKeyNames.map((name) => [name, modelKey])) as Record<
+  ModelKeyName,
+  typeof modelKey
+>;
 
 /** Variable → schema, with the contract's defaults; a default of `undefined` means the setting is off or derived. */
 export const variables = {
@@ -79,7 +86,7 @@ export const variables = {
   BERTH_EGRESS: z.enum(["none", "allowlist", "open"], "must be none, allowlist or open").default("allowlist"),
   BERTH_EGRESS_ALLOW: list.default([]),
   BERTH_EGRESS_PRIVATE: list.default([]),
-  ANTHROPIC_API_KEY: text.optional(),
+  ...modelKeys,
   BERTH_MODEL_URL: httpUrl.optional(),
 } satisfies Record<string, z.ZodType>;
 

@@ -4,7 +4,8 @@
  * with milliseconds, so that text order is time order.
  */
 import type { HostLoad, JoinBody } from "@berth/shared/host-api";
-import type { OnInterruption, Permissions, Run, RuntimeName, Workspace } from "@berth/shared/resources";
+import type { OnInterruption, Permissions, Run, Workspace } from "@berth/shared/resources";
+import type { RuntimeName } from "@berth/shared/kinds/runtimes";
 import type { OwnLimits } from "@berth/shared/users";
 import type { RunStatus } from "@berth/shared/values";
 import { sql } from "drizzle-orm";

@@ -2,7 +2,7 @@
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
 import type { Settings } from "@berth/shared/settings";
-import type { RuntimeName } from "@berth/shared/resources";
+import { runtimeFacts, type RuntimeName } from "@berth/shared/kinds/runtimes";
 import type {
   NewTrigger,
   SenderScheme,
@@ -248,6 +248,6 @@ const shown = {
 };
 
 function present(settings: Settings, { runtime, ...row }: TriggerRow): Trigger {
-  const executesPayload = runtime === "shell" && hasSendersWords(row.template);
+  const executesPayload = runtimeFacts[runtime].isScript && hasSendersWords(row.template);
   return { ...row, executesPayload, url: `${settings.BERTH_PUBLIC_URL}/hooks/${row.id}` };
 }

@@ -3,7 +3,8 @@
  * needs its program, the page its words and lines, and a model API of its own a file in `model/`.
  */
 import { parseSmall } from "@berth/shared/bounds/json-scan";
-import type { Run, RuntimeName } from "@berth/shared/resources";
+import type { Run } from "@berth/shared/resources";
+import type { RuntimeName } from "@berth/shared/kinds/runtimes";
 import { z } from "zod";
 import type { ModelApi } from "../model/api.ts";
 import { messagesApi } from "../model/messages.ts";

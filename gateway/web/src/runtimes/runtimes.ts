@@ -1,5 +1,5 @@
 /** The runtimes: a further CLI is a file beside this one and a word in the record. */
-import type { RuntimeName } from "@berth/shared/resources";
+import type { RuntimeName } from "@berth/shared/kinds/runtimes";
 import { claude } from "./claude.ts";
 import type { Runtime } from "./runtime.ts";
 import { shell } from "./shell.ts";

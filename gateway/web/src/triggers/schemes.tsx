@@ -1,6 +1,7 @@
 /** What goes by the scheme of a trigger: its words, the form that makes one, where it is called and by what secret. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
+import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import type { Trigger, TriggerScheme, TriggerWithSecret } from "@berth/shared/webhooks";
 import { t } from "../i18n/language.ts";
 import { Confirm } from "../ui/confirm.tsx";
@@ -19,7 +20,7 @@ const payloadFile = "$BERTH_PAYLOAD_FILE";
 /** What a new trigger says at first. GitHub's ping (it alone has a `zen`) gives an empty message, and so no run. */
 function exampleOf({ runtime }: Agent, scheme: TriggerScheme): string {
   const words = t().triggers;
-  if (runtime === "shell") return `cat "${payloadFile}"`;
+  if (runtimeFacts[runtime].isScript) return `cat "${payloadFile}"`;
   if (scheme !== "github") return words.example("{{payload}}", payloadFile);
   const report = words.exampleGithub({
     event: "{{headers.x-github-event}}",

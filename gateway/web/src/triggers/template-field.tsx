@@ -1,6 +1,7 @@
 /** The message that a delivery becomes, as a form has it; and what is asked where that is a script with a sender's words in it. */
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
+import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import { t } from "../i18n/language.ts";
 
 export function TemplateField({ value, set }: { value: string; set: (value: string) => void }) {
@@ -27,7 +28,7 @@ export function TemplateField({ value, set }: { value: string; set: (value: stri
 export function useMeaning({ runtime }: Agent) {
   const words = t().triggers;
   const [isMeant, setMeant] = useState(false);
-  const isScript = (template: string) => runtime === "shell" && template.includes("{{");
+  const isScript = (template: string) => runtimeFacts[runtime].isScript && template.includes("{{");
   return {
     insist(template: string): void {
       if (isScript(template) && !isMeant) throw new Error(words.isScript);

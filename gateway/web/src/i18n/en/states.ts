@@ -1,10 +1,12 @@
 /** The contract's states, reasons and kinds: what they mean to a person, and what to do about them. */
 import type { Host } from "@berth/shared/hosts";
 import type { OriginKind, Run, RunReason, Waiting, Workspace } from "@berth/shared/resources";
+import { modelKeyNames } from "@berth/shared/kinds/runtimes";
 import type { Delivery } from "@berth/shared/webhooks";
 import { createPlural } from "../grammar.ts";
 
 const plural = createPlural("en");
+const modelKeys = modelKeyNames.join(" / ");
 
 export const states = {
   /** What started a run, in a filter. */
@@ -64,7 +66,7 @@ export const states = {
     ],
     model_auth: [
       "Failed: the model refused the key",
-      "The model API does not accept Berth's key. An admin must check ANTHROPIC_API_KEY and restart the host agent.",
+      `The model API does not accept Berth's key. An admin must check ${modelKeys} and restart the host agent.`,
     ],
     model_rate_limited: [
       "Failed: the model is overloaded",

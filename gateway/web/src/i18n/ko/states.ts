@@ -1,5 +1,8 @@
 /** 실행과 워크스페이스의 상태와 이유, 그리고 할 수 있는 일. */
+import { modelKeyNames } from "@berth/shared/kinds/runtimes";
 import type { states as en } from "../en/states.ts";
+
+const modelKeys = modelKeyNames.join(" / ");
 
 export const states: typeof en = {
   origins: { api: "메시지", webhook: "웹훅", continuation: "이어서 하기" },
@@ -56,7 +59,7 @@ export const states: typeof en = {
     ],
     model_auth: [
       "실패: 모델이 키를 거부함",
-      "모델 API가 Berth의 키를 받아들이지 않아요. 관리자가 ANTHROPIC_API_KEY 값을 확인하고 호스트 에이전트를 다시 시작해야 해요.",
+      `모델 API가 Berth의 키를 받아들이지 않아요. 관리자가 ${modelKeys} 값을 확인하고 호스트 에이전트를 다시 시작해야 해요.`,
     ],
     model_rate_limited: [
       "실패: 모델이 혼잡함",
