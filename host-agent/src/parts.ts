@@ -30,7 +30,7 @@ import { createLimits, endsAtLimits, type Limits } from "./store/limits.ts";
 import { isSameSecret } from "./store/secret.ts";
 import { reserveUids } from "./workspace/reserve-uids.ts";
 import { createGitIdentities } from "./workspace/git-identities.ts";
-import { runtimes } from "./workspace/runtimes.ts";
+import { runtimes } from "./runtimes/runtimes.ts";
 import { openSockets, type Sockets } from "./workspace/unix-sockets.ts";
 import { openDatabase } from "./store/open.ts";
 import { Store } from "./store/store.ts";

@@ -78,7 +78,10 @@ const hostAgent: Package = {
       egress: "The way out of a container: a proxy with an allow-list, never to private addresses.",
       model: "The model proxy, what it counts and costs, the built-in demo model.",
     },
-    { origins: "Names that go out with a credential of the user's, which never enters a container." },
+    {
+      origins: "Names that go out with a credential of the user's, which never enters a container.",
+      runtimes: "What the host knows of each runtime: what a run executes and is told, and what its lines say.",
+    },
     { workspace: "A user's container with its volume, sockets and environment." },
     { run: "The life of a run: started once, watched, ended for one reason, its log sealed." },
     {

@@ -5,7 +5,7 @@ import type { Bus } from "../context/bus.ts";
 import type { Turns } from "../context/turns.ts";
 import { createLatch } from "../context/wait.ts";
 import { longestLineBytes, type OutputLine, readLines, type SplitLines } from "../run/run-log.ts";
-import { runtimes } from "../workspace/runtimes.ts";
+import { runtimes } from "../runtimes/runtimes.ts";
 import { publicRun, type RunRow, stageOf } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { runDirectory } from "../run/run-files.ts";

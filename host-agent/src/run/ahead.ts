@@ -19,7 +19,7 @@ import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { inRunOf } from "../store/uids.ts";
 import { hasForwarder, type RunningContainer } from "../workspace/container.ts";
-import { runtimes } from "../workspace/runtimes.ts";
+import { runtimes } from "../runtimes/runtimes.ts";
 import { makeAgentDirectory } from "../workspace/volume.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
 import { nextOfAhead } from "./decide.ts";

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { RunReason } from "@berth/shared/resources";
-import { runtimes } from "../workspace/runtimes.ts";
+import { runtimes } from "../runtimes/runtimes.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { logSizes, runDirectory } from "./run-files.ts";
 import { readTail } from "./run-log.ts";

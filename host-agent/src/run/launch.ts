@@ -10,7 +10,7 @@ import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import type { HostContext } from "../context/context.ts";
 import { beginningOf } from "./continuation.ts";
 import { type ExecFact, nextOfExec, nextOfStart, type Over } from "./decide.ts";
-import { type Begun, runtimes } from "../workspace/runtimes.ts";
+import { type Begun, runtimes } from "../runtimes/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { hasPayload, makeRunFiles, readExit, readToken } from "./run-files.ts";

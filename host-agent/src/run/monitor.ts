@@ -13,7 +13,7 @@ import type { HostContext } from "../context/context.ts";
 import { createLatch, type Latch } from "../context/wait.ts";
 import { nextOfRun, type Over, type RunFacts } from "./decide.ts";
 import type { LinesReader } from "./lines-reader.ts";
-import { runtimes } from "../workspace/runtimes.ts";
+import { runtimes } from "../runtimes/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { logSizes, readExit, runDirectory } from "./run-files.ts";

@@ -10,7 +10,7 @@ import { continuationOf, lastWordsOf } from "./continuation.ts";
 import type { Over } from "./decide.ts";
 import { type LinesReader, nothingSeen } from "./lines-reader.ts";
 import { readTail } from "./run-log.ts";
-import { runtimes } from "../workspace/runtimes.ts";
+import { runtimes } from "../runtimes/runtimes.ts";
 import { reasonOf, finalStatusOf } from "./reason.ts";
 import { logSizes, type NotedEnd, noteEnd, readEnd, runDirectory, sealRunFiles } from "./run-files.ts";
 import type { AgentRow, RunChange, RunRow } from "../store/rows.ts";

@@ -9,7 +9,7 @@ import { inMemory } from "../../test/memory.ts";
 import { threeRuns } from "../../test/room.ts";
 import type { AgentRow } from "../store/rows.ts";
 import { Store } from "../store/store.ts";
-import type { Ask } from "../workspace/control-protocol.ts";
+import type { Ask } from "../runtimes/control-protocol.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { nothingSeen } from "./lines-reader.ts";
 import { tell } from "./run-input.ts";

@@ -5,7 +5,7 @@ import type { AgentRow } from "../store/rows.ts";
 import { hostname } from "../machine/engine.ts";
 import { forwarderPort, paths } from "./container.ts";
 import { gitConfig } from "./git-identities.ts";
-import { runtimes } from "./runtimes.ts";
+import { runtimes } from "../runtimes/runtimes.ts";
 
 /** The agent's directory in the container. */
 export const homeOf = (agent: Pick<AgentRow, "id">) => `${paths.workspace}/agent-${agent.id}`;
