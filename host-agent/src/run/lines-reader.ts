@@ -5,7 +5,8 @@
 import { join } from "node:path";
 import type { HostContext } from "../context/context.ts";
 import type { AgentRow } from "../store/rows.ts";
-import { type LinesSeen, runtimes } from "../runtimes/runtimes.ts";
+import type { LinesSeen } from "../runtimes/runtime.ts";
+import { runtimes } from "../runtimes/runtimes.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { type OutputLine, readLines, splitLines } from "./run-log.ts";
 import { runDirectory } from "./run-files.ts";
