@@ -81,7 +81,9 @@ test("each sentence of the page of troubleshooting is one that Berth says", () =
 /** Whose slanted words are those of others, or of none. */
 const notOfThePage = ["docs/ARCHITECTURE.md", "docs/BENCHMARKS.md", "docs/oidc.md", "docs/troubleshooting.md"];
 test("what the pages call by a slanted name is so called in the dashboard", () => {
-  const catalogue = globSync("gateway/web/src/i18n/en/*.ts", { cwd: root }).map(read).join("\n");
+  const catalogue = globSync("gateway/web/src/{i18n/en/*,frame/*,runtimes/*,triggers/*}.{ts,tsx}", { cwd: root })
+    .map(read)
+    .join("\n");
   const pages = globSync("docs/*.md", { cwd: root }).filter((path) => !notOfThePage.includes(path));
   const named = pages.flatMap((path) =>
     [...withoutCode(read(path)).matchAll(/(?<![*\w`])\*([^*\n`]{2,60})\*(?![*\w])/g)].flatMap(([, words]) =>

@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { agentById } from "./state/agents.ts";
 import { MenuIcon } from "./ui/icons.tsx";
 import { followShortcuts, isHelpOpen, isPaletteOpen } from "./frame/shortcuts.ts";
-import { Sidebar } from "./frame/sidebar.tsx";
+import { nameOfPlace, Sidebar } from "./frame/sidebar.tsx";
 import { Warnings, WorkspaceBar } from "./frame/workspace-bar.tsx";
 import { AgentPage } from "./pages/agent.tsx";
 import { later } from "./pages/later.tsx";
@@ -59,12 +59,12 @@ const pages: PageSpec[] = [
   { pattern: "/runs/:id", title: () => t().frame.run, page: ({ id }) => <RunPage key={id} id={id!} /> },
   { pattern: "/search", title: () => t().search.title, page: () => <SearchPage /> },
   { pattern: "/account", title: () => t().account.title, page: (_, me) => <AccountPage me={me} /> },
-  { pattern: "/credentials", title: () => t().frame.places.credentials, page: () => <CredentialsPage /> },
+  { pattern: "/credentials", title: () => nameOfPlace("/credentials"), page: () => <CredentialsPage /> },
   { pattern: "/use", title: () => t().use.title, page: (_, me) => <UsePage me={me} /> },
   { pattern: "/tokens", title: () => t().tokens.title, page: () => <TokensPage /> },
-  { pattern: "/users", title: () => t().frame.places.users, forAdmins: true, page: (_, me) => <UsersPage me={me} /> },
-  { pattern: "/hosts", title: () => t().frame.places.hosts, forAdmins: true, page: () => <HostsPage /> },
-  { pattern: "/audit", title: () => t().frame.places.audit, forAdmins: true, page: () => <AuditPage /> },
+  { pattern: "/users", title: () => nameOfPlace("/users"), forAdmins: true, page: (_, me) => <UsersPage me={me} /> },
+  { pattern: "/hosts", title: () => nameOfPlace("/hosts"), forAdmins: true, page: () => <HostsPage /> },
+  { pattern: "/audit", title: () => nameOfPlace("/audit"), forAdmins: true, page: () => <AuditPage /> },
 ];
 
 export function App() {

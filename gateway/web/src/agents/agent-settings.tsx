@@ -1,6 +1,7 @@
 /** Name, directory, model, instructions and environment of an agent; a new conversation; and its end. */
 import { useState } from "preact/hooks";
 import type { Agent, OnInterruption, Permissions, Run } from "@berth/shared/resources";
+import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import { t } from "../i18n/language.ts";
 import type { Runtime } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
@@ -204,7 +205,7 @@ function Download({ agent }: { agent: Agent }) {
   const words = t().agents;
   const task = useTask(async () => {
     const runs = await getAll<Run>(`/v1/runs?agentId=${agent.id}`, 10_000);
-    const text = conversationFile(agent.name, runs.toReversed(), runtimes[agent.runtime].isScript);
+    const text = conversationFile(agent.name, runs.toReversed(), runtimeFacts[agent.runtime].isScript);
     const file = new Blob([text], { type: "text/markdown" });
     const link = Object.assign(document.createElement("a"), {
       href: URL.createObjectURL(file),

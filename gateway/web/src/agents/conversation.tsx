@@ -2,6 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { FunctionComponent } from "preact";
 import type { Agent, Run } from "@berth/shared/resources";
+import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import { t } from "../i18n/language.ts";
 import { keepPlace, placeOf } from "../kept/places.ts";
 import { createReading } from "../kept/reading.ts";
@@ -32,7 +33,7 @@ export function Conversation({ agent }: { agent: Agent }) {
   usePlace(drawn === null ? null : runs, history, leaveEnd);
   const wanted = new URLSearchParams(search.value).get("run") ?? history.left?.anchor?.runId ?? null;
   return (
-    <div class={`conversation ${runtimes[agent.runtime].isScript ? "script" : ""}`}>
+    <div class={`conversation ${runtimeFacts[agent.runtime].isScript ? "script" : ""}`}>
       <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label={words.with(agent.name)}>
         <div class="thread">
           {history.hasMore && (

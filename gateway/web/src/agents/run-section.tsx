@@ -2,10 +2,10 @@
 import { useComputed } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
+import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import { t } from "../i18n/language.ts";
 import { formatBytes, formatCost, formatCount, formatDuration } from "../text/format.ts";
 import { Attachments } from "../files/attachments.tsx";
-import { runtimes } from "../runtimes/runtimes.ts";
 import { agentById } from "../state/agents.ts";
 import { askedOf, continued, logs } from "../state/live.ts";
 import type { RunLog } from "../state/run-logs.ts";
@@ -15,7 +15,7 @@ import { ItemView } from "../transcript/item-view.tsx";
 import { EarlierCalls } from "../transcript/tool-call.tsx";
 import { callOf } from "../transcript/tools.ts";
 import { Transcript } from "./transcript.tsx";
-import { tellRun } from "../text/words.ts";
+import { originWords, tellRun } from "../text/words.ts";
 import { Ago, now } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { memo } from "../transcript/memo.ts";
@@ -32,7 +32,7 @@ function DrawnRun({ run }: { run: Run }) {
   const log = useNearLog(run, section);
   const isLive = run.endedAt === null;
   const words = t().conversation;
-  const origin = t().states.marks[run.trigger.kind];
+  const origin = originWords()[run.trigger.kind][1];
   const ago = <Ago time={run.createdAt} />;
   return (
     <article class="run" id={run.id} tabIndex={-1} ref={section} aria-label={words.message(run.prompt.slice(0, 80))}>
@@ -63,7 +63,7 @@ function DrawnRun({ run }: { run: Run }) {
   );
 }
 
-const isScript = (run: Run) => runtimes[agentById(run.agentId)?.runtime ?? "claude"].isScript;
+const isScript = (run: Run) => runtimeFacts[agentById(run.agentId)?.runtime ?? "claude"].isScript;
 
 /** What the run before has called, so that what is done again shows as such. */
 function useEarlierCalls(runId: string | null): ReadonlySet<string> {

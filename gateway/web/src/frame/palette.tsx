@@ -93,7 +93,7 @@ function findPlaces(me: Me, text: string): Place[] {
   const all = [
     ...(agents.value ?? []).map(({ id, name }) => ({ name, href: `/agents/${id}` })),
     { name: words.places.agents, href: "/" },
-    ...mine.map(({ href, name }) => ({ name: words.places[name], href })),
+    ...mine.map(({ href, name }) => ({ name: name(), href })),
   ];
   const found = all.filter(({ name }) => wanted.every((word) => name.toLowerCase().includes(word)));
   const search = { name: words.palette.searchFor(text.trim()), href: `/search?q=${encodeURIComponent(text.trim())}` };

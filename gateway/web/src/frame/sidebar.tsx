@@ -1,7 +1,6 @@
 /** Where one can go: agents first, then the rest. A new page is one more line in `places`. */
 import { useState } from "preact/hooks";
-import type { Catalogue } from "../i18n/en.ts";
-import { t } from "../i18n/language.ts";
+import { createWords, t } from "../i18n/language.ts";
 import { PreferenceSwitches } from "../preferences/switches.tsx";
 import { agents } from "../state/agents.ts";
 import { Link, path } from "../ui/router.tsx";
@@ -17,18 +16,23 @@ import { useTask } from "../ui/use-task.ts";
 import { isPaletteOpen } from "./shortcuts.ts";
 import { Failure } from "../ui/failure.tsx";
 
-type PlaceName = Exclude<keyof Catalogue["frame"]["places"], "agents" | "docs">;
-export const places: { href: string; name: PlaceName; forAdmins?: true }[] = [
-  { href: "/search", name: "search" },
-  { href: "/runs", name: "runs" },
-  { href: "/use", name: "use" },
-  { href: "/tokens", name: "tokens" },
-  { href: "/credentials", name: "credentials" },
-  { href: "/account", name: "account" },
-  { href: "/users", name: "users", forAdmins: true },
-  { href: "/hosts", name: "hosts", forAdmins: true },
-  { href: "/audit", name: "audit", forAdmins: true },
+interface Place {
+  href: string;
+  name: () => string;
+  forAdmins?: true;
+}
+export const places: Place[] = [
+  { href: "/search", name: createWords({ en: "Search", ko: "검색" }) },
+  { href: "/runs", name: createWords({ en: "Runs", ko: "실행" }) },
+  { href: "/use", name: createWords({ en: "Usage", ko: "사용량" }) },
+  { href: "/tokens", name: createWords({ en: "API tokens", ko: "API 토큰" }) },
+  { href: "/credentials", name: createWords({ en: "Credentials", ko: "자격 증명" }) },
+  { href: "/account", name: createWords({ en: "Account", ko: "계정" }) },
+  { href: "/users", name: createWords({ en: "Users", ko: "사용자" }), forAdmins: true },
+  { href: "/hosts", name: createWords({ en: "Hosts", ko: "호스트" }), forAdmins: true },
+  { href: "/audit", name: createWords({ en: "Audit log", ko: "감사 로그" }), forAdmins: true },
 ];
+export const nameOfPlace = (href: string) => places.find((place) => place.href === href)!.name();
 
 export function Sidebar({ me }: { me: Me }) {
   const words = t().frame;
@@ -66,7 +70,7 @@ export function Sidebar({ me }: { me: Me }) {
           {mine.map(({ href, name }) => (
             <li key={href}>
               <Link href={href} within>
-                {words.places[name]}
+                {name()}
               </Link>
             </li>
           ))}

@@ -30,6 +30,15 @@ let hasMore = false;
 export const t = (): Catalogue => spoken.value!.words;
 export const language = (): Language => spoken.value!.language;
 
+/**
+ * Words that belong to one thing of a kind (a runtime, a way of being called, a page), each language beside the other where that
+ * thing stands. They are read where they are drawn.
+ */
+export const createWords =
+  <Words>(words: Record<Language, Words>) =>
+  (): Words =>
+    words[language()];
+
 /** Has the page speak this language; of two calls the later one counts. Throws where its catalogue cannot be loaded. */
 export function speak(next: Language): Promise<void> {
   wanted = next;

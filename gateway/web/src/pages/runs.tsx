@@ -11,7 +11,7 @@ import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
 import { go, Link, readFilters } from "../ui/router.tsx";
 import { useAgain, usePlace } from "../ui/use-pages.ts";
-import { tellRun } from "../text/words.ts";
+import { originWords, tellRun } from "../text/words.ts";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
@@ -89,7 +89,7 @@ function Filters({ values, set }: FiltersProps) {
         label={words.startedBy}
         value={values.triggerKind}
         set={set("triggerKind")}
-        options={Object.entries(t().states.origins)}
+        options={Object.entries(originWords()).map(([kind, [name]]) => [kind, name])}
         all={words.anyTrigger}
       />
     </div>
@@ -119,7 +119,7 @@ function Filter({ label, value, set, options, all }: FilterProps) {
 
 function RunTable({ runs: shown }: { runs: Run[] }) {
   const words = t().lists;
-  const { marks } = t().states;
+  const origins = originWords();
   return (
     <table class="list runs">
       <TableHead names={[words.state, words.message, words.agent]} numbers={[words.took, words.cost, words.when]} />
@@ -131,7 +131,7 @@ function RunTable({ runs: shown }: { runs: Run[] }) {
             </td>
             <td class="message">
               <Link href={`/runs/${run.id}`}>{inOneLine(run.prompt) || words.emptyMessage}</Link>
-              {marks[run.trigger.kind] && <span class="tag">{marks[run.trigger.kind]}</span>}
+              {origins[run.trigger.kind][1] && <span class="tag">{origins[run.trigger.kind][1]}</span>}
             </td>
             <td data-label={words.by}>{agentById(run.agentId)?.name ?? <span class="muted">{words.deleted}</span>}</td>
             <td class="number" data-label={words.took}>

@@ -2,7 +2,7 @@
  * Claude Code, and the lines of its `stream-json`. Partial text (`stream_event`) grows an open item; the final `assistant` line
  * closes it with the text that counts. What agents print is hostile: every field is looked at before it is used.
  */
-import { t } from "../i18n/language.ts";
+import { createWords } from "../i18n/language.ts";
 import {
   blocksOf,
   capped,
@@ -16,12 +16,32 @@ import {
 import type { Drawing, LineTypes } from "../transcript/fold.ts";
 import type { Item, TextItem, ToolItem } from "../transcript/items.ts";
 import { summarise } from "../transcript/tools.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Runtime, RuntimeWords } from "./runtime.ts";
 
 export const claude: Runtime = {
-  words: () => t().conversation.claude,
+  words: createWords<RuntimeWords>({
+    en: {
+      name: "Claude Code",
+      placeholder: "What should it do?",
+      emptyTitle: "Write the first message",
+      empty: [
+        "Say what you want as you would to a colleague who has a shell and an empty directory: which repository, what to change, how to check it.",
+        "The agent remembers the conversation. Commands, edits and their output show up here while it works.",
+      ],
+      choice: "Claude Code",
+    },
+    ko: {
+      name: "Claude Code",
+      placeholder: "무엇을 할까요?",
+      emptyTitle: "첫 메시지를 보내세요",
+      empty: [
+        "동료에게 일을 맡기듯 적어 주세요. 빈 디렉터리에서 시작하니 어떤 저장소에서 무엇을 바꾸고 어떻게 확인할지 알려 주면 돼요.",
+        "에이전트는 대화를 기억해요. 작업하는 동안 명령과 수정 내용, 출력이 여기에 나타나요.",
+      ],
+      choice: "Claude Code",
+    },
+  }),
   example: null,
-  isScript: false,
   hasModel: true,
   reads: true,
   dialect: (drawing) => linesOf({ drawing, tools: new Map(), drafts: new Map(), speaker: "", hasPrompt: false }),

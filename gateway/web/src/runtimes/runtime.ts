@@ -1,7 +1,7 @@
 /** What this page must know of a runtime: its words, and how its lines are drawn. */
 import type { Dialect } from "../transcript/fold.ts";
 
-interface RuntimeWords {
+export interface RuntimeWords {
   name: string;
   /** What an agent runs, where one is made. */
   choice: string;
@@ -17,8 +17,6 @@ export interface Runtime {
   words: () => RuntimeWords;
   /** In a conversation without a message. */
   example: string | null;
-  /** Whether a message is a script. */
-  isScript: boolean;
   /** Whether it takes a model and instructions. */
   hasModel: boolean;
   /** Whether it reads words while it works. */

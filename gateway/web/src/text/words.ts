@@ -1,8 +1,8 @@
 /** What the contract's states and reasons mean to a person, and what to do about them. */
 import { wasNeverRun } from "@berth/shared/exit-codes";
 import type { Alert } from "@berth/shared/host-api";
-import type { Run, RunReason, Workspace } from "@berth/shared/resources";
-import { t } from "../i18n/language.ts";
+import type { OriginKind, Run, RunReason, Workspace } from "@berth/shared/resources";
+import { createWords, t } from "../i18n/language.ts";
 
 type Tone = "good" | "busy" | "warn" | "bad" | "idle";
 export interface StateWords {
@@ -38,6 +38,12 @@ export function tellAlert({ kind, count }: Alert): string {
   if (kind === "unended") return states.unended;
   return states.withinAnHour(kind === "run_limit" ? states.tooManyRuns : states.ends[kind][0], count);
 }
+
+/** What started a run: in a filter, and as the mark of one that no person did (empty for all others). */
+export const originWords = createWords<Record<OriginKind, [name: string, mark: string]>>({
+  en: { api: ["Message", ""], webhook: ["Webhook", "webhook"], continuation: ["Continuation", ""] },
+  ko: { api: ["메시지", ""], webhook: ["웹훅", "웹훅"], continuation: ["이어서 하기", ""] },
+});
 
 /** The state in one word, for lists. */
 function tellGoing({ status, waitingFor }: Run): StateWords {

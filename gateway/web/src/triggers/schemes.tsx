@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import type { Trigger, TriggerScheme, TriggerWithSecret } from "@berth/shared/webhooks";
-import { t } from "../i18n/language.ts";
+import { createWords, t } from "../i18n/language.ts";
 import { Confirm } from "../ui/confirm.tsx";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { NameForm } from "../ui/name-form.tsx";
@@ -12,24 +12,68 @@ import { useKept } from "../kept/use-kept.ts";
 import { TemplateField, useMeaning } from "./template-field.tsx";
 import { createTrigger, rotateTrigger } from "./triggers.ts";
 
-/** In the order in which they are offered. */
-const schemeNames: TriggerScheme[] = ["standard", "github", "token"];
-export const nameOfScheme = (scheme: TriggerScheme) => t().triggers.schemes[scheme][0];
-
 const payloadFile = "$BERTH_PAYLOAD_FILE";
-/** What a new trigger says at first. GitHub's ping (it alone has a `zen`) gives an empty message, and so no run. */
-function exampleOf({ runtime }: Agent, scheme: TriggerScheme): string {
-  const words = t().triggers;
-  if (runtimeFacts[runtime].isScript) return `cat "${payloadFile}"`;
-  if (scheme !== "github") return words.example("{{payload}}", payloadFile);
-  const report = words.exampleGithub({
-    event: "{{headers.x-github-event}}",
-    action: "{{payload.action}}",
-    repository: "{{payload.repository.full_name}}",
-    file: payloadFile,
-  });
-  return `{{^payload.zen}}${report}{{/payload.zen}}`;
+
+interface Scheme {
+  /** Its name, and what its sender has to be given. */
+  words: () => { name: string; advice: string };
+  /** What a new trigger says to its agent at first. */
+  example: () => string;
 }
+
+const anyDelivery = createWords({
+  en: `A new delivery came in: {{payload}}\n\nThe whole of it is in the file named in ${payloadFile}.`,
+  ko: `새 요청이 들어왔어요: {{payload}}\n\n전체 내용은 ${payloadFile} 파일에 있어요.`,
+});
+/** Of a ping, which alone has a `zen`, it is empty, and so no run. */
+const githubDelivery = createWords({
+  en: `{{^payload.zen}}GitHub reports {{headers.x-github-event}} ({{payload.action}}) in {{payload.repository.full_name}}.\n\nThe whole of it is in the file named in ${payloadFile}.{{/payload.zen}}`,
+  ko: `{{^payload.zen}}GitHub의 {{payload.repository.full_name}} 저장소에서 {{headers.x-github-event}} ({{payload.action}}) 이벤트가 왔어요.\n\n전체 내용은 ${payloadFile} 파일에 있어요.{{/payload.zen}}`,
+});
+
+/** In the order in which they are offered. */
+const schemes: Record<TriggerScheme, Scheme> = {
+  standard: {
+    words: createWords({
+      en: { name: "Standard Webhooks", advice: "Give the sender this address and this signing secret." },
+      ko: { name: "Standard Webhooks", advice: "보내는 쪽에 이 주소와 서명 시크릿을 알려 주세요." },
+    }),
+    example: anyDelivery,
+  },
+  github: {
+    words: createWords({
+      en: {
+        name: "GitHub",
+        advice:
+          "In the repository's settings, under Webhooks: this address, content type application/json, this secret.",
+      },
+      ko: {
+        name: "GitHub",
+        advice: "저장소 설정의 Webhooks에 이 주소와 시크릿을 넣고, content type은 application/json으로 하세요.",
+      },
+    }),
+    example: githubDelivery,
+  },
+  token: {
+    words: createWords({
+      en: {
+        name: "Bearer token",
+        advice: "The sender posts to the address with this header: Authorization: Bearer SECRET",
+      },
+      ko: {
+        name: "Bearer 토큰",
+        advice: "보내는 쪽은 이 헤더를 붙여 주소로 POST해요: Authorization: Bearer 시크릿",
+      },
+    }),
+    example: anyDelivery,
+  },
+};
+const schemeNames = Object.keys(schemes) as TriggerScheme[];
+export const nameOfScheme = (scheme: TriggerScheme) => schemes[scheme].words().name;
+
+const exampleOf = ({ runtime }: Agent, scheme: TriggerScheme) =>
+  runtimeFacts[runtime].isScript ? `cat "${payloadFile}"` : schemes[scheme].example();
+
 const daySeconds = 86_400;
 
 type OnSecret = (trigger: TriggerWithSecret) => void;
@@ -71,7 +115,7 @@ export function NewTrigger({ agent, onMade }: { agent: Agent; onMade: OnSecret }
 export function SecretOnce({ trigger }: { trigger: TriggerWithSecret }) {
   return (
     <div class="secret">
-      <p>{t().triggers.schemes[trigger.scheme][1]}</p>
+      <p>{schemes[trigger.scheme].words().advice}</p>
       <OnlyHere url={trigger.url} />
       <CalledAt trigger={trigger} />
       <ShownOnce text={trigger.secret} what={t().common.theSecret} />

@@ -92,24 +92,5 @@ export const conversation = {
   tokens: (count: string) => `${count} tokens`,
   compact: "Compact",
   compactWhat: "Sends /compact: the agent sums up the conversation, which then takes less of its context",
-  claude: {
-    name: "Claude Code",
-    placeholder: "What should it do?",
-    emptyTitle: "Write the first message",
-    empty: [
-      "Say what you want as you would to a colleague who has a shell and an empty directory: which repository, what to change, how to check it.",
-      "The agent remembers the conversation. Commands, edits and their output show up here while it works.",
-    ],
-    choice: "Claude Code",
-  },
-  shell: {
-    name: "Shell",
-    placeholder: "A shell script …",
-    emptyTitle: "Write a shell script",
-    empty: [
-      "Each message runs with bash in this agent's directory, as its own user. What it prints shows up here, line by line.",
-    ],
-    choice: "Your messages as shell scripts",
-  },
   modelDefault: (runtime: string) => `the default of ${runtime}`,
 };

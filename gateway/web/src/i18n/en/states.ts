@@ -1,6 +1,6 @@
 /** The contract's states, reasons and kinds: what they mean to a person, and what to do about them. */
 import type { Host } from "@berth/shared/hosts";
-import type { OriginKind, Run, RunReason, Waiting, Workspace } from "@berth/shared/resources";
+import type { Run, RunReason, Waiting, Workspace } from "@berth/shared/resources";
 import { modelKeyNames } from "@berth/shared/kinds/runtimes";
 import type { Delivery } from "@berth/shared/webhooks";
 import { createPlural } from "../grammar.ts";
@@ -9,10 +9,6 @@ const plural = createPlural("en");
 const modelKeys = modelKeyNames.join(" / ");
 
 export const states = {
-  /** What started a run, in a filter. */
-  origins: { api: "Message", webhook: "Webhook", continuation: "Continuation" } satisfies Record<OriginKind, string>,
-  /** The mark of a run that no person started; empty for those that one did. */
-  marks: { api: "", webhook: "webhook", continuation: "" } satisfies Record<OriginKind, string>,
   runs: {
     pending: "Waiting",
     starting: "Starting",

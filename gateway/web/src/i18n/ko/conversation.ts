@@ -92,22 +92,5 @@ export const conversation: typeof en = {
   tokens: (count) => `토큰 ${count}개`,
   compact: "요약",
   compactWhat: "/compact를 보내요. 에이전트가 대화를 요약해서 컨텍스트를 덜 차지하게 해요",
-  claude: {
-    name: "Claude Code",
-    placeholder: "무엇을 할까요?",
-    emptyTitle: "첫 메시지를 보내세요",
-    empty: [
-      "동료에게 일을 맡기듯 적어 주세요. 빈 디렉터리에서 시작하니 어떤 저장소에서 무엇을 바꾸고 어떻게 확인할지 알려 주면 돼요.",
-      "에이전트는 대화를 기억해요. 작업하는 동안 명령과 수정 내용, 출력이 여기에 나타나요.",
-    ],
-    choice: "Claude Code",
-  },
-  shell: {
-    name: "셸",
-    placeholder: "셸 스크립트 …",
-    emptyTitle: "셸 스크립트를 작성하세요",
-    empty: ["보낸 메시지를 이 에이전트의 디렉터리에서 bash 스크립트로 실행해요. 출력은 한 줄씩 여기에 나타나요."],
-    choice: "메시지를 셸 스크립트로 실행",
-  },
   modelDefault: (runtime) => `${runtime} 기본값`,
 };

@@ -5,8 +5,6 @@ import type { states as en } from "../en/states.ts";
 const modelKeys = modelKeyNames.join(" / ");
 
 export const states: typeof en = {
-  origins: { api: "메시지", webhook: "웹훅", continuation: "이어서 하기" },
-  marks: { api: "", webhook: "웹훅", continuation: "" },
   runs: {
     pending: "대기 중",
     starting: "시작하는 중",

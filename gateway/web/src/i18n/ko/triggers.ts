@@ -4,19 +4,11 @@ import type { triggers as en } from "../en/triggers.ts";
 export const triggers: typeof en = {
   of: (agent) => `${agent} 트리거`,
   what: "트리거는 웹훅 주소예요. 프로그램이 이 주소로 보낸 요청은 한 건당 한 번씩 이 에이전트에게 메시지로 전달돼요. 이슈, 빌드 실패, 양식 제출 등에 쓸 수 있어요. 에이전트가 작업 중이면 메시지는 순서대로 기다려요.",
-  schemes: {
-    standard: ["Standard Webhooks", "보내는 쪽에 이 주소와 서명 시크릿을 알려 주세요."],
-    github: ["GitHub", "저장소 설정의 Webhooks에 이 주소와 시크릿을 넣고, content type은 application/json으로 하세요."],
-    token: ["Bearer 토큰", "보내는 쪽은 이 헤더를 붙여 주소로 POST해요: Authorization: Bearer 시크릿"],
-  },
   newTitle: "새 트리거",
   nameOfNew: "새 트리거의 이름",
   namePlaceholder: "누가 보내나요?",
   signs: "보내는 쪽의 서명 방식",
   make: "트리거 만들기",
-  example: (payload, file) => `새 요청이 들어왔어요: ${payload}\n\n전체 내용은 ${file} 파일에 있어요.`,
-  exampleGithub: ({ event, action, repository, file }) =>
-    `GitHub의 ${repository} 저장소에서 ${event} (${action}) 이벤트가 왔어요.\n\n전체 내용은 ${file} 파일에 있어요.`,
   isScript: "이 스크립트에는 보내는 쪽이 쓴 내용이 들어가요. 그 내용을 실행해도 되는지 아래에서 확인해 주세요.",
   runsSender:
     "보내는 쪽이 쓴 내용을 이 스크립트의 일부로 실행해요. $BERTH_PAYLOAD_FILE 파일에서 읽는 편이 더 안전해요.",
