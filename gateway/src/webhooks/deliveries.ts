@@ -15,8 +15,8 @@ import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { runs } from "../data/schema.ts";
 import { deliveries, triggers } from "../data/webhook-tables.ts";
+import { openTrigger, type OpenTrigger } from "./open-trigger.ts";
 import { renderPrompt, type Rendered } from "./template.ts";
-import { findTrigger, openTrigger, type OpenTrigger } from "./triggers.ts";
 import type { AuditSource } from "../http/caller.ts";
 
 const retryAfterSeconds = 30;
@@ -108,7 +108,7 @@ export async function listDeliveries(
   triggerId: string,
   query: PageQuery,
 ): Promise<Page<Delivery>> {
-  await findTrigger(db, userId, triggerId);
+  await openTrigger(db, triggerId, userId);
   const rows = await db
     .select({ ...shown, createdAt: deliveries.receivedAt })
     .from(deliveries)

@@ -3,24 +3,18 @@ import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
 import type { Settings } from "@berth/shared/settings";
 import { runtimeFacts, type RuntimeName } from "@berth/shared/kinds/runtimes";
-import type {
-  NewTrigger,
-  SenderScheme,
-  Trigger,
-  TriggerChange,
-  TriggerScheme,
-  TriggerWithSecret,
-} from "@berth/shared/webhooks";
+import type { NewTrigger, SenderScheme, Trigger, TriggerChange, TriggerWithSecret } from "@berth/shared/webhooks";
 import { and, asc, eq, isNull, sql, type SQL } from "drizzle-orm";
 import { getAgent } from "../agents/agents.ts";
 import { auditChange, auditStatement, tellChanges } from "../access/audit.ts";
 import { cancelWaiting } from "../agents/cancel-waiting.ts";
-import { columnsOf, isoTime, prepareOnce, type Database } from "../data/database.ts";
+import { columnsOf, isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
-import { agents, users } from "../data/schema.ts";
+import { agents } from "../data/schema.ts";
 import { deliveriesOf, triggers } from "../data/webhook-tables.ts";
 import { seal, unseal } from "../keys/sealing.ts";
+import { openTrigger, type OpenTrigger } from "./open-trigger.ts";
 import { checkTemplate, hasSendersWords } from "./template.ts";
 import { createSecret } from "./schemes.ts";
 import type { AuditSource } from "../http/caller.ts";
@@ -95,7 +89,7 @@ export async function getTrigger(
 }
 
 /** The user's trigger as it is stored, which knows no address. Throws `not_found`. */
-export async function findTrigger(db: Database, userId: string, triggerId: string): Promise<TriggerRow> {
+async function findTrigger(db: Database, userId: string, triggerId: string): Promise<TriggerRow> {
   const [row] = await db
     .select(shown)
     .from(triggers)
@@ -198,16 +192,6 @@ export async function rotateSecret(
   return { ...present(deps.settings, { ...trigger, updatedAt }), secret };
 }
 
-/** What a delivery needs to know of its trigger. */
-export interface OpenTrigger {
-  id: string;
-  userId: string;
-  agentId: string;
-  name: string;
-  scheme: TriggerScheme;
-  template: string;
-}
-
 /** A trigger that senders call, with the secrets that are good now. */
 interface Hook extends OpenTrigger {
   scheme: SenderScheme;
@@ -222,23 +206,6 @@ export async function openHook({ db, keyring, now }: Deps, triggerId: string): P
   return { ...row, secrets: await Promise.all(sealed.map((one) => unseal(keyring, row.id, one))) };
 }
 
-/** The trigger as deliveries see it, its secrets sealed. Throws `not_found`, also where its agent is deleted or its user disabled. */
-export async function openTrigger(db: Database, triggerId: string) {
-  const row = await selectOpen(db).get({ triggerId });
-  if (!row) throw new AppError("not_found", "There is no such trigger.");
-  return row;
-}
-
-const secretColumns = ["secret", "previousSecret", "previousUntil"] as const;
-const selectOpen = prepareOnce((db) =>
-  db
-    .select(columnsOf(triggers, "id", "userId", "agentId", "name", "scheme", "template", ...secretColumns))
-    .from(triggers)
-    .innerJoin(agents, eq(agents.id, triggers.agentId))
-    .innerJoin(users, eq(users.id, triggers.userId))
-    .where(and(eq(triggers.id, sql.placeholder("triggerId")), isNull(agents.deletedAt), eq(users.disabled, false)))
-    .prepare(),
-);
 /** A trigger as it is stored, and what its agent runs. */
 type TriggerRow = Omit<Trigger, "url" | "executesPayload"> & { runtime: RuntimeName };
 const shown = {
