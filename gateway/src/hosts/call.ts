@@ -109,29 +109,37 @@ async function noteUnreached({ db, log }: Deps, { id, url }: HostTarget, why: st
   }
 }
 
-/** Since when each host is being called again at an address, by the database of the gateway that calls. */
-const calledAgain = new WeakMap<Database, Map<string, number>>();
+interface CalledAgain {
+  url: string;
+  at: number;
+  abort: AbortController;
+}
+/** How each host is being called again, by the database of the gateway that calls. */
+const calledAgain = new WeakMap<Database, Map<string, CalledAgain>>();
 
 /**
- * Calls a host that was not reached, for nobody: an answer of its own, whatever it says, is the proof. One call at a time to an
- * address, however often it reports.
+ * Calls a host that was not reached, for nobody: an answer of its own, whatever it says, is the proof. One call at a time to a
+ * host, however often it reports, and whatever address it names: a new one ends the call to the one before.
  */
 export async function callAgain(deps: Deps, host: HostTarget): Promise<void> {
-  const called = calledAgain.get(deps.db) ?? new Map<string, number>();
+  const called = calledAgain.get(deps.db) ?? new Map<string, CalledAgain>();
   calledAgain.set(deps.db, called);
-  const at = `${host.id} ${host.url}`;
+  const last = called.get(host.id);
   // On Workers one may be cut off, and say nothing.
-  if (performance.now() - (called.get(at) ?? -Infinity) < longDeadlineMs) return;
-  called.set(at, performance.now());
+  if (last?.url === host.url && performance.now() - last.at < longDeadlineMs) return;
+  last?.abort.abort();
+  const mine = { url: host.url, at: performance.now(), abort: new AbortController() };
+  called.set(host.id, mine);
   const nobody = { user: { id: "nobody" }, token: { id: null, expiresAt: Math.floor(deps.now() / 1000) + 60 } };
-  const call = { method: "GET", path: "/v1/workspace" } as const;
+  const call = { method: "GET", path: "/v1/workspace", signal: mine.abort.signal } as const;
   try {
     await (await callHost(deps, host, nobody, call)).body?.cancel();
   } catch (error) {
     if (!(error instanceof AppError) || error.cause !== undefined) return;
   } finally {
-    called.delete(at);
+    if (called.get(host.id) === mine) called.delete(host.id);
   }
+  if (mine.abort.signal.aborted) return;
   await deps.db.all(
     sql`update hosts set unreached = null where id = ${host.id} and unreached is not null returning id`,
   );

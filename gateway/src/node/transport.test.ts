@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { createNodeTransport } from "./transport.ts";
@@ -26,6 +27,25 @@ test("an answer that comes before all of the body went is no broken pipe", async
   const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}/`;
   const answer = await transport.fetch(new Request(url, { method: "PUT", body, duplex: "half" } as RequestInit));
   expect([answer.status, await answer.text()]).toEqual([413, "refused"]);
+  transport.close();
+  host.close();
+});
+
+test("a connection that is kept and not used is closed, though its host never does; one that waits for an answer is not", async () => {
+  const open = new Set<Socket>();
+  const host = createHttpServer({ keepAliveTimeout: 0 }, (request, response) => {
+    if (request.url === "/late") setTimeout(() => response.end("late"), 400);
+    else response.end("now");
+  }).listen(0, "127.0.0.1");
+  host.on("connection", (socket) => void open.add(socket.once("close", () => open.delete(socket))));
+  await once(host, "listening");
+  const transport = createNodeTransport({ keptMs: 100 });
+  const ask = async (path: string) => {
+    const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}${path}`;
+    return (await transport.fetch(new Request(url))).text();
+  };
+  expect([await ask("/now"), await ask("/late")]).toEqual(["now", "late"]);
+  await expect.poll(() => open.size).toBe(0);
   transport.close();
   host.close();
 });

@@ -9,10 +9,13 @@ import type { HostTransport } from "../deps.ts";
 /** Idle timeout of a body that is sent; a host gives up on it sooner. */
 const idleMs = 150_000;
 
-/** A transport with its pool of connections. */
-export function createNodeTransport(): HostTransport & { close(): void } {
-  const http = new HttpAgent({ keepAlive: true, maxFreeSockets: 16 });
-  const https = new HttpsAgent({ keepAlive: true, maxFreeSockets: 16 });
+/**
+ * A transport with its pool of connections. One that is kept and not used for `keptMs` is closed: a host, which may be anybody's, names
+ * another address with each report, and closes none that it has answered.
+ */
+export function createNodeTransport({ keptMs = 60_000 } = {}): HostTransport & { close(): void } {
+  const http = new HttpAgent({ keepAlive: true, maxFreeSockets: 16, timeout: keptMs });
+  const https = new HttpsAgent({ keepAlive: true, maxFreeSockets: 16, timeout: keptMs });
   return {
     async fetch(request) {
       if (!request.body) return toResponse(await send(request, null, { http, https }));
