@@ -182,7 +182,7 @@ export async function serveApi(url: URL, req: IncomingMessage, res: ServerRespon
     const lines = Object.entries(req.headers).map(([name, value]) => `${name}: ${String(value)}`);
     return res.end(`${lines.join("\n")}\nbody ${await text(req)}`);
   }
-  res.writeHead(200, { "x-echo": given, "set-cookie": `session=${value}` });
+  res.writeHead(200, { "x-echo": given, "set-cookie": `session=${value}`, [`x-${value}`]: "named" });
   if (url.pathname === "/stream") return res.write("begun\n");
   const spellings = [
     value,

@@ -15,6 +15,10 @@ export function maskText(secret: string | null, text: string): string {
   return bytes.toString();
 }
 
+/** Whether the name of a header has the secret in it: names come in small letters, whatever was said. */
+export const isInName = (secret: string | null, name: string): boolean =>
+  maskText(secret?.toLowerCase() ?? null, name) !== name;
+
 /**
  * A stream that masks the secret wherever its pieces are cut; null where there is nothing to mask. It holds back what may be the
  * beginning of the secret alone, so that an event passes when it comes.

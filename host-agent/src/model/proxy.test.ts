@@ -78,6 +78,7 @@ test("the key goes down in no answer: not in a body, however it is cut, not in a
     const said = `no such key: ${String(req.headers["x-api-key"])}!`;
     res.writeHead(req.url!.includes("gzip") ? 200 : 400, {
       "x-refused": said,
+      [`x-${String(req.headers["x-api-key"])}`]: "named",
       "anthropic-organization-id": "org_1",
       ...(req.url!.includes("gzip") && { "content-encoding": "gzip" }),
     });
@@ -88,6 +89,7 @@ test("the key goes down in no answer: not in a body, however it is cut, not in a
   expect([refused.status, await refused.text()]).toEqual([400, "no such key: ********!"]);
   expect(refused.headers.get("x-refused")).toBe("no such key: ********!");
   expect(refused.headers.get("anthropic-organization-id")).toBeNull();
+  expect([...refused.headers].flat()).not.toContain("named");
   const encoded = await call("/v1/messages?gzip");
   expect(encoded.status).toBe(502);
   expect(await encoded.text()).not.toContain("real-key");

@@ -10,7 +10,7 @@ import type { Usage } from "@berth/shared/resources";
 import { type AnswerReader, readBody, readEvents } from "./answer-json.ts";
 import type { AnswerFact, ModelApi, ModelTarget } from "./api.ts";
 import { sendModelError } from "./error.ts";
-import { createMask, maskText } from "./mask.ts";
+import { createMask, isInName, maskText } from "./mask.ts";
 import { type Budget, createTurnstile, type Entrant } from "./turnstile.ts";
 
 export type UsageDelta = Usage & { model: string };
@@ -273,7 +273,7 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
   }
   const reader = call.isCharged && status === 200 ? readerFor(call, answer, deps, apiKey) : null;
   const headers = Object.entries(answer.headers)
-    .filter(([name]) => !notPassedDown.test(name))
+    .filter(([name]) => !notPassedDown.test(name) && !isInName(apiKey, name))
     .map(([name, value]) => [name, maskText(apiKey, String(value))]);
   const mask = createMask(apiKey);
   if (!res.destroyed) res.writeHead(status, Object.fromEntries(headers)).flushHeaders();

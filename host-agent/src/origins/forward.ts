@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { pipeline, Readable } from "node:stream";
 import tls from "node:tls";
-import { createMask, maskText } from "../model/mask.ts";
+import { createMask, isInName, maskText } from "../model/mask.ts";
 
 /** Where a call goes and with what. */
 export interface Sending {
@@ -109,7 +109,7 @@ function passAnswer(answer: IncomingMessage, { sending, res, secrets, refused, o
     );
   const masked = (text: string) => secrets.reduce((left, secret) => maskText(secret, left), text);
   const headers = Object.entries({ ...answer.headers, ...(elsewhere && { location: elsewhere.location }) })
-    .filter(([name]) => !notPassedDown.test(name))
+    .filter(([name]) => !notPassedDown.test(name) && !secrets.some((secret) => isInName(secret, name)))
     .map(([name, value]) => [name, masked(String(value))]);
   if (res.destroyed) return;
   res.writeHead(status, Object.fromEntries(headers)).flushHeaders();

@@ -319,6 +319,7 @@ describe("a secret", () => {
     ]);
     expect(headers).toMatchObject({ "x-echo": `Bearer ${stars(apiValue)}` });
     expect(headers["set-cookie"]).toBeUndefined();
+    expect(JSON.stringify(headers).toLowerCase()).not.toContain(apiValue.toLowerCase());
     expect((await ask(`${secret}/401`)).body).toBe(
       `${tlsHosts.api} refuses the secret tracker: replace it by PUT /v1/secrets/tracker.\n`,
     );
