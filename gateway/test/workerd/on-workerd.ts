@@ -5,9 +5,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { webDigests } from "../../src/keys/digests.ts";
 import { createSigningJwk, importKeyring } from "../../src/keys/keyring.ts";
 import { openD1, type D1 } from "../../src/worker/data.ts";
+import { scansIn } from "../plan-rules.ts";
 import type { Runtime, TestClock } from "../runtime.ts";
 import { openRemoteD1 } from "./remote-d1.ts";
-import type { TestCall } from "./worker.ts";
+import type { Plan, TestCall } from "./worker.ts";
 
 const migrations = new URL("../../../migrations/", import.meta.url);
 /** What fetch would not send, or the runtime replaces on the way. */
@@ -76,8 +77,10 @@ export async function openOnWorkerd(workerd: string, environment: Environment, c
     async close() {
       if (!isOpen) return;
       isOpen = false;
+      const scans = await findScans(url);
       await empty(d1);
       await fetch(`${url}/~close`, { method: "POST" });
+      if (scans.length > 0) throw new Error(`D1 reads the whole of a table:\n${scans.join("\n")}`);
     },
   };
 }
@@ -91,6 +94,13 @@ async function migrate(d1: D1): Promise<void> {
     readFileSync(new URL(name, migrations), "utf8").split("--> statement-breakpoint"),
   );
   await d1.batch(statements.map((sql) => d1.prepare(sql)));
+}
+
+/** What is wrong with how D1 runs the statements of all apps of this workerd that nobody has asked it for yet. */
+async function findScans(url: string): Promise<string[]> {
+  const asked = await fetch(`${url}/~plans`);
+  if (!asked.ok) throw new Error(await asked.text());
+  return ((await asked.json()) as Plan[]).flatMap(({ source, steps }) => scansIn(source, steps));
 }
 
 /** Nothing is left for the next app on this D1. */

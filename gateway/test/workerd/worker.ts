@@ -1,13 +1,14 @@
 /**
  * For tests: the Worker, with many apps in it. Each has a D1, settings, key and clock of its own and answers below
  * `/~NAME` or, with the clock that many milliseconds ahead, `/~NAME.MS`;
- * `/~NAME/~sql` gives the test the same database, `/~NAME/~cron` is the cron event.
+ * `/~NAME/~sql` gives the test the same database, `/~NAME/~cron` is the cron event, `/~NAME/~plans` tells how D1 runs what was prepared.
  */
 import { createLog } from "@berth/shared/log";
 import { bindingsFor, type WaitUntil } from "../../src/worker/bindings.ts";
 import type { D1, D1Statement } from "../../src/worker/data.ts";
 import { openGateway, type Env } from "../../src/worker/gateway.ts";
 import worker from "../../src/worker/main.ts";
+import { isSetUp, nullsFor, type Step } from "../plan-rules.ts";
 import { databases } from "./worker-databases.ts";
 
 interface OpenApp {
@@ -48,7 +49,15 @@ export interface SqlCall {
   statements: { sql: string; params: unknown[] }[];
 }
 
+/** How D1 would run a statement. */
+export interface Plan {
+  source: string;
+  steps: Step[];
+}
+
 const apps = new Map<string, OpenApp>();
+/** What apps have prepared, and whether it was asked for how D1 runs it. */
+const prepared = new Map<string, boolean>();
 
 export default {
   async fetch(request: Request, env: Record<string, FullD1>, context: WaitUntil): Promise<Response> {
@@ -59,6 +68,7 @@ export default {
     if (!app) return new Response("no such app", { status: 500 });
     if (skewMs !== undefined) app.skewMs = Number(skewMs);
     if (path === "/~sql") return runSql(env[name]!, await request.json());
+    if (path === "/~plans") return Response.json(await planAll(env[name]!));
     if (path === "/~cron") return runCron(app);
     if (path === "/~close") return Response.json(apps.delete(name));
     return serve(app, new Request(new URL(path + url.search, url.origin), request), context);
@@ -78,6 +88,11 @@ function open(env: Record<string, FullD1>, settings: Record<string, string>): Re
 function countStatements(d1: FullD1, app: OpenApp): D1 {
   const session = d1.withSession("first-primary");
   const send = session._sendOrThrow.bind(session);
+  const prepare = session.prepare.bind(session);
+  session.prepare = (source) => {
+    if (!prepared.has(source)) prepared.set(source, isSetUp(source));
+    return prepare(source);
+  };
   session._sendOrThrow = async (...query) => {
     const answer = await send(...query);
     for (const { meta } of [answer].flat()) {
@@ -87,6 +102,16 @@ function countStatements(d1: FullD1, app: OpenApp): D1 {
     return answer;
   };
   return session;
+}
+
+/** Of each statement that was prepared since the last call. */
+async function planAll(d1: FullD1): Promise<Plan[]> {
+  const due = [...prepared].filter(([, isAsked]) => !isAsked).map(([source]) => source);
+  for (const source of due) prepared.set(source, true);
+  if (due.length === 0) return [];
+  const asked = due.map((source) => d1.prepare(`explain query plan ${source}`).bind(...nullsFor(source)));
+  const plans = (await d1.batch(asked)) as unknown as { results: Step[] }[];
+  return due.map((source, at) => ({ source, steps: plans[at]!.results }));
 }
 
 async function runCron(app: OpenApp): Promise<Response> {
