@@ -5,20 +5,16 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Agent, Run } from "@berth/shared/resources";
 import { until } from "../gateway/test/wait.ts";
 import { answers } from "../scripts/processes/own-process.ts";
 import { root } from "../scripts/setup/image.ts";
 import { type BootedMachine, makeMachine } from "./engines/booted-machine.ts";
-import { type Client, textOf } from "./harness/client.ts";
 import { makeJoinToken } from "./harness/harness.ts";
+import { type Kept, leaveSomething } from "./harness/kept.ts";
 import { openUsers } from "./harness/users.ts";
 
 let machine: BootedMachine;
-let alice: Client;
-let agent: Agent;
-/** One that ended before any boot. */
-let ended: Run;
+let kept: Kept;
 
 const dataDisk = `truncate -s 4G /data.img; mkfs.ext4 -q /data.img; mkdir /var/lib/berth
   cat > /etc/systemd/system/slow-disk.service <<'END'
@@ -47,9 +43,7 @@ beforeAll(async () => {
   const settings = `BERTH_GATEWAY_URL=${url}\nBERTH_JOIN_TOKEN=${await makeJoinToken(harness)}\n`;
   machine.run(`printf '${settings}' >> /etc/berth/host.env; systemctl enable --now berth-host`);
   await until(() => answers(`${url}/readyz`), "gateway and host are ready");
-  alice = await client("alice");
-  agent = await alice.createAgent("shell", { runtime: "shell" });
-  ended = (await alice.runToEnd(agent.id, "echo kept > note; echo said")).run;
+  kept = await leaveSomething(await client("alice"));
 });
 afterAll(() => machine?.close());
 
@@ -61,16 +55,10 @@ function readInstall(): string {
   return commands!;
 }
 
-/** What a patient user finds: their message starts a run, which says this. */
-async function sayAgain(prompt: string): Promise<string | null> {
-  const run = await until(async () => {
-    const answer = await alice.call<Run>("POST", `/v1/agents/${agent.id}/runs`, { prompt }).catch(() => null);
-    return answer?.status === 202 ? answer.body : null;
-  }, "a message starts a run").catch((error: Error) => {
+const isThere = (lostRunId?: string) =>
+  kept.isThere(lostRunId).catch((error: Error) => {
     throw new Error(`${error.message}\n${machine.log().slice(-8000)}`);
   });
-  return (await alice.finish(run.id)).run.result;
-}
 
 /** Whether a unit runs, and how often it was started again in this boot. */
 const stateOf = (unit: string) => {
@@ -87,16 +75,11 @@ test.each(["berth-gateway", "berth-host"])("%s is started once its disk of data 
 test.each(["shutDown", "powerOff"] as const)(
   "after %s everything is there, and what ran has ended as lost",
   async (end) => {
-    const run = await alice.send(agent.id, "for ((i = 1; ; i++)); do echo $i; sleep 0.01; done");
-    await alice.firstLine(run.id);
+    const lost = await kept.beginEndless();
     await machine[end]();
     await machine.boot();
     machine.plugIn();
-    expect(await sayAgain("cat note")).toBe("kept\n");
-    expect(await alice.finish(ended.id)).toEqual({ lines: [expect.stringContaining("said")], run: ended });
-    const lost = await alice.finish(run.id);
-    expect(lost.run).toMatchObject({ status: "failed", reason: "container_lost" });
-    expect(lost.lines.map(textOf)).toEqual(lost.lines.map((_, at) => String(at + 1)));
+    await isThere(lost);
     expect(machine.run("grep -c ^/dev/loop.*/var/lib/berth/host/mnt /proc/mounts")).toBe("1");
     expect(stateOf("berth-host")).toEqual({ state: "active", restarts: 0 });
   },
@@ -111,5 +94,5 @@ test("an engine that does not start and a network that is late are waited for, h
     await until(() => stateOf(unit).restarts > 0 || stateOf(unit).state === "failed", `${unit} could not start`);
   machine.plugIn();
   machine.run("rm /broken; systemctl reset-failed docker.service docker.socket; systemctl start docker");
-  expect(await sayAgain("cat note")).toBe("kept\n");
+  await isThere();
 });
