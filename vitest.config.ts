@@ -31,7 +31,7 @@ const pure = ["gateway/src/webhooks/template.test.ts", "gateway/src/webhooks/sch
 
 /** What mounts, owns and seals as root, or calls programs of the machine (curl, git, openssl). */
 const onMachines = [
-  "host-agent/src/egress/clients.test.ts",
+  "host-agent/src/egress/{clients,source-address}.test.ts",
   "host-agent/src/machine/freezer.test.ts",
   "host-agent/src/store/full.test.ts",
   "host-agent/src/workspace/{reserve-uids,volume*}.test.ts",
@@ -53,6 +53,7 @@ const queue = [
   "durability",
   "attack-work",
   "attack-outside",
+  "attack-neighbours",
   "directory",
   "day",
   "walk",

@@ -1,9 +1,10 @@
 /** All areas that are attacked. A further one is a file with its attempts, a line here, and a test file of two lines. */
 import type { Area } from "./attempt.ts";
+import { neighbours } from "./neighbours.ts";
 import { outside } from "./outside.ts";
 import { work } from "./work.ts";
 
-export const areas: Area[] = [work, outside];
+export const areas: Area[] = [work, neighbours, outside];
 
 /** Further walls, which stand as suites of their own: their tests are the attempts. */
 export const suites = {

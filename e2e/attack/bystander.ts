@@ -178,7 +178,7 @@ async function bobOf({ bob }: Stage): Promise<Bob> {
 }
 
 /** The control: mallory's container takes its share of the processor, and nothing else. */
-const spin = (stage: Stage) => runs(stage, ["echo up; while :; do :; done"]);
+export const spin = (stage: Stage) => runs(stage, ["echo up; while :; do :; done"]);
 
 /**
  * These scripts as runs of agents of mallory's, each once it has said its first line; they end with their agents. Their force is
@@ -253,6 +253,6 @@ function mainThreadMs({ pid }: Daemon): number {
   return (Number(user) + Number(system)) * 10;
 }
 
-function median(values: number[]): number {
+export function median(values: number[]): number {
   return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)]!;
 }

@@ -7,10 +7,11 @@ import type { Area, Stage } from "./attempt.ts";
 import { atTheEnd, type Attack, beside, extra, runs } from "./bystander.ts";
 
 /** A program of Python as a line of shell. */
-const python = (source: string) => `echo ${Buffer.from(source).toString("base64")} | base64 -d | timeout 120 python3 -`;
+export const python = (source: string) =>
+  `echo ${Buffer.from(source).toString("base64")} | base64 -d | timeout 120 python3 -`;
 /** The same run by the CLI as its tool, so that its lines are read as the CLI's. */
 const asTool = (source: string) => `demo: run ${python(source)}`;
-const shell = (source: string) => `echo up; ${python(source)}`;
+export const shell = (source: string) => `echo up; ${python(source)}`;
 
 /** Appends to the run's own log what the agent likes. */
 const toLog = `
@@ -49,7 +50,7 @@ for _ in range(140):
 ${writes}`;
 
 /** As many connections as there are, each sending the same again and again; one that is closed is opened anew. */
-const flood = (connect: string, data: string, connections: number) => `
+export const flood = (connect: string, data: string, connections: number) => `
 import os, select, socket
 def connect():
     ${connect}
@@ -74,7 +75,7 @@ while True:
         except BlockingIOError: pass
         except OSError: held.pop(fd).close()`;
 /** A connection after the other as fast as they are taken, each closed again. */
-const churn = (connect: string) => `
+export const churn = (connect: string) => `
 import os, socket
 while True:
     try:
@@ -83,7 +84,7 @@ while True:
         os.write(1, b".")
     except OSError: pass`;
 const toModel = `s = socket.socket(socket.AF_UNIX); s.connect("/run/berth/" + os.environ["BERTH_AGENT_ID"] + ".sock")`;
-const toProxy = `s = socket.create_connection(("127.0.0.1", 3128))`;
+export const toProxy = `s = socket.create_connection(("127.0.0.1", 3128))`;
 /** A tunnel on a socket that has none, closed with an answer unread. */
 const lostTunnels = `
 import os, socket, time

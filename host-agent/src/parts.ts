@@ -81,7 +81,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const sockets = openSockets(dataDir, {
     prepare: (userId, directory) => gitIdentities.write(userId, directory),
     modelFor: (agentId) => (req, res) => model.handle(agentId, req, res),
-    egressFor: (userId) => egress.serverFor(userId),
+    egressFor: (userId) => egress.serversFor(userId),
   });
   const takeUpFound = async (userId: string, container: RunningContainer, isNew: boolean) => {
     const found = takeUp({ context, store }, userId, container, isNew);

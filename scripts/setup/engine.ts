@@ -19,6 +19,8 @@ const hostPrograms = {
   e2fsck: "e2fsprogs",
   mount: "mount",
   losetup: "mount",
+  nsenter: "util-linux",
+  ip: "iproute2",
   perl: "perl-base",
 };
 

@@ -53,7 +53,9 @@ function wordsOf({ code, message }: FileError): string {
 const programs: Record<string, (args: string[]) => string> = {
   chattr: changeFlags,
   /** What looks for memory that was kept has freed it. */
-  nsenter([, init, , , , assigned]) {
+  nsenter([, init, namespace, , , assigned]) {
+    // Addresses, of which nothing is modelled.
+    if (namespace === "-n") return "";
     machine()
       .kernel.processes.get(Number(init))
       ?.container.kept.delete(Number(assigned!.replace("uid=", "")));

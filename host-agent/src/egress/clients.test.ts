@@ -30,7 +30,7 @@ describe("through the egress proxy", () => {
       lookup: servers.lookup,
       connect: servers.connect,
     });
-    proxy = egress.serverFor("user1");
+    proxy = egress.serversFor("user1")("");
     await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
     const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
     env = {

@@ -45,8 +45,8 @@ async function startProxy(server: net.Server, options: Partial<EgressProxyDeps> 
     onRefused: (userId, host) => told.refused.push(`${userId} ${host}`),
     ...options,
   });
-  const proxy: Server = egress.serverFor("user1");
-  return { told, target, port: await listen(proxy) };
+  const serverFor: (lane: string) => Server = egress.serversFor("user1");
+  return { told, target, port: await listen(serverFor("")), listenLane: (lane: string) => listen(serverFor(lane)) };
 }
 
 /** Opens a tunnel; the answer's head and, on 200, the open socket. */
@@ -242,12 +242,20 @@ test.each([
 });
 
 test("connections beyond the limit are 503, and closed ones make room", async () => {
-  const { port } = await startProxy(echo(), { limits: { tunnels: 2 } });
+  const { port } = await startProxy(echo(), { limits: { tunnels: 4 } });
   const first = await openTunnel(port, "a.example.com:443");
   await openTunnel(port, "a.example.com:443");
   expect((await openTunnel(port, "a.example.com:443")).status).toBe(503);
   first.socket.destroy();
   await vi.waitFor(async () => expect((await openTunnel(port, "a.example.com:443")).status).toBe(200), 100_000);
+});
+
+test("one lane has half of a workspace's connections at most, and another some of the rest", async () => {
+  const { port, listenLane } = await startProxy(echo(), { limits: { tunnels: 4 } });
+  const other = await listenLane("other");
+  const open = async (at: number) => (await openTunnel(at, "a.example.com:443")).status;
+  expect([await open(port), await open(port), await open(port)]).toEqual([200, 200, 503]);
+  expect([await open(other), await open(other)]).toEqual([200, 503]);
 });
 
 test("a silent tunnel is closed", async () => {

@@ -6,6 +6,7 @@ import http from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { createPlaces, type Places } from "@berth/shared/bounds/places";
 import type { Log } from "@berth/shared/log";
 import { closeSilent } from "@berth/shared/node/share-out";
 import { builtInHosts } from "./built-in-hosts.ts";
@@ -35,9 +36,9 @@ export interface EgressProxyDeps {
   limits?: Partial<EgressLimits>;
 }
 export interface EgressLimits {
-  /** Connections to the outside at once, per workspace. */
+  /** Connections to the outside at once, per workspace: shared among its lanes, of which one alone has half at most. */
   tunnels: number;
-  /** Connections per workspace that have not said yet what they want, or have been answered. */
+  /** Connections per lane that have not said yet what they want, or have been answered. */
   silent: number;
   headerMs: number;
   lookupMs: number;
@@ -48,7 +49,7 @@ export interface EgressLimits {
   logsPerMinute: number;
 }
 const defaultLimits: EgressLimits = {
-  tunnels: 256,
+  tunnels: 512,
   // Fewer than the forwarder takes, so that it never has to stop taking; more than come while it waits for its turn of the processor.
   silent: 1200,
   headerMs: 10_000,
@@ -59,8 +60,8 @@ const defaultLimits: EgressLimits = {
 };
 
 export interface EgressProxy {
-  /** A server for one workspace, not listening yet; the caller listens on a socket and closes it. */
-  serverFor(userId: string): http.Server;
+  /** For one workspace: makes a server for a lane of it, not listening yet; the caller listens on a socket and closes it. */
+  serversFor(userId: string): (lane: string) => http.Server;
   /** A connection of the host agent's own on a user's behalf, to a target beyond the list of hosts. */
   reach(target: Target, signal: AbortSignal): Promise<Reached>;
 }
@@ -103,28 +104,30 @@ export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
   };
   return {
     reach: (target, signal) => dial(granting(dialer, target), target, signal),
-    serverFor(userId) {
+    serversFor(userId) {
       const refused = createRefusalLog(userId, deps, limits.logsPerMinute);
-      const traffic: Traffic = { userId, origins: deps.origins ?? null, dialer, limits, open: 0, refused };
-      const server = http.createServer(
-        {
-          headersTimeout: limits.headerMs,
-          requestTimeout: 0,
-          connectionsCheckingInterval: Math.min(5000, limits.headerMs),
-        },
-        (req, res) => void forwardRequest(traffic, req, res),
-      );
-      server.maxConnections = 2 * limits.silent;
-      closeSilent(server, limits.silent, "connect");
-      const inTunnels = serveInTunnels(traffic);
-      server.on("connect", (req, client, head) => {
-        const isOrigin = traffic.origins?.isOrigin(req.url ?? "") && !req.url?.endsWith(":443");
-        if (isOrigin) inTunnels(client as Socket, head);
-        else void openTunnel(traffic, req, client as Socket, head);
-      });
-      return server;
+      const open = createPlaces(limits.tunnels);
+      const traffic = { userId, origins: deps.origins ?? null, dialer, limits, open, refused };
+      return (lane) => serve({ ...traffic, lane });
     },
   };
+}
+
+function serve(traffic: Traffic): http.Server {
+  const { headerMs, silent } = traffic.limits;
+  const server = http.createServer(
+    { headersTimeout: headerMs, requestTimeout: 0, connectionsCheckingInterval: Math.min(5000, headerMs) },
+    (req, res) => void forwardRequest(traffic, req, res),
+  );
+  server.maxConnections = 2 * silent;
+  closeSilent(server, silent, "connect");
+  const inTunnels = serveInTunnels(traffic);
+  server.on("connect", (req, client, head) => {
+    const isOrigin = traffic.origins?.isOrigin(req.url ?? "") && !req.url?.endsWith(":443");
+    if (isOrigin) inTunnels(client as Socket, head);
+    else void openTunnel(traffic, req, client as Socket, head);
+  });
+  return server;
 }
 
 /** Some clients ask for a tunnel to a plain http address too: what is a name of ours is answered in it, one call a tunnel. */
@@ -146,14 +149,15 @@ function serveInTunnels(traffic: Traffic) {
   };
 }
 
-/** What one workspace has open, and where its refusals are logged. */
+/** One lane of a workspace: what that has open, and where its refusals are logged. */
 interface Traffic {
   userId: string;
+  lane: string;
   origins: Origins | null;
   dialer: Dialer;
   limits: EgressLimits;
   /** Connections to the outside, the ones being made included. */
-  open: number;
+  open: Places;
   refused(authority: string, reason: string): void;
 }
 
@@ -244,7 +248,7 @@ function failRequest(res: ServerResponse, authority: string) {
   res.writeHead(status, headers).end(body);
 }
 
-/** A connection to the target if it is allowed, counted against the workspace's quota until it closes. */
+/** A connection to the target if it is allowed, counted against the lane's share until it closes. */
 async function reach(
   traffic: Traffic,
   authority: string,
@@ -252,16 +256,16 @@ async function reach(
   client: Duplex | ServerResponse,
   dialer = traffic.dialer,
 ): Promise<Reached> {
-  if (traffic.open >= traffic.limits.tunnels) return { ok: false, kind: "too many" };
-  traffic.open++;
+  const give = traffic.open.take(traffic.lane);
+  if (!give) return { ok: false, kind: "too many" };
   const gone = new AbortController();
   client.once("close", () => gone.abort());
   const reached: Reached = target ? await dial(dialer, target, gone.signal) : { ok: false, kind: "malformed" };
   if (reached.ok) {
-    reached.socket.on("error", () => reached.socket.destroy()).once("close", () => traffic.open--);
+    reached.socket.on("error", () => reached.socket.destroy()).once("close", give);
     return reached;
   }
-  traffic.open--;
+  give();
   if (reached.kind === "refused") traffic.refused(authority, reached.reason);
   if (reached.kind === "malformed") traffic.refused(authority, reached.kind);
   return reached;

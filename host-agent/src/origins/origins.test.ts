@@ -40,7 +40,7 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "berth-origins-"));
   parts = assemble();
   for (const user of ["ada", "eve"]) {
-    proxies[user] = parts.egress.serverFor(user);
+    proxies[user] = parts.egress.serversFor(user)("");
     await new Promise<void>((resolve) => proxies[user]!.listen(0, "127.0.0.1", resolve));
   }
 });

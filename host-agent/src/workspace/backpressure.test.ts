@@ -50,6 +50,18 @@ test("who sends more than the rate is read later, and answered", async () => {
   expect(performance.now() - startedAt).toBeGreaterThan(950);
 });
 
+test("of a rate that servers share each has an equal part while others spend of it, and who spends little is read at once", async () => {
+  const rate = { perSecond: 40, burst: 10, spentAt: new Map() };
+  const [loud, loudToo, quiet] = [await serve(rate), await serve(rate), await serve(rate)];
+  const startedAt = performance.now();
+  const asked = [loud, loudToo].flatMap(({ port }) => Array.from({ length: 25 }, () => ask(port)));
+  expect(await ask(quiet.port)).toBe(200);
+  expect([loud.seen(), loudToo.seen()].every((seen) => seen < 25)).toBe(true);
+  await Promise.all(asked);
+  // 40 tokens of each are not there at first, and together they get no more than 40 a second.
+  expect(performance.now() - startedAt).toBeGreaterThan(1800);
+});
+
 test("what a flood owes is a second at most", async () => {
   const server = await serve({ perSecond: 20, burst: 20 });
   await Promise.all(Array.from({ length: 10 }, () => raw(server.port, head.repeat(500))));

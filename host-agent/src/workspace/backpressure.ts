@@ -13,6 +13,8 @@ export interface Rate {
   /** Connections and requests together. */
   perSecond: number;
   burst: number;
+  /** Servers that spend of one rate, and when each did last: it is divided equally among those that did within a second. */
+  spentAt?: Map<object, number>;
 }
 
 /**
@@ -92,16 +94,19 @@ function slice(socket: Socket, isFed: () => boolean): (chunk: Buffer) => void {
 }
 
 /** A token bucket: what comes back takes a token, and says in how many milliseconds there is one again; 0 while there are some. */
-function createBucket({ perSecond, burst }: Rate): () => number {
+function createBucket({ perSecond, burst, spentAt = new Map() }: Rate): () => number {
+  const bucket = {};
   let tokens = burst;
   let filledAt = performance.now();
   return () => {
     const now = performance.now();
-    tokens = Math.min(burst, tokens + ((now - filledAt) / 1000) * perSecond);
+    spentAt.set(bucket, now);
+    const share = perSecond / [...spentAt.values()].filter((at) => now - at < 1000).length;
+    tokens = Math.min(burst, tokens + ((now - filledAt) / 1000) * share);
     filledAt = now;
     // A debt of a second at most: who is held back longer would be cut off.
-    tokens = Math.max(tokens - 1, -perSecond);
-    return tokens >= 0 ? 0 : (-tokens / perSecond) * 1000 + 1;
+    tokens = Math.max(tokens - 1, -share);
+    return tokens >= 0 ? 0 : (-tokens / share) * 1000 + 1;
   };
 }
 

@@ -3,7 +3,9 @@ import { createHash } from "node:crypto";
 import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Settings } from "@berth/shared/settings";
+import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
+import { sourceRules, sourceScript } from "../egress/source-address.ts";
 import { boundSockets, type Cgroup, isListening, isSameDirectory } from "../machine/cgroup.ts";
 import { runProgram } from "../machine/programs.ts";
 import { type ProcessId, processesOf, setOomScore } from "../machine/processes.ts";
@@ -12,7 +14,7 @@ import { ifMissing } from "../machine/missing.ts";
 import { type ContainerLimits, type ContainerSpec, type ContainerState, fixedShape } from "../machine/engine.ts";
 import type { HostContext } from "../context/context.ts";
 import type { AgentRow } from "../store/rows.ts";
-import { forwarderUid, runGid } from "../store/uids.ts";
+import { firstUid, forwarderUid, runGid } from "../store/uids.ts";
 import type { Volume } from "./volume.ts";
 
 /** A container that runs, and how to look into it. */
@@ -87,6 +89,17 @@ export async function boundShare({ init, cgroup, limits }: RunningContainer): Pr
   boundSockets(cgroup, Math.floor(limits.memoryBytes * socketShare));
   const options = `remount,nosuid,noexec,gid=5,mode=620,ptmxmode=666,max=${terminals}`;
   await runProgram("mount", "-N", String(init.pid), "-n", "-o", options, "devpts", "/dev/pts");
+}
+
+/** Lets the forwarder tell whose a connection is. Where this machine cannot, all of a user's agents share one lane. */
+export async function tellApart(
+  { log }: HostContext,
+  { init, id }: Pick<RunningContainer, "init" | "id">,
+  lanes: ReadonlyMap<number, number>,
+): Promise<void> {
+  const rules = sourceRules(forwarderPort, firstUid, lanes);
+  const done = runProgram("nsenter", "-t", String(init.pid), "-n", "sh", "-c", sourceScript, "sh", ...rules);
+  await done.catch((error: unknown) => log.warn("egress.shared", { containerId: id, error: messageOf(error) }));
 }
 
 /** What the kernel must have of these for all workspaces together, beside what a machine has by itself. */

@@ -20,6 +20,7 @@ import {
   seesVolume,
   shapeLabel,
   specOf,
+  tellApart,
   tellUnseen,
   waitForForwarder,
   writePasswd,
@@ -265,8 +266,11 @@ export class Workspaces {
 
   /** The agents' lines in /etc/passwd, then their sockets: who has a socket has a line. */
   async #admit(userId: string, agents: AgentRow[]): Promise<void> {
-    await writePasswd(passwdOf(this.#deps.context.dataDir, userId), agents);
-    await this.#deps.sockets.openUser(userId, agents);
+    const { context, sockets } = this.#deps;
+    await writePasswd(passwdOf(context.dataDir, userId), agents);
+    await sockets.openUser(userId, agents);
+    const container = this.current(userId);
+    if (container) await tellApart(context, container, sockets.lanesOf(userId));
   }
 
   async #create(place: Place): Promise<RunningContainer> {
@@ -305,21 +309,18 @@ export class Workspaces {
 
   /** Takes a running container as the user's own: its processes, its cgroup, its sockets. In one that was made just now nothing is left. */
   async #enter(place: Place, state: ContainerState, { isNew = false, isOutdated = false }): Promise<RunningContainer> {
+    const { context, sockets } = this.#deps;
     const volume = await this.#deps.volumes.ensure(place.userId);
     const [init, cgroup] = [identify(state.pid), findCgroup(state.pid)];
     if (!init || !cgroup) throw new MachineError("the container ended just after its start");
-    if (!seesVolume(state, volume)) throw new MachineError(tellUnseen(this.#deps.context.settings));
+    if (!seesVolume(state, volume)) throw new MachineError(tellUnseen(context.settings));
     const container = { id: state.id, init, cgroup, volume, limits: state.limits, isReady: false };
-    await Promise.all([boundShare(container), !isNew && letGoOn(cgroup)]);
+    const lanes = sockets.lanesOf(place.userId);
+    await Promise.all([boundShare(container), tellApart(context, container, lanes), !isNew && letGoOn(cgroup)]);
     await this.#deps.takeUp(place.userId, container, isNew || place.container?.id === state.id);
-    this.#change(place, {
-      status: "running",
-      container,
-      startedAt: state.startedAt,
-      reason: null,
-      isOutdated,
-      lastBusyAt: performance.now(),
-    });
+    const { startedAt } = state;
+    const lastBusyAt = performance.now();
+    this.#change(place, { status: "running", container, startedAt, reason: null, isOutdated, lastBusyAt });
     return container;
   }
 
@@ -387,14 +388,8 @@ export class Workspaces {
       throw error;
     }
     await sockets.closeUser(place.userId);
-    this.#change(place, {
-      status: "absent",
-      container: null,
-      startedAt: null,
-      sample: null,
-      reason: null,
-      isOutdated: false,
-    });
+    const nothing = { container: null, startedAt: null, sample: null, reason: null };
+    this.#change(place, { status: "absent", ...nothing, isOutdated: false });
     context.log.info("workspace.removed", { userId: place.userId, why });
   }
 }
