@@ -167,7 +167,7 @@ const all: Mutant[] = [
     from: "      if (busy) return { busy: busy.id };\n      const missing",
     to: "      const missing",
   }),
-  one("a user has no limit", "a user has three runs", 17, {
+  one("a user has no limit", "a user has three runs", 28, {
     file: "host-agent/src/store/room.ts",
     from: 'if (active.length >= room.limit) return "run_limit";',
     to: "",
