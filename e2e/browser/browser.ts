@@ -56,7 +56,8 @@ export function linkOf(berth: Berth, user: string): string {
 
 /** What axe finds wrong with the page now, by WCAG A and AA and its good practices: rule and element. */
 export async function findBarriers(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
+  // Half a megabyte of program: a page that has it keeps it.
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axe);
   return page.evaluate(async () => {
     const { violations } = await (
       globalThis as unknown as {
