@@ -57,6 +57,30 @@ describe("while an agent works", () => {
     expect(model.calls.some(({ told }) => told.includes("And then test it twice."))).toBe(true);
   });
 
+  test("what is too long for a word waits, and a change of it that comes too late is there to be sent", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("lengthy");
+    once("Await the post.", "Bash", untilGo);
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "Await the post.");
+    await page.locator(".tool").waitFor();
+    await page.getByRole("button", { name: "Send now" }).waitFor();
+    await page.getByLabel(/^Message to/).fill("é".repeat(32_769));
+    await page.getByRole("button", { name: "Send now" }).waitFor({ state: "hidden" });
+    await page.getByLabel(/^Message to/).press("Enter");
+    const waits = page.locator(".run").last();
+    await waits.getByText("It starts when its agent is done").waitFor();
+    await waits.getByRole("button", { name: "Edit", exact: true }).click();
+    await waits.getByLabel("Queued message").fill("Read the post twice.");
+    await client.ok("PUT", `/v1/agents/${agent.id}/files/go`, "");
+    await lastEnd(page).getByText("Finished").waitFor();
+    await page.reload();
+    await waits.getByText("before this change was saved").waitFor();
+    await waits.locator(".unread").getByRole("button", { name: "Edit and send again" }).click();
+    expect(await page.getByLabel(/^Message to/).inputValue()).toBe("Read the post twice.");
+    expect(await waits.locator(".unread").count()).toBe(0);
+  });
+
   test("its head has model, permissions, what its context holds, a summary and a new conversation", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("headed");
@@ -102,7 +126,9 @@ describe("while an agent works", () => {
     await send(page, "Await the tide.");
     await page.locator(".tool").waitFor();
     await page.getByRole("button", { name: "Send now" }).waitFor();
-    await page.getByLabel(/^Message to/).press("Escape");
+    // The focus is nowhere, as after an answer.
+    await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+    await page.keyboard.press("Escape");
     await lastEnd(page).getByText("Stopped", { exact: true }).waitFor();
     await send(page, "Go on.");
     await lastEnd(page).getByText("Finished").waitFor();
@@ -118,8 +144,9 @@ describe("while an agent works", () => {
     await send(page, "Await the ebb.");
     await page.locator(".tool").waitFor();
     await page.getByRole("button", { name: "Send now" }).waitFor();
-    await page.getByLabel(/^Message to/).press("Escape");
-    await page.getByLabel(/^Message to/).press("Escape");
+    // Wherever in the conversation the focus is.
+    await page.locator(".scroller").press("Escape");
+    await page.keyboard.press("Escape");
     await lastEnd(page).getByText("Stopped", { exact: true }).waitFor();
     expect(asked).toEqual(expect.arrayContaining(["/v1/runs/ID/interrupt", "/v1/runs/ID/cancel"]));
   });

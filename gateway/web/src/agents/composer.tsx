@@ -18,6 +18,8 @@ import { interrupt, stopRun, StopTurnButton } from "./stop-button.tsx";
 
 /** Two presses of Escape within this are one for the whole run. */
 const twiceMs = 1500;
+/** A word into a turn is no longer than this; what is waits its turn as a message. */
+const mostOfWord = 32_768;
 
 export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }) {
   const { draft, change } = useDraft(agent.id);
@@ -27,7 +29,8 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
   const waits = (runsByAgent.value.get(agent.id) ?? []).some(({ status }) => status === "pending");
   // A word into the turn has no attachments.
   const hasFiles = attachments.length + uploads.coming.length > 0;
-  const isRead = going?.status === "running" && runtimes[agent.runtime].reads && !hasFiles;
+  const isShort = text.length <= mostOfWord;
+  const isRead = going?.status === "running" && runtimes[agent.runtime].reads && !hasFiles && isShort;
   const current = useRef(key);
   current.current = key;
   const { send, isSending, failure, setFailure } = useSend(agent, going, draft, () => {
@@ -160,10 +163,13 @@ function useProposed(agentId: string, take: (text: string) => void) {
   }, [text]);
 }
 
-/** Escape stops the turn and keeps the conversation; a second one ends the run with all that it started. */
+/**
+ * Escape stops the turn and keeps the conversation; a second one ends the run with all that it started. Also with the focus in the
+ * conversation, or nowhere, as after an answer; in any other field it is that field's.
+ */
 function useEscape(going: Run | undefined, tell: (failure: unknown) => void) {
   const last = useRef(-Infinity);
-  return (event: KeyboardEvent) => {
+  const escape = (event: KeyboardEvent) => {
     if (!going) return;
     event.preventDefault();
     event.stopPropagation();
@@ -171,6 +177,16 @@ function useEscape(going: Run | undefined, tell: (failure: unknown) => void) {
     last.current = event.timeStamp;
     (isSecond ? stopRun(going.id) : interrupt(going.id)).catch(tell);
   };
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      const { target } = event;
+      if (event.key !== "Escape" || !(target instanceof Element) || target.closest("input, textarea, select")) return;
+      if (target === document.body || target.closest(".conversation")) escape(event);
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  });
+  return escape;
 }
 
 /** Why it was not sent, and what to do. */

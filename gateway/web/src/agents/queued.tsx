@@ -13,8 +13,10 @@ import { LongText } from "../ui/long-text.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { proposed } from "./message-actions.tsx";
 
+const useChange = (run: Run) => useKept(`berth.queued.${run.id}`);
+
 export function QueuedPrompt({ run }: { run: Run }) {
-  const [draft, setDraft, forget] = useKept(`berth.queued.${run.id}`);
+  const [draft, setDraft, forget] = useChange(run);
   const task = useTask(async () => {
     noteRuns([await call<Run>("PATCH", `/v1/runs/${run.id}`, { prompt: draft })]);
     forget();
@@ -46,6 +48,31 @@ export function QueuedPrompt({ run }: { run: Run }) {
       </p>
       <Failure error={task.failure} />
     </form>
+  );
+}
+
+/** What a message was to be changed to when it began, or was dropped: to send as another. */
+export function LateChange({ run }: { run: Run }) {
+  const [draft, , forget] = useChange(run);
+  if (run.status === "pending" || draft === null || draft === run.prompt) return null;
+  const words = t().conversation;
+  const writeAgain = () => {
+    proposed.value = { agentId: run.agentId, text: draft };
+    forget();
+  };
+  return (
+    <div class="unread">
+      <LongText text={draft} />
+      <p class="muted">
+        {words.changedTooLate}{" "}
+        <button type="button" class="quiet" onClick={writeAgain}>
+          {words.editAgain}
+        </button>{" "}
+        <button type="button" class="quiet" onClick={forget}>
+          {words.leaveAsIs}
+        </button>
+      </p>
+    </div>
   );
 }
 

@@ -20,7 +20,7 @@ import { Ago, now } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { memo } from "../transcript/memo.ts";
 import { MessageActions } from "./message-actions.tsx";
-import { QueuedPrompt, SlotsInUse, UnreadWords } from "./queued.tsx";
+import { LateChange, QueuedPrompt, SlotsInUse, UnreadWords } from "./queued.tsx";
 import { StopButton } from "./stop-button.tsx";
 import { WaitingCard } from "./waiting-card.tsx";
 
@@ -44,6 +44,7 @@ function DrawnRun({ run }: { run: Run }) {
             <LongText text={run.prompt} />
           )}
           <Attachments agentId={run.agentId} paths={run.attachments} />
+          <LateChange run={run} />
           <p class="muted">
             {origin ? words.from(origin, ago) : ago}
             <MessageActions run={run} />

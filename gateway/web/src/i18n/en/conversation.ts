@@ -29,6 +29,7 @@ export const conversation = {
   sendsOnce: "Your message is still here. Pressing the button again sends it once, whatever became of it.",
   sendAgain: "Your message is still here. Send it again in a moment.",
   queuedMessage: "Queued message",
+  changedTooLate: "It began, or was dropped, before this change was saved.",
   leaveAsIs: "Discard the change",
   atWork: "At work:",
   anAgent: "an agent",
