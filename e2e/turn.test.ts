@@ -265,6 +265,20 @@ describe("what an agent asks", () => {
     expect((await alice.call("GET", `/v1/agents/${agent.id}/files/big.txt`)).body).toBe(content);
   });
 
+  test("a question can be answered however much was said before it", async () => {
+    const options = ["red", "blue"].map((label) => ({ label, description: label }));
+    const questions = [{ question: "Which colour?", header: "Colour", multiSelect: false, options }];
+    const { run, prompt } = await begin(use("AskUserQuestion", { questions }));
+    const { requestId } = await untilWaiting(run);
+    const say = (text: string) => alice.call("POST", `/v1/runs/${run.id}/messages`, { text });
+    for (let length = 32_000; length >= 1; length = Math.floor(length / 2))
+      while ((await say("é".repeat(length))).status === 202);
+    const updatedInput = { questions, answers: { "Which colour?": "blue" } };
+    await alice.ok("POST", `/v1/runs/${run.id}/answers`, { requestId, behavior: "allow", updatedInput });
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "completed", result: "done" });
+    expect(model.calls.findLast(({ told }) => told.includes(prompt))!.told).toContain("blue");
+  });
+
   test("a question: waits through the deaths of host agent and gateway, and takes the answer of any device", async () => {
     const options = [
       { label: "red", description: "r" },
