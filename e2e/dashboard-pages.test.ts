@@ -107,6 +107,7 @@ describe("every page", () => {
       "demo: say # One\n\n| a | b |\n|---|---|\n| 1 | a long column of words that goes on for a while |\n\n```ts\nconst x = 1;\n```\n\n> quote [link](https://a.example/)",
     );
     await client.runToEnd(agent.id, "demo: run echo hello; exit 3");
+    await client.runToEnd(agent.id, "demo: run git init -q; seq -s ' ' 500 >a-long-line; head -c 9 /dev/zero >binary");
     await client.ok("POST", "/v1/tokens", { name: "a token with a name of some length", expiresInSeconds: 86_400 });
     await client.ok("POST", `/v1/agents/${agent.id}/triggers`, {
       name: "hook",
@@ -114,7 +115,9 @@ describe("every page", () => {
       template: "{{payload}}",
     });
     for (let at = 0; at < 12; at++) await client.ok("POST", "/v1/tokens", { name: `t${at}`, expiresInSeconds: 3600 });
-    const tabs = ["", "/terminal", "/files", "/triggers", "/settings"].map((tab) => `/agents/${agent.id}${tab}`);
+    const tabs = ["", "/terminal", "/files", "/changes?file=a-long-line", "/triggers", "/settings"].map(
+      (tab) => `/agents/${agent.id}${tab}`,
+    );
     for (const path of [
       "/",
       ...tabs,

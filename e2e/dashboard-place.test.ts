@@ -32,6 +32,53 @@ describe("a place", () => {
     await page.getByText("There is nothing here", { exact: false }).waitFor();
   });
 
+  test("among an agent's changes is in the address, on a phone and by keys alone, and shows what each run makes of it", async () => {
+    const { page, client } = await meet({ viewport: { width: 380, height: 760 } });
+    const agent = await client.createAgent("changer", { runtime: "shell", directory: "app" });
+    const git = "git -c user.name=t -c user.email=t@example.com";
+    const sh = async (script: string) => expect((await client.runToEnd(agent.id, script)).run.reason).toBe("completed");
+    await page.goto(`/agents/${agent.id}/changes`);
+    await page.getByText("There is no git repository where this agent works.").waitFor();
+    await sh(`git init -q && seq 20 >'한 글.txt' && seq 9 >old && ${git} add . && ${git} commit -qm one`);
+    await page.getByText("Nothing has changed since the last commit.").waitFor();
+    await sh("sed -i s/^7$/seven/ '한 글.txt' && mv old new && printf '\\0' >binary");
+    const rows = page.locator(".changes .row");
+    await eventually(() => rows.allTextContents()).toEqual([
+      "binaryuntracked",
+      "newrenamed+0 −0was old",
+      "한 글.txtmodified+1 −1",
+    ]);
+    const name = page.getByRole("button", { name: "한 글.txt" });
+    await name.focus();
+    await page.keyboard.press("Enter");
+    const lines = page.getByRole("region", { name: "Change of 한 글.txt" }).locator("> div");
+    const shown = ["⋯ 3 unchanged lines", " 4", " 5", " 6", "-7", "+seven", " 8", " 9", " 10"];
+    await eventually(() => lines.allTextContents()).toEqual(shown);
+    expect(new URL(page.url()).searchParams.get("file")).toBe("한 글.txt");
+    await page.reload();
+    await eventually(() => lines.allTextContents()).toEqual(shown);
+    expect(await name.getAttribute("aria-expanded")).toBe("true");
+    await sh("sed -i s/^20$/twenty/ '한 글.txt'");
+    await eventually(() => lines.allTextContents()).toEqual([
+      ...shown,
+      "⋯ 6 unchanged lines",
+      " 17",
+      " 18",
+      " 19",
+      "-20",
+      "+twenty",
+    ]);
+    await page.getByRole("link", { name: "Open the file" }).click();
+    await eventually(() => page.getByLabel("Content of 한 글.txt").inputValue()).toContain("\nseven\n");
+    await page.goBack();
+    await page.getByRole("button", { name: "binary" }).click();
+    await page.getByText("It is no text, so there are no lines to show.").waitFor();
+    await sh(`${git} add . && ${git} commit -qm two`);
+    await page.getByText("binary is no longer changed.").waitFor();
+    await page.goBack();
+    await page.getByText("한 글.txt is no longer changed.").waitFor();
+  });
+
   test("in a conversation is the same after another tab, with as many messages as there were", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("history", { runtime: "shell" });

@@ -88,7 +88,7 @@ const hostAgent: Package = {
       output: "A run's output by byte offset, as events and over the socket.",
       membership: "The gateway's view of this host, and whom this host believes.",
     },
-    { inside: "Terminals and files of an agent, as that agent, inside its container." },
+    { inside: "Terminals, files and git changes of an agent, as that agent, inside its container." },
     {
       http: "What the gateway may ask of a host: calls and sockets.",
       "parts.ts": "All parts put together and taken apart in order.",
@@ -120,7 +120,7 @@ const web: Package = {
     { runtimes: "What the page knows of each runtime: its words, and the lines that it prints." },
     { state: "What is so now, as signals: session, agents, hosts, runs, fed by the socket and the API." },
     {
-      files: "An agent's files: browse, edit, upload, attach to a message.",
+      files: "An agent's files: browse, edit, upload, attach to a message; what git says has changed.",
       charts: "Small charts of columns, which can be read without colour.",
     },
     {

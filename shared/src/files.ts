@@ -1,4 +1,4 @@
-/** An agent's files and terminals as the contract shows them, and how a path travels in a URL. */
+/** An agent's files, what git says of them, and terminals, as the contract shows them, and how a path travels in a URL. */
 import { z } from "zod";
 import { time } from "./values.ts";
 
@@ -33,6 +33,36 @@ export type DirectoryListing = z.infer<typeof directoryListing>;
 
 export const archiveFormat = z.enum(["tar", "zip"]);
 export type ArchiveFormat = z.infer<typeof archiveFormat>;
+
+/** Changes of one answer; what is over is left out, and said. */
+export const changesMax = 2000;
+
+/**
+ * `from` is what a renamed file was called. Counts are of lines; null where they were not counted. `untracked` is what git was not told
+ * of yet.
+ */
+const changeSchema = z.object({
+  path: z.string(),
+  from: z.string().nullable(),
+  status: z.enum(["added", "modified", "deleted", "renamed", "untracked"]),
+  additions: z.int().nullable(),
+  deletions: z.int().nullable(),
+  isBinary: z.boolean(),
+});
+export type Change = z.infer<typeof changeSchema>;
+
+/** As a change names it: relative to the top of the repository. */
+export const changePath = z.string().min(1).max(pathMaxBytes);
+
+/** `root` is where the repository is below the agent's own directory, as in paths of files; null where it is elsewhere. `reason` says why something is missing. */
+export const changesSchema = z.object({
+  branch: z.string().nullable(),
+  root: z.string().nullable(),
+  items: z.array(changeSchema),
+  isComplete: z.boolean(),
+  reason: z.enum(["no_repository", "too_many", "took_too_long", "unreadable"]).nullable(),
+});
+export type Changes = z.infer<typeof changesSchema>;
 
 /** A relative path of bytes: file names are bytes, not text. */
 export interface FilePath {

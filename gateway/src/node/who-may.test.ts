@@ -72,6 +72,7 @@ const rows: Record<string, Row> = {
   "POST /v1/agents/:id/pull-requests": owner("agent", { title: "Mend it", base: "main" }),
   "POST /v1/agents/:id/runs": owner("agent", { prompt: "x" }),
   "GET /v1/agents/:id/terminal": owner("agent"),
+  "GET /v1/agents/:id/changes": owner("agent"),
   "GET /v1/agents/:id/files/*": owner("agent"),
   "PUT /v1/agents/:id/files/*": owner("agent", { agent: { id: "x" }, env: {} }),
   "DELETE /v1/agents/:id/files/*": owner("agent"),

@@ -1,12 +1,21 @@
-/** An agent's files and terminals: who may, and the pass-through to the user's host. Bytes stream; nothing is held here. */
+/** An agent's files, what git says of them, and terminals: who may, and the pass-through to the user's host. Bytes stream; nothing is held here. */
 import { AppError } from "@berth/shared/errors";
-import { archiveFormat, directoryListing, fileMaxBytes, fileSchema, terminalSize } from "@berth/shared/files";
+import {
+  archiveFormat,
+  changePath,
+  changesSchema,
+  directoryListing,
+  fileMaxBytes,
+  fileSchema,
+  terminalSize,
+} from "@berth/shared/files";
 import type { Context } from "hono";
 import { z } from "zod";
 import { getAgentSpec } from "../agents/agents.ts";
 import type { AppEnv, Deps } from "../deps.ts";
-import { callHost, longDeadlineMs, type HostCall } from "../hosts/call.ts";
+import { callHost, callHostJson, hostUnavailable, longDeadlineMs, type HostCall } from "../hosts/call.ts";
 import { placeUser } from "../hosts/placement.ts";
+import { readBytes } from "../http/body.ts";
 import { digits } from "../http/paging.ts";
 import { route, tailOf } from "../http/route.ts";
 import { openSocket } from "./connect.ts";
@@ -16,6 +25,9 @@ const { cols, rows } = terminalSize.shape;
 const path = "/v1/agents/{id}/files/{path}";
 const errors = ["forbidden", "conflict", "rate_limited", "host_unavailable", "no_host"] as const;
 const binary = "application/octet-stream";
+const diffType = "text/x-diff";
+/** With the sentence that it is cut. */
+const diffMaxBytes = 2 ** 20 + 1000;
 /** Whatever a host says: a browser must never take an agent's bytes for a page. */
 const archives = ["application/x-tar", "application/zip"];
 const types = ["application/json", ...archives];
@@ -93,6 +105,35 @@ export const fileRoutes = [
           "A deletion takes no If-Match: what is at the path goes, whatever it is.",
         );
       await call(deps, c, caller, params.id, { method: "DELETE", deadlineMs: 600_000 });
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/v1/agents/{id}/changes",
+    summary:
+      "What the git repository where the agent works has changed since its last commit, new files included, at most 2,000 of them; ?path= answers that file's change as a diff of at most 1 MiB",
+    auth: "user",
+    query: z.object({ path: changePath.optional() }),
+    answer: changesSchema,
+    media: [diffType],
+    errors: ["rate_limited", "host_unavailable", "no_host"],
+    run: async ({ deps, c, caller, params, query }) => {
+      const { directory } = await getAgentSpec(deps.db, caller.user.id, params.id);
+      const host = await placeUser(deps, caller.user.id);
+      const where = new URLSearchParams({ directory: directory ?? "", ...query }).toString();
+      const { signal } = c.req.raw;
+      const ask = {
+        method: "GET",
+        path: `/v1/agents/${params.id}/changes?${where}`,
+        deadlineMs: longDeadlineMs,
+        signal,
+      } as const;
+      if (query.path === undefined) return callHostJson(deps, host, caller, ask, changesSchema);
+      const text = await readBytes(await callHost(deps, host, caller, ask), diffMaxBytes);
+      if (!text) throw hostUnavailable(new Error("the diff is too long"));
+      return new Response(text as Uint8Array<ArrayBuffer>, {
+        headers: { "content-type": `${diffType}; charset=utf-8` },
+      });
     },
   }),
   route({

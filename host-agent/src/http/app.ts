@@ -16,6 +16,7 @@ import { answerBody, type ContextUse, type ModelChoice } from "@berth/shared/res
 import { id } from "@berth/shared/values";
 import { type AgentDeps, deleteAgent, resetAgent, setEnv } from "../inside/agents.ts";
 import { readJson } from "./body.ts";
+import { addChangeRoutes } from "./change-routes.ts";
 import { addCredentialRoutes } from "./credential-routes.ts";
 import type { ServerEnv } from "./env.ts";
 import { addFileRoutes } from "./file-routes.ts";
@@ -71,6 +72,7 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
   addRunRoutes(app, deps);
   addAgentRoutes(app, deps);
   addFileRoutes(app, deps.files);
+  addChangeRoutes(app, deps);
   addCredentialRoutes(app, deps);
   return app;
 }

@@ -1,12 +1,10 @@
 /** The branch that an agent's repository is on, asked of git in its container as that agent; and a pull request from it. */
 import { AppError } from "@berth/shared/errors";
 import type { PullRequest, PullRequestBody } from "@berth/shared/credentials/credentials";
-import { randomText } from "@berth/shared/ids";
-import { readOutput } from "../machine/exec-output.ts";
 import { type Branch, type ForgeDeps, openPullRequest, readRemote } from "../origins/forges.ts";
-import { transferGid } from "../store/uids.ts";
-import { environmentOf, homeOf, placeOf, toLines } from "../workspace/environment.ts";
-import { endStarted, enter, type EntryDeps, startAttached } from "./entry.ts";
+import { environmentOf, placeOf } from "../workspace/environment.ts";
+import { enter, type EntryDeps } from "./entry.ts";
+import { runProgram } from "./program.ts";
 
 /** Whatever the repository's own configuration makes of it: it is over by then, and its output is short. */
 const script =
@@ -30,25 +28,11 @@ async function readBranch(
 ): Promise<Branch> {
   const entry = await enter(deps, userId, id);
   const { agent } = entry;
-  const marker = `BERTH_TRANSFER=${randomText(20)}`;
   const { GIT_CONFIG_SYSTEM } = environmentOf(deps.context.settings, agent);
-  const env = toLines({ HOME: homeOf(agent), PATH: "/usr/bin:/bin", GIT_CONFIG_SYSTEM: GIT_CONFIG_SYSTEM! });
   const command = ["/bin/sh", "-c", script, "sh", placeOf({ id, directory })];
-  const spec = { command, uid: agent.uid, gid: transferGid, workingDir: "/", attach: "streams" as const };
-  const { execId, stream } = await startAttached(deps, entry, { ...spec, env: [...env, marker] });
-  let said = "";
-  try {
-    for await (const piece of readOutput(stream, "done")) {
-      said += piece.toString();
-      if (said.length > outputMaxBytes) break;
-    }
-  } catch {
-    said = "";
-  } finally {
-    stream.destroy();
-    await endStarted(deps, { ...entry, execId, gid: transferGid, marker }, 0);
-  }
-  const [name = "", url = ""] = said.split("\n");
+  const env = { GIT_CONFIG_SYSTEM: GIT_CONFIG_SYSTEM! };
+  const { said, isWhole } = await runProgram(deps, entry, { command, env, maxBytes: outputMaxBytes });
+  const [name = "", url = ""] = isWhole ? said.toString().split("\n") : [];
   const remote = readRemote(url);
   if (remote && /^[^\s~^:?*[\\\p{Cc}]{1,250}$/u.test(name)) return { ...remote, name };
   throw new AppError(

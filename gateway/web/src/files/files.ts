@@ -1,6 +1,6 @@
-/** Calls of the files API. A path is its segments in percent-encoding, for names are bytes and need not be text. */
+/** Calls of the files API, and of what git says of them. A path is its segments in percent-encoding, for names are bytes and need not be text. */
 import type { Problem } from "@berth/shared/errors";
-import type { DirectoryListing, FileInfo } from "@berth/shared/files";
+import type { Changes, DirectoryListing, FileInfo } from "@berth/shared/files";
 import { ApiError, call, codeOf, get, noteSignedOut } from "../api/api.ts";
 
 export type Entry = DirectoryListing["entries"][number];
@@ -66,6 +66,15 @@ export const makeDirectory = (agentId: string, path: string) =>
 export const removeFile = (agentId: string, path: string) => call("DELETE", urlOf(agentId, path));
 export const downloadUrl = (agentId: string, path: string, archive?: "tar" | "zip") =>
   `${urlOf(agentId, path)}${archive ? `?download=${archive}` : ""}`;
+
+const changesOf = (agentId: string) => `/v1/agents/${agentId}/changes`;
+export const listChanges = (agentId: string) => get<Changes>(changesOf(agentId));
+/** The change of one file, as git's diff. */
+export async function readChange(agentId: string, path: string): Promise<string> {
+  const answer = await ask(`${changesOf(agentId)}?path=${encodeURIComponent(path)}`);
+  if (!answer.ok) throw await toError(answer);
+  return answer.text();
+}
 
 /** Uploads a file as a stream; `onProgress` gets the bytes that are out. Throws an ApiError. */
 export function uploadFile(

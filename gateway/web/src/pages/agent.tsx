@@ -13,6 +13,7 @@ import { later } from "./later.tsx";
 import { NotFoundPage } from "./not-found.tsx";
 
 const FilesTab = later(() => import("../files/files-tab.tsx").then((it) => it.FilesTab));
+const ChangesTab = later(() => import("../files/changes-tab.tsx").then((it) => it.ChangesTab), { speaksMore: true });
 const AgentSettings = later(() => import("../agents/agent-settings.tsx").then((it) => it.AgentSettings));
 const Conversation = later(() => import("../agents/conversation.tsx").then((it) => it.Conversation));
 const ConversationMenu = later(() => import("../agents/conversation-menu.tsx").then((it) => it.ConversationMenu), {
@@ -36,6 +37,7 @@ const tabs: Tab[] = [
   { id: "conversation", name: () => t().conversation.title, show: (agent) => <Conversation agent={agent} /> },
   { id: "terminal", name: () => t().terminal.title, show: (agent) => <TerminalTab agent={agent} /> },
   { id: "files", name: () => t().files.title, show: (agent) => <FilesTab agent={agent} /> },
+  { id: "changes", name: () => t().agents.changes, show: (agent) => <ChangesTab key={agent.id} agent={agent} /> },
   { id: "triggers", name: () => t().agents.triggers, show: (agent) => <TriggersTab agent={agent} /> },
   { id: "settings", name: () => t().agents.settings, show: (agent) => <AgentSettings agent={agent} /> },
 ];

@@ -2,15 +2,18 @@
 import { useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import { showable } from "../text/plain-text.ts";
-import { foldDiff, type DiffLine } from "./diff.ts";
+import { foldDiff, type DiffLine, type FoldedDiff } from "./diff.ts";
 
 const mostLines = 400;
 const names = { "+": "added", "-": "removed", " ": "same" } as const;
 
 export function DiffView({ lines, label }: { lines: DiffLine[]; label: string }) {
-  const [isWhole, setWhole] = useState(false);
-  const folded = foldDiff(lines);
-  const shown = isWhole ? folded : folded.slice(0, mostLines);
+  return <FoldedDiffView folded={foldDiff(lines)} label={label} />;
+}
+
+export function FoldedDiffView({ folded, label }: { folded: FoldedDiff; label: string }) {
+  const [most, setMost] = useState(mostLines);
+  const shown = folded.slice(0, most);
   return (
     <>
       <div class="diff" tabIndex={0} role="region" aria-label={label}>
@@ -27,8 +30,8 @@ export function DiffView({ lines, label }: { lines: DiffLine[]; label: string })
       </div>
       {shown.length < folded.length && (
         <p class="more">
-          <button type="button" class="quiet" onClick={() => setWhole(true)}>
-            {t().conversation.showAllLines(folded.length)}
+          <button type="button" class="quiet" onClick={() => setMost(10 * most)}>
+            {folded.length > 10 * most ? t().common.showMore : t().conversation.showAllLines(folded.length)}
           </button>
         </p>
       )}
@@ -39,7 +42,10 @@ export function DiffView({ lines, label }: { lines: DiffLine[]; label: string })
 /** `+3 −1`. */
 export function DiffCount({ lines }: { lines: DiffLine[] }) {
   const count = (sign: DiffLine["sign"]) => lines.reduce((sum, line) => sum + (line.sign === sign ? 1 : 0), 0);
-  const [added, removed] = [count("+"), count("-")];
+  return <LineCount added={count("+")} removed={count("-")} />;
+}
+
+export function LineCount({ added, removed }: { added: number; removed: number }) {
   return (
     <span class="diff-count" aria-label={t().conversation.diffCount(added, removed)}>
       <span class="added">+{added}</span> <span class="removed">−{removed}</span>

@@ -1,7 +1,7 @@
 /** Differences of texts. */
 import { expect, test } from "vitest";
 import { finish } from "../../test/finish.ts";
-import { diffLines, foldDiff } from "./diff.ts";
+import { diffLines, foldDiff, readDiff } from "./diff.ts";
 
 const draw = (before: string, after: string) => diffLines(before, after).map(({ sign, text }) => sign + text);
 
@@ -50,4 +50,32 @@ test("folds what is far from any change", () => {
   expect(folded[0]).toBe(17);
   expect(folded.at(-1)).toBe(16);
   expect(folded).toHaveLength(10);
+});
+
+test("what git says of a file is read as lines with what is between them, whatever the lines look like", () => {
+  const draw = (...lines: string[]) =>
+    readDiff(lines.join("\n")).map((line) => (typeof line === "number" ? line : line.sign + line.text));
+  const head = ["diff --git a/f b/f", "index 1..2 100644", "--- a/f", "+++ b/f"];
+  expect(
+    draw(
+      ...head,
+      "@@ -3,3 +3,3 @@ context",
+      " a",
+      "--- b",
+      "+++ c",
+      " d",
+      "@@ -10 +10,2 @@",
+      "-@@",
+      "+x",
+      "\\ No newline at end of file",
+      "",
+    ),
+  ).toEqual([2, " a", "--- b", "+++ c", " d", 4, "-@@", "+x"]);
+  expect(draw("new file mode 100644", "--- /dev/null", "+++ b/f", "@@ -0,0 +1,2 @@", "+", "+b", "")).toEqual([
+    "+",
+    "+b",
+  ]);
+  expect(draw("--- a/f", "+++ b/f", "@@ -4,0 +5 @@", "+b", "")).toEqual([4, "+b"]);
+  expect(draw("rename from a", "rename to b", "")).toEqual([]);
+  expect(draw("Binary files a/b and b/b differ", "")).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** The difference of two texts by lines (Myers, 1986). Pure; bounded, for the texts come from agents. */
+/** The difference of two texts by lines (Myers, 1986), and one that git has made. Pure; bounded, for the texts come from agents. */
 
 export interface DiffLine {
   sign: "+" | "-" | " ";
@@ -20,8 +20,29 @@ export function diffLines(before: string, after: string): DiffLine[] {
   return [...same(a.slice(0, start)), ...middle, ...same(end > 0 ? a.slice(-end) : [])];
 }
 
+/** Lines, and numbers of equal ones that are left out. */
+export type FoldedDiff = (DiffLine | number)[];
+
+/** The lines of a unified diff of one file; none where it says in words alone what differs. */
+export function readDiff(diff: string): FoldedDiff {
+  const lines: FoldedDiff = [];
+  let [next, before] = [0, 1];
+  for (const line of diff.split("\n")) {
+    const [, first, count = "1"] = /^@@ -(\d{1,9})(?:,(\d{1,9}))? \+/.exec(line) ?? [];
+    if (first !== undefined) {
+      // Of a place without lines the one before is named.
+      next = Number(first) + (count === "0" ? 1 : 0);
+      if (next > before) lines.push(next - before);
+      before = next + Number(count);
+    } else if (next > 0 && /^[-+ ]/.test(line)) {
+      lines.push({ sign: line[0] as DiffLine["sign"], text: line.slice(1) });
+    }
+  }
+  return lines;
+}
+
 /** Leaves `context` equal lines around each change; the rest becomes the number of lines left out. */
-export function foldDiff(lines: DiffLine[], context = 3): (DiffLine | number)[] {
+export function foldDiff(lines: DiffLine[], context = 3): FoldedDiff {
   const near = new Uint8Array(lines.length);
   for (const [at, line] of lines.entries())
     if (line.sign !== " ") near.fill(1, Math.max(0, at - context), Math.min(lines.length, at + context + 1));

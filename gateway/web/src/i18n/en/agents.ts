@@ -55,6 +55,7 @@ export const agents = {
   kind: "Kind",
   settings: "Settings",
   triggers: "Triggers",
+  changes: "Changes",
   settingsOf: (agent: string) => `Settings of ${agent}`,
   name: "Name",
   directory: "Directory",

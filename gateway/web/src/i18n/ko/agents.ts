@@ -49,6 +49,7 @@ export const agents: typeof en = {
   kind: "종류",
   settings: "설정",
   triggers: "트리거",
+  changes: "변경 사항",
   settingsOf: (agent) => `${agent} 설정`,
   name: "이름",
   directory: "디렉터리",
