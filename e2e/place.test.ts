@@ -300,8 +300,11 @@ NAPI_MODULE(a, init)' >a.c
       echo '#!/usr/bin/env node
 console.log("native", require("./build/Release/a.node"))' >say.js
       npm pack --silent >/dev/null && npm install -g --silent --offline ./node-a-1.0.0.tgz 2>&1 && say-node
+      echo "warnings $(npm run env 2>&1 | grep -ci ' warn '), headers $(npm run env | grep -ci nodedir=/usr/local)"
       cd .. && rm -rf py node_a`);
     expect(out.split("\n").filter((line) => line.startsWith("native"))).toEqual(["native 42", "native 42"]);
+    // For every node-gyp, by the variables of old and new ones.
+    expect(out).toContain("\nwarnings 0, headers 2");
   });
 
   test.each([
