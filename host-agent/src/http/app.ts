@@ -70,6 +70,7 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
   });
   addWorkspaceRoutes(app, deps);
   addRunRoutes(app, deps);
+  addTurnRoutes(app, deps);
   addAgentRoutes(app, deps);
   addFileRoutes(app, deps.files);
   addChangeRoutes(app, deps);
@@ -90,14 +91,21 @@ function addWorkspaceRoutes(app: Hono<ServerEnv>, { workspaces, runs }: ServerDe
   });
 }
 
+/** How a run is found and told, for its routes. */
+function createRunAccess({ store }: ServerDeps) {
+  return {
+    toAnswer: (run: RunRow) => ({ epoch: store.epoch, run: reported(run) }),
+    ownRun(claims: HostClaims, runId: string): RunRow {
+      const run = store.getRun(parseOr400(id, runId, "run id"));
+      if (!run || run.userId !== claims.sub) throw new AppError("not_found", "There is no such run.");
+      return run;
+    },
+  };
+}
+
 function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
   const { store, runs, streams, volumes } = deps;
-  const toAnswer = (run: RunRow) => ({ epoch: store.epoch, run: reported(run) });
-  const ownRun = (claims: HostClaims, runId: string): RunRow => {
-    const run = store.getRun(parseOr400(id, runId, "run id"));
-    if (!run || run.userId !== claims.sub) throw new AppError("not_found", "There is no such run.");
-    return run;
-  };
+  const { toAnswer, ownRun } = createRunAccess(deps);
   app.post("/v1/runs", async (c) => {
     const body = parseOr400(startRunBody, await readJson(c), "body");
     return c.json(toAnswer(await runs.start(c.get("claims").sub, body)), 202);
@@ -117,18 +125,6 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
     const { id: runId } = ownRun(c.get("claims"), c.req.param("id"));
     return c.json(toAnswer(await runs.interrupt(c.get("claims").sub, runId)));
   });
-  app.post("/v1/runs/:id/messages", async (c) => {
-    const run = ownRun(c.get("claims"), c.req.param("id"));
-    const { messageId, text } = parseOr400(hostMessageBody, await readJson(c), "body");
-    await sayTo(deps, run, messageId, text);
-    return c.json({ messageId }, 202);
-  });
-  app.post("/v1/runs/:id/answers", async (c) => {
-    const run = ownRun(c.get("claims"), c.req.param("id"));
-    return c.json(toAnswer(await answer(deps, run, parseOr400(answerBody, await readJson(c), "body"))));
-  });
-  const askOnce = createContextQuestion(deps);
-  app.get("/v1/runs/:id/context", async (c) => c.json(await askOnce(ownRun(c.get("claims"), c.req.param("id")))));
   app.get("/v1/runs/:id/events", (c) => {
     const claims = c.get("claims");
     const run = ownRun(claims, c.req.param("id"));
@@ -152,6 +148,23 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
       "content-type": "text/plain; charset=utf-8",
     });
   });
+}
+
+/** What is said to a run under way, and asked of it. */
+function addTurnRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
+  const { toAnswer, ownRun } = createRunAccess(deps);
+  app.post("/v1/runs/:id/messages", async (c) => {
+    const run = ownRun(c.get("claims"), c.req.param("id"));
+    const { messageId, text } = parseOr400(hostMessageBody, await readJson(c), "body");
+    await sayTo(deps, run, messageId, text);
+    return c.json({ messageId }, 202);
+  });
+  app.post("/v1/runs/:id/answers", async (c) => {
+    const run = ownRun(c.get("claims"), c.req.param("id"));
+    return c.json(toAnswer(await answer(deps, run, parseOr400(answerBody, await readJson(c), "body"))));
+  });
+  const askOnce = createContextQuestion(deps);
+  app.get("/v1/runs/:id/context", async (c) => c.json(await askOnce(ownRun(c.get("claims"), c.req.param("id")))));
 }
 
 /** However many ask at once: the CLI is asked once, and its log read for one. */
