@@ -180,7 +180,7 @@ function useEscape(going: Run | undefined, tell: (failure: unknown) => void) {
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
       const { target } = event;
-      if (event.key !== "Escape" || !(target instanceof Element) || target.closest("input, textarea, select")) return;
+      if (event.key !== "Escape" || !(target instanceof Element) || target.closest("input,textarea,select")) return;
       if (target === document.body || target.closest(".conversation")) escape(event);
     };
     addEventListener("keydown", onKeyDown);
