@@ -58,8 +58,9 @@ test("of a rate that servers share each has an equal part while others spend of 
   expect(await ask(quiet.port)).toBe(200);
   expect([loud.seen(), loudToo.seen()].every((seen) => seen < 25)).toBe(true);
   await Promise.all(asked);
-  // 40 tokens of each are not there at first, and together they get no more than 40 a second.
-  expect(performance.now() - startedAt).toBeGreaterThan(1800);
+  // 40 tokens of each are not there at first: a second with a rate of its own, and twice that of one which both share, but for
+  // moments in which one of them alone spends.
+  expect(performance.now() - startedAt).toBeGreaterThan(1250);
 });
 
 test("what a flood owes is a second at most", async () => {
