@@ -83,7 +83,8 @@ async function knowOrThrow(provider: Provider): Promise<Known> {
 }
 
 function providerAway(cause: unknown): AppError {
-  return new AppError("host_unavailable", "The OpenID provider does not answer.", { retryAfter: 30 }, { cause });
+  const detail = "The OpenID provider does not answer, or calls itself otherwise than BERTH_OIDC_ISSUER.";
+  return new AppError("host_unavailable", detail, { retryAfter: 30 }, { cause });
 }
 
 /** A connection that failed or took too long, as against an answer that says no. */
@@ -104,5 +105,15 @@ function configure({ clientId, clientSecret, issuer }: Provider, { metadata }: K
 function authOf(secret: string | undefined, metadata: client.ServerMetadata): client.ClientAuth {
   if (secret === undefined) return client.None();
   const methods = metadata.token_endpoint_auth_methods_supported ?? ["client_secret_basic"];
-  return methods.includes("client_secret_basic") ? client.ClientSecretBasic(secret) : client.ClientSecretPost(secret);
+  return methods.includes("client_secret_basic") ? secretInHeader(secret) : client.ClientSecretPost(secret);
+}
+
+/**
+ * HTTP Basic as RFC 6749 has it, with no more escaped than must be: the library's own escapes `-`, `_` and `~` too, which
+ * secrets of Google and Entra have, and not each provider undoes that.
+ */
+function secretInHeader(secret: string): client.ClientAuth {
+  const escape = (text: string) => encodeURIComponent(text).replaceAll("%20", "+");
+  return (_server, { client_id }, _body, headers) =>
+    headers.set("authorization", `Basic ${btoa(`${escape(client_id)}:${escape(secret)}`)}`);
 }
