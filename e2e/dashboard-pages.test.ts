@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { startProvider } from "../gateway/test/provider/provider.ts";
 import { findBarriers, openWindow } from "./browser/browser.ts";
 import { eventually, lastEnd, serveDashboard } from "./browser/dashboard.ts";
+import { fillConversation } from "./browser/many-messages.ts";
 import type { Berth } from "./harness/harness.ts";
 
 const { world, meet, stranger } = serveDashboard();
@@ -303,27 +304,33 @@ test("a message is found by a word of its answer, shown where it stands in its c
   );
 });
 
+/** What a page takes to load with nothing kept, on the wire, and what it asks for more than once. */
+async function createScales(page: Page) {
+  // What the page asks as a run ends is not of the next load.
+  await page.goto("about:blank");
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Network.enable");
+  let urls: string[] = [];
+  let bytes = 0;
+  devtools.on("Network.requestWillBeSent", ({ request }) => urls.push(`${request.method} ${request.url}`));
+  devtools.on("Network.loadingFinished", ({ encodedDataLength }) => (bytes += encodedDataLength));
+  return async (path: string, isThere: () => Promise<unknown> = async () => {}) => {
+    [urls, bytes] = [[], 0];
+    await devtools.send("Network.clearBrowserCache");
+    await page.goto(path);
+    await isThere();
+    await page.waitForLoadState("networkidle");
+    return { bytes, urls, twice: urls.filter((url, at) => urls.indexOf(url) !== at) };
+  };
+}
+
 test.each(["en", "ko"])(
   "the first page and a conversation are light in %s, and ask for nothing twice",
   async (locale) => {
     const { page, client } = await meet({ locale });
     const agent = await client.createAgent("light", { runtime: "shell" });
     for (const nth of [1, 2, 3]) await client.runToEnd(agent.id, `echo ${nth}`);
-    // What the page asks as a run ends is not of the next load.
-    await page.goto("about:blank");
-    const devtools = await page.context().newCDPSession(page);
-    await devtools.send("Network.enable");
-    let urls: string[] = [];
-    let bytes = 0;
-    devtools.on("Network.requestWillBeSent", ({ request }) => urls.push(`${request.method} ${request.url}`));
-    devtools.on("Network.loadingFinished", ({ encodedDataLength }) => (bytes += encodedDataLength));
-    const weigh = async (path: string) => {
-      [urls, bytes] = [[], 0];
-      await devtools.send("Network.clearBrowserCache");
-      await page.goto(path);
-      await page.waitForLoadState("networkidle");
-      return { bytes, twice: urls.filter((url, at) => urls.indexOf(url) !== at) };
-    };
+    const weigh = await createScales(page);
     const [first, conversation] = [await weigh("/"), await weigh(`/agents/${agent.id}`)];
     expect([first.twice, conversation.twice]).toEqual([[], []]);
     expect(first.bytes).toBeGreaterThan(30_000);
@@ -331,6 +338,35 @@ test.each(["en", "ko"])(
     expect(conversation.bytes).toBeLessThan(75_000);
   },
 );
+
+test("a conversation that has all that one can have is as light in both languages", async () => {
+  const { page, client } = await meet({ admin: true });
+  const newest = `demo: say ${"```ts\nconst x: number = 1; // TODO why\n```"}\n\n| a | b |\n|---|---|\n| 1 | 2 |`;
+  const agent = await fillConversation(berth, client, 60, { runtime: "claude", newest });
+  const credential = { username: "ada", token: "token of ada" };
+  await client.ok("PUT", "/v1/git-credentials/git.example.com", credential);
+  const db = new Database(join(berth.dir, "gateway.sqlite"));
+  db.prepare("update agents set repository = 'https://git.example.com/acme/app' where id = ?").run(agent.id);
+  db.close();
+  const weigh = await createScales(page);
+  for (const [locale, pullRequest] of [
+    ["en", "Open a pull request"],
+    ["ko", "풀 리퀘스트 열기"],
+  ] as const) {
+    const first = await weigh("/");
+    await speak(page, locale);
+    const conversation = await weigh(`/agents/${agent.id}`, async () => {
+      await page.locator(".code-block .code-kwd").first().waitFor();
+      await page.getByRole("button", { name: pullRequest }).waitFor();
+      await page.locator(".earlier button").waitFor();
+    });
+    const parts = ["messages", "pull-request", "tokens"].filter((part) =>
+      conversation.urls.some((url) => url.includes(`/assets/${part}-`)),
+    );
+    expect([locale, first.twice, conversation.twice, parts.length]).toEqual([locale, [], [], 3]);
+    expect(conversation.bytes).toBeLessThan(75_000);
+  }
+});
 
 test.each(["en", "ko"])(
   "in %s something is painted with what the document names and the words, before any answer of the API, and the frame before the lists",

@@ -7,9 +7,14 @@ import type { Client } from "../harness/client.ts";
 import type { Berth } from "../harness/harness.ts";
 
 /** An agent with so many messages, `message 0` first, as the gateway would have them; the newest is a real one. */
-export async function fillConversation(berth: Berth, client: Client, count: number): Promise<Agent> {
-  const agent = await client.createAgent(`long ${count}`, { runtime: "shell" });
-  const { run } = await client.runToEnd(agent.id, "echo the newest");
+export async function fillConversation(
+  berth: Berth,
+  client: Client,
+  count: number,
+  { runtime, newest }: { runtime: Agent["runtime"]; newest: string } = { runtime: "shell", newest: "echo the newest" },
+): Promise<Agent> {
+  const agent = await client.createAgent(`long ${count}`, { runtime });
+  const { run } = await client.runToEnd(agent.id, newest);
   const db = new Database(join(berth.dir, "gateway.sqlite"));
   const insert = db.prepare(
     `INSERT INTO runs (id, user_id, agent_id, host_id, epoch, rev, status, created_at, data, prompt)

@@ -36,8 +36,6 @@ export default defineConfig({
               test: /src\/(markdown|agents\/(run-section|waiting-card|queued|transcript)|transcript\/.*-)/,
               priority: 1,
             },
-            // The menu is for those that have a model.
-            { name: "conversation", test: /src\/agents\/(conversation\.|composer)/, priority: 1 },
             { name: "shared", minShareCount: 2 },
           ],
         },

@@ -20,7 +20,7 @@ import { tellRun } from "./text/words.ts";
 import { endedUnseen } from "./state/ended.ts";
 import { session } from "./state/session.ts";
 
-const AccountPage = later(() => import("./pages/account.tsx").then((it) => it.AccountPage));
+const AccountPage = later(() => import("./pages/account.tsx").then((it) => it.AccountPage), { speaksMore: true });
 const AuditPage = later(() => import("./pages/audit.tsx").then((it) => it.AuditPage), { speaksMore: true });
 const CredentialsPage = later(() => import("./credentials/credentials-page.tsx").then((it) => it.CredentialsPage), {
   speaksMore: true,
@@ -28,11 +28,11 @@ const CredentialsPage = later(() => import("./credentials/credentials-page.tsx")
 const HostsPage = later(() => import("./pages/hosts.tsx").then((it) => it.HostsPage), { speaksMore: true });
 const Palette = later(() => import("./frame/palette.tsx").then((it) => it.Palette));
 const RunPage = later(() => import("./pages/run.tsx").then((it) => it.RunPage));
-const RunsPage = later(() => import("./pages/runs.tsx").then((it) => it.RunsPage));
-const SearchPage = later(() => import("./pages/search.tsx").then((it) => it.SearchPage));
+const RunsPage = later(() => import("./pages/runs.tsx").then((it) => it.RunsPage), { speaksMore: true });
+const SearchPage = later(() => import("./pages/search.tsx").then((it) => it.SearchPage), { speaksMore: true });
 const ShortcutHelp = later(() => import("./frame/palette.tsx").then((it) => it.ShortcutHelp));
-const TokensPage = later(() => import("./pages/tokens.tsx").then((it) => it.TokensPage));
-const UsePage = later(() => import("./pages/use.tsx").then((it) => it.UsePage));
+const TokensPage = later(() => import("./pages/tokens.tsx").then((it) => it.TokensPage), { speaksMore: true });
+const UsePage = later(() => import("./pages/use.tsx").then((it) => it.UsePage), { speaksMore: true });
 const UsersPage = later(() => import("./pages/users.tsx").then((it) => it.UsersPage), { speaksMore: true });
 
 type Params = Record<string, string>;
@@ -55,13 +55,13 @@ const pages: PageSpec[] = [
     title: ({ id }) => agentById(id!)?.name ?? t().frame.agent,
     page: ({ id, tab }, me) => <AgentPage key={id} id={id!} tab={tab!} me={me} />,
   },
-  { pattern: "/runs", title: () => t().lists.runs, page: () => <RunsPage /> },
+  { pattern: "/runs", title: () => nameOfPlace("/runs"), page: () => <RunsPage /> },
   { pattern: "/runs/:id", title: () => t().frame.run, page: ({ id }) => <RunPage key={id} id={id!} /> },
-  { pattern: "/search", title: () => t().search.title, page: () => <SearchPage /> },
-  { pattern: "/account", title: () => t().account.title, page: (_, me) => <AccountPage me={me} /> },
+  { pattern: "/search", title: () => nameOfPlace("/search"), page: () => <SearchPage /> },
+  { pattern: "/account", title: () => nameOfPlace("/account"), page: (_, me) => <AccountPage me={me} /> },
   { pattern: "/credentials", title: () => nameOfPlace("/credentials"), page: () => <CredentialsPage /> },
-  { pattern: "/use", title: () => t().use.title, page: (_, me) => <UsePage me={me} /> },
-  { pattern: "/tokens", title: () => t().tokens.title, page: () => <TokensPage /> },
+  { pattern: "/use", title: () => nameOfPlace("/use"), page: (_, me) => <UsePage me={me} /> },
+  { pattern: "/tokens", title: () => nameOfPlace("/tokens"), page: () => <TokensPage /> },
   { pattern: "/users", title: () => nameOfPlace("/users"), forAdmins: true, page: (_, me) => <UsersPage me={me} /> },
   { pattern: "/hosts", title: () => nameOfPlace("/hosts"), forAdmins: true, page: () => <HostsPage /> },
   { pattern: "/audit", title: () => nameOfPlace("/audit"), forAdmins: true, page: () => <AuditPage /> },

@@ -23,7 +23,7 @@ export function AgentSettings({ agent }: { agent: Agent }) {
       class="page narrow scroller settings"
       tabIndex={0}
       role="region"
-      aria-label={t().agents.settingsOf(agent.name)}
+      aria-label={t().settings.settingsOf(agent.name)}
     >
       <About agent={agent} />
       <EnvEditor agent={agent} />
@@ -70,7 +70,7 @@ function changesOf(agent: Agent, { name, directory, model, instructions, permiss
 function About({ agent }: { agent: Agent }) {
   const [draft, keep, forget, isWritten] = useKeptFields<Draft>(`berth.settings.${agent.id}`, draftOf(agent));
   const runtime = runtimes[agent.runtime];
-  const words = t().agents;
+  const words = t().settings;
   const [isSaved, setSaved] = useState(false);
   const task = useTask(async () => {
     await updateAgent(agent.id, changesOf(agent, draft));
@@ -101,7 +101,7 @@ function About({ agent }: { agent: Agent }) {
         />
       </label>
       <p class="muted">
-        {words.kind}: {runtime.words().choice}
+        {t().agents.kind}: {runtime.words().choice}
       </p>
       {agent.repository && <p class="muted">{words.cloned(agent.repository)}</p>}
       {runtime.hasModel && <ModelAndInstructions runtime={runtime} draft={draft} edit={edit} />}
@@ -125,11 +125,11 @@ interface ModelAndInstructionsProps {
 }
 
 function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProps) {
-  const words = t().agents;
+  const words = t().settings;
   return (
     <>
       <label>
-        {words.model}
+        {t().agents.model}
         <input
           name="model"
           list="models"
@@ -143,21 +143,21 @@ function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProp
         <ModelOptions id="models" />
       </label>
       <label>
-        {words.instructions}
+        {t().agents.instructions}
         <textarea
           name="instructions"
           rows={6}
           value={draft.instructions}
           maxLength={65_536}
-          placeholder={words.instructionsPlaceholder}
+          placeholder={t().agents.instructionsPlaceholder}
           onInput={edit}
         />
       </label>
       <Choice
         name="permissions"
-        label={words.permissions}
+        label={t().agents.permissions}
         value={draft.permissions}
-        choices={words.permissionChoices}
+        choices={t().agents.permissionChoices}
         edit={edit}
       >
         {words.permissionsHint}
@@ -202,7 +202,7 @@ function Choice({ name, label, value, choices, edit, children }: ChoiceProps) {
 }
 
 function Download({ agent }: { agent: Agent }) {
-  const words = t().agents;
+  const words = t().settings;
   const task = useTask(async () => {
     const runs = await getAll<Run>(`/v1/runs?agentId=${agent.id}`, 10_000);
     const text = conversationFile(agent.name, runs.toReversed(), runtimeFacts[agent.runtime].isScript);
@@ -227,7 +227,7 @@ function Download({ agent }: { agent: Agent }) {
 }
 
 function Reset({ agent }: { agent: Agent }) {
-  const words = t().agents;
+  const words = t().settings;
   const [isAsking, setAsking] = useState(false);
   const [isDone, setDone] = useState(false);
   return (
@@ -236,7 +236,7 @@ function Reset({ agent }: { agent: Agent }) {
       <p class="muted">{words.newConversationWhat}</p>
       <p class="actions">
         <button type="button" onClick={() => setAsking(true)}>
-          {words.newConversationAsk}
+          {t().agents.newConversationAsk}
         </button>
         <span role="status" class="muted">
           {isDone && words.newConversationDone}
@@ -248,7 +248,7 @@ function Reset({ agent }: { agent: Agent }) {
 }
 
 function Deletion({ agent }: { agent: Agent }) {
-  const words = t().agents;
+  const words = t().settings;
   const [isAsking, setAsking] = useState(false);
   const act = async () => {
     await deleteAgent(agent.id);

@@ -120,7 +120,12 @@ function AttachButton({ onFiles }: { onFiles: (files: File[]) => void }) {
   };
   return (
     <>
-      <button type="button" class="quiet" aria-label={t().files.attach} onClick={() => picker.current?.click()}>
+      <button
+        type="button"
+        class="quiet"
+        aria-label={t().conversation.files.attach}
+        onClick={() => picker.current?.click()}
+      >
         <AttachIcon />
       </button>
       <input ref={picker} type="file" multiple hidden onChange={take} />

@@ -19,7 +19,7 @@ const nothing: Changes = { stored: {}, added: [] };
 const fresh: Added = { key: "", value: "" };
 
 export function EnvEditor({ agent }: { agent: Agent }) {
-  const words = t().agents;
+  const words = t().settings;
   const [changes, setChanges] = useHeld(`env.${agent.id}`, nothing);
   const { stored, added } = changes;
   const task = useTask(async () => {
@@ -85,7 +85,7 @@ function Save({ isBusy, cancel }: { isBusy: boolean; cancel: () => void }) {
         {t().common.cancel}
       </button>
       <button type="submit" class="primary" disabled={isBusy}>
-        {isBusy ? t().common.saving : t().agents.saveVariables}
+        {isBusy ? t().common.saving : t().settings.saveVariables}
       </button>
     </>
   );
@@ -99,7 +99,7 @@ interface StoredRowProps {
 }
 
 function StoredRow({ name, value, set }: StoredRowProps) {
-  const words = t().agents;
+  const words = t().settings;
   return (
     <li>
       <code class={value === null ? "off" : ""}>{name}</code>
@@ -137,7 +137,7 @@ interface AddedRowProps {
 }
 
 function AddedRow({ row, at, set, take }: AddedRowProps) {
-  const words = t().agents;
+  const words = t().settings;
   const onPaste = (event: ClipboardEvent) => {
     const pasted = readDotEnv(event.clipboardData?.getData("text") ?? "");
     if (pasted.length === 0) return;
@@ -179,7 +179,7 @@ interface ValueFieldProps {
 function ValueField({ name, value, placeholder, set }: ValueFieldProps) {
   return (
     <input
-      aria-label={t().agents.variableValue(name)}
+      aria-label={t().settings.variableValue(name)}
       type="password"
       autocomplete="new-password"
       value={value}
@@ -190,7 +190,7 @@ function ValueField({ name, value, placeholder, set }: ValueFieldProps) {
 }
 
 function toEnv(rows: Added[]): Record<string, string> {
-  const words = t().agents;
+  const words = t().settings;
   const named = rows.filter((row) => row.key.trim() || row.value);
   if (named.some((row) => !row.key.trim())) throw new Error(words.variableNameless);
   const odd = named.find((row) => !/^[A-Za-z_]\w*$/.test(row.key.trim()));

@@ -21,7 +21,7 @@ export function PullRequestButton({ agent }: { agent: Agent }) {
   return (
     <>
       <button type="button" class="quiet" onClick={() => setOpen(true)}>
-        {t().credentials.pullRequest}
+        {t().conversation.pullRequest.act}
       </button>
       {isOpen && <PullRequestDialog agent={agent} onClose={() => setOpen(false)} />}
     </>
@@ -35,7 +35,7 @@ function hostOf({ repository }: Agent): string | null {
 const empty = { title: "", body: "", base: "" };
 
 function PullRequestDialog({ agent, onClose }: { agent: Agent; onClose: () => void }) {
-  const words = t().credentials;
+  const words = t().conversation.pullRequest;
   const [draft, keep, forget] = useKeptFields(`berth.pull.${agent.id}`, empty);
   const [opened, setOpened] = useState<PullRequest | null>(null);
   const task = useTask(async () => {
@@ -49,20 +49,20 @@ function PullRequestDialog({ agent, onClose }: { agent: Agent; onClose: () => vo
   const text = { onInput: edit, autocomplete: "off" as const };
   if (opened) return <Opened opened={opened} onClose={onClose} />;
   return (
-    <Dialog title={words.pullRequest} onClose={onClose}>
+    <Dialog title={words.act} onClose={onClose}>
       <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
-        <p class="muted">{words.pullRequestWhat}</p>
+        <p class="muted">{words.what}</p>
         <label>
-          {words.pullRequestTitle}
+          {words.title}
           <input {...text} name="title" value={draft.title} required maxLength={250} />
         </label>
         <label>
-          {words.pullRequestBody}
+          {words.body}
           <textarea {...text} name="body" rows={5} value={draft.body} maxLength={60_000} />
         </label>
         <label>
-          {words.pullRequestBase}
-          <input {...text} name="base" value={draft.base} maxLength={250} placeholder={words.pullRequestBaseDefault} />
+          {words.base}
+          <input {...text} name="base" value={draft.base} maxLength={250} placeholder={words.baseDefault} />
         </label>
         <Failure error={task.failure} />
         <p class="actions">
@@ -70,7 +70,7 @@ function PullRequestDialog({ agent, onClose }: { agent: Agent; onClose: () => vo
             {t().common.cancel}
           </button>
           <button type="submit" class="primary" disabled={task.isBusy || !draft.title.trim()}>
-            {task.isBusy ? t().common.moment : words.pullRequestOpen}
+            {task.isBusy ? t().common.moment : words.open}
           </button>
         </p>
       </form>
@@ -80,7 +80,7 @@ function PullRequestDialog({ agent, onClose }: { agent: Agent; onClose: () => vo
 
 function Opened({ opened: { url }, onClose }: { opened: PullRequest; onClose: () => void }) {
   return (
-    <Dialog title={t().credentials.pullRequestOpened} onClose={onClose}>
+    <Dialog title={t().conversation.pullRequest.opened} onClose={onClose}>
       <p>
         {/^https?:/.test(url) ? (
           <a href={url} target="_blank" rel="noopener noreferrer">

@@ -83,7 +83,7 @@ interface ChipsProps {
 
 export function AttachmentChips({ paths, onRemove, uploads: { coming, retry, letGo } }: ChipsProps) {
   if (paths.length + coming.length === 0) return null;
-  const words = t().files;
+  const words = t().conversation.files;
   return (
     <>
       <ul class="chips" aria-label={words.attachments}>
@@ -101,7 +101,7 @@ export function AttachmentChips({ paths, onRemove, uploads: { coming, retry, let
             </span>
             {one.failure !== null && (
               <button type="button" class="quiet" onClick={() => void retry(one)}>
-                {t().files.tryAgain}
+                {t().conversation.files.tryAgain}
               </button>
             )}
             <Remove name={one.file.name} onClick={() => letGo(one)} />
@@ -115,7 +115,7 @@ export function AttachmentChips({ paths, onRemove, uploads: { coming, retry, let
 
 function Remove({ name, onClick }: { name: string; onClick: () => void }) {
   return (
-    <button type="button" class="quiet" aria-label={t().files.letGo(name)} onClick={onClick}>
+    <button type="button" class="quiet" aria-label={t().conversation.files.letGo(name)} onClick={onClick}>
       ×
     </button>
   );
@@ -125,7 +125,7 @@ function Remove({ name, onClick }: { name: string; onClick: () => void }) {
 export function Attachments({ agentId, paths }: { agentId: string; paths: string[] }) {
   if (paths.length === 0) return null;
   return (
-    <ul class="chips" aria-label={t().files.attachments}>
+    <ul class="chips" aria-label={t().conversation.files.attachments}>
       {paths.map((path) => (
         <li key={path}>
           <a href={downloadUrl(agentId, toUrl(path))} download>

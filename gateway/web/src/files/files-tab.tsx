@@ -112,7 +112,7 @@ function Crumbs({ base, directory, file }: { base: string; directory: string; fi
   const segments = directory ? directory.split("/") : [];
   return (
     <nav class="crumbs" aria-label={t().files.place}>
-      <Link href={`${base}?dir=`}>{t().files.title}</Link>
+      <Link href={`${base}?dir=`}>{t().agents.files}</Link>
       {segments.map((segment, at) => (
         <span key={at}>
           {" / "}

@@ -3,6 +3,24 @@ import type { More } from "./en-more.ts";
 import { audit, hosts, users } from "./ko/admin.ts";
 import { changes } from "./ko/changes.ts";
 import { credentials } from "./ko/credentials.ts";
+import { files, terminal } from "./ko/files.ts";
+import { account, lists, search, tokens, use } from "./ko/lists.ts";
+import { settings } from "./ko/settings.ts";
 import { triggers } from "./ko/triggers.ts";
 
-export const more: More = { audit, changes, credentials, hosts, triggers, users };
+export const more: More = {
+  account,
+  audit,
+  changes,
+  credentials,
+  files,
+  hosts,
+  lists,
+  search,
+  settings,
+  terminal,
+  tokens,
+  triggers,
+  use,
+  users,
+};

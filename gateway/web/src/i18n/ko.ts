@@ -1,27 +1,18 @@
 /** 한국어 페이지. 해요체로 쓰고, 이름 뒤의 조사는 바뀌지 않는 낱말에 붙여요. */
 import type { First } from "./en.ts";
-import { account, lists, search, signIn, tokens, use } from "./ko/lists.ts";
 import { agents } from "./ko/agents.ts";
 import { common } from "./ko/common.ts";
 import { conversation } from "./ko/conversation.ts";
 import { errors } from "./ko/errors.ts";
-import { files, terminal } from "./ko/files.ts";
-import { frame } from "./ko/frame.ts";
+import { frame, signIn } from "./ko/frame.ts";
 import { states } from "./ko/states.ts";
 
 export const ko: First = {
-  account,
   agents,
   common,
   conversation,
   errors,
-  files,
   frame,
-  lists,
-  search,
   signIn,
   states,
-  terminal,
-  tokens,
-  use,
 };

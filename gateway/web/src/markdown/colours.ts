@@ -1,4 +1,4 @@
-/** Which pieces of a code block are keywords, strings, comments …: a library's rules, loaded when the first block needs them. */
+/** Which pieces of a code block are keywords, strings, comments …: by rules that are loaded when the first block needs them. */
 import type { ShjLanguage } from "@speed-highlight/core";
 
 /** A piece of the text, and what it is; null is nothing special. */
@@ -10,7 +10,8 @@ const mostLineChars = 400;
 
 const sameNames: ShjLanguage[] = ["bash", "c", "css", "diff", "go", "html", "ini", "java", "js", "json", "lua", "make"];
 const moreNames: ShjLanguage[] = ["docker", "py", "rs", "sql", "toml", "ts", "xml", "yaml"];
-const kinds: Record<string, ShjLanguage> = {
+/** Names of languages, and by whose rules each is coloured. */
+export const kinds: Record<string, ShjLanguage> = {
   ...Object.fromEntries([...sameNames, ...moreNames].map((kind) => [kind, kind])),
   sh: "bash",
   shell: "bash",
@@ -46,7 +47,7 @@ export function colourKindOf(text: string, language: string): ShjLanguage | null
 
 /** The text in pieces, which joined are the text. Rejects where the rules cannot be loaded. */
 export async function colourTokens(text: string, kind: ShjLanguage): Promise<Token[]> {
-  const { tokenize } = await import("@speed-highlight/core");
+  const { tokenize } = await import("./tokens.ts");
   const tokens: Token[] = [];
   await tokenize(text, kind, (part, type) => tokens.push([part, type ?? null]));
   return tokens;

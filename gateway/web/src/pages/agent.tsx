@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { agentById, agents } from "../state/agents.ts";
+import { ConversationMenu } from "../agents/conversation-menu.tsx";
 import { tellAgent } from "../agents/agent-line.tsx";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { Badge } from "../ui/badge.tsx";
@@ -12,21 +13,21 @@ import type { Me } from "@berth/shared/users";
 import { later } from "./later.tsx";
 import { NotFoundPage } from "./not-found.tsx";
 
-const FilesTab = later(() => import("../files/files-tab.tsx").then((it) => it.FilesTab));
+const FilesTab = later(() => import("../files/files-tab.tsx").then((it) => it.FilesTab), { speaksMore: true });
 const ChangesTab = later(() => import("../files/changes-tab.tsx").then((it) => it.ChangesTab), { speaksMore: true });
-const AgentSettings = later(() => import("../agents/agent-settings.tsx").then((it) => it.AgentSettings));
-const Conversation = later(() => import("../agents/conversation.tsx").then((it) => it.Conversation));
-const ConversationMenu = later(() => import("../agents/conversation-menu.tsx").then((it) => it.ConversationMenu), {
-  isPart: true,
+const AgentSettings = later(() => import("../agents/agent-settings.tsx").then((it) => it.AgentSettings), {
+  speaksMore: true,
 });
+const Conversation = later(() => import("../agents/conversation.tsx").then((it) => it.Conversation));
 const PullRequestButton = later(() => import("../credentials/pull-request.tsx").then((it) => it.PullRequestButton), {
   isPart: true,
-  speaksMore: true,
 });
 const TriggersTab = later(() => import("../triggers/triggers-tab.tsx").then((it) => it.TriggersTab), {
   speaksMore: true,
 });
-const TerminalTab = later(() => import("../terminal/terminal-tab.tsx").then((it) => it.TerminalTab));
+const TerminalTab = later(() => import("../terminal/terminal-tab.tsx").then((it) => it.TerminalTab), {
+  speaksMore: true,
+});
 
 interface Tab {
   id: string;
@@ -35,8 +36,8 @@ interface Tab {
 }
 const tabs: Tab[] = [
   { id: "conversation", name: () => t().conversation.title, show: (agent) => <Conversation agent={agent} /> },
-  { id: "terminal", name: () => t().terminal.title, show: (agent) => <TerminalTab agent={agent} /> },
-  { id: "files", name: () => t().files.title, show: (agent) => <FilesTab agent={agent} /> },
+  { id: "terminal", name: () => t().agents.terminal, show: (agent) => <TerminalTab agent={agent} /> },
+  { id: "files", name: () => t().agents.files, show: (agent) => <FilesTab agent={agent} /> },
   { id: "changes", name: () => t().agents.changes, show: (agent) => <ChangesTab key={agent.id} agent={agent} /> },
   { id: "triggers", name: () => t().agents.triggers, show: (agent) => <TriggersTab agent={agent} /> },
   { id: "settings", name: () => t().agents.settings, show: (agent) => <AgentSettings agent={agent} /> },

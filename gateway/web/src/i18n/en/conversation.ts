@@ -94,4 +94,21 @@ export const conversation = {
   compact: "Compact",
   compactWhat: "Sends /compact: the agent sums up the conversation, which then takes less of its context",
   modelDefault: (runtime: string) => `the default of ${runtime}`,
+  files: {
+    attach: "Attach files",
+    attachments: "Attachments",
+    tooMany: (most: number) => `A message has at most ${most} attachments. Remove some.`,
+    tryAgain: "Try again",
+    letGo: (name: string) => `Remove ${name}`,
+  },
+  pullRequest: {
+    act: "Open a pull request",
+    what: "From the branch that the agent's repository is on, as it was pushed last, with your credential.",
+    title: "Title",
+    body: "Description (optional)",
+    base: "Into the branch",
+    baseDefault: "the repository's default branch",
+    open: "Open it",
+    opened: "The pull request is open",
+  },
 };

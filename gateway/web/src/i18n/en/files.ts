@@ -5,14 +5,8 @@ import { createPlural } from "../grammar.ts";
 const plural = createPlural("en");
 
 export const files = {
-  title: "Files",
   of: (agent: string) => `Files of ${agent}`,
   place: "Location",
-  attach: "Attach files",
-  attachments: "Attachments",
-  tooMany: (most: number) => `A message has at most ${most} attachments. Remove some.`,
-  tryAgain: "Try again",
-  letGo: (name: string) => `Remove ${name}`,
   upload: "Upload …",
   newFolder: "New folder …",
   newFolderName: "Name of the new folder",
@@ -56,7 +50,6 @@ export const files = {
 };
 
 export const terminal = {
-  title: "Terminal",
   group: "Terminals",
   one: (number: number) => `Terminal ${number}`,
   close: (number: number) => `Close terminal ${number}`,

@@ -94,4 +94,21 @@ export const conversation: typeof en = {
   compact: "요약",
   compactWhat: "/compact를 보내요. 에이전트가 대화를 요약해서 컨텍스트를 덜 차지하게 해요",
   modelDefault: (runtime) => `${runtime} 기본값`,
+  files: {
+    attach: "파일 첨부",
+    attachments: "첨부 파일",
+    tooMany: (most) => `메시지 하나에 파일을 ${most}개까지 첨부할 수 있어요. 몇 개를 빼 주세요.`,
+    tryAgain: "다시 시도",
+    letGo: (name) => `${name} 빼기`,
+  },
+  pullRequest: {
+    act: "풀 리퀘스트 열기",
+    what: "에이전트의 저장소가 있는 브랜치에서, 마지막으로 푸시된 상태로, 내 자격 증명을 사용해 열어요.",
+    title: "제목",
+    body: "설명(선택)",
+    base: "대상 브랜치",
+    baseDefault: "저장소의 기본 브랜치",
+    open: "열기",
+    opened: "풀 리퀘스트를 열었어요",
+  },
 };

@@ -2,14 +2,8 @@
 import type { files as enFiles, terminal as enTerminal } from "../en/files.ts";
 
 export const files: typeof enFiles = {
-  title: "파일",
   of: (agent) => `${agent} 파일`,
   place: "위치",
-  attach: "파일 첨부",
-  attachments: "첨부 파일",
-  tooMany: (most) => `메시지 하나에 파일을 ${most}개까지 첨부할 수 있어요. 몇 개를 빼 주세요.`,
-  tryAgain: "다시 시도",
-  letGo: (name) => `${name} 빼기`,
   upload: "업로드 …",
   newFolder: "새 폴더 …",
   newFolderName: "새 폴더의 이름",
@@ -49,7 +43,6 @@ export const files: typeof enFiles = {
 };
 
 export const terminal: typeof enTerminal = {
-  title: "터미널",
   group: "터미널",
   one: (number) => `터미널 ${number}`,
   close: (number) => `터미널 ${number} 닫기`,
