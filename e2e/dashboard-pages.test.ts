@@ -341,7 +341,7 @@ test.each(["en", "ko"])(
 
 test("a conversation that has all that one can have is as light in both languages", async () => {
   const { page, client } = await meet({ admin: true });
-  const newest = `demo: say ${"```ts\nconst x: number = 1; // TODO why\n```"}\n\n| a | b |\n|---|---|\n| 1 | 2 |`;
+  const newest = "demo: say ```ts\nconst x: number = 1; // TODO why\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |";
   const agent = await fillConversation(berth, client, 60, { runtime: "claude", newest });
   const credential = { username: "ada", token: "token of ada" };
   await client.ok("PUT", "/v1/git-credentials/git.example.com", credential);

@@ -32,13 +32,13 @@ export async function serveDashboard({ assets }: Deps, c: Context<AppEnv>): Prom
 }
 
 /**
- * Names of files under `/assets/` carry a hash of their content, so those never change. None of them is a page: they have the
- * policy of what says nothing else, which allows nothing and is shorter.
+ * Names of files under `/assets/` carry a hash of their content, so those never change. Scripts and style sheets are no pages:
+ * they have the policy of what says nothing else, which allows nothing and is shorter.
  */
 function withHeaders(file: Response, isHashed: boolean): Response {
   const response = new Response(file.body, file);
   response.headers.set("cache-control", isHashed ? "public, max-age=31536000, immutable" : "no-cache");
-  if (isHashed) return response;
+  if (/^text\/(javascript|css)/.test(file.headers.get("content-type") ?? "")) return response;
   response.headers.set("content-security-policy", policy);
   response.headers.set("cross-origin-opener-policy", "same-origin");
   return response;

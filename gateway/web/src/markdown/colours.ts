@@ -1,5 +1,6 @@
 /** Which pieces of a code block are keywords, strings, comments …: by rules that are loaded when the first block needs them. */
 import type { ShjLanguage } from "@speed-highlight/core";
+import { tokenize } from "./tokens.ts";
 
 /** A piece of the text, and what it is; null is nothing special. */
 export type Token = [text: string, type: string | null];
@@ -47,7 +48,6 @@ export function colourKindOf(text: string, language: string): ShjLanguage | null
 
 /** The text in pieces, which joined are the text. Rejects where the rules cannot be loaded. */
 export async function colourTokens(text: string, kind: ShjLanguage): Promise<Token[]> {
-  const { tokenize } = await import("./tokens.ts");
   const tokens: Token[] = [];
   await tokenize(text, kind, (part, type) => tokens.push([part, type ?? null]));
   return tokens;
