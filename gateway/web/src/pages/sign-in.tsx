@@ -1,8 +1,8 @@
 /** Sign-in: by a link (its code is used before this page shows) or by pasting a token. */
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { Brand } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
-import { signIn, startSession, type OutReason } from "../state/session.ts";
+import { signIn, type OutReason } from "../state/session.ts";
 import { Failure } from "../ui/failure.tsx";
 import { explain } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
@@ -58,30 +58,6 @@ export function SignInPage({ why, oidc }: { why: OutReason | null; oidc: boolean
         ))}
       </p>
       <PreferenceSwitches />
-    </main>
-  );
-}
-
-/** Between two tries while nothing answers. */
-const againMs = 3000;
-
-export function UnreachablePage({ why }: { why: unknown }) {
-  const task = useTask(startSession);
-  useEffect(() => {
-    const timer = setInterval(() => void task.run(), againMs);
-    return () => clearInterval(timer);
-  }, []);
-  return (
-    <main class="sign-in">
-      <h1>
-        <Brand /> Berth
-      </h1>
-      <p class="warning bad" role="alert">
-        {explain(why)}
-      </p>
-      <button type="button" class="primary" onClick={() => void task.run()} disabled={task.isBusy}>
-        {t().signIn.tryAgain}
-      </button>
     </main>
   );
 }
