@@ -31,7 +31,7 @@ const RunPage = later(() => import("./pages/run.tsx").then((it) => it.RunPage));
 const RunsPage = later(() => import("./pages/runs.tsx").then((it) => it.RunsPage), { speaksMore: true });
 const SearchPage = later(() => import("./pages/search.tsx").then((it) => it.SearchPage), { speaksMore: true });
 const ShortcutHelp = later(() => import("./frame/palette.tsx").then((it) => it.ShortcutHelp));
-const SignInPage = later(() => import("./pages/sign-in.tsx").then((it) => it.SignInPage));
+const SignInPage = later(() => import("./pages/sign-in.tsx").then((it) => it.SignInPage), { speaksMore: true });
 const TokensPage = later(() => import("./pages/tokens.tsx").then((it) => it.TokensPage), { speaksMore: true });
 const UsePage = later(() => import("./pages/use.tsx").then((it) => it.UsePage), { speaksMore: true });
 const UsersPage = later(() => import("./pages/users.tsx").then((it) => it.UsersPage), { speaksMore: true });

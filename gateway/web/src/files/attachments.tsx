@@ -101,7 +101,7 @@ export function AttachmentChips({ paths, onRemove, uploads: { coming, retry, let
             </span>
             {one.failure !== null && (
               <button type="button" class="quiet" onClick={() => void retry(one)}>
-                {t().conversation.files.tryAgain}
+                {t().common.tryAgain}
               </button>
             )}
             <Remove name={one.file.name} onClick={() => letGo(one)} />

@@ -24,7 +24,7 @@ export function UnreachablePage({ why }: { why: unknown }) {
         {explain(why)}
       </p>
       <button type="button" class="primary" onClick={() => void task.run()} disabled={task.isBusy}>
-        {t().signIn.tryAgain}
+        {t().common.tryAgain}
       </button>
     </main>
   );

@@ -3,7 +3,7 @@ import { audit, hosts, users } from "./en/admin.ts";
 import { changes } from "./en/changes.ts";
 import { credentials } from "./en/credentials.ts";
 import { files, terminal } from "./en/files.ts";
-import { account, lists, search, tokens, use } from "./en/lists.ts";
+import { account, lists, search, signIn, tokens, use } from "./en/lists.ts";
 import { settings } from "./en/settings.ts";
 import { triggers } from "./en/triggers.ts";
 
@@ -17,6 +17,7 @@ export const more = {
   lists,
   search,
   settings,
+  signIn,
   terminal,
   tokens,
   triggers,

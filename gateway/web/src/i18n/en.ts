@@ -3,7 +3,7 @@ import { agents } from "./en/agents.ts";
 import { common } from "./en/common.ts";
 import { conversation } from "./en/conversation.ts";
 import { errors } from "./en/errors.ts";
-import { frame, signIn } from "./en/frame.ts";
+import { frame } from "./en/frame.ts";
 import type { More } from "./en-more.ts";
 import { states } from "./en/states.ts";
 
@@ -13,7 +13,6 @@ export const en = {
   conversation,
   errors,
   frame,
-  signIn,
   states,
 };
 export type First = typeof en;

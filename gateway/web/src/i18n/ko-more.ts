@@ -4,7 +4,7 @@ import { audit, hosts, users } from "./ko/admin.ts";
 import { changes } from "./ko/changes.ts";
 import { credentials } from "./ko/credentials.ts";
 import { files, terminal } from "./ko/files.ts";
-import { account, lists, search, tokens, use } from "./ko/lists.ts";
+import { account, lists, search, signIn, tokens, use } from "./ko/lists.ts";
 import { settings } from "./ko/settings.ts";
 import { triggers } from "./ko/triggers.ts";
 
@@ -18,6 +18,7 @@ export const more: More = {
   lists,
   search,
   settings,
+  signIn,
   terminal,
   tokens,
   triggers,

@@ -4,7 +4,7 @@ import { agents } from "./ko/agents.ts";
 import { common } from "./ko/common.ts";
 import { conversation } from "./ko/conversation.ts";
 import { errors } from "./ko/errors.ts";
-import { frame, signIn } from "./ko/frame.ts";
+import { frame } from "./ko/frame.ts";
 import { states } from "./ko/states.ts";
 
 export const ko: First = {
@@ -13,6 +13,5 @@ export const ko: First = {
   conversation,
   errors,
   frame,
-  signIn,
   states,
 };

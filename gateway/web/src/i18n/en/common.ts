@@ -9,6 +9,7 @@ export const common = {
   saving: "Saving …",
   notSaved: "Not saved yet",
   cancel: "Cancel",
+  tryAgain: "Try again",
   close: "Close",
   done: "Done",
   edit: "Edit",

@@ -98,7 +98,6 @@ export const conversation = {
     attach: "Attach files",
     attachments: "Attachments",
     tooMany: (most: number) => `A message has at most ${most} attachments. Remove some.`,
-    tryAgain: "Try again",
     letGo: (name: string) => `Remove ${name}`,
   },
   pullRequest: {

@@ -92,25 +92,3 @@ export const frame = {
     ".",
   ],
 };
-
-export const signIn = {
-  signIn: "Sign in",
-  withToken: "Sign in with an API token",
-  orWithToken: "Or with an API token",
-  withIt: "Sign in with the token",
-  link: (oidc: boolean, code: Wrap): ComponentChildren => [
-    `${oidc ? "No account there" : "No token"}? Ask an admin of this Berth for a sign-in link. They create one under Users, and it works once, within an hour. If you run it yourself, `,
-    code("npm start"),
-    " prints one, and so does ",
-    code("npm run -s link -- NAME"),
-    ".",
-  ],
-  tryAgain: "Try again",
-  why: {
-    ended: "Your session has ended. Sign in again to go on. Nothing was lost, and runs keep going.",
-    signedOut: "You are signed out.",
-    linkUsed:
-      "This sign-in link is used up or too old. Ask an admin for a new one, or print it with: npm run -s link -- NAME",
-    tokenRefused: "This token is not accepted: it is mistyped, expired, revoked, or of another Berth.",
-  },
-};

@@ -8,6 +8,7 @@ export const common: typeof en = {
   saving: "저장하는 중 …",
   notSaved: "아직 저장하지 않았어요",
   cancel: "취소",
+  tryAgain: "다시 시도",
   close: "닫기",
   done: "완료",
   edit: "수정",

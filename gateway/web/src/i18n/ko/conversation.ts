@@ -98,7 +98,6 @@ export const conversation: typeof en = {
     attach: "파일 첨부",
     attachments: "첨부 파일",
     tooMany: (most) => `메시지 하나에 파일을 ${most}개까지 첨부할 수 있어요. 몇 개를 빼 주세요.`,
-    tryAgain: "다시 시도",
     letGo: (name) => `${name} 빼기`,
   },
   pullRequest: {

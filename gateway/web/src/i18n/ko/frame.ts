@@ -1,5 +1,5 @@
 /** 모든 페이지를 둘러싼 틀: 사이드바, 상태 표시줄, 경고, 환경 설정. */
-import type { frame as en, signIn as enSignIn } from "../en/frame.ts";
+import type { frame as en } from "../en/frame.ts";
 
 export const frame: typeof en = {
   tagline: "나만의 컨테이너에서 일하는 코딩 에이전트",
@@ -90,26 +90,4 @@ export const frame: typeof en = {
     "주소를 잘못 입력했거나, 이미 삭제되었거나, 관리자만 볼 수 있는 페이지예요. ",
     link("에이전트 목록으로 이동"),
   ],
-};
-
-export const signIn: typeof enSignIn = {
-  signIn: "로그인",
-  withToken: "API 토큰으로 로그인",
-  orWithToken: "또는 API 토큰으로 로그인",
-  withIt: "토큰으로 로그인",
-  link: (oidc, code) => [
-    `${oidc ? "그 계정이" : "토큰이"} 없나요? 이 Berth의 관리자에게 로그인 링크를 요청하세요. 관리자는 사용자 페이지에서 링크를 만들 수 있고, 링크는 한 시간 안에 한 번만 쓸 수 있어요. 직접 운영한다면 `,
-    code("npm start"),
-    " 또는 ",
-    code("npm run -s link -- 이름"),
-    " 명령이 링크를 출력해요.",
-  ],
-  tryAgain: "다시 시도",
-  why: {
-    ended: "세션이 만료됐어요. 계속하려면 다시 로그인하세요. 작성하던 내용은 그대로 있고, 실행은 계속돼요.",
-    signedOut: "로그아웃했어요.",
-    linkUsed:
-      "이미 사용했거나 너무 오래된 로그인 링크예요. 관리자에게 새 링크를 요청하거나 다음 명령으로 만드세요: npm run -s link -- 이름",
-    tokenRefused: "쓸 수 없는 토큰이에요. 잘못 입력했거나, 만료되었거나, 폐기되었거나, 다른 Berth의 토큰이에요.",
-  },
 };
