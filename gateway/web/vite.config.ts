@@ -39,7 +39,7 @@ export default defineConfig({
             // Neither the first page nor a conversation has tables, forms of one name, or secrets that are shown once.
             {
               name: "lists",
-              test: /src\/(charts\/columns|pages\/new-token|ui\/(table-head|shown-once|name-form))/,
+              test: /src\/(charts\/columns|style\/few|pages\/new-token|ui\/(table-head|shown-once|name-form))/,
               priority: 1,
             },
             { name: "shared", minShareCount: 2 },

@@ -1,4 +1,5 @@
 /** A small chart: a column for each time, as high as it was much. What it shows is in its label too, for who cannot see it. */
+import "../style/few.css";
 
 export interface Column {
   /** What it says on its own. */

@@ -1,4 +1,5 @@
 /** The agent's files: a directory at a time, or one file. The place is in the address, so that it can be linked and gone back from. */
+import "../style/few.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { DirectoryListing } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";

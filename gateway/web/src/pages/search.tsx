@@ -1,4 +1,5 @@
 /** Search over all conversations: messages by words of what was asked and what was answered. */
+import "../style/few.css";
 import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { useKept } from "../kept/use-kept.ts";

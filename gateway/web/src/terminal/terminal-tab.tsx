@@ -1,4 +1,5 @@
 /** Terminals in the agent's directory, as the agent's user: several at once, each with a tab. */
+import "../style/few.css";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
