@@ -360,7 +360,7 @@ test("a conversation that has all that one can have is as light in both language
       await page.getByRole("button", { name: pullRequest }).waitFor();
       await page.locator(".earlier button").waitFor();
     });
-    const parts = ["messages", "pull-request", "tokens"].filter((part) =>
+    const parts = ["messages", "pull-request", "ts"].filter((part) =>
       conversation.urls.some((url) => url.includes(`/assets/${part}-`)),
     );
     expect([locale, first.twice, conversation.twice, parts.length]).toEqual([locale, [], [], 3]);
