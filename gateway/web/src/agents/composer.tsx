@@ -122,7 +122,7 @@ function AttachButton({ onFiles }: { onFiles: (files: File[]) => void }) {
     <>
       <button
         type="button"
-        class="quiet"
+        class="quiet attach"
         aria-label={t().conversation.files.attach}
         onClick={() => picker.current?.click()}
       >
