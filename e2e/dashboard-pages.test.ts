@@ -339,8 +339,8 @@ test.each(["en", "ko"])(
   },
 );
 
-test("a conversation that has all that one can have is as light in both languages", async () => {
-  const { page, client } = await meet({ admin: true });
+test("a conversation that has all that one of a user can have is as light in both languages", async () => {
+  const { page, client } = await meet();
   const newest = "demo: say ```ts\nconst x: number = 1; // TODO why\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |";
   const agent = await fillConversation(berth, client, 60, { runtime: "claude", newest });
   const credential = { username: "ada", token: "token of ada" };
@@ -425,6 +425,11 @@ describe("an admin", () => {
     const tooLate = await stranger();
     await tooLate.goto(`/${link.hash}`);
     await tooLate.getByText("used up or too old").waitFor();
+    const waiting = await stranger();
+    await waiting.goto("/");
+    await waiting.getByLabel("Sign in with an API token").waitFor();
+    await waiting.goto(`/${link.hash}`);
+    await waiting.getByText("used up or too old").waitFor();
     const row = page.getByRole("row", { name: /^newcomer/ });
     await row.locator("summary").click();
     await row.getByRole("button", { name: "Create a token" }).click();

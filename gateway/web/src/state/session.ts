@@ -67,7 +67,8 @@ async function loadSession(failure: OutReason | null = null): Promise<void> {
     if (session.value.kind !== "in") {
       const { oidc, signedIn } = await get<{ oidc: boolean; signedIn: boolean }>("/session");
       hasProvider = oidc;
-      if (!signedIn) return session.value.kind === "out" ? undefined : end(failure);
+      // Who is out already still hears why a link did not let them in.
+      if (!signedIn) return session.value.kind === "out" && failure === null ? undefined : end(failure);
     }
     const me = await get<Me>("/v1/me");
     const isOther = session.value.kind === "in" && session.value.me.user.id !== me.user.id;
