@@ -81,9 +81,8 @@ function toResponse({ settings }: Deps, c: Context<AppEnv>, answer: Answer): Res
   const cookie = c.get("cookie");
   const always = {
     ...(settings.BERTH_PUBLIC_URL.startsWith("https:") && { "strict-transport-security": "max-age=31536000" }),
-    "x-request-id": c.get("requestId"),
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    ...(!isPartOfPage(answer) && { "x-request-id": c.get("requestId"), "referrer-policy": "no-referrer" }),
   };
   if (!(answer instanceof Response)) {
     const { status, headers, body } = answer;
@@ -98,6 +97,10 @@ function toResponse({ settings }: Deps, c: Context<AppEnv>, answer: Answer): Res
   if (cookie) answer.headers.append("set-cookie", cookie);
   return answer;
 }
+
+/** A script or a style sheet, of which a page loads many: the page's own policy holds for them, and nobody asks after one. */
+const isPartOfPage = (answer: Answer) =>
+  answer instanceof Response && /^text\/(javascript|css)/.test(answer.headers.get("content-type") ?? "");
 
 /** What a response has that says nothing else. */
 const unlessNamed = {
