@@ -27,10 +27,9 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
   const uploads = useAttachments(agent.id, (path) => change((now) => ({ attachments: [...now.attachments, path] })));
   const going = runOfAgent(agent.id);
   const waits = (runsByAgent.value.get(agent.id) ?? []).some(({ status }) => status === "pending");
-  // A word into the turn has no attachments.
-  const hasFiles = attachments.length + uploads.coming.length > 0;
-  const isShort = text.length <= mostOfWord;
-  const isRead = going?.status === "running" && runtimes[agent.runtime].reads && !hasFiles && isShort;
+  // A word into the turn is short and has no attachments.
+  const mayBeWord = attachments.length + uploads.coming.length === 0 && text.length <= mostOfWord;
+  const isRead = going?.status === "running" && runtimes[agent.runtime].reads && mayBeWord;
   const current = useRef(key);
   current.current = key;
   const { send, isSending, failure, setFailure } = useSend(agent, going, draft, () => {
