@@ -55,11 +55,8 @@ function judgeEnd({ world, machine }: Scene, { runId, userId, reason }: EndedLin
     ({ isRunning, startedMs, options }) =>
       isRunning && options.Labels["berth.user"] === userId && since !== null && startedMs < since,
   );
-  if (reason === "container_lost" && lives && !runOf(runId))
-    world.violate(
-      "what is told is what the evidence says",
-      `${runId} lost its container before it began, and the container lives`,
-    );
+  if (reason === "container_lost" && lives)
+    world.violate("what is told is what the evidence says", `${runId} lost its container, and the container lives`);
   if (reason === "timed_out" && since !== null && world.nowMs - since < shortestTimeoutMs)
     world.violate(
       "what is told is what the evidence says",

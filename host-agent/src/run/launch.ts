@@ -52,7 +52,10 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
     const next = nextOfStart(run, exit, typeof where === "string" ? where : "here");
     if (next === "watch") return { container: earlier, over: null };
     if (next !== "begin") {
-      const over = { exitCode: exit.code, isContainerLost: next === "lost", hasLingered: false };
+      // An older copy of the database names no container: one that is there, and a code that the run's wrapper wrote, prove no loss.
+      const { userId } = run;
+      const isUnproved = run.containerId === null && exit.code !== null && (await workspaces.find(userId)) !== null;
+      const over = { exitCode: exit.code, isContainerLost: next === "lost" && !isUnproved, hasLingered: false };
       return { container: earlier, over };
     }
     const container = await workspaces.ensureReady(run.userId);
