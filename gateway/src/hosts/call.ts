@@ -56,6 +56,8 @@ export async function callHost(deps: Deps, host: HostTarget, caller: HostCaller,
   const timer = call.stream ? undefined : setTimeout(() => abort.abort(), call.deadlineMs ?? deadlineMs);
   const giveUp = () => abort.abort();
   call.signal?.addEventListener("abort", giveUp);
+  // Who gave up while the call was signed is not told again.
+  if (call.signal?.aborted) giveUp();
   try {
     const body = call.stream ?? (text || null);
     const init = { method: call.method, headers, body, signal: abort.signal, ...(call.stream && { duplex: "half" }) };

@@ -1,6 +1,7 @@
 /** Calls to hosts over node:http(s) with keep-alive. Bodies flow with backpressure and small buffers; one that is given up closes its connection. */
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { Socket } from "node:net";
 import { finished, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ReadableStream as WebStream } from "node:stream/web";
@@ -14,8 +15,9 @@ const idleMs = 150_000;
  * another address with each report, and closes none that it has answered.
  */
 export function createNodeTransport({ keptMs = 60_000 } = {}): HostTransport & { close(): void } {
-  const http = new HttpAgent({ keepAlive: true, maxFreeSockets: 16, timeout: keptMs });
-  const https = new HttpsAgent({ keepAlive: true, maxFreeSockets: 16, timeout: keptMs });
+  const options = { keepAlive: true, maxFreeSockets: 16, timeout: keptMs };
+  const http = keepUsed(new HttpAgent(options));
+  const https = keepUsed(new HttpsAgent(options));
   return {
     async fetch(request) {
       if (!request.body) return toResponse(await send(request, null, { http, https }));
@@ -31,6 +33,13 @@ export function createNodeTransport({ keptMs = 60_000 } = {}): HostTransport & {
       https.destroy();
     },
   };
+}
+
+/** Node keeps a connection also where its call was given up before it was there: one for each, to addresses that are never called again. */
+function keepUsed<A extends HttpAgent>(agent: A): A {
+  const keep = agent.keepSocketAlive.bind(agent);
+  agent.keepSocketAlive = (socket) => (socket as Socket).bytesWritten > 0 && keep(socket);
+  return agent;
 }
 
 interface Pools {
