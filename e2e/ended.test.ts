@@ -107,6 +107,7 @@ test("no chain survives its terminal", async () => {
 test("no chain survives its agent", async () => {
   const doomed = await alice.createAgent("doomed", { runtime: "shell" });
   await openChained(doomed);
+  await until(async () => (await stepsOf(berth, alice, doomed.id)) > 0n, "the chains go on");
   await alice.ok("DELETE", `/v1/agents/${doomed.id}`);
   await expectNoStep(doomed);
 });

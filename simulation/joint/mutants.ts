@@ -27,6 +27,13 @@ const one = (
 
 const all: Mutant[] = [
   one(
+    "an end that the gateway has told is changed by a later report",
+    "an end is told once",
+    31,
+    ["start", "cancel", "restore host"],
+    ...endsMayChange,
+  ),
+  one(
     "reports are applied in whatever order they come",
     "an end is told once",
     59,
@@ -182,7 +189,7 @@ const all: Mutant[] = [
 
 /** Of each invariant one that no other notices. */
 const alone = new Set([
-  "an end is decided anew from an older copy, and told",
+  "an end that the gateway has told is changed by a later report",
   "what a host has forgotten goes on for ever",
   "a sender's id is not looked at",
   "a key starts a run at each call",

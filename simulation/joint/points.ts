@@ -45,8 +45,8 @@ const scenarios: Scenario[] = [
     operations: list(["deliver", 3000, short]),
     hosts: 1,
     fromMs: 3000,
-    untilMs: 4000,
-    leastPoints: 52,
+    untilMs: 6000,
+    leastPoints: 112,
   },
   {
     name: "start by the API",
