@@ -5,9 +5,9 @@ import { type Berth, userIdOf } from "./harness.ts";
 import { forkChain } from "../../host-agent/test/fork-chain.ts";
 import type { Client } from "./client.ts";
 
-/** Starts the chains and says so. They count where the file outlives their agent. */
+/** Starts the chains and says so once they have made a step. They count where the file outlives their agent. */
 export const startChains = (agentId: string) =>
-  `mkdir -p /workspace/shared/${agentId}; cd /workspace/shared/${agentId}; rm -f count; echo ${forkChain} | base64 -d >~/chain; chmod +x ~/chain; ~/chain & while [ ! -s count ]; do :; done; echo chained`;
+  `mkdir -p /workspace/shared/${agentId}; cd /workspace/shared/${agentId}; rm -f count; echo ${forkChain} | base64 -d >~/chain; chmod +x ~/chain; ~/chain & until [ "$(od -An -N8 -td8 count 2>/dev/null)" -gt 0 ] 2>/dev/null; do :; done; echo chained`;
 
 /** How many steps the chains of an agent have made. */
 export async function stepsOf(berth: Berth, client: Client, agentId: string): Promise<bigint> {
