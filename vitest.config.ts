@@ -12,10 +12,11 @@ const times = { testTimeout: 120_000, hookTimeout: 120_000, ...expectTimes };
 const together = { isolate: false, ...times };
 /**
  * How many suites on a prepared machine run at once, each with processes and users of its own: they wait as much as they work,
- * for engines, deadlines, what others do.
+ * for engines, deadlines, what others do. Who has run one takes the next in the same process.
  */
 const queued = {
   maxWorkers: 3,
+  isolate: false,
   sequence: { groupOrder: 1 },
   testTimeout: 600_000,
   hookTimeout: 600_000,

@@ -27,12 +27,10 @@ export class SharedDatabase {
 
   /** But for the full-text index, which triggers fill as its rows come back. */
   tables(): string[] {
-    const rows = this.real
-      .prepare(
-        `select name from sqlite_master where type = 'table' and name not like 'sqlite_%'
-          and name not in (select name from pragma_table_list where type in ('virtual', 'shadow'))`,
-      )
-      .all() as Row[];
+    const rows = this.prepare(
+      `select name from sqlite_master where type = 'table' and name not like 'sqlite_%'
+        and name not in (select name from pragma_table_list where type in ('virtual', 'shadow'))`,
+    ).all() as Row[];
     return rows.map(({ name }) => String(name));
   }
 
@@ -48,7 +46,7 @@ export class SharedDatabase {
 
   restore(copy: Copy): void {
     for (const [table, rows] of copy) {
-      this.real.exec(`delete from "${table}"`);
+      this.prepare(`delete from "${table}"`).run();
       for (const row of rows) {
         const names = Object.keys(row);
         this.prepare(`insert into "${table}" (${names.join(", ")}) values (${names.map(() => "?").join(", ")})`).run(
