@@ -644,10 +644,12 @@ describe("a message that may wait", () => {
     const lost = (await send(other, "lost")).json();
     expect(lost).toMatchObject({ status: "pending", waitingFor: { kind: "host" } });
     strict.answer = null;
-    gateway.clock.skewMs += 20_000;
-    await host.report();
-    await tick(gateway.deps);
-    await until(() => strict.runs.has(lost.id), "it begins");
+    await until(async () => {
+      gateway.clock.skewMs += 20_000;
+      await host.report();
+      await tick(gateway.deps);
+      return strict.runs.has(lost.id);
+    }, "it begins");
     expect(strict.began.filter(({ runId }) => runId === lost.id)).toHaveLength(1);
   });
 
