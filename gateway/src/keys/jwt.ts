@@ -3,13 +3,14 @@ import { AppError } from "@berth/shared/errors";
 import { type CallClaims, gatewayAudience, hostClaims, type HostClaims, type JoinBody } from "@berth/shared/host-api";
 import { randomText } from "@berth/shared/ids";
 import { id } from "@berth/shared/values";
-import { decodeJwt, decodeProtectedHeader, importJWK, jwtVerify, SignJWT, type JWTPayload } from "jose";
+import { base64url, decodeJwt, decodeProtectedHeader, importJWK, jwtVerify, type JWTPayload } from "jose";
 import { z } from "zod";
 import { algorithm, type Keyring } from "./keyring.ts";
 
 const skewSeconds = 30;
 const maxTokenLength = 8192;
-const rememberedTokens = 1000;
+/** Some 600 B each. */
+const rememberedTokens = 10_000;
 export const ticketSeconds = 30;
 
 /** A verified user token; `expiresAt` in seconds since 1970. */
@@ -51,16 +52,25 @@ export function createTokenVerifier(
   };
 }
 
+const ticketClaims = hostClaims.extend({ jti: id });
+type Ticket = z.infer<typeof ticketClaims> & { iat: number; exp: number };
+const rememberedTickets = 1000;
+/**
+ * Tickets that were signed here and not shown yet, by issuer and text and for as long as the keys stay: nobody can make such a text, so
+ * that it is not verified.
+ */
+const signedOf = new WeakMap<Keyring["publicKeys"], Map<string, Ticket>>();
+
 /** Signs a socket ticket: `ticketSeconds`, once, speaks for the credential that asked for it. */
-export function signTicket(keyring: Keyring, issuer: string, claims: HostClaims, now: number): Promise<string> {
-  const expiresAt = Math.floor(now / 1000) + ticketSeconds;
-  return sign(
-    keyring,
-    "berth-ticket+jwt",
-    { iss: issuer, aud: "berth:ticket", jti: randomText(20), ...claims },
-    now,
-    expiresAt,
-  );
+export async function signTicket(keyring: Keyring, issuer: string, claims: HostClaims, now: number): Promise<string> {
+  const iat = Math.floor(now / 1000);
+  const ticket = { jti: randomText(20), ...claims, iat, exp: iat + ticketSeconds };
+  const signed = signedOf.get(keyring.publicKeys) ?? new Map<string, Ticket>();
+  signedOf.set(keyring.publicKeys, signed);
+  const jwt = await sign(keyring, "berth-ticket+jwt", { iss: issuer, aud: "berth:ticket", ...ticket }, now, ticket.exp);
+  signed.set(`${issuer} ${jwt}`, ticket);
+  if (signed.size > rememberedTickets) signed.delete(signed.keys().next().value!);
+  return jwt;
 }
 
 /** The claims of a ticket; no token id where a credential of the OpenID provider asked for it. Throws `unauthenticated`. */
@@ -70,10 +80,24 @@ export async function verifyTicket(
   jwt: string,
   now: number,
 ): Promise<Omit<TokenClaims, "tokenId"> & { ticketId: string; tokenId: string | null }> {
+  const ticket = takeSigned(keyring, `${issuer} ${jwt}`, now) ?? (await verifyShown(keyring, issuer, jwt, now));
+  if (ticket.texp * 1000 <= now) throw unauthenticated();
+  return { ticketId: ticket.jti, userId: ticket.sub, tokenId: ticket.tid, expiresAt: ticket.texp };
+}
+
+/** A ticket of this process's own, once; one that is shown again is verified, and found to have been used. */
+function takeSigned({ publicKeys }: Keyring, shown: string, now: number): Ticket | undefined {
+  const signed = signedOf.get(publicKeys);
+  const ticket = signed?.get(shown);
+  signed?.delete(shown);
+  return ticket && isInTime(ticket, now) ? ticket : undefined;
+}
+
+async function verifyShown(keyring: Keyring, issuer: string, jwt: string, now: number) {
   const payload = await verifyOwn(keyring, jwt, { issuer, audience: "berth:ticket", typ: "berth-ticket+jwt", now });
-  const claims = hostClaims.extend({ jti: id }).safeParse(payload);
-  if (!claims.success || claims.data.texp * 1000 <= now) throw unauthenticated();
-  return { ticketId: claims.data.jti, userId: claims.data.sub, tokenId: claims.data.tid, expiresAt: claims.data.texp };
+  const claims = ticketClaims.safeParse(payload);
+  if (!claims.success) throw unauthenticated();
+  return claims.data;
 }
 
 /** Signs what a browser keeps while its person is at the OpenID provider: 10 minutes. */
@@ -169,13 +193,14 @@ async function verifyOwn(keyring: Keyring, jwt: string, expected: Expected): Pro
 }
 
 /** Expiry has no grace: only `nbf` and `iat` may be ahead by the skew. */
+const isInTime = ({ exp = 0, iat = 0 }: JWTPayload, now: number) => exp > now / 1000 && iat <= now / 1000 + skewSeconds;
+
 async function verify(
   jwt: string,
   key: CryptoKey | Uint8Array,
   { issuer, audience, typ, now }: Expected,
 ): Promise<JWTPayload> {
   headerOf(jwt);
-  const seconds = now / 1000;
   try {
     const { payload } = await jwtVerify(jwt, key, {
       algorithms: [algorithm],
@@ -186,7 +211,7 @@ async function verify(
       clockTolerance: skewSeconds,
       currentDate: new Date(now),
     });
-    if (payload.exp! <= seconds || (payload.iat ?? 0) > seconds + skewSeconds) throw unauthenticated();
+    if (!isInTime(payload, now)) throw unauthenticated();
     return payload;
   } catch {
     throw unauthenticated();
@@ -205,8 +230,20 @@ function headerOf(jwt: string): { kid?: string | undefined } {
   throw unauthenticated();
 }
 
-function sign(keyring: Keyring, typ: string, payload: JWTPayload, now: number, expiresAt: number): Promise<string> {
-  return new SignJWT({ ...payload, iat: Math.floor(now / 1000), exp: expiresAt })
-    .setProtectedHeader({ alg: algorithm, typ, kid: keyring.kid })
-    .sign(keyring.privateKey);
+const encoder = new TextEncoder();
+
+/** A JWS in compact form (RFC 7515). */
+async function sign(
+  keyring: Keyring,
+  typ: string,
+  payload: JWTPayload,
+  now: number,
+  expiresAt: number,
+): Promise<string> {
+  const header = { alg: algorithm, typ, kid: keyring.kid };
+  const claims = { ...payload, iat: Math.floor(now / 1000), exp: expiresAt };
+  const signed = `${base64url.encode(JSON.stringify(header))}.${base64url.encode(JSON.stringify(claims))}`;
+  const bytes = encoder.encode(signed);
+  const signature = keyring.sign?.(bytes) ?? (await crypto.subtle.sign("Ed25519", keyring.privateKey, bytes));
+  return `${signed}.${base64url.encode(new Uint8Array(signature))}`;
 }

@@ -1,10 +1,15 @@
 /** The gateway's own signing keys: the first signs, all verify. Knows nothing of where they are kept. */
 import { base64url, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from "jose";
 
+/** Ed25519 of the bytes, at once: Web Crypto's comes by way of another thread, which takes several times as long as signing. */
+export type Signer = (data: Uint8Array) => Uint8Array;
+
 export interface Keyring {
   /** Id of the key that signs: the RFC 7638 thumbprint. */
   kid: string;
   privateKey: CryptoKey;
+  /** Signs with that key, where the runtime has such a function. */
+  sign?: Signer | undefined;
   publicKeys: ReadonlyMap<string, CryptoKey>;
   /** AES-256-GCM keys by key id, each derived from that signing key: what the database holds sealed opens with them alone. */
   sealingKeys: ReadonlyMap<string, CryptoKey>;
@@ -22,7 +27,7 @@ export async function createSigningJwk(): Promise<JWK> {
 }
 
 /** Imports private JWKs; the first of them signs. */
-export async function importKeyring(jwks: JWK[]): Promise<Keyring> {
+export async function importKeyring(jwks: JWK[], makeSigner?: (jwk: JWK) => Signer): Promise<Keyring> {
   const entries = await Promise.all(
     jwks.map(async (jwk) => {
       const kid = await calculateJwkThumbprint(jwk);
@@ -34,6 +39,7 @@ export async function importKeyring(jwks: JWK[]): Promise<Keyring> {
   return {
     kid: entries[0]!.kid,
     privateKey: (await importJWK(jwks[0]!, algorithm)) as CryptoKey,
+    sign: makeSigner?.(jwks[0]!),
     publicKeys: new Map(entries.map(({ kid, publicKey }) => [kid, publicKey])),
     sealingKeys: new Map(entries.map(({ kid, sealingKey }) => [kid, sealingKey])),
     jwks: { keys: entries.map(({ publicJwk }) => publicJwk) },

@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url";
 import type { Atomic, Database } from "../data/database.ts";
 import { createSigningJwk, importKeyring, type Keyring } from "../keys/keyring.ts";
 import * as schema from "../data/schema.ts";
+import { createNodeSigner } from "./digests.ts";
 import { keepMergesApart } from "./merge-words.ts";
 
 export interface Data {
@@ -36,7 +37,7 @@ export async function openData(settings: Settings): Promise<Data> {
   makeDirectory(join(dir, "keys"), 0o700);
   const path = signingKeysPath(settings);
   if (!existsSync(path)) await makeSigningKey(path);
-  const keyring = await importKeyring(readSigningKeys(path));
+  const keyring = await importKeyring(readSigningKeys(path), createNodeSigner);
   return { keyring, ...openDatabase(join(dir, "gateway.sqlite")) };
 }
 

@@ -1,6 +1,8 @@
-/** Digests at once, without a turn through another thread. */
-import { createHmac, createSecretKey, hash, timingSafeEqual } from "node:crypto";
+/** Digests and signatures at once, without a turn through another thread. */
+import { createHmac, createPrivateKey, createSecretKey, hash, sign, timingSafeEqual } from "node:crypto";
+import type { JWK } from "jose";
 import type { Digests } from "../keys/digests.ts";
+import type { Signer } from "../keys/keyring.ts";
 
 export const nodeDigests: Digests = {
   sha256Hex: (text) => hash("sha256", text),
@@ -8,3 +10,8 @@ export const nodeDigests: Digests = {
   hmacSha256: (key, data) => createHmac("sha256", createSecretKey(key)).update(data).digest(),
   isSame: (one, other) => one.length === other.length && timingSafeEqual(one, other),
 };
+
+export function createNodeSigner(jwk: JWK): Signer {
+  const key = createPrivateKey({ key: jwk, format: "jwk" });
+  return (data) => sign(null, data, key);
+}

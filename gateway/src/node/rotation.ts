@@ -13,6 +13,7 @@ import { liveMs } from "../hosts/placement.ts";
 import { createSigningJwk, importKeyring, type Keyring } from "../keys/keyring.ts";
 import { seal, unseal } from "../keys/sealing.ts";
 import { readSigningKeys, signingKeysPath, type Data } from "./data.ts";
+import { createNodeSigner } from "./digests.ts";
 
 /** How soon a gateway that runs has taken a changed file. */
 export const followMs = 1000;
@@ -26,7 +27,7 @@ export function followKeys(settings: Settings, keyring: Keyring): () => Promise<
   return async () => {
     const found = version();
     if (found === taken) return;
-    Object.assign(keyring, await importKeyring(readSigningKeys(path)));
+    Object.assign(keyring, await importKeyring(readSigningKeys(path), createNodeSigner));
     taken = found;
   };
 }
@@ -49,7 +50,7 @@ export async function rotateKey(settings: Settings, data: Data): Promise<string>
 export async function retireKeys(settings: Settings, data: Data): Promise<number> {
   const path = signingKeysPath(settings);
   const [first, ...others] = readSigningKeys(path);
-  Object.assign(data.keyring, await importKeyring([first!, ...others]));
+  Object.assign(data.keyring, await importKeyring([first!, ...others], createNodeSigner));
   // A gateway that runs seals with the first key already: what is sealed meanwhile is not overwritten.
   await sleep(others.length > 0 ? 2 * followMs : 0);
   for (const column of ["secret", "previous_secret"] as const) await sealAnew(data, column);

@@ -4,7 +4,7 @@
  */
 import { request as httpRequest, STATUS_CODES, type IncomingMessage, type Server } from "node:http";
 import { request as httpsRequest } from "node:https";
-import type { Socket } from "node:net";
+import { connect, type NetConnectOpts, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { Bindings } from "../deps.ts";
@@ -115,7 +115,11 @@ function openHostSocket(target: Request, client: Duplex): Promise<Upstream | Res
   return new Promise((resolve, reject) => {
     const url = new URL(target.url);
     const headers = { ...Object.fromEntries(target.headers), connection: "Upgrade" };
-    const sent = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, { headers, agent: false });
+    // Without an agent, which would be one for each socket.
+    const sent =
+      url.protocol === "https:"
+        ? httpsRequest(url, { headers, agent: false })
+        : httpRequest(url, { headers, createConnection: (options) => connect(options as NetConnectOpts) });
     const giveUp = () => sent.destroy(new Error("the socket was not opened in time"));
     const timer = setTimeout(giveUp, handshakeMs);
     client.once("close", giveUp);
@@ -184,8 +188,11 @@ function joinSockets(joined: Set<Joined>, { socket: client, head }: Client, upst
     client.setTimeout(lastBytesMs, destroy);
     client.end();
   });
+  // What the host said first goes with it.
+  client.cork();
   client.write(switchingHead(upstream.message));
   if (upstream.head.length > 0) client.write(upstream.head);
+  client.uncork();
   if (head.length > 0) host.write(head);
   host.on("data", frames.note);
   host.pipe(client);
