@@ -43,6 +43,8 @@ export class Host {
   readonly #settings: Settings;
   readonly #bus: Bus = createBus();
   #rev = 0;
+  /** The newest revision of earlier processes on its database. */
+  #earlierRev = 0;
 
   constructor(settings: Settings, dataDir: string, identity: Identity, epoch: string, userIds: string[]) {
     this.id = identity.hostId;
@@ -62,6 +64,12 @@ export class Host {
       onAnswer: () => this.#heard(),
       onRemoved: () => {},
     });
+  }
+
+  /** Reports as a process does that has just started on this database: all that is there, and once. */
+  report(signal: AbortSignal): void {
+    this.#earlierRev = this.#rev++;
+    void this.reports.run(signal);
   }
 
   active(): SimulatedRun[] {
@@ -131,9 +139,12 @@ export class Host {
 
   #store(): ReportDeps["store"] {
     const meta = new Map<string, string>();
+    const earlier = () => this.#earlierRev;
     const store: Record<keyof ReportDeps["store"], unknown> = {
       epoch: this.epoch,
-      earlierRevision: 0,
+      get earlierRevision() {
+        return earlier();
+      },
       revision: () => this.#rev,
       renewEpoch: () => {},
       countActive: () => this.active().length,

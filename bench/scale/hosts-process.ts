@@ -169,7 +169,7 @@ serveParent({
             prompt: "First words",
           });
         const heard = new Promise<void>((resolve) => (host.onAnswer = resolve));
-        setTimeout(() => void host.reports.run(stopped.signal), (at * overMs) / all.length);
+        setTimeout(() => host.report(stopped.signal), (at * overMs) / all.length);
         await heard;
         host.onAnswer = () => {};
       }),

@@ -66,9 +66,9 @@ test("hosts, their runs and open pages are all there again after the gateway was
     await until(async () => (heard += await scene.hosts<number>("answered")) >= sizes.hosts, "the hosts report again");
     const [held, active] = await known();
     expect([held, active]).toEqual([active, sizes.hosts * busy + 1]);
-    // By the first two reports, of which the first claims no revision, and then the newcomer's: what did not change is not told.
+    // By the first report, and then the newcomer's: what did not change is not told.
     const { workspaces } = await scene.hosts<{ workspaces: number }>("sent");
-    expect(workspaces).toBe(2 * sizes.hosts * sizes.workspaces + 1);
+    expect(workspaces).toBe(sizes.hosts * sizes.workspaces + 1);
     expect(count("select count(*) from runs where id like 'run_old%'")).toBe(sizes.runs - sizes.expired);
   } finally {
     db.close();

@@ -25,6 +25,7 @@ const ask = (path: string, init: RequestInit = {}) =>
       let text = "";
       response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
       response.on("error", reject).on("end", () => {
+        if (response.statusCode === 503) faults.refused += 1;
         const { "retry-after": retryAfter, "content-type": type = "text/plain" } = response.headers;
         const headers = { "content-type": type, ...(retryAfter && { "retry-after": retryAfter }) };
         resolve(new Response(text || null, { status: response.statusCode!, headers }));
@@ -51,7 +52,8 @@ interface Page {
   newest: number;
 }
 const all: Page[] = [];
-const faults = { lost: 0, doubled: 0, lines: 0 };
+/** `refused`: calls that were told to come again. */
+const faults = { lost: 0, doubled: 0, lines: 0, refused: 0 };
 
 function takeFrame(page: Page, frame: { type: string; lines?: number; offset?: number }): void {
   if (frame.type === "hello") {

@@ -11,6 +11,7 @@ interface State {
   lost: number;
   doubled: number;
   lines: number;
+  refused: number;
 }
 const idleSeconds = 10;
 const opensPerSecond = 200;
@@ -68,6 +69,7 @@ export async function measureSockets(options: Options, tell: Tell): Promise<{ fi
         unit: "",
         target: { bound: 0 },
       },
+      { name: "calls refused meanwhile, for each", ours: (after.refused - before.refused) / count, unit: "" },
       { name: "hosts that reported again", ours: hostsBack, unit: "", target: { bound: hosts, from: "below" } },
       { name: "lines lost", ours: after.lost, unit: "", target: { bound: 0 } },
       { name: "lines doubled", ours: after.doubled, unit: "", target: { bound: 0 } },
