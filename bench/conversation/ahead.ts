@@ -90,7 +90,8 @@ try {
       target: { bound: 0.35 },
     },
     { name: "a CLI that waits: what its workspace is charged", ours: cost.charged, unit: "MB", target: { bound: 170 } },
-    { name: "… PSS, beside one CLI elsewhere", ours: cost.beside, unit: "MB", target: { bound: 170 } },
+    { name: "… PSS, one of three, as the bound was set", ours: cost.ofThree, unit: "MB", target: { bound: 170 } },
+    { name: "… PSS, one of two", ours: cost.ofTwo, unit: "MB", target: { bound: 170 } },
     { name: "… PSS, where no other CLI runs", ours: cost.alone, unit: "MB", target: { bound: 170 } },
     { name: "… of that the pages of files, which the kernel may drop", ours: cost.ofFiles, unit: "MB" },
     { name: "a CLI that waits: processor", ours: cost.percent, unit: "%", target: { bound: 3 } },
@@ -139,7 +140,8 @@ interface Cost {
   /** Megabytes; all of its processes, but cache that the kernel can drop. */
   charged: number;
   /** The same by PSS, which counts a page that several processes have in parts. */
-  beside: number;
+  ofThree: number;
+  ofTwo: number;
   alone: number;
   ofFiles: number;
   percent: number;
@@ -156,16 +158,20 @@ async function costOf(stack: Stack, startOther: () => Promise<{ end(): void; end
   const percent = (100 * (sum(usedMs) - before)) / (performance.now() - startedAt);
   const pss = (kind = "Pss") => sum((pid) => megabytesOf(pid, kind));
   const [alone, ofFiles] = [pss(), pss("Pss_File")];
-  const other = await startOther();
-  const beside = pss();
-  other.end();
-  await other.ended;
+  const second = await startOther();
+  const ofTwo = pss();
+  const third = await startOther();
+  const ofThree = pss();
+  for (const other of [second, third]) {
+    other.end();
+    await other.ended;
+  }
   const cgroup = findCgroup(pids[0]!)!;
   const chargedNow = () => -readFreeBytes(cgroup, 0)! / 1e6;
   const charged = chargedNow();
   for (const pid of pids) process.kill(pid, "SIGKILL");
   await until(() => pids.every((pid) => !existsSync(`/proc/${pid}`)), "it is gone");
-  return { charged: charged - chargedNow(), beside, alone, ofFiles, percent };
+  return { charged: charged - chargedNow(), ofThree, ofTwo, alone, ofFiles, percent };
 }
 
 function usedMs(pid: number): number {
