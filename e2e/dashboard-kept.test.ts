@@ -294,7 +294,7 @@ describe("a page without its gateway or its user", () => {
 
 describe("a trigger", () => {
   test("executes nothing of its sender's by itself, and its address and secret are copied one at a time", async () => {
-    const { page, client } = await meet();
+    const { page, client } = await meet({ permissions: ["clipboard-read", "clipboard-write"] });
     const agent = await client.createAgent("hooked", { runtime: "shell" });
     await page.goto(`/agents/${agent.id}/triggers`);
     await page.getByLabel("Name of a new trigger").fill("builds");
@@ -302,7 +302,14 @@ describe("a trigger", () => {
     await page.getByRole("button", { name: "Create the trigger" }).click();
     const secret = (await page.locator(".shown-once pre").textContent()) ?? "";
     const address = (await page.locator(".secret .address code").textContent()) ?? "";
-    expect(secret).toMatch(/^\S+$/);
+    for (const [button, text] of [
+      [page.locator(".shown-once button"), secret],
+      [page.locator(".secret .address button"), address],
+    ] as const) {
+      await button.click();
+      await eventually(() => page.evaluate(() => navigator.clipboard.readText())).toBe(text);
+      expect(text).toMatch(/^\S+$/);
+    }
     const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };
     const body = JSON.stringify({ title: "x; echo INJECTED" });
     await fetch(world.berth.url + new URL(address).pathname, { method: "POST", headers, body });

@@ -3,6 +3,7 @@ import Database from "better-sqlite3";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
+import type { Host } from "@berth/shared/hosts";
 import type { Me } from "@berth/shared/users";
 import { beforeAll, describe, expect, test } from "vitest";
 import { startProvider } from "../gateway/test/provider/provider.ts";
@@ -60,6 +61,26 @@ describe("the workspace bar", () => {
       .newPage()
       .then((other) => other.goto("/"));
     await eventually(() => bar.locator(".connections").textContent()).toContain("2");
+    // Asleep it has no memory, and keeps its disk; neither is told as none before it was looked at anew.
+    await eventually(() => bar.getByText("0 of 3").count()).toBe(1);
+    await client.ok("POST", "/v1/workspace/stop");
+    await bar.getByText("Asleep").waitFor();
+    const told = await page.evaluateHandle(() => {
+      const values = () =>
+        [".memory .value", ".disk .value"].map((value) => document.querySelector(`.bar ${value}`)!.textContent!);
+      const all = values();
+      new MutationObserver(() => all.push(...values())).observe(document.querySelector(".bar")!, {
+        characterData: true,
+        childList: true,
+        subtree: true,
+      });
+      return all;
+    });
+    expect(await told.jsonValue()).toEqual(["–", expect.stringMatching(/2\d MB/)]);
+    await client.ok("POST", "/v1/workspace/start");
+    await bar.getByText("Running").waitFor();
+    await eventually(() => bar.locator(".memory .value").textContent()).not.toBe("–");
+    expect((await told.jsonValue()).filter((value) => /^0/.test(value))).toEqual([]);
   });
 });
 
@@ -339,8 +360,8 @@ test.each(["en", "ko"])(
   },
 );
 
-test("a conversation that has all that one of a user can have is as light in both languages", async () => {
-  const { page, client } = await meet();
+test("an admin's conversation that has all that one can have is as light in both languages", async () => {
+  const { page, client } = await meet({ admin: true });
   const newest = "demo: say ```ts\nconst x: number = 1; // TODO why\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |";
   const agent = await fillConversation(berth, client, 60, { runtime: "claude", newest });
   const credential = { username: "ada", token: "token of ada" };
@@ -502,16 +523,50 @@ describe("an admin", () => {
       await dialog.getByRole("button", { name: "Set limits" }).click();
     };
     const before = await limits();
-    await set({ "Memory (MiB)": "512", "Budget a day (US dollars)": "2.5" });
+    await set({ "Memory (MB)": "512", "Budget a day (US dollars)": "2.5" });
     await row.getByText("own limits").waitFor();
-    expect(await limits()).toEqual({ ...before, memoryBytes: 2 ** 29, dailyBudgetUsd: 2.5 });
+    expect(await limits()).toEqual({ ...before, memoryBytes: 512e6, dailyBudgetUsd: 2.5 });
     await set({ Agents: "0" });
     await dialog.getByRole("alert").waitFor();
     expect(await findBarriers(page)).toEqual([]);
     await dialog.getByRole("button", { name: "Cancel" }).click();
-    await set({ "Memory (MiB)": "", "Budget a day (US dollars)": "" });
+    await set({ "Memory (MB)": "", "Budget a day (US dollars)": "" });
     await row.getByText("own limits").waitFor({ state: "detached" });
     expect(await limits()).toEqual(before);
+  });
+
+  test("reads names and units in the audit and in what a host warns of, never ids", async () => {
+    const { page, client } = await meet({ admin: true });
+    const clerk = await berth.client("clerk");
+    const { user } = await clerk.ok<Me>("GET", "/v1/me");
+    const agent = await clerk.createAgent("theirs", { runtime: "shell" });
+    await clerk.ok("PATCH", `/v1/agents/${agent.id}`, { model: "m-1" });
+    const hook = { name: "hook", scheme: "token", template: "true" };
+    await clerk.ok("POST", `/v1/agents/${agent.id}/triggers`, hook);
+    const token = await clerk.ok<{ id: string }>("POST", "/v1/tokens", { name: "ci", expiresInSeconds: 3600 });
+    await clerk.ok("DELETE", `/v1/tokens/${token.id}`);
+    const set = (limits: object) => client.ok("PATCH", `/v1/admin/users/${user.id}`, { limits });
+    await set({ memoryBytes: 512e6, dailyBudgetUsd: 2.5 });
+    await set({ memoryBytes: null });
+    await page.goto("/audit");
+    const rowOf = (words: RegExp) => page.locator("tbody tr", { hasText: words }).first().waitFor();
+    await rowOf(/clerkby tokenAgent changedtheirs.*changed: model$/);
+    await rowOf(/clerkby tokenTrigger createdhook.*agent: theirs · scheme: Bearer token$/);
+    await rowOf(/clerkby tokenToken revokedci/);
+    await rowOf(/BerthToken createdcommand line.*expires: .* · user: clerk$/);
+    await rowOf(/Limits changedclerk.*memory: 512 MB · budget a day: \$2\.50$/);
+    await rowOf(/Limits changedclerk.*memory: the setting of the host$/);
+    await rowOf(/Signed incommand line.*by: API token$/);
+    expect(await page.locator("tbody").textContent()).not.toMatch(/(usr|agt|tok|trg)_/);
+    await page.route(/\/v1\/admin\/hosts\?/, async (route) => {
+      const answer = await route.fetch();
+      const { items } = (await answer.json()) as { items: Host[] };
+      const alert = { kind: "out_of_memory", userId: user.id, count: 12, lastAt: new Date().toISOString() } as const;
+      for (const { load } of items) load?.alerts.push(alert);
+      await route.fulfill({ response: answer, json: { items, nextCursor: null } });
+    });
+    await page.goto("/hosts");
+    await page.getByText("User clerk: Stopped: out of memory, 12 times within an hour.").waitFor();
   });
 
   test("sees the last hour of host and gateway, and in words what was not heard of", async () => {

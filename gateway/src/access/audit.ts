@@ -13,7 +13,8 @@ import { audit as table } from "../data/schema.ts";
 /** What to write down; `outcome` is `succeeded` and the rest empty where it is not said. */
 export interface NewAuditEntry extends AuditSource {
   action: AuditEntry["action"];
-  target?: { id: string; name?: string | null };
+  /** Its name may be read by the statement itself. */
+  target?: { id: string; name?: string | SQL | null };
   outcome?: AuditEntry["outcome"];
   /** Facts beside the target. Never a token, code, secret, prompt or value of a variable. */
   detail?: AuditEntry["detail"];

@@ -63,6 +63,9 @@ export async function listTokens(db: Database, now: number, userId: string, quer
   return toPage(rows, query.limit, (row) => row);
 }
 
+/** The token as the audit names it. */
+export const targetOf = (id: string) => ({ id, name: sql`(select name from tokens where id = ${id})` });
+
 /** Revokes one token of the user, at once and for ever. Throws `not_found`. */
 export async function revokeToken(
   { atomic, now }: Pick<Deps, "atomic" | "now">,
@@ -73,7 +76,7 @@ export async function revokeToken(
   const [revoked] = await atomic([
     sql`update tokens set revoked_at = ${isoTime(now())}
       where id = ${tokenId} and user_id = ${userId} and revoked_at is null returning name`,
-    auditChange(now(), { ...entry, target: { id: tokenId }, detail: { userId } }),
+    auditChange(now(), { ...entry, target: targetOf(tokenId), detail: { userId } }),
   ]);
   if (revoked?.length !== 1) throw new AppError("not_found", "There is no such token.");
 }

@@ -211,6 +211,14 @@ describe("what is written down", () => {
       "token.created",
       "token.revoked",
     ]);
+    const named = mine.map((entry: { action: string; target: { name: string } }) => [entry.action, entry.target.name]);
+    expect(Object.fromEntries(named)).toEqual({
+      "agent.created": "first",
+      "agent.deleted": "second",
+      "agent.updated": "second",
+      "token.created": "ci",
+      "token.revoked": "ci",
+    });
     expect(mine.every((entry: { actor: { tokenId: string } }) => entry.actor.tokenId === user.tokenId)).toBe(true);
     const all = (await gateway.call("GET", "/v1/admin/audit?limit=200", { token: boss.token })).text;
     for (const secret of [token.token, user.token, "hidden words"]) expect(all).not.toContain(secret);

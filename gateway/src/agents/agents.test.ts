@@ -77,10 +77,14 @@ describe("agents", () => {
     await gateway.call("PATCH", path, { token: user.token, body: going });
     const admin = await gateway.addUser("reader", "admin");
     const audit = await gateway.call("GET", "/v1/admin/audit?limit=3&action=agent.updated", { token: admin.token });
-    expect(audit.json().items.map(({ detail }: { detail: object }) => detail)).toEqual([
-      { changed: "permissions, onInterruption" },
-      { changed: "model" },
-      { changed: "model, instructions" },
+    const told = audit.json().items.map(({ target, detail }: { target: { name: string }; detail: object }) => ({
+      ...detail,
+      agent: target.name,
+    }));
+    expect(told).toEqual([
+      { agent: "mine", changed: "permissions, onInterruption" },
+      { agent: "mine", changed: "model" },
+      { agent: "mine", changed: "model, instructions" },
     ]);
   });
 

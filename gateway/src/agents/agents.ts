@@ -109,7 +109,7 @@ export async function updateAgent(
 ): Promise<Agent> {
   const before = found(await selectOne(db).get({ userId, agentId }));
   const set = { ...change, version: sql`${agents.version} + 1`, updatedAt: isoTime(now()) };
-  const target = { id: agentId, name: change.name ?? null };
+  const target = { id: agentId, name: change.name ?? before.name };
   const detail = { changed: tellChanges(before, change) };
   if (!detail.changed) return present(before);
   const stays = change.directory === undefined ? undefined : sql`${agents.directory} is ${change.directory}`;

@@ -55,9 +55,10 @@ async function letIn(
   source: AuditSource,
   userId: string,
 ): Promise<void> {
+  const name = sql`(select name from deleted_users where id = ${userId})`;
   await atomic([
     sql`delete from refused_identities where user_id = ${userId}`,
-    auditChange(now(), { ...source, action: "user.may_return", target: { id: userId } }),
+    auditChange(now(), { ...source, action: "user.may_return", target: { id: userId, name } }),
   ]);
 }
 

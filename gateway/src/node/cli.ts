@@ -103,7 +103,8 @@ async function removeUser(data: Data, name: string, mayReturn: boolean): Promise
 
 async function printToken(data: Data, settings: Settings, user: User, seconds: number): Promise<string> {
   const wanted = { userId: user.id, kind: "api", name: "command line", seconds } as const;
-  return (await issueToken({ ...data, settings, now: Date.now }, { ...source, action: "token.created" }, wanted)).token;
+  const entry = { ...source, action: "token.created", detail: { user: user.name } } as const;
+  return (await issueToken({ ...data, settings, now: Date.now }, entry, wanted)).token;
 }
 
 async function printLink(data: Data, settings: Settings, { id }: User): Promise<string> {

@@ -62,7 +62,7 @@ export async function acceptDelivery(
   const run = prompt === null ? null : pendingRun(runId, trigger, receivedAt);
   const { outcome = null, detail = null } = "outcome" in result ? result : {};
   const { externalId, replayOf, contentType, headers, body } = incoming;
-  const detailOfReplay = { replayOf, triggerId: trigger.id };
+  const detailOfReplay = { replayOf, triggerId: trigger.id, trigger: trigger.name };
   const replayed = { action: "delivery.replayed", target: { id: deliveryId }, detail: detailOfReplay } as const;
   const isFull = isBeyondDay(deps, trigger.userId, [body, encode(prompt ?? "")]);
   const statements = [

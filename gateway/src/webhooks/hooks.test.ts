@@ -94,7 +94,7 @@ describe("triggers", () => {
       expect.objectContaining({
         action: "trigger.updated",
         target: { id: trigger.id, name: "other" },
-        detail: { agentId: trigger.agentId, changed: "name, template" },
+        detail: { agentId: trigger.agentId, agent: "a", changed: "name, template" },
       }),
     );
     const updates = audit.json().items.filter(({ action }: { action: string }) => action === "trigger.updated");

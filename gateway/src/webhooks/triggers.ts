@@ -30,7 +30,7 @@ export async function createTrigger(
   body: NewTrigger,
 ): Promise<TriggerWithSecret> {
   checkTemplate(body.template);
-  const { runtime } = await getAgent(deps.db, userId, agentId);
+  const { runtime, name: agent } = await getAgent(deps.db, userId, agentId);
   const triggerId = newId("trg");
   const secret = createSecret(body.scheme);
   const sealed = await seal(deps.keyring, triggerId, secret);
@@ -47,7 +47,7 @@ export async function createTrigger(
       ...source,
       action: "trigger.created",
       target: { id: triggerId, name },
-      detail: { agentId, scheme },
+      detail: { agentId, agent, scheme },
     }),
   ]);
   if (inserted?.length !== 1)
@@ -55,7 +55,7 @@ export async function createTrigger(
       limit: triggersPerAgent,
     });
   const { template } = body;
-  const row = { id: triggerId, agentId, name, scheme, template, createdAt: now, updatedAt: now, runtime };
+  const row = { id: triggerId, agentId, name, scheme, template, createdAt: now, updatedAt: now, runtime, agent };
   return { ...present(deps.settings, { ...row, lastDeliveryAt: null }), secret };
 }
 
@@ -109,7 +109,7 @@ export async function updateTrigger(
 ): Promise<Trigger> {
   if (change.template !== undefined) checkTemplate(change.template);
   const before = await findTrigger(deps.db, userId, triggerId);
-  const { name, agentId } = before;
+  const { name, agentId, agent } = before;
   const changed = tellChanges(before, change);
   if (!changed) return getTrigger(deps.db, deps.settings, userId, triggerId);
   const set = { ...change, updatedAt: isoTime(deps.now()) };
@@ -119,7 +119,7 @@ export async function updateTrigger(
       ...source,
       action: "trigger.updated",
       target: { id: triggerId, name: change.name ?? name },
-      detail: { agentId, changed },
+      detail: { agentId, agent, changed },
     }),
   ]);
   return getTrigger(deps.db, deps.settings, userId, triggerId);
@@ -134,7 +134,7 @@ const sliceRows = 500;
  */
 export async function deleteTrigger(deps: Deps, source: AuditSource, userId: string, triggerId: string): Promise<void> {
   const before = await findTrigger(deps.db, userId, triggerId);
-  const { name, agentId } = before;
+  const { name, agentId, agent } = before;
   await deps.atomic([
     ...cancelWaiting(isoTime(deps.now()), sql`d.trigger_id = ${triggerId}`),
     deleteSlice(triggerId),
@@ -145,7 +145,7 @@ export async function deleteTrigger(deps: Deps, source: AuditSource, userId: str
       ...source,
       action: "trigger.deleted",
       target: { id: triggerId, name },
-      detail: { agentId },
+      detail: { agentId, agent },
     }),
   ]);
 }
@@ -206,15 +206,16 @@ export async function openHook({ db, keyring, now }: Deps, triggerId: string): P
   return { ...row, secrets: await Promise.all(sealed.map((one) => unseal(keyring, row.id, one))) };
 }
 
-/** A trigger as it is stored, and what its agent runs. */
-type TriggerRow = Omit<Trigger, "url" | "executesPayload"> & { runtime: RuntimeName };
+/** A trigger as it is stored, what its agent runs, and the agent's name. */
+type TriggerRow = Omit<Trigger, "url" | "executesPayload"> & { runtime: RuntimeName; agent: string };
 const shown = {
   runtime: agents.runtime,
+  agent: agents.name,
   ...columnsOf(triggers, "id", "agentId", "name", "scheme", "template", "createdAt", "updatedAt"),
   lastDeliveryAt: sql<string | null>`(select max(d.received_at) from deliveries d where d.trigger_id = triggers.id)`,
 };
 
-function present(settings: Settings, { runtime, ...row }: TriggerRow): Trigger {
+function present(settings: Settings, { runtime, agent: _, ...row }: TriggerRow): Trigger {
   const executesPayload = runtimeFacts[runtime].isScript && hasSendersWords(row.template);
   return { ...row, executesPayload, url: `${settings.BERTH_PUBLIC_URL}/hooks/${row.id}` };
 }

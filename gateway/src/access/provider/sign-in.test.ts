@@ -210,7 +210,7 @@ describe("who somebody is here", () => {
     await remove(next.id, "&mayReturn=1");
     expect((await signIn("returning")).user.id).not.toBe(next.id);
     const entries = (await gateway.call("GET", "/v1/admin/audit?action=user.may_return", asChief)).json().items;
-    expect(entries).toMatchObject([{ actor: { id: chief.id }, target: { id: user.id } }]);
+    expect(entries).toMatchObject([{ actor: { id: chief.id }, target: { id: user.id, name: user.name } }]);
   });
 
   test("a name that is taken gets a number, and admin is never given away", async () => {

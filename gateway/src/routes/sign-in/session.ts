@@ -10,7 +10,7 @@ import { isAllowedOrigin } from "../../http/origin.ts";
 import { route } from "../../http/route.ts";
 import { readSessionCookie, sessionCookie } from "../../http/cookies.ts";
 import { attemptSignIn, openSession, useSignInCode } from "../../access/sign-in.ts";
-import { revokeToken } from "../../access/tokens.ts";
+import { revokeToken, targetOf } from "../../access/tokens.ts";
 import { findUser, updateMe } from "../../access/users.ts";
 import { dismissNotice, findNotice, findWorkspace } from "../../hosts/workspaces.ts";
 import { personOf, type AuditSource, type Authenticator, type Caller } from "../../http/caller.ts";
@@ -148,7 +148,7 @@ async function keepToken(deps: Deps, authenticator: Authenticator, source: Audit
     ...source,
     actor,
     action: "sign_in.succeeded",
-    target: { id: token.id },
+    target: targetOf(token.id),
     detail: { method: "token" },
   });
   return sessionCookie(deps.settings.BERTH_PUBLIC_URL, jwt, token.expiresAt - Math.floor(deps.now() / 1000));

@@ -2,9 +2,14 @@
 import { useEffect, useState } from "preact/hooks";
 import type { AuditEntry } from "@berth/shared/audit";
 import { auditActions } from "@berth/shared/audit-actions";
+import type { RuntimeName } from "@berth/shared/kinds/runtimes";
+import type { User } from "@berth/shared/users";
+import type { TriggerScheme } from "@berth/shared/webhooks";
 import { t } from "../i18n/language.ts";
+import { runtimes } from "../runtimes/runtimes.ts";
 import { agentById } from "../state/agents.ts";
-import { formatTime } from "../text/format.ts";
+import { formatBytes, formatCost, formatTime } from "../text/format.ts";
+import { nameOfScheme } from "../triggers/schemes.tsx";
 import { readFilters } from "../ui/router.tsx";
 import { usePages } from "../ui/use-pages.ts";
 import { Failure } from "../ui/failure.tsx";
@@ -74,21 +79,42 @@ function ByWhom({ actor, set }: { actor: string; set: (actor: string) => void })
   );
 }
 
+type Fact = AuditEntry["detail"][string];
+
 /** What was written down beside who, what and on what: names in words, times as everywhere. */
 function factsOf({ actor, detail }: AuditEntry): string {
   const { names } = t().audit;
-  const facts = Object.entries(detail).filter(([, value]) => value !== null && value !== "" && value !== actor.id);
+  const isNamed = (name: string) => name.endsWith("Id") && Object.hasOwn(detail, name.slice(0, -2));
+  const saysMore = ([name, value]: [string, Fact]) =>
+    value !== "" && value !== actor.id && !isNamed(name) && (value !== null || Object.hasOwn(t().users.limits, name));
+  const facts = Object.entries(detail).filter(saysMore);
   return facts.map(([name, value]) => `${names[name] ?? name}: ${told(name, value)}`).join(" · ");
 }
 
-function told(name: string, value: AuditEntry["detail"][string]): string {
-  const { names, yes, no } = t().audit;
+function told(name: string, value: Fact): string {
+  const { names, yes, no, ofHost } = t().audit;
+  if (value === null) return ofHost;
   if (typeof value === "boolean") return value ? yes : no;
-  if (typeof value !== "string") return String(value);
+  if (typeof value === "number") return (inUnits[name] ?? String)(value);
   if (name === "changed") return t().common.list(value.split(", ").map((field) => names[field] ?? field));
-  if (name === "agentId") return agentById(value)?.name ?? value;
-  return /^\d{4}-\d\d-\d\dT/.test(value) ? formatTime(value) : value;
+  if (/^\d{4}-\d\d-\d\dT/.test(value)) return formatTime(value);
+  return inWords[name]?.(value) ?? value;
 }
+
+const inUnits: Record<string, (value: number) => string> = {
+  memoryBytes: formatBytes,
+  diskBytes: formatBytes,
+  dailyBudgetUsd: formatCost,
+};
+
+/** What the API has a word of its own for, as the page says it elsewhere; undefined where that is not known. */
+const inWords: Record<string, (value: string) => string | undefined> = {
+  agentId: (id) => agentById(id)?.name,
+  method: (method) => t().audit.methods[method],
+  role: (role) => t().users.roles[role as User["role"]],
+  runtime: (runtime) => runtimes[runtime as RuntimeName]?.words().name,
+  scheme: (scheme) => nameOfScheme(scheme as TriggerScheme),
+};
 
 function AuditTable({ items }: { items: AuditEntry[] }) {
   const words = t().audit;

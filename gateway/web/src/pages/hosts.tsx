@@ -2,6 +2,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import type { Host } from "@berth/shared/hosts";
+import type { ListedUser } from "@berth/shared/users";
+import { getAll } from "../api/api.ts";
 import { formatBytes } from "../text/format.ts";
 import { createJoinToken, drainHost, hosts, loadHosts, removeHost, resumeHost } from "../state/hosts.ts";
 import { HourOfGateway, HourOfHost } from "../charts/last-hour.tsx";
@@ -24,6 +26,7 @@ export function HostsPage() {
     const timer = setInterval(() => document.visibilityState === "visible" && void load(), refreshMs);
     return () => clearInterval(timer);
   }, []);
+  const names = useNames(hosts.value?.some(({ load }) => load !== null && load.alerts.length > 0) ?? false);
   return (
     <section class="page scroller">
       <h1>{t().hosts.title}</h1>
@@ -31,13 +34,26 @@ export function HostsPage() {
       {hosts.value?.[0] && <HourOfGateway from={hosts.value[0].createdAt} />}
       <ul class="cards hosts">
         {hosts.value?.map((host) => (
-          <HostCard key={host.id} host={host} />
+          <HostCard key={host.id} host={host} names={names} />
         ))}
       </ul>
       {hosts.value?.length === 0 && <p class="muted">{t().hosts.none}</p>}
       <Join />
     </section>
   );
+}
+
+type Names = ReadonlyMap<string, string>;
+
+/** Of all users by id, once they are needed. */
+function useNames(areNeeded: boolean): Names {
+  const [names, setNames] = useState<Names>(new Map());
+  useEffect(() => {
+    const note = (all: ListedUser[]) => setNames(new Map(all.map(({ id, name }) => [id, name])));
+    // Without their name a user is still a user.
+    if (areNeeded) void getAll<ListedUser>("/v1/admin/users").then(note, () => undefined);
+  }, [areNeeded]);
+  return names;
 }
 
 const tones: Record<Host["status"], StateWords["tone"]> = { live: "good", draining: "warn", down: "bad" };
@@ -47,7 +63,7 @@ const tellHost = ({ status }: Host): StateWords => {
   return { tone: tones[status], short, advice };
 };
 
-function HostCard({ host }: { host: Host }) {
+function HostCard({ host, names }: { host: Host; names: Names }) {
   const [asked, ask] = useState<"drain" | "remove" | null>(null);
   const close = () => ask(null);
   const task = useTask(() => (host.draining ? resumeHost(host.id) : drainHost(host.id)));
@@ -65,7 +81,7 @@ function HostCard({ host }: { host: Host }) {
       ) : (
         told.advice && <p class="muted">{told.advice}</p>
       )}
-      <Alerts host={host} />
+      <Alerts host={host} names={names} />
       <HostLoad host={host} />
       {host.load && <HourOfHost {...host} totalBytes={host.load.memoryTotalBytes} />}
       <p class="meta">
@@ -109,10 +125,10 @@ function Removal({ host, onClose }: { host: Host; onClose: () => void }) {
   );
 }
 
-function Alerts({ host: { load } }: { host: Host }) {
+function Alerts({ host: { load }, names }: { host: Host; names: Names }) {
   return load?.alerts.map((alert) => (
     <p key={alert.kind + alert.userId} class="warning warn">
-      {t().hosts.userAlert(alert.userId, tellAlert(alert))} <Ago time={alert.lastAt} />
+      {t().hosts.userAlert(names.get(alert.userId) ?? alert.userId, tellAlert(alert))} <Ago time={alert.lastAt} />
     </p>
   ));
 }

@@ -8,8 +8,10 @@ import { useTask } from "../ui/use-task.ts";
 
 type Name = keyof UserLimits;
 /** A field's unit in that of the API. */
-const units: Partial<Record<Name, number>> = { memoryBytes: 2 ** 20, diskBytes: 2 ** 30 };
+const units: Partial<Record<Name, number>> = { memoryBytes: 1e6, diskBytes: 1e9 };
 const unitOf = (name: Name) => units[name] ?? 1;
+/** Bytes are whole. */
+const inApi = (name: Name, typed: number) => (units[name] ? Math.round(typed * unitOf(name)) : typed);
 
 interface LimitsProps {
   user: ListedUser;
@@ -20,11 +22,14 @@ interface LimitsProps {
 export function Limits({ user, change, onClose }: LimitsProps) {
   const words = t().users;
   const names = Object.keys(words.limits) as Name[];
-  const shown = (name: Name) => (user.limits[name] === null ? "" : String(user.limits[name] / unitOf(name)));
+  const shown = (name: Name) => {
+    const limit = user.limits[name];
+    return limit === null ? "" : String(Number((limit / unitOf(name)).toFixed(2)));
+  };
   const [typed, setTyped, forget] = useKeptFields<Partial<Record<Name, string>>>(`berth.limits.${user.id}`, {});
   const task = useTask(async () => {
     const changed = Object.entries(typed).filter(([name, text]) => text !== shown(name as Name));
-    const limits = changed.map(([name, text]) => [name, text === "" ? null : Number(text) * unitOf(name as Name)]);
+    const limits = changed.map(([name, text]) => [name, text === "" ? null : inApi(name as Name, Number(text))]);
     await change(user, { limits: Object.fromEntries(limits) as OwnLimits });
     forget();
     onClose();
