@@ -509,6 +509,29 @@ describe("an admin", () => {
     await page.getByRole("row", { name: /User deleted.*leaver/ }).waitFor();
   });
 
+  test("finds one of more users than a page of the API has, and is shown a screenful at a time", async () => {
+    const { page } = await meet({ admin: true });
+    const db = new Database(join(berth.dir, "gateway.sqlite"));
+    const insert = db.prepare(
+      "INSERT INTO users (id, name, role, disabled, created_at) VALUES (?, ?, 'user', 0, '2099-01-01T00:00:00.000Z')",
+    );
+    db.transaction(() => {
+      for (let nth = 0; nth < 1100; nth++) insert.run(`usr_many${nth}`, `one of many ${nth}`);
+    })();
+    try {
+      await page.goto("/users");
+      const rows = page.locator("table.list tbody tr");
+      await eventually(() => rows.count()).toBe(200);
+      await page.getByRole("button", { name: /^Show more of 1,1\d\d$/ }).click();
+      await eventually(() => rows.count()).toBe(400);
+      await page.getByLabel("Find by name").fill("many 1099");
+      await eventually(() => rows.count()).toBe(1);
+    } finally {
+      db.prepare("DELETE FROM users WHERE id LIKE 'usr_many%'").run();
+      db.close();
+    }
+  });
+
   test("gives a user limits of their own, in units that people use, and takes them back", async () => {
     const { page } = await meet({ admin: true });
     const limited = await berth.client("limited");

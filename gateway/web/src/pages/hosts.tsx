@@ -2,10 +2,9 @@
 import { useEffect, useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import type { Host } from "@berth/shared/hosts";
-import type { ListedUser } from "@berth/shared/users";
-import { getAll } from "../api/api.ts";
 import { formatBytes } from "../text/format.ts";
 import { createJoinToken, drainHost, hosts, loadHosts, removeHost, resumeHost } from "../state/hosts.ts";
+import { loadUserNames, type UserNames } from "../state/users.ts";
 import { HourOfGateway, HourOfHost } from "../charts/last-hour.tsx";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
@@ -43,15 +42,12 @@ export function HostsPage() {
   );
 }
 
-type Names = ReadonlyMap<string, string>;
-
 /** Of all users by id, once they are needed. */
-function useNames(areNeeded: boolean): Names {
-  const [names, setNames] = useState<Names>(new Map());
+function useNames(areNeeded: boolean): UserNames {
+  const [names, setNames] = useState<UserNames>(new Map());
   useEffect(() => {
-    const note = (all: ListedUser[]) => setNames(new Map(all.map(({ id, name }) => [id, name])));
     // Without their name a user is still a user.
-    if (areNeeded) void getAll<ListedUser>("/v1/admin/users").then(note, () => undefined);
+    if (areNeeded) void loadUserNames().then(setNames, () => undefined);
   }, [areNeeded]);
   return names;
 }
@@ -63,7 +59,7 @@ const tellHost = ({ status }: Host): StateWords => {
   return { tone: tones[status], short, advice };
 };
 
-function HostCard({ host, names }: { host: Host; names: Names }) {
+function HostCard({ host, names }: { host: Host; names: UserNames }) {
   const [asked, ask] = useState<"drain" | "remove" | null>(null);
   const close = () => ask(null);
   const task = useTask(() => (host.draining ? resumeHost(host.id) : drainHost(host.id)));
@@ -125,7 +121,7 @@ function Removal({ host, onClose }: { host: Host; onClose: () => void }) {
   );
 }
 
-function Alerts({ host: { load }, names }: { host: Host; names: Names }) {
+function Alerts({ host: { load }, names }: { host: Host; names: UserNames }) {
   return load?.alerts.map((alert) => (
     <p key={alert.kind + alert.userId} class="warning warn">
       {t().hosts.userAlert(names.get(alert.userId) ?? alert.userId, tellAlert(alert))} <Ago time={alert.lastAt} />

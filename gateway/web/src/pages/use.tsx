@@ -1,9 +1,10 @@
 /** What runs have cost: by day, by agent, for admins by user; and what is left of today's budget. */
 import { useEffect, useState } from "preact/hooks";
-import type { AllUse, ListedUser, Me, Use } from "@berth/shared/users";
-import { get, getAll } from "../api/api.ts";
+import type { AllUse, Me, Use } from "@berth/shared/users";
+import { get } from "../api/api.ts";
 import { Columns } from "../charts/columns.tsx";
 import { language, t } from "../i18n/language.ts";
+import { loadUserNames } from "../state/users.ts";
 import { formatCost, formatCount } from "../text/format.ts";
 import { Failure } from "../ui/failure.tsx";
 import { Meter } from "../ui/meter.tsx";
@@ -48,12 +49,9 @@ function Budget({ dailyUsd, leftTodayUsd, runUsd }: Use["budget"]) {
 
 function Everybody() {
   const words = t().use;
-  const [answer, failure] = useAnswer(async () =>
-    Promise.all([get<AllUse>("/v1/admin/use"), getAll<ListedUser>("/v1/admin/users")]),
-  );
+  const [answer, failure] = useAnswer(async () => Promise.all([get<AllUse>("/v1/admin/use"), loadUserNames()]));
   if (!answer) return <Failure error={failure} />;
-  const [use, users] = answer;
-  const names = new Map(users.map(({ id, name }) => [id, name]));
+  const [use, names] = answer;
   return (
     <>
       <h2>{words.everybody}</h2>

@@ -2,8 +2,9 @@
 import { useEffect, useState } from "preact/hooks";
 import type { CreatedToken, Me, SignInLink, ListedUser, AllUse, User, UserChange } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
-import { call, get, getAll, post } from "../api/api.ts";
+import { call, get, post } from "../api/api.ts";
 import { hostName } from "../state/hosts.ts";
+import { loadUsers } from "../state/users.ts";
 import { formatCost, formatCount } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
@@ -24,20 +25,13 @@ export function UsersPage({ me }: { me: Me }) {
   const [users, setUsers] = useState<ListedUser[] | null>(null);
   const [asked, setAsked] = useState<{ about: User; what: Question } | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
-  const load = () => getAll<ListedUser>("/v1/admin/users").then((all) => (setUsers(all), setFailure(null)), setFailure);
+  const load = () => loadUsers().then((all) => (setUsers(all), setFailure(null)), setFailure);
   useAgain(failure, load);
-  const [costs, setCosts] = useState<Map<string, number>>(new Map());
   const change: Change = async (user, part) => {
     await call("PATCH", `/v1/admin/users/${user.id}`, part);
     await load();
   };
-  useEffect(() => {
-    void load();
-    void get<AllUse>("/v1/admin/use").then(
-      (use) => setCosts(new Map(use.users.map(({ userId, costUsd }) => [userId, costUsd]))),
-      setFailure,
-    );
-  }, []);
+  useEffect(() => void load(), []);
   const { values, set } = readFilters(["name"]);
   const isFound = ({ name }: User) => name.toLowerCase().includes(values.name.toLowerCase());
   const listed = users?.find(({ id }) => id === asked?.about.id);
@@ -54,6 +48,37 @@ export function UsersPage({ me }: { me: Me }) {
         }}
       />
       <Failure error={failure} />
+      <UserTable
+        users={users?.filter(isFound) ?? []}
+        me={me}
+        change={change}
+        ask={(about, what) => setAsked({ about, what })}
+      />
+      {asked && <Asked {...asked} listed={listed} change={change} onDeleted={load} onClose={() => setAsked(null)} />}
+    </section>
+  );
+}
+
+const shownAtOnce = 200;
+
+interface UserTableProps {
+  users: ListedUser[];
+  me: Me;
+  change: Change;
+  ask: (about: User, what: Question) => void;
+}
+
+function UserTable({ users, me, change, ask }: UserTableProps) {
+  const words = t().users;
+  const [most, setMost] = useState(shownAtOnce);
+  const [costs, setCosts] = useState<Map<string, number> | null>(null);
+  useEffect(() => {
+    const note = (use: AllUse) => setCosts(new Map(use.users.map(({ userId, costUsd }) => [userId, costUsd])));
+    // Without it the users are still there.
+    void get<AllUse>("/v1/admin/use").then(note, () => undefined);
+  }, []);
+  return (
+    <>
       <table class="list">
         <TableHead
           names={[words.name, words.role, words.lastSignIn, words.host]}
@@ -61,20 +86,26 @@ export function UsersPage({ me }: { me: Me }) {
           hasActions
         />
         <tbody>
-          {users?.filter(isFound).map((user) => (
+          {users.slice(0, most).map((user) => (
             <UserRow
               key={user.id}
               user={user}
-              costUsd={costs.get(user.id) ?? 0}
+              costUsd={costs && (costs.get(user.id) ?? 0)}
               isMe={user.id === me.user.id}
               change={change}
-              ask={(what) => setAsked({ about: user, what })}
+              ask={(what) => ask(user, what)}
             />
           ))}
         </tbody>
       </table>
-      {asked && <Asked {...asked} listed={listed} change={change} onDeleted={load} onClose={() => setAsked(null)} />}
-    </section>
+      {most < users.length && (
+        <p>
+          <button type="button" onClick={() => setMost(most + shownAtOnce)}>
+            {words.showMoreOf(users.length)}
+          </button>
+        </p>
+      )}
+    </>
   );
 }
 
@@ -121,8 +152,8 @@ function Asked({ about, what, listed, change, onDeleted, onClose }: AskedProps) 
 type Change = (user: User, part: UserChange) => Promise<void>;
 interface UserRowProps {
   user: ListedUser;
-  /** Of the last 30 days. */
-  costUsd: number;
+  /** Of the last 30 days; null until it is known. */
+  costUsd: number | null;
   isMe: boolean;
   change: Change;
   ask: (what: Question) => void;
@@ -152,7 +183,7 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
         {formatCount(user.agents)}
       </td>
       <td class="number" data-label={words.use}>
-        {formatCost(costUsd)}
+        {costUsd === null ? "–" : formatCost(costUsd)}
       </td>
       <td class="number">
         <button type="button" class="quiet" onClick={() => ask("link")} disabled={user.disabled}>

@@ -9,6 +9,7 @@ const plural = createPlural("en");
 export const users = {
   title: "Users",
   find: "Find by name",
+  showMoreOf: (count: number) => plural(count, { other: "Show more of #" }),
   name: "Name",
   role: "Role",
   lastSignIn: "Last sign-in",

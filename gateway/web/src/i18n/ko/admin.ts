@@ -4,6 +4,7 @@ import type { audit as enAudit, hosts as enHosts, users as enUsers } from "../en
 export const users: typeof enUsers = {
   title: "사용자",
   find: "이름으로 찾기",
+  showMoreOf: (count) => `${count}명 중 더 보기`,
   name: "이름",
   role: "역할",
   lastSignIn: "마지막 로그인",
