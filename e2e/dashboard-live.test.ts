@@ -249,6 +249,21 @@ describe("a message that was sent", () => {
   });
 });
 
+test("the arrow up brings the last message again, where nothing is written", async () => {
+  const { page, client } = await meet();
+  const agent = await client.createAgent("again", { runtime: "shell" });
+  await client.runToEnd(agent.id, "echo one; exit 1");
+  await page.goto(`/agents/${agent.id}`);
+  await lastEnd(page).getByText("Failed: exit code 1").waitFor();
+  const field = page.getByLabel(/^Message to/);
+  await field.press("ArrowUp");
+  await eventually(() => field.inputValue()).toBe("echo one; exit 1");
+  await field.pressSequentially("0");
+  expect(await field.inputValue()).toBe("echo one; exit 10");
+  await field.press("ArrowUp");
+  expect(await field.inputValue()).toBe("echo one; exit 10");
+});
+
 test("Ctrl+K goes to an agent, a page, a search; ? tells the keys", async () => {
   const { page, client } = await meet();
   const agent = await client.createAgent("harbour");

@@ -215,7 +215,8 @@ const shown = {
   lastDeliveryAt: sql<string | null>`(select max(d.received_at) from deliveries d where d.trigger_id = triggers.id)`,
 };
 
-function present(settings: Settings, { runtime, agent: _, ...row }: TriggerRow): Trigger {
+function present(settings: Settings, stored: TriggerRow): Trigger {
+  const { runtime, agent: _, ...row } = stored;
   const executesPayload = runtimeFacts[runtime].isScript && hasSendersWords(row.template);
   return { ...row, executesPayload, url: `${settings.BERTH_PUBLIC_URL}/hooks/${row.id}` };
 }

@@ -63,7 +63,7 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
       >
         <AttachButton onFiles={uploads.attach} />
         <Field
-          label={words.messageTo(agent.name)}
+          agent={agent}
           placeholder={going ? words.placeholderBusy : runtimes[agent.runtime].words().placeholder}
           text={text}
           onText={(written) => change(() => ({ text: written }))}
@@ -92,7 +92,7 @@ function isEnter(event: KeyboardEvent): boolean {
 }
 
 interface FieldProps {
-  label: string;
+  agent: Agent;
   placeholder: string;
   text: string;
   onText: (text: string) => void;
@@ -100,7 +100,7 @@ interface FieldProps {
   onPaste: (event: ClipboardEvent) => void;
 }
 
-function Field({ label, text, onText, ...rest }: FieldProps) {
+function Field({ agent, text, onText, onKeyDown, ...rest }: FieldProps) {
   const field = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => fit(field.current), [text]);
   useEffect(() => {
@@ -108,8 +108,21 @@ function Field({ label, text, onText, ...rest }: FieldProps) {
     if (matchMedia("(pointer: fine)").matches) field.current?.focus({ preventScroll: true });
   }, []);
   const onInput = (event: { currentTarget: HTMLTextAreaElement }) => onText(event.currentTarget.value);
-  return <textarea ref={field} rows={1} aria-label={label} value={text} onInput={onInput} {...rest} />;
+  const onKey = (event: KeyboardEvent) => {
+    const last = event.key === "ArrowUp" && !text && lastOf(agent.id);
+    if (!last) return onKeyDown(event);
+    event.preventDefault();
+    onText(last);
+  };
+  const label = t().conversation.messageTo(agent.name);
+  return (
+    <textarea ref={field} rows={1} aria-label={label} value={text} onInput={onInput} onKeyDown={onKey} {...rest} />
+  );
 }
+
+/** The last message that a person wrote to the agent. */
+const lastOf = (agentId: string) =>
+  runsByAgent.value.get(agentId)?.find(({ trigger }) => trigger.kind === "api")?.prompt;
 
 function AttachButton({ onFiles }: { onFiles: (files: File[]) => void }) {
   const picker = useRef<HTMLInputElement>(null);

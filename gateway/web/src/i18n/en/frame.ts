@@ -31,6 +31,7 @@ export const frame = {
       ["?", "These shortcuts"],
       ["Enter", "Send the message, also while the agent works"],
       ["Shift+Enter", "A new line in the message"],
+      ["↑", "The last message again, where nothing is written"],
       ["Alt+Enter", "Queue the message while the agent works"],
       ["Esc", "Stop the turn; twice ends the run"],
     ],
