@@ -524,6 +524,14 @@ describe("an admin", () => {
       await eventually(() => rows.count()).toBe(200);
       await page.getByRole("button", { name: /^Show more of 1,1\d\d$/ }).click();
       await eventually(() => rows.count()).toBe(400);
+      const menu = rows.last().locator("details");
+      await menu.locator("summary").click();
+      await menu.getByRole("button", { name: "Delete …" }).waitFor();
+      const bottom = async () => {
+        const panel = (await menu.locator(".panel").boundingBox())!;
+        return panel.y + panel.height;
+      };
+      await eventually(bottom).toBeLessThan(801);
       await page.getByLabel("Find by name").fill("many 1099");
       await eventually(() => rows.count()).toBe(1);
     } finally {
@@ -576,10 +584,10 @@ describe("an admin", () => {
     await rowOf(/clerkby tokenAgent changedtheirs.*changed: model$/);
     await rowOf(/clerkby tokenTrigger createdhook.*agent: theirs · scheme: Bearer token$/);
     await rowOf(/clerkby tokenToken revokedci/);
-    await rowOf(/BerthToken createdcommand line.*expires: .* · user: clerk$/);
+    await rowOf(/harnessby tokenToken created.*expires: .* · user: clerk$/);
     await rowOf(/Limits changedclerk.*memory: 512 MB · budget a day: \$2\.50$/);
     await rowOf(/Limits changedclerk.*memory: the setting of the host$/);
-    await rowOf(/Signed incommand line.*by: API token$/);
+    await rowOf(/by tokenSigned intest.*by: API token$/);
     expect(await page.locator("tbody").textContent()).not.toMatch(/(usr|agt|tok|trg)_/);
     await page.route(/\/v1\/admin\/hosts\?/, async (route) => {
       const answer = await route.fetch();

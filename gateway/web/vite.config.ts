@@ -36,10 +36,10 @@ export default defineConfig({
               test: /src\/(markdown|agents\/(run-section|waiting-card|queued|transcript)|transcript\/.*-)/,
               priority: 1,
             },
-            // Neither the first page nor a conversation has tables, forms of one name, or secrets that are shown once.
+            // Neither the first page nor a conversation has tables, forms of one name, secrets that are shown once, users or triggers.
             {
               name: "lists",
-              test: /src\/(charts\/columns|style\/few|pages\/new-token|ui\/(table-head|shown-once|name-form))/,
+              test: /src\/(charts\/columns|style\/few|pages\/new-token|state\/users|triggers\/(schemes|template-field|triggers\.ts)|ui\/(table-head|shown-once|name-form))/,
               priority: 1,
             },
             { name: "shared", minShareCount: 2 },

@@ -146,7 +146,7 @@ function AuditRow({ entry }: { entry: AuditEntry }) {
         {actor.kind === "token" && <span class="tag">{words.byToken}</span>}
       </td>
       <td class={outcome === "refused" ? "failure" : ""}>{outcome === "refused" ? words.isRefused(action) : action}</td>
-      <td class="name" data-label={words.on}>
+      <td class="name" data-label={target ? words.on : undefined}>
         {target?.name ?? target?.id ?? "–"}
       </td>
       <td data-label={words.fromLabel}>{entry.address ?? "–"}</td>

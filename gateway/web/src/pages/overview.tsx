@@ -6,7 +6,7 @@ import { t } from "../i18n/language.ts";
 import { agents, runOfAgent } from "../state/agents.ts";
 import { get, post } from "../api/api.ts";
 import { formatCost } from "../text/format.ts";
-import { activeRuns, runsByAgent, workspace } from "../state/live.ts";
+import { activeRuns, noteWorkspace, runsByAgent, workspace } from "../state/live.ts";
 import { AgentLine, tellAgent } from "../agents/agent-line.tsx";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
@@ -87,7 +87,7 @@ function WorkspaceSwitch({ me }: { me: Me }) {
   const words = t().agents;
   const space = workspace.value ?? me.workspace;
   const task = useTask(async (action: "start" | "stop") => {
-    workspace.value = await post(`/v1/workspace/${action}`);
+    noteWorkspace(await post(`/v1/workspace/${action}`));
   });
   const [isAsking, setAsking] = useState(false);
   const isUp = space.status === "running" || space.status === "starting";

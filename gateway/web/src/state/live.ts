@@ -76,6 +76,13 @@ async function catchUp(inProgress: Run[]): Promise<void> {
   if (hasEnded || (newest && !runs.value.has(newest.id))) await loadRuns("");
 }
 
+/** Takes over how the workspace is. One that is asleep, or just woke, was not looked at: on its disk is what was there last. */
+export function noteWorkspace(next: Workspace): void {
+  const last = workspace.value;
+  const isKnown = next.sampledAt !== null || next.disk.usedBytes > 0 || last?.hostId !== next.hostId;
+  workspace.value = isKnown ? next : { ...next, disk: { ...next.disk, usedBytes: last.disk.usedBytes } };
+}
+
 /** Takes runs over. Answers and frames overtake each other: what is known to have begun or ended stays so. */
 export function noteRuns(items: Run[]): void {
   const next = new Map(runs.value);
@@ -100,14 +107,14 @@ function take(frame: ServerFrame): void {
   switch (frame.type) {
     case "hello":
       return batch(() => {
-        workspace.value = frame.workspace;
+        noteWorkspace(frame.workspace);
         if (frame.workspace.status === "running") refusal.value = null;
         noteRuns(frame.runs);
         logs.resume(frame.runs);
         void catchUp(frame.runs).catch(() => undefined);
       });
     case "workspace":
-      workspace.value = frame.workspace;
+      noteWorkspace(frame.workspace);
       if (frame.workspace.status === "running") refusal.value = null;
       return;
     case "run":

@@ -34,7 +34,11 @@ export function Menu({ class: name, summary, onToggle, children }: MenuProps) {
   return (
     <details
       class={`drop-down ${name}`}
-      onToggle={(event) => onToggle?.(event.currentTarget.open)}
+      onToggle={({ currentTarget: menu }) => {
+        // At the end of a page it would open out of view.
+        if (menu.open) menu.lastElementChild!.scrollIntoView({ block: "nearest" });
+        onToggle?.(menu.open);
+      }}
       onFocusOut={(event) => {
         const { currentTarget: menu, relatedTarget: next } = event;
         if (next instanceof Node && !menu.contains(next)) menu.open = false;
