@@ -13,7 +13,11 @@ export function noticeLog(scene: Scene, event: string, fields: LogFields): void 
   if (event === "run.accepted") noteAdmission(String(fields["runId"]), keptByEnded(scene, user));
   // What could not be freed is tried again with the next end.
   if (event === "run.memory_kept") for (const { kept } of containersOf(scene, user)) kept.clear();
-  if (event === "run.ended") judgeEnd(scene, fields as unknown as EndedLine);
+  if (event === "run.ended") {
+    const disk = scene.machine.files.find(`/data/mnt/${user}`)?.on;
+    if (disk?.hasFailed || disk?.isFull) scene.unnoted.add(String(fields["runId"]));
+    judgeEnd(scene, fields as unknown as EndedLine);
+  }
   if (event === "request.failed" && !isCaused(fields["error"]))
     scene.world.violate("no call is answered by a defect", String(fields["error"]));
 }
@@ -142,7 +146,7 @@ export function judgeRun({ world, machine }: Pick<Scene, "world" | "machine">, r
 }
 
 /** What of the gateway's copy differs from the host's truth. */
-function differencesOf({ gateway, machine }: Scene): string[] {
+function differencesOf({ gateway, machine, unnoted }: Scene): string[] {
   const runs = machine.database.prepare("select * from runs").all() as RunRow[];
   const known = new Set(runs.map(({ id }) => id));
   const differing = runs.flatMap((run) => {
@@ -150,10 +154,12 @@ function differencesOf({ gateway, machine }: Scene): string[] {
     // What was told as lost stays so, should the database that was lost be put back.
     if (copy?.reason === "host_lost") return [];
     if (copy?.status === run.status && copy.reason === run.reason && copy.exitCode === run.exit_code) return [];
-    // A power cut may take the note of an end, and an older copy of the database knows none: what was told first stays there.
+    // A power cut may take the note of an end, and a disk that failed takes none; an older copy of the database knows neither: what was
+    // told first stays there.
     const note = machine.files.find(`/data/mnt/${run.user_id}/runs/${run.id}/end`);
     const isNoted = note && machine.files.read(note).toString().includes(`"reason":"${copy?.reason}"`);
-    if (machine.kernel.boot !== 1 && !isNoted && copy && isEnded(copy.status) && run.ended_at !== null) return [];
+    const mayLack = machine.kernel.boot !== 1 || unnoted.has(run.id);
+    if (mayLack && !isNoted && copy && isEnded(copy.status) && run.ended_at !== null) return [];
     return `${run.id} is ${run.status} (${run.reason}), there ${copy ? `${copy.status} (${copy.reason})` : "unknown"}`;
   });
   const forgotten = [...gateway.runs.values()].filter(({ id, status }) => !known.has(id) && !isEnded(status));

@@ -14,6 +14,8 @@ export interface Scene {
   network: Network;
   clients: Clients;
   seen: Map<string, number>;
+  /** Runs whose end was told while their disk took no note of it. */
+  unnoted: Set<string>;
   /** When the last of what was begun by operations comes. */
   lastMs: number;
 }

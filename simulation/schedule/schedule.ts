@@ -77,7 +77,15 @@ function open(shared: SharedDatabase, { seed, keepsTrace, muted, plan, whenStruc
   const network = new Network();
   network.connect();
   const gateway = new ModelGateway();
-  const scene = { world, machine, network, gateway, seen: new Map(), lastMs: 0 } as unknown as Scene;
+  const scene = {
+    world,
+    machine,
+    network,
+    gateway,
+    seen: new Map(),
+    unnoted: new Set(),
+    lastMs: 0,
+  } as unknown as Scene;
   scene.host = new Host(machine, (event: string, fields: LogFields) => noticeLog(scene, event, fields));
   if (plan) world.plan = (point, name, isAsync) => strike(scene, plan(point, name, isAsync), whenStruck);
   scene.clients = new Clients(network, gateway, hasLongLogs);

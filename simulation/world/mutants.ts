@@ -59,8 +59,8 @@ const all: Mutant[] = [
     },
     {
       file: `${run}/launch.ts`,
-      from: "run.containerId === null && !(await proveWithout(container.cgroup, inRunOf(agent.uid)))",
-      to: "run.containerId === null && !isWithout(container.cgroup, inRunOf(agent.uid))",
+      from: "!(await proveWithout(cgroup, inRunOf(agent.uid)))",
+      to: "!isWithout(cgroup, inRunOf(agent.uid))",
     },
   ),
   one("a lost container hides an exit code", "what is told is what the evidence says", 41, {

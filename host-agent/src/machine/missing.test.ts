@@ -84,6 +84,7 @@ describe("a volume that cannot be looked at is not taken for one that is not the
     await expect(removeRunFiles(volume, "run_1")).rejects.toThrow("ELOOP");
     const files = {
       token: "brt_1",
+      container: "c",
       prompt: "",
       attachments: null,
       payload: null,

@@ -263,6 +263,7 @@ export class Ahead {
       await makeRunFiles(volume, id, uid, {
         ...filesOf(agent),
         token,
+        container: container.id,
         prompt: null,
         attachments: null,
         payload: null,

@@ -14,7 +14,7 @@ import type { Begun } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { hasPayload, makeRunFiles, readExit, readToken } from "./run-files.ts";
+import { hasPayload, makeRunFiles, readContainer, readExit, readToken } from "./run-files.ts";
 import { messagesOf } from "./run-input.ts";
 import { makeAgentDirectory, type Volume } from "../workspace/volume.ts";
 import { inRunOf, runGid } from "../store/uids.ts";
@@ -52,10 +52,7 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
     const next = nextOfStart(run, exit, typeof where === "string" ? where : "here");
     if (next === "watch") return { container: earlier, over: null };
     if (next !== "begin") {
-      // An older copy of the database names no container: one that is there, and a code that the run's wrapper wrote, prove no loss.
-      const { userId } = run;
-      const isUnproved = run.containerId === null && exit.code !== null && (await workspaces.find(userId)) !== null;
-      const over = { exitCode: exit.code, isContainerLost: next === "lost" && !isUnproved, hasLingered: false };
+      const over = { exitCode: exit.code, isContainerLost: next === "lost", hasLingered: false };
       return { container: earlier, over };
     }
     const container = await workspaces.ensureReady(run.userId);
@@ -81,16 +78,20 @@ export async function isNotStartable({ store, engine, workspaces }: LaunchDeps, 
 
 /**
  * The container that the run's exec was made in, if it is the user's and runs; null if the engine says that it does not.
- * A database that is older than the run's begin does not know the exec: its processes show where it is.
+ * A database that is older than the run's begin does not know the exec: the run's files say where it is.
  */
 async function findContainer({ store, workspaces }: LaunchDeps, run: RunRow, agent: AgentRow, hasBegun: boolean) {
   if (run.containerId === null && !hasBegun) return null;
   const container = await workspaces.find(run.userId);
   if (container === null || run.containerId === container.id) return container;
-  const isHere = run.containerId === null && !(await proveWithout(container.cgroup, inRunOf(agent.uid)));
-  if (!isHere) return null;
+  if (run.containerId !== null) return null;
+  const { volume, cgroup } = container;
+  // Where they do not, its processes show it.
+  const isHere = async () => !(await proveWithout(cgroup, inRunOf(agent.uid)));
+  const noted = readContainer(volume, run.id);
+  if (noted === null ? !(await isHere()) : noted !== container.id) return null;
   // Nor does it know their token: without it the model would refuse them.
-  const token = readToken(container.volume, run.id);
+  const token = readToken(volume, run.id);
   if (token !== null && token !== store.tokenOf(run.id)) store.updateRun(run.id, { token });
   return container;
 }
@@ -114,6 +115,7 @@ async function makeExec(
   const files = {
     ...filesOf(agent),
     token: store.tokenOf(run.id),
+    container: container.id,
     prompt,
     attachments: run.attachments.map((path) => `${homeOf(agent)}/${path}\n`).join("") || null,
     payload: payload === null ? null : Buffer.from(payload, "base64url"),

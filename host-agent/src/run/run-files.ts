@@ -31,6 +31,8 @@ import type { Exit } from "./decide.ts";
 export interface RunFiles {
   /** What its processes show at the model; root's, for who takes them up with an older copy of the database. */
   token: string;
+  /** The container that its exec is made in; root's, for the same. */
+  container: string;
   /** Null of what is started ahead of one. */
   prompt: string | null;
   /** Where the agent finds them, a line each; null where the message has none. */
@@ -63,8 +65,9 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
   ] as const)
     writeNew(join(dir, name), text, 0o600, uid);
   writeNew(join(dir, "end"), "\n", 0o600, 0);
-  const { token, ...forAgent } = files;
+  const { token, container, ...forAgent } = files;
   writeNew(join(dir, "token"), token, 0o600, 0);
+  writeNew(join(dir, "container"), container, 0o600, 0);
   const given = Object.entries(forAgent).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
   for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
   // `env` goes with the run, and `in` grows by us alone; what stays can be neither grown nor kept from anybody.
@@ -95,6 +98,10 @@ const makeRoom = (path: string, bytes: number) => runProgram("fallocate", "-n", 
 /** Null where the files are those of a run that has ended. */
 export const readToken = (volume: Volume, runId: string): string | null =>
   readText(join(runDirectory(volume, runId), "token"), 100) || null;
+
+/** Null where there are none, or those of a run of before they told it. */
+export const readContainer = (volume: Volume, runId: string): string | null =>
+  readText(join(runDirectory(volume, runId), "container"), 100) || null;
 
 /** More than the wrapper writes into `exit`; the agent can append to it. */
 const exitBytes = 200;

@@ -41,6 +41,8 @@ interface Drive {
   elapsedMs: (() => number | null) | null;
   /** Failures in a row, of all that is no wait for the engine. */
   failures: number;
+  /** How it was found to be over: it stays so where its volume cannot be had any more. */
+  over: Over | null;
 }
 
 /** How long a start is tried while the engine fails. */
@@ -239,7 +241,9 @@ export class Runs {
   #begin(runId: string): void {
     if (this.#live.has(runId)) return;
     const wake = createLatch();
-    const done = this.#drive(runId, { wake, elapsedMs: null, failures: 0 }).finally(() => this.#live.delete(runId));
+    const done = this.#drive(runId, { wake, elapsedMs: null, failures: 0, over: null }).finally(() =>
+      this.#live.delete(runId),
+    );
     this.#live.set(runId, { wake, done });
   }
 
@@ -265,7 +269,7 @@ export class Runs {
     const agent = store.getAgent(run.agentId)!;
     const volume = await this.#volumeOf(run, drive);
     if (!volume) {
-      const over = { exitCode: null, isContainerLost: true, hasLingered: false };
+      const over = drive.over ?? lostWithoutBegin;
       return this.#settle({ runId: run.id, agent, volume, container: null, lines: null }, over, drive);
     }
     const { BERTH_DAILY_BUDGET_USD: perDay } = context.settingsOf(run.userId);
@@ -338,9 +342,10 @@ export class Runs {
     return { container: null, over: { ...neverBegan, exitCode: notInvoked } };
   }
 
-  async #settle(lived: Lived, over: Over, { failures }: Drive): Promise<void> {
+  async #settle(lived: Lived, over: Over, drive: Drive): Promise<void> {
     const { context, store } = this.#deps;
-    const ended = await settle(this.#deps, lived, over, failures);
+    drive.over = over;
+    const ended = await settle(this.#deps, lived, over, drive.failures);
     if (!ended) return;
     const { id: runId, userId, reason, exitCode, logBytes } = ended;
     // At once: a run that takes its place is admitted from now on.
