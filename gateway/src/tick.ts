@@ -10,6 +10,8 @@ import { deleteLeftDeliveries } from "./webhooks/triggers.ts";
 const retentionMs = 3_600_000;
 /** A clock that is set right by less was not ahead: what it put off is due a minute late at most. */
 const steppedMs = 60_000;
+/** What is slewed goes back by less between two ticks. */
+const setBackMs = 1000;
 const dayMs = 24 * 3_600_000;
 /** A day over the year in which the database itself refuses to delete. */
 const auditDays = 367;
@@ -19,6 +21,7 @@ const sliceRows = 25;
 /** Does what is due. Any number of ticks may run at once: each piece of work is claimed by one statement. */
 export async function tick(deps: Deps): Promise<void> {
   const done = await Promise.allSettled([
+    noticeStep(deps),
     startDue(deps),
     runRetention(deps),
     deleteLeftDeliveries(deps),
@@ -26,6 +29,16 @@ export async function tick(deps: Deps): Promise<void> {
   ]);
   const failed = done.find((one) => one.status === "rejected");
   if (failed) throw failed.reason;
+}
+
+/** By how much the clock is ahead of elapsed time, at the last tick of who has a memory of it. */
+const aheadMs = new WeakMap<Deps["db"], number>();
+
+/** A clock that was set back has put off for as long what it was asked for meanwhile. */
+async function noticeStep(deps: Deps): Promise<void> {
+  const now = deps.now() - performance.now();
+  if (now < (aheadMs.get(deps.db) ?? now) - setBackMs) await forgetFuture(deps);
+  aheadMs.set(deps.db, now);
 }
 
 /** A slice a turn, until the next hour's. */

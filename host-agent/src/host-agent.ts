@@ -85,7 +85,7 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
 function createObedience(parts: Parts, hasUser: (userId: string) => boolean): (answer: ReportAnswer) => void {
   const { streams, store, workspaces, runs } = parts;
   const carryOut = ({ kind, id }: Order) => {
-    if (kind === "stop_user") return workspaces.stop(id, () => runs.cancelAll(id));
+    if (kind === "stop_user") return workspaces.stop(id, () => runs.endAll("cancelled", id));
     return kind === "delete_user" ? deleteUser(parts, id) : deleteAgent(parts, store.getAgent(id)!.userId, id);
   };
   const obey = createOrders({ ...parts, hasUser, carryOut });

@@ -91,15 +91,22 @@ export function judge(scene: Scene, isOver: boolean): void {
         "an ended run has no process",
         `${runId} has processes, and is ${byId.get(runId)?.status ?? "unknown"}`,
       );
-  // Those that the host has heard of: an older copy of its database knows less than was told.
-  const deleted = machine.database.prepare("select id from agents where deleted").all() as { id: string }[];
-  for (const { runId, environment } of machine.kernel.processes.values())
-    if (isWaiting(runId) && deleted.some(({ id }) => environment.includes(`BERTH_AGENT_ID=${id}`)))
-      world.violate("an ended run has no process", `${runId} waits for a message to an agent that was deleted`);
+  for (const runId of leftWaiting(scene))
+    world.violate("an ended run has no process", `${runId} waits for a message to an agent that was deleted`);
   judgeWords(scene);
   for (const difference of differencesOf(scene)) world.violate("the gateway's copy is the host's truth", difference);
   if (!isOver && isCopyTrue(scene) && world.violations.length === 0)
     world.violate("every admitted run ends", "calls are still waiting");
+}
+
+/** Processes that wait for a message to an agent of whose deletion the host has heard: an older copy of its database knows less than was told. */
+export function leftWaiting({ machine }: Scene): string[] {
+  const deleted = machine.database.prepare("select id from agents where deleted").all() as { id: string }[];
+  return [...machine.kernel.processes.values()].flatMap(({ runId, environment }) =>
+    runId !== null && isWaiting(runId) && deleted.some(({ id }) => environment.includes(`BERTH_AGENT_ID=${id}`))
+      ? [runId]
+      : [],
+  );
 }
 
 /** A word that was accepted is in its run's input, and none is there twice. */

@@ -12,7 +12,7 @@ import { Draws } from "../world/random.ts";
 import { enter, type Plan, type Violation, type Weather, World } from "../world/world.ts";
 import { Clients } from "./clients.ts";
 import { disturb } from "./disturb.ts";
-import { isCopyTrue, judge, noticeLog } from "./invariants.ts";
+import { isCopyTrue, judge, leftWaiting, noticeLog } from "./invariants.ts";
 import type { Kind, Operation } from "./operations.ts";
 import type { Scene } from "./scene.ts";
 
@@ -180,7 +180,13 @@ function watchForQuiet(scene: Scene): () => boolean {
     };
     const hasProcesses = allRuns().some(({ runId }) => machine.kernel.ofRun(runId).length > 0);
     const isWaiting = clients.waiting + network.repeatedUnderWay > 0;
-    isQuiet = active.n === 0 && !hasProcesses && host.isReady && !isWaiting && isCopyTrue(scene);
+    isQuiet =
+      active.n === 0 &&
+      !hasProcesses &&
+      host.isReady &&
+      !isWaiting &&
+      isCopyTrue(scene) &&
+      leftWaiting(scene).length === 0;
     if (!isQuiet) world.after(500, look, world.outside);
   };
   world.after(0, look, world.outside);

@@ -30,8 +30,10 @@ import { endWithRemovedHost, getRun, stored, upsertRuns } from "./runs.ts";
 import { agents, hosts, runs, users } from "../data/schema.ts";
 import { deliveries } from "../data/webhook-tables.ts";
 
-/** The deadline of a call that starts a run lies before the end of its lease: nobody else asks meanwhile. */
+/** From its claim on a run is asked for until this deadline, which lies before the end of its lease: nobody else asks meanwhile. */
 const startDeadlineMs = 8000;
+/** With less left of it no host is asked any more. */
+const leastCallMs = 1000;
 const leaseMs = 10_000;
 /** The next attempt while the host says that the agent or the user is busy; the report of an ended run comes earlier. */
 const busyMs = 2000;
@@ -92,8 +94,10 @@ export async function startPending(deps: Deps, userId: string): Promise<void> {
   await putBack(deps, userId, isRefused);
 }
 
-/** Takes back what an earlier process had claimed. For a gateway that knows to be the only one: it need not wait for leases. */
-export async function releaseLeases({ atomic, now }: Deps): Promise<void> {
+/** Takes back what an earlier process had claimed or put off. For a gateway that knows to be the only one: it need not wait for leases. */
+export async function releaseLeases(deps: Deps): Promise<void> {
+  const { atomic, now } = deps;
+  await forgetFuture(deps);
   await atomic([
     sql`update deliveries set lease_until = null, maybe_sent = 1 where due_at is not null and lease_until is not null`,
     moveToFront(isoTime(now()), sql`true`),
@@ -135,18 +139,31 @@ export async function cancelPending(deps: Deps, caller: HostCaller, runId: strin
     if (await cancelHere(deps, time, isOurs)) return getRun(deps.db, userId, runId);
     const run = await getRun(deps.db, userId, runId);
     if (isEnded(run.status)) throw new AppError("conflict", "The run has ended already.", { runId });
+    const asked = await attemptOf(deps, runId);
     const there = await cancelThere(deps, caller, runId);
     if (there) return there;
-    const isUnclaimed = sql`id = ${runId} and user_id = ${userId} and not exists (
-      select 1 from deliveries d where d.run_id = ${runId} and d.due_at is not null and not ${isFree(time)})`;
-    if (run.status === "pending" && (await cancelHere(deps, time, isUnclaimed))) return getRun(deps.db, userId, runId);
+    // What is not there counts for the attempts that were over by then, and where none has begun since.
+    const isUnasked = sql`id = ${runId} and user_id = ${userId} and not exists (
+      select 1 from deliveries d where d.run_id = ${runId} and d.due_at is not null
+        and not (${isFree(time)} and d.attempts = ${asked.count}))`;
+    if (run.status !== "pending" || asked.isUnderWay) continue;
+    if (await cancelHere(deps, time, isUnasked)) return getRun(deps.db, userId, runId);
   }
   throw new AppError("host_unavailable", "The run is just being started; try again.", { retryAfter: 5 });
+}
+
+/** How often a host was asked to start the run that waits, and whether one is being asked. */
+async function attemptOf({ db, now }: Deps, runId: string): Promise<{ count: number; isUnderWay: boolean }> {
+  const [attempt] = await db.all<{ count: number; isFree: number }>(sql`
+    select d.attempts as count, ${isFree(isoTime(now()))} as "isFree" from deliveries d where d.run_id = ${runId} and d.due_at is not null`);
+  return { count: attempt?.count ?? 0, isUnderWay: attempt?.isFree === 0 };
 }
 
 interface Claimed {
   seq: number;
   lease: string;
+  /** By elapsed time. */
+  claimedAt: number;
   attempts: number;
   /** Whether an earlier attempt may have reached the host. */
   wasSent: boolean;
@@ -154,17 +171,18 @@ interface Claimed {
 
 /** Takes the first delivery that may start now: the first of its agent, due, with nobody's lease on it. */
 async function claimNext({ atomic, now }: Deps, userId: string): Promise<Claimed | undefined> {
+  const claimedAt = performance.now();
   const [time, lease] = [isoTime(now()), isoTime(now() + leaseMs)];
-  const isReady = sql`d.due_at <= ${time} and ${isFree(time)}`;
+  const isReady = sql`d.due_at <= ${time} and ${isFree(time)} and ${canStart(now(), sql`${userId}`)}`;
   const [rows] = await atomic([
     sql`update deliveries as d set lease_until = ${lease}, attempts = d.attempts + 1,
       maybe_sent = d.maybe_sent or d.lease_until is not null
     where d.seq = (select min(d.seq) from ${firstsOf(userId)} f join deliveries d on d.seq = f.seq where ${isReady})
-      and ${isReady} and ${canStart(now(), sql`${userId}`)}
+      and ${isReady}
     returning seq, attempts, maybe_sent as "wasSent"`,
   ]);
   const row = rows![0] as { seq: number; attempts: number; wasSent: number } | undefined;
-  return row && { ...row, lease, wasSent: row.wasSent === 1 };
+  return row && { ...row, lease, claimedAt, wasSent: row.wasSent === 1 };
 }
 
 const isFree = (time: string) => sql`(d.lease_until is null or d.lease_until <= ${time})`;
@@ -198,7 +216,10 @@ async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
       },
       agent: row.agent,
     };
-    const call = { method: "POST", path: "/v1/runs", body, deadlineMs: startDeadlineMs } as const;
+    // Placing the user may have taken its time.
+    const deadlineMs = startDeadlineMs - (performance.now() - claimed.claimedAt);
+    if (deadlineMs < leastCallMs) throw new AppError("no_host", "No host was found in time.");
+    const call = { method: "POST", path: "/v1/runs", body, deadlineMs } as const;
     const answer = await callOrPause(deps, host, row.userId, call);
     const lost = { ...answer.run, id: row.runId, userId: row.userId, agentId: row.agent.id, prompt: row.prompt };
     await deps.atomic([
@@ -220,7 +241,9 @@ async function callOrPause(deps: Deps, host: HostTarget, userId: string, call: H
   try {
     return await callHostJson(deps, host, gatewayFor(deps, userId), call, runAnswer);
   } catch (error) {
-    if (performance.now() - startedAt >= startDeadlineMs) await pauseHost(deps, host.id);
+    // A call that had little time left says nothing of the host.
+    const isSilent = performance.now() - startedAt >= Math.max(call.deadlineMs!, startDeadlineMs / 2);
+    if (isSilent) await pauseHost(deps, host.id);
     throw error;
   }
 }
@@ -281,7 +304,8 @@ async function postpone(
 ): Promise<boolean> {
   const isBusy = error.code === "agent_busy" || error.code === "run_limit";
   const isUncertain = error.code === "host_unavailable" || error.code === "internal";
-  const maybeSent = isUncertain || (claimed.wasSent && error.code === "no_host") ? 1 : 0;
+  // Of a run that has ended there it says no as well.
+  const maybeSent = isUncertain || error.code === "conflict" || (claimed.wasSent && error.code === "no_host") ? 1 : 0;
   const afterMs = isBusy ? busyMs : backoff(claimed.attempts, 500, failedMaxMs);
   if (!isBusy) log.warn("pending.postponed", { seq: claimed.seq, code: error.code, attempts: claimed.attempts });
   const kind = waitsFor(error) ?? "host";

@@ -86,7 +86,7 @@ function addWorkspaceRoutes(app: Hono<ServerEnv>, { workspaces, runs }: ServerDe
   });
   app.post("/v1/workspace/stop", async (c) => {
     const userId = c.get("claims").sub;
-    await workspaces.stop(userId, () => runs.cancelAll(userId));
+    await workspaces.stop(userId, () => runs.endAll("cancelled", userId));
     return c.json(workspaces.view(userId));
   });
 }
@@ -118,7 +118,8 @@ function addRunRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
     return c.json(toAnswer(run));
   });
   app.post("/v1/runs/:id/cancel", async (c) => {
-    const { id: runId } = ownRun(c.get("claims"), c.req.param("id"));
+    // One that is not known may be on its way.
+    const runId = parseOr400(id, c.req.param("id"), "run id");
     return c.json(toAnswer(await runs.cancel(c.get("claims").sub, runId)));
   });
   app.post("/v1/runs/:id/interrupt", async (c) => {

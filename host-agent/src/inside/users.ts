@@ -22,7 +22,7 @@ export function hasAnythingOf({ store, volumes }: Pick<UserDeps, "store" | "volu
 export async function deleteUser(deps: UserDeps, userId: string): Promise<void> {
   const { context, store, runs, workspaces, volumes, sockets } = deps;
   const cancelRuns = async () => {
-    await runs.cancelAll(userId);
+    await runs.endAll("cancelled", userId);
     await runs.ahead.drop(userId);
   };
   await workspaces.stop(userId, cancelRuns, async () => {

@@ -69,6 +69,8 @@ export interface Over {
   /** The disk had no room for its files, whatever it has by now. */
   isDiskFull?: boolean;
 }
+/** The end of a run of which nothing began. */
+export const lostWithoutBegin: Over = { exitCode: null, isContainerLost: true, hasLingered: false };
 export type NextOfRun = "wait" | "lookAtInit" | { intend: Intent } | { over: Over };
 
 /**

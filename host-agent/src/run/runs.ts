@@ -13,7 +13,7 @@ import { freeMemory, sharedMemory } from "../machine/kept-memory.ts";
 import { createElapsed, markNow } from "../context/clock.ts";
 import { createLatch, type Latch } from "../context/wait.ts";
 import { Ahead } from "./ahead.ts";
-import type { Over } from "./decide.ts";
+import { lostWithoutBegin, type Over } from "./decide.ts";
 import { isNotStartable, type Launched, launch, type LaunchDeps } from "./launch.ts";
 import { createLinesReader } from "./lines-reader.ts";
 import { monitor } from "./monitor.ts";
@@ -47,10 +47,13 @@ interface Drive {
 
 /** How long a start is tried while the engine fails. */
 const launchPatienceMs = 60_000;
+const mostUnwanted = 1000;
 
 /** All runs of this host, each driven from wherever it stands to its one end. */
 export class Runs {
   readonly ahead: Ahead;
+  /** The latest that were cancelled before they were known here: a start that is still under way brings none of them. */
+  readonly #unwanted = new Set<string>();
   readonly #deps: RunDeps;
   readonly #live = new Map<string, Live>();
   readonly #promising = new Map<string, Promise<RunRow>>();
@@ -104,6 +107,8 @@ export class Runs {
   async cancel(userId: string, runId: string): Promise<RunRow> {
     const { store } = this.#deps;
     const run = store.getRun(runId);
+    if (!run && this.#unwanted.add(`${userId} ${runId}`).size > mostUnwanted)
+      this.#unwanted.delete(this.#unwanted.values().next().value!);
     if (!run || run.userId !== userId) throw new AppError("not_found", "There is no such run.");
     if (run.endedAt) throw new AppError("conflict", "The run has ended already.");
     this.intend(runId, "cancelled");
@@ -126,10 +131,6 @@ export class Runs {
     await this.#live.get(runId)?.done;
     this.#refuseClosing();
     return this.#deps.store.getRun(runId)!;
-  }
-
-  cancelAll(userId: string): Promise<void> {
-    return this.endAll("cancelled", userId);
   }
 
   /** Ends all runs, or those of one user; answers once no process of them is left. Throws when this host agent closes meanwhile. */
@@ -184,6 +185,7 @@ export class Runs {
 
   async #admit(agent: AgentRow, run: StartRunBody["run"]): Promise<{ run: RunRow; isNew: boolean }> {
     const { store, context, workspaces } = this.#deps;
+    if (this.#unwanted.has(`${agent.userId} ${run.id}`)) throw new AppError("not_found", "The run was cancelled.");
     const settings = context.settingsOf(agent.userId);
     const { BERTH_MAX_RUNS: limit, BERTH_RUN_MEMORY_BYTES: neededBytes, BERTH_MEMORY_BYTES: all } = settings;
     const container = workspaces.current(agent.userId);
@@ -392,6 +394,3 @@ export class Runs {
 
 export const refuseBusy = (runId: string) =>
   new AppError("agent_busy", "The agent has a run in progress: wait for it or cancel it.", { runId });
-
-/** The end of a run of which nothing began. */
-const lostWithoutBegin: Over = { exitCode: null, isContainerLost: true, hasLingered: false };

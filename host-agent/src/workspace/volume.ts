@@ -66,7 +66,10 @@ export async function ownersIn(workspace: string): Promise<Map<string, number>> 
   );
 }
 
-/** Makes an agent's directory, 0700 and the agent's own, unless it is there; an agent that locked itself out gets in again. */
+/**
+ * Makes an agent's directory, 0700 and the agent's own, unless it is there; an agent that locked itself out gets in again. Throws where
+ * another agent's directory has that uid: neither may read what is the other's.
+ */
 export async function makeAgentDirectory(volume: Volume, agentId: string, uid: number): Promise<void> {
   const path = agentDirectory(volume, agentId);
   try {
@@ -77,24 +80,26 @@ export async function makeAgentDirectory(volume: Volume, agentId: string, uid: n
     if ((found.mode & 0o700) !== 0o700) await chmod(path, 0o700);
     if (found.uid === uid) return;
     if (found.uid >= firstUid) {
+      await refuseTaken(volume, agentId, uid);
       await keepUid(volume, uid);
       return handOver(volume, agentId, found.uid, uid);
     }
   }
+  await refuseTaken(volume, agentId, uid);
   await keepUid(volume, uid);
   await lchown(path, uid, runGid);
 }
 
-/**
- * Gives all of an agent's files to its new uid, the directory last, so that what is cut short is begun again. Throws where
- * another agent's directory has that uid: neither may read what is the other's.
- */
-async function handOver(volume: Volume, agentId: string, from: number, to: number): Promise<void> {
-  const other = [...(await ownersIn(volume.workspace))].find(([, owner]) => owner === to)?.[0];
+async function refuseTaken(volume: Volume, agentId: string, uid: number): Promise<void> {
+  const other = [...(await ownersIn(volume.workspace))].find(([, owner]) => owner === uid)?.[0];
   if (other)
     throw new Error(
-      `the directory ${other} belongs to uid ${to}, which the host's database gives to agent-${agentId}: restore the database and the volume from one moment`,
+      `the directory ${other} belongs to uid ${uid}, which the host's database gives to agent-${agentId}: restore the database and the volume from one moment`,
     );
+}
+
+/** Gives all of an agent's files to its new uid, the directory last, so that what is cut short is begun again. */
+async function handOver(volume: Volume, agentId: string, from: number, to: number): Promise<void> {
   await runProgram("chown", "-R", "-h", "-P", `--from=${from}`, String(to), "--", agentDirectory(volume, agentId));
 }
 
