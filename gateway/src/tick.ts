@@ -10,8 +10,6 @@ import { deleteLeftDeliveries } from "./webhooks/triggers.ts";
 const retentionMs = 3_600_000;
 /** A clock that is set right by less was not ahead: what it put off is due a minute late at most. */
 const steppedMs = 60_000;
-/** What is slewed goes back by less between two ticks. */
-const setBackMs = 1000;
 const dayMs = 24 * 3_600_000;
 /** A day over the year in which the database itself refuses to delete. */
 const auditDays = 367;
@@ -37,8 +35,15 @@ const aheadMs = new WeakMap<Deps["db"], number>();
 /** A clock that was set back has put off for as long what it was asked for meanwhile. */
 async function noticeStep(deps: Deps): Promise<void> {
   const now = deps.now() - performance.now();
-  if (now < (aheadMs.get(deps.db) ?? now) - setBackMs) await forgetFuture(deps);
+  const earlier = aheadMs.get(deps.db) ?? now;
+  // Slewed, or set back by less, it has moved only a little.
+  if (Math.abs(now - earlier) < steppedMs) return void aheadMs.set(deps.db, earlier);
   aheadMs.set(deps.db, now);
+  if (now > earlier) return;
+  await forgetFuture(deps).catch((error: unknown) => {
+    aheadMs.set(deps.db, earlier);
+    throw error;
+  });
 }
 
 /** A slice a turn, until the next hour's. */
