@@ -77,7 +77,9 @@ const traceOf = ({ container }: Exec, runId: string) =>
   container.mounts.get("/run/berth-runs")?.entries.get(runId)?.entries.get("exit");
 
 function judgeStart(kernel: Kernel, { runId, agentId, execs, traces }: Evidence, { container }: Exec): void {
-  const begun = execs.filter(({ state, exitCode }) => state !== "ended" || exitCode !== 126);
+  // What went before its wrapper had said so began nothing.
+  const isNone = (at: number) => execs[at]!.exitCode === 126 || traces[at]?.size === 1;
+  const begun = execs.filter(({ state }, at) => state !== "ended" || !isNone(at));
   // Of a trace that went with the power nobody knows who has an older copy of the database too.
   if (begun.length > 1 && !traces.some((trace) => trace?.isCut))
     world().violate("a run starts once", `${runId} was started ${begun.length} times`);

@@ -2,6 +2,7 @@
 import { isEnded } from "@berth/shared/resources";
 import type { LogFields } from "@berth/shared/log";
 import { isCaused } from "../sides/host.ts";
+import type { Container } from "../machine/shapes.ts";
 import { admittedMs, allRuns, isWaiting, noteAdmission, runOf } from "../machine/evidence.ts";
 import { containersOf, type Scene } from "./scene.ts";
 
@@ -55,10 +56,13 @@ const shortestTimeoutMs = 60_000;
 /** At the very moment an end is told. */
 function judgeEnd({ world, machine }: Scene, { runId, userId, reason }: EndedLine): void {
   const since = admittedMs(runId);
-  const lives = [...machine.containers.all.values()].some(
-    ({ isRunning, startedMs, options }) =>
-      isRunning && options.Labels["berth.user"] === userId && since !== null && startedMs < since,
-  );
+  const isOfBefore = ({ startedMs, options }: Container) =>
+    options.Labels["berth.user"] === userId && since !== null && startedMs < since;
+  const all = [...machine.containers.all.values()];
+  const row = machine.database.prepare("select container_id as id from runs where id = ?").get(runId) as { id: string };
+  const ownId = runOf(runId)?.execs.at(-1)?.container.id ?? row.id;
+  const mayBeOwn = all.filter((one) => (ownId === null ? isOfBefore(one) : one.id === ownId));
+  const lives = mayBeOwn.some(({ isRunning }) => isRunning);
   if (reason === "container_lost" && lives)
     world.violate("what is told is what the evidence says", `${runId} lost its container, and the container lives`);
   if (reason === "timed_out" && since !== null && world.nowMs - since < shortestTimeoutMs)
