@@ -458,6 +458,27 @@ describe("ending what waits", () => {
   );
 });
 
+test("of a user who is disabled, what is to be cancelled does not wait behind what is to wait", async () => {
+  const { agents, call, id } = await userWithAgents(2);
+  const [first, second] = agents as [(typeof agents)[0], (typeof agents)[0]];
+  const admin = await gateway.addUser(crypto.randomUUID(), "admin");
+  breakStarts();
+  const waits = await first.runId("waits");
+  const ends = await second.runId("ends");
+  for (const runId of [waits, ends]) await until(() => isRefused(runId), "the attempt is over");
+  strict.answer = (_request, response) => Boolean(response.destroy());
+  await call("DELETE", `/v1/triggers/${second.trigger.id}`);
+  await gateway.call("PATCH", `/v1/admin/users/${id}`, { token: admin.token, body: { disabled: true } });
+  strict.answer = null;
+  await until(async () => {
+    await later(30_000);
+    await tick(gateway.deps);
+    return isDelivery(sql`run_id = ${ends} and due_at is null`);
+  }, "it is cancelled");
+  expect(await isDelivery(sql`run_id = ${waits} and due_at is not null`)).toBe(true);
+  expect(strict.began).toEqual([]);
+});
+
 describe("reading what waits", () => {
   test("its events tell that it waits, then pass over to the host's", async () => {
     const { agent, token, call } = await userWithAgents();
