@@ -141,7 +141,9 @@ test("a user's own limits hold on their host, those of the workspace once nothin
   await limit({ concurrentRuns: 1, memoryBytes: 2 ** 29, diskBytes: 2 ** 27, cpus: 0.5 });
   expect(await size()).toBeLessThan(2 ** 27);
   expect(await workspace()).toEqual([2 ** 29, 0.5, 2 ** 27]);
-  const run = await user.send(first.id, "sleep 600");
+  // What is just being started is counted with the memory that it may take.
+  const run = await user.send(first.id, "echo on; sleep 600");
+  await user.firstLine(run.id);
   const send = () => user.call("POST", `/v1/agents/${second.id}/runs`, { prompt: "true" });
   expect((await send()).body).toMatchObject({ code: "run_limit", limit: 1 });
   await limit({ concurrentRuns: null, memoryBytes: 2 ** 30, diskBytes: 2 ** 28 });

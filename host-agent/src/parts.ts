@@ -219,9 +219,10 @@ function openEgress({ settings, log, egress }: HostOptions, origins: Origins) {
   }
 }
 
-/** The token stands for one run of one agent, as long as that run is in progress. */
-function findRun(store: Store, agentId: string, token: string): { runId: string } | null {
+/** The token stands for one run of one agent, as long as that run is in progress; one that is not taken up yet may have another. */
+function findRun(store: Store, agentId: string, token: string): { runId: string } | "starting" | null {
   const agent = store.getAgent(agentId);
   const run = agent && store.activeRunOf(agent);
-  return run && isSameSecret(store.tokenOf(run.id), token) ? { runId: run.id } : null;
+  if (run && isSameSecret(store.tokenOf(run.id), token)) return { runId: run.id };
+  return run?.startedAt === null ? "starting" : null;
 }

@@ -20,7 +20,7 @@ export interface ModelProxyDeps {
   apiOf(agentId: string): ModelApi;
   targetOf(api: ModelApi): ModelTarget;
   /** The run that this token of this agent stands for. Must not leak by timing: look up a hash, or compare in constant time. */
-  findRun(agentId: string, token: string): { runId: string } | null;
+  findRun(agentId: string, token: string): { runId: string } | "starting" | null;
   /** What may still be spent: of the run, and of what it shares with others. */
   budgetsOf(runId: string): Budget[];
   /** Called with what is new, as soon as it is known; also after the run's end, of calls that were open then. */
@@ -89,6 +89,7 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
       const [, path, search = ""] = api.paths.exec(req.url ?? "") ?? [];
       if (req.method !== "POST" || !path) return refuse(404, `Berth passes ${api.name} calls alone.`);
       const run = deps.findRun(agentId, tokenOf(req));
+      if (run === "starting") return refuseCall(req, res, api, 503, "The run is being taken up: try again.", true);
       if (!run) return refuse(401, "This token belongs to no run in progress.");
       if (Number(req.headers["content-length"]) > limits.bodyBytes)
         return refuse(413, "The request is too large for Berth's model proxy.");
@@ -146,10 +147,17 @@ function tokenOf(req: IncomingMessage): string {
 }
 
 /** Answers without looking at the body. The CLI would try 401 again for three minutes if it were not told. */
-function refuseCall(req: IncomingMessage, res: ServerResponse, api: ModelApi, status: number, message: string) {
+function refuseCall(
+  req: IncomingMessage,
+  res: ServerResponse,
+  api: ModelApi,
+  status: number,
+  message: string,
+  mayRetry = false,
+) {
   req.resume();
   const connection: Record<string, string> = status === 413 ? { connection: "close" } : {};
-  sendModelError(res, api, status, message, { "x-should-retry": "false", ...connection });
+  sendModelError(res, api, status, message, { "x-should-retry": String(mayRetry), ...connection });
 }
 
 /** Kept connections to one API, with its key. */
