@@ -46,6 +46,7 @@ function besideNeighbour(name: string, ...programs: string[]): Attempt {
           answered.length < quietCalls ? [`${quietCalls - answered.length} of ${quietCalls} were lost`] : [];
         if (!(now <= Math.max(3 * before, mostMs[stage.bar])))
           wrong.push(`a call took ${now} ms, ${before} beside a busy one`);
+        if (!(before <= mostMs.shared)) wrong.push(`a call takes ${before} ms where nobody attacks`);
         if (force < leastForce) wrong.push(`the attack had a force of ${force}`);
         const figures = `force ${force}, ${before} → ${now} (max ${Math.max(...answered)}) ms, ${answered.length} of ${quietCalls}`;
         return { wrong, figures };
