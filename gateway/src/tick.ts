@@ -80,6 +80,8 @@ export async function deleteOld(
     ["agents", sql`dropped_at < ${retained} and not exists (select 1 from runs where runs.agent_id = agents.id)`],
     ["tokens", sql`expires_at < ${yesterday}`],
     ["sign_in_codes", sql`expires_at < ${yesterday}`],
+    // With no answer for so long: by then the host has told of what it took.
+    ["start_calls", sql`asked_at < ${retained} order by asked_at`],
     ["used_tickets", sql`expires_at < ${isoTime(now)}`],
     ["join_tokens", sql`expires_at < ${yesterday}`],
     ["daily_use", sql`day < ${audited}`],

@@ -91,6 +91,8 @@ function createObedience(parts: Parts, hasUser: (userId: string) => boolean): (a
   const obey = createOrders({ ...parts, hasUser, carryOut });
   return (answer) => {
     streams.closeRevoked(new Set(answer.revokedTokens), new Set([...answer.disabledUsers, ...answer.deletedUsers]));
+    // An older copy of the database has brought them back.
+    for (const id of answer.cancelledRuns) runs.intend(id, "cancelled");
     obey(answer);
   };
 }

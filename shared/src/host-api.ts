@@ -224,6 +224,8 @@ export const reportAnswer = z.object({
    * by an older copy of its database.
    */
   heldRuns: z.array(id).default([]),
+  /** Of the runs in progress that were told, those that were cancelled at the gateway when no host had them. */
+  cancelledRuns: z.array(id).default([]),
   /** For how many milliseconds a host gathers changes before it tells them: a busy gateway asks for more. An end is told at once. */
   gatherMs: z.number().optional(),
   /** The gateway's public keys: a host takes these and no others, so that a key that is retired ends with the next report. */

@@ -2,7 +2,7 @@
 import { type Log, type LogFields, messageOf } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
 import { sleep } from "@berth/shared/wait";
-import { storeUses } from "../../gateway/src/access/token-uses.ts";
+import { storeUses, usesMs } from "../../gateway/src/access/token-uses.ts";
 import { releaseLeases } from "../../gateway/src/agents/pending.ts";
 import { createApp } from "../../gateway/src/app.ts";
 import type { Deps } from "../../gateway/src/deps.ts";
@@ -124,7 +124,7 @@ export class Gateway {
     const stop = async () => {
       this.#serving = null;
       await Promise.all([stopTicking(graceMs), Promise.race([Promise.all(this.#open), sleep(graceMs)])]);
-      await storeUses(deps);
+      await Promise.race([storeUses(deps), sleep(usesMs)]);
     };
     this.#serving = { fetch: createApp(deps).fetch, stop };
   }

@@ -40,6 +40,7 @@ export class ModelGateway {
       deletedUsers: [],
       deletedAgents: [...this.deleted],
       heldRuns: this.#heldRuns(),
+      cancelledRuns: [],
     };
   }
 

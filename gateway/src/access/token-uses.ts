@@ -5,6 +5,8 @@ import { jsonRows } from "../data/json-rows.ts";
 import type { Deps } from "../deps.ts";
 
 const minuteMs = 60_000;
+/** For no longer does a gateway wait for it that is to end. */
+export const usesMs = 1000;
 
 /** Notes the use at most once a minute; the next tick stores it. Where processes come and go, it is stored at once. */
 export function noteUse(deps: Deps, tokenId: string, lastUsedAt: string | null): void {

@@ -10,6 +10,7 @@ import { callHostJson } from "../hosts/call.ts";
 import type { HostTarget } from "../hosts/placement.ts";
 import type { Caller } from "../http/caller.ts";
 import { getRun, upsertRuns } from "./runs.ts";
+import { answeredStatement } from "./start-calls.ts";
 
 /** A host reports every five seconds, every eight where the gateway is busy. */
 const lateMs = 9000;
@@ -19,7 +20,11 @@ const patienceMs = 1000;
 /** Applies a host's answer to the copy as a report would be, which tells the run again where a power cut takes it back; false where the host was removed meanwhile. */
 export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch, run }: RunAnswer): Promise<boolean> {
   const [placed] = await atomic(
-    [sql`select id from users where id = ${run.userId} and host_id = ${host.id}`, ...upsertRuns(host.id, epoch, [run])],
+    [
+      sql`select id from users where id = ${run.userId} and host_id = ${host.id}`,
+      ...upsertRuns(host.id, epoch, [run]),
+      answeredStatement(run.id),
+    ],
     "copy",
   );
   return placed!.length > 0;

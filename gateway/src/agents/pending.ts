@@ -12,7 +12,7 @@ import { specColumns } from "./agents.ts";
 import { cancelledStatement, isUnsent } from "./cancel-waiting.ts";
 import { isoTime, prepareOnce } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
-import { callHostJson, longDeadlineMs, type HostCall, type HostCaller } from "../hosts/call.ts";
+import { callHostJson, isUncertain, longDeadlineMs, type HostCall, type HostCaller } from "../hosts/call.ts";
 import { findHostOfUser, placeUser, type HostTarget } from "../hosts/placement.ts";
 import {
   firstsOf,
@@ -303,9 +303,8 @@ async function postpone(
   error: AppError,
 ): Promise<boolean> {
   const isBusy = error.code === "agent_busy" || error.code === "run_limit";
-  const isUncertain = error.code === "host_unavailable" || error.code === "internal";
-  // Of a run that has ended there it says no as well.
-  const maybeSent = isUncertain || error.code === "conflict" || (claimed.wasSent && error.code === "no_host") ? 1 : 0;
+  const isUnasked = error.code === "no_host" || error.code === "host_unavailable";
+  const maybeSent = isUncertain(error) || (claimed.wasSent && isUnasked) ? 1 : 0;
   const afterMs = isBusy ? busyMs : backoff(claimed.attempts, 500, failedMaxMs);
   if (!isBusy) log.warn("pending.postponed", { seq: claimed.seq, code: error.code, attempts: claimed.attempts });
   const kind = waitsFor(error) ?? "host";

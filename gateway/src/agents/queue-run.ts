@@ -35,6 +35,9 @@ export const turnOf = (kind: Waiting["kind"], since: string): Waiting => ({
   since,
 });
 
+/** Of what is asked for by a call. */
+export const apiTrigger = { kind: "api", triggerId: null } as const;
+
 /** Of a new run that waits: all that nobody knows before it has begun. */
 export const unbegun = {
   status: "pending",
@@ -78,12 +81,11 @@ export async function isAwaited(db: Database, userId: string, agentId: string): 
 export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: QueuedRun): Promise<Run> {
   const { prompt, attachments, kind, maybeSent } = queued;
   const time = isoTime(deps.now());
-  const trigger = { kind: "api", triggerId: null } as const;
   const data: Omit<Run, "prompt"> = {
     ...unbegun,
     id,
     agentId,
-    trigger,
+    trigger: apiTrigger,
     attachments,
     waitingFor: turnOf(kind, time),
     createdAt: time,

@@ -71,5 +71,15 @@ export const deliveries = sqliteTable(
   ],
 );
 
+/**
+ * Calls that ask a host for a run under an `Idempotency-Key`, until it answers: should that host be removed before, nobody can
+ * know whether it began, and a repeated call must not begin it elsewhere.
+ */
+export const startCalls = sqliteTable(
+  "start_calls",
+  { runId: text("run_id").primaryKey(), hostId: text("host_id").notNull(), askedAt: text("asked_at").notNull() },
+  (table) => [index("start_calls_asked").on(table.askedAt)],
+);
+
 /** Chores of this name have behind it the id of a trigger that was deleted: its deliveries go. */
 export const deliveriesOf = "deliveries of ";

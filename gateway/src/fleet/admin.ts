@@ -5,6 +5,7 @@ import type { Host } from "@berth/shared/hosts";
 import type { Settings } from "@berth/shared/settings";
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { auditChange } from "../access/audit.ts";
+import { isUnsent } from "../agents/cancel-waiting.ts";
 import { columnsOf, isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { countComing, liveMs } from "../hosts/placement.ts";
@@ -34,7 +35,7 @@ export async function setDraining(deps: Deps, source: AuditSource, hostId: strin
 }
 
 /**
- * Removes a host for good: its runs end as `host_lost`, its users keep their agents and are placed anew when they next
+ * Removes a host for good: its runs end as `host_lost`, and so do those that wait and that it may have begun; its users keep their agents and are placed anew when they next
  * need a workspace, which is empty then and told so. Where there are users, `confirm` must be the host's name. Throws
  * `not_found`, `conflict`.
  */
@@ -52,13 +53,17 @@ export async function removeHost(
     );
   const now = isoTime(deps.now());
   const itsUsers = sql`(select id from users where host_id = ${hostId})`;
+  const maybeThere = sql`(select d.run_id from deliveries d
+    where d.user_id in ${itsUsers} and d.due_at is not null and not ${isUnsent})`;
   const notice = `The host ${host.name} was removed: your agents are kept, but their files, conversations and environment variables were on it, so your workspace is empty.`;
   await deps.atomic([
     sql`update hosts set removed_at = ${now} where id = ${hostId} and removed_at is null`,
     auditChange(deps.now(), { ...source, action: "host.removed", target: { id: hostId, name: host.name } }),
     sql`update runs set status = 'failed',
-        data = json_set(data, '$.status', 'failed', '$.reason', 'host_lost', '$.endedAt', ${now})
-      where host_id = ${hostId} and status in ('pending', 'starting', 'running') and status <> 'pending'`,
+        data = json_set(data, '$.status', 'failed', '$.reason', 'host_lost', '$.endedAt', ${now}, '$.waitingFor', json('null'))
+      where host_id = ${hostId} and status in ('pending', 'starting', 'running') and status <> 'pending'
+        or status = 'pending' and id in ${maybeThere}`,
+    sql`update deliveries set due_at = null, lease_until = null where run_id in ${maybeThere}`,
     sql`delete from workspaces where host_id = ${hostId}`,
     sql`update agents set env_keys = '[]', env_epoch = null, env_rev = null,
         dropped_at = case when deleted_at is not null then coalesce(dropped_at, ${now}) end

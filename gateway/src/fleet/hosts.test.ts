@@ -1,7 +1,7 @@
 import { protocolVersion } from "@berth/shared/host-api";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
-import { joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
+import { answerJson, joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
 import { placeUser } from "../hosts/placement.ts";
 import { describeWorkspace } from "@berth/shared/resources";
 
@@ -287,6 +287,75 @@ describe("removing a host", () => {
     expect(again.json()).toEqual(taken);
     expect(other.requests.map(({ path }) => path)).not.toContain("/v1/runs");
     expect(await get(user, `/v1/runs/${taken.id}`)).toEqual(taken);
+  });
+
+  describe("that was asked for a run and has not answered", () => {
+    async function withMessage(headers: Record<string, string> = { "idempotency-key": "once" }) {
+      const { host, user, agent } = await withUser();
+      const other = await join();
+      const send = (prompt = "hi", ifBusy = "refuse") =>
+        gateway.call("POST", `/v1/agents/${agent.id}/runs`, { token: user.token, body: { prompt, ifBusy }, headers });
+      const startedElsewhere = () => other.requests.filter(({ path }) => path === "/v1/runs").length;
+      return { host, user, agent, send, startedElsewhere };
+    }
+    const lost = { status: "failed", reason: "host_lost", startedAt: null, prompt: "hi", continues: null };
+
+    test("may have begun it: the same message meets it as lost, whatever comes of the call that is under way", async () => {
+      const { host, user, send, startedElsewhere } = await withMessage();
+      let answer = () => {};
+      host.handle = (request, response) => {
+        const { run } = JSON.parse(request.body);
+        const made = makeRun({ id: run.id, userId: user.id, agentId: run.agentId, rev: 3, ...running });
+        answer = () => answerJson(response, 202, { epoch: host.epoch, run: made });
+      };
+      const before = host.requests.length;
+      const first = send();
+      await expect.poll(() => host.requests.length).toBeGreaterThan(before);
+      await admin("DELETE", `/${host.id}?confirm=testing`);
+      const again = (await send()).json();
+      expect(again).toMatchObject(lost);
+      answer();
+      await first;
+      expect((await send("other")).json()).toMatchObject({ code: "conflict", runId: again.id });
+      expect(startedElsewhere()).toBe(0);
+      expect(await get(user, `/v1/runs/${again.id}`)).toEqual(again);
+    });
+
+    test("may have begun it, also where its answer was lost", async () => {
+      const { host, send, startedElsewhere } = await withMessage();
+      host.handle = (_request, response) => void response.destroy();
+      expect((await send()).json()).toMatchObject({ code: "host_unavailable" });
+      await admin("DELETE", `/${host.id}?confirm=testing`);
+      const [one, two] = (await Promise.all([send(), send()])).map((answer) => answer.json());
+      expect(one).toMatchObject(lost);
+      expect(two).toEqual(one);
+      expect(startedElsewhere()).toBe(0);
+    });
+
+    test("may have begun what waits: it ends as lost, and what it was not asked for begins elsewhere", async () => {
+      const { host, user, send, startedElsewhere } = await withMessage({});
+      host.handle = (_request, response) => void response.destroy();
+      const asked = (await send("hi", "queue")).json();
+      const next = (await send("next", "queue")).json();
+      expect([asked, next]).toMatchObject([{ status: "pending" }, { status: "pending" }]);
+      await admin("DELETE", `/${host.id}?confirm=testing`);
+      expect(await get(user, `/v1/runs/${asked.id}`)).toMatchObject({ ...lost, waitingFor: null });
+      // What it was put off for.
+      gateway.clock.skewMs += 20_000;
+      await gateway.tick();
+      expect(startedElsewhere()).toBe(1);
+      expect((await get(user, `/v1/runs/${next.id}`)).status).not.toBe("pending");
+    });
+
+    test("has not begun what it refused: that begins elsewhere", async () => {
+      const { host, send, startedElsewhere } = await withMessage();
+      const busy = { type: "about:blank", title: "-", status: 409, detail: "-", code: "agent_busy", requestId: "host" };
+      host.handle = (_request, response) => answerJson(response, 409, busy);
+      expect((await send()).status).toBe(409);
+      await admin("DELETE", `/${host.id}?confirm=testing`);
+      expect((await send()).status).toBe(202);
+      expect(startedElsewhere()).toBe(1);
+    });
   });
 
   test("is written down with who did it", async () => {

@@ -1,6 +1,7 @@
 /** A host's report: applied to the copy in a constant number of statements, and what the host is told in answer. */
 import { parseOr400 } from "@berth/shared/errors";
 import { hostLoad, protocolVersion, reportBody, type ReportAnswer, type ReportBody } from "@berth/shared/host-api";
+import { isEnded } from "@berth/shared/resources";
 import { sql, type SQL } from "drizzle-orm";
 import { z } from "zod";
 import { isoTime } from "../data/database.ts";
@@ -99,8 +100,8 @@ export async function applyReport(
   ];
   const results = await atomic([...changes, ...selectNews(hostId, report, now())], "copy");
   const [held, ...news] = results.slice(changes.length);
-  const [revokedTokens, disabledUsers, stoppedUsers, deletedUsers, deletedAgents, heldRuns] = news.map((rows) =>
-    rows.map(({ id }) => id as string),
+  const [revokedTokens, disabledUsers, stoppedUsers, deletedUsers, deletedAgents, heldRuns, cancelledRuns] = news.map(
+    (rows) => rows.map(({ id }) => id as string),
   );
   return {
     protocol: protocolVersion,
@@ -112,6 +113,7 @@ export async function applyReport(
     deletedUsers: deletedUsers!,
     deletedAgents: deletedAgents!,
     heldRuns: heldRuns!,
+    cancelledRuns: cancelledRuns!,
     gatherMs: gatherMs?.(),
     jwks: keyring.jwks as ReportAnswer["jwks"],
   };
@@ -137,8 +139,8 @@ function wakeReturned(hostId: string, time: string, awaySince: string): SQL {
 }
 
 /**
- * What is held now; the revoked tokens, disabled and stopped users of the host; the users and agents that it should drop, and the
- * runs that it should know. Of a deleted user or agent it is told until it has nothing left, and again should it ever tell of them:
+ * What is held now; the revoked tokens, disabled and stopped users of the host; the users and agents that it should drop, the runs
+ * that it should know, and those that it should end. Of a deleted user or agent it is told until it has nothing left, and again should it ever tell of them:
  * it may be back from an older copy, or have joined anew, and their user may have lived elsewhere. Where those are too many for one
  * answer, each report's number gives the next of them: some that cannot be dropped hold up no other.
  */
@@ -146,6 +148,7 @@ function selectNews(hostId: string, report: Report, now: number): SQL[] {
   const { seq, workspaces, runs, agents } = report;
   const revokedAfter = isoTime(now - revocationMs);
   const kept = agents.flatMap(({ id, deleted }) => (deleted ? [] : id));
+  const goingOn = runs.flatMap(({ id, status }) => (isEnded(status) ? [] : id));
   return [
     sql`select epoch, rev, seq from hosts where id = ${hostId}`,
     sql`select t.id from users u cross join tokens t on t.user_id = u.id
@@ -167,6 +170,8 @@ function selectNews(hostId: string, report: Report, now: number): SQL[] {
         from hosts h cross join runs r on r.host_id = h.id and r.epoch = h.epoch
         where h.id = ${hostId} and r.status in ('pending', 'starting', 'running') and r.status <> 'pending')
       where (place + ${seq * runsAtOnce}) % total < ${runsAtOnce}`,
+    sql`select r.id from ${jsonRows(goingOn)} j cross join runs r on r.id = j.value
+      where r.status = 'cancelled' and r.host_id is null`,
   ];
 }
 

@@ -204,6 +204,18 @@ export function hostUnavailable(cause: unknown): AppError {
   return new AppError("host_unavailable", detail, { retryAfter: 2 }, { cause });
 }
 
+/**
+ * Whether the host that was asked for a run may have it all the same: it said nothing definite, or that the run has ended. Where
+ * nobody took the connection it was not asked; Workers do not tell that.
+ */
+export function isUncertain({ code, cause }: AppError): boolean {
+  const refused = ["ECONNREFUSED", "ENOTFOUND"].includes(
+    codeOf(cause) ?? codeOf((cause as Error | undefined)?.cause) ?? "",
+  );
+  return ["internal", "conflict"].includes(code) || (code === "host_unavailable" && !refused);
+}
+const codeOf = (error: unknown) => (error as { code?: string } | undefined)?.code;
+
 async function boundedJson(response: Response): Promise<unknown> {
   const bytes = await readBytes(response, answerMaxBytes);
   if (!bytes) throw new Error("the answer is too long");

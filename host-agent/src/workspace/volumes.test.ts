@@ -133,6 +133,13 @@ test("a volume that a person unmounted is mounted again when it is asked for, al
   rmSync(held, { recursive: true });
 });
 
+test("a volume that was made immutable by a late chattr of a process that was killed is made ready all the same", async () => {
+  await new Volumes(dir, 64 * mib).ensure("usr_1");
+  execFileSync("chattr", ["+i", root]);
+  const { trash } = await remount(64 * mib);
+  writeFileSync(join(trash, "..", "written"), "");
+});
+
 test("a volume that is removed leaves nothing, not while something in it is open, and the next one is empty", async () => {
   const volumes = new Volumes(dir, 64 * mib);
   const { workspace } = await volumes.ensure("usr_1");

@@ -258,7 +258,12 @@ export class Volumes {
       uids: this.#uids,
     };
     try {
-      await this.#prepare(userId, volume);
+      await this.#prepare(userId, volume).catch(async (error: NodeJS.ErrnoException) => {
+        if (error.code !== "EPERM") throw error;
+        // The chattr of a process that was killed came late: it met the volume instead of its mount point.
+        await runProgram("chattr", "-i", root);
+        await this.#prepare(userId, volume);
+      });
     } catch (error) {
       if (isMounted(root)) throw error;
       const detail = "The user's disk was taken off while it was made ready; try again.";
