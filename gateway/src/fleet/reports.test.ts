@@ -195,6 +195,23 @@ describe("a report", () => {
     expect((await host.report({ epoch: "epoch2", rev: 1 })).json().heldRuns).toEqual([]);
   });
 
+  test("is told of what it goes on with though it was cancelled here when no host had it, and of nothing else", async () => {
+    const told = ["waited", "there", "ended"].map((id, at) => run({ id: `run_${id}`, rev: at + 2, status: "running" }));
+    await host.report({ runs: told.slice(1), rev: 4 });
+    const ended = told
+      .slice(1)
+      .map((one) => ({ ...one, status: "cancelled" as const, reason: "cancelled" as const, rev: one.rev + 3 }));
+    await host.report({ runs: ended, rev: 7 });
+    // As a cancelled run that waited leaves it.
+    await gateway.deps.db.all(sql`insert into runs (id, user_id, agent_id, status, created_at, data, prompt)
+      select 'run_waited', user_id, agent_id, status, created_at, data, prompt from runs where id = 'run_there' returning id`);
+    const { cancelledRuns } = (await host.report({ runs: told, rev: 7 })).json();
+    expect(cancelledRuns).toEqual(["run_waited"]);
+    expect((await host.report({ runs: [{ ...told[0]!, status: "completed" }], rev: 8 })).json().cancelledRuns).toEqual(
+      [],
+    );
+  });
+
   test("of a thousand runs is applied in as many statements as one of a single run", async () => {
     const many = Array.from({ length: 1000 }, (_, at) => run({ id: `run_${at}`, rev: at + 2 }));
     const count = async (report: () => Promise<unknown>) => {

@@ -209,7 +209,7 @@ export function hostUnavailable(cause: unknown): AppError {
  * nobody took the connection it was not asked; Workers do not tell that.
  */
 export function isUncertain({ code, cause }: AppError): boolean {
-  const refused = ["ECONNREFUSED", "ENOTFOUND"].includes(
+  const refused = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN"].includes(
     codeOf(cause) ?? codeOf((cause as Error | undefined)?.cause) ?? "",
   );
   return ["internal", "conflict"].includes(code) || (code === "host_unavailable" && !refused);
