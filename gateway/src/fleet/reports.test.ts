@@ -61,6 +61,18 @@ describe("a report", () => {
     expect((await gateway.call("GET", "/v1/me", { token: user.token })).json().workspace.connections).toBe(1);
   });
 
+  test("of a workspace that is asleep says nothing of its disk: on it is what was there last", async () => {
+    const tell = async (usedBytes: number) => {
+      const told = workspace(1);
+      await host.report({ workspaces: [{ ...told, disk: { ...told.disk, usedBytes } }], rev: 1 });
+      return (await gateway.call("GET", "/v1/workspace", { token: user.token })).json().disk;
+    };
+    const { limitBytes } = await tell(0);
+    expect([await tell(5), await tell(0), await tell(3)]).toMatchObject(
+      [5, 5, 3].map((usedBytes) => ({ usedBytes, limitBytes })),
+    );
+  });
+
   test("that comes twice or late changes nothing", async () => {
     await host.report({ runs: [run({})], rev: 1 });
     const old = host.makeReport({

@@ -184,6 +184,7 @@ function adoptUsers(hostId: string, { workspaces, runs }: Report): SQL {
       and exists (select 1 from hosts where id = ${hostId} and removed_at is null)`;
 }
 
+/** One that is asleep, or just woke, was not looked at: on its disk is what was there last. */
 function upsertWorkspaces(hostId: string, { workspaces, epoch, seq, since }: Report): SQL {
   return sql`
     insert into workspaces (user_id, host_id, data)
@@ -192,7 +193,9 @@ function upsertWorkspaces(hostId: string, { workspaces, epoch, seq, since }: Rep
     cross join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
     join hosts h on h.id = ${hostId} and (h.epoch is not ${epoch} or h.seq < ${seq} or ${since} = 0)
     where true
-    on conflict (user_id) do update set host_id = excluded.host_id, data = excluded.data`;
+    on conflict (user_id) do update set host_id = excluded.host_id, data = case
+      when excluded.data ->> '$.disk.usedBytes' = 0 and workspaces.host_id = excluded.host_id
+      then json_set(excluded.data, '$.disk.usedBytes', workspaces.data ->> '$.disk.usedBytes') else excluded.data end`;
 }
 
 function updateAgents(hostId: string, { agents, epoch }: Report, now: string): SQL {
