@@ -20,7 +20,7 @@ describe("a message", () => {
       await route.abort();
     });
     await send(page, "echo once >> count.txt; cat count.txt");
-    await page.getByRole("alert").getByText("Perhaps not sent.").waitFor();
+    await page.getByRole("alert").getByText("It may not have been sent.").waitFor();
     await page.unroute("**/v1/agents/*/runs");
     await page.reload();
     await page.getByLabel(/^Message to/).press("Enter");
@@ -111,7 +111,7 @@ describe("what is not saved", () => {
       return route.abort();
     });
     await page.getByRole("button", { name: "Save", exact: true }).click();
-    await page.getByRole("alert").getByText("The gateway does not answer.").waitFor();
+    await page.getByRole("alert").getByText("The gateway isn't responding.").waitFor();
     await page.unroute("**/files/notes.txt");
     await page.getByRole("button", { name: "Save", exact: true }).click();
     await page.getByRole("alert").waitFor({ state: "detached" });
@@ -132,7 +132,7 @@ describe("what is not saved", () => {
     const openLimits = async () => {
       const row = page.getByRole("row", { name: new RegExp(`^${name}`) });
       await row.locator("summary").click();
-      await row.getByRole("button", { name: "Limits …" }).click();
+      await row.getByRole("button", { name: "Limits…" }).click();
     };
     const press = (button: string) => () => page.getByRole("button", { name: button }).click();
     const triggers = `/agents/${agent.id}/triggers`;
@@ -152,7 +152,7 @@ describe("what is not saved", () => {
         null,
         { "Name of a new trigger": "builds", "How the sender signs": "token" },
       ],
-      [files, "main form", press("New folder …"), { "Name of the new folder": "src" }],
+      [files, "main form", press("New folder…"), { "Name of the new folder": "src" }],
       ["/search", "main form", null, { "Words to look for": "heron" }],
       ["/tokens", "main form", null, { "Name of the token": "ci", "Expires after": "86400" }],
       ["/credentials", "main form", null, { Host: "git.example.com", Username: "ada" }],
@@ -263,7 +263,7 @@ describe("what could not be loaded", () => {
     const { page } = await meet();
     await page.route("**/v1/tokens?*", (route) => route.abort());
     await page.goto("/tokens");
-    await page.getByRole("alert").getByText("The gateway does not answer.").waitFor();
+    await page.getByRole("alert").getByText("The gateway isn't responding.").waitFor();
     await page.unroute("**/v1/tokens?*");
     await page.locator("table.list tbody tr").first().waitFor();
     await page.getByRole("alert").waitFor({ state: "detached" });
@@ -283,7 +283,7 @@ describe("a page without its gateway or its user", () => {
     const page = await stranger();
     await page.route("**/session", (route) => route.abort());
     await page.goto("/");
-    await page.getByText("The gateway does not answer").waitFor();
+    await page.getByText("The gateway isn't responding").waitFor();
     await page.unroute("**/session");
     await page.getByLabel("Sign in with an API token").waitFor();
     await page.goto(linkOf(world.berth, name));

@@ -54,7 +54,7 @@ describe("the workspace bar", () => {
     await eventually(memory).toBeGreaterThan(300e6);
     await client.ok("PUT", `/v1/agents/${agent.id}/files/seen`, "");
     expect(await bar.getByRole("meter", { name: "Memory" }).getAttribute("aria-valuemax")).toBe(String(2 ** 30));
-    expect(await bar.locator(".memory").getAttribute("title")).toContain("The mark is at 800 MB.");
+    expect(await bar.locator(".memory").getAttribute("title")).toContain("Warns at 800 MB.");
     await eventually(() => bar.locator(".disk .value").textContent()).toMatch(/2\d MB/);
     await page
       .context()
@@ -271,7 +271,7 @@ test("a credential and a secret are kept, listed without their values, and delet
   await git.getByLabel("Username").fill("ada");
   await git.getByLabel("Access token").fill("tok_12345678");
   await git.getByLabel("Repositories").fill("acme/app, ada/*");
-  await git.getByLabel("It may only read").check();
+  await git.getByLabel("Read-only").check();
   await git.getByRole("button", { name: "Save the credential" }).click();
   await page.getByText("ada · acme/app, ada/* · read-only").waitFor();
   expect(await git.getByLabel("Access token").inputValue()).toBe("");
@@ -445,12 +445,12 @@ describe("an admin", () => {
     await invited.getByText("newcomer").waitFor();
     const tooLate = await stranger();
     await tooLate.goto(`/${link.hash}`);
-    await tooLate.getByText("used up or too old").waitFor();
+    await tooLate.getByText("already been used or has expired").waitFor();
     const waiting = await stranger();
     await waiting.goto("/");
     await waiting.getByLabel("Sign in with an API token").waitFor();
     await waiting.goto(`/${link.hash}`);
-    await waiting.getByText("used up or too old").waitFor();
+    await waiting.getByText("already been used or has expired").waitFor();
     const row = page.getByRole("row", { name: /^newcomer/ });
     await row.locator("summary").click();
     await row.getByRole("button", { name: "Create a token" }).click();
@@ -493,7 +493,7 @@ describe("an admin", () => {
     const heights = await row.getByRole("cell").evaluateAll((cells) => cells.map((cell) => cell.clientHeight));
     expect(Math.max(...heights)).toBeLessThan(60);
     await row.locator("summary").click();
-    await row.getByRole("button", { name: "Delete …" }).click();
+    await row.getByRole("button", { name: "Delete…" }).click();
     const dialog = page.getByRole("dialog", { name: "Delete leaver permanently?" });
     await dialog.getByText("Their agent, all their files, conversations").waitFor();
     await dialog.getByText("the audit log keeps their name for a year").waitFor();
@@ -526,7 +526,7 @@ describe("an admin", () => {
       await eventually(() => rows.count()).toBe(400);
       const menu = rows.last().locator("details");
       await menu.locator("summary").click();
-      await menu.getByRole("button", { name: "Delete …" }).waitFor();
+      await menu.getByRole("button", { name: "Delete…" }).waitFor();
       const bottom = async () => {
         const panel = (await menu.locator(".panel").boundingBox())!;
         return panel.y + panel.height;
@@ -549,20 +549,20 @@ describe("an admin", () => {
     const dialog = page.getByRole("dialog", { name: "Limits of limited" });
     const set = async (texts: Record<string, string>) => {
       await row.locator("summary").click();
-      await row.getByRole("button", { name: "Limits …" }).click();
+      await row.getByRole("button", { name: "Limits…" }).click();
       for (const [label, text] of Object.entries(texts)) await dialog.getByLabel(label).fill(text);
       await dialog.getByRole("button", { name: "Set limits" }).click();
     };
     const before = await limits();
-    await set({ "Memory (MB)": "512", "Budget a day (US dollars)": "2.5" });
-    await row.getByText("own limits").waitFor();
+    await set({ "Memory (MB)": "512", "Daily budget (US dollars)": "2.5" });
+    await row.getByText("custom limits").waitFor();
     expect(await limits()).toEqual({ ...before, memoryBytes: 512e6, dailyBudgetUsd: 2.5 });
     await set({ Agents: "0" });
     await dialog.getByRole("alert").waitFor();
     expect(await findBarriers(page)).toEqual([]);
     await dialog.getByRole("button", { name: "Cancel" }).click();
-    await set({ "Memory (MB)": "", "Budget a day (US dollars)": "" });
-    await row.getByText("own limits").waitFor({ state: "detached" });
+    await set({ "Memory (MB)": "", "Daily budget (US dollars)": "" });
+    await row.getByText("custom limits").waitFor({ state: "detached" });
     expect(await limits()).toEqual(before);
   });
 
@@ -585,8 +585,8 @@ describe("an admin", () => {
     await rowOf(/clerkby tokenTrigger createdhook.*agent: theirs · scheme: Bearer token$/);
     await rowOf(/clerkby tokenToken revokedci/);
     await rowOf(/harnessby tokenToken created.*expires: .* · user: clerk$/);
-    await rowOf(/Limits changedclerk.*memory: 512 MB · budget a day: \$2\.50$/);
-    await rowOf(/Limits changedclerk.*memory: the setting of the host$/);
+    await rowOf(/Limits changedclerk.*memory: 512 MB · daily budget: \$2\.50$/);
+    await rowOf(/Limits changedclerk.*memory: the host's setting$/);
     await rowOf(/by tokenSigned intest.*by: API token$/);
     expect(await page.locator("tbody").textContent()).not.toMatch(/(usr|agt|tok|trg)_/);
     await page.route(/\/v1\/admin\/hosts\?/, async (route) => {
@@ -611,7 +611,7 @@ describe("an admin", () => {
     db.close();
     await page.goto("/hosts");
     await page.getByRole("img", { name: /^Gateway in the last hour: slowest answer to a host \d+/ }).waitFor();
-    const chart = page.getByRole("img", { name: /^Memory in the last hour: at most \d.* nothing was heard in/ });
+    const chart = page.getByRole("img", { name: /^Memory in the last hour: at most \d.* no report in/ });
     await chart.waitFor();
     await eventually(() => chart.locator(".unknown").count()).toBeGreaterThan(0);
     expect(await findBarriers(page)).toEqual([]);
@@ -625,7 +625,7 @@ describe("an admin", () => {
     const card = page.locator(".card.host");
     await eventually(() => card.locator(".load").textContent()).toMatch(/Runs[1-9]\d* on \d+ core/);
     expect(await card.getByRole("meter").count()).toBe(2);
-    await card.getByRole("button", { name: "Drain …" }).click();
+    await card.getByRole("button", { name: "Drain…" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Drain", exact: true }).click();
     await card.getByText("Draining", { exact: true }).waitFor();
     await card.getByText("It takes no new users.").waitFor();

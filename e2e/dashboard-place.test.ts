@@ -51,7 +51,7 @@ describe("a place", () => {
     const name = page.getByRole("button", { name: "한 글.txt" });
     await name.focus();
     await page.keyboard.press("Enter");
-    const lines = page.getByRole("region", { name: "Change of 한 글.txt" }).locator("> div");
+    const lines = page.getByRole("region", { name: "Changes in 한 글.txt" }).locator("> div");
     const shown = ["⋯ 3 unchanged lines", " 4", " 5", " 6", "-7", "+seven", " 8", " 9", " 10"];
     await eventually(() => lines.allTextContents()).toEqual(shown);
     expect(new URL(page.url()).searchParams.get("file")).toBe("한 글.txt");
@@ -72,11 +72,11 @@ describe("a place", () => {
     await eventually(() => page.getByLabel("Content of 한 글.txt").inputValue()).toContain("\nseven\n");
     await page.goBack();
     await page.getByRole("button", { name: "binary" }).click();
-    await page.getByText("It is no text, so there are no lines to show.").waitFor();
+    await page.getByText("It is not text, so there are no lines to show.").waitFor();
     await sh(`${git} add . && ${git} commit -qm two`);
-    await page.getByText("binary is no longer changed.").waitFor();
+    await page.getByText("binary no longer has any changes.").waitFor();
     await page.goBack();
-    await page.getByText("한 글.txt is no longer changed.").waitFor();
+    await page.getByText("한 글.txt no longer has any changes.").waitFor();
   });
 
   test("in a conversation is the same after another tab, with as many messages as there were", async () => {
@@ -132,7 +132,7 @@ describe("a place", () => {
     const trigger = { name: "hook", scheme: "token", template: "true" };
     const { id } = await client.ok<{ id: string }>("POST", `/v1/agents/${agent.id}/triggers`, trigger);
     await page.goto(`/agents/${agent.id}/triggers?deliveries=${id}`);
-    await page.getByText("Nothing came in yet.").waitFor();
+    await page.getByText("Nothing has come in yet.").waitFor();
     await page.getByRole("button", { name: "Hide the deliveries" }).click();
     expect(new URL(page.url()).search).toBe("");
     const scrolled = await page.locator("main .scroller").evaluate((box) => (box.scrollTop = 50));
@@ -155,7 +155,7 @@ describe("what ends work", () => {
     await client.ok("POST", `/v1/runs/${run.id}/cancel`);
     await eventually(() => page.locator(".badge.busy").count()).toBe(0);
     await page.getByRole("button", { name: "Stop the workspace" }).click();
-    await page.getByRole("dialog").getByText("Every terminal ends with it.").waitFor();
+    await page.getByRole("dialog").getByText("Every terminal is closed too.").waitFor();
     await page.getByRole("dialog").getByRole("button", { name: "Stop it" }).click();
     await page.getByRole("button", { name: "Start the workspace" }).waitFor();
   });
@@ -171,7 +171,7 @@ describe("what ends work", () => {
     await page.keyboard.type("sleep 600\n");
     await eventually(asks).toBe(true);
     await page.getByRole("button", { name: "Sign out" }).click();
-    await page.getByRole("dialog").getByText("Your open terminals end").waitFor();
+    await page.getByRole("dialog").getByText("Your open terminals will close").waitFor();
     await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
     await page.getByRole("button", { name: "Close terminal 1" }).click();
     await page.getByRole("dialog").getByText("Its shell ends").waitFor();

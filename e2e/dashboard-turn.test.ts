@@ -161,12 +161,12 @@ describe("while an agent works", () => {
     await page.getByRole("button", { name: "Send now" }).waitFor();
     await send(page, "Steer north.");
     const unread = page.locator(".unread");
-    await unread.getByText("It reads this at its next step.").waitFor();
+    await unread.getByText("It will read this at its next step.").waitFor();
     await page.reload();
     await unread.getByText("Steer north.").waitFor();
     const { items } = await client.ok<{ items: { id: string }[] }>("GET", "/v1/runs");
     await client.ok("POST", `/v1/runs/${items[0]!.id}/cancel`);
-    await unread.getByText("It ended before it read this.").waitFor();
+    await unread.getByText("It ended before reading this.").waitFor();
     await unread.getByRole("button", { name: "Edit and send again" }).click();
     expect(await page.getByLabel(/^Message to/).inputValue()).toBe("Steer north.");
     expect(await unread.count()).toBe(0);
@@ -217,9 +217,9 @@ describe("what an agent asks", () => {
     await send(page, "Write the log.");
     const card = page.getByRole("region", { name: "Allow this?" });
     await eventually(() => card.locator(".diff .added").allTextContents()).toEqual(["+hello"]);
-    expect(await page.title()).toBe("(asks) asking · Berth");
+    expect(await page.title()).toBe("(waiting for you) asking · Berth");
     expect(await page.locator("link[rel=icon]").getAttribute("href")).toBe("/favicon-asks.svg");
-    await page.locator("nav.agents li").getByText("Waits for you").waitFor();
+    await page.locator("nav.agents li").getByText("Waiting for you").waitFor();
     await other.getByRole("region", { name: "Allow this?" }).getByRole("button", { name: "Allow" }).click();
     await lastEnd(page).getByText("Finished").waitFor();
     expect(await card.count()).toBe(0);
@@ -288,7 +288,7 @@ test("what an agent reads shows: a picture as one, a file with the numbers of it
   await page.goto(`/agents/${agent.id}`);
   await send(page, "Read both.");
   await lastEnd(page).getByText("Finished").waitFor();
-  const picture = page.getByRole("img", { name: "Picture from a tool" });
+  const picture = page.getByRole("img", { name: "Image from a tool" });
   await eventually(() => picture.evaluate((image) => (image as HTMLImageElement).naturalWidth)).toBe(1);
   await page.locator(".tool").nth(1).locator("summary").click();
   const [numbers, code] = [page.locator(".numbered pre").first(), page.locator(".numbered pre").last()];

@@ -376,7 +376,7 @@ test("an admin is told where a join command leads nowhere, and what a change cha
   const { page, client } = await meet({ admin: true });
   await page.goto("/hosts");
   await page.getByRole("button", { name: "Create a join command" }).click();
-  await page.getByText("Another machine cannot reach this Berth").waitFor();
+  await page.getByText("Another machine can't reach this Berth").waitFor();
   const agent = await client.createAgent("audited");
   await client.ok("PATCH", `/v1/agents/${agent.id}`, { name: "audited", model: "m-1" });
   await page.goto("/audit");

@@ -26,7 +26,7 @@ describe("sign-in", () => {
     expect(page.url()).toBe(`${berth.url}/`);
     const other = await stranger();
     await other.goto(link);
-    await other.getByText("used up or too old").waitFor();
+    await other.getByText("already been used or has expired").waitFor();
   });
 
   test("by a token works, a wrong one is explained, and sign-out is real", async () => {
@@ -116,7 +116,7 @@ describe("agents", () => {
     await page.getByRole("button", { name: "Upload" }).waitFor();
     expect(await page.getByRole("navigation", { name: "Location" }).textContent()).toBe("Files");
     await page.goto(`/agents/${made!.id}/settings`);
-    await page.getByText("is cloned by the first message").waitFor();
+    await page.getByText("is cloned with the first message").waitFor();
     await page.getByLabel("Directory").fill("shop/web");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByText("Saved.").waitFor();
@@ -433,7 +433,7 @@ describe("triggers", () => {
     const hook = await client.ok<{ url: string; secret: string }>("POST", `/v1/agents/${agent.id}/triggers`, made);
     await page.goto(`/agents/${agent.id}/triggers`);
     const rotate = async (old: string, keepsOld: boolean) => {
-      await page.getByRole("button", { name: "New secret …" }).click();
+      await page.getByRole("button", { name: "New secret…" }).click();
       if (keepsOld) await page.getByLabel("Keep the old one valid for a day").check();
       await page.getByRole("button", { name: "Create it" }).click();
       const shown = async () => (await page.locator(".shown-once pre").textContent()) ?? "";
@@ -475,7 +475,7 @@ describe("the page", () => {
     await page.reload();
     await page.locator('a[href^="/agents/"]').first().waitFor();
     await page.keyboard.press("Tab");
-    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Skip to the page");
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Skip to content");
     const focus = page.locator(":focus");
     for (let at = 0; at < 12 && (await focus.getAttribute("href")) === null; at++) await page.keyboard.press("Tab");
     while (!(await focus.getAttribute("href"))?.startsWith("/agents/")) await page.keyboard.press("Tab");

@@ -72,7 +72,7 @@ test("a newcomer gets from the sign-in link to a merged change, without a shell 
     await page.getByRole("button", { name: "Open a pull request" }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("Title").fill("Mend it");
-    await dialog.getByLabel("Into the branch").fill("main");
+    await dialog.getByLabel("Target branch").fill("main");
     expect(await findBarriers(page)).toEqual([]);
     await dialog.getByRole("button", { name: "Open it" }).click();
     await dialog.getByRole("link", { name: `https://${forge}/team/app/pulls/1` }).waitFor();

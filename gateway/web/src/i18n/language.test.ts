@@ -34,6 +34,21 @@ test("each sentence of the API that has Korean words is still one of the API's",
   );
 });
 
+/** What stands in the catalogue of a language, as it is written. */
+const sourcesOf = (language: string) => {
+  const root = join(import.meta.dirname, language);
+  return readdirSync(root).map((path) => readFileSync(join(root, path), "utf8"));
+};
+
+test("no Korean particle that depends on a sound follows a name, and no sentence is of another politeness", () => {
+  const slips = /\$\{[^}]*\}(?:은|는|이|가|을|를|와|과|랑|으로|로)(?![가-힣])|니다\./g;
+  expect(sourcesOf("ko").flatMap((source) => source.match(slips) ?? [])).toEqual([]);
+});
+
+test.each(["en", "ko"])("an ellipsis stands on the word before it: %s", (language) => {
+  expect(sourcesOf(language).flatMap((source) => source.match(/[^"\n]*(?<!Bearer) …["`]/g) ?? [])).toEqual([]);
+});
+
 describe.each([
   [
     "en",

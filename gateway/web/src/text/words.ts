@@ -42,7 +42,7 @@ export function tellAlert({ kind, count }: Alert): string {
 /** What started a run: in a filter, and as the mark of one that no person did (empty for all others). */
 export const originWords = createWords<Record<OriginKind, [name: string, mark: string]>>({
   en: { api: ["Message", ""], webhook: ["Webhook", "webhook"], continuation: ["Continuation", ""] },
-  ko: { api: ["메시지", ""], webhook: ["웹훅", "웹훅"], continuation: ["이어서 하기", ""] },
+  ko: { api: ["메시지", ""], webhook: ["웹훅", "웹훅"], continuation: ["이어서 진행", ""] },
 });
 
 /** The state in one word, for lists. */

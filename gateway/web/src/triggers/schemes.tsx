@@ -62,7 +62,7 @@ const schemes: Record<TriggerScheme, Scheme> = {
       },
       ko: {
         name: "Bearer 토큰",
-        advice: "보내는 쪽은 이 헤더를 붙여 주소로 POST해요: Authorization: Bearer 시크릿",
+        advice: "보내는 쪽이 이 헤더를 붙여 주소로 POST 요청을 보내게 하세요: Authorization: Bearer 시크릿",
       },
     }),
     example: anyDelivery,

@@ -15,51 +15,53 @@ export const users = {
   lastSignIn: "Last sign-in",
   host: "Host",
   agents: "Agents",
-  use: "30 days",
+  use: "30-day cost",
   signOut: "Sign out",
-  signOutAsk: "Sign out …",
-  signOutWhat: "They are signed out of every browser, and their unused sign-in links end. API tokens and runs go on.",
+  signOutAsk: "Sign out…",
+  signOutWhat:
+    "They are signed out of every browser, and their unused sign-in links expire. API tokens keep working, and runs keep going.",
   signOutTitle: (name: string) => `Sign ${name} out everywhere?`,
   roles: { user: "User", admin: "Admin" },
   you: "you",
   disabled: "disabled",
-  change: "Change …",
+  change: "Change…",
   changeRole: (name: string) => `Change the role of ${name}`,
   moreOf: (name: string) => `More for ${name}`,
-  makeToken: "Create a token …",
+  makeToken: "Create a token…",
   enable: "Enable",
   disable: "Disable",
-  disableAsk: "Disable …",
+  disableAsk: "Disable…",
   disableTitle: (name: string) => `Disable ${name}?`,
   disableLoss:
-    "Their sessions and tokens are refused at once. Agents and files stay, and an admin can enable them again.",
+    "Their sessions and tokens are refused immediately. Agents and files stay, and an admin can enable them again.",
   stopRuns: "Stop what they have running",
-  limitsAsk: "Limits …",
+  limitsAsk: "Limits…",
   limitsTitle: (name: string) => `Limits of ${name}`,
   limitsWhat:
-    "An empty field is the setting of the host. Memory, processors and disk take effect once nothing of theirs runs, the others at once. A disk never shrinks.",
+    "An empty field uses the host's setting. Memory, processors and disk take effect once nothing of theirs is running, the rest immediately. A disk never shrinks.",
   limits: {
     agents: "Agents",
     concurrentRuns: "Runs at once",
     memoryBytes: "Memory (MB)",
     cpus: "Processor cores",
     diskBytes: "Disk (GB)",
-    dailyBudgetUsd: "Budget a day (US dollars)",
+    dailyBudgetUsd: "Daily budget (US dollars)",
   } satisfies Record<keyof UserLimits, string>,
   limitsSet: "Set limits",
-  limited: "own limits",
+  limited: "custom limits",
   delete: "Delete permanently",
-  deleteAsk: "Delete …",
+  deleteAsk: "Delete…",
   deleteTitle: (name: string) => `Delete ${name} permanently?`,
   deleteSaid: {
-    out: "They are signed out everywhere at once, their tokens and sign-in links end, and what they have running is stopped.",
+    out: "They are signed out everywhere immediately, their tokens and sign-in links stop working, and what they have running is stopped.",
     work: (agents: number) =>
       agents === 0
         ? "Their files, conversations and credentials are deleted. Nobody can bring them back."
         : `${plural(agents, { one: "Their agent", other: "Their # agents" })}, all their files, conversations, triggers and credentials are deleted. Nobody can bring them back.`,
     away: (host: string) => `${host} is down: what is on that host is deleted as soon as it is back.`,
     stays: "What they cost stays in the totals, and the audit log keeps their name for a year.",
-    again: "Who signed in through a provider is refused from now on, also where the provider still lets them in.",
+    again:
+      "If they signed in through a provider, they are refused from now on, even if the provider still lets them in.",
   },
   mayReturn: "They may sign in through the provider again, as a new user",
   promoteTitle: (name: string) => `Make ${name} an admin?`,
@@ -70,7 +72,7 @@ export const users = {
   demoteWhat: "They keep their agents and files, and no longer see users, hosts and the audit log.",
   tokenTitle: (name: string) => `A token for ${name}`,
   tokenWhat: "With it their programs use the API. To sign in here they need a sign-in link, not this.",
-  linkAsk: "Sign-in link …",
+  linkAsk: "Sign-in link…",
   linkTitle: (name: string) => `Sign ${name} in`,
   linkWhat: (name: string) =>
     `Send ${name} a link that nobody else can read: whoever opens it first is ${name} here. It works once, within an hour.`,
@@ -83,7 +85,7 @@ export const users = {
 
 export const hosts = {
   title: "Hosts",
-  none: "No host yet. Nobody can work before one joins.",
+  none: "No host yet. Nobody can work until one joins.",
   users: (count: number) => plural(count, { one: "# user", other: "# users" }),
   leaving: (count: number) =>
     plural(count, {
@@ -95,11 +97,11 @@ export const hosts = {
   notReported: "It has not reported yet.",
   resume: "Take new users again",
   drain: "Drain",
-  drainAsk: "Drain …",
+  drainAsk: "Drain…",
   drainTitle: (name: string) => `Drain ${name}?`,
-  drainWhat: "It takes no new users. Those it has stay. Without another host, new users cannot work.",
+  drainWhat: "It takes no new users. Those it has stay. Without another host, new users can't work.",
   remove: "Remove",
-  removeAsk: "Remove …",
+  removeAsk: "Remove…",
   removeTitle: (name: string) => `Remove ${name}?`,
   removeLoss:
     "Its runs are given up as lost, and its users start on another host, without the files on this one. The files stay on the machine.",
@@ -116,16 +118,16 @@ export const hosts = {
     mostOfHost: (memory: string, runs: number) =>
       `at most ${memory} and ${plural(runs, { one: "# run", other: "# runs" })} at once`,
     slowest: (time: string) => `slowest answer to a host ${time}`,
-    nothing: "nothing was heard",
+    nothing: "no report",
     label: (name: string, sum: string, silent: number, of: number) =>
-      silent === 0 ? `${name}: ${sum}` : `${name}: ${sum}; nothing was heard in ${silent} of ${of} minutes (hatched)`,
+      silent === 0 ? `${name}: ${sum}` : `${name}: ${sum}; no report in ${silent} of ${of} minutes (hatched)`,
   },
   addTitle: "Add a host",
   addWhat:
     "It needs Linux, root and this repository. The gateway must reach it at its BERTH_HOST_URL, and it must reach the gateway.",
   makeCommand: "Create a join command",
   localhost:
-    "Another machine cannot reach this Berth at localhost. Set BERTH_PUBLIC_URL to an address that it can reach, restart Berth, and create the command again.",
+    "Another machine can't reach this Berth at localhost. Set BERTH_PUBLIC_URL to an address that it can reach, restart Berth, and create the command again.",
   tls: "For https the new host needs BERTH_HOST_TLS_CERT and BERTH_HOST_TLS_KEY too: put them in front of the command.",
   theToken: "the token in it, good for one host within an hour,",
 };
@@ -147,7 +149,7 @@ export const audit = {
   when: "When",
   who: "Who",
   what: "What",
-  onWhat: "On what",
+  onWhat: "Target",
   on: "on",
   from: "From",
   fromLabel: "from",
@@ -170,7 +172,7 @@ export const audit = {
     "user.disabled": "User disabled",
     "user.deleted": "User deleted",
     "user.files_deleted": "Files of a deleted user removed",
-    "user.may_return": "Deleted user may sign in anew",
+    "user.may_return": "Deleted user may sign in again",
     "user.promoted": "Made an admin",
     "user.demoted": "Made an ordinary user",
     "user.limits_set": "Limits changed",
@@ -209,7 +211,7 @@ export const audit = {
     memoryBytes: "memory",
     cpus: "cores",
     diskBytes: "disk",
-    dailyBudgetUsd: "budget a day",
+    dailyBudgetUsd: "daily budget",
     agent: "agent",
     agentId: "agent",
     expiresAt: "expires",
@@ -235,7 +237,7 @@ export const audit = {
   /** How somebody signed in. */
   methods: { link: "sign-in link", token: "API token", oidc: "provider" } as Record<string, string>,
   /** Of a limit that is no longer a user's own. */
-  ofHost: "the setting of the host",
+  ofHost: "the host's setting",
   yes: "yes",
   no: "no",
 };

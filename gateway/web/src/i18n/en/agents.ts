@@ -8,7 +8,7 @@ const plural = createPlural("en");
 export const agents = {
   title: "Agents",
   inUse: (count: number, limit: number) => `${count} of ${limit}`,
-  loading: "Loading the agents …",
+  loading: "Loading the agents…",
   runs: (count: number) => plural(count, { one: "# run", other: "# runs" }),
   cores: (count: number) => plural(count, { one: "# core", other: "# cores" }),
   costIn: (usd: string, runs: string) => `${usd} in ${runs}, last 30 days`,
@@ -20,14 +20,14 @@ export const agents = {
   stopIt: "Stop it",
   stopWhat: (runs: number) =>
     runs === 0
-      ? "Every terminal ends with it. Files stay."
+      ? "Every terminal is closed too. Files stay."
       : plural(runs, {
-          one: "# run in progress will be stopped with it, and every terminal. Files stay.",
-          other: "# runs in progress will be stopped with it, and every terminal. Files stay.",
+          one: "# run in progress will be stopped, and every terminal closed. Files stay.",
+          other: "# runs in progress will be stopped, and every terminal closed. Files stay.",
         }),
   firstTitle: "Create your first agent",
   firstWhat:
-    "An agent is a conversation with a directory of its own. You write to it, it works in your container, and you watch it work. Close the page whenever you like: a run goes on and is here when you come back.",
+    "An agent is a conversation with a directory of its own. You write to it, it works in your container, and you watch it work. Close the page whenever you like: a run keeps going and is here when you come back.",
   firstHints: {
     share: (agents: number, runs: number) =>
       `Up to ${agents} agents share one container, and ${runs} can work at the same time.`,
@@ -71,7 +71,7 @@ export const agents = {
     Permissions,
     string
   >,
-  newConversationAsk: "Start a new conversation …",
+  newConversationAsk: "Start a new conversation…",
   newConversationTitle: (agent: string) => `Start a new conversation with ${agent}?`,
   newConversationAct: "Start over",
   newConversationLoss: "It will know nothing of what was said so far except what is in its files and instructions.",

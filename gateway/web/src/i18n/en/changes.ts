@@ -8,7 +8,7 @@ export const changes = {
   none: "Nothing has changed since the last commit.",
   reasons: {
     no_repository:
-      "There is no git repository where this agent works. Ask it to make or clone one, and its changes are shown here.",
+      "There is no git repository where this agent works. Ask it to make or clone one, and its changes will show up here.",
     too_many: "There are more changes than fit in this list. Use a terminal to see the rest.",
     took_too_long: "Git took too long: this is what it had found by then. Use a terminal to see the rest.",
     unreadable: "Git can't read all of this repository. Run git status in a terminal to see why.",
@@ -21,10 +21,10 @@ export const changes = {
     untracked: "untracked",
   } satisfies Record<Change["status"], string>,
   was: (name: string) => `was ${name}`,
-  changeOf: (name: string) => `Change of ${name}`,
-  binary: "It is no text, so there are no lines to show.",
-  noLines: "No line is different.",
+  changeOf: (name: string) => `Changes in ${name}`,
+  binary: "It is not text, so there are no lines to show.",
+  noLines: "No lines differ.",
   isCut: "The change is larger than this page shows. Use a terminal to see the rest.",
-  gone: (name: string) => `${name} is no longer changed.`,
+  gone: (name: string) => `${name} no longer has any changes.`,
   openFile: "Open the file",
 };

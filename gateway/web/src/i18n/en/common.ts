@@ -3,10 +3,10 @@ import type { ComponentChildren } from "preact";
 import type { Wrap } from "../grammar.ts";
 
 export const common = {
-  moment: "One moment …",
-  loading: "Loading …",
+  moment: "One moment…",
+  loading: "Loading…",
   save: "Save",
-  saving: "Saving …",
+  saving: "Saving…",
   notSaved: "Not saved yet",
   cancel: "Cancel",
   tryAgain: "Try again",
@@ -14,12 +14,12 @@ export const common = {
   done: "Done",
   edit: "Edit",
   delete: "Delete",
-  deleteAsk: "Delete …",
+  deleteAsk: "Delete…",
   remove: "Remove",
   stop: "Stop",
-  stopAtOnce: "Stop at once",
-  stopping: "Stopping …",
-  starting: "Starting …",
+  stopAtOnce: "Stop now",
+  stopping: "Stopping…",
+  starting: "Starting…",
   copy: "Copy",
   copied: "Copied",
   copyByHand: "Select it and copy by hand",
@@ -35,7 +35,10 @@ export const common = {
   notAnAddress: "Not a web address",
   of: (used: string, limit: string) => `${used} of ${limit}`,
   typeToConfirm: (name: ComponentChildren): ComponentChildren => ["Type ", name, " to confirm"],
-  copyNow: (strong: Wrap, what: string): ComponentChildren => [strong("Copy it now:"), ` ${what} is not shown again.`],
+  copyNow: (strong: Wrap, what: string): ComponentChildren => [
+    strong("Copy it now:"),
+    ` ${what} won't be shown again.`,
+  ],
   onlyHere:
     "This address works on Berth's own machine only. Set BERTH_PUBLIC_URL to one that others can reach, and restart Berth.",
   theSecret: "the secret",

@@ -23,9 +23,9 @@ const soon = (seconds: number | null) =>
     : `Try again in ${plural(seconds, { one: "# second", other: "# seconds" })}.`;
 
 export const errors: Record<ErrorCode | LocalCode, (trouble: Trouble) => string> = {
-  offline: () => "The gateway does not answer. Check the connection, then try again.",
-  cut: () => "The connection broke. Nothing was written.",
-  aborted: () => "Stopped. Nothing was written.",
+  offline: () => "The gateway isn't responding. Check the connection, then try again.",
+  cut: () => "The connection was lost. Nothing was saved.",
+  aborted: () => "Stopped. Nothing was saved.",
   unknown: ({ detail }) => `Something went wrong: ${detail}`,
   invalid_request: ({ detail, fields }) => {
     const named = fields.filter(({ path }) => path !== "" && path !== "?");
@@ -33,9 +33,9 @@ export const errors: Record<ErrorCode | LocalCode, (trouble: Trouble) => string>
       ? `Check what you entered: ${named.map(({ path, message }) => `${path} ${message}`).join("; ")}.`
       : `Check what you entered. ${detail}`;
   },
-  unauthenticated: () => "You are not signed in any more. Sign in again.",
+  unauthenticated: () => "You are no longer signed in. Sign in again.",
   forbidden: ({ detail }) => detail,
-  not_found: () => "It is not there any more.",
+  not_found: () => "It no longer exists.",
   agent_limit: ({ limit }) => `All ${limit ?? ""} agents are in use. Delete one first.`.replace("  ", " "),
   agent_busy: ({ detail }) => detail,
   conflict: ({ detail }) => detail,
@@ -48,8 +48,8 @@ export const errors: Record<ErrorCode | LocalCode, (trouble: Trouble) => string>
   rate_limited: ({ limit, retryAfter }) =>
     limit === null
       ? `Too many requests. ${soon(retryAfter)}`
-      : "What is kept of a day's messages and deliveries is full. Send less, or this tomorrow (UTC).",
+      : "The day's storage for messages and deliveries is full. Send less, or try again tomorrow (UTC).",
   internal: ({ detail }) => detail,
   host_unavailable: ({ detail }) => detail,
-  no_host: ({ retryAfter }) => `No host takes a new workspace right now. ${soon(retryAfter)}`,
+  no_host: ({ retryAfter }) => `No host can take a new workspace right now. ${soon(retryAfter)}`,
 };

@@ -9,7 +9,7 @@ export const lists = {
   state: "State",
   allStates: "All states",
   startedBy: "Started by",
-  anyTrigger: "Any trigger",
+  anyTrigger: "All sources",
   message: "Message",
   took: "Took",
   cost: "Cost",
@@ -26,7 +26,7 @@ export const lists = {
 export const search = {
   title: "Search",
   field: "Words to look for",
-  placeholder: "Words of a message or its answer",
+  placeholder: "Words from a message or its answer",
   submit: "Search",
   none: "No message has all of these words.",
   older: "Older messages",
@@ -35,7 +35,7 @@ export const search = {
 export const use = {
   title: "Usage",
   budget: "Today's budget",
-  left: (left: string, budget: string) => `${left} of today's ${budget} are left.`,
+  left: (left: string, budget: string) => `${left} of today's ${budget} is left.`,
   ofRun: (usd: string) => `A run may cost ${usd} at most.`,
   noBudget: "No budget is set.",
   days: "You",
@@ -67,10 +67,10 @@ export const tokens = {
   lastUsed: "Last used",
   expires: "Expires",
   revoke: "Revoke",
-  revokeAsk: "Revoke …",
+  revokeAsk: "Revoke…",
   revokeOne: (name: string) => `Revoke ${name}`,
   revokeTitle: (name: string) => `Revoke ${name}?`,
-  revokeLoss: "Whatever uses it is refused at once, on open sockets too.",
+  revokeLoss: "Anything that uses it is refused immediately, on open sockets too.",
   nameOfNew: "Name of the token",
   namePlaceholder: "What is it for?",
   expiresAfter: "Expires after",
@@ -101,10 +101,10 @@ export const signIn = {
     ".",
   ],
   why: {
-    ended: "Your session has ended. Sign in again to go on. Nothing was lost, and runs keep going.",
+    ended: "Your session has ended. Sign in again to continue. Nothing was lost, and runs keep going.",
     signedOut: "You are signed out.",
     linkUsed:
-      "This sign-in link is used up or too old. Ask an admin for a new one, or print it with: npm run -s link -- NAME",
-    tokenRefused: "This token is not accepted: it is mistyped, expired, revoked, or of another Berth.",
+      "This sign-in link has already been used or has expired. Ask an admin for a new one, or print it with: npm run -s link -- NAME",
+    tokenRefused: "This token is not accepted: it is mistyped, expired, revoked, or from another Berth.",
   },
 };

@@ -8,11 +8,11 @@ export const settings = {
   name: "Name",
   directory: "Directory",
   directoryPlaceholder: "its own, or one below it",
-  cloned: (repository: string) => `${repository} is cloned by the first message.`,
+  cloned: (repository: string) => `${repository} is cloned with the first message.`,
   savedForNext: "Saved. It applies from the next message on.",
   permissionsHint: "A seat belt, not a wall: what keeps an agent in is its container.",
   onInterruption: "If its machine or workspace goes away during a turn",
-  onInterruptionChoices: { stop: "It stops", continue: "It goes on by itself, at most twice" } satisfies Record<
+  onInterruptionChoices: { stop: "It stops", continue: "It continues on its own, at most twice" } satisfies Record<
     OnInterruption,
     string
   >,
@@ -25,17 +25,16 @@ export const settings = {
     "The next message starts from scratch: the model is no longer told what was said before. Files stay.",
   newConversationDone: "Done. The next message is its first.",
   deleteWhat: "Its run is stopped and its directory is removed with everything in it. This can't be undone.",
-  deleteAsk: "Delete this agent …",
+  deleteAsk: "Delete this agent…",
   deleteTitle: (agent: string) => `Delete ${agent}?`,
   deleteAct: "Delete permanently",
-  deleteLoss:
-    "Its conversation, its directory and everything in it are removed. What is not pushed somewhere else is lost.",
+  deleteLoss: "Its conversation, its directory and everything in it are removed. What is not pushed elsewhere is lost.",
   environment: "Environment",
   environmentNone: "No variables yet. Tokens and settings that the agent's commands need belong here, not in messages.",
   environmentHint: (code: Wrap): ComponentChildren => [
     "Values are stored on the host only, and nobody can read them back. You can paste a ",
     code(".env"),
-    " file into a name.",
+    " file into a name field.",
   ],
   variableSet: "set, hidden",
   replaceValue: (name: string) => `Replace the value of ${name}`,

@@ -18,12 +18,12 @@ export const states = {
     cancelled: "Stopped",
   } satisfies Record<Run["status"], string>,
   deliveries: { skipped: "Skipped", rejected: "Rejected" } satisfies Partial<Record<Delivery["status"], string>>,
-  waitsForYou: "Waits for you",
+  waitsForYou: "Waiting for you",
   waits: {
     busy: "It starts when its agent is done with what came before.",
-    slots: "You have as many runs in progress as you may. It starts when one of them ends.",
+    slots: "You have as many runs in progress as you're allowed. It starts when one of them ends.",
     memory: "The workspace has too little memory for another run right now. It starts when there is enough.",
-    host: "Its host does not answer right now. It starts when the host is back.",
+    host: "Its host isn't responding right now. It starts when the host is back.",
   } satisfies Record<Exclude<Waiting["kind"], "permission" | "question" | "plan">, string>,
   /** Of a lost run that another one goes on with. */
   cutOff: ["Cut off: the workspace went away", ""] satisfies [short: string, advice: string],
@@ -37,7 +37,7 @@ export const states = {
     ],
     log_limit: [
       "Stopped: too much output",
-      "It printed more than a run may. Write long output to a file in the agent's directory instead.",
+      "It printed more than a run is allowed to. Write long output to a file in the agent's directory instead.",
     ],
     budget_reached: [
       "Stopped: budget used up",
@@ -50,7 +50,7 @@ export const states = {
     ],
     out_of_memory: [
       "Stopped: out of memory",
-      "The workspace reached its memory limit, and the kernel ended this run. Run fewer agents at once or ask for smaller steps (fewer parallel jobs, smaller builds), then send the message again.",
+      "The workspace reached its memory limit, and the kernel killed this run. Run fewer agents at once or ask for smaller steps (fewer parallel jobs, smaller builds), then send the message again.",
     ],
     disk_full: [
       "Failed: the disk is full",
@@ -79,11 +79,11 @@ export const states = {
   ] satisfies [short: string, advice: string],
   exitCode: (code: number | null) => `Failed: exit code ${code ?? "unknown"}`,
   lastWordsBelow: "Its last lines are below.",
-  printedMayTell: "Its output may tell why.",
+  printedMayTell: "Its output may show why.",
   oomKills: (count: number) =>
     plural(count, {
-      one: "The kernel ended one of its tools for lack of memory. The agent itself went on.",
-      other: "The kernel ended # of its tools for lack of memory. The agent itself went on.",
+      one: "The kernel killed one of its tools for lack of memory. The agent itself kept going.",
+      other: "The kernel killed # of its tools for lack of memory. The agent itself kept going.",
     }),
   idle: "Idle",
   fresh: "New",

@@ -7,7 +7,7 @@ const plural = createPlural("ko");
 export const agents: typeof en = {
   title: "에이전트",
   inUse: (count, limit) => `${count}/${limit}`,
-  loading: "에이전트를 불러오는 중 …",
+  loading: "에이전트를 불러오는 중…",
   runs: (count) => plural(count, { other: "실행 #건" }),
   cores: (count) => plural(count, { other: "코어 #개" }),
   costIn: (usd, runs) => `최근 30일 ${runs}, ${usd}`,
@@ -18,7 +18,7 @@ export const agents: typeof en = {
   stopAsk: "워크스페이스를 중지할까요?",
   stopIt: "중지",
   stopWhat: (runs) =>
-    `${runs === 0 ? "" : `진행 중인 실행 ${runs}건과 `}모든 터미널이 함께 중지돼요. 파일은 그대로 있어요.`,
+    `${runs === 0 ? "" : `진행 중인 실행 ${runs}건과 `}모든 터미널이 함께 종료돼요. 파일은 그대로 있어요.`,
   firstTitle: "첫 에이전트를 만드세요",
   firstWhat:
     "에이전트마다 전용 디렉터리와 대화가 하나씩 있어요. 메시지를 보내면 내 컨테이너에서 작업하고, 진행 과정을 바로 볼 수 있어요. 페이지를 닫아도 실행은 계속되고, 돌아오면 그대로 있어요.",
@@ -62,7 +62,7 @@ export const agents: typeof en = {
     plan: "먼저 계획을 세우고 물어보기",
   },
   permissionNames: { skip: "알아서 진행", ask: "먼저 물어봄", plan: "먼저 계획함" },
-  newConversationAsk: "새 대화 시작 …",
+  newConversationAsk: "새 대화 시작…",
   newConversationTitle: (agent) => `${agent} 에이전트와 새 대화를 시작할까요?`,
   newConversationAct: "새로 시작",
   newConversationLoss: "파일과 지침에 있는 것 말고는 지금까지 나눈 이야기를 모두 잊어요.",

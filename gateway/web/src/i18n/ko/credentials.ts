@@ -1,12 +1,12 @@
-/** git 자격 증명과 다른 API의 시크릿. */
+/** Git 자격 증명과 다른 API의 시크릿. */
 import type { credentials as en } from "../en/credentials.ts";
 
 export const credentials: typeof en = {
   title: "자격 증명",
   what: "에이전트가 쓸 수는 있지만 볼 수는 없는 값이에요. 호스트에 암호화해 두었다가 요청이 나갈 때만 넣고, 나를 포함해 아무도 다시 읽을 수 없어요.",
   git: "Git",
-  gitWhat: "모든 에이전트의 clone, fetch, push와 풀 리퀘스트에 쓰여요.",
-  gitNone: "아직 git 자격 증명이 없어요. 공개 저장소에는 필요 없어요.",
+  gitWhat: "모든 에이전트의 클론, 페치, 푸시와 풀 리퀘스트에 쓰여요.",
+  gitNone: "아직 Git 자격 증명이 없어요. 공개 저장소에는 필요 없어요.",
   secrets: "다른 API의 시크릿",
   secretsWhat: (code) => [
     "에이전트가 ",
@@ -29,7 +29,7 @@ export const credentials: typeof en = {
   repositoriesPlaceholder: "owner/name, owner/* (비우면 전부)",
   forge: "풀 리퀘스트를 여는 곳",
   forgeByName: "주소에 따라 자동 선택",
-  onlyReads: "읽기만 허용",
+  onlyReads: "읽기 전용",
   keepGit: "자격 증명 저장",
   secretName: "시크릿의 이름",
   value: "값",

@@ -19,7 +19,7 @@ export const details: Record<string, string> = {
   "The workspace's disk is full: delete files first.": "워크스페이스의 디스크가 가득 찼어요. 먼저 파일을 삭제하세요.",
   "This user is disabled.": "비활성화된 사용자예요.",
   "Only an admin may do this.": "관리자만 할 수 있어요.",
-  "A file may have 1 GiB at most.": "파일은 최대 1 GiB까지 올릴 수 있어요.",
+  "A file may have 1 GiB at most.": "파일은 최대 1GiB까지 올릴 수 있어요.",
   "The workspace has ended meanwhile: try again.": "그사이 워크스페이스가 종료됐어요. 다시 시도하세요.",
   "The host agent is being restarted: try again.": "호스트 에이전트가 다시 시작하는 중이에요. 다시 시도하세요.",
 };
@@ -49,7 +49,7 @@ export const errors: typeof en = {
   conflict: (trouble) => told("지금 상태에서는 할 수 없어요.", trouble),
   payload_too_large: (trouble) => told("너무 커요.", trouble),
   run_limit: ({ limit }) =>
-    `${limit === null ? "진행 중인 실행이 너무 많아요." : `이미 실행 ${limit}개가 진행 중이에요.`} 하나가 끝나기를 기다리세요.`,
+    `${limit === null ? "진행 중인 실행이 너무 많아요." : `이미 실행 ${limit}건이 진행 중이에요.`} 하나가 끝나기를 기다리세요.`,
   rate_limited: ({ limit, retryAfter }) =>
     limit === null
       ? `요청이 너무 많아요. ${soon(retryAfter)}`

@@ -11,7 +11,7 @@ export const frame: typeof en = {
   pages: "페이지",
   signOut: "로그아웃",
   signOutTitle: "로그아웃할까요?",
-  signOutLoss: "열려 있는 터미널과 그 안에서 실행 중인 것이 모두 종료돼요. 에이전트의 실행은 계속돼요.",
+  signOutLoss: "열려 있는 터미널과 그 안에서 실행 중인 작업이 모두 종료돼요. 에이전트의 실행은 계속돼요.",
   admin: "관리자",
   user: "사용자",
   language: "언어",
@@ -19,7 +19,7 @@ export const frame: typeof en = {
   themes: { system: "시스템 설정", light: "라이트", dark: "다크" },
   places: { agents: "에이전트", docs: "API 문서" },
   palette: {
-    open: "이동 …",
+    open: "이동…",
     title: "이동",
     placeholder: "에이전트, 페이지 또는 대화 내용",
     searchFor: (words: string) => `대화에서 “${words}” 검색`,
@@ -33,7 +33,7 @@ export const frame: typeof en = {
       ["Shift+Enter", "메시지에서 줄 바꾸기"],
       ["↑", "아무것도 쓰지 않았을 때 마지막 메시지 다시 불러오기"],
       ["Alt+Enter", "에이전트가 작업하는 동안 메시지를 대기열에 넣기"],
-      ["Esc", "작업 멈추기, 두 번 누르면 실행 종료"],
+      ["Esc", "작업 중지, 두 번 누르면 실행 종료"],
     ],
   },
   agent: "에이전트",
@@ -45,7 +45,7 @@ export const frame: typeof en = {
     hostTitle: "워크스페이스가 실행되는 머신",
     noHost: "아직 없음",
     memory: "메모리",
-    memoryTitle: (use, mark) => `메모리: ${use}. 경고선은 ${mark}예요.`,
+    memoryTitle: (use, mark) => `메모리: ${use}. ${mark}부터 경고해요.`,
     cpu: "CPU",
     cpuTitle: (part, cores) => `CPU: 코어 1개 기준 ${part}, 최대 ${cores}`,
     disk: "디스크",
@@ -64,7 +64,7 @@ export const frame: typeof en = {
     " 값을 설정하세요.",
   ],
   note: "알려 드려요:",
-  noted: "확인했어요",
+  noted: "확인",
   notConnected: (strong, why) => [
     strong("연결이 끊겼어요."),
     ` ${why} 자동으로 다시 연결하는 중이에요. 실행은 계속되고, 사라지는 내용은 없어요.`,
@@ -88,7 +88,7 @@ export const frame: typeof en = {
   },
   nothingHere: "여기에는 아무것도 없어요",
   nothingHereWhy: (link) => [
-    "주소를 잘못 입력했거나, 이미 삭제되었거나, 관리자만 볼 수 있는 페이지예요. ",
+    "주소를 잘못 입력했거나, 이미 삭제됐거나, 관리자만 볼 수 있는 페이지예요. ",
     link("에이전트 목록으로 이동"),
   ],
 };

@@ -14,7 +14,7 @@ export const lists: typeof enLists = {
   allAgents: "모든 에이전트",
   state: "상태",
   allStates: "모든 상태",
-  startedBy: "시작한 방법",
+  startedBy: "시작 방법",
   anyTrigger: "모든 방법",
   message: "메시지",
   took: "걸린 시간",
@@ -42,7 +42,7 @@ export const use: typeof enUse = {
   title: "사용량",
   budget: "오늘 예산",
   left: (left, budget) => `오늘 예산 ${budget} 중 ${left} 남았어요.`,
-  ofRun: (usd) => `실행 하나는 최대 ${usd}까지 쓸 수 있어요.`,
+  ofRun: (usd) => `실행 1건에 최대 ${usd}까지 쓸 수 있어요.`,
   noBudget: "정해진 예산이 없어요.",
   days: "나",
   daysOfAll: "모두",
@@ -55,7 +55,7 @@ export const use: typeof enUse = {
   tokens: "토큰",
   cost: "비용",
   none: "이 기간에 보낸 메시지가 없어요.",
-  inDays: (total, days, most) => `${days}일 동안 ${total}, 하루 최대 ${most} (UTC)`,
+  inDays: (total, days, most) => `${days}일 동안 ${total}, 하루 최대 ${most}(UTC)`,
 };
 
 export const tokens: typeof enTokens = {
@@ -73,7 +73,7 @@ export const tokens: typeof enTokens = {
   lastUsed: "마지막 사용",
   expires: "만료",
   revoke: "폐기",
-  revokeAsk: "폐기 …",
+  revokeAsk: "폐기…",
   revokeOne: (name) => `${name} 폐기`,
   revokeTitle: (name) => `${name} 토큰을 폐기할까요?`,
   revokeLoss: "이 토큰을 쓰는 요청은 바로 거부되고, 열려 있는 소켓도 끊겨요.",
@@ -110,7 +110,7 @@ export const signIn: typeof enSignIn = {
     ended: "세션이 만료됐어요. 계속하려면 다시 로그인하세요. 작성하던 내용은 그대로 있고, 실행은 계속돼요.",
     signedOut: "로그아웃했어요.",
     linkUsed:
-      "이미 사용했거나 너무 오래된 로그인 링크예요. 관리자에게 새 링크를 요청하거나 다음 명령으로 만드세요: npm run -s link -- 이름",
-    tokenRefused: "쓸 수 없는 토큰이에요. 잘못 입력했거나, 만료되었거나, 폐기되었거나, 다른 Berth의 토큰이에요.",
+      "이미 사용했거나 만료된 로그인 링크예요. 관리자에게 새 링크를 요청하거나 다음 명령으로 만드세요: npm run -s link -- 이름",
+    tokenRefused: "쓸 수 없는 토큰이에요. 잘못 입력했거나, 만료됐거나, 폐기됐거나, 다른 Berth의 토큰이에요.",
   },
 };

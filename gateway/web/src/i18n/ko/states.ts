@@ -28,7 +28,7 @@ export const states: typeof en = {
     nonzero_exit: ["실패", "프로그램이 오류로 끝났어요."],
     timed_out: [
       "중지됨: 시간 초과",
-      "이 Berth의 시간제한에 걸렸어요. 작업을 더 작게 나누거나, 관리자에게 BERTH_RUN_TIMEOUT_SECONDS 값을 늘려 달라고 하세요.",
+      "이 Berth의 제한 시간을 넘겼어요. 작업을 더 작게 나누거나, 관리자에게 BERTH_RUN_TIMEOUT_SECONDS 값을 늘려 달라고 하세요.",
     ],
     log_limit: [
       "중지됨: 출력이 너무 많음",

@@ -15,7 +15,7 @@ export const triggers: typeof en = {
   runsSenderNote: "보내는 쪽이 쓴 내용이 이 스크립트의 일부로 실행돼요.",
   message: "에이전트에게 보낼 메시지",
   templateHint: (code) => [
-    "Mustache 문법이에요. ",
+    "Mustache 문법: ",
     code("{{payload.…}}"),
     " 본문(JSON), ",
     code("{{headers.…}}"),
@@ -24,7 +24,7 @@ export const triggers: typeof en = {
     " 이 트리거의 이름",
   ],
   copyAddress: "주소 복사",
-  newSecret: "새 시크릿 …",
+  newSecret: "새 시크릿…",
   newSecretTitle: (name) => `${name} 트리거의 시크릿을 새로 만들까요?`,
   newSecretAct: "만들기",
   oldEndsLater: "이전 시크릿은 하루 동안 유효해요. 그동안 보내는 쪽의 설정을 바꾸면 돼요.",
