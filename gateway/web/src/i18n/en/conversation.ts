@@ -91,7 +91,7 @@ export const conversation = {
   contextUnknown: "You can see how full its context is after its next answer.",
   tokens: (count: string) => `${count} tokens`,
   compact: "Compact",
-  compactWhat: "Sends /compact: the agent sums up the conversation, which then takes less of its context",
+  compactWhat: "Sends /compact: the agent sums up the conversation, which then takes up less of its context.",
   modelDefault: (runtime: string) => `${runtime} default`,
   files: {
     attach: "Attach files",

@@ -99,7 +99,7 @@ export const states = {
     draining: ["Draining", "It takes no new users. Those it has stay."],
     down: [
       "Down",
-      "It has not reported for 30 s. Its runs stay as they are until it is back. Removing it gives them up.",
+      "It has not reported for 30 seconds. Its runs stay as they are until it is back. Removing it gives them up.",
     ],
   } satisfies Record<Host["status"], [short: string, advice: string]>,
   unended: "A program could not be ended, and its workspace was closed. If this happens again, restart the machine.",

@@ -52,7 +52,7 @@ export const users: typeof enUsers = {
       agents === 0
         ? "파일과 대화, 자격 증명이 삭제돼요. 아무도 되돌릴 수 없어요."
         : `에이전트 ${agents}개와 모든 파일, 대화, 트리거, 자격 증명이 삭제돼요. 아무도 되돌릴 수 없어요.`,
-    away: (host) => `${host} 호스트가 꺼져 있어요. 그 호스트에 있는 것은 다시 켜지는 대로 삭제돼요.`,
+    away: (host) => `${host} 호스트가 응답하지 않아요. 그 호스트에 있는 내용은 다시 응답하는 대로 삭제돼요.`,
     stays: "지금까지의 비용은 합계에 남고, 감사 로그에는 이름이 1년 동안 남아요.",
     again: "외부 계정으로 로그인하던 사용자라면, 그 계정이 남아 있어도 이제부터 로그인이 거부돼요.",
   },
@@ -81,7 +81,7 @@ export const hosts: typeof enHosts = {
   title: "호스트",
   none: "아직 호스트가 없어요. 호스트를 추가해야 에이전트를 쓸 수 있어요.",
   users: (count) => `사용자 ${count}명`,
-  leaving: (count) => `삭제된 사용자 ${count}명의 파일 정리 대기 중`,
+  leaving: (count) => `삭제된 사용자 ${count}명의 파일 삭제 대기 중`,
   version: (version) => `버전 ${version}`,
   reported: (ago) => ["마지막 보고: ", ago],
   notReported: "아직 보고가 없어요.",
@@ -158,7 +158,7 @@ export const audit: typeof enAudit = {
     "user.signed_out": "사용자 로그아웃",
     "user.disabled": "사용자 비활성화",
     "user.deleted": "사용자 삭제",
-    "user.files_deleted": "삭제된 사용자의 파일 제거",
+    "user.files_deleted": "삭제된 사용자의 파일 삭제",
     "user.may_return": "삭제된 사용자의 재로그인 허용",
     "user.promoted": "관리자로 변경",
     "user.demoted": "일반 사용자로 변경",
@@ -187,7 +187,7 @@ export const audit: typeof enAudit = {
   },
   names: {
     runtime: "종류",
-    changed: "바뀐 것",
+    changed: "변경 항목",
     method: "방법",
     role: "역할",
     user: "사용자",
