@@ -5,7 +5,10 @@ import type { Atomic, Database } from "./data/database.ts";
 import type { Digests } from "./keys/digests.ts";
 import type { Keyring } from "./keys/keyring.ts";
 
-/** The one way to a host. Rejects when the host cannot be reached or `request.signal` aborts before the headers came. */
+/** No connection came about: nobody can have got the call. */
+export class UnsentError extends Error {}
+
+/** The one way to a host. Rejects when the host cannot be reached (`UnsentError` where that is known to be all) or `request.signal` aborts before the headers came. */
 export interface HostTransport {
   fetch(request: Request): Promise<Response>;
 }

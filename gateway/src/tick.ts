@@ -13,6 +13,8 @@ const steppedMs = 60_000;
 const dayMs = 24 * 3_600_000;
 /** A day over the year in which the database itself refuses to delete. */
 const auditDays = 367;
+/** Longer than anybody repeats a call. */
+const keyDays = 31;
 /** How many rows of a table go in one transaction: everybody waits for it, and the index of words is merged by the runs that go. */
 const sliceRows = 25;
 
@@ -80,8 +82,13 @@ export async function deleteOld(
     ["agents", sql`dropped_at < ${retained} and not exists (select 1 from runs where runs.agent_id = agents.id)`],
     ["tokens", sql`expires_at < ${yesterday}`],
     ["sign_in_codes", sql`expires_at < ${yesterday}`],
-    // With no answer for so long: by then the host has told of what it took.
-    ["start_calls", sql`asked_at < ${retained} order by asked_at`],
+    // A host that was heard since has told of what it took; after a month nobody asks with the same key.
+    [
+      "start_calls",
+      sql`asked_at < ${yesterday} and (asked_at < ${isoTime(now - keyDays * dayMs)} or exists (
+        select 1 from hosts h where h.id = start_calls.host_id and h.removed_at is null and h.last_report_at > start_calls.asked_at))
+        order by asked_at`,
+    ],
     ["used_tickets", sql`expires_at < ${isoTime(now)}`],
     ["join_tokens", sql`expires_at < ${yesterday}`],
     ["daily_use", sql`day < ${audited}`],

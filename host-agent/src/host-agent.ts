@@ -91,9 +91,9 @@ function createObedience(parts: Parts, hasUser: (userId: string) => boolean): (a
   const obey = createOrders({ ...parts, hasUser, carryOut });
   return (answer) => {
     streams.closeRevoked(new Set(answer.revokedTokens), new Set([...answer.disabledUsers, ...answer.deletedUsers]));
+    obey(answer);
     // An older copy of the database has brought them back.
     for (const id of answer.cancelledRuns) runs.intend(id, "cancelled");
-    obey(answer);
   };
 }
 
@@ -149,11 +149,16 @@ async function reconcilePatiently(parts: Parts, signal: AbortSignal): Promise<vo
   }
 }
 
-/** Ends what ran before this host joined anew: containers have the name that it had then, and nobody would find them. */
+/**
+ * Ends what ran before this host joined anew: containers have the name that it had then, and nobody would find them; and what had not
+ * begun then, for its end was told with the removal.
+ */
 async function endEarlierName({ context, store, engine }: Parts): Promise<void> {
   const earlier = store.getMeta("host_id") ?? context.hostId;
-  if (earlier !== context.hostId)
+  if (earlier !== context.hostId) {
+    for (const { id } of store.activeRuns()) store.intend(id, "host_lost");
     for (const { id } of await engine.listContainers(`berth.host=${earlier}`)) await engine.removeContainer(id);
+  }
   store.setMeta("host_id", context.hostId);
 }
 

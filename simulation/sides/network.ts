@@ -1,5 +1,6 @@
 /** What carries calls between the processes: late, lost, or twice; a connection to a process that dies breaks. */
 import { carrier, type Outgoing } from "../world/globals.ts";
+import { UnsentError } from "../../gateway/src/deps.ts";
 import { mark, never, type Side, world } from "../world/world.ts";
 
 /** Who answers at an address now: a process, and how it answers; null where nobody listens. */
@@ -65,7 +66,15 @@ export class Network {
         const lateMs = draws.delay() + (fault === "late" ? draws.between(1000, 30_000) : 0);
         world().after(lateMs, () => resolve(open(answer)), from);
       };
-      const fail = (why: string) => world().after(draws.delay(), () => reject(unreachable(why)), from);
+      const fail = (why: string) => {
+        // What is under way twice may arrive all the same.
+        const isUnsent = fault !== "twice" && ["ECONNREFUSED", "EHOSTUNREACH"].includes(why);
+        world().after(
+          draws.delay(),
+          () => reject(isUnsent ? new UnsentError(unreachable(why).message) : unreachable(why)),
+          from,
+        );
+      };
       if (this.isCut) return void (draws.is(0.5) ? fail("EHOSTUNREACH") : undefined);
       if (fault === "lost") return void (draws.is(0.5) ? fail("ECONNRESET") : undefined);
       const arrive = () => this.#arrive(request, fault === "answer lost" ? () => fail("ECONNRESET") : tell, fail);

@@ -97,6 +97,7 @@ function deleteAllOf(userId: string): SQL[] {
     identities: sql`user_id = ${userId}`,
     workspaces: sql`user_id = ${userId}`,
     deliveries: sql`user_id = ${userId} and due_at is not null`,
+    start_calls: sql`user_id = ${userId}`,
     runs: sql`user_id = ${userId} and status in ('pending', 'starting', 'running')`,
     triggers: sql`agent_id in ${itsAgents}`,
     agents: sql`user_id = ${userId}`,

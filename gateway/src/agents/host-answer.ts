@@ -10,7 +10,7 @@ import { callHostJson } from "../hosts/call.ts";
 import type { HostTarget } from "../hosts/placement.ts";
 import type { Caller } from "../http/caller.ts";
 import { getRun, upsertRuns } from "./runs.ts";
-import { answeredStatement } from "./start-calls.ts";
+import { runIsTold } from "./start-calls.ts";
 
 /** A host reports every five seconds, every eight where the gateway is busy. */
 const lateMs = 9000;
@@ -23,7 +23,7 @@ export async function applyRunAnswer({ atomic }: Deps, host: HostTarget, { epoch
     [
       sql`select id from users where id = ${run.userId} and host_id = ${host.id}`,
       ...upsertRuns(host.id, epoch, [run]),
-      answeredStatement(run.id),
+      runIsTold(run.userId, run.id),
     ],
     "copy",
   );

@@ -27,6 +27,7 @@ import {
 } from "./pending-queue.ts";
 import { turnOf, waitsFor } from "./queue-run.ts";
 import { endWithRemovedHost, getRun, stored, upsertRuns } from "./runs.ts";
+import { runIsTold } from "./start-calls.ts";
 import { agents, hosts, runs, users } from "../data/schema.ts";
 import { deliveries } from "../data/webhook-tables.ts";
 
@@ -226,6 +227,7 @@ async function startClaimed(deps: Deps, claimed: Claimed): Promise<boolean> {
       ...upsertRuns(host.id, answer.epoch, [answer.run]),
       endWithRemovedHost(host.id, answer.epoch, lost, isoTime(deps.now())),
       settledStatement(claimed),
+      runIsTold(row.userId, row.runId),
     ]);
     return true;
   } catch (error) {
@@ -304,7 +306,8 @@ async function postpone(
 ): Promise<boolean> {
   const isBusy = error.code === "agent_busy" || error.code === "run_limit";
   const isUnasked = error.code === "no_host" || error.code === "host_unavailable";
-  const maybeSent = isUncertain(error) || (claimed.wasSent && isUnasked) ? 1 : 0;
+  // Of a run that has ended there it says no as well.
+  const maybeSent = isUncertain(error) || error.code === "conflict" || (claimed.wasSent && isUnasked) ? 1 : 0;
   const afterMs = isBusy ? busyMs : backoff(claimed.attempts, 500, failedMaxMs);
   if (!isBusy) log.warn("pending.postponed", { seq: claimed.seq, code: error.code, attempts: claimed.attempts });
   const kind = waitsFor(error) ?? "host";

@@ -10,6 +10,7 @@ import { isUnsent } from "./cancel-waiting.ts";
 import { refuseBeyondDay } from "./day-limit.ts";
 import { putInQueue } from "./pending-queue.ts";
 import { getRun } from "./runs.ts";
+import { callIsOver, isOfRemoved, type StartCall } from "./start-calls.ts";
 
 /** What a user may have waiting; whoever brings more is told to come again later. */
 export const waitingPerUser = 1000;
@@ -62,7 +63,9 @@ interface QueuedRun {
   prompt: string;
   attachments: string[];
   kind: Waiting["kind"];
-  /** Whether a host that was asked before may have it. */
+  /** The call that asked a host for it, if any did, and is over now. */
+  call: StartCall;
+  /** Whether that host may have it. */
   maybeSent: boolean;
 }
 
@@ -77,9 +80,12 @@ export async function isAwaited(db: Database, userId: string, agentId: string): 
   return rows.length > 0;
 }
 
-/** Has a run wait, together and durably with its place in the queue; the same id again is the same run. Throws `rate_limited`. */
-export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: QueuedRun): Promise<Run> {
-  const { prompt, attachments, kind, maybeSent } = queued;
+/**
+ * Has a run wait, together and durably with its place in the queue; the same id again is the same run. Null where a host that was
+ * removed may have begun it. Throws `rate_limited`, `not_found`.
+ */
+export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: QueuedRun): Promise<Run | null> {
+  const { prompt, attachments, kind, call, maybeSent } = queued;
   const time = isoTime(deps.now());
   const data: Omit<Run, "prompt"> = {
     ...unbegun,
@@ -90,11 +96,14 @@ export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: Q
     waitingFor: turnOf(kind, time),
     createdAt: time,
   };
-  const [, , , kept] = await deps.atomic([
+  const calls = sql`select 1 from start_calls s where s.user_id = ${userId} and s.run_id = ${id}`;
+  const lost = sql`${calls} and ${isOfRemoved}`;
+  const [, , , kept, isLost] = await deps.atomic([
     sql`
       insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, run_id, due_at, maybe_sent)
-      select ${newId("dlv")}, '', ${userId}, ${agentId}, ${time}, '{}', '', 0, ${id}, ${time}, ${maybeSent ? 1 : 0}
-      where (select count(*) from deliveries w where w.user_id = ${userId} and w.due_at is not null) < ${waitingPerUser}
+      select ${newId("dlv")}, '', u.id, ${agentId}, ${time}, '{}', '', 0, ${id}, ${time},
+        ${maybeSent ? 1 : 0} or exists (${calls} and s.call_id <> ${call.id})
+      from users u where u.id = ${userId} and not exists (${lost}) and (select count(*) from deliveries w where w.user_id = ${userId} and w.due_at is not null) < ${waitingPerUser}
         and not exists (select 1 from runs r where r.id = ${id})
       on conflict do nothing`,
     sql`
@@ -104,8 +113,12 @@ export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: Q
       on conflict do nothing`,
     putInQueue(time, userId),
     sql`select id from runs where id = ${id} and user_id = ${userId}`,
+    sql`${lost} limit 1`,
+    // What waits says by itself whether a host may have it.
+    sql`${callIsOver(call)} and exists (select 1 from runs where id = ${id})`,
   ]);
   if (kept?.[0]) return getRun(deps.db, userId, id);
+  if (isLost?.[0]) return null;
   throw new AppError("rate_limited", `${waitingPerUser} runs wait to be started already; send this again later.`, {
     retryAfter: retryAfterSeconds,
   });

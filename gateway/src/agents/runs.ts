@@ -9,9 +9,7 @@ import { prepareOnce, type Database } from "../data/database.ts";
 import { jsonRowsWithText } from "../data/json-rows.ts";
 import { afterCursor, lookThrough, pageQuery, toPage, type Page } from "../http/paging.ts";
 import { agents, hosts, runs, type StoredRun, triggerKind as kind, users } from "../data/schema.ts";
-import { startCalls } from "../data/webhook-tables.ts";
 import { specColumns } from "./agents.ts";
-import { isRemoved } from "./start-calls.ts";
 
 /** A page holds at most this much of runs (prompts and results are long), and at least one run. */
 const pageBytes = 1_000_000;
@@ -116,14 +114,13 @@ export const selectRunTarget = prepareOnce((db) =>
       agent: specColumns,
       host: { id: hosts.id, url: hosts.url },
       run: { ...stored, asked: runs.asked },
-      // Who was asked for it and has not answered.
-      call: { hostId: startCalls.hostId, isLost: sql<number>`${isRemoved(sql`${startCalls.hostId}`)}` },
+      // How many calls for it are open.
+      calls: sql<number>`(select count(*) from start_calls s where s.user_id = ${users.id} and s.run_id = ${sql.placeholder("runId")})`,
     })
     .from(agents)
     .innerJoin(users, eq(users.id, agents.userId))
     .leftJoin(hosts, eq(hosts.id, users.hostId))
     .leftJoin(runs, and(eq(runs.id, sql.placeholder("runId")), eq(runs.userId, agents.userId)))
-    .leftJoin(startCalls, eq(startCalls.runId, sql.placeholder("runId")))
     .where(
       and(
         eq(agents.id, sql.placeholder("agentId")),

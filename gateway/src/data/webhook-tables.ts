@@ -1,7 +1,7 @@
 /** The tables of what comes in and starts runs, beside those of schema.ts. */
 import type { TriggerScheme } from "@berth/shared/webhooks";
 import { sql } from "drizzle-orm";
-import { index, integer, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 
 /** Webhooks in. Secrets are sealed (sealing.ts); the previous one is good until its time. */
 export const triggers = sqliteTable(
@@ -71,14 +71,21 @@ export const deliveries = sqliteTable(
   ],
 );
 
-/**
- * Calls that ask a host for a run under an `Idempotency-Key`, until it answers: should that host be removed before, nobody can
- * know whether it began, and a repeated call must not begin it elsewhere.
- */
+/** Calls that ask a host for a run, until it answers (agents/start-calls.ts); `asked` is the hash of the message. */
 export const startCalls = sqliteTable(
   "start_calls",
-  { runId: text("run_id").primaryKey(), hostId: text("host_id").notNull(), askedAt: text("asked_at").notNull() },
-  (table) => [index("start_calls_asked").on(table.askedAt)],
+  {
+    userId: text("user_id").notNull(),
+    runId: text("run_id").notNull(),
+    callId: text("call_id").notNull(),
+    hostId: text("host_id").notNull(),
+    asked: text().notNull(),
+    askedAt: text("asked_at").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.userId, table.runId, table.callId] }),
+    index("start_calls_asked").on(table.askedAt),
+  ],
 );
 
 /** Chores of this name have behind it the id of a trigger that was deleted: its deliveries go. */

@@ -2,7 +2,9 @@ import { protocolVersion } from "@berth/shared/host-api";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { answerJson, joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
+import { sql } from "drizzle-orm";
 import { placeUser } from "../hosts/placement.ts";
+import { deleteOld } from "../tick.ts";
 import { describeWorkspace } from "@berth/shared/resources";
 
 let gateway: TestApp;
@@ -298,6 +300,14 @@ describe("removing a host", () => {
       const startedElsewhere = () => other.requests.filter(({ path }) => path === "/v1/runs").length;
       return { host, user, agent, send, startedElsewhere };
     }
+    const refusal = (code: string) => ({
+      type: "about:blank",
+      title: "-",
+      status: 409,
+      detail: "-",
+      code,
+      requestId: "host",
+    });
     const lost = { status: "failed", reason: "host_lost", startedAt: null, prompt: "hi", continues: null };
 
     test("may have begun it: the same message meets it as lost, whatever comes of the call that is under way", async () => {
@@ -347,14 +357,99 @@ describe("removing a host", () => {
       expect((await get(user, `/v1/runs/${next.id}`)).status).not.toBe("pending");
     });
 
-    test("has not begun what it refused: that begins elsewhere", async () => {
+    test.each(["", "once"])(
+      "may have begun what waits once the call that was under way has failed, key: %s",
+      async (key) => {
+        const { host, user, send, startedElsewhere } = await withMessage(key ? { "idempotency-key": key } : {});
+        let fail = () => {};
+        host.handle = (_request, response) => {
+          fail = () => response.destroy();
+          // What broke on a kept connection is sent once more.
+          host.handle = (_again, another) => void another.destroy();
+        };
+        const before = host.requests.length;
+        const sent = send("hi", "queue");
+        await expect.poll(() => host.requests.length).toBeGreaterThan(before);
+        await admin("DELETE", `/${host.id}?confirm=testing`);
+        fail();
+        const told = (await sent).json();
+        expect(told).toMatchObject(lost);
+        await gateway.tick();
+        expect(await get(user, `/v1/runs/${told.id}`)).toEqual(told);
+        expect(startedElsewhere()).toBe(0);
+      },
+    );
+
+    test("may have begun what waits behind another call for it that is still under way", async () => {
+      const { host, user, send, startedElsewhere } = await withMessage();
+      let fail = () => {};
+      host.handle = (_request, response) => void (fail = () => response.destroy());
+      const before = host.requests.length;
+      const first = send();
+      await expect.poll(() => host.requests.length).toBeGreaterThan(before);
+      host.handle = (_request, response) => answerJson(response, 409, refusal("agent_busy"));
+      const queued = (await send("hi", "queue")).json();
+      expect(queued.status).toBe("pending");
+      await admin("DELETE", `/${host.id}?confirm=testing`);
+      fail();
+      await first;
+      gateway.clock.skewMs += 20_000;
+      await gateway.tick();
+      expect(startedElsewhere()).toBe(0);
+      expect(await get(user, `/v1/runs/${queued.id}`)).toMatchObject(lost);
+    });
+
+    test("has not begun what it refused, also when it was asked again and did not answer before: only the unanswered call counts", async () => {
       const { host, send, startedElsewhere } = await withMessage();
-      const busy = { type: "about:blank", title: "-", status: 409, detail: "-", code: "agent_busy", requestId: "host" };
-      host.handle = (_request, response) => answerJson(response, 409, busy);
+      host.handle = (_request, response) => answerJson(response, 409, refusal("agent_busy"));
+      expect((await send()).status).toBe(409);
+      host.handle = (_request, response) => void response.destroy();
+      expect((await send()).status).toBe(503);
+      host.handle = (_request, response) => answerJson(response, 409, refusal("agent_busy"));
       expect((await send()).status).toBe(409);
       await admin("DELETE", `/${host.id}?confirm=testing`);
-      expect((await send()).status).toBe(202);
-      expect(startedElsewhere()).toBe(1);
+      expect((await send()).json()).toMatchObject(lost);
+      expect((await send("hi", "queue")).json()).toMatchObject(lost);
+      expect(startedElsewhere()).toBe(0);
+    });
+
+    test.each([
+      ["agent_busy", 409],
+      ["no_host", 503],
+    ])("has not begun what it refused (%s): that begins elsewhere", async (code, status) => {
+      const { host, user, send, startedElsewhere } = await withMessage();
+      host.handle = (_request, response) => answerJson(response, status, refusal(code));
+      expect((await send()).status).toBe(status);
+      const { id } = (await send("hi", "queue")).json();
+      // It is asked at once again, and refuses again.
+      const isRefused = sql`select 1 from deliveries where attempts > 0 and lease_until is null`;
+      await expect.poll(() => gateway.deps.db.all(isRefused)).toHaveLength(1);
+      await admin("DELETE", `/${host.id}?confirm=testing`);
+      gateway.clock.skewMs += 20_000;
+      await gateway.tick();
+      expect([startedElsewhere(), (await get(user, `/v1/runs/${id}`)).status]).toEqual([1, "starting"]);
+    });
+
+    test("leaves a thousand messages of a user without an answer at most, and none of them for ever", async () => {
+      const { host, send } = await withMessage();
+      const count = async () => {
+        const [row] = await gateway.deps.db.all<{ open: number }>(sql`select count(*) as open from start_calls`);
+        return row!.open;
+      };
+      host.handle = (_request, response) => void response.destroy();
+      expect((await send()).status).toBe(503);
+      await gateway.deps.db.all(sql`
+        with recursive more (at) as (select 1 union all select at + 1 from more where at < 999)
+        insert into start_calls (user_id, run_id, call_id, host_id, asked, asked_at)
+        select user_id, run_id || at, call_id, host_id, asked, asked_at from start_calls, more returning 1`);
+      expect((await send("other")).json()).toMatchObject({ code: "rate_limited" });
+      expect(await count()).toBe(1000);
+      gateway.clock.skewMs += 25 * 3_600_000;
+      while (await deleteOld(gateway.deps, gateway.deps.now()));
+      expect(await count()).toBe(1000);
+      await host.report();
+      while (await deleteOld(gateway.deps, gateway.deps.now()));
+      expect(await count()).toBe(0);
     });
   });
 

@@ -171,6 +171,7 @@ function selectNews(hostId: string, report: Report, now: number): SQL[] {
         where h.id = ${hostId} and r.status in ('pending', 'starting', 'running') and r.status <> 'pending')
       where (place + ${seq * runsAtOnce}) % total < ${runsAtOnce}`,
     sql`select r.id from ${jsonRows(goingOn)} j cross join runs r on r.id = j.value
+      join users u on u.id = r.user_id and u.host_id = ${hostId}
       where r.status = 'cancelled' and r.host_id is null`,
   ];
 }

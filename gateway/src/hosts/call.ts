@@ -10,7 +10,7 @@ import type { z } from "zod";
 import type { Database } from "../data/database.ts";
 import { users } from "../data/schema.ts";
 import { readBytes } from "../http/body.ts";
-import type { Deps } from "../deps.ts";
+import { type Deps, UnsentError } from "../deps.ts";
 import type { Caller } from "../http/caller.ts";
 import type { HostTarget } from "./placement.ts";
 import { signHostCall } from "../keys/jwt.ts";
@@ -205,16 +205,13 @@ export function hostUnavailable(cause: unknown): AppError {
 }
 
 /**
- * Whether the host that was asked for a run may have it all the same: it said nothing definite, or that the run has ended. Where
- * nobody took the connection it was not asked; Workers do not tell that.
+ * Whether the host that was asked for a run may have it all the same: it said nothing definite, or that it has it with another
+ * message. Where no connection came about it was not asked; Workers do not tell that.
  */
-export function isUncertain({ code, cause }: AppError): boolean {
-  const refused = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN"].includes(
-    codeOf(cause) ?? codeOf((cause as Error | undefined)?.cause) ?? "",
-  );
-  return ["internal", "conflict"].includes(code) || (code === "host_unavailable" && !refused);
+export function isUncertain({ code, cause, fields }: AppError): boolean {
+  if (code === "conflict") return fields.runId !== undefined;
+  return code === "internal" || (code === "host_unavailable" && !(cause instanceof UnsentError));
 }
-const codeOf = (error: unknown) => (error as { code?: string } | undefined)?.code;
 
 async function boundedJson(response: Response): Promise<unknown> {
   const bytes = await readBytes(response, answerMaxBytes);

@@ -3,6 +3,7 @@ import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { UnsentError } from "../deps.ts";
 import { createNodeTransport } from "./transport.ts";
 
 /** A host that refuses at the first byte, and closes with bytes unread if it was told that this connection ends with the call. */
@@ -48,4 +49,36 @@ test("a connection that is kept and not used is closed, though its host never do
   await expect.poll(() => open.size).toBe(0);
   transport.close();
   host.close();
+});
+
+test("what nobody can have got is told from what may have arrived, also where a kept connection broke and no other came about", async () => {
+  const transport = createNodeTransport();
+  const host = createHttpServer((_request, response) => response.end("now")).listen(0, "127.0.0.1");
+  await once(host, "listening");
+  const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}`;
+  const ask = () =>
+    transport.fetch(new Request(url, { method: "POST", body: "{}", headers: { "content-type": "application/json" } }));
+  const failure = () =>
+    ask().then(
+      () => "none",
+      (error: unknown) => error,
+    );
+  expect(await (await ask()).text()).toBe("now");
+  // It reads the message, and is gone.
+  host.removeAllListeners("request");
+  host.on("request", (request) => {
+    host.close();
+    request.on("data", () => request.socket.resetAndDestroy());
+  });
+  const kept = await failure();
+  expect(kept).toMatchObject({ code: "ECONNRESET" });
+  expect(kept).not.toBeInstanceOf(UnsentError);
+  const none = await failure();
+  expect(none).toBeInstanceOf(UnsentError);
+  expect(none).toMatchObject({ cause: { code: "ECONNREFUSED" } });
+  const gone = new AbortController();
+  const left = transport.fetch(new Request(url, { signal: gone.signal }));
+  gone.abort();
+  await expect(left).rejects.toBeInstanceOf(UnsentError);
+  transport.close();
 });

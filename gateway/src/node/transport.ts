@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { finished, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ReadableStream as WebStream } from "node:stream/web";
-import type { HostTransport } from "../deps.ts";
+import { type HostTransport, UnsentError } from "../deps.ts";
 
 /** Idle timeout of a body that is sent; a host gives up on it sooner. */
 const idleMs = 150_000;
@@ -58,6 +58,11 @@ function send(
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const sent: ClientRequest = start(request, pools);
+    let isConnected = false;
+    sent.once("socket", (socket: Socket) => {
+      if (socket.connecting) socket.once("connect", () => (isConnected = true));
+      else isConnected = true;
+    });
     const giveUp = () => sent.destroy(new Error("no answer in time, or the client has gone"));
     const settle = () => request.signal.removeEventListener("abort", giveUp);
     sent.once("response", (message) => {
@@ -67,8 +72,10 @@ function send(
     sent.on("error", (error: NodeJS.ErrnoException) => {
       settle();
       const isStale = sent.reusedSocket && error.code === "ECONNRESET" && !request.signal.aborted;
-      if (isStale) send(request, body, pools).then(resolve, reject);
-      else reject(error);
+      // What went by the kept one may have arrived, whatever becomes of the new one.
+      if (isStale)
+        send(request, body, pools).then(resolve, (second) => reject(second instanceof UnsentError ? error : second));
+      else reject(isConnected ? error : new UnsentError(error.message, { cause: error }));
     });
     request.signal.addEventListener("abort", giveUp);
     if (request.signal.aborted) giveUp();

@@ -259,7 +259,7 @@ export class Volumes {
     };
     try {
       await this.#prepare(userId, volume).catch(async (error: NodeJS.ErrnoException) => {
-        if (error.code !== "EPERM") throw error;
+        if (error.code !== "EPERM" || !isMounted(root)) throw error;
         // The chattr of a process that was killed came late: it met the volume instead of its mount point.
         await runProgram("chattr", "-i", root);
         await this.#prepare(userId, volume);
