@@ -166,8 +166,11 @@ export class Host {
   }
 }
 
-/** Whether this world made it fail, directly or by what did not come in time. */
+/** Whether this world made it fail: directly, by what did not come in time, or as a person who removes a container. */
 export function isCaused(error: unknown): boolean {
   const text = messageOf(error);
-  return text.includes(mark) || /did not answer "|database is locked|timeout|ECONNRE|survive SIGKILL/.test(text);
+  return (
+    text.includes(mark) ||
+    /did not answer "|database is locked|timeout|ECONNRE|survive SIGKILL|ended just after its start/.test(text)
+  );
 }
