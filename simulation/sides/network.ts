@@ -75,8 +75,8 @@ export class Network {
           from,
         );
       };
-      if (this.isCut) return void (draws.is(0.5) ? fail("EHOSTUNREACH") : undefined);
-      if (fault === "lost") return void (draws.is(0.5) ? fail("ECONNRESET") : undefined);
+      if (this.isCut) return draws.is(0.5) ? fail("EHOSTUNREACH") : undefined;
+      if (fault === "lost") return draws.is(0.5) ? fail("ECONNRESET") : undefined;
       const arrive = () => this.#arrive(request, fault === "answer lost" ? () => fail("ECONNRESET") : tell, fail);
       world().after(draws.delay(), arrive, world().outside);
       if (fault === "twice") this.#arriveAgain(request, draws.between(1, 2000));
