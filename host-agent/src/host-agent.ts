@@ -153,10 +153,14 @@ async function reconcilePatiently(parts: Parts, signal: AbortSignal): Promise<vo
  * Ends what ran before this host joined anew: containers have the name that it had then, and nobody would find them; and what had not
  * begun then, for its end was told with the removal.
  */
-async function endEarlierName({ context, store, engine }: Parts): Promise<void> {
+export async function endEarlierName({
+  context,
+  store,
+  engine,
+}: Pick<Parts, "context" | "store" | "engine">): Promise<void> {
   const earlier = store.getMeta("host_id") ?? context.hostId;
   if (earlier !== context.hostId) {
-    for (const { id } of store.activeRuns()) store.intend(id, "host_lost");
+    for (const { id, startedAt } of store.activeRuns()) if (!startedAt) store.intend(id, "host_lost");
     for (const { id } of await engine.listContainers(`berth.host=${earlier}`)) await engine.removeContainer(id);
   }
   store.setMeta("host_id", context.hostId);
