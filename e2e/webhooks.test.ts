@@ -124,15 +124,31 @@ describe("webhooks that wait", () => {
     const { client, agent } = await userWithAgent("deleted");
     const trigger = await createTrigger(client, agent, "echo ran >> seen");
     await client.runToEnd(agent.id, "true");
-    await berth.host.kill();
+    // It takes the connection, and says nothing.
+    process.kill(berth.host.pid, "SIGSTOP");
     const said = berth.gateway.log().length;
     const { runId } = await deliver(trigger, "x");
     await until(() => berth.gateway.log().slice(said).includes("pending.postponed"), "the host was asked in vain");
     await client.ok("DELETE", `/v1/triggers/${trigger.id}`);
     expect((await client.run(runId)).status).toBe("pending");
+    await berth.host.kill();
     await berth.host.start();
     await until(async () => isEnded(client, runId), "the run is over");
     expect(await client.run(runId)).toMatchObject({ status: "cancelled", startedAt: null });
+    expect((await client.runToEnd(agent.id, "ls")).run.result).toBe("");
+  });
+
+  test("end at once with their trigger where nobody was there to take them", async () => {
+    const { client, agent } = await userWithAgent("gone");
+    const trigger = await createTrigger(client, agent, "echo ran >> seen");
+    await client.runToEnd(agent.id, "true");
+    await berth.host.kill();
+    const said = berth.gateway.log().length;
+    const { runId } = await deliver(trigger, "x");
+    await until(() => berth.gateway.log().slice(said).includes("pending.postponed"), "the host was asked in vain");
+    await client.ok("DELETE", `/v1/triggers/${trigger.id}`);
+    expect(await client.run(runId)).toMatchObject({ status: "cancelled", startedAt: null });
+    await berth.host.start();
     expect((await client.runToEnd(agent.id, "ls")).run.result).toBe("");
   });
 

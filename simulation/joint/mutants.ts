@@ -75,8 +75,8 @@ const all: Mutant[] = [
   one(
     "a run that a host may have is cancelled without it",
     "the gateway's copy is the host's truth",
-    9,
-    ["deliver", "delete agent", "host away", "cancel"],
+    50,
+    ["deliver", "crash gateway at a statement", "cancel"],
     {
       file: "gateway/src/agents/cancel-waiting.ts",
       from: "(d.due_at is not null and not d.maybe_sent and d.lease_until is null)",
