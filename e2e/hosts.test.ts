@@ -205,7 +205,7 @@ describe("hosts", () => {
     const containers = await host.docker.listContainers({ all: true });
     expect(containers).toHaveLength(1);
     expect(containers[0]!.Id).not.toBe(earlier!.Id);
-    await until(async () => (await dora.run(run.id)).reason === "container_lost", "the run's end is told");
+    await until(async () => (await dora.run(run.id)).reason === "host_lost", "the run's end is told");
   });
 });
 

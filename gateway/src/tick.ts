@@ -68,6 +68,7 @@ export async function deleteOld(
 ): Promise<boolean> {
   const retained = isoTime(now - settings.BERTH_RETENTION_DAYS * dayMs);
   const yesterday = isoTime(now - dayMs);
+  const heard = isoTime(now - dayMs + 3_600_000);
   const audited = isoTime(now - auditDays * dayMs);
   // What others depend on comes after them: with a slice of runs left, most of their deliveries cannot go yet.
   const old: [table: string, which: SQL][] = [
@@ -82,11 +83,11 @@ export async function deleteOld(
     ["agents", sql`dropped_at < ${retained} and not exists (select 1 from runs where runs.agent_id = agents.id)`],
     ["tokens", sql`expires_at < ${yesterday}`],
     ["sign_in_codes", sql`expires_at < ${yesterday}`],
-    // A host that was heard since has told of what it took; after a month nobody asks with the same key.
+    // A host that was heard an hour later, or more, has told of what it took; after a month nobody asks with the same key.
     [
       "start_calls",
       sql`asked_at < ${yesterday} and (asked_at < ${isoTime(now - keyDays * dayMs)} or exists (
-        select 1 from hosts h where h.id = start_calls.host_id and h.removed_at is null and h.last_report_at > start_calls.asked_at))
+        select 1 from hosts h where h.id = start_calls.host_id and h.removed_at is null and h.last_report_at > ${heard}))
         order by asked_at`,
     ],
     ["used_tickets", sql`expires_at < ${isoTime(now)}`],

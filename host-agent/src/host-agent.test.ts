@@ -18,7 +18,7 @@ test("the host agent's server gives an upload as long as it moves, and headers a
   expect(server).toMatchObject({ requestTimeout: 0, headersTimeout: 60_000 });
 });
 
-test("a host that joined anew begins nothing that it took under its earlier name; what had begun there ends as its container does", async () => {
+test("a host that joined anew begins nothing that it took under its earlier name, nor goes on with it", async () => {
   const dir = mkdtempSync(join(tmpdir(), "berth-earlier-"));
   // Nothing of it is left there.
   const docker = createServer((request, response) => {
@@ -49,7 +49,7 @@ test("a host that joined anew begins nothing that it took under its earlier name
   await endEarlierName({ context, store, engine });
   expect(store.activeRuns().map(({ id, intent }) => [id, intent])).toEqual([
     ["run_agt_a", "host_lost"],
-    ["run_agt_b", null],
+    ["run_agt_b", "host_lost"],
   ]);
   expect(store.getMeta("host_id")).toBe(context.hostId);
   store.close();

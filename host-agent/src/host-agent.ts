@@ -150,8 +150,8 @@ async function reconcilePatiently(parts: Parts, signal: AbortSignal): Promise<vo
 }
 
 /**
- * Ends what ran before this host joined anew: containers have the name that it had then, and nobody would find them; and what had not
- * begun then, for its end was told with the removal.
+ * Ends what ran, or was to begin, before this host joined anew: its end was told with the removal, and nothing of it goes on in another
+ * container. Containers have the name that it had then, and nobody would find them.
  */
 export async function endEarlierName({
   context,
@@ -160,7 +160,7 @@ export async function endEarlierName({
 }: Pick<Parts, "context" | "store" | "engine">): Promise<void> {
   const earlier = store.getMeta("host_id") ?? context.hostId;
   if (earlier !== context.hostId) {
-    for (const { id, startedAt } of store.activeRuns()) if (!startedAt) store.intend(id, "host_lost");
+    for (const { id } of store.activeRuns()) store.intend(id, "host_lost");
     for (const { id } of await engine.listContainers(`berth.host=${earlier}`)) await engine.removeContainer(id);
   }
   store.setMeta("host_id", context.hostId);

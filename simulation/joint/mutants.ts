@@ -79,8 +79,8 @@ const all: Mutant[] = [
     ["deliver", "crash gateway at a statement", "cancel"],
     {
       file: "gateway/src/agents/cancel-waiting.ts",
-      from: "(d.due_at is not null and not d.maybe_sent and d.lease_until is null)",
-      to: "(d.due_at is not null)",
+      from: "(d.due_at is not null and not d.maybe_sent and d.lease_until is null\n",
+      to: "(d.due_at is not null\n",
     },
   ),
   one(

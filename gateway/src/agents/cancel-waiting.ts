@@ -2,7 +2,8 @@
 import { sql, type SQL } from "drizzle-orm";
 
 /** Of a delivery `d`: its run waits, and no host can have it. */
-export const isUnsent = sql`(d.due_at is not null and not d.maybe_sent and d.lease_until is null)`;
+export const isUnsent = sql`(d.due_at is not null and not d.maybe_sent and d.lease_until is null
+  and not exists (select 1 from start_calls s where s.user_id = d.user_id and s.run_id = d.run_id))`;
 
 /**
  * Ends the runs that wait of those deliveries `d` that `which` picks; `time` is when. What a host may have is marked, and

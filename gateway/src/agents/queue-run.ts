@@ -96,12 +96,13 @@ export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: Q
     waitingFor: turnOf(kind, time),
     createdAt: time,
   };
+  const deliveryId = newId("dlv");
   const calls = sql`select 1 from start_calls s where s.user_id = ${userId} and s.run_id = ${id}`;
   const lost = sql`${calls} and ${isOfRemoved}`;
   const [, , , kept, isLost] = await deps.atomic([
     sql`
       insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, run_id, due_at, maybe_sent)
-      select ${newId("dlv")}, '', u.id, ${agentId}, ${time}, '{}', '', 0, ${id}, ${time},
+      select ${deliveryId}, '', u.id, ${agentId}, ${time}, '{}', '', 0, ${id}, ${time},
         ${maybeSent ? 1 : 0} or exists (${calls} and s.call_id <> ${call.id})
       from users u where u.id = ${userId} and not exists (${lost}) and (select count(*) from deliveries w where w.user_id = ${userId} and w.due_at is not null) < ${waitingPerUser}
         and not exists (select 1 from runs r where r.id = ${id})
@@ -114,8 +115,8 @@ export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: Q
     putInQueue(time, userId),
     sql`select id from runs where id = ${id} and user_id = ${userId}`,
     sql`${lost} limit 1`,
-    // What waits says by itself whether a host may have it.
-    sql`${callIsOver(call)} and exists (select 1 from runs where id = ${id})`,
+    // What began to wait just now says by itself whether a host may have it; what waited already does not know of this call.
+    sql`${callIsOver(call)} and (not ${maybeSent ? 1 : 0} or exists (select 1 from deliveries where id = ${deliveryId}))`,
   ]);
   if (kept?.[0]) return getRun(deps.db, userId, id);
   if (isLost?.[0]) return null;

@@ -8,7 +8,7 @@ import { sql, type SQL } from "drizzle-orm";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 
-/** Of one user: a host that answers nobody leaves one open for each message. */
+/** Of one user at one host: one that answers nobody leaves a call open for each message. */
 const mostOpen = 1000;
 
 export interface StartCall {
@@ -26,7 +26,7 @@ export async function noteStartCall(
   hostId: string,
   asked: string,
 ): Promise<void> {
-  const isFull = sql`(select count(*) from start_calls where user_id = ${userId}) >= ${mostOpen}`;
+  const isFull = sql`(select count(*) from start_calls where user_id = ${userId} and host_id = ${hostId}) >= ${mostOpen}`;
   const [noted, full] = await atomic([
     sql`insert into start_calls (user_id, run_id, call_id, host_id, asked, asked_at)
       select id, ${runId}, ${id}, host_id, ${asked}, ${isoTime(now())}
@@ -44,14 +44,15 @@ export async function noteStartCall(
   );
 }
 
-/** What was asked of a host that was removed before it answered, and which; null mostly. */
+/** What was asked of a host that was removed before it answered, and which: this very message, if it was among that; null mostly. */
 export async function findLostCall(
   { db }: Deps,
   { userId, runId }: Pick<StartCall, "userId" | "runId">,
+  asked: string,
 ): Promise<{ hostId: string; asked: string } | null> {
   const [lost] = await db.all<{ hostId: string; asked: string }>(sql`
     select s.host_id as "hostId", s.asked from start_calls s
-    where s.user_id = ${userId} and s.run_id = ${runId} and ${isOfRemoved} limit 1`);
+    where s.user_id = ${userId} and s.run_id = ${runId} and ${isOfRemoved} order by s.asked = ${asked} desc limit 1`);
   return lost ?? null;
 }
 
@@ -61,6 +62,10 @@ export const isOfRemoved = sql`exists (select 1 from hosts h where h.id = s.host
 /** The host has refused, or what it may have is noted elsewhere. */
 export const callIsOver = ({ id, userId, runId }: StartCall): SQL =>
   sql`delete from start_calls where user_id = ${userId} and run_id = ${runId} and call_id = ${id}`;
+
+/** It is over, and the host may have the run. However often the message is sent again, one such call of it is kept. */
+export const callIsUncertain = ({ id, userId, runId }: StartCall): SQL =>
+  sql`update or replace start_calls set call_id = asked where user_id = ${userId} and run_id = ${runId} and call_id = ${id}`;
 
 /** The host has told of the run, and the copy has it. */
 export const runIsTold = (userId: string, runId: string): SQL =>

@@ -11,7 +11,15 @@ import { refuseBeyondDay } from "./day-limit.ts";
 import { apiTrigger, type Asked, hashOfMessage, isAwaited, queueRun, unbegun, waitsFor } from "./queue-run.ts";
 import { applyRunAnswer, asOfNow, publicRun } from "./host-answer.ts";
 import { endWithRemovedHost, getRun, selectRunTarget, toRun } from "./runs.ts";
-import { callIsOver, findLostCall, newStartCall, noteStartCall, runIsTold, type StartCall } from "./start-calls.ts";
+import {
+  callIsOver,
+  callIsUncertain,
+  findLostCall,
+  newStartCall,
+  noteStartCall,
+  runIsTold,
+  type StartCall,
+} from "./start-calls.ts";
 import type { Caller } from "../http/caller.ts";
 
 /** A new user's container is made meanwhile; and whoever asks may wait for no more than half a minute. */
@@ -43,9 +51,11 @@ export async function startRun(deps: Deps, caller: Caller, newRun: NewRun): Prom
   try {
     return await attempt(deps, caller, message, call, ifBusy);
   } catch (error) {
-    const kind = error instanceof AppError ? waitsFor(error) : undefined;
-    if (ifBusy === "refuse" || kind === undefined) throw error;
-    return wait(deps, message, call!, kind, isUncertain(error as AppError));
+    if (!(error instanceof AppError)) throw error;
+    const kind = waitsFor(error);
+    if (ifBusy === "queue" && kind !== undefined) return wait(deps, message, call!, kind, isUncertain(error));
+    if (call && isUncertain(error)) await deps.atomic([callIsUncertain(call)], "copy");
+    throw error;
   }
 }
 
@@ -120,10 +130,11 @@ async function wait(
  * Whether there is such a one; throws `conflict` where it was asked for another message.
  */
 async function endLost(deps: Deps, { id, userId, agentId, prompt, attachments }: Message): Promise<boolean> {
-  const lost = await findLostCall(deps, { userId, runId: id });
-  if (!lost) return false;
   const asked = { prompt, attachments };
-  if (lost.asked !== (await hashOfMessage(asked))) throw otherMessage(id);
+  const hash = await hashOfMessage(asked);
+  const lost = await findLostCall(deps, { userId, runId: id }, hash);
+  if (!lost) return false;
+  if (lost.asked !== hash) throw otherMessage(id);
   const createdAt = isoTime(deps.now());
   const run = { ...unbegun, id, userId, agentId, rev: 0, trigger: apiTrigger, createdAt, ...asked };
   await deps.atomic([endWithRemovedHost(lost.hostId, "", run, createdAt), runIsTold(userId, id)]);

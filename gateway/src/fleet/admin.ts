@@ -54,8 +54,7 @@ export async function removeHost(
   const now = isoTime(deps.now());
   const itsUsers = sql`(select id from users where host_id = ${hostId})`;
   const maybeThere = sql`(select d.run_id from deliveries d
-    where d.user_id in ${itsUsers} and d.due_at is not null and (not ${isUnsent}
-      or exists (select 1 from start_calls s where s.user_id = d.user_id and s.run_id = d.run_id)))`;
+    where d.user_id in ${itsUsers} and d.due_at is not null and not ${isUnsent})`;
   const notice = `The host ${host.name} was removed: your agents are kept, but their files, conversations and environment variables were on it, so your workspace is empty.`;
   await deps.atomic([
     sql`update hosts set removed_at = ${now} where id = ${hostId} and removed_at is null`,

@@ -399,6 +399,42 @@ describe("removing a host", () => {
       expect(await get(user, `/v1/runs/${queued.id}`)).toMatchObject(lost);
     });
 
+    test("may have begun what another call has had wait meanwhile, whatever it refused since", async () => {
+      const { host, user, send, startedElsewhere } = await withMessage();
+      const calls = () => host.requests.filter(({ path }) => path === "/v1/runs").length;
+      let fail = () => {};
+      host.handle = (_request, response) => {
+        fail = () => response.destroy();
+        host.handle = (_again, another) => answerJson(another, 409, refusal("agent_busy"));
+      };
+      const first = send("hi", "queue");
+      await expect.poll(calls).toBe(1);
+      const { id } = (await send("hi", "queue")).json();
+      const isRefused = sql`select 1 from deliveries where attempts > 0 and lease_until is null and maybe_sent = 0`;
+      await expect.poll(() => gateway.deps.db.all(isRefused)).toHaveLength(1);
+      host.handle = (_request, response) => void response.destroy();
+      fail();
+      expect((await first).json()).toMatchObject({ id, status: "pending" });
+      await admin("DELETE", `/${host.id}?confirm=testing`);
+      gateway.clock.skewMs += 20_000;
+      await gateway.tick();
+      expect(startedElsewhere()).toBe(0);
+      expect(await get(user, `/v1/runs/${id}`)).toMatchObject(lost);
+    });
+
+    test("is remembered once for a message, however often that is sent; of two messages under one key each meets its own", async () => {
+      const { host, send, startedElsewhere } = await withMessage();
+      host.handle = (_request, response) => void response.destroy();
+      for (const prompt of ["hi", "other", "hi", "other", "hi"]) expect((await send(prompt)).status).toBe(503);
+      const rows = sql`select 1 from start_calls`;
+      expect(await gateway.deps.db.all(rows)).toHaveLength(2);
+      await admin("DELETE", `/${host.id}?confirm=testing`);
+      expect((await send("another")).json()).toMatchObject({ code: "conflict" });
+      expect((await send()).json()).toMatchObject(lost);
+      expect((await send("other")).json()).toMatchObject({ code: "conflict" });
+      expect([startedElsewhere(), await gateway.deps.db.all(rows)]).toEqual([0, []]);
+    });
+
     test("has not begun what it refused, also when it was asked again and did not answer before: only the unanswered call counts", async () => {
       const { host, send, startedElsewhere } = await withMessage();
       host.handle = (_request, response) => answerJson(response, 409, refusal("agent_busy"));

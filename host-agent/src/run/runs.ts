@@ -200,7 +200,8 @@ export class Runs {
       });
     }
     if (admission === "memory") {
-      if (await this.ahead.drop(agent.userId)) return this.#admit(agent, run);
+      // Another call with this id may have been admitted meanwhile: what is refused is not here.
+      if ((await this.ahead.drop(agent.userId)) || store.getRun(run.id)) return this.#admit(agent, run);
       const detail = "The workspace has too little memory for a run beside others: wait for one to end.";
       throw new AppError("run_limit", detail, { waitsFor: "memory", retryAfter: 5 });
     }
@@ -277,7 +278,7 @@ export class Runs {
     const { BERTH_DAILY_BUDGET_USD: perDay } = context.settingsOf(run.userId);
     if (perDay !== undefined && store.spentToday(run.userId) >= perDay) store.intend(run.id, "budget_reached");
     await this.#freedOf(run.userId);
-    const { container, over } = await this.#launch(run, agent, volume);
+    const { container, over } = await this.#launch(run, agent, volume, drive.over);
     const lines = createLinesReader(context, volume, run.id, agent);
     const lived = { runId: run.id, agent, volume, container, lines };
     if (over || !container) return this.#settle(lived, over ?? lostWithoutBegin, drive);
@@ -304,14 +305,13 @@ export class Runs {
   /**
    * Tries to start while the engine fails; a run of which nothing has begun in a minute is over, by what the engine made of
    * its exec. On a disk that is full to its last block nothing is tried again. What has ended before this database was put back
-   * from an older copy is over.
+   * from an older copy is over; and what was found with its exit code stays so, should the disk have lost that since.
    */
-  async #launch(run: RunRow, agent: AgentRow, volume: Volume): Promise<Launched> {
+  async #launch(run: RunRow, agent: AgentRow, volume: Volume, found: Over | null): Promise<Launched> {
     const ended = readEnd(volume, run.id);
-    if (ended) {
-      const over = { exitCode: ended.exitCode, isContainerLost: false, hasLingered: false };
-      return { container: await this.#deps.workspaces.find(run.userId), over };
-    }
+    const known = ended && { exitCode: ended.exitCode, isContainerLost: false, hasLingered: false };
+    const over = known ?? (found?.exitCode === null ? null : found);
+    if (over) return { container: await this.#deps.workspaces.find(run.userId), over };
     // An engine that took a turn with it may take its time to come back.
     const { BERTH_RUN_TIMEOUT_SECONDS: seconds } = this.#deps.context.settings;
     const deadline = performance.now() + (run.continues === null ? launchPatienceMs : seconds * 1000);

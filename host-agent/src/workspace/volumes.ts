@@ -68,9 +68,10 @@ export class Volumes {
     }
     let volume = this.#opened.get(userId);
     if (!volume) {
-      volume = (this.#unmounting.get(userId) ?? Promise.resolve()).then(() => this.#mount(userId));
-      this.#opened.set(userId, volume);
-      volume.catch(() => this.#opened.delete(userId));
+      const mine = (this.#unmounting.get(userId) ?? Promise.resolve()).then(() => this.#mount(userId));
+      volume = mine;
+      this.#opened.set(userId, mine);
+      mine.catch(() => this.#opened.get(userId) === mine && this.#opened.delete(userId));
     }
     return volume;
   }
