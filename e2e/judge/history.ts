@@ -33,10 +33,13 @@ export function createHistory(events: HistoryEvent[]) {
   const kinds = Map.groupBy(events, ({ kind }) => kind);
   const all = <K extends Kind>(kind: K) => (kinds.get(kind) ?? []) as unknown as EventOf<K>[];
   const marks: Placed[] = all("marks").flatMap(({ host, user, agent, lines }) =>
-    lines.flatMap((text, line) => {
-      const mark = readMark(text);
-      return mark ? [{ ...mark, host, user, agent, line }] : [];
-    }),
+    lines.flatMap((text, line) =>
+      // A disk that was full leaves zeros where the kernel had not written yet, and what comes next stands behind them.
+      text.split(/\0+/).flatMap((part) => {
+        const mark = readMark(part);
+        return mark ? [{ ...mark, host, user, agent, line }] : [];
+      }),
+    ),
   );
   return { all, marks, runs: readRuns(all, marks), calls: readCalls(all), readers: readReaders(all) };
 }

@@ -593,6 +593,15 @@ test("a good history passes every rule, and each rule looks at something", () =>
   expect(idle).toEqual(["driverSawNothing"]);
 });
 
+test("zeros that a full disk has left before a mark hide none", () => {
+  const events = tell().map((event) =>
+    event.kind === "marks"
+      ? { ...event, lines: event.lines.map((line, at) => (at === 0 ? `cut off\0\0${line}` : line)) }
+      : event,
+  );
+  expect(judge(events).flatMap(({ wrong }) => wrong)).toEqual([]);
+});
+
 test("while a host's reports are not answered the gateway may tell a run as it was, and no longer", () => {
   const answeredAt = Date.parse("2026-11-28T20:01:00Z");
   const said = (seconds: number, event: string) => {
