@@ -82,28 +82,3 @@ test("what nobody can have got is told from what may have arrived, also where a 
   await expect(left).rejects.toBeInstanceOf(UnsentError);
   transport.close();
 });
-
-test("what was answered is not sent again, though the answer breaks off", async () => {
-  const transport = createNodeTransport();
-  let count = 0;
-  const host = createHttpServer((request, response) => {
-    count++;
-    request.resume();
-    if (count === 1) return void response.end("now");
-    response.writeHead(200, { "content-length": "100" });
-    response.write("half", () => request.socket.resetAndDestroy());
-  }).listen(0, "127.0.0.1");
-  await once(host, "listening");
-  const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}`;
-  const ask = async () =>
-    (
-      await transport.fetch(
-        new Request(url, { method: "POST", body: "{}", headers: { "content-type": "application/json" } }),
-      )
-    ).text();
-  expect(await ask()).toBe("now");
-  await expect(ask()).rejects.toThrow();
-  expect(count).toBe(2);
-  transport.close();
-  host.close();
-});

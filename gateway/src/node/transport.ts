@@ -58,7 +58,7 @@ function send(
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const sent: ClientRequest = start(request, pools);
-    let [isConnected, isAnswered] = [false, false];
+    let isConnected = false;
     sent.once("socket", (socket: Socket) => {
       if (socket.connecting) socket.once("connect", () => (isConnected = true));
       else isConnected = true;
@@ -66,13 +66,12 @@ function send(
     const giveUp = () => sent.destroy(new Error("no answer in time, or the client has gone"));
     const settle = () => request.signal.removeEventListener("abort", giveUp);
     sent.once("response", (message) => {
-      isAnswered = true;
       settle();
       resolve(message);
     });
     sent.on("error", (error: NodeJS.ErrnoException) => {
       settle();
-      const isStale = sent.reusedSocket && error.code === "ECONNRESET" && !request.signal.aborted && !isAnswered;
+      const isStale = sent.reusedSocket && error.code === "ECONNRESET" && !request.signal.aborted;
       // What went by the kept one may have arrived, whatever becomes of the new one.
       if (isStale)
         send(request, body, pools).then(resolve, (second) => reject(second instanceof UnsentError ? error : second));
