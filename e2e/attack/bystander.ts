@@ -29,6 +29,8 @@ interface Seen {
 
 /** Enough for a median; beside other suites, for a call that nothing else held up. */
 const rounds = { alone: 5, shared: 2 };
+/** How often an attack under which bob was slow is made before that counts. */
+const mostTries = { alone: 1, shared: 3 };
 /** An attack that has not come to its force after so long has not taken place. */
 const mostMs = 60_000;
 const healthChecks = 6;
@@ -58,24 +60,38 @@ export function beside(name: string, leastForce: number, begin: (stage: Stage) =
   return {
     name,
     async make(stage) {
-      const bob = await bobOf(stage);
-      const before = quietOf.get(stage) ?? (await during(stage, () => spin(stage), bob));
-      const descriptors = stage.berth.host.descriptors() + stage.berth.gateway.descriptors();
-      const under = await during(stage, () => begin(stage), bob, leastForce);
-      const after = await during(stage, () => spin(stage), bob);
-      quietOf.set(stage, after);
-      const { wrong, figures } = await judge(stage, [before, after], under, descriptors);
-      if (under.force < leastForce) wrong.push(`the attack had a force of ${under.force}, not of ${leastForce}`);
-      return { wrong, figures: `force ${under.force}, ${figures}` };
+      // What is held up by the attack is so each time; by the machine, which other suites share, now and then.
+      for (let left = mostTries[stage.bar]; ; left--) {
+        const { slow, wrong, figures } = await once(stage);
+        if (left <= 1 || slow.length === 0 || wrong.length > 0) return { wrong: [...slow, ...wrong], figures };
+      }
     },
   };
+
+  async function once(stage: Stage) {
+    const bob = await bobOf(stage);
+    const before = quietOf.get(stage) ?? (await during(stage, () => spin(stage), bob));
+    const descriptors = stage.berth.host.descriptors() + stage.berth.gateway.descriptors();
+    const under = await during(stage, () => begin(stage), bob, leastForce);
+    const after = await during(stage, () => spin(stage), bob);
+    quietOf.set(stage, after);
+    const { slow, wrong, figures } = await judge(stage, [before, after], under, descriptors);
+    if (under.force < leastForce) wrong.push(`the attack had a force of ${under.force}, not of ${leastForce}`);
+    return { slow, wrong, figures: `force ${under.force}, ${figures}` };
+  }
 }
 
 /** The same, made by `npm run attack` alone. */
 export const extra = (...attempt: Parameters<typeof beside>): Attempt => ({ ...beside(...attempt), isExtra: true });
 
-async function judge(stage: Stage, quiet: Seen[], under: Seen, descriptors: number): Promise<Finding> {
-  const wrong: string[] = [];
+/** What took bob too long, apart from what is wrong however busy the machine is. */
+async function judge(
+  stage: Stage,
+  quiet: Seen[],
+  under: Seen,
+  descriptors: number,
+): Promise<Finding & { slow: string[] }> {
+  const [slow, wrong]: [string[], string[]] = [[], []];
   const words: string[] = [];
   for (const what of ["gatewayHealth", "hostHealth", "echo", "cancel"] as const) {
     const base = median(quiet.flatMap((seen) => seen[what]));
@@ -83,7 +99,7 @@ async function judge(stage: Stage, quiet: Seen[], under: Seen, descriptors: numb
       `${what} ${base.toFixed(0)} → ${median(under[what]).toFixed(0)} (max ${Math.max(...under[what]).toFixed(0)}) ms`,
     );
     const { now, most } = bars[stage.bar](under[what], base, noiseMs[what], under);
-    if (now > most) wrong.push(`${what} took ${now.toFixed(0)} ms, ${base.toFixed(0)} in the quiet`);
+    if (now > most) slow.push(`${what} took ${now.toFixed(0)} ms, ${base.toFixed(0)} in the quiet`);
   }
   words.push(
     `loops gateway ${under.gatewayLoop.toFixed(2)}, host ${under.hostLoop.toFixed(2)}`,
@@ -91,7 +107,7 @@ async function judge(stage: Stage, quiet: Seen[], under: Seen, descriptors: numb
   );
   if (under.memory > memoryMb) wrong.push(`a process took ${under.memory.toFixed(0)} MB`);
   wrong.push(...(await leftBehind(stage, descriptors)));
-  return { wrong, figures: words.join(", ") };
+  return { slow, wrong, figures: words.join(", ") };
 }
 
 /** What bob's calls of one kind took, and the most that they may. */

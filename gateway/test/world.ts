@@ -38,7 +38,10 @@ export interface World {
   /** Somebody without a host, with an agent. */
   newcomer: { token: string; agentId: string };
   call(method: string, path: string, body?: unknown): Promise<unknown>;
-  /** All hosts but the one that is down have just reported: however long a busy machine took, they are live. */
+  /**
+   * All hosts but the one that is down have just reported, and all users but the admin have just been placed: however long a busy
+   * machine took, they are live, and to come.
+   */
   hear(): Promise<unknown>;
   close(): Promise<void>;
 }
@@ -75,10 +78,13 @@ export async function openWorld(sizes: Sizes): Promise<World> {
     secret,
     newcomer: { token, agentId: made.json().id },
     call,
-    hear: () =>
-      gateway.deps.atomic([
-        sql`update hosts set last_report_at = ${new Date(gateway.deps.now()).toISOString()} where id <> 'hst_down'`,
-      ]),
+    hear() {
+      const now = new Date(gateway.deps.now()).toISOString();
+      return gateway.deps.atomic([
+        sql`update hosts set last_report_at = ${now} where id <> 'hst_down'`,
+        sql`update users set placed_at = ${now} where placed_at is not null and id <> ${admin.id}`,
+      ]);
+    },
     async close() {
       await host.close();
       await gateway.close();

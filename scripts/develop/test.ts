@@ -12,7 +12,7 @@ const onMachine = ["e2e", "host-agent-machine", "builds"];
 /** Has processes of its own: it begins with the others, for at the end it would go on alone. */
 const simulation = "simulation";
 /** More files with failures than this are no chance; one cause can fail each test of a file that shares what it prepared. */
-const mostAgain = 2;
+const mostAgain = 4;
 
 await runWithSettings(async (settings, filters) => {
   const prepare = async () => {
