@@ -49,6 +49,7 @@ async function prepareBare(): Promise<() => Promise<number>> {
     mounts: [
       { source: volume.workspace, target: paths.workspace, readOnly: false },
       { source: volume.runs, target: paths.runs, readOnly: false },
+      { source: volume.tmp, target: "/tmp", readOnly: false },
       { source: sockets, target: paths.sockets, readOnly: true },
       { source: "/etc/passwd", target: "/etc/passwd", readOnly: true },
     ],

@@ -20,6 +20,19 @@ const readNow = (page: Page) =>
     return { id: one.id, fromTop: one.getBoundingClientRect().top - edge };
   });
 
+/** Scrolls there, and waits until what is there is drawn, and has the height that it has. */
+async function leapTo(page: Page, part: number) {
+  await page.locator(".scroller").evaluate((box, to) => (box.scrollTop = box.scrollHeight * to), part);
+  let last = "";
+  await eventually(async () => {
+    const { fromTop, id } = await readNow(page);
+    const [before, now] = [last, `${id} ${fromTop}`];
+    last = now;
+    return Math.abs(fromTop) < 800 && before === now;
+  }).toBe(true);
+  return readNow(page);
+}
+
 async function fill(count: number, options = {}): Promise<{ page: Page; agent: Agent }> {
   const { page, client } = await meet(options);
   const agent = await fillConversation(world.berth, client, count);
@@ -48,16 +61,7 @@ test.each([
   expect((await scrollUp(page, ".scroller", 600, 60)).jumps).toEqual([]);
   await scroller.focus();
   for (const part of [0.7, 0.3, 0.5]) {
-    await scroller.evaluate((box, to) => (box.scrollTop = box.scrollHeight * to), part);
-    // What is there is drawn, and has the height that it has.
-    let last = "";
-    await eventually(async () => {
-      const { fromTop, id } = await readNow(page);
-      const [before, now] = [last, `${id} ${fromTop}`];
-      last = now;
-      return Math.abs(fromTop) < 800 && before === now;
-    }).toBe(true);
-    const { id, fromTop } = await readNow(page);
+    const { id, fromTop } = await leapTo(page, part);
     const edge = await scroller.evaluate((box) => box.getBoundingClientRect().top);
     await page.keyboard.press("PageUp");
     const height = await scroller.evaluate((box) => box.clientHeight);
@@ -72,6 +76,22 @@ test.each([
   const fromEnd = () => scroller.evaluate((box) => box.scrollHeight - box.clientHeight - box.scrollTop);
   await eventually(fromEnd).toBeLessThan(2);
   await page.locator(".run").last().getByText("echo the newest").waitFor();
+});
+
+test("what is read stays where it is on the screen while a warning comes above it, and goes", async () => {
+  const { page } = await fill(200);
+  const { id } = await leapTo(page, 0.5);
+  const [read, box] = [page.locator(`[id="${id}"]`), page.locator(".scroller")];
+  const topOf = async (one: typeof read) => (await one.boundingBox())!.y;
+  const [readAt, boxAt] = [await topOf(read), await topOf(box)];
+  await world.berth.host.kill();
+  await page.getByText("Not connected.").waitFor();
+  expect(await topOf(box)).toBeGreaterThan(boxAt + 20);
+  expect(await topOf(read)).toBeCloseTo(readAt, 0);
+  await world.berth.host.start();
+  await page.getByText("Not connected.").waitFor({ state: "detached" });
+  expect(await topOf(box)).toBe(boxAt);
+  expect(await topOf(read)).toBeCloseTo(readAt, 0);
 });
 
 test("a link leads to its message among all, and what a person has to do with stays drawn, and found text is", async () => {

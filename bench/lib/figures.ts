@@ -38,8 +38,8 @@ const progressMs = 10_000;
  * Takes one value of each job in turn, `rounds` times, each round in the opposite order of the last; `values[job][round]`. What takes
  * long says on standard error how far it is.
  */
-export async function interleave(rounds: number, ...jobs: (() => Promise<number>)[]): Promise<number[][]> {
-  const values: number[][] = jobs.map(() => []);
+export async function interleave<Value>(rounds: number, ...jobs: (() => Promise<Value>)[]): Promise<Value[][]> {
+  const values: Value[][] = jobs.map(() => []);
   const order = jobs.map((job, at) => ({ job, at }));
   let toldAt = performance.now();
   for (let round = 0; round < rounds; round++) {

@@ -41,6 +41,7 @@ export class Containers {
       init: null,
       mounts: new Map(),
       isListening: false,
+      isBounded: false,
       isFrozen: false,
       isTight: false,
       kept: new Map(),
@@ -67,7 +68,8 @@ export class Containers {
     });
     container.mounts = new Map(mounts);
     container.init = this.#spawnOwn(container, 0);
-    Object.assign(container, { isRunning: true, startedMs: world().nowMs, isListening: false, isFrozen: false });
+    const asNew = { isListening: false, isBounded: false, isFrozen: false };
+    Object.assign(container, { isRunning: true, startedMs: world().nowMs, ...asNew });
     const listen = () => {
       if (!container.isRunning) return;
       this.#spawnOwn(container, 19_999);

@@ -62,6 +62,12 @@ export function noteStart(kernel: Kernel, exec: Exec, runId: string, agentId: st
 /** Whether that is the name of what was started ahead of its message. */
 export const isWaiting = (runId: string | null) => runId?.startsWith("ahead_") ?? false;
 
+/** Whatever starts: it must find its container bounded, and the forwarder's port taken. */
+export function judgePrepared({ container: { isBounded, isListening } }: Exec, id: string): void {
+  if (!isBounded || !isListening)
+    world().violate("nothing of an agent starts in a container that is not prepared", `${id} was started`);
+}
+
 /** One waits for a user; what a message has claimed, and so has another directory, waits no more. */
 export function judgeWaiting(kernel: Kernel, { container }: Exec, id: string): void {
   const there = container.mounts.get("/run/berth-runs")?.entries;

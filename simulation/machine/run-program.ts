@@ -3,7 +3,7 @@
  * what its script says, ends as that says, and leaves evidence.
  */
 import { world } from "../world/world.ts";
-import { type Evidence, isWaiting, judgeWaiting, noteStart } from "./evidence.ts";
+import { type Evidence, isWaiting, judgePrepared, judgeWaiting, noteStart } from "./evidence.ts";
 import type { Inode } from "./files.ts";
 import type { Kernel } from "./kernel.ts";
 import type { EndCause, Exec, Process } from "./shapes.ts";
@@ -46,6 +46,7 @@ class Program {
   }
 
   start(): void {
+    judgePrepared(this.#exec, this.#runId);
     if (isWaiting(this.#runId)) judgeWaiting(this.#kernel, this.#exec, this.#runId);
     else this.#begin();
     this.#exec.process = this.#spawn(

@@ -37,6 +37,8 @@ export interface Container {
   init: Process | null;
   mounts: Map<string, Inode>;
   isListening: boolean;
+  /** Its terminals are. */
+  isBounded: boolean;
   /** Nothing in it moves. */
   isFrozen: boolean;
   /** Its memory is taken up. */

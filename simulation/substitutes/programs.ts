@@ -75,10 +75,9 @@ const programs: Record<string, (args: string[]) => string> = {
     return "";
   },
   mount(args) {
-    // Of a container's terminals.
-    if (args[0] === "-N") return "";
-    const [image, point] = args.slice(-2) as [string, string];
     const { files, kernel } = machine();
+    if (args[0] === "-N") return boundTerminals(Number(args[1]));
+    const [image, point] = args.slice(-2) as [string, string];
     const on = files.get(image).holds;
     if (!on || on.isDamaged) throw new ProgramError("mount", 32, `wrong fs type, bad superblock ${mark}`);
     const inode = files.mountPoint(point);
@@ -135,6 +134,13 @@ function changeFlags(args: string[]): string {
   }
   // One that is missing is told of at the end: the others are changed.
   for (const path of paths) machine().files.get(path, "chattr");
+  return "";
+}
+
+function boundTerminals(init: number): string {
+  const process = machine().kernel.processes.get(init);
+  if (!process) throw new ProgramError("mount", 1, `invalid argument ${mark}`);
+  process.container.isBounded = true;
   return "";
 }
 

@@ -162,6 +162,16 @@ const all: Mutant[] = [
     from: 'store.setMeta("uids_reserved", "1");',
     to: 'store.setMeta("uids_reserved", "1"); throw new TypeError("once");',
   }),
+  one(
+    "a container counts as prepared once its forwarder listens",
+    "nothing of an agent starts in a container that is not prepared",
+    34,
+    {
+      file: "host-agent/src/workspace/workspaces.ts",
+      from: "await this.#prepare(userId, container);\n    await waitForForwarder",
+      to: "container.isPrepared = true;\n    await waitForForwarder",
+    },
+  ),
   one("a busy agent takes another run", "an agent has one run, a user one that waits", 2, {
     file: "host-agent/src/store/store.ts",
     from: "      if (busy) return { busy: busy.id };\n      const missing",
@@ -241,6 +251,7 @@ const kindsOf: Record<string, string[]> = {
   "a hung engine loses a container": ["start", "engine hangs"],
   "processes outlive their run": ["start"],
   "nobody hears of a loop that fails": ["start", "engine away"],
+  "a container counts as prepared once its forwarder listens": ["start", "stop"],
   "a busy agent takes another run": ["start"],
   "a user has no limit": ["start"],
   "what waits is forgotten for another": ["start", "open and start"],
@@ -274,6 +285,7 @@ const alone = new Set([
   "processes outlive their run",
   "nobody hears of a loop that fails",
   "a new database starts at the second attempt",
+  "a container counts as prepared once its forwarder listens",
   "a busy agent takes another run",
   "a user has no limit",
   "a word that is repeated is told again",

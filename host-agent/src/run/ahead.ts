@@ -18,7 +18,7 @@ import { endProcesses, isEnding, isWithout, processesOf, setOomScore } from "../
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { inRunOf } from "../store/uids.ts";
-import { hasForwarder, type RunningContainer } from "../workspace/container.ts";
+import { isReady, type RunningContainer } from "../workspace/container.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { makeAgentDirectory } from "../workspace/volume.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
@@ -212,8 +212,7 @@ export class Ahead {
     for (;;) {
       const waiting = this.#waiting.get(userId);
       const container = workspaces.current(userId);
-      // Nothing of an agent may start before the forwarder listens.
-      const canWait = agent !== null && container !== null && this.#canWait(agent) && hasForwarder(container);
+      const canWait = agent !== null && container !== null && this.#canWait(agent) && isReady(container);
       const isWanted = canWait && !store.activeRunOf(agent);
       const next = nextOfAhead({
         isWanted,

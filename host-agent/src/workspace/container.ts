@@ -6,9 +6,9 @@ import type { Settings } from "@berth/shared/settings";
 import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import { sourceRules, sourceScript } from "../egress/source-address.ts";
-import { boundSockets, type Cgroup, isListening, isSameDirectory } from "../machine/cgroup.ts";
+import { boundSockets, type Cgroup, findCgroup, isListening, isSameDirectory } from "../machine/cgroup.ts";
 import { runProgram } from "../machine/programs.ts";
-import { type ProcessId, processesOf, setOomScore } from "../machine/processes.ts";
+import { identify, type ProcessId, processesOf, setOomScore } from "../machine/processes.ts";
 import { MachineError } from "../machine/machine-error.ts";
 import { ifMissing } from "../machine/missing.ts";
 import { type ContainerLimits, type ContainerSpec, type ContainerState, fixedShape } from "../machine/engine.ts";
@@ -25,7 +25,10 @@ export interface RunningContainer {
   volume: Volume;
   /** Its own, which an earlier setting may have given it. */
   limits: ContainerLimits;
-  /** Its forwarder has listened: that is its program, and listens for as long as there is the container. */
+  /** The kernel is being told, or was, what holds for it before anything of an agent runs; null where that has failed. */
+  prepared: Promise<void> | null;
+  isPrepared: boolean;
+  /** It is, and its forwarder has listened: that is its program, and listens for as long as there is the container. */
   isReady: boolean;
 }
 
@@ -84,8 +87,31 @@ const socketShare = 1 / 16;
 /** An open file takes no less of its memory. */
 const fileBytes = 256;
 
-/** Bounds what the kernel counts for the whole machine, which the engine has no limit for. Before anything of an agent runs. */
-export async function boundShare({ init, cgroup, limits }: RunningContainer): Promise<void> {
+/** A container that runs, to be looked into; null where it has just ended. */
+export function lookInto({ id, pid, limits }: ContainerState, volume: Volume): RunningContainer | null {
+  const [init, cgroup] = [identify(pid), findCgroup(pid)];
+  if (!init || !cgroup) return null;
+  return { id, init, cgroup, volume, limits, prepared: null, isPrepared: false, isReady: false };
+}
+
+/** Before anything of an agent runs: bounds it, and has its agents told apart. Once, and anew where it has failed. */
+export function prepare(
+  context: HostContext,
+  container: RunningContainer,
+  lanes: ReadonlyMap<number, number>,
+): Promise<void> {
+  container.prepared ??= Promise.all([boundShare(container), tellApart(context, container, lanes)]).then(
+    () => void (container.isPrepared = true),
+    (error: unknown) => {
+      container.prepared = null;
+      throw error;
+    },
+  );
+  return container.prepared;
+}
+
+/** Bounds what the kernel counts for the whole machine, which the engine has no limit for. */
+async function boundShare({ init, cgroup, limits }: RunningContainer): Promise<void> {
   boundSockets(cgroup, Math.floor(limits.memoryBytes * socketShare));
   const options = `remount,nosuid,noexec,gid=5,mode=620,ptmxmode=666,max=${terminals}`;
   await runProgram("mount", "-N", String(init.pid), "-n", "-o", options, "devpts", "/dev/pts");
@@ -126,15 +152,15 @@ const patienceMs = 30_000;
  */
 export async function waitForForwarder(container: RunningContainer): Promise<void> {
   const deadline = performance.now() + patienceMs;
-  while (!hasForwarder(container)) {
+  while (!isReady(container)) {
     if (performance.now() > deadline) throw new MachineError("the forwarder in the container did not start");
     await sleep(2);
   }
 }
 
-/** Whether it listens; then it is protected too. */
-export function hasForwarder(container: RunningContainer): boolean {
-  if (!container.isReady && isListening(container.init.pid, forwarderPort, forwarderUid)) {
+/** Whether something of an agent may start: it is prepared, and its forwarder listens, and is protected too. */
+export function isReady(container: RunningContainer): boolean {
+  if (!container.isReady && container.isPrepared && isListening(container.init.pid, forwarderPort, forwarderUid)) {
     protectForwarder(container.cgroup);
     container.isReady = true;
   }

@@ -8,14 +8,13 @@ import { messageOf } from "@berth/shared/log";
 import type { Workspace } from "@berth/shared/resources";
 import { id } from "@berth/shared/values";
 import { sleep } from "@berth/shared/wait";
-import { findCgroup } from "../machine/cgroup.ts";
 import { letGoOn } from "../machine/freezer.ts";
 import { MachineError } from "../machine/machine-error.ts";
-import { identify } from "../machine/processes.ts";
 import {
-  boundShare,
+  lookInto,
   nameOf,
   passwdOf,
+  prepare,
   type RunningContainer,
   seesVolume,
   shapeLabel,
@@ -90,9 +89,10 @@ export class Workspaces {
     });
   }
 
-  /** As `ensure`, with its forwarder listening: nothing of an agent may start before, for it could take the port. */
+  /** As `ensure`, prepared and with its forwarder listening: nothing of an agent may start before, for it could take the port. */
   async ensureReady(userId: string): Promise<RunningContainer> {
     const container = await this.ensure(userId);
+    await this.#prepare(userId, container);
     await waitForForwarder(container);
     return container;
   }
@@ -270,7 +270,10 @@ export class Workspaces {
     await writePasswd(passwdOf(context.dataDir, userId), agents);
     await sockets.openUser(userId, agents);
     const container = this.current(userId);
-    if (container) await tellApart(context, container, sockets.lanesOf(userId));
+    if (!container) return;
+    // Not beside what knows of fewer agents.
+    await this.#prepare(userId, container);
+    await tellApart(context, container, sockets.lanesOf(userId));
   }
 
   async #create(place: Place): Promise<RunningContainer> {
@@ -307,20 +310,22 @@ export class Workspaces {
     return this.#enter(place, state, { isNew: true });
   }
 
+  #prepare = (userId: string, container: RunningContainer): Promise<void> =>
+    prepare(this.#deps.context, container, this.#deps.sockets.lanesOf(userId));
+
   /** Takes a running container as the user's own: its processes, its cgroup, its sockets. In one that was made just now nothing is left. */
   async #enter(place: Place, state: ContainerState, { isNew = false, isOutdated = false }): Promise<RunningContainer> {
-    const { context, sockets } = this.#deps;
     const volume = await this.#deps.volumes.ensure(place.userId);
-    const [init, cgroup] = [identify(state.pid), findCgroup(state.pid)];
-    if (!init || !cgroup) throw new MachineError("the container ended just after its start");
-    if (!seesVolume(state, volume)) throw new MachineError(tellUnseen(context.settings));
-    const container = { id: state.id, init, cgroup, volume, limits: state.limits, isReady: false };
-    const lanes = sockets.lanesOf(place.userId);
-    await Promise.all([boundShare(container), tellApart(context, container, lanes), !isNew && letGoOn(cgroup)]);
+    const container = lookInto(state, volume);
+    if (!container) throw new MachineError("the container ended just after its start");
+    if (!seesVolume(state, volume)) throw new MachineError(tellUnseen(this.#deps.context.settings));
+    const prepared = this.#prepare(place.userId, container);
+    // Who starts something in a new one waits for that; in another, agents may be at work.
+    if (isNew) prepared.catch(() => undefined);
+    else await Promise.all([prepared, letGoOn(container.cgroup)]);
     await this.#deps.takeUp(place.userId, container, isNew || place.container?.id === state.id);
-    const { startedAt } = state;
-    const lastBusyAt = performance.now();
-    this.#change(place, { status: "running", container, startedAt, reason: null, isOutdated, lastBusyAt });
+    Object.assign(place, { startedAt: state.startedAt, reason: null, isOutdated, lastBusyAt: performance.now() });
+    this.#change(place, { status: "running", container });
     return container;
   }
 

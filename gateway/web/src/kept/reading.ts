@@ -1,10 +1,10 @@
 /**
- * What a person reads in a box that scrolls stays where it is, to the pixel, whatever is drawn, measured or replaced above it. It
- * stands in for the browser's scroll anchoring, which Safari lacks, and which lets go where the style of what is read changes too.
+ * What a person reads in a box that scrolls stays where it is, to the pixel, whatever is drawn, measured or replaced above it, in the
+ * box or over it. It stands in for the browser's scroll anchoring, which Safari lacks, and which lets go where the style of what is read changes too.
  */
 
-/** What stands at the upper edge, innermost first, and how far below the edge each begins. */
-type Read = { element: Element; fromTop: number }[];
+/** What stands at the upper edge, innermost first, and where in the window each begins. */
+type Read = { element: Element; at: number }[];
 
 /** Who scrolls further in a frame reads something else. */
 const leapPx = 2000;
@@ -25,7 +25,7 @@ export function createReading(box: HTMLElement, list: () => Element | null) {
       const scrolled = box.scrollTop - top;
       const one = read.find(({ element }) => element.isConnected);
       if (one && Math.abs(scrolled) < leapPx) {
-        const moved = topOf(one.element) - topOf(box) - one.fromTop + scrolled;
+        const moved = topOf(one.element) - one.at + scrolled;
         if (Math.abs(moved) >= 1) box.scrollTop += moved;
       }
       note();
@@ -50,10 +50,10 @@ function findRead(list: Element | null, edge: number): Read {
   const read: Read = [];
   let next = list?.children[firstBelow(list.children, edge)];
   while (next) {
-    const fromTop = topOf(next) - edge;
-    read.unshift({ element: next, fromTop });
+    const at = topOf(next);
+    read.unshift({ element: next, at });
     // Of a group the first may be another a moment later.
-    if (fromTop >= 0 && !next.classList.contains("group")) break;
+    if (at >= edge && !next.classList.contains("group")) break;
     next = [...next.children].find((child) => child.getBoundingClientRect().bottom > edge);
   }
   return read;
