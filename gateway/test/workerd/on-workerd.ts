@@ -113,13 +113,15 @@ async function empty(d1: D1): Promise<void> {
     // Some forbid what is done here.
     d1.prepare("select name, sql from sqlite_master where type = 'trigger'"),
   ]);
-  const clear = ({ name, type }: Record<string, unknown>) =>
-    type === "virtual" ? `insert into "${name}" ("${name}") values ('delete-all')` : `delete from "${name}"`;
+  const named = tables!.results as { name: string; type: string }[];
+  const made = triggers!.results as { name: string; sql: string }[];
   const statements = [
     "pragma defer_foreign_keys = on",
-    ...triggers!.results!.map(({ name }) => `drop trigger "${String(name)}"`),
-    ...tables!.results!.map(clear),
-    ...triggers!.results!.map(({ sql }) => String(sql)),
+    ...made.map(({ name }) => `drop trigger "${name}"`),
+    ...named.map(({ name, type }) =>
+      type === "virtual" ? `insert into "${name}" ("${name}") values ('delete-all')` : `delete from "${name}"`,
+    ),
+    ...made.map(({ sql }) => sql),
   ];
   await d1.batch(statements.map((sql) => d1.prepare(sql)));
 }
