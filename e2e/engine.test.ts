@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Agent, Workspace } from "@berth/shared/resources";
 import { type Client, connectClient, textOf } from "./harness/client.ts";
@@ -110,4 +113,30 @@ test("an engine killed while it starts a container leaves no process of it once 
   await alice.ok("POST", "/v1/workspace/stop");
   await until(() => engine.processes().length === 0, "no process is left").catch(() => undefined);
   expect(engine.processes()).toEqual([]);
+});
+
+test("a container that this machine cannot bound runs nothing of an agent, and says why until it can", async () => {
+  const bin = mkdtempSync(join(tmpdir(), "berth-bin-"));
+  const mount = join(bin, "mount");
+  const script = `#!/bin/sh\ncase $1 in -N) echo "no such option" >&2; exit 3;; esac\nexec /bin/mount "$@"\n`;
+  writeFileSync(mount, script, { mode: 0o755 });
+  const other = await startBerth({ PATH: `${bin}:${process.env["PATH"]}`, BERTH_IDLE_SECONDS: "600" });
+  try {
+    const bob = await other.client("bob");
+    const { id } = await bob.createAgent("shell", { runtime: "shell" });
+    await bob.call("POST", "/v1/workspace/start");
+    const state = await until(async () => {
+      const workspace = await bob.workspace();
+      return workspace.status === "failed" ? workspace : null;
+    }, "it is told as failed");
+    expect(state.reason).toContain("mount ended with 3: no such option");
+    const refused = await bob.call("POST", `/v1/agents/${id}/runs`, { prompt: "echo ran" });
+    expect(refused).toMatchObject({ status: 503, body: { code: "host_unavailable" } });
+    expect(refused.body).toMatchObject({ detail: expect.stringContaining("mount ended with 3: no such option") });
+    rmSync(mount);
+    expect((await bob.runToEnd(id, "echo ran")).run.result).toBe("ran\n");
+  } finally {
+    await other.close();
+    rmSync(bin, { recursive: true, force: true });
+  }
 });

@@ -77,15 +77,9 @@ export class Workspaces {
     return this.#locked(userId, async () => {
       if (isRunning(place)) return place.container!;
       place.container = null;
-      try {
-        return await this.#create(place);
-      } catch (error) {
-        this.#change(place, { status: "failed", container: null, reason: messageOf(error) });
-        if (error instanceof AppError) throw error;
-        this.#deps.context.log.error("workspace.failed", { userId, error: messageOf(error) });
-        const detail = `The workspace could not be started: ${messageOf(error)}.`;
-        throw new AppError("host_unavailable", detail, { retryAfter: 5 }, { cause: error });
-      }
+      return this.#create(place).catch((error: unknown) => {
+        throw this.#fail(place, error);
+      });
     });
   }
 
@@ -247,15 +241,20 @@ export class Workspaces {
     return place;
   }
 
+  #fail(place: Place, error: unknown): AppError {
+    this.#change(place, { status: "failed", container: null, reason: messageOf(error) });
+    if (error instanceof AppError) return error;
+    this.#deps.context.log.error("workspace.failed", { userId: place.userId, error: messageOf(error) });
+    const detail = `The workspace could not be started: ${messageOf(error)}.`;
+    return new AppError("host_unavailable", detail, { retryAfter: 5 }, { cause: error });
+  }
+
   #change(place: Place, fields: Partial<Place>): void {
     Object.assign(place, fields);
     this.#deps.context.bus.emit(`user:${place.userId}`, "host");
   }
 
-  /**
-   * Begins a job under the user's lock, unless one is at work there: an engine or a disk that hangs for one user holds up
-   * nobody else. A failure is logged, for the next pass tries again.
-   */
+  /** Begins a job under the user's lock, unless one is at work there: what hangs holds up no other user. The next pass tries again. */
   #attempt(userId: string, failure: string, job: () => Promise<void>): void {
     if (this.#locked.isHeld(userId) || this.#jobs >= jobsAtOnce) return;
     this.#jobs += 1;
@@ -321,7 +320,7 @@ export class Workspaces {
     if (!seesVolume(state, volume)) throw new MachineError(tellUnseen(this.#deps.context.settings));
     const prepared = this.#prepare(place.userId, container);
     // Who starts something in a new one waits for that; in another, agents may be at work.
-    if (isNew) prepared.catch(() => undefined);
+    if (isNew) prepared.catch((error: unknown) => place.container === container && this.#fail(place, error));
     else await Promise.all([prepared, letGoOn(container.cgroup)]);
     await this.#deps.takeUp(place.userId, container, isNew || place.container?.id === state.id);
     Object.assign(place, { startedAt: state.startedAt, reason: null, isOutdated, lastBusyAt: performance.now() });
