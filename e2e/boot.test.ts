@@ -38,10 +38,10 @@ beforeAll(async () => {
   machine.run(readInstall());
   await until(() => answers(`${url}/healthz`), "the gateway serves");
   const cli = (command = "", ...args: string[]) =>
-    machine.run(`BERTH_DATA_DIR=/var/lib/berth/gateway npm run -s ${command} -- ${args.join(" ")}`);
+    machine.run(`npm run -s ${command} -- ${args.join(" ")}`);
   const { harness, client } = openUsers(url, cli);
   const settings = `BERTH_GATEWAY_URL=${url}\nBERTH_JOIN_TOKEN=${await makeJoinToken(harness)}\n`;
-  machine.run(`printf '${settings}' >> /etc/berth/host.env; systemctl enable --now berth-host`);
+  machine.run(`printf '${settings}' >> .env; systemctl enable --now berth-host`);
   await until(() => answers(`${url}/readyz`), "gateway and host are ready");
   kept = await leaveSomething(await client("alice"));
 });

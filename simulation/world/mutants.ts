@@ -54,8 +54,8 @@ const all: Mutant[] = [
     { file: `${run}/launch.ts`, from: "{ proveWithout }", to: "{ isWithout }" },
     {
       file: `${run}/launch.ts`,
-      from: 'exec === "ended" && !(await proveWithout(container.cgroup, inRunOf(agent.uid)))',
-      to: 'exec === "ended" && !isWithout(container.cgroup, inRunOf(agent.uid))',
+      from: "mayGoOn && !(await proveWithout(container.cgroup, inRunOf(agent.uid)))",
+      to: "mayGoOn && !isWithout(container.cgroup, inRunOf(agent.uid))",
     },
     {
       file: `${run}/launch.ts`,
@@ -168,8 +168,8 @@ const all: Mutant[] = [
     34,
     {
       file: "host-agent/src/workspace/workspaces.ts",
-      from: "await this.#prepare(userId, container);\n    await waitForForwarder",
-      to: "container.isPrepared = true;\n    await waitForForwarder",
+      from: "await this.#prepare(this.#placeOf(userId), container);\n    return container;",
+      to: "container.isPrepared = true;\n    return container;",
     },
   ),
   one("a busy agent takes another run", "an agent has one run, a user one that waits", 2, {

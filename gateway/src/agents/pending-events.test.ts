@@ -39,10 +39,35 @@ test("the host's stream follows, without its first event where that tells the en
         },
       });
       const starting = run({ status: "starting" });
-      const body = streamPending(starting, { load: async () => starting, openHost: async () => host });
+      const look = async () => starting.status;
+      const source = { userId: "usr_1", look, load: async () => starting, openHost: async () => host };
+      const body = streamPending(starting, source);
       const expected = eventOf(starting) + (told === ended ? "" : eventOf(told)) + lines + eventOf(ended);
       expect(await new Response(body).text()).toBe(new TextDecoder().decode(new TextEncoder().encode(expected)));
     }),
     { numRuns: 200 },
   );
+});
+
+test("a user has a hundred at once, whoever reads them; what ends, or is let go of, makes room", async () => {
+  const waiting = run({ status: "pending", startedAt: null, endedAt: null });
+  const over = run({ status: "cancelled", startedAt: null, endedAt: "2026-01-01T00:00:02.000Z" });
+  const openOne = (userId: string, now = waiting) =>
+    streamPending(waiting, {
+      userId,
+      look: async () => now.status,
+      load: async () => now,
+      openHost: () => Promise.reject(new Error("no host has it")),
+    });
+  const streams = Array.from({ length: 99 }, () => openOne("usr_many"));
+  const ending = openOne("usr_many", over);
+  const refused = { code: "rate_limited", fields: { limit: 100, retryAfter: 10 } };
+  expect(() => openOne("usr_many")).toThrow(expect.objectContaining(refused));
+  await openOne("usr_other").cancel();
+  expect(await new Response(ending).text()).toBe(eventOf(waiting) + eventOf(over));
+  streams.push(openOne("usr_many"));
+  expect(() => openOne("usr_many")).toThrow(expect.objectContaining(refused));
+  await streams.pop()!.cancel();
+  streams.push(openOne("usr_many"));
+  for (const stream of streams) await stream.cancel();
 });

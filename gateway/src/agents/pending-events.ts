@@ -8,28 +8,67 @@ import { joinBytes } from "../http/body.ts";
 const pollMs = 500;
 const silenceMs = 10_000;
 
+/** Of one user at once, on all of their pages and programs together, as at a host. */
+const mostOfUser = 100;
+/** A stream that nobody has read from for so long costs nothing, and does not count; nor does one whose end nobody told. */
+const readMs = 3 * silenceMs;
+/** When each was read from last. Of this process alone. */
+const open = new Map<string, Set<{ readAt: number }>>();
+
 interface PendingSource {
-  /** The run as it is now. Throws when the caller may not see it any more. */
+  userId: string;
+  /** The run's status now. Throws when the caller may not see it any more. */
+  look(): Promise<Run["status"]>;
   load(): Promise<Run>;
   /** The host's own stream from the beginning, opened once the run is no longer pending. */
   openHost(): Promise<ReadableStream<Uint8Array>>;
 }
 
-/** A stream of server-sent events that outlives the wait: it goes over into the host's, whose first event it swallows where that tells an end. */
+/**
+ * A stream of server-sent events that outlives the wait: it goes over into the host's, whose first event it swallows where that tells
+ * an end. Throws `rate_limited` where the user has too many.
+ */
 export function streamPending(first: Run, source: PendingSource): ReadableStream<Uint8Array> {
+  const counted = count(source.userId);
   const gone = new AbortController();
   const chunks = tellPending(first, source, gone.signal);
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const { done, value } = await chunks.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
+        counted.note();
+        const { done, value } = await chunks.next().catch((error: unknown) => {
+          counted.end();
+          throw error;
+        });
+        if (!done) return controller.enqueue(value);
+        counted.end();
+        controller.close();
       },
-      cancel: () => gone.abort(),
+      cancel() {
+        counted.end();
+        gone.abort();
+      },
     },
     { highWaterMark: 0 },
   );
+}
+
+function count(userId: string) {
+  const all = open.get(userId) ?? new Set();
+  for (const one of all) if (performance.now() - one.readAt > readMs) all.delete(one);
+  if (all.size >= mostOfUser) {
+    const detail = `This user has ${mostOfUser} streams of runs that wait open already: close some of them.`;
+    throw new AppError("rate_limited", detail, { limit: mostOfUser, retryAfter: 10 });
+  }
+  const one = { readAt: performance.now() };
+  open.set(userId, all.add(one));
+  return {
+    note: () => void (one.readAt = performance.now()),
+    end() {
+      all.delete(one);
+      if (all.size === 0 && open.get(userId) === all) open.delete(userId);
+    },
+  };
 }
 
 /** The events of a run that ended before any host had it. */
@@ -39,7 +78,7 @@ export function endedEvents(run: Run): string {
 
 async function* tellPending(
   first: Run,
-  { load, openHost }: PendingSource,
+  { look, load, openHost }: PendingSource,
   gone: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
@@ -51,9 +90,12 @@ async function* tellPending(
       quietMs = 0;
     }
     await sleep(pollMs);
-    const now = gone.aborted ? null : await load().catch(endIfRefused);
+    const now = gone.aborted ? null : await look().catch(endIfRefused);
     if (!now) return;
-    run = now;
+    if (now === run.status) continue;
+    const changed = await load().catch(endIfRefused);
+    if (!changed) return;
+    run = changed;
   }
   if (isEnded(run.status) && run.startedAt === null) return void (yield encoder.encode(runEvent(run)));
   const body = await openHost().catch(endIfRefused);

@@ -70,6 +70,21 @@ export async function getRun(db: Database, userId: string, runId: string): Promi
   return toRun(row);
 }
 
+/** Its status alone: a prompt may be a mebibyte. Throws `not_found`. */
+export async function getStatus(db: Database, userId: string, runId: string): Promise<Run["status"]> {
+  const row = await selectStatus(db).get({ runId, userId });
+  if (!row) throw new AppError("not_found", "There is no such run.");
+  return row.status;
+}
+
+const selectStatus = prepareOnce((db) =>
+  db
+    .select({ status: runs.status })
+    .from(runs)
+    .where(and(eq(runs.id, sql.placeholder("runId")), eq(runs.userId, sql.placeholder("userId"))))
+    .prepare(),
+);
+
 const selectRun = prepareOnce((db) =>
   db
     .select(stored)

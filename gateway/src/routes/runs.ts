@@ -28,7 +28,7 @@ import { cancelPending, startPending } from "../agents/pending.ts";
 import { rewordPending } from "../agents/queue-run.ts";
 import { runAfterAnswer } from "../http/background.ts";
 import { route } from "../http/route.ts";
-import { getRun, isOnHost, listRuns, runsQuery } from "../agents/runs.ts";
+import { getRun, getStatus, isOnHost, listRuns, runsQuery } from "../agents/runs.ts";
 import { readUse, useQuery } from "../agents/use.ts";
 import { searchQuery, searchRuns } from "../agents/search.ts";
 import { applyRunAnswer, asOfNow, publicRun } from "../agents/host-answer.ts";
@@ -194,16 +194,17 @@ export const runRoutes = [
     // A client that has seen no event yet may send an empty one.
     headers: z.object({ "Last-Event-ID": z.literal("").or(offset).optional() }),
     media: "text/event-stream",
-    errors: ["host_unavailable"],
+    errors: ["host_unavailable", "rate_limited"],
     run: async ({ deps, c, authenticator, source, caller, params, query, headers }) => {
       const last = headers["Last-Event-ID"];
       const after = (last === "" ? undefined : last) ?? query.after ?? 0;
       const path = `${params.id}/events?after=${after}`;
-      const load = async () => {
+      const look = async () => {
         await authenticator.fromRequest(c.req.raw, source.address);
-        return getRun(deps.db, caller.user.id, params.id);
+        return getStatus(deps.db, caller.user.id, params.id);
       };
-      const run = await getRun(deps.db, caller.user.id, params.id);
+      const load = () => getRun(deps.db, caller.user.id, params.id);
+      const run = await load();
       const told = (await isOnHost(deps.db, run)) ? await readThrough(deps, c, caller, path) : null;
       if (told) return told;
       if (isEnded(run.status)) return new Response(endedEvents(run), { headers: eventHeaders });
@@ -211,9 +212,9 @@ export const runRoutes = [
         const call = { method: "GET", path: `/v1/runs/${path}` } as const;
         return (await callHost(deps, await hostOfRun(deps, caller), caller, call)).body!;
       };
-      const body =
-        c.req.method === "HEAD" ? null : passThrough(streamPending(run, { load, openHost }), c.env?.breakOff);
-      return new Response(body, { headers: eventHeaders });
+      if (c.req.method === "HEAD") return new Response(null, { headers: eventHeaders });
+      const stream = streamPending(run, { userId: caller.user.id, look, load, openHost });
+      return new Response(passThrough(stream, c.env?.breakOff), { headers: eventHeaders });
     },
   }),
   route({

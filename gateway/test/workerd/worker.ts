@@ -44,11 +44,6 @@ export interface TestCall {
   /** Headers that a client of HTTP may not set by itself. */
   headers: Record<string, string>;
 }
-/** What was opened: its name, and whether its database has its tables. */
-export interface Opened {
-  name: string;
-  isMigrated: boolean;
-}
 export interface SqlCall {
   method: "all" | "raw" | "batch";
   statements: { sql: string; params: unknown[] }[];
@@ -61,8 +56,6 @@ export interface Plan {
 }
 
 const apps = new Map<string, OpenApp>();
-/** The databases that had an app before, which left them empty. */
-const emptied = new Set<string>();
 /** What apps have prepared, and whether it was asked for how D1 runs it. */
 const prepared = new Map<string, boolean>();
 
@@ -77,7 +70,7 @@ export default {
     if (path === "/~sql") return runSql(env[name]!, await request.json());
     if (path === "/~plans") return Response.json(await planAll(env[name]!));
     if (path === "/~cron") return runCron(app);
-    if (path === "/~close") return close(name);
+    if (path === "/~close") return Response.json(apps.delete(name));
     return serve(app, new Request(new URL(path + url.search, url.origin), request), context);
   },
 };
@@ -88,12 +81,7 @@ function open(env: Record<string, FullD1>, settings: Record<string, string>): Re
   const app: OpenApp = { env: { ...settings, DB: env[name]! }, skewMs: 0, lines: [], statements: 0, rows: 0 };
   app.env.DB = countStatements(env[name]!, app);
   apps.set(name, app);
-  return Response.json({ name, isMigrated: emptied.has(name) } satisfies Opened);
-}
-
-function close(name: string): Response {
-  emptied.add(name);
-  return Response.json(apps.delete(name));
+  return Response.json(name);
 }
 
 /** The same D1, with all that it runs counted. */

@@ -81,7 +81,7 @@ export function createServerApp(deps: ServerDeps): Hono<ServerEnv> {
 function addWorkspaceRoutes(app: Hono<ServerEnv>, { workspaces, runs }: ServerDeps): void {
   app.get("/v1/workspace", (c) => c.json(workspaces.view(c.get("claims").sub)));
   app.post("/v1/workspace/start", async (c) => {
-    await workspaces.ensure(c.get("claims").sub);
+    await workspaces.start(c.get("claims").sub);
     return c.json(workspaces.view(c.get("claims").sub));
   });
   app.post("/v1/workspace/stop", async (c) => {

@@ -62,7 +62,7 @@ beforeEach(async () => {
     volumes: { exists: () => false, ensure: () => Promise.reject(new Error("there is none")) },
     streams: createStreams(clock),
     workspaces: {
-      ensure: () => new Promise(() => {}),
+      start: () => new Promise(() => {}),
       view: () => describeWorkspace(settings, "hst_1"),
       connect: () => () => {},
     },

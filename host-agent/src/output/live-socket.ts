@@ -19,7 +19,7 @@ import type { Workspaces } from "../workspace/workspaces.ts";
 
 export interface SocketDeps extends FollowDeps {
   context: HostContext;
-  workspaces: Pick<Workspaces, "ensure" | "view" | "connect">;
+  workspaces: Pick<Workspaces, "start" | "view" | "connect">;
   streams: Streams;
 }
 
@@ -45,7 +45,7 @@ export async function serveSocket(deps: SocketDeps, claims: HostClaims, ws: WebS
       : sender.sendError("invalid_request", "A frame must be a subscribe message in JSON."),
   );
 
-  await workspaces.ensure(userId).catch((error: unknown) => {
+  await workspaces.start(userId).catch((error: unknown) => {
     if (!(error instanceof AppError)) throw error;
     void sender.sendError(error.code, error.message);
   });

@@ -36,13 +36,14 @@ describe("the start of a run", () => {
   });
 
   test("makes a second exec only where the first left neither process nor trace", () => {
-    const facts = (["unknown", "created", "running", "ended"] satisfies ExecFact[]).flatMap((exec) =>
+    const facts = (["none", "unknown", "created", "running", "ended"] satisfies ExecFact[]).flatMap((exec) =>
       [false, true].flatMap((hasProcesses) => [true, false].map((hasBegun) => ({ exec, hasProcesses, hasBegun }))),
     );
     const made = facts.filter((fact) => nextOfExec(fact.exec, fact.hasProcesses, fact.hasBegun) === "make");
     expect(made).toEqual([
+      { exec: "none", hasProcesses: false, hasBegun: false },
+      { exec: "none", hasProcesses: true, hasBegun: false },
       { exec: "unknown", hasProcesses: false, hasBegun: false },
-      { exec: "unknown", hasProcesses: true, hasBegun: false },
       { exec: "ended", hasProcesses: false, hasBegun: false },
     ]);
   });

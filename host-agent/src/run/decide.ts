@@ -24,15 +24,15 @@ export function nextOfStart(
   return container === "gone" ? "lost" : "begin";
 }
 
-/** What the engine says of the run's exec; `unknown` is one that it does not know, or that was never made. */
-export type ExecFact = "unknown" | "created" | "running" | "ended";
+/** What the engine says of the run's exec; `none` was made in this container, `unknown` is one that it has forgotten, as at its restart. */
+export type ExecFact = "none" | "unknown" | "created" | "running" | "ended";
 
 /** Second look, at a run whose container is here: start the exec that it has, make one, or watch it. */
 export function nextOfExec(exec: ExecFact, hasProcesses: boolean, hasBegun: boolean): "watch" | "start" | "make" {
   if (exec === "running" || hasBegun) return "watch";
   if (exec === "created") return "start";
-  // One that the engine could not start has ended as well, and leaves neither process nor trace.
-  return exec === "ended" && hasProcesses ? "watch" : "make";
+  // One that the engine could not start has ended as well, and leaves neither process nor trace. One that it has forgotten may go on.
+  return exec !== "none" && hasProcesses ? "watch" : "make";
 }
 
 /** What is seen of a begun run at one look. */

@@ -56,9 +56,10 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
       return { container: earlier, over };
     }
     const container = await workspaces.ensureReady(run.userId);
-    const exec = run.containerId === container.id ? await lookAtExec(engine, run.execId) : "unknown";
-    const hasProcesses = exec === "ended" && !(await proveWithout(container.cgroup, inRunOf(agent.uid)));
-    const step = nextOfExec(exec, hasProcesses, exec !== "unknown" && readExit(volume, runId).hasBegun);
+    const exec = run.containerId === container.id ? await lookAtExec(engine, run.execId) : "none";
+    const mayGoOn = exec === "ended" || exec === "unknown";
+    const hasProcesses = mayGoOn && !(await proveWithout(container.cgroup, inRunOf(agent.uid)));
+    const step = nextOfExec(exec, hasProcesses, exec !== "none" && readExit(volume, runId).hasBegun);
     if (step === "watch") return { container, over: null };
     if (step === "make" && (await deps.ahead.claim(run, agent, container))) continue;
     const execId = step === "start" ? run.execId! : await makeExec(deps, run, agent, container);
@@ -97,7 +98,8 @@ async function findContainer({ store, workspaces }: LaunchDeps, run: RunRow, age
 }
 
 async function lookAtExec(engine: Engine, execId: string | null): Promise<ExecFact> {
-  const state = execId === null ? null : await engine.inspectExec(execId);
+  if (execId === null) return "none";
+  const state = await engine.inspectExec(execId);
   if (!state) return "unknown";
   return state.running ? "running" : state.exitCode === null ? "created" : "ended";
 }

@@ -100,14 +100,18 @@ export function prepare(
   container: RunningContainer,
   lanes: ReadonlyMap<number, number>,
 ): Promise<void> {
-  container.prepared ??= Promise.all([boundShare(container), tellApart(context, container, lanes)]).then(
-    () => void (container.isPrepared = true),
-    (error: unknown) => {
+  const begin = async () => {
+    const told = tellApart(context, container, lanes);
+    try {
+      // To their end, also where one fails: a late one would meet the next attempt's.
+      await boundShare(container).finally(() => told);
+      container.isPrepared = true;
+    } catch (error) {
       container.prepared = null;
       throw error;
-    },
-  );
-  return container.prepared;
+    }
+  };
+  return (container.prepared ??= begin());
 }
 
 /** Bounds what the kernel counts for the whole machine, which the engine has no limit for. */

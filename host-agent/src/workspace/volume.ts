@@ -43,8 +43,10 @@ export async function ownerOf(volume: Volume, agentId: string): Promise<number |
 
 /** The highest owner of an agent's directory in there; 0 without one. */
 export async function highestOwner(root: string): Promise<number> {
-  const given = (await readdir(join(root, "uids")).catch(ifMissing([]))).map(Number);
-  return Math.max(0, ...given, ...(await ownersIn(join(root, "workspace"))).values());
+  const given = await readdir(join(root, "uids")).catch(ifMissing([]));
+  const owners = await ownersIn(join(root, "workspace"));
+  // As many as there ever were: more than a call may have arguments.
+  return [...given.map(Number), ...owners.values()].reduce((highest, uid) => Math.max(highest, uid), 0);
 }
 
 /**

@@ -161,7 +161,7 @@ export class Volumes {
   /** The highest uid that was given as far as is noted beside the database; 0 where none is. */
   async highestKept(): Promise<number> {
     const kept = await readdir(this.#uids).catch(ifMissing([]));
-    return Math.max(0, ...kept.map(Number));
+    return kept.reduce((highest, uid) => Math.max(highest, Number(uid)), 0);
   }
 
   /** Does a job on a volume that is not mounted then, before it is mounted again. */

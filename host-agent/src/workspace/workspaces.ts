@@ -28,6 +28,7 @@ import type { ContainerState, Engine } from "../machine/engine.ts";
 import { type HostContext } from "../context/context.ts";
 import { createLocks } from "../context/wait.ts";
 import { createImageCheck, noImage } from "./image.ts";
+import { createJobs } from "./jobs.ts";
 import type { Sockets } from "./unix-sockets.ts";
 import type { AgentRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
@@ -37,8 +38,6 @@ import { isRunning, newPlace, nextOfFound, type Place, sample, usedOf, viewOf, w
 
 /** A container younger than this is never judged an orphan. */
 const youngMs = 60_000;
-/** Jobs on workspaces at once, of those that nobody waits for. */
-const jobsAtOnce = 16;
 
 export interface WorkspaceDeps {
   context: HostContext;
@@ -55,12 +54,13 @@ export class Workspaces {
   readonly #deps: WorkspaceDeps;
   readonly #places = new Map<string, Place>();
   readonly #locked = createLocks();
-  #jobs = 0;
+  readonly #attempt: ReturnType<typeof createJobs>;
   readonly #image: ReturnType<typeof createImageCheck>;
 
   constructor(deps: WorkspaceDeps) {
     this.#deps = deps;
     this.#image = createImageCheck(deps.context, deps.engine);
+    this.#attempt = createJobs(deps.context, this.#locked);
   }
 
   /** The user's running container, if it really runs; null otherwise. */
@@ -70,7 +70,7 @@ export class Workspaces {
   }
 
   /** The user's running container, made if need be. Throws `no_host` or `host_unavailable`, with a sentence. */
-  async ensure(userId: string): Promise<RunningContainer> {
+  async start(userId: string): Promise<RunningContainer> {
     const place = this.#placeOf(userId);
     place.lastBusyAt = performance.now();
     if (isRunning(place) && place.status === "running") return place.container!;
@@ -83,10 +83,16 @@ export class Workspaces {
     });
   }
 
-  /** As `ensure`, prepared and with its forwarder listening: nothing of an agent may start before, for it could take the port. */
+  /** As `start`, and prepared: who is promised a run is promised that it can begin. */
+  async ensure(userId: string): Promise<RunningContainer> {
+    const container = await this.start(userId);
+    await this.#prepare(this.#placeOf(userId), container);
+    return container;
+  }
+
+  /** As `ensure`, with its forwarder listening: nothing of an agent may start before, for it could take the port. */
   async ensureReady(userId: string): Promise<RunningContainer> {
     const container = await this.ensure(userId);
-    await this.#prepare(userId, container);
     await waitForForwarder(container);
     return container;
   }
@@ -181,10 +187,7 @@ export class Workspaces {
     }
   }
 
-  /**
-   * Reconciles memory with the engine: notices the gone, adopts our running containers, removes dead ones. Begins what is
-   * to be done for each user and waits for none: who needs the workspace waits for that user's alone.
-   */
+  /** Reconciles memory with the engine: notices the gone, adopts ours that run, removes dead ones. Begins that for each user, and waits for none. */
   async reconcile(): Promise<void> {
     const { engine, context } = this.#deps;
     const listed = await engine.listContainers(`berth.host=${context.hostId}`);
@@ -242,7 +245,8 @@ export class Workspaces {
   }
 
   #fail(place: Place, error: unknown): AppError {
-    this.#change(place, { status: "failed", container: null, reason: messageOf(error) });
+    const nothing = { container: null, startedAt: null, sample: null };
+    this.#change(place, { ...nothing, status: "failed", reason: messageOf(error) });
     if (error instanceof AppError) return error;
     this.#deps.context.log.error("workspace.failed", { userId: place.userId, error: messageOf(error) });
     const detail = `The workspace could not be started: ${messageOf(error)}.`;
@@ -254,15 +258,6 @@ export class Workspaces {
     this.#deps.context.bus.emit(`user:${place.userId}`, "host");
   }
 
-  /** Begins a job under the user's lock, unless one is at work there: what hangs holds up no other user. The next pass tries again. */
-  #attempt(userId: string, failure: string, job: () => Promise<void>): void {
-    if (this.#locked.isHeld(userId) || this.#jobs >= jobsAtOnce) return;
-    this.#jobs += 1;
-    void this.#locked(userId, job)
-      .catch((error: unknown) => this.#deps.context.log.warn(failure, { userId, error: messageOf(error) }))
-      .finally(() => (this.#jobs -= 1));
-  }
-
   /** The agents' lines in /etc/passwd, then their sockets: who has a socket has a line. */
   async #admit(userId: string, agents: AgentRow[]): Promise<void> {
     const { context, sockets } = this.#deps;
@@ -271,7 +266,7 @@ export class Workspaces {
     const container = this.current(userId);
     if (!container) return;
     // Not beside what knows of fewer agents.
-    await this.#prepare(userId, container);
+    await this.#prepare(this.#placeOf(userId), container);
     await tellApart(context, container, sockets.lanesOf(userId));
   }
 
@@ -309,8 +304,13 @@ export class Workspaces {
     return this.#enter(place, state, { isNew: true });
   }
 
-  #prepare = (userId: string, container: RunningContainer): Promise<void> =>
-    prepare(this.#deps.context, container, this.#deps.sockets.lanesOf(userId));
+  /** Where it cannot be, the user's workspace has failed; one that is being taken up, or removed, is for who does that to tell. */
+  async #prepare(place: Place, container: RunningContainer): Promise<void> {
+    const { context, sockets } = this.#deps;
+    await prepare(context, container, sockets.lanesOf(place.userId)).catch((error: unknown) => {
+      throw place.container === container && place.status === "running" ? this.#fail(place, error) : error;
+    });
+  }
 
   /** Takes a running container as the user's own: its processes, its cgroup, its sockets. In one that was made just now nothing is left. */
   async #enter(place: Place, state: ContainerState, { isNew = false, isOutdated = false }): Promise<RunningContainer> {
@@ -318,9 +318,9 @@ export class Workspaces {
     const container = lookInto(state, volume);
     if (!container) throw new MachineError("the container ended just after its start");
     if (!seesVolume(state, volume)) throw new MachineError(tellUnseen(this.#deps.context.settings));
-    const prepared = this.#prepare(place.userId, container);
+    const prepared = this.#prepare(place, container);
     // Who starts something in a new one waits for that; in another, agents may be at work.
-    if (isNew) prepared.catch((error: unknown) => place.container === container && this.#fail(place, error));
+    if (isNew) prepared.catch(() => undefined);
     else await Promise.all([prepared, letGoOn(container.cgroup)]);
     await this.#deps.takeUp(place.userId, container, isNew || place.container?.id === state.id);
     Object.assign(place, { startedAt: state.startedAt, reason: null, isOutdated, lastBusyAt: performance.now() });
