@@ -37,8 +37,7 @@ beforeAll(async () => {
   machine.run(`printf 'BERTH_LISTEN=${machine.address}\nBERTH_DISK_BYTES=268435456\nBERTH_AHEAD=0\n' > .env`);
   machine.run(readInstall());
   await until(() => answers(`${url}/healthz`), "the gateway serves");
-  const cli = (command = "", ...args: string[]) =>
-    machine.run(`npm run -s ${command} -- ${args.join(" ")}`);
+  const cli = (command = "", ...args: string[]) => machine.run(`npm run -s ${command} -- ${args.join(" ")}`);
   const { harness, client } = openUsers(url, cli);
   const settings = `BERTH_GATEWAY_URL=${url}\nBERTH_JOIN_TOKEN=${await makeJoinToken(harness)}\n`;
   machine.run(`printf '${settings}' >> .env; systemctl enable --now berth-host`);
