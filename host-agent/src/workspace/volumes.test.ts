@@ -163,6 +163,8 @@ async function damage(workspace: string) {
   writeFileSync(join(workspace, "shared", "kept"), "kept");
   execFileSync("umount", [root]);
   const image = join(dir, "volumes", "usr_1.img");
+  // What the loop device still writes would mend it.
+  await expect.poll(() => execFileSync("losetup", ["-j", image], { encoding: "utf8" })).toBe("");
   const block = execFileSync("debugfs", ["-R", "blocks /workspace/agent-1", image], {
     encoding: "utf8",
     stdio: "pipe",
