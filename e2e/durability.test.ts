@@ -308,9 +308,6 @@ describe("a run that is older than the retention", () => {
     const known = () => database.prepare("SELECT id FROM runs").pluck().all();
     database.prepare("UPDATE runs SET ended_at = ? WHERE id IN (?, ?)").run(longAgo.toISOString(), old, stuck);
     database.prepare("DELETE FROM runs WHERE id = ?").run(unknown);
-    // Passes are an hour apart, also over restarts.
-    const anHourGoes = () => database.prepare("DELETE FROM meta WHERE key = 'retained_at'").run();
-    anHourGoes();
     await berth.host.start();
     for (const id of [old, unknown]) {
       const files = await filesOf(id);
@@ -321,7 +318,6 @@ describe("a run that is older than the retention", () => {
     expect((await carol.finish(young)).lines.map(textOf)).toEqual(numbers(5));
     await berth.host.kill();
     restore();
-    anHourGoes();
     await berth.host.start();
     await until(() => !known().includes(stuck), "what was held back goes too");
     database.close();

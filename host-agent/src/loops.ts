@@ -4,7 +4,7 @@ import { sleep } from "@berth/shared/wait";
 import { createLatch } from "./context/wait.ts";
 import type { Parts } from "./parts.ts";
 import type { Reports } from "./membership/reports.ts";
-import { isPassDue, removeExpired } from "./run/retention.ts";
+import { removeExpired } from "./run/retention.ts";
 
 const reconcileMs = 15_000;
 /** A gateway that was silent for so long no longer vouches for the streams that came through it. */
@@ -63,7 +63,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
     every(Math.min(60_000, idleMs), "unmount", () => workspaces.unmountUnused()),
     every(hourMs, "retention", async () => {
       while (!context.clock.isSure() && !signal.aborted) await sleep(1000, signal);
-      if (isPassDue(parts.store)) await removeExpired({ ...parts, heldRev: () => reports.heldRev() });
+      await removeExpired({ ...parts, heldRev: () => reports.heldRev() });
     }),
     every(1000, "engine events", watchEngine),
   ]);

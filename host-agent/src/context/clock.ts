@@ -51,7 +51,7 @@ const boot = () => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(
 export const markNow = (): string => `${boot()} ${Math.round(uptime() * 1000)}`;
 
 /** Milliseconds since then; null where the machine was booted since. */
-export function sinceMark(mark: string): number | null {
+function sinceMark(mark: string): number | null {
   const [of, at] = mark.split(" ");
   return of === boot() ? Math.max(0, uptime() * 1000 - Number(at)) : null;
 }

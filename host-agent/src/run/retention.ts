@@ -2,7 +2,6 @@
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "@berth/shared/log";
-import { markNow, sinceMark } from "../context/clock.ts";
 import type { HostContext } from "../context/context.ts";
 import { removeRunFiles } from "./run-files.ts";
 import type { Store } from "../store/store.ts";
@@ -17,9 +16,6 @@ interface RetentionDeps {
 }
 
 const dayMs = 86_400_000;
-const hourMs = 3_600_000;
-/** A timer may be early. */
-const slackMs = 60_000;
 
 /**
  * Up to when everything may go, where `asked` is what the clock makes of it and `reached` how far it came last: a day beyond
@@ -30,12 +26,6 @@ export function deletableUpTo(asked: number, reached: number | null): number | n
   return reached === null ? null : Math.min(asked, reached + dayMs);
 }
 
-/** Whether the last pass is an hour ago: who is started again and again, with a clock that is ahead, does not make a day old each time. */
-export function isPassDue(store: Pick<Store, "getMeta">): boolean {
-  const mark = store.getMeta("retained_at");
-  return mark === undefined || (sinceMark(mark) ?? hourMs) >= hourMs - slackMs;
-}
-
 /** One look at all there is. What a volume that cannot be used now holds is left for the next one, and holds nothing else up. */
 export async function removeExpired(deps: RetentionDeps): Promise<void> {
   const { context, store, volumes } = deps;
@@ -43,7 +33,6 @@ export async function removeExpired(deps: RetentionDeps): Promise<void> {
   const asked = context.clock.now() - context.settings.BERTH_RETENTION_DAYS * dayMs;
   const upTo = deletableUpTo(asked, Number(store.getMeta("retained") ?? Number.NaN) || null);
   store.setMeta("retained", String(upTo ?? asked));
-  store.setMeta("retained_at", markNow());
   if (upTo === null) return;
   const before = new Date(upTo);
   store.forgetSpend(before);
