@@ -1,6 +1,6 @@
 import type { Run } from "@berth/shared/resources";
 import * as fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { makeRun } from "../../test/host.ts";
 import { streamPending } from "./pending-events.ts";
 
@@ -70,4 +70,15 @@ test("a user has a hundred at once, whoever reads them; what ends, or is let go 
   await streams.pop()!.cancel();
   streams.push(openOne("usr_many"));
   for (const stream of streams) await stream.cancel();
+
+  vi.useFakeTimers({ toFake: ["performance"] });
+  try {
+    const unread = Array.from({ length: 100 }, () => openOne("usr_many"));
+    vi.advanceTimersByTime(31_000);
+    const next = openOne("usr_many");
+    expect(await new Response(unread[0]).text(), "it ends, and is not one too many").toBe(eventOf(waiting));
+    await next.cancel();
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -10,10 +10,10 @@ const silenceMs = 10_000;
 
 /** Of one user at once, on all of their pages and programs together, as at a host. */
 const mostOfUser = 100;
-/** A stream that nobody has read from for so long costs nothing, and does not count; nor does one whose end nobody told. */
+/** A stream that nobody has read from for so long, or whose end nobody told, ends where its user opens another. */
 const readMs = 3 * silenceMs;
 /** When each was read from last. Of this process alone. */
-const open = new Map<string, Set<{ readAt: number }>>();
+const open = new Map<string, Set<{ readAt: number; gone: AbortController }>>();
 
 interface PendingSource {
   userId: string;
@@ -29,8 +29,8 @@ interface PendingSource {
  * an end. Throws `rate_limited` where the user has too many.
  */
 export function streamPending(first: Run, source: PendingSource): ReadableStream<Uint8Array> {
-  const counted = count(source.userId);
   const gone = new AbortController();
+  const counted = count(source.userId, gone);
   const chunks = tellPending(first, source, gone.signal);
   return new ReadableStream<Uint8Array>(
     {
@@ -53,14 +53,14 @@ export function streamPending(first: Run, source: PendingSource): ReadableStream
   );
 }
 
-function count(userId: string) {
+function count(userId: string, gone: AbortController) {
   const all = open.get(userId) ?? new Set();
-  for (const one of all) if (performance.now() - one.readAt > readMs) all.delete(one);
+  for (const one of all) if (performance.now() - one.readAt > readMs && all.delete(one)) one.gone.abort();
   if (all.size >= mostOfUser) {
     const detail = `This user has ${mostOfUser} streams of runs that wait open already: close some of them.`;
     throw new AppError("rate_limited", detail, { limit: mostOfUser, retryAfter: 10 });
   }
-  const one = { readAt: performance.now() };
+  const one = { readAt: performance.now(), gone };
   open.set(userId, all.add(one));
   return {
     note: () => void (one.readAt = performance.now()),
