@@ -51,7 +51,13 @@ describe("a storm of five hundred deliveries, 150 of them twice, 50 at once, ove
     async () => {
       const targets = await makeTargets(berth);
       const clients = [...new Set(targets.map(({ client }) => client))];
-      await Promise.all(clients.map((client, at) => client.runToEnd(targets[at * agentsEach]!.agent.id, "echo warm")));
+      // Each agent: what its host listens on for it stays as long as its workspace.
+      await Promise.all(
+        clients.map(async (client) => {
+          for (const { agent } of targets.filter((target) => target.client === client))
+            await client.runToEnd(agent.id, "echo warm");
+        }),
+      );
       const before = descriptors();
 
       const runIds = new Map<number, Set<string>>();

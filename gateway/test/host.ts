@@ -34,7 +34,9 @@ export async function joinTestHost(test: TestApp, load: Partial<HostLoad> = {}) 
   const runs = new Map<string, ReportedRun>();
   const host = { epoch: "epoch1", rev: 0, seq: 0, handle: undefined as Handler | undefined };
   const server = createServer(async (incoming, response) => {
-    const request = await readRequest(incoming);
+    const request = await readRequest(incoming).catch(() => null);
+    // Its caller is gone: it was cut off, or came to its deadline.
+    if (!request) return;
     // The gateway looks whether it gets here at all.
     if (claimsOf(request).sub === "nobody") return answerJson(response, 404, problem("not_found", 404));
     requests.push(request);

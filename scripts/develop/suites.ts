@@ -1,4 +1,5 @@
 /** Vitest's suites, started from here: what passed, and what failed by name. */
+import { relative } from "node:path";
 import { startVitest, type TestModule, type Vitest } from "vitest/node";
 import type { Outcome } from "./outcome.ts";
 
@@ -28,10 +29,15 @@ function namesOfFailed(vitest: Vitest): string[] {
     ...(file.errors().length > 0 ? [file.relativeModuleId] : []),
     ...[...file.children.allTests("failed")].map((test) => `${file.relativeModuleId} > ${test.fullName}`),
   ];
-  const outside = vitest.state
-    .getUnhandledErrors()
-    .map((error) => (error as Partial<Error>).message ?? "an error outside of any test");
   const files = vitest.state.getTestModules();
   const none = files.length === 0 ? ["no suite could be started: the reason stands above"] : [];
-  return [...none, ...files.flatMap(ofFile), ...outside.map((message) => message.split("\n")[0]!)];
+  return [...none, ...files.flatMap(ofFile), ...vitest.state.getUnhandledErrors().map(nameOutside)];
+}
+
+/** By the file that ran meanwhile, where Vitest knows one: so it can be run again. */
+function nameOutside(error: unknown): string {
+  const { message = "an error outside of any test", VITEST_TEST_PATH: path } = error as Partial<Error> & {
+    VITEST_TEST_PATH?: string;
+  };
+  return [...(path ? [relative(process.cwd(), path)] : []), message.split("\n")[0]!].join(" > ");
 }
