@@ -8,7 +8,8 @@ async function callWith(bindings: Record<string, string>) {
   const url = `${workerd}/~${(await opened.json()) as string}`;
   const answer = await fetch(`${url}/healthz`);
   const text = await answer.text();
-  await fetch(`${url}/~close`, { method: "POST" });
+  // It has not come as far as its database.
+  await fetch(`${url}/~close`, { method: "POST", body: opened.headers.get("berth-test-empty") });
   return { status: answer.status, type: answer.headers.get("content-type"), text };
 }
 

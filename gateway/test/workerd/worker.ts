@@ -56,6 +56,8 @@ export interface Plan {
 }
 
 const apps = new Map<string, OpenApp>();
+/** The databases that are as the migrations leave them. */
+const migrated = new Set<string>();
 /** What apps have prepared, and whether it was asked for how D1 runs it. */
 const prepared = new Map<string, boolean>();
 
@@ -70,7 +72,7 @@ export default {
     if (path === "/~sql") return runSql(env[name]!, await request.json());
     if (path === "/~plans") return Response.json(await planAll(env[name]!));
     if (path === "/~cron") return runCron(app);
-    if (path === "/~close") return Response.json(apps.delete(name));
+    if (path === "/~close") return close(name, await request.json());
     return serve(app, new Request(new URL(path + url.search, url.origin), request), context);
   },
 };
@@ -81,7 +83,12 @@ function open(env: Record<string, FullD1>, settings: Record<string, string>): Re
   const app: OpenApp = { env: { ...settings, DB: env[name]! }, skewMs: 0, lines: [], statements: 0, rows: 0 };
   app.env.DB = countStatements(env[name]!, app);
   apps.set(name, app);
-  return Response.json(name);
+  return Response.json(name, { headers: { "berth-test-empty": String(migrated.delete(name)) } });
+}
+
+function close(name: string, isEmpty: boolean): Response {
+  if (isEmpty) migrated.add(name);
+  return Response.json(apps.delete(name));
 }
 
 /** The same D1, with all that it runs counted. */
