@@ -82,3 +82,21 @@ test("a user has a hundred at once, whoever reads them; what ends, or is let go 
     vi.useRealTimers();
   }
 });
+
+test("a host whose first event does not end is read no further than any run is long", async () => {
+  const starting = run({ status: "starting" });
+  const piece = new Uint8Array(65_536).fill(97);
+  const most = 2 ** 26;
+  let sent = 0;
+  const host = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      sent += piece.length;
+      if (sent <= most) controller.enqueue(piece);
+      else controller.close();
+    },
+  });
+  const look = async () => starting.status;
+  const source = { userId: "usr_1", look, load: async () => starting, openHost: async () => host };
+  expect(await new Response(streamPending(starting, source)).text()).toBe(eventOf(starting));
+  expect(sent).toBeLessThan(most / 2);
+});

@@ -2,7 +2,6 @@
 import { AppError } from "@berth/shared/errors";
 import { isEnded, type Run } from "@berth/shared/resources";
 import { sleep } from "@berth/shared/wait";
-import { joinBytes } from "../http/body.ts";
 
 /** Polling interval of the database; also how soon a revoked credential ends the stream. */
 const pollMs = 500;
@@ -12,6 +11,8 @@ const silenceMs = 10_000;
 const mostOfUser = 100;
 /** A stream that nobody has read from for so long, or whose end nobody told, ends where its user opens another. */
 const readMs = 3 * silenceMs;
+/** Of the first event of a host's stream: a run with a prompt and a result of 1 MiB each, escaped. */
+const firstEventBytes = 16 * 2 ** 20;
 /** When each was read from last. Of this process alone. */
 const open = new Map<string, Set<{ readAt: number; gone: AbortController }>>();
 
@@ -117,19 +118,32 @@ function endIfRefused(error: unknown): null {
 async function* withoutEndedFirst(body: ReadableStream<Uint8Array>, gone: AbortSignal): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
   gone.addEventListener("abort", () => void reader.cancel());
-  let head: Uint8Array | null = new Uint8Array();
+  const buffer = new ArrayBuffer(0, { maxByteLength: firstEventBytes });
+  const head = new Uint8Array(buffer);
+  let isWhole = false;
   for (let read = await reader.read(); !read.done; read = await reader.read()) {
-    if (head === null) {
+    if (isWhole) {
       yield read.value;
       continue;
     }
-    head = joinBytes([head, read.value]);
-    const end = head.findIndex((byte, at, all) => byte === 10 && all[at + 1] === 10);
+    const seen = head.length;
+    // A host may be anybody's by now.
+    if (seen + read.value.length > firstEventBytes) return void (await reader.cancel());
+    buffer.resize(seen + read.value.length);
+    head.set(read.value, seen);
+    const end = findBlank(head, Math.max(0, seen - 1));
     if (end === -1) continue;
-    const block = new TextDecoder().decode(head.subarray(0, end));
-    yield tellsEnd(block) ? head.subarray(end + 2) : head;
-    head = null;
+    const block = new TextDecoder().decode(head.slice(0, end));
+    yield head.slice(tellsEnd(block) ? end + 2 : 0);
+    buffer.resize(0);
+    isWhole = true;
   }
+}
+
+/** Where the first empty line ends what is before it, looked for from `from` on; -1 where there is none. */
+function findBlank(bytes: Uint8Array, from: number): number {
+  for (let at = bytes.indexOf(10, from); at !== -1; at = bytes.indexOf(10, at + 1)) if (bytes[at + 1] === 10) return at;
+  return -1;
 }
 
 function tellsEnd(block: string): boolean {

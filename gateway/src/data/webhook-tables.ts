@@ -58,7 +58,19 @@ export const deliveries = sqliteTable(
   },
   (table) => [
     uniqueIndex("deliveries_external").on(table.triggerId, table.externalId),
-    index("deliveries_trigger").on(table.triggerId, table.receivedAt, table.id),
+    // Covering: what stands behind a payload in its row is read by walking all pages of the payload.
+    index("deliveries_listed").on(
+      table.triggerId,
+      table.receivedAt,
+      table.id,
+      table.externalId,
+      table.replayOf,
+      table.contentType,
+      table.bytes,
+      table.runId,
+      table.outcome,
+      table.detail,
+    ),
     index("deliveries_received")
       .on(table.receivedAt)
       .where(sql`due_at is null`),

@@ -1,4 +1,4 @@
-/** Calls to hosts: the credential, the deadline until the headers, and what a host's answer means for the client. */
+/** Calls to hosts: the credential, the deadline, and what a host's answer means for the client. */
 import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { AppError, problemSchema } from "@berth/shared/errors";
 import { nameCall, protocolHeader, protocolVersion } from "@berth/shared/host-api";
@@ -33,9 +33,9 @@ export interface HostCall {
   headers?: Headers;
   /** A refusal that is an answer of this call. */
   accepts?: number;
-  /** Until the headers of the answer; 15 s without it. */
+  /** Until the headers of the answer, or all of it where it is read here; 15 s without it. */
   deadlineMs?: number;
-  /** Ends the call when the client goes away before the headers came. */
+  /** Ends the call when the client goes away before that. */
   signal?: AbortSignal;
 }
 
@@ -46,7 +46,24 @@ export interface HostCaller {
 }
 
 /** Calls the host and returns its answer once the headers are there. Throws the host's own problem, or `host_unavailable`. */
-export async function callHost(deps: Deps, host: HostTarget, caller: HostCaller, call: HostCall): Promise<Response> {
+export function callHost(deps: Deps, host: HostTarget, caller: HostCaller, call: HostCall): Promise<Response> {
+  return callAndRead(deps, host, caller, call, async (response) => response);
+}
+
+/** Calls the host for what it does there. Throws as `callHost`. */
+export async function actOnHost(deps: Deps, host: HostTarget, caller: HostCaller, call: HostCall): Promise<void> {
+  // What is left unread keeps its connection.
+  await callAndRead(deps, host, caller, call, (response) => readBytes(response, answerMaxBytes));
+}
+
+/** What `read` makes of the answer within the call's deadline. Throws as `callHost`, also where reading fails. */
+export async function callAndRead<T>(
+  deps: Deps,
+  host: HostTarget,
+  caller: HostCaller,
+  call: HostCall,
+  read: (response: Response) => Promise<T>,
+): Promise<T> {
   const url = addressOn(host, call.path);
   const text = call.body === undefined ? "" : JSON.stringify(call.body);
   const headers = await hostHeaders(deps, host, caller, nameCall(call.method, url), call.stream ? null : text);
@@ -63,7 +80,7 @@ export async function callHost(deps: Deps, host: HostTarget, caller: HostCaller,
     const init = { method: call.method, headers, body, signal: abort.signal, ...(call.stream && { duplex: "half" }) };
     const response = await deps.transport.fetch(new Request(url, init));
     if (!response.ok && response.status !== call.accepts) throw await hostProblem(response);
-    return response;
+    return await read(response);
   } catch (error) {
     const isOfHost = error instanceof AppError && error.cause === undefined;
     if (isOfHost) throw error;
@@ -86,9 +103,9 @@ export async function callHostJson<T extends z.ZodType>(
   call: HostCall,
   schema: T,
 ): Promise<z.infer<T>> {
-  const response = await callHost(deps, host, caller, call);
+  const value = await callAndRead(deps, host, caller, call, boundedJson);
   try {
-    return schema.parse(await boundedJson(response));
+    return schema.parse(value);
   } catch (error) {
     deps.log.error("host.answer_unreadable", { hostId: host.id, path: call.path });
     throw hostUnavailable(error);
@@ -135,7 +152,7 @@ export async function callAgain(deps: Deps, host: HostTarget): Promise<void> {
   const nobody = { user: { id: "nobody" }, token: { id: null, expiresAt: Math.floor(deps.now() / 1000) + 60 } };
   const call = { method: "GET", path: "/v1/workspace", signal: mine.abort.signal } as const;
   try {
-    await (await callHost(deps, host, nobody, call)).body?.cancel();
+    await actOnHost(deps, host, nobody, call);
   } catch (error) {
     if (!(error instanceof AppError) || error.cause !== undefined) return;
   } finally {

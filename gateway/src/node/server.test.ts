@@ -306,6 +306,37 @@ describe("the server on Node", () => {
     sending.destroy();
   });
 
+  test("serves what is no socket as ever where a socket is asked for: piece by piece, and by its own method", async () => {
+    const agent = (await gateway.call("POST", "/v1/agents", { token: user.token, body: { name: "a" } })).json();
+    const upgrade = { ...headers(), connection: "Upgrade", upgrade: "websocket" };
+    host.handle = (_, response) => void response.writeHead(200, { "content-type": "text/plain" }).write("first");
+    const reading = get(`${server.url}/v1/agents/${agent.id}/files/huge`, { headers: upgrade });
+    const [answer] = (await once(reading, "response")) as [IncomingMessage];
+    expect(String((await once(answer, "data"))[0])).toBe("first");
+    reading.destroy();
+    const sending = request(`${server.url}/v1/tokens`, {
+      method: "POST",
+      headers: { ...upgrade, "content-type": "application/json" },
+    });
+    sending.end(JSON.stringify({ name: "made" }));
+    const [made] = (await once(sending, "response")) as [IncomingMessage];
+    expect(made.resume().statusCode).toBe(201);
+  });
+
+  test("gives up a host whose refusal of a socket does not come whole within its deadline", async () => {
+    const asked = once(host.server, "upgrade") as Promise<[IncomingMessage, Socket]>;
+    const socket = new WebSocket(`${server.url.replace("http", "ws")}/v1/connect`, ["berth.v1"], {
+      headers: headers(),
+    });
+    socket.on("error", () => {});
+    const [, held] = await asked;
+    const ended = once(held.resume(), "end");
+    held.write("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 500\r\n\r\n");
+    socket.terminate();
+    await ended;
+    held.destroy();
+  });
+
   test("gives up asking a host for a stream when the reader leaves before the answer", async () => {
     const agent = (await gateway.call("POST", "/v1/agents", { token: user.token, body: { name: "a" } })).json();
     const run = (

@@ -66,7 +66,11 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
 
 const zip = promisify<string, Buffer<ArrayBuffer>>(gzip);
 
-const isWebSocket = (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === "websocket";
+/** Whether it is answered as a socket: any other route serves a call that asks for one as if it had not, with all that bounds a call. */
+const isWebSocket = ({ method, url, headers }: IncomingMessage) =>
+  headers.upgrade?.toLowerCase() === "websocket" &&
+  method === "GET" &&
+  /^\/v1\/(connect|agents\/[^/]+\/terminal)(\?|$)/.test(url ?? "");
 
 async function closeServer(server: Server, graceMs: number): Promise<void> {
   const closed = once(server, "close");

@@ -65,10 +65,8 @@ function send(
     });
     const giveUp = () => sent.destroy(new Error("no answer in time, or the client has gone"));
     const settle = () => request.signal.removeEventListener("abort", giveUp);
-    sent.once("response", (message) => {
-      settle();
-      resolve(message);
-    });
+    // Also the body is given up with the signal, as by `fetch`.
+    sent.once("response", (message) => resolve(message.once("close", settle)));
     sent.on("error", (error: NodeJS.ErrnoException) => {
       settle();
       const isStale = sent.reusedSocket && error.code === "ECONNRESET" && !request.signal.aborted;

@@ -8,10 +8,12 @@ import { connect, type NetConnectOpts, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { Bindings } from "../deps.ts";
+import { readBytes } from "../http/body.ts";
 import type { Admission } from "./admission.ts";
 import { watchFrames } from "./frame-boundary.ts";
 
 const handshakeMs = 15_000;
+const refusalMaxBytes = 65_536;
 /** Idle timeout of a client that is to take the last bytes of its host. */
 const lastBytesMs = 30_000;
 /** Heartbeat: a host pings every 10 s, so one that is silent for so long is gone, whatever the connection looks like. */
@@ -137,8 +139,7 @@ function openHostSocket(target: Request, client: Duplex): Promise<Upstream | Res
       resolve({ message, socket, head });
     });
     sent.once("response", (message) => {
-      settle();
-      readRefusal(message).then(resolve, reject);
+      readRefusal(message).then(resolve, reject).finally(settle);
     });
     sent.end();
   });
@@ -149,7 +150,7 @@ async function readRefusal(message: IncomingMessage): Promise<Response> {
   let length = 0;
   for await (const chunk of message as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > 65_536) throw new Error("the host's refusal is too long");
+    if (length > refusalMaxBytes) throw new Error("the host's refusal is too long");
     chunks.push(chunk);
   }
   const headers = new Headers();
@@ -221,7 +222,8 @@ function switchingHead({ headers }: IncomingMessage): string {
 }
 
 async function refuseUpgrade(socket: Duplex, response: Response): Promise<void> {
-  const body = Buffer.from(await response.arrayBuffer());
+  const body = await readBytes(response, refusalMaxBytes);
+  if (!body) return void socket.destroy();
   const lines = [`HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ""}`];
   response.headers.forEach((value, name) => lines.push(`${name}: ${value}`));
   lines.push("connection: close", `content-length: ${body.length}`);

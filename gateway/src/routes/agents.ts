@@ -23,7 +23,7 @@ import {
 } from "../agents/agents.ts";
 import { auditStatement } from "../access/audit.ts";
 import type { Deps } from "../deps.ts";
-import { callHost, callHostJson } from "../hosts/call.ts";
+import { actOnHost, callHostJson } from "../hosts/call.ts";
 import { findAnyHost, findHostOfUser, placeUser } from "../hosts/placement.ts";
 import { pageQuery, pageSchema } from "../http/paging.ts";
 import { route } from "../http/route.ts";
@@ -138,7 +138,7 @@ export const agentRoutes = [
     run: async ({ deps, source, caller, params }) => {
       const agent = await getAgent(deps.db, caller.user.id, params.id);
       const host = await findHostOfUser(deps.db, caller.user.id);
-      if (host) await callHost(deps, host, caller, { method: "POST", path: `/v1/agents/${agent.id}/reset` });
+      if (host) await actOnHost(deps, host, caller, { method: "POST", path: `/v1/agents/${agent.id}/reset` });
       const target = { id: agent.id, name: agent.name };
       await deps.atomic([auditStatement(deps.now(), { ...source, action: "agent.reset", target })]);
       return agent;
@@ -154,7 +154,7 @@ export const agentRoutes = [
     run: async ({ deps, caller, params }) => {
       const body = await getAgentSpec(deps.db, caller.user.id, params.id);
       const host = await findHostOfUser(deps.db, caller.user.id);
-      if (host) await callHost(deps, host, caller, { method: "POST", path: `/v1/agents/${body.id}/ahead`, body });
+      if (host) await actOnHost(deps, host, caller, { method: "POST", path: `/v1/agents/${body.id}/ahead`, body });
     },
   }),
 ];
@@ -186,7 +186,7 @@ async function tellDeletion(deps: Deps, caller: Caller, agentId: string): Promis
   const host = await findHostOfUser(deps.db, caller.user.id);
   if (!host) return;
   try {
-    await callHost(deps, host, caller, { method: "DELETE", path: `/v1/agents/${agentId}` });
+    await actOnHost(deps, host, caller, { method: "DELETE", path: `/v1/agents/${agentId}` });
     await noteAgentDropped(deps, agentId);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;

@@ -13,7 +13,7 @@ import { AppError } from "@berth/shared/errors";
 import { audit } from "../access/audit.ts";
 import { getAgent } from "../agents/agents.ts";
 import type { Deps } from "../deps.ts";
-import { callHost, callHostJson, longDeadlineMs } from "../hosts/call.ts";
+import { actOnHost, callHostJson, longDeadlineMs } from "../hosts/call.ts";
 import { findHostOfUser, placeUser } from "../hosts/placement.ts";
 import type { AuditSource, Caller } from "../http/caller.ts";
 import { pageSchema } from "../http/paging.ts";
@@ -138,7 +138,7 @@ export const credentialRoutes = [
 async function remove(deps: Deps, caller: Caller, path: string): Promise<void> {
   const host = await findHostOfUser(deps.db, caller.user.id);
   if (!host) throw new AppError("not_found", "There is no such thing of yours.");
-  await callHost(deps, host, caller, { method: "DELETE", path });
+  await actOnHost(deps, host, caller, { method: "DELETE", path });
 }
 
 type Action = "git_credential.set" | "git_credential.deleted" | "secret.set" | "secret.deleted";

@@ -13,7 +13,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { getAgentSpec } from "../agents/agents.ts";
 import type { AppEnv, Deps } from "../deps.ts";
-import { callHost, callHostJson, hostUnavailable, longDeadlineMs, type HostCall } from "../hosts/call.ts";
+import { callAndRead, callHost, callHostJson, hostUnavailable, longDeadlineMs, type HostCall } from "../hosts/call.ts";
 import { placeUser } from "../hosts/placement.ts";
 import { readBytes } from "../http/body.ts";
 import { digits } from "../http/paging.ts";
@@ -129,7 +129,7 @@ export const fileRoutes = [
         signal,
       } as const;
       if (query.path === undefined) return callHostJson(deps, host, caller, ask, changesSchema);
-      const text = await readBytes(await callHost(deps, host, caller, ask), diffMaxBytes);
+      const text = await callAndRead(deps, host, caller, ask, (answer) => readBytes(answer, diffMaxBytes));
       if (!text) throw hostUnavailable(new Error("the diff is too long"));
       return new Response(text as Uint8Array<ArrayBuffer>, {
         headers: { "content-type": `${diffType}; charset=utf-8` },

@@ -33,3 +33,14 @@ test("models are those that any live host names, also before the user has one; w
   host.handle = (_, response) => answerJson(response, 200, { items: "many" });
   expect(await ask()).toEqual([200, []]);
 });
+
+test.each([200, 404])("an answer of %d that never comes whole is none, within the call's deadline", async (status) => {
+  const left = new Promise((resolve) => {
+    host.handle = ({ incoming }, response) => {
+      incoming.socket.once("close", resolve);
+      response.writeHead(status, { "content-type": "application/json", "content-length": "500" }).flushHeaders();
+    };
+  });
+  expect(await ask()).toEqual([200, []]);
+  await left;
+});

@@ -109,7 +109,13 @@ export async function listDeliveries(
   query: PageQuery,
 ): Promise<Page<Delivery>> {
   await openTrigger(db, triggerId, userId);
-  const rows = await db
+  const rows = await selectDeliveries(db, triggerId, query);
+  return toPage(rows, query.limit, ({ createdAt: _createdAt, ...row }) => row);
+}
+
+/** One more than asked for, which tells whether there are more. */
+export const selectDeliveries = (db: Database, triggerId: string, query: PageQuery) =>
+  db
     .select({ ...shown, createdAt: deliveries.receivedAt })
     .from(deliveries)
     .leftJoin(runs, eq(runs.id, deliveries.runId))
@@ -121,8 +127,6 @@ export async function listDeliveries(
     )
     .orderBy(desc(deliveries.receivedAt), desc(deliveries.id))
     .limit(query.limit + 1);
-  return toPage(rows, query.limit, ({ createdAt: _createdAt, ...row }) => row);
-}
 
 /** Takes what came in once more, as a delivery of its own with the template as it is now. Throws `not_found`, `rate_limited`. */
 export async function replayDelivery(

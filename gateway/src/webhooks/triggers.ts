@@ -125,8 +125,8 @@ export async function updateTrigger(
   return getTrigger(deps.db, deps.settings, userId, triggerId);
 }
 
-/** How many deliveries go in one transaction: everybody waits for it. */
-const sliceRows = 500;
+/** How many deliveries go in one transaction: everybody waits for it, and each has a payload to be freed. */
+const sliceRows = 25;
 
 /**
  * Deletes a trigger with its deliveries, those beyond a slice by ticks; what still waited to be started is cancelled. Throws

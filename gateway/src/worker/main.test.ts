@@ -1,4 +1,6 @@
-import { expect, inject, test } from "vitest";
+import { expect, inject, onTestFinished, test } from "vitest";
+import { createTestApp } from "../../test/app.ts";
+import { joinTestHost } from "../../test/host.ts";
 
 const workerd = inject("workerdUrl");
 
@@ -24,4 +26,28 @@ test.each([
   expect([status, type]).toEqual([500, "application/problem+json"]);
   expect(JSON.parse(text)).toMatchObject({ code: "internal", status: 500 });
   expect(text).not.toMatch(/BERTH_|red|many|kty/);
+});
+
+test("a host's report has the due work done, and nobody else's", async () => {
+  const gateway = await createTestApp();
+  const host = await joinTestHost(gateway);
+  onTestFinished(async () => {
+    await host.close();
+    await gateway.close();
+  });
+  const { url } = await gateway.listen();
+  const report = async (token: string, method = "POST") => {
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const body = method === "POST" ? { body: JSON.stringify(host.makeReport()) } : {};
+    const answer = await fetch(`${url}/~whole/internal/hosts/report`, { method, headers, ...body });
+    await answer.text();
+    return [answer.status, Number(answer.headers.get("berth-test-statements"))];
+  };
+  const [status, statements] = await report(await host.sign());
+  expect(status).toBe(200);
+  // As it does alone.
+  await gateway.tick();
+  expect(statements).toBeGreaterThan(gateway.statements());
+  expect(await report("nobody")).toEqual([401, 0]);
+  expect(await report("nobody", "GET")).toEqual([404, 0]);
 });

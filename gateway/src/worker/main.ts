@@ -10,8 +10,8 @@ export default {
     try {
       const { app, deps } = await openGateway(env);
       const response = await app.fetch(request, bindingsFor(request, context));
-      // The cron comes once a minute; hosts report every five seconds, and are as good a clock.
-      if (new URL(request.url).pathname === "/internal/hosts/report")
+      // The cron comes once a minute; hosts report every five seconds, and are as good a clock. Who is no host has no part in it.
+      if (response.ok && new URL(request.url).pathname === "/internal/hosts/report")
         context.waitUntil(
           tick(deps).catch((error: unknown) => deps.log.error("tick.failed", { error: messageOf(error) })),
         );

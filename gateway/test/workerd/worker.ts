@@ -1,7 +1,7 @@
 /**
  * For tests: the Worker, with many apps in it. Each has a D1, settings, key and clock of its own and answers below
  * `/~NAME` or, with the clock that many milliseconds ahead, `/~NAME.MS`;
- * `/~NAME/~sql` gives the test the same database, `/~NAME/~cron` is the cron event, `/~NAME/~plans` tells how D1 runs what was prepared.
+ * `/~NAME/~sql` gives the test the same database, `/~NAME/~cron` is the cron event, `/~NAME/~whole/PATH` a call of the Worker with all that follows it, `/~NAME/~plans` tells how D1 runs what was prepared.
  */
 import { createLog } from "@berth/shared/log";
 import { bindingsFor, type WaitUntil } from "../../src/worker/bindings.ts";
@@ -72,6 +72,8 @@ export default {
     if (path === "/~sql") return runSql(env[name]!, await request.json());
     if (path === "/~plans") return Response.json(await planAll(env[name]!));
     if (path === "/~cron") return runCron(app);
+    if (path.startsWith("/~whole/"))
+      return callWorker(app, new Request(new URL(path.slice("/~whole".length), url.origin), request));
     if (path === "/~close") return close(name, await request.json());
     return serve(app, new Request(new URL(path + url.search, url.origin), request), context);
   },
@@ -126,6 +128,15 @@ async function runCron(app: OpenApp): Promise<Response> {
   Object.assign(app, { statements: 0, rows: 0 });
   await worker.scheduled(null, app.env);
   return withNotes(new Response(), app);
+}
+
+async function callWorker(app: OpenApp, request: Request): Promise<Response> {
+  await openApp(app);
+  Object.assign(app, { statements: 0, rows: 0 });
+  const left: Promise<unknown>[] = [];
+  const response = await worker.fetch(request, app.env, { waitUntil: (work) => left.push(work) });
+  await Promise.all(left);
+  return withNotes(response, app);
 }
 
 const openApp = (app: OpenApp) =>

@@ -1,0 +1,2 @@
+DROP INDEX `deliveries_trigger`;--> statement-breakpoint
+CREATE INDEX `deliveries_listed` ON `deliveries` (`trigger_id`,`received_at`,`id`,`external_id`,`replay_of`,`content_type`,`bytes`,`run_id`,`outcome`,`detail`);
