@@ -167,7 +167,7 @@ export const hosts = sqliteTable(
   ],
 );
 
-/** What each host reported first in a minute, for an hour. */
+/** What each host reported first in a minute, for two hours. */
 export const hostMinutes = sqliteTable(
   "host_minutes",
   {
