@@ -37,7 +37,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
   /** Coalesces: however many events come during one look, they are followed by one more. */
   const engineChanged = createLatch();
   const watchEngine = () =>
-    engine.watchEvents(`berth.host=${hostId}`, signal, ({ action }) =>
+    engine.watchEvents(`berth.host=${hostId}`, signal, (action) =>
       action === "oom" ? countKills() : engineChanged.set(),
     );
 

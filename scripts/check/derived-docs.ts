@@ -10,6 +10,7 @@ const read = (path: string) => readFileSync(join(root, path), "utf8");
 export const deriveDocs = (): Record<string, string> => ({
   "docs/settings.md": withSettings(read("docs/settings.md"), read(".env.example")),
   "docs/ARCHITECTURE.md": withRooms(read("docs/ARCHITECTURE.md")),
+  "CONTRIBUTING.md": withPicture(read("CONTRIBUTING.md")),
 });
 
 /** What stands before the first heading is the page's own; all below it are the sections of the example, a row for names with the same words. */
@@ -39,5 +40,21 @@ function withRooms(page: string): string {
       ),
     );
   const table = ["| room | what it is |", "|---|---|", ...rows].join("\n");
-  return page.replace(/(?<=<!-- rooms -->\n)[^]*?(?=\n<!-- \/rooms -->)/, () => table);
+  return withPart(page, "rooms", table);
 }
+
+/** The packages from the top to the bottom, each with its rooms from the bottom to the top. */
+function withPicture(page: string): string {
+  const lines = house.flatMap((packages, at) =>
+    packages.map(({ dir, floors }) => {
+      const rooms = floors.map((floor) => Object.keys(floor).map(nameOf).join(", ")).join(" ← ");
+      return `${at + 1} ${dir.replace(/\/src$/, "").padEnd(12)}${rooms}`;
+    }),
+  );
+  return withPart(page, "floors", ["```", ...lines.toReversed(), "```"].join("\n"));
+}
+
+const nameOf = (room: string) => (room === rest ? "its own files" : room.replace(/\.tsx?$/, ""));
+
+const withPart = (page: string, name: string, part: string) =>
+  page.replace(new RegExp(`(?<=<!-- ${name} -->\n)[^]*?(?=<!-- /${name} -->)`), () => `${part}\n`);

@@ -59,6 +59,12 @@ export class AppError extends Error {
   }
 }
 
+/** For `catch`: an outcome of the contract counts as none, anything else is thrown on. */
+export function nullIfRefused(error: unknown): null {
+  if (error instanceof AppError) return null;
+  throw error;
+}
+
 /** What a client sees of any error: an AppError as it is, everything else as `internal` without its cause. */
 export function toProblem(
   error: unknown,

@@ -15,24 +15,22 @@ import {
 } from "./values.ts";
 import { originOf } from "./webhooks.ts";
 
-const nullable = <T extends z.ZodType>(schema: T) => schema.nullable();
-
 const workspaceStatus = z.enum(["absent", "starting", "running", "stopping", "failed"]);
 /** A user's one container and its volume. Sizes in bytes; `cpu.percent` is of one core. */
 export const workspaceSchema = z
   .object({
     status: workspaceStatus,
-    hostId: nullable(id),
-    containerId: nullable(z.string()),
+    hostId: id.nullable(),
+    containerId: z.string().nullable(),
     memory: z.object({ usedBytes: z.int(), limitBytes: z.int(), warnBytes: z.int(), warning: z.boolean() }),
     cpu: z.object({ percent: z.number(), cores: z.number() }),
     pids: z.object({ current: z.int(), limit: z.int() }),
     disk: z.object({ usedBytes: z.int(), limitBytes: z.int() }),
     connections: z.int(),
     activeRuns: z.int(),
-    startedAt: nullable(time),
-    sampledAt: nullable(time),
-    reason: nullable(z.string()),
+    startedAt: time.nullable(),
+    sampledAt: time.nullable(),
+    reason: z.string().nullable(),
   })
   .meta({ id: "Workspace" });
 export type Workspace = z.infer<typeof workspaceSchema>;
@@ -94,15 +92,15 @@ export const agentSchema = z
     id,
     name: z.string(),
     runtime: runtimeName,
-    model: nullable(z.string()),
-    instructions: nullable(z.string()),
-    directory: nullable(z.string()),
-    repository: nullable(z.string()),
+    model: z.string().nullable(),
+    instructions: z.string().nullable(),
+    directory: z.string().nullable(),
+    repository: z.string().nullable(),
     permissions,
     onInterruption,
     envKeys: z.array(z.string()),
     status: z.enum(["idle", "running"]),
-    lastRunId: nullable(id),
+    lastRunId: id.nullable(),
     createdAt: time,
     updatedAt: time,
   })
@@ -112,18 +110,18 @@ export type Agent = z.infer<typeof agentSchema>;
 export const createAgentBody = z.strictObject({
   name: agentName,
   runtime: runtimeName.default("claude"),
-  model: nullable(modelName).default(null),
-  instructions: nullable(instructions).default(null),
-  directory: nullable(directoryBelow).default(null),
-  repository: nullable(repositoryUrl).default(null),
+  model: modelName.nullable().default(null),
+  instructions: instructions.nullable().default(null),
+  directory: directoryBelow.nullable().default(null),
+  repository: repositoryUrl.nullable().default(null),
   permissions: permissions.default("skip"),
   onInterruption: onInterruption.default("stop"),
 });
 export const updateAgentBody = z.strictObject({
   name: agentName.optional(),
-  model: nullable(modelName).optional(),
-  instructions: nullable(instructions).optional(),
-  directory: nullable(directoryBelow).optional(),
+  model: modelName.nullable().optional(),
+  instructions: instructions.nullable().optional(),
+  directory: directoryBelow.nullable().optional(),
   permissions: permissions.optional(),
   onInterruption: onInterruption.optional(),
 });
@@ -143,7 +141,7 @@ const bounded = <T extends z.ZodType<object>>(env: T) =>
 export const wholeEnv = bounded(z.record(z.string(), z.string()));
 export const envBody = bounded(z.record(envKey, envValue));
 /** Null removes. */
-export const envChangeBody = bounded(z.record(envKey, nullable(envValue)));
+export const envChangeBody = bounded(z.record(envKey, envValue.nullable()));
 
 /** The closed list of ends, in rank order: where several fit, the first wins. */
 export const runReasons = [
@@ -169,7 +167,7 @@ export type RunReason = z.infer<typeof runReason>;
 export const originKind = z.enum(["api", ...Object.values(originOf), "continuation"]);
 export type OriginKind = z.infer<typeof originKind>;
 /** Where a run comes from; `triggerId` is null where no trigger stands behind it, nor behind the run that it goes on with. */
-export const originSchema = z.object({ kind: originKind, triggerId: nullable(id) });
+export const originSchema = z.object({ kind: originKind, triggerId: id.nullable() });
 const usageSchema = z.object({
   inputTokens: z.int(),
   outputTokens: z.int(),
@@ -185,9 +183,9 @@ export type Usage = z.infer<typeof usageSchema>;
  */
 const waitingSchema = z.object({
   kind: z.enum(["permission", "question", "plan", "busy", "slots", "memory", "host"]),
-  requestId: nullable(z.string()),
-  tool: nullable(z.string()),
-  input: nullable(z.record(z.string(), z.unknown())),
+  requestId: z.string().nullable(),
+  tool: z.string().nullable(),
+  input: z.record(z.string(), z.unknown()).nullable(),
   since: time,
 });
 export type Waiting = z.infer<typeof waitingSchema>;
@@ -197,22 +195,22 @@ export const runSchema = z
     id,
     agentId: id,
     status: runStatus,
-    reason: nullable(runReason),
+    reason: runReason.nullable(),
     trigger: originSchema,
     prompt: z.string(),
     attachments: z.array(z.string()),
     /** The run whose turn it takes up, of a continuation. */
-    continues: nullable(id),
-    result: nullable(z.string()),
-    exitCode: nullable(z.int()),
+    continues: id.nullable(),
+    result: z.string().nullable(),
+    exitCode: z.int().nullable(),
     usage: usageSchema,
     oomKills: z.int(),
     logBytes: z.int(),
-    stderrTail: nullable(z.string()),
-    waitingFor: nullable(waitingSchema),
+    stderrTail: z.string().nullable(),
+    waitingFor: waitingSchema.nullable(),
     createdAt: time,
-    startedAt: nullable(time),
-    endedAt: nullable(time),
+    startedAt: time.nullable(),
+    endedAt: time.nullable(),
   })
   .meta({ id: "Run" });
 export type Run = z.infer<typeof runSchema>;

@@ -64,9 +64,10 @@ export function insertUser(
   now: number,
   source: AuditSource,
   { id, name, role, createdAt }: Omit<User, "disabled">,
+  onConflict = sql``,
 ): SQL[] {
   return [
-    sql`insert into users (id, name, role, disabled, created_at) values (${id}, ${name}, ${role}, 0, ${createdAt})`,
+    sql`insert into users (id, name, role, disabled, created_at) values (${id}, ${name}, ${role}, 0, ${createdAt}) ${onConflict}`,
     auditChange(now, { ...source, action: "user.created", target: { id, name }, detail: { role } }),
   ];
 }
@@ -84,12 +85,7 @@ export async function ensureUser(
     role: admin ? ("admin" as const) : ("user" as const),
     createdAt: isoTime(now()),
   };
-  const { id, role } = row;
-  await atomic([
-    sql`insert into users (id, name, role, disabled, created_at) values (${id}, ${name}, ${role}, 0, ${row.createdAt})
-      on conflict (name) do nothing`,
-    auditChange(now(), { ...source, action: "user.created", target: { id, name }, detail: { role } }),
-  ]);
+  await atomic(insertUser(now(), source, row, sql`on conflict (name) do nothing`));
   const [user] = await db.select(shown).from(users).where(eq(users.name, name));
   if (!user) throw new Error("the user was not stored");
   return admin && user.role !== "admin" ? promote({ atomic, now }, source, user) : user;

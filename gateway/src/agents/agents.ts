@@ -13,14 +13,14 @@ import { columnsOf, isoTime, isUniqueViolation, prepareOnce, rowsOf, type Databa
 import type { Deps } from "../deps.ts";
 import { startOf, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { remember, type Source } from "../data/remember.ts";
-import { agents } from "../data/schema.ts";
+import { agents, isInProgress } from "../data/schema.ts";
 import type { AuditSource, Caller } from "../http/caller.ts";
 
 /** Written out with the table's name, for they are correlated sub-queries. */
 const runInProgress = sql<
   string | null
 >`(select r.id from runs r indexed by runs_unended where r.agent_id = agents.id and r.user_id = agents.user_id
-  and r.status in ('pending', 'starting', 'running') and r.status <> 'pending' limit 1)`;
+  and ${isInProgress} limit 1)`;
 const lastRunId = sql<
   string | null
 >`(select r.id from runs r where r.agent_id = agents.id and +r.user_id = agents.user_id

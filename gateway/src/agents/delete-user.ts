@@ -4,6 +4,7 @@ import { sql, type SQL } from "drizzle-orm";
 import { auditChange, auditStatement } from "../access/audit.ts";
 import { findUser } from "../access/users.ts";
 import { isoTime, type Database } from "../data/database.ts";
+import { isUnended } from "../data/schema.ts";
 import { deliveriesOf } from "../data/webhook-tables.ts";
 import type { Deps } from "../deps.ts";
 import type { AuditSource } from "../http/caller.ts";
@@ -98,7 +99,7 @@ function deleteAllOf(userId: string): SQL[] {
     workspaces: sql`user_id = ${userId}`,
     deliveries: sql`user_id = ${userId} and due_at is not null`,
     start_calls: sql`user_id = ${userId}`,
-    runs: sql`user_id = ${userId} and status in ('pending', 'starting', 'running')`,
+    runs: sql`user_id = ${userId} and ${isUnended}`,
     triggers: sql`agent_id in ${itsAgents}`,
     agents: sql`user_id = ${userId}`,
     users: sql`id = ${userId}`,

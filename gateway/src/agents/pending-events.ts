@@ -1,5 +1,5 @@
 /** The events of a run that still waits at the gateway: the run as it is, signs of life, and then what its host sends. */
-import { AppError } from "@berth/shared/errors";
+import { AppError, nullIfRefused } from "@berth/shared/errors";
 import { isEnded, type Run } from "@berth/shared/resources";
 import { sleep } from "@berth/shared/wait";
 
@@ -91,25 +91,20 @@ async function* tellPending(
       quietMs = 0;
     }
     await sleep(pollMs);
-    const now = gone.aborted ? null : await look().catch(endIfRefused);
+    // Refused, it ends: the client connects again and is told why, as after any stream that ends without a final event.
+    const now = gone.aborted ? null : await look().catch(nullIfRefused);
     if (!now) return;
     if (now === run.status) continue;
-    const changed = await load().catch(endIfRefused);
+    const changed = await load().catch(nullIfRefused);
     if (!changed) return;
     run = changed;
   }
   if (isEnded(run.status) && run.startedAt === null) return void (yield encoder.encode(runEvent(run)));
-  const body = await openHost().catch(endIfRefused);
+  const body = await openHost().catch(nullIfRefused);
   if (body) yield* withoutEndedFirst(body, gone);
 }
 
 const runEvent = (run: Run) => `event: run\ndata: ${JSON.stringify(run)}\n\n`;
-
-/** The client connects again and is told why, as after any stream that ends without a final event. */
-function endIfRefused(error: unknown): null {
-  if (error instanceof AppError) return null;
-  throw error;
-}
 
 /**
  * The host begins with the run as it is. Where that says an end already, it is left out: output follows, and only the

@@ -12,7 +12,14 @@ import { specColumns } from "./agents.ts";
 import { cancelledStatement, isUnsent } from "./cancel-waiting.ts";
 import { isoTime, prepareOnce } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
-import { callHostJson, isUncertain, longDeadlineMs, type HostCall, type HostCaller } from "../hosts/call.ts";
+import {
+  callHostJson,
+  gatewayFor,
+  isUncertain,
+  longDeadlineMs,
+  type HostCall,
+  type HostCaller,
+} from "../hosts/call.ts";
 import { findHostOfUser, placeUser, type HostTarget } from "../hosts/placement.ts";
 import {
   firstsOf,
@@ -345,9 +352,4 @@ async function cancelThere(deps: Deps, caller: HostCaller, runId: string): Promi
     if (error instanceof AppError && error.code === "not_found") return null;
     throw error;
   }
-}
-
-/** The gateway itself speaks for the user: no credential of the user's stands behind a run that waited. */
-function gatewayFor({ now }: Deps, userId: string): HostCaller {
-  return { user: { id: userId }, token: { id: null, expiresAt: Math.floor(now() / 1000) + 60 } };
 }

@@ -14,7 +14,10 @@ import { callIsOver, isOfRemoved, type StartCall } from "./start-calls.ts";
 
 /** What a user may have waiting; whoever brings more is told to come again later. */
 export const waitingPerUser = 1000;
-const retryAfterSeconds = 30;
+export const tooManyWait = (again: "send" | "deliver") =>
+  new AppError("rate_limited", `${waitingPerUser} runs wait to be started already; ${again} this again later.`, {
+    retryAfter: 30,
+  });
 /** For longer no host is asked at a time. */
 const askedMs = 10_000;
 
@@ -120,9 +123,7 @@ export async function queueRun(deps: Deps, { id, userId, agentId, ...queued }: Q
   ]);
   if (kept?.[0]) return getRun(deps.db, userId, id);
   if (isLost?.[0]) return null;
-  throw new AppError("rate_limited", `${waitingPerUser} runs wait to be started already; send this again later.`, {
-    retryAfter: retryAfterSeconds,
-  });
+  throw tooManyWait("send");
 }
 
 /**

@@ -8,7 +8,7 @@ import type { z } from "zod";
 import { prepareOnce, type Database } from "../data/database.ts";
 import { jsonRowsWithText } from "../data/json-rows.ts";
 import { afterCursor, lookThrough, pageQuery, toPage, type Page } from "../http/paging.ts";
-import { agents, hosts, runs, type StoredRun, triggerKind as kind, users } from "../data/schema.ts";
+import { agents, hosts, isUnended, runs, type StoredRun, triggerKind as kind, users } from "../data/schema.ts";
 import { specColumns } from "./agents.ts";
 
 /** A page holds at most this much of runs (prompts and results are long), and at least one run. */
@@ -28,7 +28,7 @@ export async function listRuns(db: Database, userId: string, query: z.infer<type
   // What is in progress is little, and has an index of its own.
   const [index, ofIndex] =
     status && !isEnded(status)
-      ? [sql`runs_unended`, [sql`status in ('pending', 'starting', 'running')`]]
+      ? [sql`runs_unended`, [isUnended]]
       : [agentId === undefined ? sql`runs_user` : sql`runs_agent`, []];
   const scope = [
     sql`user_id = ${userId}`,

@@ -10,7 +10,7 @@ import { columnsOf, isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { countComing, liveMs } from "../hosts/placement.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
-import { hosts } from "../data/schema.ts";
+import { hosts, isInProgress } from "../data/schema.ts";
 import type { AuditSource } from "../http/caller.ts";
 
 /** All hosts that were not removed, oldest first. */
@@ -61,7 +61,7 @@ export async function removeHost(
     auditChange(deps.now(), { ...source, action: "host.removed", target: { id: hostId, name: host.name } }),
     sql`update runs set status = 'failed',
         data = json_set(data, '$.status', 'failed', '$.reason', 'host_lost', '$.endedAt', ${now}, '$.waitingFor', json('null'))
-      where host_id = ${hostId} and status in ('pending', 'starting', 'running') and status <> 'pending'
+      where host_id = ${hostId} and ${isInProgress}
         or status = 'pending' and id in ${maybeThere}`,
     sql`update deliveries set due_at = null, lease_until = null where run_id in ${maybeThere}`,
     sql`delete from workspaces where host_id = ${hostId}`,

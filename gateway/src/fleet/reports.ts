@@ -7,6 +7,7 @@ import { z } from "zod";
 import { isoTime } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { jsonRows } from "../data/json-rows.ts";
+import { isInProgress } from "../data/schema.ts";
 import { liveMs } from "../hosts/placement.ts";
 import { noteMinute } from "./health.ts";
 import { upsertRuns } from "../agents/runs.ts";
@@ -168,7 +169,7 @@ function selectNews(hostId: string, report: Report, now: number): SQL[] {
     sql`select id from (
         select r.id, row_number() over (order by r.id) as place, count(*) over () as total
         from hosts h cross join runs r on r.host_id = h.id and r.epoch = h.epoch
-        where h.id = ${hostId} and r.status in ('pending', 'starting', 'running') and r.status <> 'pending')
+        where h.id = ${hostId} and ${isInProgress})
       where (place + ${seq * runsAtOnce}) % total < ${runsAtOnce}`,
     sql`select r.id from ${jsonRows(goingOn)} j cross join runs r on r.id = j.value
       join users u on u.id = r.user_id and u.host_id = ${hostId}
@@ -217,7 +218,7 @@ function updateAgents(hostId: string, { agents, epoch }: Report, now: string): S
  */
 function endForgottenRuns(hostId: string, { epoch, rev, complete }: Report, now: string): SQL {
   const inProgress = sql`select id from runs
-    where host_id = ${hostId} and status in ('pending', 'starting', 'running') and status <> 'pending'`;
+    where host_id = ${hostId} and ${isInProgress}`;
   return sql`
     update runs set status = 'failed', data = json_set(data, '$.status', 'failed', '$.reason', 'host_lost', '$.endedAt', ${now})
     where id in (${inProgress} and epoch < ${epoch} union all ${inProgress} and epoch > ${epoch})

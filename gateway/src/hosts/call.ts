@@ -45,6 +45,11 @@ export interface HostCaller {
   token: { id: string | null; expiresAt: number };
 }
 
+/** The gateway itself, for a user: no credential of theirs stands behind the call. */
+export function gatewayFor({ now }: Pick<Deps, "now">, userId: string): HostCaller {
+  return { user: { id: userId }, token: { id: null, expiresAt: Math.floor(now() / 1000) + 60 } };
+}
+
 /** Calls the host and returns its answer once the headers are there. Throws the host's own problem, or `host_unavailable`. */
 export function callHost(deps: Deps, host: HostTarget, caller: HostCaller, call: HostCall): Promise<Response> {
   return callAndRead(deps, host, caller, call, async (response) => response);
@@ -149,10 +154,9 @@ export async function callAgain(deps: Deps, host: HostTarget): Promise<void> {
   last?.abort.abort();
   const mine = { url: host.url, at: performance.now(), abort: new AbortController() };
   called.set(host.id, mine);
-  const nobody = { user: { id: "nobody" }, token: { id: null, expiresAt: Math.floor(deps.now() / 1000) + 60 } };
   const call = { method: "GET", path: "/v1/workspace", signal: mine.abort.signal } as const;
   try {
-    await actOnHost(deps, host, nobody, call);
+    await actOnHost(deps, host, gatewayFor(deps, "nobody"), call);
   } catch (error) {
     if (!(error instanceof AppError) || error.cause !== undefined) return;
   } finally {

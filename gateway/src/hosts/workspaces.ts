@@ -7,7 +7,7 @@ import { eq } from "drizzle-orm";
 import type { Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import type { Caller } from "../http/caller.ts";
-import { actOnHost, type HostCall } from "./call.ts";
+import { actOnHost, gatewayFor, type HostCall } from "./call.ts";
 import { findHostOfUser, type HostTarget } from "./placement.ts";
 import { users, workspaces } from "../data/schema.ts";
 
@@ -29,9 +29,8 @@ export async function tellHostOf(deps: Deps, userId: string, call: HostCall): Pr
 
 /** The same of a host that was the user's. */
 export async function tellHost(deps: Deps, host: HostTarget, userId: string, call: HostCall): Promise<void> {
-  const caller = { user: { id: userId }, token: { id: null, expiresAt: Math.floor(deps.now() / 1000) + 60 } };
   try {
-    await actOnHost(deps, host, caller, call);
+    await actOnHost(deps, host, gatewayFor(deps, userId), call);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     deps.log.warn("user.host_not_told", { userId, hostId: host.id, code: error.code });

@@ -1,7 +1,5 @@
 /** Whether a browser's request comes from the dashboard itself. */
-import type { Settings } from "@berth/shared/settings";
-
-const loopbackNames = new Set(["localhost", "127.0.0.1", "[::1]"]);
+import { isLoopback, type Settings } from "@berth/shared/settings";
 
 /** True when the request names the dashboard as its origin, or the browser vouches that it is the same. */
 export function isOwnOrigin(settings: Settings, request: Request): boolean {
@@ -19,14 +17,14 @@ export function isAllowedOrigin(settings: Settings, request: Request, origin: st
   const own = new URL(settings.BERTH_PUBLIC_URL);
   if (origin === own.origin) return true;
   const host = request.headers.get("host");
-  if (own.protocol !== "http:" || !loopbackNames.has(own.hostname) || host === null) return false;
-  return origin === `http://${host}` && loopbackNames.has(host.replace(/:\d+$/, ""));
+  if (own.protocol !== "http:" || !isLoopback(own.hostname) || host === null) return false;
+  return origin === `http://${host}` && isLoopback(host.replace(/:\d+$/, ""));
 }
 
 /** True when the public URL is a loopback address and the request came by another name of it, where its cookies are not. */
 export function isLoopbackAlias(settings: Settings, request: Request): boolean {
   const own = new URL(settings.BERTH_PUBLIC_URL);
   const host = request.headers.get("host");
-  if (!loopbackNames.has(own.hostname) || host === null || host === own.host) return false;
-  return loopbackNames.has(host.replace(/:\d+$/, ""));
+  if (!isLoopback(own.hostname) || host === null || host === own.host) return false;
+  return isLoopback(host.replace(/:\d+$/, ""));
 }

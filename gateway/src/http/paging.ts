@@ -1,6 +1,7 @@
 /** Lists in pages: keyset over (createdAt, id) behind an opaque cursor. */
 import { AppError } from "@berth/shared/errors";
 import { sql, type AnyColumn, type SQL } from "drizzle-orm";
+import { base64url } from "jose";
 import { z } from "zod";
 import type { Database } from "../data/database.ts";
 
@@ -39,7 +40,7 @@ export function afterCursor(
 }
 
 /** Where a page begins that is read oldest first by a prepared query: behind the cursor, or before all that there is. */
-export function startOf({ cursor }: PageQuery): { createdAt: string; id: string } {
+export function startOf({ cursor }: PageQuery): Place {
   return cursor === undefined ? { createdAt: "", id: "" } : decodeCursor(cursor);
 }
 
@@ -93,16 +94,11 @@ export function toPage<R extends { id: string; createdAt: string }, T>(
   return { items: shown.map(present), nextCursor: last ? encodeCursor(last) : null };
 }
 
-function encodeCursor(row: { id: string; createdAt: string }): string {
-  return btoa(JSON.stringify([row.createdAt, row.id]))
-    .replace(/\+/g, "-")
-    .replace(/\//g, "_")
-    .replace(/=+$/, "");
-}
+const encodeCursor = ({ createdAt, id }: Place) => base64url.encode(JSON.stringify([createdAt, id]));
 
-function decodeCursor(cursor: string): { createdAt: string; id: string } {
+function decodeCursor(cursor: string): Place {
   try {
-    const parts: unknown = JSON.parse(atob(cursor.replace(/-/g, "+").replace(/_/g, "/")));
+    const parts: unknown = JSON.parse(new TextDecoder().decode(base64url.decode(cursor)));
     const [createdAt, rowId] = z.tuple([z.string(), z.string()]).parse(parts);
     return { createdAt, id: rowId };
   } catch {

@@ -92,11 +92,16 @@ function start(request: Request, { http, https }: Pools): ClientRequest {
     : httpRequest(url, { ...options, agent: http });
 }
 
-function toResponse(message: IncomingMessage): Response {
-  const status = message.statusCode ?? 502;
+export function headersOf(message: IncomingMessage): Headers {
   const headers = new Headers();
   for (const [name, value] of Object.entries(message.headers))
     if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(", ") : value);
+  return headers;
+}
+
+function toResponse(message: IncomingMessage): Response {
+  const status = message.statusCode ?? 502;
+  const headers = headersOf(message);
   if (status === 204 || status === 304) {
     message.resume();
     return new Response(null, { status, headers });

@@ -7,10 +7,12 @@ import { request as httpsRequest } from "node:https";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
+import { collect } from "@berth/shared/node/collect";
 import type { Bindings } from "../deps.ts";
 import { readBytes } from "../http/body.ts";
 import type { Admission } from "./admission.ts";
 import { watchFrames } from "./frame-boundary.ts";
+import { headersOf } from "./transport.ts";
 
 const handshakeMs = 15_000;
 const refusalMaxBytes = 65_536;
@@ -106,10 +108,9 @@ async function answerUpgrade({ serve, admission, refuser, joined }: Serving, cli
 }
 
 function toRequest(incoming: IncomingMessage): Request {
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(incoming.headers))
-    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(", ") : value);
-  return new Request(new URL(incoming.url ?? "/", `http://${incoming.headers.host ?? "localhost"}`), { headers });
+  return new Request(new URL(incoming.url ?? "/", `http://${incoming.headers.host ?? "localhost"}`), {
+    headers: headersOf(incoming),
+  });
 }
 
 /** The host's end of the socket, or its refusal. Under a deadline, and given up when the client goes away. */
@@ -146,17 +147,12 @@ function openHostSocket(target: Request, client: Duplex): Promise<Upstream | Res
 }
 
 async function readRefusal(message: IncomingMessage): Promise<Response> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of message as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > refusalMaxBytes) throw new Error("the host's refusal is too long");
-    chunks.push(chunk);
-  }
+  const body = await collect(message, refusalMaxBytes);
+  if (!body) throw new Error("the host's refusal is too long");
   const headers = new Headers();
   if (message.headers["retry-after"]) headers.set("retry-after", message.headers["retry-after"]);
   const status = message.statusCode ?? 502;
-  return new Response(Buffer.concat(chunks), { headers, status: status < 400 ? 502 : status });
+  return new Response(body, { headers, status: status < 400 ? 502 : status });
 }
 
 function joinSockets(joined: Set<Joined>, { socket: client, head }: Client, upstream: Upstream): void {

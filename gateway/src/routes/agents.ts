@@ -1,5 +1,5 @@
 /** Agents: the gateway's own rows; the host hears of environments and deletions. */
-import { AppError } from "@berth/shared/errors";
+import { AppError, nullIfRefused } from "@berth/shared/errors";
 import { agentAnswer } from "@berth/shared/host-api";
 import {
   type Agent,
@@ -34,10 +34,6 @@ const longTextBytes = 524_288;
 /** A host gives its model API 4 s. */
 const modelsDeadlineMs = 6000;
 const modelsAnswer = z.object({ items: z.array(modelChoiceSchema).max(500) });
-const noneOnRefusal = (error: unknown) => {
-  if (error instanceof AppError) return null;
-  throw error;
-};
 
 export const agentRoutes = [
   route({
@@ -71,7 +67,7 @@ export const agentRoutes = [
     run: async ({ deps, caller }) => {
       const host = await findAnyHost(deps, caller.user.id);
       const call = { method: "GET", path: "/v1/models", deadlineMs: modelsDeadlineMs } as const;
-      const asked = host && callHostJson(deps, host, caller, call, modelsAnswer).catch(noneOnRefusal);
+      const asked = host && callHostJson(deps, host, caller, call, modelsAnswer).catch(nullIfRefused);
       return { items: (await asked)?.items ?? [], nextCursor: null };
     },
   }),

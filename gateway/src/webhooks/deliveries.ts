@@ -9,7 +9,7 @@ import { base64url } from "jose";
 import { auditChange } from "../access/audit.ts";
 import { dayLimit, encode, isBeyondDay } from "../agents/day-limit.ts";
 import { putInQueue } from "../agents/pending-queue.ts";
-import { unbegun, waitingPerUser } from "../agents/queue-run.ts";
+import { tooManyWait, unbegun, waitingPerUser } from "../agents/queue-run.ts";
 import { columnsOf, isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
 import { afterCursor, toPage, type Page, type PageQuery } from "../http/paging.ts";
@@ -19,7 +19,6 @@ import { openTrigger, type OpenTrigger } from "./open-trigger.ts";
 import { renderPrompt, type Rendered } from "./template.ts";
 import type { AuditSource } from "../http/caller.ts";
 
-const retryAfterSeconds = 30;
 /** A payload of more keys and values, or nested deeper, is text to the template. */
 const payloadMaxValues = 20_000;
 const payloadMaxDepth = 100;
@@ -96,9 +95,7 @@ export async function acceptDelivery(
   }
   if (!kept?.[0]) throw new AppError("not_found", "There is no such trigger.");
   if ((kept[0] as { is_full: number }).is_full) throw dayLimit(deps);
-  throw new AppError("rate_limited", `${waitingPerUser} runs wait to be started already; deliver this again later.`, {
-    retryAfter: retryAfterSeconds,
-  });
+  throw tooManyWait("deliver");
 }
 
 /** The deliveries of the user's trigger, newest first. Throws `not_found`. */

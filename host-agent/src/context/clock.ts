@@ -45,15 +45,16 @@ export function createClock(
   };
 }
 
-const boot = () => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+/** Of the machine: another one since each of its starts. */
+export const bootId = () => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 
 /** Now, for later processes of this host agent: the machine's boot, and the milliseconds since. */
-export const markNow = (): string => `${boot()} ${Math.round(uptime() * 1000)}`;
+export const markNow = (): string => `${bootId()} ${Math.round(uptime() * 1000)}`;
 
 /** Milliseconds since then; null where the machine was booted since. */
 function sinceMark(mark: string): number | null {
   const [of, at] = mark.split(" ");
-  return of === boot() ? Math.max(0, uptime() * 1000 - Number(at)) : null;
+  return of === bootId() ? Math.max(0, uptime() * 1000 - Number(at)) : null;
 }
 
 /**

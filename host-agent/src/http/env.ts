@@ -5,5 +5,5 @@ import type { CallClaims } from "@berth/shared/host-api";
 /** `incoming` is the request as Node has it: an upload is read from there, uncopied. */
 export type ServerEnv = {
   Bindings: { incoming: IncomingMessage };
-  Variables: { claims: CallClaims; requestId: string };
+  Variables: { claims: CallClaims };
 };

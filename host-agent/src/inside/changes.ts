@@ -12,7 +12,6 @@ import { type Found, readChanges, splitExit } from "./change-list.ts";
 import { enter, type Entry, type EntryDeps } from "./entry.ts";
 import { runProgram } from "./program.ts";
 
-export type ChangesOf = ReturnType<typeof createChanges>;
 type Place = { id: string; directory: string | null };
 
 /** Git's own time; what it has found by then counts. */

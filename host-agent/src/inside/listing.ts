@@ -6,6 +6,7 @@ import { z } from "zod";
 import { JsonScan } from "@berth/shared/bounds/json-scan";
 import { AppError } from "@berth/shared/errors";
 import { type DirectoryListing, fileEntry, listingMaxEntries } from "@berth/shared/files";
+import { collect } from "@berth/shared/node/collect";
 
 export const listingMaxBytes = 8 * 2 ** 20;
 /** More keys and values than an entry has. */
@@ -25,7 +26,8 @@ export async function readListing(
   chunks: AsyncIterable<Buffer>,
   turn: () => Promise<void>,
 ): Promise<Pick<DirectoryListing, "entries" | "truncated">> {
-  const bytes = await collect(chunks);
+  const bytes = await collect(chunks, listingMaxBytes);
+  if (!bytes) throw misread();
   const scan = new JsonScan(maxDepth);
   for (let at = 0; at < bytes.length; at += bytesAtOnce) {
     await turn();
@@ -40,17 +42,6 @@ export async function readListing(
     entries.push(...told.slice(at, at + entriesAtOnce).map((entry) => parse(entrySchema, entry)));
   }
   return { entries, truncated };
-}
-
-async function collect(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of chunks) {
-    length += chunk.length;
-    if (length > listingMaxBytes) throw misread();
-    parts.push(chunk);
-  }
-  return Buffer.concat(parts);
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {

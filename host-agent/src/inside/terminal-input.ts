@@ -1,9 +1,9 @@
 /** What a terminal's client sends: bytes for the shell, and sizes; each with backpressure. Knows no engine. */
 import type { Writable } from "node:stream";
 import type { WebSocket } from "ws";
-import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { terminalFrame, type TerminalServerFrame, type TerminalSize } from "@berth/shared/files";
 import { sleep } from "@berth/shared/wait";
+import { frameMaxLength, readFrame } from "../context/frame.ts";
 
 const probeMs = 1000;
 /** What may lie in wait for a program that does not read. */
@@ -44,7 +44,7 @@ export function joinInput(ws: WebSocket, stream: Writable, resize: (size: Termin
       });
       return;
     }
-    const frame = readFrame((data as Buffer).toString("utf8", 0, frameMaxLength + 1));
+    const frame = readFrame(terminalFrame, (data as Buffer).toString("utf8", 0, frameMaxLength + 1));
     if (frame) return resize(frame);
     hold();
     say(ws, misfit, release);
@@ -83,9 +83,3 @@ export function createResizer(set: (size: TerminalSize) => Promise<unknown>): (s
     isSetting = false;
   };
 }
-
-/** Longer ones are no size, whatever they are: parsing costs by the value. */
-const frameMaxLength = 1000;
-
-const readFrame = (text: string): TerminalSize | null =>
-  text.length > frameMaxLength ? null : (terminalFrame.safeParse(parseSmall(text, frameMaxLength)).data ?? null);

@@ -52,11 +52,6 @@ export interface ExecSpec {
   /** How it is attached: not at all, to a terminal, or to three streams. */
   attach?: "terminal" | "streams";
 }
-/** An event of a container of ours: a hint to look, never a fact to act upon. */
-export interface EngineEvent {
-  action: string;
-  containerId: string;
-}
 
 /** Lowest engine API 1.x this works with (Docker 20.10), and the newest it was tried with. */
 const minimumMinor = 41;
@@ -244,8 +239,11 @@ export class Engine {
     return found ? { running: found.Running, exitCode: found.ExitCode ?? null, pid: found.Pid ?? 0 } : null;
   }
 
-  /** Calls `onEvent` for events of containers with the label until the signal ends it; rejects when the stream breaks. */
-  async watchEvents(label: string, signal: AbortSignal, onEvent: (event: EngineEvent) => void): Promise<void> {
+  /**
+   * Calls `onEvent` with the action of each event of containers with the label until the signal ends it: a hint to look, never a fact
+   * to act upon. Rejects when the stream breaks.
+   */
+  async watchEvents(label: string, signal: AbortSignal, onEvent: (action: string) => void): Promise<void> {
     const filters = { type: ["container"], label: [label], event: ["die", "destroy", "oom", "pause"] };
     const opening = new AbortController();
     const stream = await within(30_000, "events", () =>
@@ -262,10 +260,7 @@ export class Engine {
     for await (const chunk of stream) {
       const lines = (rest + String(chunk)).split("\n");
       rest = lines.pop() ?? "";
-      for (const line of lines.filter(Boolean)) {
-        const event = JSON.parse(line) as { Action?: string; id?: string; Actor?: { ID?: string } };
-        onEvent({ action: event.Action ?? "", containerId: event.Actor?.ID ?? event.id ?? "" });
-      }
+      for (const line of lines.filter(Boolean)) onEvent((JSON.parse(line) as { Action?: string }).Action ?? "");
     }
     throw new Error("the engine ended the event stream");
   }

@@ -10,7 +10,6 @@ export interface OomKill {
   /** Path of the victim's memory cgroup, whichever limit was hit, the machine's own included; a part of it names the container. */
   cgroup: string;
   uid: number;
-  pid: number;
 }
 
 /**
@@ -62,7 +61,7 @@ function readRecord(fd: number, buffer: Buffer): string | null {
  * kernel alone (facility 0, so a level below 8), and by its end: a process may call itself what it likes.
  */
 export function parseKill(record: string): OomKill | null {
-  const match = /^[0-7],(\d+),[^;]*;oom-kill:.*?,task_memcg=([^,]+),task=.*,pid=(\d+),uid=(\d+)$/m.exec(record);
+  const match = /^[0-7],(\d+),[^;]*;oom-kill:.*?,task_memcg=([^,]+),task=.*,pid=\d+,uid=(\d+)$/m.exec(record);
   if (!match) return null;
-  return { sequence: Number(match[1]), cgroup: match[2]!, pid: Number(match[3]), uid: Number(match[4]) };
+  return { sequence: Number(match[1]), cgroup: match[2]!, uid: Number(match[3]) };
 }

@@ -10,6 +10,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { parseSmall } from "@berth/shared/bounds/json-scan";
+import { collect } from "@berth/shared/node/collect";
 import { sleep } from "@berth/shared/wait";
 import { countPrompts, readConversation } from "./demo-conversation.ts";
 import type { Conversation, MessagesRequest } from "./demo-conversation.ts";
@@ -84,7 +85,7 @@ async function answer(req: IncomingMessage, res: ServerResponse, wordMs: number)
     req.resume();
     return sendModelError(res, messagesApi, 404, "The demo model answers Messages calls alone.");
   }
-  const body = await readBody(req);
+  const body = (await collect(req, maxBodyBytes))?.toString();
   const request = body && parseRequest(body);
   if (!request) return sendModelError(res, messagesApi, 400, "This is no Messages call.", { connection: "close" });
   const inputTokens = countTokens(body);
@@ -157,18 +158,6 @@ const messageHead = () => ({
 
 function sendJson(res: ServerResponse, value: object) {
   res.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
-}
-
-/** The body as text; null when it is too large. */
-async function readBody(req: IncomingMessage): Promise<string | null> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of req as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBodyBytes) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
 }
 
 function parseRequest(body: string): MessagesRequest | null {

@@ -1,4 +1,5 @@
 /** The models that the Messages API says it has: asked with the host's own key and kept for minutes. Whoever asks is told of none rather than of an error. */
+import { collect } from "@berth/shared/node/collect";
 import type { ModelChoice } from "@berth/shared/resources";
 import { maskText } from "./mask.ts";
 import { messagesApi } from "./messages.ts";
@@ -31,7 +32,9 @@ async function ask({ url, apiKey }: ReturnType<ModelTargets["of"]>): Promise<Mod
     redirect: "error",
     signal: AbortSignal.timeout(deadlineMs),
   });
-  const body = JSON.parse(maskText(apiKey, await readText(answer))) as { data?: unknown };
+  const bytes = await collect(answer.body ?? [], answerBytes);
+  if (!bytes) return [];
+  const body = JSON.parse(maskText(apiKey, bytes.toString())) as { data?: unknown };
   if (!answer.ok || !Array.isArray(body.data)) return [];
   const entries = body.data.slice(0, mostModels) as ({ id?: unknown; display_name?: unknown } | null)[];
   return entries.flatMap((entry) => {
@@ -39,14 +42,4 @@ async function ask({ url, apiKey }: ReturnType<ModelTargets["of"]>): Promise<Mod
     if (typeof id !== "string" || id === "" || id.length > 100) return [];
     return [{ id, name: typeof name === "string" ? name.slice(0, 100) : id }];
   });
-}
-
-async function readText({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body ?? []) {
-    if ((bytes += chunk.length) > answerBytes) throw new Error("the answer is too long");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
 }

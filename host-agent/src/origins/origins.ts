@@ -5,6 +5,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { type Log, messageOf } from "@berth/shared/log";
+import { collect } from "@berth/shared/node/collect";
 import { parseTarget, type Target } from "../egress/policy.ts";
 import type { OriginCall } from "../egress/proxy.ts";
 import type { CredentialKind, Credentials } from "../store/credentials.ts";
@@ -151,13 +152,7 @@ const [downloadMaxBytes, downloadMaxValues] = [131_072, 5000];
 
 /** The body of a batch of LFS that only downloads, written anew so that no reader finds more in it; null for every other. */
 async function readDownload(req: IncomingMessage): Promise<Buffer | null> {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  for await (const piece of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += piece.length;
-    if (size > downloadMaxBytes) return null;
-    pieces.push(piece);
-  }
-  const batch = parseSmall(Buffer.concat(pieces), downloadMaxValues) as { operation?: unknown } | undefined;
+  const bytes = await collect(req.iterator({ destroyOnReturn: false }), downloadMaxBytes);
+  const batch = bytes && (parseSmall(bytes, downloadMaxValues) as { operation?: unknown } | undefined);
   return batch?.operation === "download" ? Buffer.from(JSON.stringify(batch)) : null;
 }

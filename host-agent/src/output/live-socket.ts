@@ -3,7 +3,6 @@
  * from the logs as fast as the client takes it; one that takes nothing for 20 s is closed and resumes by offset.
  */
 import type { WebSocket } from "ws";
-import { parseSmall } from "@berth/shared/bounds/json-scan";
 import type { HostClaims } from "@berth/shared/host-api";
 import { type ClientFrame, clientFrame, type ServerFrame } from "@berth/shared/resources";
 import { AppError, type ErrorCode } from "@berth/shared/errors";
@@ -11,6 +10,7 @@ import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import { follow, type FollowDeps } from "./follow.ts";
 import { type HostContext } from "../context/context.ts";
+import { readFrame } from "../context/frame.ts";
 import { createLatch } from "../context/wait.ts";
 import { type OutputLine, splitLines } from "../run/run-log.ts";
 import { publicRun, type RunRow, stageOf } from "../store/rows.ts";
@@ -111,7 +111,7 @@ function takeFrames(ws: WebSocket, answer: (frame: ClientFrame | null) => Promis
   ws.on("message", (data, isBinary) => {
     if (unanswered++ === 0) ws.pause();
     last = last
-      .then(() => answer(isBinary ? null : readFrame((data as Buffer).toString())))
+      .then(() => answer(isBinary ? null : readFrame(clientFrame, (data as Buffer).toString())))
       .catch(() => ws.terminate())
       .finally(() => {
         if (--unanswered === 0) ws.resume();
@@ -226,9 +226,3 @@ function keepAlive(ws: WebSocket): () => void {
   }, pingMs);
   return () => clearInterval(beat);
 }
-
-/** Longer ones are none, whatever they are: parsing costs by the value. */
-const frameMaxLength = 1000;
-
-const readFrame = (text: string): ClientFrame | null =>
-  text.length > frameMaxLength ? null : (clientFrame.safeParse(parseSmall(text, frameMaxLength)).data ?? null);

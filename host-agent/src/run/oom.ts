@@ -1,12 +1,12 @@
 /** Attributes the kernel's OOM kills to runs, each once, also those that came while the host agent was down. */
-import { readFileSync } from "node:fs";
+import { bootId } from "../context/clock.ts";
 import { openKillLog } from "../machine/kmsg.ts";
 import type { HostContext } from "../context/context.ts";
 import type { Store } from "../store/store.ts";
 
 /** Reads new kills and counts each for the run in progress of the victim's agent. */
 export function createOomWatch({ log, bus }: HostContext, store: Store) {
-  const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  const boot = bootId();
   const [knownBoot, knownSequence] = (store.getMeta("kmsg") ?? "").split(" ");
   const killLog = openKillLog();
   // A new database must not count what happened before it.

@@ -251,8 +251,8 @@ async function unseal(names: string[]): Promise<void> {
   });
 }
 
-/** Appends to a file, made with these flags where it is not there. */
-function append(path: string, text: string, make = constants.O_CREAT): void {
+/** Appends to a file in one write, so that a reader that follows sees whole lines only; made with these flags where it is not there. */
+export function append(path: string, text: string, make = constants.O_CREAT): void {
   const file = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW | make, 0o600);
   try {
     writeFileSync(file, text);

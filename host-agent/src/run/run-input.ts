@@ -3,12 +3,12 @@
  * follows into the CLI's standard input. An empty line is the end. Nothing of it is in memory: whichever process of the host
  * agent comes next finds what was said, and the run that waits for a word outlives them all.
  */
-import { closeSync, constants, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "@berth/shared/errors";
 import { ifMissing } from "../machine/missing.ts";
 import type { Volume } from "../workspace/volume.ts";
-import { runDirectory } from "./run-files.ts";
+import { append, runDirectory } from "./run-files.ts";
 
 /** What one run is told, all together; beyond it there is room for what it waits for alone: however much was said, it can be answered and stopped. */
 const mostBytes = 2 ** 20;
@@ -54,29 +54,19 @@ export function tell(volume: Volume, runId: string, line: string, most = mostByt
   if (isClosed(text)) throw new AppError("conflict", "The run is just ending: send a new message.");
   if (Buffer.byteLength(text) + Buffer.byteLength(line) > most)
     throw new AppError("conflict", "The run was told 1 MiB already: send a new message when it is over.");
-  append(volume, runId, `${line}\n`);
+  add(volume, runId, `${line}\n`);
 }
 
 /** Ends what the run is told: its CLI does what it has, and ends. Repeating it is fine. */
 export function endInput(volume: Volume, runId: string): void {
   const text = said(volume, runId);
-  if (text !== null && !isClosed(text)) append(volume, runId, "\n");
-}
-
-/** In one write, so that a reader that follows sees whole lines only. */
-function append(volume: Volume, runId: string, text: string): void {
-  const file = openToAppend(pathOf(volume, runId));
-  try {
-    writeFileSync(file, text);
-  } finally {
-    closeSync(file);
-  }
+  if (text !== null && !isClosed(text)) add(volume, runId, "\n");
 }
 
 /** Of a run that is over the file is sealed, a moment before its end is stored. */
-function openToAppend(path: string): number {
+function add(volume: Volume, runId: string, text: string): void {
   try {
-    return openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
+    append(pathOf(volume, runId), text, 0);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
     throw new AppError("conflict", "The run is just ending: send a new message.", {}, { cause: error });

@@ -266,7 +266,7 @@ const ofKernel: Case[] = [
       const { engine, spec, until } = place;
       const one = spec();
       const [told, closing] = [new Set<string>(), new AbortController()];
-      const note = ({ action }: { action: string }) => told.add(action);
+      const note = (action: string) => told.add(action);
       const watching = engine.watchEvents(`berth.case=${one.labels["berth.case"]}`, closing.signal, note);
       watching.catch(() => undefined);
       // An event is a hint, and the first may come before anybody listens: once more until it is told.

@@ -1,5 +1,5 @@
 /** Browser sessions, socket tickets, and who is calling. */
-import { AppError } from "@berth/shared/errors";
+import { AppError, nullIfRefused } from "@berth/shared/errors";
 import { type Me, meSchema, settingsFor, updateMeBody } from "@berth/shared/users";
 import { z } from "zod";
 import { audit } from "../../access/audit.ts";
@@ -30,7 +30,7 @@ export const sessionRoutes = [
     answer: z.object({ oidc: z.boolean(), signedIn: z.boolean() }),
     run: async ({ deps, c, authenticator }) => {
       const cookie = readSessionCookie(deps.settings.BERTH_PUBLIC_URL, c.req.raw);
-      const caller = cookie && (await authenticator.fromRequest(c.req.raw).catch(refusedAsNull));
+      const caller = cookie && (await authenticator.fromRequest(c.req.raw).catch(nullIfRefused));
       if (caller) c.set("cookie", caller.renewal);
       return { oidc: deps.settings.BERTH_OIDC_ISSUER !== undefined, signedIn: Boolean(caller) };
     },
@@ -160,13 +160,8 @@ async function endSession(
   address: string | null,
   jwt: string | null,
 ): Promise<void> {
-  const caller = jwt === null ? null : await authenticator.fromToken(jwt).catch(refusedAsNull);
+  const caller = jwt === null ? null : await authenticator.fromToken(jwt).catch(nullIfRefused);
   if (caller?.token.kind !== "session") return;
   const actor = personOf(caller.user);
   await revokeToken(deps, { actor, address, action: "sign_out.succeeded" }, caller.user.id, caller.token.id);
-}
-
-function refusedAsNull(error: unknown): null {
-  if (error instanceof AppError) return null;
-  throw error;
 }
