@@ -123,7 +123,7 @@ async function* withoutEndedFirst(body: ReadableStream<Uint8Array>, gone: AbortS
     }
     const seen = head.length;
     // A host may be anybody's by now.
-    if (seen + read.value.length > firstEventBytes) return void (await reader.cancel());
+    if (seen + read.value.length > firstEventBytes) return await reader.cancel();
     buffer.resize(seen + read.value.length);
     head.set(read.value, seen);
     const end = findBlank(head, Math.max(0, seen - 1));

@@ -1,4 +1,5 @@
 /** What differs between the APIs by which models are called. The proxy knows an API by this alone; each has a file of its own. */
+import type { IncomingHttpHeaders } from "node:http";
 import type { Settings } from "@berth/shared/settings";
 import type { Usage } from "@berth/shared/resources";
 
@@ -15,6 +16,8 @@ export interface ModelApi {
   /** Request headers of its own that are passed on, beside those that all APIs have. */
   headers: RegExp;
   keyHeaders(apiKey: string): Record<string, string>;
+  /** What a call with these headers may cost at list prices, in USD. */
+  mostUsd(headers: IncomingHttpHeaders): number;
   /** An error in its own shape, so that its clients understand it. */
   errorBody(status: number, message: string): object;
   /** A reader of one answer: it takes each event of a stream, or a plain answer whole, as JSON that nobody has checked. */

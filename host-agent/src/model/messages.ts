@@ -1,6 +1,6 @@
 /** The Messages API of Anthropic (docs.anthropic.com, version 2023-06-01): its paths, headers, errors, and what its answers say of their usage. */
 import type { AnswerFact, ModelApi } from "./api.ts";
-import { costOf } from "./prices.ts";
+import { costOf, dearestCall } from "./prices.ts";
 
 export const messagesApi: ModelApi = {
   name: "Messages",
@@ -12,6 +12,8 @@ export const messagesApi: ModelApi = {
   paths: /^(\/v1\/messages(?:\/count_tokens)?)(\?[\x21-\x7e]*)?$/,
   chargedPath: "/v1/messages",
   headers: /^(x-app|anthropic-.*|x-claude-.*)$/,
+  // Nobody has the fast mode who does not name it.
+  mostUsd: ({ "anthropic-beta": features }) => dearestCall(/fast/i.test(String(features))),
   keyHeaders: (apiKey) => ({ "x-api-key": apiKey }),
   errorBody: (status, message) => ({ type: "error", error: { type: errorTypes[status] ?? "api_error", message } }),
   readAnswer,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { costOf } from "./prices.ts";
+import { costOf, dearestCall } from "./prices.ts";
 
 const million = 1_000_000;
 const none = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 };
@@ -58,4 +58,21 @@ test.each([
 test("tokens, but not searches, cost a tenth more where the answer was asked for from the United States", () => {
   const tokens = { ...none, inputTokens: million, webSearches: 1, isInUs: true };
   expect(costOf("claude-sonnet-5-5", tokens)).toBeCloseTo(2.21);
+});
+
+test.each([
+  "opus-5-5",
+  "opus-4-8",
+  "opus-4-5",
+  "sonnet-5-5",
+  "sonnet-4",
+  "haiku-5",
+  "haiku-4",
+  "mythos-5-2",
+  "fable-5-1",
+  "mythos-5",
+])("no call of %s costs more than it counts for while it is open", (model) => {
+  const most = { ...none, cacheWriteTokens: million, cacheWrite1hTokens: million, outputTokens: 128_000, isInUs: true };
+  for (const isFast of [false, true])
+    expect(costOf(`claude-${model}`, { ...most, isFast })).toBeLessThanOrEqual(dearestCall(isFast));
 });

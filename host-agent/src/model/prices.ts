@@ -58,7 +58,23 @@ const webSearch = 0.01;
 
 /** The price in USD of one answer with these tokens; an unknown model costs as much as the dearest. */
 export function costOf(model: string, tokens: TokenCounts): number {
-  const price = prices.find(({ family }) => family.test(model)) ?? dearest;
+  return costAt(prices.find(({ family }) => family.test(model)) ?? dearest, tokens);
+}
+
+/** The price in USD of the dearest answer of any model listed: a million tokens in, kept for an hour, and 128,000 said. */
+export function dearestCall(isFast: boolean): number {
+  const most = {
+    inputTokens: 0,
+    outputTokens: 128_000,
+    cacheReadTokens: 0,
+    cacheWriteTokens: 1_000_000,
+    isFast,
+    isInUs: true,
+  };
+  return Math.max(...prices.map((price) => costAt(price, { ...most, cacheWrite1hTokens: most.cacheWriteTokens })));
+}
+
+function costAt(price: Price, tokens: TokenCounts): number {
   const kept1h = Math.min(tokens.cacheWrite1hTokens ?? 0, tokens.cacheWriteTokens);
   const inputUnits =
     tokens.inputTokens +

@@ -374,6 +374,28 @@ test("of many calls at once a budget is exceeded by one at most", async () => {
   expect(statuses.toSorted()).toEqual([200, ...Array.from({ length: 39 }, () => 402)]);
 });
 
+test("a call that names the fast mode counts for what that may cost", async () => {
+  const waiting = Promise.withResolvers<void>();
+  let calls = 0;
+  const { base, call } = await startProxy(
+    (req, res) => {
+      calls++;
+      req.resume();
+      void waiting.promise.then(() => answerStream(start, delta(1))(req, res));
+    },
+    { budgetsOf: (of) => [{ of, leftUsd: 100 }] },
+  );
+  const fast = { method: "POST", headers: { "x-api-key": "run-token", "anthropic-beta": "a,fast-mode-2026-02-01" } };
+  const first = fetch(`${base}/v1/messages`, { ...fast, body: "{}" });
+  await vi.waitFor(() => expect(calls).toBe(1), 100_000);
+  // Were one of them let through beside it, the last one could wait too.
+  const others = Array.from({ length: 65 }, () => call());
+  expect((await Promise.race(others)).status).toBe(429);
+  waiting.resolve();
+  const statuses = (await Promise.all([first, ...others])).map(({ status }) => status);
+  expect(statuses.filter((status) => status === 200)).toHaveLength(65);
+});
+
 test("a client that reads slowly holds the upstream back", async () => {
   const big = Buffer.alloc(64 * 1024, "x");
   let written = 0;

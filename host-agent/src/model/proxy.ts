@@ -101,6 +101,7 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
       if (!call.isCharged) return void begin();
       const entrant: Entrant = {
         budgets: () => deps.budgetsOf(call.runId),
+        mostUsd: api.mostUsd(req.headers),
         decide(verdict) {
           if (verdict === "budget") refuse(402, budgetSentence);
           else if (verdict === "busy") refuse(429, busySentence);

@@ -4,10 +4,10 @@ import { type Budget, createTurnstile, type Entrant, type Verdict } from "./turn
 /** Calls of runs with their own budgets and one that all share; what each was told. */
 function open(left: Record<string, number>) {
   const turnstile = createTurnstile();
-  const enter = (run: string) => {
+  const enter = (run: string, mostUsd = 10) => {
     const told: Verdict[] = [];
     const budgets = (): Budget[] => [run, "day"].map((of) => ({ of, leftUsd: left[of] ?? Infinity }));
-    const entrant: Entrant = { budgets, decide: (verdict) => told.push(verdict) };
+    const entrant: Entrant = { budgets, mostUsd, decide: (verdict) => told.push(verdict) };
     turnstile.enter(entrant);
     return { told, entrant };
   };
@@ -33,6 +33,14 @@ test("near a budget one call is open, and the next has its turn when that is cou
 test("far from a budget as many calls are open as it can pay whatever they cost", () => {
   const { enter } = open({ a: 35 });
   expect([1, 2, 3, 4].map(() => enter("a").told.length)).toEqual([1, 1, 1, 0]);
+});
+
+test("a call that may cost more takes the place of many, and gives it back", () => {
+  const { enter, turnstile } = open({ a: 35 });
+  const [dear, cheap] = [enter("a", 30), enter("a")] as const;
+  expect([dear.told, cheap.told]).toEqual([["ok"], []]);
+  turnstile.leave(dear.entrant);
+  expect([cheap.told, enter("a").told, enter("a").told, enter("a").told]).toEqual([["ok"], ["ok"], ["ok"], []]);
 });
 
 test("runs share what their user's day has left, and a run that waits for its own budget holds up no other", () => {

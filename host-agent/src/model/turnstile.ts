@@ -11,8 +11,6 @@ export interface Budget {
 }
 export type Verdict = "ok" | "budget" | "busy";
 
-/** More than a call costs: the dearest model's whole window of tokens in, and all it says at once. */
-const mostUsd = 10;
 /** Calls of one budget at once: those that wait, and those whose client is gone and which are counted to their end. */
 const mostOpen = 64;
 const mostWaiting = 64;
@@ -21,28 +19,36 @@ const mostWaiting = 64;
 export interface Entrant {
   /** The run's own budget first, then what it shares. Never the same without one of them. */
   budgets(): Budget[];
+  /** What it may cost. */
+  mostUsd: number;
   /** Called once; after "ok" the call has begun, and `leave` is due. */
   decide(verdict: Verdict): void;
 }
 
 export function createTurnstile() {
-  const open = new Map<string, number>();
+  const open = new Map<string, { calls: number; mostUsd: number }>();
   /** Oldest first, with the names of their budgets. */
   const waiting = new Map<Entrant, string[]>();
   /** What each call that has begun counts for. */
   const inside = new Map<Entrant, string[]>();
-  const countOf = (name: string) => open.get(name) ?? 0;
-  const hasRoom = ({ of, leftUsd }: Budget) =>
-    countOf(of) === 0 || (countOf(of) < mostOpen && leftUsd >= (countOf(of) + 1) * mostUsd);
+  const hasRoom = ({ of, leftUsd }: Budget, mostUsd: number) => {
+    const beside = open.get(of);
+    return !beside || (beside.calls < mostOpen && leftUsd >= beside.mostUsd + mostUsd);
+  };
+  const add = (name: string, calls: 1 | -1, { mostUsd }: Entrant) => {
+    const before = open.get(name) ?? { calls: 0, mostUsd: 0 };
+    if (before.calls + calls === 0) open.delete(name);
+    else open.set(name, { calls: before.calls + calls, mostUsd: before.mostUsd + calls * mostUsd });
+  };
 
   /** Lets one through, or says why not; the names of its budgets if it has to wait. */
   function pass(entrant: Entrant): string[] | null {
     const now = entrant.budgets();
     const names = now.map(({ of }) => of);
     if (now.some(({ leftUsd }) => leftUsd <= 0)) entrant.decide("budget");
-    else if (!now.every(hasRoom)) return names;
+    else if (!now.every((budget) => hasRoom(budget, entrant.mostUsd))) return names;
     else {
-      for (const name of names) open.set(name, countOf(name) + 1);
+      for (const name of names) add(name, 1, entrant);
       inside.set(entrant, names);
       entrant.decide("ok");
     }
@@ -64,10 +70,7 @@ export function createTurnstile() {
     leave(entrant: Entrant): void {
       const names = inside.get(entrant) ?? [];
       inside.delete(entrant);
-      for (const name of names) {
-        if (countOf(name) > 1) open.set(name, countOf(name) - 1);
-        else open.delete(name);
-      }
+      for (const name of names) add(name, -1, entrant);
       const stuck = new Set<string>();
       for (const [other, [own, ...shared]] of waiting) {
         if (stuck.has(own!) || ![own!, ...shared].some((name) => names.includes(name))) continue;
