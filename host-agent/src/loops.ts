@@ -54,6 +54,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
       }
     }
   }
+  let retainedAt = performance.now();
   await Promise.all([
     every(settings.BERTH_POLL_SECONDS * 1000, "sample", async () => workspaces.sample()),
     every(1000, "streams", closeStreams),
@@ -63,7 +64,9 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
     every(Math.min(60_000, idleMs), "unmount", () => workspaces.unmountUnused()),
     every(hourMs, "retention", async () => {
       while (!context.clock.isSure() && !signal.aborted) await sleep(1000, signal);
-      await removeExpired({ ...parts, heldRev: () => reports.heldRev() });
+      const elapsedMs = performance.now() - retainedAt;
+      retainedAt += elapsedMs;
+      await removeExpired({ ...parts, heldRev: () => reports.heldRev(), elapsedMs });
     }),
     every(1000, "engine events", watchEngine),
   ]);

@@ -15,14 +15,16 @@ import { inMemory } from "../../test/memory.ts";
 import { threeRuns } from "../../test/room.ts";
 
 const dayMs = 86_400_000;
+const hourMs = 3_600_000;
 
 test.each([
-  ["nothing at first", 100 * dayMs, null, null],
-  ["what the clock says, day by day", 100 * dayMs, 99.5 * dayMs, 100 * dayMs],
-  ["a day more, when the clock is a year ahead", 465 * dayMs, 100 * dayMs, 101 * dayMs],
-  ["no more than the clock says, when it went back", 99 * dayMs, 100 * dayMs, 99 * dayMs],
-])("retention takes %s", (_what, asked, reached, upTo) => {
-  expect(deletableUpTo(asked, reached)).toBe(upTo);
+  ["nothing at first", 100 * dayMs, null, hourMs, null],
+  ["what the clock says, day by day", 100 * dayMs, 99.5 * dayMs, hourMs, 100 * dayMs],
+  ["a day more an hour, when the clock is a year ahead", 465 * dayMs, 100 * dayMs, hourMs, 101 * dayMs],
+  ["four minutes more for ten seconds then", 465 * dayMs, 100 * dayMs, 10_000, 100 * dayMs + 240_000],
+  ["no more than the clock says, when it went back", 99 * dayMs, 100 * dayMs, hourMs, 99 * dayMs],
+])("retention takes %s", (_what, asked, reached, elapsedMs, upTo) => {
+  expect(deletableUpTo(asked, reached, elapsedMs)).toBe(upTo);
 });
 
 test("a clock that is a year ahead for an hour takes no run of the last weeks, and nobody's spending of today", async () => {
@@ -52,16 +54,19 @@ test("a clock that is a year ahead for an hour takes no run of the last weeks, a
   const usage = { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 3 };
   store.admit({ id: "run_now", agentId: "agt_now", userId: "usr_u", trigger, prompt: "x", payload: null }, threeRuns);
   store.addUsage("run_now", usage);
-  const pass = () => removeExpired({ context, store, volumes: new Volumes(dir, 2 ** 26), heldRev: () => 0 });
+  const pass = (elapsedMs: number) =>
+    removeExpired({ context, store, volumes: new Volumes(dir, 2 ** 26), heldRev: () => 0, elapsedMs });
   aheadMs = 365 * dayMs;
-  await pass();
+  await pass(hourMs);
   expect(store.getRun("run_old"), "it is not known whether the clock is right").not.toBeNull();
   aheadMs = 0;
   clock.follow(Date.now(), Date.now());
-  await pass();
+  await pass(hourMs);
   aheadMs = 365 * dayMs;
-  await pass();
-  await pass();
+  // As of a process that begins anew again and again.
+  for (let at = 0; at < 20; at++) await pass(60_000);
+  expect(store.getRun("run_old"), "20 minutes are a third of a day").not.toBeNull();
+  for (let at = 0; at < 3; at++) await pass(hourMs);
   expect([store.getRun("run_old"), store.getRun("run_young")?.id]).toEqual([null, "run_young"]);
   aheadMs = 0;
   expect(store.spentToday("usr_u")).toBe(3);

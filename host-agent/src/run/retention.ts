@@ -13,17 +13,22 @@ interface RetentionDeps {
   volumes: Volumes;
   /** The revision up to which the gateway holds all that there is. */
   heldRev(): number;
+  /** Since the look before, or since this process began: monotonic. */
+  elapsedMs: number;
 }
 
 const dayMs = 86_400_000;
 
+/** What is caught up with in an hour after a time away: a day. */
+const haste = 24;
+
 /**
- * Up to when everything may go, where `asked` is what the clock makes of it and `reached` how far it came last: a day beyond
- * that at most, so that a clock that is far ahead for a while makes nothing old. Null the first time, for there is nothing
- * to hold the clock against.
+ * Up to when everything may go, where `asked` is what the clock makes of it, and `reached` how far it came last: a day beyond that for
+ * each hour that has gone, so that a clock that is far ahead for a while makes nothing old, however often this process begins anew.
+ * Null the first time, for there is nothing to hold the clock against.
  */
-export function deletableUpTo(asked: number, reached: number | null): number | null {
-  return reached === null ? null : Math.min(asked, reached + dayMs);
+export function deletableUpTo(asked: number, reached: number | null, elapsedMs: number): number | null {
+  return reached === null ? null : Math.min(asked, reached + haste * elapsedMs);
 }
 
 /** One look at all there is. What a volume that cannot be used now holds is left for the next one, and holds nothing else up. */
@@ -31,7 +36,7 @@ export async function removeExpired(deps: RetentionDeps): Promise<void> {
   const { context, store, volumes } = deps;
   if (!context.clock.isSure()) return;
   const asked = context.clock.now() - context.settings.BERTH_RETENTION_DAYS * dayMs;
-  const upTo = deletableUpTo(asked, Number(store.getMeta("retained") ?? Number.NaN) || null);
+  const upTo = deletableUpTo(asked, Number(store.getMeta("retained") ?? Number.NaN) || null, deps.elapsedMs);
   store.setMeta("retained", String(upTo ?? asked));
   if (upTo === null) return;
   const before = new Date(upTo);
