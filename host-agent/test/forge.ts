@@ -178,6 +178,10 @@ export async function serveApi(url: URL, req: IncomingMessage, res: ServerRespon
   if (url.pathname === "/away") return res.writeHead(307, { location: `https://${otherHost}/x` }).end();
   if (url.pathname === "/near") return res.writeHead(307, { location: `/v1/near?key=${value}` }).end();
   if (url.pathname === "/zipped") return res.writeHead(200, { "content-encoding": "gzip" }).end("x");
+  if (url.pathname === "/many") {
+    const names = Array.from({ length: Number(url.searchParams.get("n")) }, (_, at) => `x-${at}`);
+    return res.writeHead(200, Object.fromEntries(names.map((name) => [name, given]))).end();
+  }
   if (url.pathname === "/headers") {
     const lines = Object.entries(req.headers).map(([name, value]) => `${name}: ${String(value)}`);
     return res.end(`${lines.join("\n")}\nbody ${await text(req)}`);

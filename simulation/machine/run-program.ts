@@ -112,8 +112,12 @@ class Program {
     [this.#runId, this.#script] = [runId, scriptOf(runId)];
     this.#begin();
     this.#listen();
-    this.#write("out", '{"type":"system"}\n');
-    this.#after(this.#script.stepMs, () => this.#step(0));
+    const answer = () => {
+      this.#write("out", '{"type":"system"}\n');
+      this.#after(this.#script.stepMs, () => this.#step(0));
+    };
+    if (this.#script.thinksMs) this.#after(this.#script.thinksMs, answer);
+    else answer();
   }
 
   #step(at: number): void {

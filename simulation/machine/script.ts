@@ -20,6 +20,8 @@ export interface Script {
   isKilled: boolean;
   /** Once it has said all, it asks, and waits for the answer. */
   asks: boolean;
+  /** So long what was started ahead says nothing to the message that it was told. */
+  thinksMs?: number;
 }
 
 const plain: Script = {

@@ -4,6 +4,7 @@
  */
 import { startMs } from "../world/globals.ts";
 import { world } from "../world/world.ts";
+import type { Script } from "../machine/script.ts";
 import type { Kind, Operation } from "./operations.ts";
 import { playSchedule } from "./schedule.ts";
 import type { Scene } from "./scene.ts";
@@ -26,24 +27,45 @@ type Size = keyof Sizes;
 const sizes = Object.keys(base) as Size[];
 const times = 4;
 
+type Step = [Kind, number, string, Partial<Script>?];
 interface Pass {
   title: string;
   /** In proportion to these at most. */
   grows: Size[];
-  operations: [Kind, number][];
+  /** Whose run goes on all the time. */
+  busy: string;
+  operations: Step[];
+  /** How often all processes are looked at, at most. */
+  looks: number;
   /** What is counted. */
   fromMs: number;
   untilMs: number;
 }
 const endless = { beginMs: 5, stepMs: 50, chunks: [], end: null, leaves: 0, isKilled: false, ignoresTerm: false };
+/** The agent whose CLI can be started ahead. */
+const waits = "agt_a2";
 const madeMs = 3500;
 const passes: Pass[] = [
-  { title: "watching a run", grows: ["processes"], operations: [], fromMs: 5000, untilMs: 9000 },
+  { title: "watching a run", grows: ["processes"], busy: waits, operations: [], looks: 5, fromMs: 5000, untilMs: 9000 },
+  {
+    title: "what is started ahead, and thinks about its message",
+    grows: ["processes"],
+    busy: "agt_a3",
+    operations: [
+      ["open", 5000, waits],
+      ["start", 7500, waits, { ...endless, thinksMs: 2000 }],
+    ],
+    looks: 12,
+    fromMs: 5001,
+    untilMs: 9500,
+  },
   {
     title: "a start, with retention's walk",
     // It tells the gateway of every run there is.
     grows: ["history", "strangers", "unknown", "processes"],
-    operations: [["crash", 5000]],
+    busy: waits,
+    operations: [["crash", 5000, "agt_a1"]],
+    looks: 30,
     fromMs: 5001,
     untilMs: 9000,
   },
@@ -58,17 +80,17 @@ export interface Counted {
 export async function countAll(): Promise<Counted[]> {
   const counted: Counted[] = [];
   for (const pass of passes) {
-    const { title, grows } = pass;
+    const { title, grows, looks } = pass;
     const calls = await count(pass, base);
     const beyond: string[] = [];
     const judge = (what: string, most: number, grown: number) =>
       grown > most && beyond.push(`${times} times ${what}: ${grown} calls instead of ${calls}`);
-    for (const size of sizes)
-      judge(
-        size,
-        grows.includes(size) ? calls * times : calls,
-        await count(pass, { ...base, [size]: base[size] * times }),
-      );
+    for (const size of sizes) {
+      const grown = await count(pass, { ...base, [size]: base[size] * times });
+      judge(size, grows.includes(size) ? calls * times : calls, grown);
+      const looked = (grown - calls) / (base.processes * (times - 1));
+      if (size === "processes" && looked > looks) beyond.push(`${looked} looks at all processes instead of ${looks}`);
+    }
     const all = Object.fromEntries(sizes.map((size) => [size, base[size] * times])) as Sizes;
     judge("everything", calls * times, await count(pass, all));
     counted.push({ title, calls, beyond });
@@ -76,28 +98,32 @@ export async function countAll(): Promise<Counted[]> {
   return counted;
 }
 
-async function count({ operations, fromMs, untilMs }: Pass, sizes: Sizes): Promise<number> {
+async function count({ busy, operations, fromMs, untilMs }: Pass, sizes: Sizes): Promise<number> {
   let calls = 0;
   const plan = () => {
     const { current, nowMs } = world();
     if (current.name.startsWith("host") && nowMs >= fromMs && nowMs < untilMs) calls++;
     return null;
   };
-  const steps: [Kind, number][] = [["start", 300], ["start", 3000], ...operations];
+  const steps: Step[] = [
+    ["start", 300, "agt_a1", { ...endless, end: 0 }],
+    ["start", 3000, busy, endless],
+    ...operations,
+  ];
   const { violations } = await playSchedule({
     seed: 77,
     // Nothing waits: what takes many calls one after the other would not come to them all in its time.
     weather: { rate: 0, names: /^$/, pace: 0.005 },
-    operations: steps.map(([kind, atMs], index): Operation => {
-      const script = { ...endless, end: index === 0 ? 0 : null };
-      return { index, kind, atMs, user: "usr_a", agent: `agt_a${index + 1}`, seed: 10, script };
+    operations: steps.map(([kind, atMs, agent, script], index): Operation => {
+      return { index, kind, atMs, user: "usr_a", agent, seed: 10, ...(script && { script }) };
     }),
     plan,
     prepare(scene) {
       const { world, machine } = scene;
       world.after(madeMs, () => make(scene, sizes), world.outside);
       // Those that judge would ask who wanted them.
-      const forget = () => machine.database.prepare("delete from runs where id not in ('run_0', 'run_1')").run();
+      const forget = () =>
+        machine.database.prepare("delete from runs where id like 'run_old%' or id like 'run_far%'").run();
       world.after(untilMs, forget, world.outside);
     },
   });

@@ -300,10 +300,20 @@ export const mutants: Mutant[] = all.map((mutant) => {
 
 /** Noticed where calls are counted. */
 export const growthMutants = [
-  one("retention looks at all runs for each", "", 0, {
+  one("retention looks at all runs for each", "times everything", 0, {
     file: `${run}/retention.ts`,
     from: "    const isOld =",
     to: "    for (const other of await readdir(volume.runs)) await lstat(join(volume.runs, other));\n    const isOld =",
+  }),
+  one("what starts ahead is looked at all the time", "looks at all processes", 0, {
+    file: `${run}/ahead.ts`,
+    from: "const hasProcesses = lookSeldom(() => !isWithout(cgroup, inRunOf(uid)));",
+    to: "const hasProcesses = () => !isWithout(cgroup, inRunOf(uid));",
+  }),
+  one("what was told is looked at all the time", "looks at all processes", 0, {
+    file: `${run}/ahead.ts`,
+    from: "const hasProcesses = lookSeldom(() => !isWithout(cgroup, inRunOf(agent.uid)));",
+    to: "const hasProcesses = () => !isWithout(cgroup, inRunOf(agent.uid));",
   }),
 ];
 

@@ -1,8 +1,10 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import http from "node:http";
 import type { Server } from "node:http";
 import net from "node:net";
 import type { AddressInfo, Socket } from "node:net";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { holdBack } from "../workspace/backpressure.ts";
 import { createEgressProxy } from "./proxy.ts";
 import type { EgressProxyDeps } from "./proxy.ts";
 
@@ -46,7 +48,8 @@ async function startProxy(server: net.Server, options: Partial<EgressProxyDeps> 
     ...options,
   });
   const serverFor: (lane: string) => Server = egress.serversFor("user1");
-  return { told, target, port: await listen(serverFor("")), listenLane: (lane: string) => listen(serverFor(lane)) };
+  const listenLane = (lane: string) => listen(serverFor(lane));
+  return { told, target, port: await listenLane(""), listenLane, makeLane: serverFor };
 }
 
 /** Opens a tunnel; the answer's head and, on 200, the open socket. */
@@ -412,4 +415,63 @@ test.each([
   const quiet = { info() {}, warn() {}, error() {} };
   const make = () => createEgressProxy({ mode: "open", allow: [], privateNames: [text], log: quiet });
   expect(make).toThrow(`BERTH_EGRESS_PRIVATE has "${text}"; write name=CIDR, as git.example.com=10.0.0.0/8.`);
+});
+
+describe("a tunnel to a name of ours", () => {
+  /** A proxy as it listens in a workspace, with an origin that answers with the body it is sent. */
+  async function startOrigin(rate = { perSecond: 1000, burst: 1000 }) {
+    const told = { parsed: 0, served: 0 };
+    const count = () => void (told.parsed += 1);
+    subscribe("http.server.request.start", count);
+    closers.push(() => unsubscribe("http.server.request.start", count));
+    const serve: NonNullable<EgressProxyDeps["origins"]>["serve"] = ({ req, res }) => {
+      told.served += 1;
+      res.setHeader("content-length", req.headers["content-length"] ?? 0);
+      req.pipe(res);
+    };
+    const origins = { isOrigin: (authority: string) => authority.includes(".berth.internal"), serve };
+    const { makeLane } = await startProxy(echo(), { origins });
+    const server = makeLane("");
+    holdBack(server, rate);
+    return { told, port: await listen(server) };
+  }
+  const authority = "x.git.berth.internal:80";
+  const whole = async (reader: AsyncIterator<unknown>) => {
+    let got = "";
+    for (let next = await reader.next(); !next.done; next = await reader.next()) got += String(next.value);
+    return got;
+  };
+
+  test.each([
+    "GET / HTTP/1.1\r\nHost: x.git.berth.internal\r\n\r\n",
+    "GET / HTTP/1.0\r\nHost: x.git.berth.internal\r\nConnection: keep-alive\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: x.git.berth.internal\r\nExpect: it\r\n\r\n",
+    "GET / HTTP/1.1\r\n\r\n",
+  ])("takes one request, and of thousands in one piece the parser sees a slice: %j", async (request) => {
+    const { told, port } = await startOrigin();
+    const { socket, reader, status } = await openTunnel(port, authority);
+    expect(status).toBe(200);
+    socket.write(request.repeat(Math.ceil(65_536 / request.length)));
+    await whole(reader).catch(() => undefined);
+    expect(told.served).toBeLessThanOrEqual(1);
+    expect(told.parsed).toBeGreaterThan(0);
+    expect(told.parsed).toBeLessThan(50);
+  });
+
+  test("is for what came with its CONNECT too, in its order", async () => {
+    const { port } = await startOrigin();
+    const body = Array.from({ length: 2000 }, (_, at) => at).join(" ");
+    const early = `PUT / HTTP/1.1\r\nHost: x.git.berth.internal\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const { reader, rest } = await openTunnel(port, authority, early);
+    const [top, got] = (rest + (await whole(reader))).split("\r\n\r\n");
+    expect(top).toMatch(/^HTTP\/1.1 200/);
+    expect(got).toBe(body);
+  });
+
+  test("is read also where its CONNECT has spent what was left of the rate", async () => {
+    const { port } = await startOrigin({ perSecond: 10, burst: 1 });
+    const { socket, reader } = await openTunnel(port, authority);
+    socket.write("GET / HTTP/1.1\r\nHost: x.git.berth.internal\r\n\r\n");
+    expect(await whole(reader)).toMatch(/^HTTP\/1.1 200/);
+  });
 });

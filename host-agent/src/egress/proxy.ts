@@ -9,6 +9,7 @@ import type { Duplex } from "node:stream";
 import { createPlaces, type Places } from "@berth/shared/bounds/places";
 import type { Log } from "@berth/shared/log";
 import { closeSilent } from "@berth/shared/node/share-out";
+import { answerOne } from "../workspace/backpressure.ts";
 import { builtInHosts } from "./built-in-hosts.ts";
 import { beginConnection, dial, listInnerNetworks, listOwnAddresses, lookupAll } from "./dial.ts";
 import type { Dialer, Failure, Reached } from "./dial.ts";
@@ -137,10 +138,9 @@ function serveInTunnels(traffic: Traffic) {
     req.url = `http://${req.headers.host}${req.url}`;
     void forwardRequest(traffic, req, res);
   });
-  inner.maxRequestsPerSocket = 1;
+  answerOne(inner);
   // It does not listen, so Node does not watch its timeouts.
   closeSilent(inner, traffic.limits.tunnels);
-  inner.on("dropRequest", (_req, socket) => socket.destroy());
   return (client: Socket, head: Buffer) => {
     client.on("error", () => client.destroy());
     client.write("HTTP/1.1 200 Connection Established\r\n\r\n");

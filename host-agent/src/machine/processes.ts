@@ -45,7 +45,22 @@ export function isWithout(cgroup: Cgroup, which: Which): boolean {
   return false;
 }
 
-/** The same for who can wait: where lists prove nothing, for others on the machine fork, the container is frozen. Throws where that fails too. */
+/** Between two looks at processes: each reads all of the container, and an agent makes as many as it may. */
+const looksMs = 900;
+
+/** A fact of processes, as that there are some, which once false stays so: for who asks again and again. It is looked at again only after a while. */
+export function lookSeldom(look: () => boolean): () => boolean {
+  let isSo = true;
+  let lookedAt = -Infinity;
+  return () => {
+    if (!isSo || performance.now() - lookedAt < looksMs) return isSo;
+    lookedAt = performance.now();
+    isSo = look();
+    return isSo;
+  };
+}
+
+/** The same as `isWithout` for who can wait: where lists prove nothing, for others on the machine fork, the container is frozen. Throws where that fails too. */
 export async function proveWithout(cgroup: Cgroup, which: Which): Promise<boolean> {
   for (let attempt = 0; attempt < mostMoves; attempt++) {
     const { pids, isWhole } = list(cgroup, which);

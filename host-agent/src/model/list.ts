@@ -1,7 +1,7 @@
 /** The models that the Messages API says it has: asked with the host's own key and kept for minutes. Whoever asks is told of none rather than of an error. */
 import { collect } from "@berth/shared/node/collect";
 import type { ModelChoice } from "@berth/shared/resources";
-import { maskText } from "./mask.ts";
+import { createMask } from "./mask.ts";
 import { messagesApi } from "./messages.ts";
 import type { ModelTargets } from "./targets.ts";
 
@@ -34,7 +34,7 @@ async function ask({ url, apiKey }: ReturnType<ModelTargets["of"]>): Promise<Mod
   });
   const bytes = await collect(answer.body ?? [], answerBytes);
   if (!bytes) return [];
-  const body = JSON.parse(maskText(apiKey, bytes.toString())) as { data?: unknown };
+  const body = JSON.parse(createMask(apiKey).text(bytes.toString())) as { data?: unknown };
   if (!answer.ok || !Array.isArray(body.data)) return [];
   const entries = body.data.slice(0, mostModels) as ({ id?: unknown; display_name?: unknown } | null)[];
   return entries.flatMap((entry) => {

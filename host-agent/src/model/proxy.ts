@@ -5,12 +5,13 @@
 import http from "node:http";
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import https from "node:https";
+import type { Readable } from "node:stream";
 import { type Log, messageOf } from "@berth/shared/log";
 import type { Usage } from "@berth/shared/resources";
 import { type AnswerReader, readBody, readEvents } from "./answer-json.ts";
 import type { AnswerFact, ModelApi, ModelTarget } from "./api.ts";
 import { sendModelError } from "./error.ts";
-import { createMask, isInName, maskText } from "./mask.ts";
+import { createMask, type Mask } from "./mask.ts";
 import { type Budget, createTurnstile, type Entrant } from "./turnstile.ts";
 
 export type UsageDelta = Usage & { model: string };
@@ -163,7 +164,7 @@ function refuseCall(
 
 /** Kept connections to one API, with its key. */
 interface Pool {
-  apiKey: string | null;
+  mask: Mask;
   agent: http.Agent;
   request(path: string, headers: http.OutgoingHttpHeaders): ClientRequest;
 }
@@ -175,7 +176,7 @@ function openPool(api: ModelApi, { url, apiKey }: ModelTarget, silenceMs: number
   const agent = new client.Agent({ keepAlive: true, maxFreeSockets: 16, timeout: 15_000 });
   const prefix = base.pathname.replace(/\/+$/, "");
   return {
-    apiKey,
+    mask: createMask(apiKey),
     agent,
     request: (path, headers) =>
       client.request({
@@ -218,7 +219,7 @@ function forward(call: Call, req: IncomingMessage, res: ServerResponse, { deps, 
   });
   sent.on("close", () => void (res.headersSent || fail("closed")));
   failUnlessConnected(sent, limits.connectMs, fail);
-  sent.on("response", (answer) => passAnswer(call, answer, res, { deps, onCut: fail, apiKey: pool.apiKey }));
+  sent.on("response", (answer) => passAnswer(call, answer, res, { deps, onCut: fail, mask: pool.mask }));
   res.on("close", () => void ((call.isCharged && sent.writableFinished) || sent.destroy()));
   req.on("error", () => void (sent.writableFinished || sent.destroy()));
   boundBody(req, limits.bodyBytes, () => {
@@ -259,7 +260,7 @@ function boundBody(req: IncomingMessage, limit: number, onExceeded: () => void) 
 
 interface AnswerWatch {
   deps: ModelProxyDeps;
-  apiKey: string | null;
+  mask: Mask;
   onCut(reason: string): void;
 }
 
@@ -268,7 +269,7 @@ const notPassedDown =
   /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|set-cookie|x-api-key|authorization|.*organization.*)$/;
 
 /** Passes an answer with the key's bytes masked, wherever an upstream repeats them. */
-function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { deps, onCut, apiKey }: AnswerWatch) {
+function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { deps, onCut, mask }: AnswerWatch) {
   const status = answer.statusCode ?? 0;
   if (status < 200) return onCut("no HTTP status");
   // Nobody asked for one: neither the key in it nor its tokens would be seen.
@@ -280,11 +281,10 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
     const sentence = `The model API refuses the key of this Berth host (${call.api.keyName}).`;
     return sendModelError(res, call.api, 401, sentence, { "x-should-retry": "false" });
   }
-  const reader = call.isCharged && status === 200 ? readerFor(call, answer, deps, apiKey) : null;
+  const reader = call.isCharged && status === 200 ? readerFor(call, answer, deps, mask) : null;
   const headers = Object.entries(answer.headers)
-    .filter(([name]) => !notPassedDown.test(name) && !isInName(apiKey, name))
-    .map(([name, value]) => [name, maskText(apiKey, String(value))]);
-  const mask = createMask(apiKey);
+    .filter(([name]) => !notPassedDown.test(name) && !mask.isInName(name))
+    .map(([name, value]) => [name, mask.text(String(value))]);
   if (!res.destroyed) res.writeHead(status, Object.fromEntries(headers)).flushHeaders();
   answer.on("data", (chunk: Buffer) => reader?.push(chunk));
   answer.on("end", () => {
@@ -292,23 +292,21 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
   });
   answer.on("error", (error) => onCut(error.message));
   // Without a client it is only counted.
-  res.on("close", () => void answer.unpipe(mask ?? res).resume());
+  res.on("close", () => void answer.unpipe().resume());
   if (res.destroyed) answer.resume();
-  else if (mask) answer.pipe(mask).pipe(res);
-  else answer.pipe(res);
+  else
+    mask
+      .streams()
+      .reduce<Readable>((from, to) => from.pipe(to), answer)
+      .pipe(res);
 }
 
 /** The reader that fits the answer, its facts turned into deltas for the run. */
-function readerFor(
-  { api, runId }: Call,
-  answer: IncomingMessage,
-  deps: ModelProxyDeps,
-  apiKey: string | null,
-): AnswerReader {
+function readerFor({ api, runId }: Call, answer: IncomingMessage, deps: ModelProxyDeps, mask: Mask): AnswerReader {
   const onEvent = api.readAnswer(
     countDeltas(
       // The name of the model is the upstream's word, and shown with the run.
-      (delta) => deps.onUsage(runId, { ...delta, model: maskText(apiKey, delta.model) }),
+      (delta) => deps.onUsage(runId, { ...delta, model: mask.text(delta.model) }),
       (status) => deps.onStatus(runId, status),
     ),
   );

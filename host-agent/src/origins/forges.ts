@@ -7,7 +7,7 @@ import { AppError } from "@berth/shared/errors";
 import type { Forge, PullRequest, PullRequestBody } from "@berth/shared/credentials/credentials";
 import { messageOf } from "@berth/shared/log";
 import type { EgressProxy } from "../egress/proxy.ts";
-import { maskText } from "../model/mask.ts";
+import { createMask } from "../model/mask.ts";
 import type { Credentials } from "../store/credentials.ts";
 import { secure, send } from "./forward.ts";
 import { type Origins, spellingsOf, targetOf } from "./origins.ts";
@@ -169,9 +169,8 @@ function read<T>(
   { host, repository }: Branch,
   about: GitAbout & { value: string },
 ): T {
-  const secrets = [...spellingsOf(about.value), basicOf(about)];
-  const masked = secrets.reduce((left, secret) => maskText(secret, left), body);
-  const json = parseSmall(masked, answerMaxValues);
+  const mask = createMask(...spellingsOf(about.value), basicOf(about));
+  const json = parseSmall(mask.text(body), answerMaxValues);
   const found = schema.safeParse(json);
   if (status >= 200 && status < 300 && found.success) return found.data;
   const words = status < 300 ? [] : wordsOf(json);

@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { pipeline, Readable } from "node:stream";
 import tls from "node:tls";
-import { createMask, isInName, maskText } from "../model/mask.ts";
+import { createMask } from "../model/mask.ts";
 
 /** Where a call goes and with what. */
 export interface Sending {
@@ -88,6 +88,9 @@ export function pass(connection: tls.TLSSocket, passing: Passing): void {
 const notPassedDown =
   /^(connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|set-cookie2?|www-authenticate|authorization|alt-svc|strict-transport-security)$/;
 
+/** More than an API answers with: each is looked through for the credential in all its spellings. */
+const mostHeaders = 100;
+
 function passAnswer(answer: IncomingMessage, { sending, res, secrets, refused, origin }: Passing): void {
   const status = answer.statusCode ?? 0;
   const { authority } = sending;
@@ -97,6 +100,8 @@ function passAnswer(answer: IncomingMessage, { sending, res, secrets, refused, o
   };
   if (status < 200 || status > 999) return refuse(502, `Berth has no answer of ${authority}.`);
   if (status === 401) return refuse(...refused);
+  if (answer.rawHeaders.length > 2 * mostHeaders)
+    return refuse(502, `${authority} answers with more than ${mostHeaders} headers.`);
   // Nobody asked for one: the credential in it would not be seen.
   if ((answer.headers["content-encoding"] ?? "identity") !== "identity")
     return refuse(502, `${authority} answers in an encoding that nobody asked for.`);
@@ -107,14 +112,13 @@ function passAnswer(answer: IncomingMessage, { sending, res, secrets, refused, o
       502,
       `${authority} leads on to ${elsewhere.host}, and a credential goes nowhere but to its own host.`,
     );
-  const masked = (text: string) => secrets.reduce((left, secret) => maskText(secret, left), text);
+  const mask = createMask(...secrets);
   const headers = Object.entries({ ...answer.headers, ...(elsewhere && { location: elsewhere.location }) })
-    .filter(([name]) => !notPassedDown.test(name) && !secrets.some((secret) => isInName(secret, name)))
-    .map(([name, value]) => [name, masked(String(value))]);
+    .filter(([name]) => !notPassedDown.test(name) && !mask.isInName(name))
+    .map(([name, value]) => [name, mask.text(String(value))]);
   if (res.destroyed) return;
   res.writeHead(status, Object.fromEntries(headers)).flushHeaders();
-  const masks = secrets.map(createMask).filter((mask) => mask !== null);
-  pipeline([answer, ...masks, res], (error) => void (error && res.destroy()));
+  pipeline([answer, ...mask.streams(), res], (error) => void (error && res.destroy()));
 }
 
 /** Where an answer leads on: to the same host by way of the origin, or to another, which is named. */

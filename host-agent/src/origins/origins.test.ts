@@ -326,6 +326,17 @@ describe("a secret", () => {
     expect((await ask(`${secret}/zipped`)).status).toBe(502);
   });
 
+  test("is masked in as many headers as an API has, and an answer with more is none", async () => {
+    const { status, headers } = await ask(`${secret}/many?n=90`);
+    expect([status, headers["x-0"], headers["x-89"]]).toEqual([
+      200,
+      ...Array(2).fill(`Bearer ${"*".repeat(apiValue.length)}`),
+    ]);
+    const refused = await ask(`${secret}/many?n=150`);
+    expect([refused.status, refused.body]).toEqual([502, `${tlsHosts.api} answers with more than 100 headers.\n`]);
+    expect(refused.headers["x-0"]).toBeUndefined();
+  });
+
   test("is masked as whole answers have it alone: no part is asked for, and a body has frames in any method", async () => {
     const headers = { range: "bytes=0-9", "transfer-encoding": "chunked" };
     const { status, body } = await ask(`${secret}/headers`, { headers, body: "GET /smuggled HTTP/1.1\r\n\r\n" });

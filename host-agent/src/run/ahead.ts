@@ -14,7 +14,7 @@ import { createLocks } from "../context/wait.ts";
 import { readFreeBytes } from "../machine/cgroup.ts";
 import type { Engine } from "../machine/engine.ts";
 import { agentScore } from "../machine/memory-rank.ts";
-import { endProcesses, isEnding, isWithout, processesOf, setOomScore } from "../machine/processes.ts";
+import { endProcesses, isEnding, isWithout, lookSeldom, processesOf, setOomScore } from "../machine/processes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { inRunOf } from "../store/uids.ts";
@@ -177,8 +177,9 @@ export class Ahead {
     const { volume, cgroup, init } = container;
     const { hasTaken } = runtimes[agent.runtime].input!;
     const deadline = performance.now() + firstWordMs;
+    const hasProcesses = lookSeldom(() => !isWithout(cgroup, inRunOf(agent.uid)));
     for (;;) {
-      const isOver = readExit(volume, runId).code !== null || isWithout(cgroup, inRunOf(agent.uid));
+      const isOver = readExit(volume, runId).code !== null || !hasProcesses();
       // The agent can write lines of its own; so many are no answer to what it was told.
       if (logSizes(volume, runId).out > firstWordBytes) return true;
       if (hasTaken(readBeginning(volume, runId))) return true;
@@ -284,7 +285,8 @@ export class Ahead {
     const { volume, cgroup } = container;
     const deadline = performance.now() + warmUpMs;
     try {
-      const isGone = () => readExit(volume, id).code !== null || isWithout(cgroup, inRunOf(uid));
+      const hasProcesses = lookSeldom(() => !isWithout(cgroup, inRunOf(uid)));
+      const isGone = () => readExit(volume, id).code !== null || !hasProcesses();
       while (!isWarm(readBeginning(volume, id))) {
         if (isGone() || performance.now() > deadline) throw new Error("it did not get ready");
         await sleep(5 * lookMs);

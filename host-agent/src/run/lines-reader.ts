@@ -8,7 +8,7 @@ import type { AgentRow } from "../store/rows.ts";
 import type { LinesSeen } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import type { Volume } from "../workspace/volume.ts";
-import { type OutputLine, readLines, splitLines } from "./run-log.ts";
+import { type OutputLine, readLines, splitLines, textOf } from "./run-log.ts";
 import { runDirectory } from "./run-files.ts";
 
 export interface LinesReader {
@@ -63,7 +63,7 @@ export function createLinesReader({ turns }: HostContext, volume: Volume, runId:
   async function look({ data, values }: OutputLine): Promise<Partial<LinesSeen> | null> {
     if (values === null || values > mostValues) return { hasStarted: true, hasAnswered: true };
     if (values > mostValues / 10) await turn();
-    return runtime.readLine(typeof data === "string" ? data : await collect(data), seen);
+    return runtime.readLine(await textOf(data), seen);
   }
   return {
     seen,
@@ -78,10 +78,4 @@ export function createLinesReader({ turns }: HostContext, volume: Volume, runId:
       await readUpTo(Infinity, sealedBytes);
     },
   };
-}
-
-async function collect(chunks: AsyncIterable<string>): Promise<string> {
-  let text = "";
-  for await (const chunk of chunks) text += chunk;
-  return text;
 }

@@ -8,7 +8,7 @@ import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import { readOomKills } from "../machine/cgroup.ts";
 import { rankByTotal } from "../machine/memory-rank.ts";
-import { isEnding, isWithout } from "../machine/processes.ts";
+import { isEnding, isWithout, lookSeldom } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
 import { createLatch, type Latch } from "../context/wait.ts";
 import { nextOfRun, type Over, type RunFacts } from "./decide.ts";
@@ -45,8 +45,6 @@ const pauseMs = 20;
 const [leastBlindMs, mostBlindMs] = [1, 20];
 /** So many writes to `exit` are told at once: the agent can write to it too. */
 const mostExitWrites = 3;
-/** Between two looks at processes: each reads all of the container, and an agent makes as many as it may. */
-const processesMs = 900;
 
 /** Resolves once the run is over or an intent says it shall be. `wake` is set by whoever sets an intent. */
 export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch): Promise<Over> {
@@ -103,18 +101,6 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
   } finally {
     closers.forEach((close) => close());
   }
-}
-
-/** A fact that once false stays so, asked again only after a while. */
-function lookSeldom(ask: () => boolean): () => boolean {
-  let isSo = true;
-  let askedAt = -Infinity;
-  return () => {
-    if (!isSo || performance.now() - askedAt < processesMs) return isSo;
-    askedAt = performance.now();
-    isSo = ask();
-    return isSo;
-  };
 }
 
 /** The exit file last: who has no process any more has written it, if ever. */

@@ -135,6 +135,27 @@ export const splitLines: SplitLines<OutputLine[]> = (bytes, from, start, speaksJ
   return { batch: lines, next };
 };
 
+/** For who looks for a word alone: the lines that have it. */
+export const linesWith =
+  (word: string): SplitLines<string[]> =>
+  (bytes, from) => {
+    const lines: string[] = [];
+    for (let at = bytes.indexOf(word, from); at !== -1; at = bytes.indexOf(word, at)) {
+      const start = bytes.lastIndexOf(0x0a, at) + 1;
+      at = bytes.indexOf(0x0a, at);
+      lines.push(bytes.toString("utf8", start, at));
+    }
+    return { batch: lines, next: bytes.length };
+  };
+
+/** All of a line's data. */
+export async function textOf(data: OutputLine["data"]): Promise<string> {
+  if (typeof data === "string") return data;
+  let text = "";
+  for await (const chunk of data) text += chunk;
+  return text;
+}
+
 interface LineEnd {
   /** Where the line's text ends, and where the next line begins. */
   end: number;

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -13,7 +13,7 @@ import type { Ask } from "../runtimes/control-protocol.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { nothingSeen } from "./lines-reader.ts";
 import { tell } from "./run-input.ts";
-import { createTurnFollower } from "./turn.ts";
+import { askContext, createTurnFollower } from "./turn.ts";
 
 let dir: string;
 let store: Store;
@@ -41,7 +41,7 @@ function open() {
   const seen = { ...nothingSeen(), isInTurn: true };
   const lines = { seen, read: () => Promise.resolve(false), readRest: () => Promise.resolve() };
   const look = createTurnFollower({ context, store }, { run: store.getRun("run_a")!, agent, volume, lines });
-  return { look, seen, logged, volume };
+  return { look, seen, logged, volume, context };
 }
 
 test("what nobody can answer is refused, and an agent that asks for it without end is refused a hundred times", () => {
@@ -97,4 +97,51 @@ test("a turn that cannot be followed is said once, until it can", () => {
   mkdirSync(join(dir, "run_a/in"));
   look();
   expect(logged).toHaveLength(2);
+});
+
+/** Asks a run for its context, which says this then, one after the other was read; what it is taken to say, and how many pieces were read. */
+async function askFor(say: (answer: string) => string[]) {
+  const { volume, context } = open();
+  const out = join(dir, "run_a/out");
+  store.updateRun("run_a", { startedAt: "2026-01-01T00:00:00.000Z" });
+  writeFileSync(out, "y".repeat(2 ** 20));
+  let pieces = 0;
+  const turns = (userId: string) => {
+    pieces++;
+    return context.turns(userId);
+  };
+  const deps = { store, context: { ...context, turns }, volumes: { ensure: async () => volume } };
+  const asked = askContext(deps, store.getRun("run_a")!);
+  await expect.poll(told).toContain("get_context_usage");
+  const [, request_id] = /"request_id":"([^"]+)"/.exec(told())!;
+  const categories = [{ name: "tools", tokens: 5, kind: "used" }];
+  const response = { request_id, response: { model: "m", totalTokens: 5, maxTokens: 10, categories } };
+  for (const text of say(JSON.stringify({ type: "control_response", response }))) {
+    const before = pieces;
+    appendFileSync(out, text);
+    await expect.poll(() => pieces).toBeGreaterThan(before);
+  }
+  return { use: await asked, pieces };
+}
+const known = { model: "m", usedTokens: 5, limitTokens: 10, parts: [{ name: "tools", tokens: 5 }] };
+
+test.each<[string, (answer: string) => string[]]>([
+  ["after the rest of a line", (answer) => [`yy\n${answer}\n`]],
+  ["in two halves", (answer) => [`\n${answer.slice(0, 90)}`, `${answer.slice(90)}\n`]],
+  ["after a line that repeats the question", (answer) => [`\n{"type":"x","is":${answer}}\n${answer}\n`]],
+  [
+    "in a long line, after another",
+    (answer) => [`\n${"z".repeat(200_000)}\n${answer.slice(0, -1)},"more":"${"z".repeat(200_000)}"}\n`],
+  ],
+  ["in thousands of lines", (answer) => [`\n${"z\n".repeat(50_000)}${answer}\n${"z\n".repeat(50_000)}`]],
+])("what the CLI says of its context is found: %s", async (_, say) => {
+  expect((await askFor(say)).use).toEqual(known);
+});
+
+test("of what else it says then each piece is read in a turn of its user, and once", async () => {
+  const mebibyte = "\n".repeat(2 ** 20);
+  const { use, pieces } = await askFor((answer) => [...Array<string>(8).fill(mebibyte), `${answer}\n`]);
+  expect(use).toEqual(known);
+  expect(pieces).toBeGreaterThanOrEqual(64);
+  expect(pieces).toBeLessThan(100);
 });

@@ -16,11 +16,11 @@ import { diskUse, type Volume } from "../workspace/volume.ts";
 import type { Volumes } from "../workspace/volumes.ts";
 import type { LinesReader } from "./lines-reader.ts";
 import { isOutOfSpace, logSizes, readBeginning, runDirectory } from "./run-files.ts";
-import { readTail } from "./run-log.ts";
+import { linesWith, readLines, textOf } from "./run-log.ts";
 import { endInput, mostOfAnswers, said, tell, toldBytes, wasTold } from "./run-input.ts";
 
-/** How long a CLI has to count its context, how often that is looked for, and how much of what it says meanwhile is read. */
-const [contextMs, lookMs, mostContextBytes] = [20_000, 100, 2 ** 20];
+/** How long a CLI has to count its context, how often that is looked for, how much is read at a look, and the longest line that it may say it in. */
+const [contextMs, lookMs, lookBytes, longestContextBytes] = [20_000, 100, 2 ** 20, 2 ** 18];
 
 interface Watched {
   run: RunRow;
@@ -31,7 +31,7 @@ interface Watched {
 export interface TurnDeps {
   context: HostContext;
   store: Store;
-  volumes: Volumes;
+  volumes: Pick<Volumes, "ensure">;
 }
 
 /** What its CLI asks and nobody here can answer is refused so often; the agent can write lines of its own. */
@@ -130,16 +130,33 @@ export async function askContext(deps: TurnDeps, run: RunRow): Promise<ContextUs
   const requestId = crypto.randomUUID();
   const before = logSizes(volume, run.id).out;
   write(volume, run, input.askContext(requestId));
+  const out = join(runDirectory(volume, run.id), "out");
+  for await (const lines of linesFrom(deps, run, out, before, requestId))
+    for (const line of lines) {
+      const use = input.contextIn(typeof line === "string" ? line : await textOf(line.data), requestId);
+      if (use === "unreadable") throw silent();
+      if (use) return use;
+    }
+  throw silent();
+}
+const silent = () => new AppError("conflict", "The agent does not say it now: ask again in a moment.");
+
+/** What the run says in the time for it, from there on: the lines that have the word, and each long one. The agent can say what it likes: a piece is read a turn. */
+async function* linesFrom({ context }: TurnDeps, run: RunRow, path: string, at: number, word: string) {
   const deadline = performance.now() + contextMs;
+  let position = { at, searched: at };
   while (performance.now() < deadline) {
-    const bytes = Math.min(logSizes(volume, run.id).out - before, mostContextBytes);
-    const said = bytes > 0 ? await readTail(join(runDirectory(volume, run.id), "out"), bytes) : "";
-    const use = input.contextIn(said, requestId);
-    if (use === "unreadable") break;
-    if (use) return use;
-    await sleep(lookMs);
+    const source = {
+      path,
+      speaksJson: true,
+      sealedBytes: () => null,
+      limitBytes: position.searched + lookBytes,
+      longestLineBytes: longestContextBytes,
+      turn: () => context.turns(run.userId),
+    };
+    position = yield* readLines(source, position, linesWith(word));
+    if (position.searched < source.limitBytes) await sleep(lookMs);
   }
-  throw new AppError("conflict", "The agent does not say it now: ask again in a moment.");
 }
 
 async function listening({ store, volumes }: TurnDeps, run: RunRow): Promise<{ input: Input; volume: Volume }> {

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { controlProtocol } from "./control-protocol.ts";
 
 interface Told {
@@ -39,7 +39,7 @@ test("what is allowed as it was asked is not told again", () => {
   expect(response({ updatedInput })).toMatchObject({ response: { behavior: "allow", updatedInput } });
 });
 
-test("what it says of its context is read once it is whole, and not where the agent has made it to cost much", () => {
+test("what it says of its context is read, and not where the agent has made it to cost much", () => {
   const use = (more: object) => ({
     type: "control_response",
     response: {
@@ -55,12 +55,30 @@ test("what it says of its context is read once it is whole, and not where the ag
   });
   const line = JSON.stringify(use({}));
   const known = { model: "m", usedTokens: 5, limitTokens: 10, parts: [{ name: "a", tokens: 5 }] };
-  expect(controlProtocol.contextIn(`{"type":"x"}\n${line}\n`, "mine")).toEqual(known);
-  expect(controlProtocol.contextIn(`${line}\n`, "another")).toBeNull();
-  expect(controlProtocol.contextIn(line, "mine")).toBeNull();
+  expect(controlProtocol.contextIn(line, "mine")).toEqual(known);
+  expect(controlProtocol.contextIn(line, "another")).toBeNull();
+  expect(controlProtocol.contextIn(`{"type":"x","mine":${line}}`, "mine")).toBeNull();
   const rich = JSON.stringify(use({ more: Array(30_000).fill(0) }));
-  expect(controlProtocol.contextIn(`${rich}\n`, "mine")).toBe("unreadable");
+  expect(controlProtocol.contextIn(rich, "mine")).toBe("unreadable");
   expect(
     controlProtocol.takesInterrupt(init({ capabilities: ["interrupt_receipt_v1"], more: Array(30_000).fill(0) })),
   ).toBe(false);
+});
+
+test("of a million empty lines nobody makes a list", () => {
+  const said = "\n".repeat(2 ** 20);
+  const split = vi.spyOn(String.prototype, "split");
+  try {
+    expect(controlProtocol.asText(said, "/compact")).toBe("\n/compact");
+    expect(controlProtocol.asText(`${said}${init({ slash_commands: ["compact"] })}\n${said}`, "/compact")).toBe(
+      "/compact",
+    );
+    expect(controlProtocol.takesInterrupt(said)).toBe(true);
+    expect(controlProtocol.hasTaken(said)).toBe(false);
+    expect(controlProtocol.hasTaken(`${said}{"type":"system"}`)).toBe(true);
+    const made = split.mock.results.map(({ value }) => (value as string[]).length);
+    expect(Math.max(0, ...made)).toBeLessThan(10);
+  } finally {
+    split.mockRestore();
+  }
 });

@@ -20,8 +20,8 @@ export interface Input {
   answer(answer: AnswerBody): string;
   refuse(requestId: string): string;
   askContext(requestId: string): string;
-  /** What it says of its context among these lines, in answer to that request; null where it has not said it, or so that nobody can read it. */
-  contextIn(said: string, requestId: string): ContextUse | "unreadable" | null;
+  /** What it says of its context in this line; null where that is no answer to that request. */
+  contextIn(line: string, requestId: string): ContextUse | "unreadable" | null;
   /** Words that are in each line that answers this request, and in no other. */
   answerTo(requestId: string): string;
   /** What one that is started ahead of its message is told: lines whose answers need what the message will need. */
@@ -61,11 +61,8 @@ export const controlProtocol: Input = {
   refuse: (requestId) => respond({ subtype: "error", request_id: requestId, error: "Berth answers no such request." }),
   askContext: (requestId) =>
     JSON.stringify({ type: "control_request", request_id: requestId, request: { subtype: "get_context_usage" } }),
-  contextIn(said, requestId) {
-    // What stands after the last line break is not whole yet.
-    const lines = said.split("\n").slice(0, -1);
-    const line = lines.find((one) => one.startsWith('{"type":"control_response"') && one.includes(requestId));
-    if (line === undefined) return null;
+  contextIn(line, requestId) {
+    if (!line.startsWith('{"type":"control_response"') || !line.includes(requestId)) return null;
     const { success, data } = contextLine.safeParse(parseSmall(line, mostValues));
     if (!success) return "unreadable";
     const { model, totalTokens, maxTokens, categories } = data.response.response;
@@ -78,7 +75,7 @@ export const controlProtocol: Input = {
     return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
   },
   isWarm: (said) => said.includes(`"request_id":"${warmUps.at(-1)}"`) && said.endsWith("\n"),
-  hasTaken: (said) => said.split("\n").some((line) => line !== "" && !line.includes('"type":"control_response"')),
+  hasTaken: (said) => (said.match(/[^\n]+/g) ?? []).some((line) => !line.includes('"type":"control_response"')),
   setVariables: (env) => {
     const request = { subtype: "apply_flag_settings", settings: { env } };
     return JSON.stringify({ type: "control_request", request_id: "variables", request });
@@ -106,8 +103,11 @@ const initLine = z.object({
 });
 /** What it has said of itself: undefined before it has, null where nobody can read it. */
 function readInit(said: string) {
-  const line = said.split("\n").find((one) => one.startsWith('{"type":"system","subtype":"init"'));
-  return line === undefined ? undefined : (initLine.safeParse(parseSmall(line, mostValues)).data ?? null);
+  // No list of all lines: an agent can say a million of them.
+  const start = `\n${said}`.indexOf('\n{"type":"system","subtype":"init"');
+  if (start === -1) return undefined;
+  const [line = ""] = said.slice(start).split("\n", 1);
+  return initLine.safeParse(parseSmall(line, mostValues)).data ?? null;
 }
 /** The word after a slash with which a text begins, as the CLI has commands. */
 const commandIn = (text: string) => /^\/([^/\s]+)(?:\s|$)/.exec(text)?.[1] ?? null;

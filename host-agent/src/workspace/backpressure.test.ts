@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { createServer, request, type Server } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
@@ -72,18 +73,35 @@ test("what a flood owes is a second at most", async () => {
   expect(performance.now() - startedAt).toBeLessThan(25_000);
 });
 
-test("of a flood in one piece the parser sees a slice", async () => {
-  const server = createServer((_request, response) => response.end("ok"));
-  let parsed = 0;
-  server.on("dropRequest", () => void (parsed += 1));
-  holdBack(server, { perSecond: 10_000, burst: 10_000 });
-  server.prependListener("request", () => void (parsed += 1));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  closing.push(() => server.close());
-  const socket = await raw((server.address() as AddressInfo).port, head.repeat(2000));
-  await new Promise((resolve) => socket.once("close", resolve).resume());
-  expect(parsed).toBeGreaterThan(0);
-  expect(parsed).toBeLessThan(50);
+test.each([
+  "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+  "HEAD / HTTP/1.1\r\nHost: a\r\nExpect: it\r\n\r\n",
+  "HEAD / HTTP/1.1\r\n\r\n",
+])(
+  "of a flood in one piece the parser sees a slice, whether it is the server that answers or Node itself: %j",
+  async (flood) => {
+    let parsed = 0;
+    const count = () => void (parsed += 1);
+    subscribe("http.server.request.start", count);
+    closing.push(() => unsubscribe("http.server.request.start", count));
+    const { port } = await serve({ perSecond: 10_000, burst: 10_000 });
+    const socket = await raw(port, flood.repeat(2000));
+    await new Promise((resolve) => socket.once("close", resolve).resume());
+    expect(parsed).toBeGreaterThan(0);
+    expect(parsed).toBeLessThan(50);
+  },
+);
+
+test("what Node answers itself costs of the rate as well", async () => {
+  const server = await serve({ perSecond: 40, burst: 10 });
+  const startedAt = performance.now();
+  const answers = Array.from({ length: 25 }, async () => {
+    const socket = await raw(server.port, "HEAD / HTTP/1.1\r\n\r\n");
+    await new Promise((resolve) => socket.once("close", resolve).resume());
+  });
+  await Promise.all(answers);
+  expect(server.seen()).toBe(0);
+  expect(performance.now() - startedAt).toBeGreaterThan(950);
 });
 
 test("a body of megabytes arrives whole, and what follows a CONNECT is the tunnel's to the byte", async () => {

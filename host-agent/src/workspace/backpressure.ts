@@ -2,6 +2,7 @@
  * Rate limiting by backpressure (token bucket): agents send what they like to the servers on their sockets, and refusals cost
  * as well. Nothing is answered with an error for it: who sends too much is read later.
  */
+import { subscribe } from "node:diagnostics_channel";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -26,11 +27,11 @@ export function holdBack(server: Server, rate: Rate): void {
   const reading = new Set<Socket>();
   const busy = new WeakSet<Duplex>();
   let held: Socket[] | null = null;
-  const feedOf = new WeakMap<Duplex, (chunk: Buffer) => void>();
-  const take = createBucket(rate);
+  const letGoOf = new WeakMap<Duplex, () => void>();
+  const takeToken = createBucket(rate);
 
   function spend(): void {
-    const dryMs = take();
+    const dryMs = takeToken();
     if (dryMs === 0 || held) return;
     held = [];
     for (const socket of reading) hold(socket);
@@ -47,50 +48,80 @@ export function holdBack(server: Server, rate: Rate): void {
     held = null;
     for (const socket of waiting) if (reading.has(socket)) socket.resume();
   }
-  function isTaken(socket: Duplex): boolean {
-    if (socket.destroyed) return false;
+  function take(socket: Duplex): void {
+    if (socket.destroyed) return;
     spend();
     if (busy.has(socket)) socket.destroy();
-    return !socket.destroyed;
   }
 
   server.on("connection", (socket) => {
     reading.add(socket);
-    feedOf.set(
-      socket,
-      slice(socket, () => reading.has(socket)),
-    );
+    letGoOf.set(socket, feedInSlices(socket));
     socket.once("close", () => reading.delete(socket));
     spend();
     // After the server's own beginning to read, which is due by then, and before anything has been read.
     process.nextTick(() => held && hold(socket));
   });
-  guard(server, "request", (request: IncomingMessage, response: ServerResponse) => {
-    if (!isTaken(request.socket)) return false;
-    busy.add(request.socket);
-    response.once("close", () => busy.delete(request.socket));
-    return true;
+  hearEach(server, (socket, response) => {
+    take(socket);
+    busy.add(socket);
+    response.once("close", () => busy.delete(socket));
   });
-  guard(server, "connect", (_request: IncomingMessage, socket: Duplex) => {
-    if (!isTaken(socket)) return false;
-    reading.delete(socket as Socket);
-    socket.off("data", feedOf.get(socket)!);
+  guard(server, "request", ({ socket }) => !socket.destroyed);
+  guard(server, "connect", ({ socket }) => {
+    // Before it costs a token: a tunnel is never held.
+    reading.delete(socket);
+    take(socket);
+    if (socket.destroyed) return false;
+    letGoOf.get(socket)?.();
     return true;
   });
 }
 
-/** Feeds a read to the server's parser in slices, none to a connection that is ended or has become a tunnel meanwhile. Answers the listener that does. */
-function slice(socket: Socket, isFed: () => boolean): (chunk: Buffer) => void {
+/** Answers one request of a connection and ends it at a second, whatever its version and headers say. Has no rate: for connections that cost one already. */
+export function answerOne(server: Server): void {
+  const asked = new WeakSet<Duplex>();
+  server.on("connection", (socket) => void feedInSlices(socket));
+  hearEach(server, (socket) => {
+    if (asked.has(socket)) socket.destroy();
+    asked.add(socket);
+  });
+  guard(server, "request", ({ socket }) => !socket.destroyed);
+}
+
+type Hear = (socket: Socket, response: ServerResponse) => void;
+const heard = new WeakMap<Server, Hear>();
+subscribe("http.server.request.start", (message) => {
+  const { server, socket, response } = message as { server: Server; socket: Socket; response: ServerResponse };
+  heard.get(server)?.(socket, response);
+});
+
+/** Hears of each request that is parsed, before its `request`: some have none, for Node answers them itself (without a Host, with an Expect). */
+const hearEach = (server: Server, hear: Hear) => void heard.set(server, hear);
+
+/**
+ * Feeds a read to the server's parser in slices, and none to a connection that has ended. What it answers lets go of one that has
+ * become a tunnel: what came with its CONNECT is read next.
+ */
+function feedInSlices(socket: Socket): () => void {
   const feeds = socket.listeners("data") as ((chunk: Buffer) => void)[];
   socket.removeAllListeners("data");
+  let rest: Buffer | null = null;
   const feed = (chunk: Buffer) => {
-    for (let at = 0; at < chunk.length && !socket.destroyed; at += sliceBytes) {
-      if (!isFed()) return socket.unshift(chunk.subarray(at));
-      for (const listener of feeds) listener(chunk.subarray(at, at + sliceBytes));
+    rest = chunk;
+    while (rest !== null && rest.length > 0 && !socket.destroyed) {
+      const piece = rest.subarray(0, sliceBytes);
+      rest = rest.subarray(sliceBytes);
+      for (const listener of feeds) listener(piece);
     }
+    rest = null;
   };
   socket.on("data", feed);
-  return feed;
+  return () => {
+    socket.off("data", feed);
+    if (rest !== null && rest.length > 0) socket.unshift(rest);
+    rest = null;
+  };
 }
 
 /** A token bucket: what comes back takes a token, and says in how many milliseconds there is one again; 0 while there are some. */
