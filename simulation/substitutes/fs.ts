@@ -153,14 +153,15 @@ export function closeSync(descriptor: number): void {
   machine().files.descriptors.delete(descriptor);
 }
 
-export function readFileSync(path: string, encoding?: "utf8"): string | Buffer {
-  begin("readFileSync", path, true);
+export function readFileSync(path: string | number, encoding?: "utf8"): string | Buffer {
+  begin("readFileSync", String(path), typeof path === "string");
   return readWhole(path, encoding);
 }
 
-export function readWhole(path: string, encoding?: "utf8"): string | Buffer {
-  if (isKernels(path)) return machine().kernel.read(path);
-  const bytes = Buffer.from(machine().files.read(machine().files.get(path)));
+export function readWhole(path: string | number, encoding?: "utf8"): string | Buffer {
+  if (typeof path === "string" && isKernels(path)) return machine().kernel.read(path);
+  const { files } = machine();
+  const bytes = Buffer.from(files.read(typeof path === "string" ? files.get(path) : files.handle(path).inode));
   return encoding ? bytes.toString(encoding) : bytes;
 }
 

@@ -15,13 +15,13 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { open, readdir, rm, truncate } from "node:fs/promises";
+import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { runReasons } from "@berth/shared/resources";
 import { time } from "@berth/shared/values";
 import { z } from "zod";
-import { ifMissing, isThere } from "../machine/missing.ts";
+import { atOnce, ifHeld, ifMissing, isThere } from "../machine/missing.ts";
 import { ProgramError, runProgram } from "../machine/programs.ts";
 import { spareEnds, type Volume } from "../workspace/volume.ts";
 import { runGid } from "../store/uids.ts";
@@ -106,20 +106,31 @@ export const readContainer = (volume: Volume, runId: string): string | null =>
 /** More than the wrapper writes into `exit`; the agent can append to it. */
 const exitBytes = 200;
 
-/** What `exit` says: whether the run began, the exit code once it is over, and whether its process was started ahead of it. */
+/**
+ * What `exit` says: whether the run began, the exit code once it is over, and whether its process was started ahead of it. One that
+ * keeps us from reading it has begun.
+ */
 export function readExit(volume: Volume, runId: string): Exit & { isAhead: boolean } {
-  const text = readText(join(runDirectory(volume, runId), "exit"), exitBytes);
+  const text = unlessHeld("\nheld\n", () => readText(join(runDirectory(volume, runId), "exit"), exitBytes));
   const code = /^(\d{1,3})\n/m.exec(text)?.[1];
   const isAhead = text.startsWith("\nahead\n");
   const hasBegun = isAhead ? text.includes("\nbegun\n") : text.length > 1;
   return { hasBegun, code: code === undefined ? null : Number(code), isAhead };
 }
 
+function unlessHeld<T>(value: T, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    return ifHeld(value)(error);
+  }
+}
+
 /** The beginning of a file; empty where there is none. */
 function readText(path: string, maxBytes: number): string {
   let file: number;
   try {
-    file = openSync(path, constants.O_RDONLY);
+    file = openSync(path, constants.O_RDONLY | atOnce);
   } catch (error) {
     return ifMissing("")(error);
   }
@@ -187,7 +198,7 @@ const beginningBytes = 2 ** 20;
 
 /** The first of what it has said. */
 export function readBeginning(volume: Volume, runId: string): string {
-  return readText(join(runDirectory(volume, runId), "out"), beginningBytes);
+  return unlessHeld("", () => readText(join(runDirectory(volume, runId), "out"), beginningBytes));
 }
 
 /** Takes out of the log what was said while nothing was asked. */
@@ -215,7 +226,7 @@ export async function sealRunFiles(volume: Volume, runId: string, limitBytes: nu
   const long = there.filter((path) => statSync(path).size > limitBytes);
   if (long.length > 0) {
     await runProgram("chattr", "-i", "-a", ...long);
-    for (const path of long) await truncate(path, limitBytes);
+    for (const path of long) await cut(path, limitBytes);
   }
   if (there.length > 0) await runProgram("chattr", "+i", ...there);
 }
@@ -241,7 +252,17 @@ export async function emptyRunFiles(volume: Volume, runId: string): Promise<void
   await unseal(names.map((name) => join(dir, name)));
   for (const name of names) if (!isTrace(name)) await rm(join(dir, name), { force: true });
   if ((statSync(join(dir, "exit"), { throwIfNoEntry: false })?.size ?? 0) > exitBytes)
-    await truncate(join(dir, "exit"), exitBytes);
+    await cut(join(dir, "exit"), exitBytes);
+}
+
+/** As truncate(2), which would wait for who holds a lease. */
+async function cut(path: string, bytes: number): Promise<void> {
+  const file = await open(path, constants.O_WRONLY | constants.O_NOFOLLOW | atOnce);
+  try {
+    await file.truncate(bytes);
+  } finally {
+    await file.close();
+  }
 }
 
 /** What goes meanwhile, by retention or by another deletion, needs it no more. */
@@ -253,7 +274,7 @@ async function unseal(names: string[]): Promise<void> {
 
 /** Appends to a file, made with these flags where it is not there. */
 function append(path: string, text: string, make = constants.O_CREAT): void {
-  const file = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW | make, 0o600);
+  const file = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW | atOnce | make, 0o600);
   try {
     writeFileSync(file, text);
   } finally {

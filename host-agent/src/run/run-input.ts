@@ -6,7 +6,7 @@
 import { closeSync, constants, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "@berth/shared/errors";
-import { ifMissing } from "../machine/missing.ts";
+import { atOnce, ifMissing, isHeld } from "../machine/missing.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { runDirectory } from "./run-files.ts";
 
@@ -20,12 +20,18 @@ const pathOf = (volume: Volume, runId: string) => join(runDirectory(volume, runI
 export const toldBytes = (volume: Volume, runId: string): number =>
   statSync(pathOf(volume, runId), { throwIfNoEntry: false })?.size ?? 0;
 
-/** What was said so far; null where the run takes nothing. */
+/** What was said so far; null where the run takes nothing. Throws `conflict` where its agent keeps it from us. */
 export function said(volume: Volume, runId: string): string | null {
+  let file: number;
   try {
-    return readFileSync(pathOf(volume, runId), "utf8");
+    file = openInput(volume, runId, constants.O_RDONLY);
   } catch (error) {
     return ifMissing(null)(error);
+  }
+  try {
+    return readFileSync(file, "utf8");
+  } finally {
+    closeSync(file);
   }
 }
 
@@ -65,7 +71,7 @@ export function endInput(volume: Volume, runId: string): void {
 
 /** In one write, so that a reader that follows sees whole lines only. */
 function append(volume: Volume, runId: string, text: string): void {
-  const file = openToAppend(pathOf(volume, runId));
+  const file = openInput(volume, runId, constants.O_WRONLY | constants.O_APPEND);
   try {
     writeFileSync(file, text);
   } finally {
@@ -74,11 +80,14 @@ function append(volume: Volume, runId: string, text: string): void {
 }
 
 /** Of a run that is over the file is sealed, a moment before its end is stored. */
-function openToAppend(path: string): number {
+function openInput(volume: Volume, runId: string, flags: number): number {
   try {
-    return openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
+    return openSync(pathOf(volume, runId), flags | constants.O_NOFOLLOW | atOnce);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
-    throw new AppError("conflict", "The run is just ending: send a new message.", {}, { cause: error });
+    if ((error as NodeJS.ErrnoException).code === "EPERM")
+      throw new AppError("conflict", "The run is just ending: send a new message.", {}, { cause: error });
+    if (isHeld(error))
+      throw new AppError("conflict", "The run keeps itself from being told anything: cancel it.", {}, { cause: error });
+    throw error;
   }
 }
