@@ -26,6 +26,7 @@ class Stats {
   readonly gid: number;
   readonly mode: number;
   readonly size: number;
+  readonly blocks: number;
   readonly mtimeMs: number;
   readonly mtime: Date;
   readonly #kind: Inode["kind"];
@@ -35,6 +36,7 @@ class Stats {
     this.dev = on.device;
     this.ino = number;
     [this.uid, this.gid, this.mode, this.size] = [uid, gid, mode, size];
+    this.blocks = Math.ceil(size / 512);
     [this.mtimeMs, this.mtime] = [mtimeMs, new Date(mtimeMs)];
     this.#kind = kind;
   }

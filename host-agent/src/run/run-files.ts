@@ -216,19 +216,28 @@ export function logSizes(volume: Volume, runId: string): { out: number; err: num
 
 /**
  * Fixes a run's files for good: not even a descriptor that is still open can write to them. What `out` and `err` hold beyond
- * `limitBytes` goes: a fast writer writes on until it is ended.
+ * `limitBytes` goes: a fast writer writes on until it is ended. So do blocks that the agent has reserved beyond the end of a file.
  */
 export async function sealRunFiles(volume: Volume, runId: string, limitBytes: number): Promise<void> {
   // Values of variables stay no longer than the run that uses them, and its token.
   for (const name of ["env", "token"]) await rm(join(runDirectory(volume, runId), name), { force: true });
   const all = ["out", "err", "exit", "in"].map((name) => join(runDirectory(volume, runId), name));
   const there = all.filter(isThere);
-  const long = there.filter((path) => statSync(path).size > limitBytes);
+  const mostOf = (path: string) => (path.endsWith("/exit") ? exitBytes : limitBytes);
+  const long = there.filter((path) => takesMore(path, mostOf(path)));
   if (long.length > 0) {
     await runProgram("chattr", "-i", "-a", ...long);
-    for (const path of long) await cut(path, limitBytes);
+    for (const path of long) await cut(path, mostOf(path));
   }
   if (there.length > 0) await runProgram("chattr", "+i", ...there);
+}
+
+/** Blocks of a file that are no sign of others beyond its end: those of `makeRoom`, those that list its blocks. */
+const spareBlocks = 128;
+
+function takesMore(path: string, mostBytes: number): boolean {
+  const { size, blocks } = statSync(path);
+  return size > mostBytes || blocks > (size / 512) * 1.02 + spareBlocks;
 }
 
 /** Removes a run's files; none is fine. */
@@ -251,15 +260,14 @@ export async function emptyRunFiles(volume: Volume, runId: string): Promise<void
   if (!names.some(isTrace)) return removeRunFiles(volume, runId);
   await unseal(names.map((name) => join(dir, name)));
   for (const name of names) if (!isTrace(name)) await rm(join(dir, name), { force: true });
-  if ((statSync(join(dir, "exit"), { throwIfNoEntry: false })?.size ?? 0) > exitBytes)
-    await cut(join(dir, "exit"), exitBytes);
+  if (names.includes("exit")) await cut(join(dir, "exit"), exitBytes);
 }
 
-/** As truncate(2), which would wait for who holds a lease. */
-async function cut(path: string, bytes: number): Promise<void> {
+/** Takes what it has beyond so many bytes, and blocks beyond its end. As truncate(2), which would wait for who holds a lease. */
+async function cut(path: string, mostBytes: number): Promise<void> {
   const file = await open(path, constants.O_WRONLY | constants.O_NOFOLLOW | atOnce);
   try {
-    await file.truncate(bytes);
+    await file.truncate(Math.min((await file.stat()).size, mostBytes));
   } finally {
     await file.close();
   }
