@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Changes } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";
 import type { Client } from "./harness/client.ts";
-import { type Berth, startBerth } from "./harness/harness.ts";
+import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
 
 let berth: Berth;
 let alice: Client;
@@ -174,6 +174,28 @@ describe("a hostile repository", () => {
         "find .git sub/.git -type f | sort | xargs stat -c '%n %y %s' | diff ~/before -; ls ~/executed 2>&1; ls -d /tmp/tmp.* 2>&1; true",
       ),
     ).toMatch(/^ls: cannot access '\S+executed'.*\nls: cannot access '\/tmp\/tmp\.\*'.*$/);
+  });
+
+  test("whose agent meddles with the directory of the call has no hook run, and no process that outlives the call or is without limits", async () => {
+    const agent = await make();
+    const limit = await sh(
+      agent,
+      `git init -q && seq 9 >f && ${commit} && echo 10 >>f && echo '* filter=evil' >.gitattributes && mkdir d && echo 1 >d/f && mkfifo .gitignore d/.gitignore && ulimit -u
+      printf '#!/bin/sh\\ntouch ~/hooked\\n' >~/hook && printf '#!/bin/sh\\nulimit -p >~/executed; setsid env -i sleep 617 <&- >/dev/null 2>&1 & cat\\n' >~/evil && chmod +x hook evil`,
+    );
+    // Once git has asked what it shall ignore its directory is there, and it waits for what it shall ignore in `d`.
+    const { id } = await alice.send(
+      agent.id,
+      `: >.gitignore; for work in /tmp/tmp.*; do mkdir -p $work/hooks; cp hook $work/hooks/post-index-change
+      git config --file $work/config filter.evil.clean $HOME/evil; git config --file $work/config core.fsmonitor $HOME/hook; done; : >d/.gitignore; exec sleep 600`,
+    );
+    expect(await list(agent)).toMatchObject({ isComplete: true });
+    const left = (await berth.processes(await userIdOf(alice))).map(({ command }) => command);
+    expect(left).not.toContain("sleep 617");
+    await alice.ok("POST", `/v1/runs/${id}/cancel`);
+    expect(await sh(agent, "cat executed; ls hooked 2>&1; true")).toBe(
+      `${limit}\nls: cannot access 'hooked': No such file or directory`,
+    );
   });
 
   test("that keeps git waiting has what was found by then; one that is too large has its beginning", async () => {

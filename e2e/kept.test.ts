@@ -1,5 +1,6 @@
 /** What an agent takes of its user's memory and disk: bounded, freed with it, and who takes the most goes first. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Agent } from "@berth/shared/resources";
@@ -78,6 +79,38 @@ describe("the files of a run", () => {
     expect(readdirSync(files).toSorted()).toEqual(["end", "exit"]);
     expect(readFileSync(join(files, "exit"), "utf8")).toBe("\nbegun\n0\n");
     expect(await alice.run(run.id)).toMatchObject({ status: "completed" });
+  });
+});
+
+describe("blocks that an agent reserves beyond the end of its run's files", () => {
+  test("are given back at the end of the run, by whatever call it took them; what lies in `exit` of an older run, with its agent", async () => {
+    const doomed = await alice.createAgent("reserver", { runtime: "shell" });
+    const { out, run } = await sh(
+      doomed,
+      `python3 -c '
+import ctypes, fcntl, os, struct
+os.chdir("/run/berth-runs/" + os.environ["BERTH_RUN_ID"])
+mib = 2**20
+for name in ("out", "err", "exit"):
+    file = os.open(name, os.O_WRONLY | os.O_APPEND)
+    kept = ctypes.CDLL(None).fallocate(file, 1, ctypes.c_long(0), ctypes.c_long(20 * mib))
+    fcntl.ioctl(file, 0x4030582a, struct.pack("hhqqiI4i", 0, 0, 0, 40 * mib, 0, 0, 0, 0, 0, 0)) # FS_IOC_RESVSP64
+    print(name, kept, os.fstat(file).st_blocks * 512 // mib)
+ctypes.CDLL(None).fallocate(file, 0, ctypes.c_long(0), ctypes.c_long(mib))'`,
+    );
+    expect(out).toBe("out 0 40\nerr 0 40\nexit 0 40");
+    const files = join(berth.hostDir, "mnt", await userIdOf(alice), "runs", run.id);
+    const taken = (name: string) => statSync(join(files, name)).blocks * 512;
+    expect(["out", "err", "exit"].map(taken).filter((bytes) => bytes > 2 ** 16)).toEqual([]);
+    expect([statSync(join(files, "exit")).size <= 200, readFileSync(join(files, "out"), "utf8")]).toEqual([
+      true,
+      `${out}\n`,
+    ]);
+    execFileSync("chattr", ["-i", join(files, "exit")]);
+    execFileSync("fallocate", ["-n", "-l", "20M", join(files, "exit")]);
+    execFileSync("chattr", ["+i", join(files, "exit")]);
+    await alice.ok("DELETE", `/v1/agents/${doomed.id}`);
+    expect(taken("exit")).toBeLessThan(2 ** 16);
   });
 });
 

@@ -38,6 +38,8 @@ const healthChecks = 6;
 const noiseMs = { gatewayHealth: 50, hostHealth: 50, echo: 400, cancel: 400 };
 const memoryMb = 200;
 const mostCallMs = 1000;
+/** A call that takes so long was held up, however busy the machine is. */
+const stillMs = 20_000;
 /** The share of a core from which on a loop may be what bob waits for. */
 const busy = 0.25;
 
@@ -99,6 +101,7 @@ async function judge(
       `${what} ${base.toFixed(0)} → ${median(under[what]).toFixed(0)} (max ${Math.max(...under[what]).toFixed(0)}) ms`,
     );
     const { now, most } = bars[stage.bar](under[what], base, noiseMs[what], under);
+    if (Math.max(...under[what]) > stillMs) wrong.push(`one of ${what} stood still`);
     if (now > most) slow.push(`${what} took ${now.toFixed(0)} ms, ${base.toFixed(0)} in the quiet`);
   }
   words.push(

@@ -49,6 +49,25 @@ for _ in range(140):
         os._exit(0)
 ${writes}`;
 
+/** Whoever opens a file on which its owner holds a lease waits for up to 45 s; one is had where nobody else has the file open. */
+const leases = `
+import fcntl, os, signal, time
+run = "/run/berth-runs/" + os.environ["BERTH_RUN_ID"] + "/"
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+os.close(1)
+os.close(2)
+os.kill(-1, signal.SIGKILL)
+held, until = {}, time.monotonic() + 110
+while time.monotonic() < until:
+    log = os.open(run + "out", os.O_WRONLY | os.O_APPEND)
+    os.write(log, b".")
+    os.close(log)
+    for name in ("exit", "err"):
+        if name not in held: held[name] = os.open(run + name, os.O_RDONLY)
+        try: fcntl.fcntl(held[name], fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError: pass
+    time.sleep(0.01)`;
+
 /** As many connections as there are, each sending the same again and again; one that is closed is opened anew. */
 export const flood = (connect: string, data: string, connections: number) => `
 import os, select, socket
@@ -217,6 +236,7 @@ export const work: Area = {
     ),
     beside("readers that never read", 1e6, (stage) => withReaders(stage, runs(stage, [shell(emptyLines)]), false)),
     beside("a write to the log in each microsecond", 1e5, (stage) => runs(stage, [shell(writes), shell(writes)])),
+    beside("leases on the files of its run", 100, (stage) => runs(stage, [shell(leases)])),
     beside("420 processes and busy logs", 1e4, (stage) => runs(stage, Array<string>(3).fill(shell(sleepers)))),
     beside("pipelined calls of the model", 1, (stage) =>
       runs(stage, [shell(flood(toModel, 'b"HEAD / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n" * 2000', 1))]),

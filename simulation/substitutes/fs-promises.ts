@@ -26,6 +26,7 @@ function toHandle(fd: number, path: string) {
     read: <B extends Buffer>(buffer: B, offset = 0, length = buffer.length, position: number | null = null) =>
       call("read", path, () => ({ buffer, bytesRead: fs.readFrom(fd, buffer, offset, length, position) })),
     stat: () => call("stat", path, () => ({ size: inode().size, mtimeMs: 0 })),
+    truncate: (size: number) => call("truncate", path, () => fs.setSize(path, size)),
     sync: () => call("sync", path, () => files.sync(inode())),
     datasync: () => call("sync", path, () => files.sync(inode())),
     writeFile: (data: string | Uint8Array) => call("write", path, () => files.write(inode(), Buffer.from(data), path)),

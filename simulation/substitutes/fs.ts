@@ -26,6 +26,7 @@ class Stats {
   readonly gid: number;
   readonly mode: number;
   readonly size: number;
+  readonly blocks: number;
   readonly mtimeMs: number;
   readonly mtime: Date;
   readonly #kind: Inode["kind"];
@@ -35,6 +36,7 @@ class Stats {
     this.dev = on.device;
     this.ino = number;
     [this.uid, this.gid, this.mode, this.size] = [uid, gid, mode, size];
+    this.blocks = Math.ceil(size / 512);
     [this.mtimeMs, this.mtime] = [mtimeMs, new Date(mtimeMs)];
     this.#kind = kind;
   }
@@ -153,14 +155,15 @@ export function closeSync(descriptor: number): void {
   machine().files.descriptors.delete(descriptor);
 }
 
-export function readFileSync(path: string, encoding?: "utf8"): string | Buffer {
-  begin("readFileSync", path, true);
+export function readFileSync(path: string | number, encoding?: "utf8"): string | Buffer {
+  begin("readFileSync", String(path), typeof path === "string");
   return readWhole(path, encoding);
 }
 
-export function readWhole(path: string, encoding?: "utf8"): string | Buffer {
-  if (isKernels(path)) return machine().kernel.read(path);
-  const bytes = Buffer.from(machine().files.read(machine().files.get(path)));
+export function readWhole(path: string | number, encoding?: "utf8"): string | Buffer {
+  if (typeof path === "string" && isKernels(path)) return machine().kernel.read(path);
+  const { files } = machine();
+  const bytes = Buffer.from(files.read(typeof path === "string" ? files.get(path) : files.handle(path).inode));
   return encoding ? bytes.toString(encoding) : bytes;
 }
 

@@ -20,6 +20,7 @@ import { addChangeRoutes } from "./change-routes.ts";
 import { addCredentialRoutes } from "./credential-routes.ts";
 import type { ServerEnv } from "./env.ts";
 import { addFileRoutes } from "./file-routes.ts";
+import type { EntryDeps } from "../inside/entry.ts";
 import type { Files } from "../inside/files.ts";
 import type { Engine } from "../machine/engine.ts";
 import { tellFailure } from "../machine/machine-error.ts";
@@ -35,7 +36,7 @@ import type { Streams } from "../output/open-streams.ts";
 import { logSizes, runDirectory } from "../run/run-files.ts";
 import { answer, askContext, sayTo } from "../run/turn.ts";
 
-export interface ServerDeps extends AgentDeps, Omit<FollowDeps, "volumes"> {
+export interface ServerDeps extends AgentDeps, Pick<EntryDeps, "programs">, Omit<FollowDeps, "volumes"> {
   verify: VerifyGateway;
   streams: Streams;
   files: Files;

@@ -138,6 +138,10 @@ test("what git never says is refused", async () => {
     [...head, "", "no count", exit(0)],
     [...head, "", difference("M"), "x".repeat(5000), exit(0)],
     [...head, "x".repeat(5000), "", exit(0)],
+    [`${home}/${"x".repeat(5000)}`, "main", oid, "", exit(0)],
+    [home, "x".repeat(5000), oid, "", exit(0)],
+    [home, "main", "1".repeat(4000), "a", "", exit(0)],
+    [home, "main", `${oid}g`, "", exit(0)],
   ];
   for (const records of forged) await expect(read(records)).rejects.toMatchObject({ code: "host_unavailable" });
 });

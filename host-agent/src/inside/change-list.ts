@@ -39,7 +39,10 @@ export async function readChanges(
   const records = split(body, turn);
   const next: Next = async () => (await records.next()).value ?? null;
   const list: List = { unknown: new Map(), found: new Map(), namesBytes: 0, isCut: false };
-  const [top, branch, commit] = [await next(), await next(), await next()].map((record) => textOf(record ?? none));
+  const head = [await next(), await next(), await next()].map((record) => record ?? none);
+  if (head.some(({ length }) => length > pathMaxBytes)) misread();
+  const [top, branch, commit] = head.map(textOf);
+  if (!/^([0-9a-f]{40}|[0-9a-f]{64})?$/.test(commit!)) misread();
   await readUnknown(next, list);
   await readDifferences(next, list);
   for (const [key, name] of list.unknown) list.found.set(key, unlisted(name, commit!.length || 40));

@@ -122,6 +122,12 @@ const gitEnv = {
   GIT_OPTIONAL_LOCKS: "0",
   GIT_TERMINAL_PROMPT: "0",
   GIT_NO_LAZY_FETCH: "1",
+  // Also where the agent writes into the git directory of this call.
+  GIT_CONFIG_COUNT: "2",
+  GIT_CONFIG_KEY_0: "core.hooksPath",
+  GIT_CONFIG_VALUE_0: "/dev/null",
+  GIT_CONFIG_KEY_1: "core.fsmonitor",
+  GIT_CONFIG_VALUE_1: "false",
 };
 /** As `printf %b` reads bytes. */
 const escape = (bytes: Buffer) => [...bytes].map((byte) => `\\0${byte.toString(8).padStart(3, "0")}`).join("");

@@ -28,6 +28,8 @@ export interface EntryDeps {
   workspaces: Workspaces;
   /** Of an agent one at a time: who enters while it is deleted makes nothing of it again. */
   deletions: ReturnType<typeof createLocks>;
+  /** Of an agent one at a time: the end of one ends everything in their group. */
+  programs: ReturnType<typeof createLocks>;
 }
 
 /** An agent whose directory can be worked in now. */
@@ -39,12 +41,15 @@ export interface Entry {
 /** Where the gateway says that the agent works, of which the host may not have heard: its next run brings that. */
 export const readDirectory = (query: string | null | undefined) => directoryBelow.safeParse(query).data ?? null;
 
-/** What one exec started, however it forked: known by a line of its environment, which all inherit, and by its session. */
+/**
+ * What one exec started, however it forked: known by a line of its environment, which all inherit, and by its session; where there
+ * is no such line, all that has its group.
+ */
 export interface Started extends Entry {
   execId: string;
   gid: number;
   /** `NAME=value`, of this exec alone. */
-  marker: string;
+  marker: string | null;
 }
 
 /** What entering needs of them. */
@@ -130,7 +135,8 @@ export async function endStarted(
   try {
     for (;;) {
       const state = await engine.inspectExec(execId);
-      const isMarked = (pid: number) => (!!state?.pid && sessionOf(pid) === state.pid) || hasVariable(pid, marker);
+      const isMarked = (pid: number) =>
+        marker === null || (!!state?.pid && sessionOf(pid) === state.pid) || hasVariable(pid, marker);
       const belongs: Which = (owner, pid) => owner.uid === agent.uid && owner.gid === gid && isMarked(pid);
       await endProcesses(container.cgroup, belongs, graceMs, "SIGHUP");
       if (!state || (!state.running && state.exitCode !== null) || performance.now() > deadline) return;

@@ -1,8 +1,10 @@
-/** A short program of ours in the workspace, as the agent: what it says is bounded, for the agent may speak in its place. */
-import { randomText } from "@berth/shared/ids";
+/**
+ * A short program of ours in the workspace, as the agent: what it says is bounded, for the agent may speak in its place. It reads what is
+ * the agent's, and stopped at the right moment may be had to execute it: of an agent there is one at a time, and nothing outlives it.
+ */
 import { readOutput } from "../machine/exec-output.ts";
-import { transferGid } from "../store/uids.ts";
-import { homeOf, toLines } from "../workspace/environment.ts";
+import { programGid } from "../store/uids.ts";
+import { homeOf, processLimit, toLines } from "../workspace/environment.ts";
 import { endStarted, type Entry, type EntryDeps, startAttached } from "./entry.ts";
 
 export interface Program {
@@ -15,14 +17,24 @@ export interface Program {
 /** The agent can stop it, whatever bounds it inside. */
 const deadlineMs = 30_000;
 
+const limited = 'ulimit -c 0; ulimit -p "$0"; exec "$@"';
+
 /** What it said, and why that may not be all: it said more than is wanted, or ended without `done` as its last word on standard error. */
-export async function runProgram(deps: EntryDeps, entry: Entry, { command, env, maxBytes }: Program) {
+export function runProgram(deps: EntryDeps, entry: Entry, program: Program) {
+  return deps.programs(entry.agent.id, () => run(deps, entry, program));
+}
+
+async function run(deps: EntryDeps, entry: Entry, { command, env, maxBytes }: Program) {
   const { agent } = entry;
-  const marker = `BERTH_TRANSFER=${randomText(20)}`;
   // Nothing of the agent's own environment: its PATH or LD_PRELOAD would decide what is executed.
-  const lines = toLines({ HOME: homeOf(agent), PATH: "/usr/bin:/bin", ...env });
-  const spec = { command, uid: agent.uid, gid: transferGid, workingDir: "/", attach: "streams" as const };
-  const { execId, stream } = await startAttached(deps, entry, { ...spec, env: [...lines, marker] });
+  const { execId, stream } = await startAttached(deps, entry, {
+    command: ["/bin/sh", "-c", limited, processLimit(deps.context.settings), ...command],
+    env: toLines({ HOME: homeOf(agent), PATH: "/usr/bin:/bin", ...env }),
+    uid: agent.uid,
+    gid: programGid,
+    workingDir: "/",
+    attach: "streams",
+  });
   const late = setTimeout(() => stream.destroy(), deadlineMs);
   const pieces: Buffer[] = [];
   let [length, isWhole] = [0, true];
@@ -37,7 +49,7 @@ export async function runProgram(deps: EntryDeps, entry: Entry, { command, env, 
   } finally {
     clearTimeout(late);
     stream.destroy();
-    await endStarted(deps, { ...entry, execId, gid: transferGid, marker }, 0);
+    await endStarted(deps, { ...entry, execId, gid: programGid, marker: null }, 0);
   }
   return { said: Buffer.concat(pieces).subarray(0, maxBytes), isLong: length > maxBytes, isWhole };
 }

@@ -6,7 +6,7 @@ import type { HostContext } from "../context/context.ts";
 import { endProcesses } from "../machine/processes.ts";
 import { readExit } from "../run/run-files.ts";
 import type { Store } from "../store/store.ts";
-import { firstUid, runGid, sessionGid, transferGid } from "../store/uids.ts";
+import { firstUid, programGid, runGid, sessionGid, transferGid } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
 import { ownersIn, removeAgentDirectory, type Volume } from "../workspace/volume.ts";
 
@@ -52,11 +52,11 @@ export async function tellFound(
 
 /**
  * Ends what an earlier process of this host agent left in a container and nobody asks for any more: terminals, transfers,
- * and runs that the database does not know (it is a new one).
+ * programs, and runs that the database does not know (it is a new one).
  */
 async function endLeftovers(store: Store, userId: string, container: RunningContainer): Promise<void> {
   const { cgroup, volume } = container;
-  await endProcesses(cgroup, ({ gid }) => gid === sessionGid || gid === transferGid, 0);
+  await endProcesses(cgroup, ({ gid }) => gid === sessionGid || gid === transferGid || gid === programGid, 0);
   // A run that was only admitted has no process, nor has one whose code is there or that began elsewhere: those of its agent are of
   // one that an older database has forgotten, or wait for a message that never comes.
   const begun = store.activeRuns(userId).filter(({ id, containerId }) => {

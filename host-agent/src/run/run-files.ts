@@ -15,13 +15,13 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { open, readdir, rm, truncate } from "node:fs/promises";
+import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { runReasons } from "@berth/shared/resources";
 import { time } from "@berth/shared/values";
 import { z } from "zod";
-import { ifMissing, isThere } from "../machine/missing.ts";
+import { atOnce, ifHeld, ifMissing, isThere } from "../machine/missing.ts";
 import { ProgramError, runProgram } from "../machine/programs.ts";
 import { spareEnds, type Volume } from "../workspace/volume.ts";
 import { runGid } from "../store/uids.ts";
@@ -106,20 +106,31 @@ export const readContainer = (volume: Volume, runId: string): string | null =>
 /** More than the wrapper writes into `exit`; the agent can append to it. */
 const exitBytes = 200;
 
-/** What `exit` says: whether the run began, the exit code once it is over, and whether its process was started ahead of it. */
+/**
+ * What `exit` says: whether the run began, the exit code once it is over, and whether its process was started ahead of it. One that
+ * keeps us from reading it has begun.
+ */
 export function readExit(volume: Volume, runId: string): Exit & { isAhead: boolean } {
-  const text = readText(join(runDirectory(volume, runId), "exit"), exitBytes);
+  const text = unlessHeld("\nheld\n", () => readText(join(runDirectory(volume, runId), "exit"), exitBytes));
   const code = /^(\d{1,3})\n/m.exec(text)?.[1];
   const isAhead = text.startsWith("\nahead\n");
   const hasBegun = isAhead ? text.includes("\nbegun\n") : text.length > 1;
   return { hasBegun, code: code === undefined ? null : Number(code), isAhead };
 }
 
+function unlessHeld<T>(value: T, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    return ifHeld(value)(error);
+  }
+}
+
 /** The beginning of a file; empty where there is none. */
 function readText(path: string, maxBytes: number): string {
   let file: number;
   try {
-    file = openSync(path, constants.O_RDONLY);
+    file = openSync(path, constants.O_RDONLY | atOnce);
   } catch (error) {
     return ifMissing("")(error);
   }
@@ -187,7 +198,7 @@ const beginningBytes = 2 ** 20;
 
 /** The first of what it has said. */
 export function readBeginning(volume: Volume, runId: string): string {
-  return readText(join(runDirectory(volume, runId), "out"), beginningBytes);
+  return unlessHeld("", () => readText(join(runDirectory(volume, runId), "out"), beginningBytes));
 }
 
 /** Takes out of the log what was said while nothing was asked. */
@@ -205,19 +216,28 @@ export function logSizes(volume: Volume, runId: string): { out: number; err: num
 
 /**
  * Fixes a run's files for good: not even a descriptor that is still open can write to them. What `out` and `err` hold beyond
- * `limitBytes` goes: a fast writer writes on until it is ended.
+ * `limitBytes` goes: a fast writer writes on until it is ended. So do blocks that the agent has reserved beyond the end of a file.
  */
 export async function sealRunFiles(volume: Volume, runId: string, limitBytes: number): Promise<void> {
   // Values of variables stay no longer than the run that uses them, and its token.
   for (const name of ["env", "token"]) await rm(join(runDirectory(volume, runId), name), { force: true });
   const all = ["out", "err", "exit", "in"].map((name) => join(runDirectory(volume, runId), name));
   const there = all.filter(isThere);
-  const long = there.filter((path) => statSync(path).size > limitBytes);
+  const mostOf = (path: string) => (path.endsWith("/exit") ? exitBytes : limitBytes);
+  const long = there.filter((path) => takesMore(path, mostOf(path)));
   if (long.length > 0) {
     await runProgram("chattr", "-i", "-a", ...long);
-    for (const path of long) await truncate(path, limitBytes);
+    for (const path of long) await cut(path, mostOf(path));
   }
   if (there.length > 0) await runProgram("chattr", "+i", ...there);
+}
+
+/** Blocks of a file that are no sign of others beyond its end: those of `makeRoom`, those that list its blocks. */
+const spareBlocks = 128;
+
+function takesMore(path: string, mostBytes: number): boolean {
+  const { size, blocks } = statSync(path);
+  return size > mostBytes || blocks > (size / 512) * 1.02 + spareBlocks;
 }
 
 /** Removes a run's files; none is fine. */
@@ -240,8 +260,17 @@ export async function emptyRunFiles(volume: Volume, runId: string): Promise<void
   if (!names.some(isTrace)) return removeRunFiles(volume, runId);
   await unseal(names.map((name) => join(dir, name)));
   for (const name of names) if (!isTrace(name)) await rm(join(dir, name), { force: true });
-  if ((statSync(join(dir, "exit"), { throwIfNoEntry: false })?.size ?? 0) > exitBytes)
-    await truncate(join(dir, "exit"), exitBytes);
+  if (names.includes("exit")) await cut(join(dir, "exit"), exitBytes);
+}
+
+/** Takes what it has beyond so many bytes, and blocks beyond its end. As truncate(2), which would wait for who holds a lease. */
+async function cut(path: string, mostBytes: number): Promise<void> {
+  const file = await open(path, constants.O_WRONLY | constants.O_NOFOLLOW | atOnce);
+  try {
+    await file.truncate(Math.min((await file.stat()).size, mostBytes));
+  } finally {
+    await file.close();
+  }
 }
 
 /** What goes meanwhile, by retention or by another deletion, needs it no more. */
@@ -253,7 +282,7 @@ async function unseal(names: string[]): Promise<void> {
 
 /** Appends to a file in one write, so that a reader that follows sees whole lines only; made with these flags where it is not there. */
 export function append(path: string, text: string, make = constants.O_CREAT): void {
-  const file = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW | make, 0o600);
+  const file = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW | atOnce | make, 0o600);
   try {
     writeFileSync(file, text);
   } finally {

@@ -3,10 +3,10 @@
  * follows into the CLI's standard input. An empty line is the end. Nothing of it is in memory: whichever process of the host
  * agent comes next finds what was said, and the run that waits for a word outlives them all.
  */
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "@berth/shared/errors";
-import { ifMissing } from "../machine/missing.ts";
+import { atOnce, ifMissing, isHeld } from "../machine/missing.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { append, runDirectory } from "./run-files.ts";
 
@@ -20,12 +20,18 @@ const pathOf = (volume: Volume, runId: string) => join(runDirectory(volume, runI
 export const toldBytes = (volume: Volume, runId: string): number =>
   statSync(pathOf(volume, runId), { throwIfNoEntry: false })?.size ?? 0;
 
-/** What was said so far; null where the run takes nothing. */
+/** What was said so far; null where the run takes nothing. Throws `conflict` where its agent keeps it from us. */
 export function said(volume: Volume, runId: string): string | null {
+  let file: number;
   try {
-    return readFileSync(pathOf(volume, runId), "utf8");
+    file = orConflict(() => openSync(pathOf(volume, runId), constants.O_RDONLY | constants.O_NOFOLLOW | atOnce));
   } catch (error) {
     return ifMissing(null)(error);
+  }
+  try {
+    return readFileSync(file, "utf8");
+  } finally {
+    closeSync(file);
   }
 }
 
@@ -63,12 +69,17 @@ export function endInput(volume: Volume, runId: string): void {
   if (text !== null && !isClosed(text)) add(volume, runId, "\n");
 }
 
+const add = (volume: Volume, runId: string, text: string) => orConflict(() => append(pathOf(volume, runId), text, 0));
+
 /** Of a run that is over the file is sealed, a moment before its end is stored. */
-function add(volume: Volume, runId: string, text: string): void {
+function orConflict<T>(open: () => T): T {
   try {
-    append(pathOf(volume, runId), text, 0);
+    return open();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
-    throw new AppError("conflict", "The run is just ending: send a new message.", {}, { cause: error });
+    if ((error as NodeJS.ErrnoException).code === "EPERM")
+      throw new AppError("conflict", "The run is just ending: send a new message.", {}, { cause: error });
+    if (isHeld(error))
+      throw new AppError("conflict", "The run keeps itself from being told anything: cancel it.", {}, { cause: error });
+    throw error;
   }
 }

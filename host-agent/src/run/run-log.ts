@@ -3,9 +3,10 @@
  * goes on and after it ended. Memory is bounded: a long line is passed on in chunks and never held by more than one
  * reader at a time. Knows nothing of HTTP, sockets or runs' states.
  */
+import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { JsonScan } from "@berth/shared/bounds/json-scan";
-import { ifMissing } from "../machine/missing.ts";
+import { atOnce, ifHeld, ifMissing } from "../machine/missing.ts";
 
 /** One event's data: JSON text, whole or (for a long line) in chunks that together are the JSON text. */
 export interface OutputLine {
@@ -63,7 +64,7 @@ export async function* readLines<Batch>(
   split: SplitLines<Batch>,
 ): AsyncGenerator<OutputLine[] | Batch, Position> {
   const sealed = source.sealedBytes();
-  const file = await open(source.path, "r").catch(ifMissing(null));
+  const file = await openLog(source.path);
   if (!file) return position;
   try {
     const end = Math.min(sealed ?? (await file.stat()).size, source.limitBytes);
@@ -107,6 +108,12 @@ export async function* readLines<Batch>(
     await file.close();
   }
 }
+
+/** Null where there is none, or where the agent keeps it from us now. */
+const openLog = (path: string) =>
+  open(path, constants.O_RDONLY | atOnce)
+    .catch(ifMissing(null))
+    .catch(ifHeld(null));
 
 /** A line that is short enough to hold. */
 export function toLine(bytes: Buffer, offset: number, speaksJson: boolean): OutputLine & { data: string } {
@@ -228,7 +235,7 @@ async function* asTextLine(chunks: AsyncIterable<string>, more: boolean): AsyncG
 
 /** The text at the end of a file, at most `maxBytes` of it, cut at a character. */
 export async function readTail(path: string, maxBytes: number, sealedBytes?: number): Promise<string> {
-  const file = await open(path, "r").catch(ifMissing(null));
+  const file = await openLog(path);
   if (!file) return "";
   try {
     const size = sealedBytes ?? (await file.stat()).size;

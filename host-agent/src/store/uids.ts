@@ -9,6 +9,7 @@ export const forwarderUid = 19_999;
 export const runGid = 19_001;
 export const sessionGid = 19_002;
 export const transferGid = 19_003;
+export const programGid = 19_004;
 
 /** The processes of an agent's run, as `machine/processes.ts` asks for them. */
 export const inRunOf =

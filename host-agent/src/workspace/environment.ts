@@ -17,6 +17,9 @@ export const placeOf = (agent: Pick<AgentRow, "id" | "directory">) =>
 /** As the engine wants it. */
 export const toLines = (env: Record<string, string>) => Object.entries(env).map(([key, value]) => `${key}=${value}`);
 
+/** Half of the container's processes: a fork bomb of one agent leaves the others room. */
+export const processLimit = (settings: Settings) => String(Math.max(32, Math.floor(settings.BERTH_PIDS / 2)));
+
 export function environmentOf(settings: Settings, agent: AgentRow): Record<string, string> {
   const home = homeOf(agent);
   return {
@@ -30,8 +33,7 @@ export function environmentOf(settings: Settings, agent: AgentRow): Record<strin
     TMPDIR: `${home}/.berth/tmp`,
     BERTH_AGENT_ID: agent.id,
     ...(agent.directory && { BERTH_DIRECTORY: agent.directory }),
-    // Half of the container's processes: a fork bomb of one agent leaves the others room.
-    BERTH_NPROC: String(Math.max(32, Math.floor(settings.BERTH_PIDS / 2))),
+    BERTH_NPROC: processLimit(settings),
     ...(settings.BERTH_EGRESS !== "none" && { ...proxyVariables, JAVA_TOOL_OPTIONS: javaOptions(agent.env) }),
   };
 }
