@@ -1,11 +1,10 @@
 /** What a person typed, pressed and chose is kept, done once, and asked about where it ends work. */
 import type { Locator, Page, Route } from "playwright-core";
 import { describe, expect, test } from "vitest";
-import { linkOf } from "./browser/browser.ts";
 import { eventually, lastEnd, send, serveDashboard } from "./browser/dashboard.ts";
 import type { Run } from "@berth/shared/resources";
 
-const { world, meet, stranger } = serveDashboard();
+const { world, meet } = serveDashboard();
 
 /** Whether a reload would ask first. */
 const asks = (page: Page) => page.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
@@ -309,40 +308,6 @@ describe("what is not saved", () => {
     expect((await field.inputValue()).length).toBe(60_000);
     await field.fill("");
     expect(await asks(page)).toBe(false);
-  });
-});
-
-describe("what could not be loaded", () => {
-  test("comes by itself once it can be: a list, and a page whose script an upgrade has replaced", async () => {
-    const { page } = await meet();
-    await page.route("**/v1/tokens?*", (route) => route.abort());
-    await page.goto("/tokens");
-    await page.getByRole("alert").getByText("The gateway isn't responding.").waitFor();
-    await page.unroute("**/v1/tokens?*");
-    await page.locator("table.list tbody tr").first().waitFor();
-    await page.getByRole("alert").waitFor({ state: "detached" });
-    let refused = 0;
-    await page.route("**/assets/use*.js", (route) =>
-      refused++ === 0 ? route.fulfill({ status: 404 }) : route.continue(),
-    );
-    await page.getByRole("link", { name: "Usage" }).click();
-    await page.getByRole("heading", { name: "Usage" }).waitFor();
-    expect(refused).toBeGreaterThan(1);
-  });
-});
-
-describe("a page without its gateway or its user", () => {
-  test("takes a sign-in link that is opened in it, and comes back by itself", async () => {
-    const { name } = await meet();
-    const page = await stranger();
-    await page.route("**/session", (route) => route.abort());
-    await page.goto("/");
-    await page.getByText("The gateway isn't responding").waitFor();
-    await page.unroute("**/session");
-    await page.getByLabel("Sign in with an API token").waitFor();
-    await page.goto(linkOf(world.berth, name));
-    await page.getByRole("region", { name: "Workspace" }).waitFor();
-    expect(page.url()).not.toContain("code=");
   });
 });
 

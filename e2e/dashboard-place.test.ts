@@ -155,6 +155,14 @@ describe("a place", () => {
     await page.getByRole("link", { name: "Conversation" }).click();
     await page.locator(`[id="${runs[5]!.run.id}"]`).getByText("Finished").waitFor();
     expect(await page.getByRole("button", { name: "Jump to the newest line" }).count()).toBe(0);
+    // Who goes on from the message that the address names is not brought back to it.
+    const focused = () => page.evaluate(() => document.activeElement?.id);
+    await page.goto(`/agents/${agent.id}?run=${runs[4]!.run.id}`);
+    await eventually(focused).toBe(runs[4]!.run.id);
+    await page.getByRole("button", { name: "Earlier messages" }).click();
+    await second.locator(".output").waitFor();
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn))));
+    expect(await focused()).not.toBe(runs[4]!.run.id);
   });
 
   test("in a list comes back with as many rows as there were, by Back and by a reload", async () => {
