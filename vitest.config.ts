@@ -76,6 +76,7 @@ const queue = [
   "runs",
   "isolation",
   "dashboard-live",
+  "dashboard-away",
   "dashboard-hostile",
   "engine",
   "runtime",

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { afterAll, describe, expect, test } from "vitest";
-import type { Page } from "playwright-core";
+import type { Page, Route } from "playwright-core";
 import type { Run } from "@berth/shared/resources";
 import { counting, eventually, lastEnd, seeLines, send, serveDashboard } from "./browser/dashboard.ts";
 import { until } from "../gateway/test/wait.ts";
@@ -246,6 +246,84 @@ describe("a message that was sent", () => {
     await page.getByRole("button", { name: "Send again", exact: true }).click();
     await eventually(() => page.locator("article.run").count()).toBe(2);
     expect(await field.inputValue()).toContain("# mine");
+    // From a run's own page it leads to where it is written, and to where it is seen to arrive.
+    await field.fill("");
+    const details = page.locator("article.run").first().getByRole("link", { name: "Details of this run" });
+    await details.click();
+    await page.getByRole("button", { name: "Edit and send again" }).click();
+    await eventually(() => field.inputValue()).toMatch(/^printf /);
+    await details.click();
+    await page.getByRole("heading", { name: /^Run of/ }).waitFor();
+    await page.getByRole("button", { name: "Send again", exact: true }).click();
+    await eventually(() => page.locator("article.run").count()).toBe(3);
+    expect(new URL(page.url()).pathname).toBe(`/agents/${agent.id}`);
+  });
+
+  test("from a composer that was left meanwhile takes nothing of what is written in the next one", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("leaving", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    const { promise: isLetGo, resolve: release } = Promise.withResolvers<void>();
+    await page.route("**/v1/agents/*/runs", (route) => isLetGo.then(() => route.continue()));
+    await send(page, "echo one");
+    await page.getByRole("link", { name: "Settings" }).click();
+    await page.getByRole("link", { name: "Conversation" }).click();
+    const field = page.getByLabel(/^Message to/);
+    await eventually(() => field.inputValue()).toBe("echo one");
+    await field.fill("echo two");
+    expect(await page.getByRole("button", { name: "Sending…" }).isDisabled()).toBe(true);
+    release();
+    await lastEnd(page).getByText("Finished").waitFor();
+    expect(await field.inputValue()).toBe("echo two");
+    await field.press("Enter");
+    await eventually(() => page.locator(".output").allTextContents()).toEqual(["one", "two"]);
+  });
+
+  test("and whose answer was lost is sent once, whatever its agent reads by then; and Escape that stops nothing says so", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("lossy");
+    const { promise: hold, resolve: release } = Promise.withResolvers<void>();
+    scripts.set("Sail.", () => ({ hold, blocks: [text("Ashore.")] }));
+    const calls = /\/v1\/(agents|runs)\/\w+\/(runs|messages)$/;
+    const lose = async (route: Route) => {
+      await route.fetch();
+      await route.abort();
+    };
+    await page.goto(`/agents/${agent.id}`);
+    const field = page.getByLabel(/^Message to/);
+    const perhaps = page.getByRole("alert").getByText("It may not have been sent.");
+    await page.route(calls, lose);
+    await send(page, "Sail.");
+    await page.locator(".end.going").getByText("Running").waitFor();
+    await perhaps.waitFor();
+    await page.getByRole("link", { name: "Settings" }).click();
+    await page.getByRole("link", { name: "Conversation" }).click();
+    await perhaps.waitFor();
+    await page.getByRole("button", { name: "Queue" }).waitFor();
+    expect(await page.getByRole("button", { name: "Send now" }).count()).toBe(0);
+    await page.unroute(calls);
+    await field.press("Enter");
+    await eventually(() => field.inputValue()).toBe("");
+    const asked: string[] = [];
+    await page.route(/\/(interrupt|cancel)$/, (route) => {
+      asked.push(new URL(route.request().url()).pathname.split("/").at(-1)!);
+      return route.abort();
+    });
+    for (const key of ["down", "down", "up"] as const) await page.keyboard[key]("Escape");
+    await page.getByRole("alert").getByText("The run could not be stopped:").waitFor();
+    expect(asked).toEqual(["interrupt"]);
+    // A word, whose turn is over by the time that it is sent again.
+    await page.route(calls, lose);
+    await send(page, "Faster.");
+    await perhaps.waitFor();
+    release();
+    await lastEnd(page).getByText("Finished").waitFor();
+    await page.unroute(calls);
+    await page.getByRole("button", { name: "Send now" }).click();
+    await eventually(() => field.inputValue()).toBe("");
+    await eventually(() => page.locator(".said,.unread p").getByText("Faster.").count()).toBe(1);
+    const { items } = await client.ok<{ items: Run[] }>("GET", `/v1/runs?agentId=${agent.id}`);
+    expect(items.map(({ prompt }) => prompt)).toEqual(["Sail."]);
   });
 });
 

@@ -532,7 +532,7 @@ describe("an admin", () => {
         return panel.y + panel.height;
       };
       await eventually(bottom).toBeLessThan(801);
-      await page.getByLabel("Find by name").fill("many 1099");
+      await page.getByLabel("Find by name").pressSequentially("many 1099");
       await eventually(() => rows.count()).toBe(1);
     } finally {
       db.prepare("DELETE FROM users WHERE id LIKE 'usr_many%'").run();

@@ -79,6 +79,54 @@ describe("a place", () => {
     await page.getByText("한 글.txt no longer has any changes.").waitFor();
   });
 
+  test("among files is one folder: nothing that began in another is shown or done there, nor leads back to it", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("folders", { directory: "later" });
+    const files = `/v1/agents/${agent.id}/files`;
+    for (const path of ["a/same.txt", "b/same.txt"]) await client.ok("PUT", `${files}/${path}`, path);
+    /** Holds what matches until it is let go, and then waits until the page has taken its answer. */
+    const hold = async (url: string, method: string) => {
+      const { promise: isLetGo, resolve: release } = Promise.withResolvers<void>();
+      await page.route(`**${url}`, (route) =>
+        route.request().method() === method ? isLetGo.then(() => route.continue()) : route.continue(),
+      );
+      return async () => {
+        const answer = page.waitForResponse((one) => one.url().endsWith(url) && one.request().method() === method);
+        release();
+        await (await answer).finished();
+        await page.evaluate(() => fetch("/healthz").then(() => {}));
+      };
+    };
+    await page.goto(`/agents/${agent.id}/files?dir=b`);
+    await page.getByRole("link", { name: "same.txt", exact: true }).waitFor();
+    const asked: string[] = [];
+    page.on("request", (request) => void asked.push(`${request.method()} ${new URL(request.url()).pathname}`));
+    await page.getByRole("link", { name: "Files" }).last().click();
+    await page.getByRole("link", { name: "a/" }).click();
+    await page.getByRole("button", { name: "Delete same.txt" }).click();
+    await page.getByRole("dialog").waitFor();
+    await page.goBack();
+    await page.getByRole("link", { name: "b/" }).waitFor();
+    expect(await page.getByRole("dialog").count()).toBe(0);
+    await page.goForward();
+    const endUpload = await hold(`${files}/a/new.txt`, "PUT");
+    const file = { name: "new.txt", mimeType: "text/plain", buffer: Buffer.from("x") };
+    await page.locator(".drop input[type=file]").setInputFiles(file);
+    await page.getByText("0 B of 1 B").waitFor();
+    await page.goBack();
+    await page.getByRole("link", { name: "b/" }).click();
+    await page.getByRole("link", { name: "same.txt", exact: true }).waitFor();
+    asked.length = 0;
+    await endUpload();
+    expect(asked).not.toContain(`GET ${files}/a`);
+    // Where the agent works is not there yet; who has left meanwhile is not led back.
+    const endListing = await hold(`${files}/later`, "GET");
+    await page.goto(`/agents/${agent.id}/files`);
+    await page.getByRole("link", { name: "Settings" }).click();
+    await endListing();
+    expect(new URL(page.url()).pathname).toBe(`/agents/${agent.id}/settings`);
+  });
+
   test("in a conversation is the same after another tab, with as many messages as there were", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("history", { runtime: "shell" });
@@ -107,6 +155,14 @@ describe("a place", () => {
     await page.getByRole("link", { name: "Conversation" }).click();
     await page.locator(`[id="${runs[5]!.run.id}"]`).getByText("Finished").waitFor();
     expect(await page.getByRole("button", { name: "Jump to the newest line" }).count()).toBe(0);
+    // Who goes on from the message that the address names is not brought back to it.
+    const focused = () => page.evaluate(() => document.activeElement?.id);
+    await page.goto(`/agents/${agent.id}?run=${runs[4]!.run.id}`);
+    await eventually(focused).toBe(runs[4]!.run.id);
+    await page.getByRole("button", { name: "Earlier messages" }).click();
+    await second.locator(".output").waitFor();
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn))));
+    expect(await focused()).not.toBe(runs[4]!.run.id);
   });
 
   test("in a list comes back with as many rows as there were, by Back and by a reload", async () => {

@@ -220,6 +220,11 @@ describe("what an agent asks", () => {
     expect(await page.title()).toBe("(waiting for you) asking · Berth");
     expect(await page.locator("link[rel=icon]").getAttribute("href")).toBe("/favicon-asks.svg");
     await page.locator("nav.agents li").getByText("Waiting for you").waitFor();
+    // Told aloud too, also while another message waits.
+    await page.getByLabel(/^Message to/).fill("Then rest.");
+    await page.keyboard.press("Alt+Enter");
+    await page.locator(".run .prompt").getByText("Then rest.").waitFor();
+    expect(await page.locator(".conversation > [role=status]").textContent()).toMatch(/^Waiting for you/);
     await other.getByRole("region", { name: "Allow this?" }).getByRole("button", { name: "Allow" }).click();
     await lastEnd(page).getByText("Finished").waitFor();
     expect(await card.count()).toBe(0);

@@ -80,7 +80,7 @@ function About({ agent }: { agent: Agent }) {
   const edit = (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement }) => {
     const { name, value } = event.currentTarget;
     setSaved(false);
-    keep({ ...draft, [name]: value });
+    keep({ [name]: value });
   };
   return (
     <form onSubmit={(event) => (event.preventDefault(), void task.run())}>

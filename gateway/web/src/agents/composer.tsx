@@ -2,7 +2,9 @@
  * Where a message is written. While the agent works it is a word into the turn, or waits for its end: the button says which. What
  * is written survives a reload.
  */
+import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { uuidOf } from "@berth/shared/ids";
 import type { Agent, Run } from "@berth/shared/resources";
 import { AttachmentChips, mostAttachments, useAttachments } from "../files/attachments.tsx";
 import { t } from "../i18n/language.ts";
@@ -10,10 +12,10 @@ import { runtimes } from "../runtimes/runtimes.ts";
 import { runOfAgent } from "../state/agents.ts";
 import { ApiError, explain, postOnce } from "../api/api.ts";
 import { noteRuns, runsByAgent } from "../state/live.ts";
-import { keptText } from "../kept/use-kept.ts";
+import { useHeld } from "../kept/use-kept.ts";
+import { draftOf } from "../state/drafts.ts";
 import { noteWord } from "../state/told-words.ts";
 import { AttachIcon, SendIcon } from "../ui/icons.tsx";
-import { proposed } from "./message-actions.tsx";
 import { interrupt, stopRun, StopTurnButton } from "./stop-button.tsx";
 
 /** Two presses of Escape within this are one for the whole run. */
@@ -22,22 +24,17 @@ const twiceMs = 1500;
 const mostOfWord = 32_768;
 
 export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }) {
-  const { draft, change } = useDraft(agent.id);
-  const { text, key, attachments } = draft;
+  const { read, change } = draftOf(agent.id);
+  const { text, attachments, sentTo } = read();
   const uploads = useAttachments(agent.id, (path) => change((now) => ({ attachments: [...now.attachments, path] })));
   const going = runOfAgent(agent.id);
   const waits = (runsByAgent.value.get(agent.id) ?? []).some(({ status }) => status === "pending");
   // A word into the turn is short and has no attachments.
   const mayBeWord = attachments.length + uploads.coming.length === 0 && text.length <= mostOfWord;
-  const isRead = going?.status === "running" && runtimes[agent.runtime].reads && mayBeWord;
-  const current = useRef(key);
-  current.current = key;
-  const { send, isSending, failure, setFailure } = useSend(agent, going, draft, () => {
-    // What was written meanwhile is the next message.
-    if (current.current === key) change(() => ({ text: "", attachments: [] }));
-    requestAnimationFrame(onSent);
-  });
-  const escape = useEscape(going, setFailure);
+  const mayRead = going?.status === "running" && runtimes[agent.runtime].reads && mayBeWord;
+  const isRead = sentTo === null ? mayRead : runOfWords(sentTo) !== null;
+  const { send, isSending, failure, close } = useSend(agent, going, onSent);
+  const { escape, stopFailure, forgive } = useEscape(going);
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Escape" && !event.isComposing) return escape(event);
@@ -50,7 +47,8 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
   const action = isRead ? "sendNow" : going || waits ? "queue" : "send";
   return (
     <form class="composer" onSubmit={(event) => (event.preventDefault(), void send(isRead))}>
-      {failure !== null && <Failure failure={failure} onClose={() => setFailure(null)} />}
+      <NotSent failure={failure} onClose={close} />
+      <NotStopped failure={stopFailure} onClose={forgive} />
       <AttachmentChips
         paths={attachments}
         onRemove={(gone) => change((now) => ({ attachments: now.attachments.filter((path) => path !== gone) }))}
@@ -70,7 +68,7 @@ export function Composer({ agent, onSent }: { agent: Agent; onSent: () => void }
           onKeyDown={onKeyDown}
           onPaste={(event) => uploads.bring(event, event.clipboardData)}
         />
-        {isRead && (
+        {isRead && sentTo === null && (
           <button type="button" disabled={isEmpty} onClick={() => void send(false)}>
             {words.queue}
           </button>
@@ -145,54 +143,72 @@ function AttachButton({ onFiles }: { onFiles: (files: File[]) => void }) {
   );
 }
 
-/** Sends the text: a word into the turn, or a message that waits where it must. */
-function useSend(agent: Agent, going: Run | undefined, { text, key, attachments }: Draft, onSent: () => void) {
-  const [isSending, setSending] = useState(false);
-  const [failure, setFailure] = useState<unknown>(null);
+interface Sending {
+  isSending: boolean;
+  failure: unknown;
+}
+const atRest: Sending = { isSending: false, failure: null };
+
+/**
+ * Sends the draft: a word into the turn, or a message that waits where it must; again where it was sent first, whatever may be
+ * meant by then, for only there it counts once. Who comes back meanwhile sees the same.
+ */
+function useSend(agent: Agent, going: Run | undefined, onSent: () => void) {
+  const [{ isSending, failure }, set] = useHeld(`sending.${agent.id}`, atRest, () => false);
+  const { read, noteSentTo, forget } = draftOf(agent.id);
   const send = async (isWord: boolean) => {
+    const { text, key, attachments, sentTo } = read();
     if (isSending || !text.trim()) return;
-    setSending(true);
-    setFailure(null);
+    set({ isSending: true, failure: null });
+    const to = sentTo ?? (isWord && going ? wordsTo(going.id) : `/v1/agents/${agent.id}/runs`);
+    noteSentTo(key, to);
+    const runId = runOfWords(to);
     try {
-      if (isWord && going) {
-        const { messageId } = await postOnce<{ messageId: string }>(`/v1/runs/${going.id}/messages`, { text }, key);
-        noteWord({ runId: going.id, messageId, text });
-      } else {
-        const message = { prompt: text, attachments, ifBusy: "queue" };
-        noteRuns([await postOnce<Run>(`/v1/agents/${agent.id}/runs`, message, key)]);
-      }
-      onSent();
+      if (runId === null) noteRuns([await postOnce<Run>(to, { prompt: text, attachments, ifBusy: "queue" }, key)]);
+      else noteWord({ runId, text, messageId: await say(to, text, key, runId, sentTo !== null) });
+      forget(key);
+      set(atRest);
+      requestAnimationFrame(onSent);
     } catch (error) {
-      setFailure(error);
+      // Refused for good: whatever is right by then.
+      if (error instanceof ApiError && error.code === "conflict") noteSentTo(key, null);
+      set({ isSending: false, failure: error });
     }
-    setSending(false);
   };
-  return { send, isSending, failure, setFailure };
+  return { send, isSending, failure, close: () => set(atRest) };
 }
 
-/** Takes a message that is to be sent again. */
-function useProposed(agentId: string, take: (text: string) => void) {
-  const text = proposed.value?.agentId === agentId ? proposed.value.text : null;
-  useEffect(() => {
-    if (text === null) return;
-    proposed.value = null;
-    take(text);
-  }, [text]);
+const wordsTo = (runId: string) => `/v1/runs/${runId}/messages`;
+const runOfWords = (path: string) => /^\/v1\/runs\/(\w+)\/messages$/.exec(path)?.[1] ?? null;
+
+/** Says a word into a turn; answers its id. */
+async function say(path: string, text: string, key: string, runId: string, wasSaid: boolean): Promise<string> {
+  try {
+    return (await postOnce<{ messageId: string }>(path, { text }, key)).messageId;
+  } catch (error) {
+    // The turn is over, and perhaps it heard: what became of the word shows below it.
+    if (wasSaid && error instanceof ApiError && error.code === "conflict") return uuidOf(runId, key);
+    throw error;
+  }
 }
 
 /**
  * Escape stops the turn and keeps the conversation; a second one ends the run with all that it started. Also with the focus in the
  * conversation, or nowhere, as after an answer; in any other field it is that field's.
  */
-function useEscape(going: Run | undefined, tell: (failure: unknown) => void) {
+function useEscape(going: Run | undefined) {
+  const [stopFailure, setStopFailure] = useState<unknown>(null);
   const last = useRef(-Infinity);
   const escape = (event: KeyboardEvent) => {
     if (!going) return;
     event.preventDefault();
     event.stopPropagation();
+    // Held, it is one press.
+    if (event.repeat) return;
+    setStopFailure(null);
     const isSecond = event.timeStamp - last.current < twiceMs;
     last.current = event.timeStamp;
-    (isSecond ? stopRun(going.id) : interrupt(going.id)).catch(tell);
+    (isSecond ? stopRun(going.id) : interrupt(going.id)).catch(setStopFailure);
   };
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
@@ -203,56 +219,47 @@ function useEscape(going: Run | undefined, tell: (failure: unknown) => void) {
     addEventListener("keydown", onKeyDown);
     return () => removeEventListener("keydown", onKeyDown);
   });
-  return escape;
+  return { escape, stopFailure, forgive: () => setStopFailure(null) };
+}
+
+interface FailureProps {
+  failure: unknown;
+  onClose: () => void;
+}
+
+function NotStopped({ failure, onClose }: FailureProps) {
+  if (failure === null) return null;
+  return (
+    <Warning title={t().conversation.notStopped} onClose={onClose}>
+      {explain(failure)}
+    </Warning>
+  );
 }
 
 /** Why it was not sent, and what to do. */
-function Failure({ failure, onClose }: { failure: unknown; onClose: () => void }) {
+function NotSent({ failure, onClose }: FailureProps) {
+  if (failure === null) return null;
   const words = t().conversation;
   const code = failure instanceof ApiError ? failure.code : null;
   return (
+    <Warning title={code === "offline" ? words.perhapsNotSent : words.notSent} onClose={onClose}>
+      {explain(failure)} {code === "offline" && words.sendsOnce}
+      {(code === "host_unavailable" || code === "no_host") && words.sendAgain}
+    </Warning>
+  );
+}
+
+function Warning({ title, children, onClose }: { title: string; children: ComponentChildren; onClose: () => void }) {
+  return (
     <div class="warning bad" role="alert">
       <p>
-        <strong>{code === "offline" ? words.perhapsNotSent : words.notSent}</strong> {explain(failure)}{" "}
-        {code === "offline" && words.sendsOnce}
-        {(code === "host_unavailable" || code === "no_host") && words.sendAgain}
+        <strong>{title}</strong> {children}
       </p>
       <button type="button" class="quiet" onClick={onClose}>
         {t().common.close}
       </button>
     </div>
   );
-}
-
-interface Draft {
-  text: string;
-  /** Paths of files that are there. */
-  attachments: string[];
-  /** Names this message: the same until it is changed. */
-  key: string;
-}
-
-function useDraft(agentId: string) {
-  const { text, write } = keptText(`berth.draft.${agentId}`);
-  const first = useRef(crypto.randomUUID());
-  const read = () => readDraft(text.value) ?? { key: first.current, text: "", attachments: [] };
-  // Also for uploads, which end long after they were drawn, perhaps with another composer in view.
-  const change = (how: (now: Draft) => Partial<Draft>) => {
-    const now = read();
-    const next = { ...now, ...how(now), key: crypto.randomUUID() };
-    write(next.text || next.attachments.length > 0 ? JSON.stringify(next) : null);
-  };
-  useProposed(agentId, (more) => change((now) => ({ text: now.text ? `${now.text}\n${more}` : more })));
-  return { draft: read(), change };
-}
-
-function readDraft(kept: string | null): Draft | null {
-  if (kept === null) return null;
-  try {
-    return { attachments: [], ...(JSON.parse(kept) as Omit<Draft, "attachments">) };
-  } catch {
-    return null;
-  }
 }
 
 /** As tall as its text, up to a third of the window. */

@@ -8,7 +8,7 @@ import { keepPlace, placeOf } from "../kept/places.ts";
 import { createReading } from "../kept/reading.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { openConversation } from "../state/agents.ts";
-import { loadRuns, runsByAgent } from "../state/live.ts";
+import { askedOf, loadRuns, runsByAgent } from "../state/live.ts";
 import { tellRun } from "../text/words.ts";
 import { Composer } from "./composer.tsx";
 import { DownIcon } from "../ui/icons.tsx";
@@ -17,6 +17,7 @@ import type { MessagesProps } from "./messages.tsx";
 import { RunSection } from "./run-section.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { search } from "../ui/router.tsx";
+import { useAgain } from "../ui/use-pages.ts";
 
 export function Conversation({ agent }: { agent: Agent }) {
   const words = t().conversation;
@@ -45,11 +46,11 @@ export function Conversation({ agent }: { agent: Agent }) {
           )}
           <Failure error={history.failure} />
           <List runs={runs} wanted={wanted} onDrawn={() => keep.current()} />
-          {runs.length === 0 && <Empty agent={agent} isLoading={history.isLoading} />}
+          {runs.length === 0 && history.failure === null && <Empty agent={agent} isLoading={history.isLoading} />}
         </div>
       </div>
       <p role="status" class="sr-only">
-        {announce(runs.at(-1))}
+        {announce(runs)}
       </p>
       {!isAtEnd && (
         <button type="button" class="to-end" onClick={toEnd} aria-label={words.toEnd}>
@@ -90,7 +91,13 @@ function Whole({ runs }: MessagesProps) {
   );
 }
 
-const announce = (run: Run | undefined) => (run ? `${tellRun(run).short}. ${tellRun(run).advice}` : "");
+/** What is told aloud: of the run that asks, or else goes on; of those that wait for it nothing meanwhile. */
+function announce(runs: Run[]): string {
+  const run = runs.find(askedOf) ?? runs.find(isGoing) ?? runs.at(-1);
+  return run ? `${tellRun(run).short}. ${tellRun(run).advice}` : "";
+}
+
+const isGoing = ({ endedAt, status }: Run) => endedAt === null && status !== "pending";
 
 function Empty({ agent, isLoading }: { agent: Agent; isLoading: boolean }) {
   if (isLoading)
@@ -135,7 +142,9 @@ function useHistory(agentId: string) {
   const [oldest, setOldest] = useState(left?.oldest ?? null);
   const [isLoading, setLoading] = useState(true);
   const [failure, setFailure] = useState<unknown>(null);
+  const last = useRef("");
   const load = async (query: string) => {
+    last.current = query;
     setLoading(true);
     try {
       const page = await loadRuns(`agentId=${agentId}${query}`);
@@ -150,6 +159,7 @@ function useHistory(agentId: string) {
     setLoading(false);
   };
   useEffect(() => void load(""), [agentId]);
+  useAgain(failure, () => load(last.current));
   const now = useRef({ cursor, oldest });
   now.current = { cursor, oldest };
   const keep = (anchor: Anchor | null) => keepPlace(`conversation ${agentId}`, { ...now.current, anchor });
@@ -175,9 +185,14 @@ function findPlace(agentId: string): Place | undefined {
 function usePlace(runs: Run[] | null, history: ReturnType<typeof useHistory>, leaveEnd: () => void): void {
   const runId = new URLSearchParams(search.value).get("run");
   const isHere = runs?.some((run) => run.id === runId);
+  /** Once: the reader goes on from there. */
+  const shown = useRef<string | null>(null);
   useEffect(() => {
-    if (runId === null || runs === null || history.isLoading || history.failure !== null) return;
+    if (runId === null) shown.current = null;
+    if (runId === null || runId === shown.current || runs === null || history.isLoading || history.failure !== null)
+      return;
     if (!isHere) return void (history.hasMore && history.loadMore());
+    shown.current = runId;
     leaveEnd();
     const message = document.getElementById(runId)!;
     message.scrollIntoView();

@@ -16,15 +16,21 @@ interface Changes {
   added: Added[];
 }
 const nothing: Changes = { stored: {}, added: [] };
+const isNothing = ({ stored, added }: Changes) => added.length === 0 && Object.keys(stored).length === 0;
+/** What was written since `saved` was sent. */
+const without = (saved: Changes, { stored, added }: Changes): Changes => ({
+  stored: Object.fromEntries(Object.entries(stored).filter(([key, value]) => value !== saved.stored[key])),
+  added: added.filter((row) => !saved.added.includes(row)),
+});
 const fresh: Added = { key: "", value: "" };
 
 export function EnvEditor({ agent }: { agent: Agent }) {
   const words = t().settings;
-  const [changes, setChanges] = useHeld(`env.${agent.id}`, nothing);
+  const [changes, setChanges] = useHeld(`env.${agent.id}`, nothing, (now) => !isNothing(now));
   const { stored, added } = changes;
   const task = useTask(async () => {
     await changeEnv(agent.id, { ...stored, ...toEnv(added) });
-    setChanges(nothing);
+    setChanges((now) => without(changes, now));
   });
   const setStored = (key: string, value: string | null | undefined) => {
     const { [key]: _, ...others } = stored;
@@ -41,7 +47,6 @@ export function EnvEditor({ agent }: { agent: Agent }) {
       added: [...others, ...pasted.filter((row) => !isStored(row)), fresh],
     });
   };
-  const isChanged = added.length > 0 || Object.keys(stored).length > 0;
   return (
     <section>
       <h2>{words.environment}</h2>
@@ -71,7 +76,7 @@ export function EnvEditor({ agent }: { agent: Agent }) {
           <button type="button" onClick={() => setChanges({ stored, added: [...added, fresh] })}>
             {words.addVariable}
           </button>
-          {isChanged && <Save isBusy={task.isBusy} cancel={() => setChanges(nothing)} />}
+          {!isNothing(changes) && <Save isBusy={task.isBusy} cancel={() => setChanges(nothing)} />}
         </p>
       </form>
     </section>

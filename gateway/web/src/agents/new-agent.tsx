@@ -29,7 +29,7 @@ export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean })
   if ((agents.value?.length ?? 0) >= limit) return <p class="new-agent full">{words.full(limit)}</p>;
   const edit: Edit = ({ currentTarget: { name, value } }) => {
     task.clear();
-    keep({ ...draft, [name]: value });
+    keep({ [name]: value });
   };
   return (
     <form

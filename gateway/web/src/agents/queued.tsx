@@ -11,7 +11,7 @@ import { Failure } from "../ui/failure.tsx";
 import { Link } from "../ui/router.tsx";
 import { LongText } from "../ui/long-text.tsx";
 import { useTask } from "../ui/use-task.ts";
-import { proposed } from "./message-actions.tsx";
+import { writeAgain } from "./message-actions.tsx";
 
 const useChange = (run: Run) => useKept(`berth.queued.${run.id}`);
 
@@ -56,16 +56,16 @@ export function LateChange({ run }: { run: Run }) {
   const [draft, , forget] = useChange(run);
   if (run.status === "pending" || draft === null || draft === run.prompt) return null;
   const words = t().conversation;
-  const writeAgain = () => {
-    proposed.value = { agentId: run.agentId, text: draft };
+  const edit = () => {
     forget();
+    writeAgain(run.agentId, draft);
   };
   return (
     <div class="unread">
       <LongText text={draft} />
       <p class="muted">
         {words.changedTooLate}{" "}
-        <button type="button" class="quiet" onClick={writeAgain}>
+        <button type="button" class="quiet" onClick={edit}>
           {words.editAgain}
         </button>{" "}
         <button type="button" class="quiet" onClick={forget}>
@@ -102,9 +102,9 @@ export function UnreadWords({ run, log }: { run: Run; log: RunLog | null }) {
   const unread = said.filter(({ messageId }) => !read.has(messageId));
   if (unread.length === 0) return null;
   const words = t().conversation;
-  const writeAgain = () => {
-    proposed.value = { agentId: run.agentId, text: unread.map(({ text }) => text).join("\n") };
+  const edit = () => {
     forgetWords(run.id);
+    writeAgain(run.agentId, unread.map(({ text }) => text).join("\n"));
   };
   return (
     <div class="unread">
@@ -114,7 +114,7 @@ export function UnreadWords({ run, log }: { run: Run; log: RunLog | null }) {
       <p class="muted">
         {isLive ? words.readsNext : words.notRead}{" "}
         {!isLive && (
-          <button type="button" class="quiet" onClick={writeAgain}>
+          <button type="button" class="quiet" onClick={edit}>
             {words.editAgain}
           </button>
         )}

@@ -122,7 +122,7 @@ function useForm<T extends Draft>(form: string, empty: T, send: (draft: T, secre
   const task = useTask(async () => {
     await send(draft, typed);
     forget();
-    setTyped("");
+    setTyped((now) => (now === typed ? "" : now));
   });
   const secret = {
     value: typed,
@@ -138,14 +138,14 @@ function useForm<T extends Draft>(form: string, empty: T, send: (draft: T, secre
     autocomplete: "off" as const,
     spellcheck: false,
     onInput: (event: { currentTarget: HTMLInputElement | HTMLSelectElement }) =>
-      setDraft({ ...draft, [name]: event.currentTarget.value }),
+      setDraft({ [name]: event.currentTarget.value } as Partial<T>),
   });
   const check = (name: keyof T & string, checked: boolean) => ({
     type: "checkbox" as const,
     name,
     checked,
     onChange: (event: { currentTarget: HTMLInputElement }) =>
-      setDraft({ ...draft, [name]: event.currentTarget.checked }),
+      setDraft({ [name]: event.currentTarget.checked } as Partial<T>),
   });
   return { draft, field, secret, check, task };
 }

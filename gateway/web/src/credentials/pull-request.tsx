@@ -45,7 +45,7 @@ function PullRequestDialog({ agent, onClose }: { agent: Agent; onClose: () => vo
     forget();
   });
   const edit = ({ currentTarget: { name, value } }: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) =>
-    keep({ ...draft, [name]: value });
+    keep({ [name]: value });
   const text = { onInput: edit, autocomplete: "off" as const };
   if (opened) return <Opened opened={opened} onClose={onClose} />;
   return (

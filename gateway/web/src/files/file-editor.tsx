@@ -4,7 +4,8 @@ import { ApiError } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { Confirm } from "../ui/confirm.tsx";
-import { useKept } from "../kept/use-kept.ts";
+import { keptText, useKept } from "../kept/use-kept.ts";
+import { useAgain } from "../ui/use-pages.ts";
 import { useTask } from "../ui/use-task.ts";
 import { showable } from "../text/plain-text.ts";
 import { downloadUrl, editableBytes, readText, saveText, type Entry, type TextFile } from "./files.ts";
@@ -22,8 +23,13 @@ export function FileEditor({ agentId, path, entry, onSaved }: FileEditorProps) {
   const isSmall = entry.size <= editableBytes;
   const [file, setFile] = useState<TextFile | null | "loading">(isSmall ? "loading" : null);
   const [failure, setFailure] = useState<unknown>(null);
-  const load = () => readText(agentId, path).then(setFile, setFailure);
-  useEffect(() => void (isSmall && load()), []);
+  const load = async () => {
+    setFile(await readText(agentId, path));
+    setFailure(null);
+  };
+  const tryLoad = () => load().catch(setFailure);
+  useEffect(() => void (isSmall && tryLoad()), []);
+  useAgain(failure, tryLoad);
   return (
     <section class="editor">
       <p class="actions">
@@ -46,11 +52,12 @@ export function FileEditor({ agentId, path, entry, onSaved }: FileEditorProps) {
           place={`berth.edit.${agentId}.${path}`}
           file={file}
           reload={load}
-          save={async (text, base) => {
-            const etag = await saveText(agentId, path, { text, etag: base });
-            setFile({ text, etag });
-            await onSaved();
+          save={async (edited) => {
+            const etag = await saveText(agentId, path, edited);
+            setFile({ ...edited, etag });
+            return etag;
           }}
+          onSaved={onSaved}
         />
       )}
     </section>
@@ -62,28 +69,34 @@ interface TextEditorProps {
   /** Where what is not saved is kept. */
   place: string;
   file: TextFile;
-  /** `base` is the version that was edited. */
-  save: (text: string, base: TextFile["etag"]) => Promise<void>;
+  /** Over the version that was edited; answers the ETag of the one that is there now. */
+  save: (edited: TextFile) => Promise<string>;
+  onSaved: () => Promise<void>;
   reload: () => Promise<void>;
 }
 
-function TextEditor({ name, place, file, save, reload }: TextEditorProps) {
+/** What was edited, and the ETag of the version that this was. */
+type Edit = Pick<TextFile, "text" | "etag">;
+
+function TextEditor({ name, place, file, save, onSaved, reload }: TextEditorProps) {
   const words = t().files;
   const [kept, keep, forget] = useKept(place);
   const [isAsking, setAsking] = useState(false);
-  const edited = kept === null ? file : (JSON.parse(kept) as TextFile);
-  const { text } = edited;
-  const setText = (next: string) => keep(JSON.stringify({ text: next, etag: edited.etag } satisfies TextFile));
+  const { text, etag } = readEdit(kept) ?? file;
+  const setText = (next: string) => keep(JSON.stringify({ text: next, etag } satisfies Edit));
   const task = useTask(async () => {
-    try {
-      await save(text, edited.etag);
-      forget();
-    } catch (error) {
+    const saved = await save({ ...file, text, etag }).catch((error: unknown) => {
       if (error instanceof ApiError && error.code === "conflict")
         throw new Error(words.changedMeanwhile, { cause: error });
       throw error;
-    }
+    });
+    forget();
+    // What was typed meanwhile is an edit of what is saved now.
+    const since = readEdit(keptText(place).text.peek());
+    if (since) keep(JSON.stringify({ ...since, etag: saved } satisfies Edit));
+    await onSaved();
   });
+  const reading = useTask(reload);
   const isChanged = text !== file.text;
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey)) return;
@@ -99,12 +112,12 @@ function TextEditor({ name, place, file, save, reload }: TextEditorProps) {
         onInput={(event) => setText(event.currentTarget.value)}
         onKeyDown={onKeyDown}
       />
-      <Failure error={task.failure} />
+      <Failure error={task.failure ?? reading.failure} />
       <p class="actions">
         <button type="submit" class="primary" disabled={!isChanged || task.isBusy}>
           {task.isBusy ? t().common.saving : t().common.save}
         </button>
-        <button type="button" onClick={() => (isChanged ? setAsking(true) : void reload())} disabled={task.isBusy}>
+        <button type="button" onClick={() => (isChanged ? setAsking(true) : void reading.run())} disabled={task.isBusy}>
           {words.reload}
         </button>
         <span role="status" class="muted">
@@ -124,3 +137,5 @@ function TextEditor({ name, place, file, save, reload }: TextEditorProps) {
     </form>
   );
 }
+
+const readEdit = (kept: string | null) => (kept === null ? null : (JSON.parse(kept) as Edit));

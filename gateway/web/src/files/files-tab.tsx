@@ -58,27 +58,33 @@ export function FilesTab({ agent }: { agent: Agent }) {
   );
 }
 
+interface Listed {
+  /** Of this place alone. */
+  of: string;
+  listing: DirectoryListing | null;
+  failure: unknown;
+}
+
 function useListing(agentId: string, directory: string, onMissing: () => void) {
-  const [listing, setListing] = useState<DirectoryListing | null>(null);
-  const [failure, setFailure] = useState<unknown>(null);
-  const wanted = useRef("");
+  const place = `${agentId}/${directory}`;
+  const empty: Listed = { of: place, listing: null, failure: null };
+  const [last, setLast] = useState(empty);
+  const { listing, failure } = last.of === place ? last : empty;
+  /** Null once nobody looks. */
+  const wanted = useRef<string | null>(null);
+  wanted.current = place;
+  useEffect(() => () => void (wanted.current = null), []);
   const load = async () => {
-    wanted.current = directory;
-    try {
-      const found = await listDirectory(agentId, directory);
-      if (wanted.current !== directory) return;
-      setListing(found);
-      setFailure(null);
-    } catch (error) {
-      if (wanted.current !== directory) return;
-      setFailure(error);
-      if (error instanceof ApiError && error.code === "not_found") onMissing();
-    }
+    if (wanted.current !== place) return;
+    const found = await listDirectory(agentId, directory).then(
+      (one) => ({ listing: one, failure: null }),
+      (error: unknown) => ({ failure: error }),
+    );
+    if (wanted.current !== place) return;
+    setLast((before) => ({ ...(before.of === place ? before : empty), ...found }));
+    if (found.failure instanceof ApiError && found.failure.code === "not_found") onMissing();
   };
-  useEffect(() => {
-    setListing(null);
-    void load();
-  }, [agentId, directory]);
+  useEffect(() => void load(), [place]);
   useAgain(failure, load);
   return { listing, failure, load };
 }
@@ -162,15 +168,7 @@ function Directory({ agent, directory, listing, hrefOf, reload }: DirectoryProps
           place={`${agent.id}/${directory}`}
           make={(name) => makeDirectory(agent.id, joinPath(directory, encodeURIComponent(name))).then(reload)}
         />
-        <span class="muted">
-          {words.downloadAll}{" "}
-          <a href={downloadUrl(agent.id, directory, "zip")} download>
-            zip
-          </a>{" "}
-          <a href={downloadUrl(agent.id, directory, "tar")} download>
-            tar
-          </a>
-        </span>
+        <DownloadAll agentId={agent.id} directory={directory} />
         <input
           ref={picker}
           type="file"
@@ -184,11 +182,32 @@ function Directory({ agent, directory, listing, hrefOf, reload }: DirectoryProps
       </p>
       <UploadList uploads={uploads} />
       {listing.entries.length > 0 ? (
-        <FileTable agentId={agent.id} directory={directory} entries={listing.entries} hrefOf={hrefOf} reload={reload} />
+        <FileTable
+          key={directory}
+          agentId={agent.id}
+          directory={directory}
+          entries={listing.entries}
+          hrefOf={hrefOf}
+          reload={reload}
+        />
       ) : (
         <p class="muted">{words.empty}</p>
       )}
       {listing.truncated && <p class="muted">{words.truncated}</p>}
     </div>
+  );
+}
+
+function DownloadAll({ agentId, directory }: { agentId: string; directory: string }) {
+  return (
+    <span class="muted">
+      {t().files.downloadAll}{" "}
+      <a href={downloadUrl(agentId, directory, "zip")} download>
+        zip
+      </a>{" "}
+      <a href={downloadUrl(agentId, directory, "tar")} download>
+        tar
+      </a>
+    </span>
   );
 }

@@ -29,8 +29,11 @@ export async function listDirectory(agentId: string, path: string): Promise<Dire
 }
 
 export interface TextFile {
+  /** Its lines end in "\n", as a text field has them. */
   text: string;
   etag: string;
+  /** How they end in the file, where all do so. */
+  lineBreak: "\n" | "\r\n";
 }
 
 /** The file as text; null when it is none. */
@@ -40,17 +43,22 @@ export async function readText(agentId: string, path: string): Promise<TextFile 
   const bytes = await answer.arrayBuffer();
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    return text.includes("\0") ? null : { text, etag: answer.headers.get("etag") ?? "" };
+    return text.includes("\0") ? null : { ...readLines(text), etag: answer.headers.get("etag") ?? "" };
   } catch {
     return null;
   }
 }
 
+const readLines = (text: string): Omit<TextFile, "etag"> => ({
+  text: text.replace(/\r\n?/g, "\n"),
+  lineBreak: text.includes("\r\n") && !/[\r\n]/.test(text.replaceAll("\r\n", "")) ? "\r\n" : "\n",
+});
+
 /** Saves a text over the version that was read; answers the new ETag. Throws `conflict` when it has changed since. */
-export async function saveText(agentId: string, path: string, { text, etag }: TextFile): Promise<string> {
+export async function saveText(agentId: string, path: string, { text, etag, lineBreak }: TextFile): Promise<string> {
   const answer = await ask(urlOf(agentId, path), {
     method: "PUT",
-    body: text,
+    body: text.replaceAll("\n", lineBreak),
     headers: { "content-type": "application/octet-stream", ...(etag && { "if-match": etag }) },
   });
   if (answer.ok) return answer.headers.get("etag") ?? "";

@@ -40,19 +40,22 @@ export function keptText(key: string) {
   return { text, write };
 }
 
-/** Null where nothing was written. A new `key` is another text. */
-export function useKept(key: string): [string | null, (text: string) => void, () => void] {
+/** Null where nothing was written. A new `key` is another text. `forget` drops the text that it came with, not what was written since. */
+export function useKept(key: string): [text: string | null, write: (text: string) => void, forget: () => void] {
   const { text, write } = keptText(key);
-  return [text.value, write, () => write(null)];
+  const drawn = text.value;
+  return [drawn, write, () => text.peek() === drawn && write(null)];
 }
 
-/** The same of several fields, over those of `start`; and whether anything was written. */
+/** The same of several fields, over those of `start`; and whether anything was written. Only what is passed to `keep` is kept. */
 export function useKeptFields<T extends object>(
   key: string,
   start: T,
-): [draft: T, keep: (next: T) => void, forget: () => void, isWritten: boolean] {
-  const [kept, keep, forget] = useKept(key);
-  return [{ ...start, ...readFields<T>(kept) }, (next) => keep(JSON.stringify(next)), forget, kept !== null];
+): [draft: T, keep: (written: Partial<T>) => void, forget: () => void, isWritten: boolean] {
+  const [kept, , forget] = useKept(key);
+  const { text, write } = keptText(key);
+  const keep = (written: Partial<T>) => write(JSON.stringify({ ...readFields<T>(text.peek()), ...written }));
+  return [{ ...start, ...readFields<T>(kept) }, keep, forget, kept !== null];
 }
 
 function readFields<T>(kept: string | null): Partial<T> {

@@ -19,7 +19,7 @@ export function AccountPage({ me: { user } }: { me: Me }) {
   });
   const edit = (event: { currentTarget: HTMLInputElement }) => {
     setSaved(false);
-    keep({ ...draft, [event.currentTarget.name]: event.currentTarget.value });
+    keep({ [event.currentTarget.name]: event.currentTarget.value });
   };
   return (
     <section class="page narrow scroller settings" tabIndex={0} aria-label={words.title}>

@@ -40,13 +40,18 @@ export function later<P extends object>(
   };
 }
 
-/** An upgrade replaces what an open page would load: where the gateway answers, the page is loaded anew, once. */
+const reloadedFor = "berth.reloaded-for";
+
+/** An upgrade replaces what an open page would load: where the gateway answers, the page is loaded anew, once for each build. */
 async function refresh(): Promise<never> {
   const isUp = await fetch("/healthz").then(
     ({ ok }) => ok,
     () => false,
   );
-  const [navigation] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
-  if (isUp && navigation?.type !== "reload") location.reload();
+  if (!isUp) throw new ApiError("offline");
+  const build = import.meta.url;
+  if (sessionStorage.getItem(reloadedFor) === build) throw new ApiError("outdated");
+  sessionStorage.setItem(reloadedFor, build);
+  location.reload();
   throw new ApiError("offline");
 }

@@ -40,7 +40,9 @@ export function RunsPage() {
       </div>
       <Failure error={pages.failure} />
       {shown.length > 0 && <RunTable runs={shown} />}
-      {shown.length === 0 && !pages.isLoading && <p class="muted">{tellNone(query, pages.cursor !== null)}</p>}
+      {shown.length === 0 && !pages.isLoading && pages.failure === null && (
+        <p class="muted">{tellNone(query, pages.cursor !== null)}</p>
+      )}
       {pages.cursor !== null && (
         <p>
           <button

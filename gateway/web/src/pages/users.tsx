@@ -33,7 +33,7 @@ export function UsersPage({ me }: { me: Me }) {
   };
   useEffect(() => void load(), []);
   const { values, set } = readFilters(["name"]);
-  const isFound = ({ name }: User) => name.toLowerCase().includes(values.name.toLowerCase());
+  const isFound = ({ name }: User) => name.toLowerCase().includes(values.name.trim().toLowerCase());
   const listed = users?.find(({ id }) => id === asked?.about.id);
   return (
     <section class="page scroller">

@@ -1,7 +1,7 @@
 /** The user's agents: loaded once, changed by calls, kept the same in every tab. */
 import { computed, signal } from "@preact/signals";
 import type { Agent } from "@berth/shared/resources";
-import { call, getAll, post } from "../api/api.ts";
+import { ApiError, call, getAll, post } from "../api/api.ts";
 import { activeRuns, runs } from "./live.ts";
 import { createOtherTabs } from "../api/other-tabs.ts";
 
@@ -19,15 +19,22 @@ const unknownAgent = computed(
 );
 unknownAgent.subscribe((isUnknown) => isUnknown && void loadAgents());
 
+const againMs = 5000;
+let again: ReturnType<typeof setTimeout> | undefined;
+
 export async function loadAgents(): Promise<void> {
+  clearTimeout(again);
   try {
     agents.value = await getAll<Agent>("/v1/agents");
-  } catch {
-    // The connection's state is shown already; the list stays as it was.
+  } catch (error) {
+    // The connection's state is shown already; the list stays as it was, and one that never came is asked for again.
+    const isOut = error instanceof ApiError && error.code === "unauthenticated";
+    if (agents.value === null && !isOut) again = setTimeout(loadAgents, againMs);
   }
 }
 
 export function forgetAgents(): void {
+  clearTimeout(again);
   agents.value = null;
 }
 

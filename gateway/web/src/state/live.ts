@@ -1,5 +1,5 @@
 /** What is happening now: workspace, runs and transcripts as signals, fed by the socket and, where it is silent, by the API. */
-import { batch, computed, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import type { Run, ServerFrame, Waiting, Workspace } from "@berth/shared/resources";
 import { ApiError, get, type Page } from "../api/api.ts";
 import { createRunLogs } from "./run-logs.ts";
@@ -9,8 +9,6 @@ export const connection = signal<SocketState>({ kind: "connecting" });
 export const workspace = signal<Workspace | null>(null);
 /** Every run that this page has heard of, by id. */
 export const runs = signal<ReadonlyMap<string, Run>>(new Map());
-/** Whether the latest runs were loaded once. */
-const hasRuns = signal(false);
 /** The last thing the server refused on the socket (the workspace cannot start, …); null once it runs. */
 export const refusal = signal<ApiError | null>(null);
 
@@ -35,6 +33,7 @@ export const continued = computed(
 );
 
 let socket: LiveSocket | null = null;
+let endLooking = () => {};
 export const logs = createRunLogs(
   (runId, after) => socket?.send({ type: "subscribe", runId, after }),
   (runId) => runs.value.get(runId),
@@ -44,6 +43,7 @@ export const logs = createRunLogs(
 export function startLive(): void {
   if (socket) return;
   socket = openSocket(take, (state) => (connection.value = state));
+  endLooking = effect(lookWhilePending);
   void loadRuns("").catch(() => undefined);
 }
 
@@ -51,11 +51,11 @@ export function startLive(): void {
 export function stopLive(): void {
   socket?.close();
   socket = null;
+  endLooking();
   logs.clear();
   batch(() => {
     workspace.value = null;
     runs.value = new Map();
-    hasRuns.value = false;
     refusal.value = null;
   });
 }
@@ -64,7 +64,6 @@ export function stopLive(): void {
 export async function loadRuns(query: string): Promise<Page<Run>> {
   const page = await get<Page<Run>>(`/v1/runs?limit=50${query && `&${query}`}`);
   noteRuns(page.items);
-  if (query === "") hasRuns.value = true;
   return page;
 }
 
@@ -75,6 +74,39 @@ async function catchUp(inProgress: Run[]): Promise<void> {
   const [newest] = hasEnded ? [] : (await get<Page<Run>>("/v1/runs?limit=1")).items;
   if (hasEnded || (newest && !runs.value.has(newest.id))) await loadRuns("");
 }
+
+const pendingMs = 3000;
+const isPending = ({ status }: Run) => status === "pending";
+const hasPending = computed(() => [...runs.value.values()].some(isPending));
+
+/** What waits is at the gateway, and the socket is the host's: it is asked for while there is any. */
+function lookWhilePending(): (() => void) | undefined {
+  if (!hasPending.value) return;
+  let isOver = false;
+  const look = async () => {
+    await lookAtPending().catch(() => undefined);
+    if (!isOver) timer = setTimeout(look, pendingMs);
+  };
+  let timer = setTimeout(look, pendingMs);
+  return () => {
+    isOver = true;
+    clearTimeout(timer);
+  };
+}
+
+async function lookAtPending(): Promise<void> {
+  const { items } = await get<Page<Run>>("/v1/runs?status=pending&limit=200");
+  noteRuns(items);
+  const stillWait = new Set(items.map(({ id }) => id));
+  for (const { id } of [...runs.value.values()].filter(isPending))
+    if (!stillWait.has(id)) await get<Run>(`/v1/runs/${id}`).then((run) => noteRuns([run]), dropMissing(id));
+}
+
+/** A run whose agent was deleted elsewhere. */
+const dropMissing = (id: string) => (error: unknown) => {
+  if (!(error instanceof ApiError) || error.code !== "not_found") throw error;
+  runs.value = new Map([...runs.value].filter(([other]) => other !== id));
+};
 
 /** Takes over how the workspace is. One that is asleep, or just woke, was not looked at: on its disk is what was there last. */
 export function noteWorkspace(next: Workspace): void {

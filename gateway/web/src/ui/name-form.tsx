@@ -65,7 +65,7 @@ interface FieldsProps<Choice extends string> extends Pick<
   "label" | "placeholder" | "choiceLabel" | "choices"
 > {
   draft: { name: string; choice: Choice };
-  keep: (next: { name: string; choice: Choice }) => void;
+  keep: (written: { name: string } | { choice: Choice }) => void;
 }
 
 function Fields<Choice extends string>(props: FieldsProps<Choice>) {
@@ -79,12 +79,12 @@ function Fields<Choice extends string>(props: FieldsProps<Choice>) {
         maxLength={64}
         required
         autocomplete="off"
-        onInput={(event) => keep({ ...draft, name: event.currentTarget.value })}
+        onInput={(event) => keep({ name: event.currentTarget.value })}
       />
       <select
         aria-label={choiceLabel}
         value={draft.choice}
-        onChange={(event) => keep({ ...draft, choice: event.currentTarget.value as Choice })}
+        onChange={(event) => keep({ choice: event.currentTarget.value as Choice })}
       >
         {choices.map(([value, words]) => (
           <option key={value} value={value}>

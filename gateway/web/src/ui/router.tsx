@@ -38,16 +38,18 @@ export function go(to: string, { replace = false } = {}): void {
   follow();
 }
 
-/** Filters of a list by name, in the address so that they come back with it; `query` has those that are set. */
+/** Filters of a list by name, in the address so that they come back with it, as they are typed; `query` has those that are set. */
 export function readFilters<Name extends string>(names: readonly Name[]) {
   const there = new URLSearchParams(search.value);
-  const values = Object.fromEntries(names.map((name) => [name, there.get(name)?.trim() ?? ""])) as Record<Name, string>;
-  const queryOf = (all: object) => new URLSearchParams(Object.entries(all).filter(([, value]) => value)).toString();
+  const values = Object.fromEntries(names.map((name) => [name, there.get(name) ?? ""])) as Record<Name, string>;
+  const queryOf = (all: Record<string, string>) =>
+    new URLSearchParams(Object.entries(all).filter(([, value]) => value.trim())).toString();
   const set = (name: Name) => (value: string) => {
     const query = queryOf({ ...values, [name]: value });
     go(path.value + (query && `?${query}`), { replace: true });
   };
-  return { values, set, query: queryOf(values) };
+  const trimmed = Object.fromEntries(names.map((name) => [name, values[name].trim()]));
+  return { values, set, query: queryOf(trimmed) };
 }
 
 /** The parts of the path that the pattern names (`/agents/:id`), or null when it does not fit. */

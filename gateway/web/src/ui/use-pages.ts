@@ -50,10 +50,11 @@ export function usePages<T>(path: string): Pages<T> {
 }
 
 const againMs = 5000;
+const awayCodes = new Set<ApiError["code"]>(["offline", "host_unavailable", "outdated"]);
 
 /** Loads again and again while what is asked does not answer: what comes back shows without a reload. */
 export function useAgain(failure: unknown, load: () => unknown): void {
-  const isAway = failure instanceof ApiError && (failure.code === "offline" || failure.code === "host_unavailable");
+  const isAway = failure instanceof ApiError && awayCodes.has(failure.code);
   useEffect(() => {
     if (!isAway) return;
     const timer = setTimeout(load, againMs);

@@ -46,7 +46,7 @@ export function Limits({ user, change, onClose }: LimitsProps) {
               min={0}
               step="any"
               value={typed[name] ?? shown(name)}
-              onInput={(event) => setTyped({ ...typed, [name]: event.currentTarget.value })}
+              onInput={(event) => setTyped({ [name]: event.currentTarget.value })}
             />
           </label>
         ))}

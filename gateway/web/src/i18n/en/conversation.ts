@@ -25,6 +25,7 @@ export const conversation = {
   },
   perhapsNotSent: "It may not have been sent.",
   notSent: "Not sent.",
+  notStopped: "The run could not be stopped:",
   sendsOnce: "Your message is still here. Press the button again: it is only sent once.",
   sendAgain: "Your message is still here. Send it again in a moment.",
   queuedMessage: "Queued message",

@@ -14,8 +14,8 @@ export interface Trouble {
   /** Fields of what was sent, and what each must be. */
   fields: { path: string; message: string }[];
 }
-/** The page's own codes: nothing answered, and what it was that broke. */
-export type LocalCode = "offline" | "cut" | "aborted" | "unknown";
+/** The page's own codes: nothing answered, or what the page needs is gone with an upgrade, and what it was that broke. */
+export type LocalCode = "offline" | "outdated" | "cut" | "aborted" | "unknown";
 
 const soon = (seconds: number | null) =>
   seconds === null
@@ -24,6 +24,7 @@ const soon = (seconds: number | null) =>
 
 export const errors: Record<ErrorCode | LocalCode, (trouble: Trouble) => string> = {
   offline: () => "The gateway isn't responding. Check the connection, then try again.",
+  outdated: () => "Berth was updated. Reload the page.",
   cut: () => "The connection was lost. Nothing was saved.",
   aborted: () => "Stopped. Nothing was saved.",
   unknown: ({ detail }) => `Something went wrong: ${detail}`,

@@ -26,6 +26,7 @@ export const conversation: typeof en = {
   },
   perhapsNotSent: "전송되지 않았을 수 있어요.",
   notSent: "보내지 못했어요.",
+  notStopped: "실행을 중지하지 못했어요.",
   sendsOnce: "메시지는 그대로 남아 있어요. 버튼을 다시 눌러도 한 번만 전송돼요.",
   sendAgain: "메시지는 그대로 남아 있어요. 잠시 뒤에 다시 보내세요.",
   queuedMessage: "대기 중인 메시지",

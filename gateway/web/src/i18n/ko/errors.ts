@@ -29,6 +29,7 @@ const told = (words: string, { detail }: Trouble) => details[detail] ?? `${words
 
 export const errors: typeof en = {
   offline: () => "게이트웨이가 응답하지 않아요. 연결을 확인한 뒤 다시 시도하세요.",
+  outdated: () => "Berth가 업데이트됐어요. 페이지를 새로고침하세요.",
   cut: () => "연결이 끊겨서 아무것도 저장되지 않았어요.",
   aborted: () => "중지해서 아무것도 저장되지 않았어요.",
   unknown: ({ detail }) => `문제가 생겼어요. (${detail})`,
