@@ -5,7 +5,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { answerJson, claimsOf, joinTestHost, makeRun, type HostRequest, type TestHost } from "../../test/host.ts";
 import { until } from "../../test/wait.ts";
+import { issueToken } from "../access/tokens.ts";
 import { placeUser } from "../hosts/placement.ts";
+import { systemActor } from "../http/caller.ts";
+import { sessionSeconds } from "../http/cookies.ts";
 import { tick } from "../tick.ts";
 
 let gateway: TestApp;
@@ -532,6 +535,28 @@ describe("reading what waits", () => {
     const text = stream.text();
     await call("DELETE", `/v1/tokens/${tokenId}`);
     expect((await text).match(/event: run/g)).toHaveLength(1);
+  });
+
+  test("its events renew a session once, and only look at it from then on", async () => {
+    const { agent, call, ...user } = await userWithAgents();
+    breakStarts();
+    const runId = await agent.runId("x");
+    const entry = { actor: systemActor, address: null, action: "sign_in.succeeded" } as const;
+    // More than half gone.
+    const wanted = { userId: user.id, kind: "session", name: "browser", seconds: sessionSeconds / 2 - 1 } as const;
+    const session = await issueToken(gateway.deps, entry, wanted);
+    const expiry = () => gateway.deps.db.all(sql`select expires_at from tokens where id = ${session.id}`);
+    const before = await expiry();
+    const headers = { cookie: `berth_session=${session.token}` };
+    const stream = await gateway.app.request(`/v1/runs/${runId}/events`, { headers });
+    expect(stream.headers.get("set-cookie")).toMatch(/^berth_session=/);
+    const text = stream.text();
+    const renewed = await expiry();
+    expect(renewed).not.toEqual(before);
+    gateway.clock.skewMs += 60_000;
+    await until(async () => (await call("POST", `/v1/runs/${runId}/cancel`)).status === 200, "it is cancelled");
+    expect((await text).match(/"status":"\w+"/g)).toEqual(['"status":"pending"', '"status":"cancelled"']);
+    expect(await expiry()).toEqual(renewed);
   });
 });
 

@@ -200,7 +200,7 @@ export const runRoutes = [
       const after = (last === "" ? undefined : last) ?? query.after ?? 0;
       const path = `${params.id}/events?after=${after}`;
       const look = async () => {
-        await authenticator.fromRequest(c.req.raw, source.address);
+        await authenticator.look(c.req.raw, source.address);
         return getStatus(deps.db, caller.user.id, params.id);
       };
       const load = () => getRun(deps.db, caller.user.id, params.id);
