@@ -155,6 +155,21 @@ describe("what waits", () => {
     expect(new Set(strict.began.map(({ runId }) => runId))).toEqual(new Set(ids));
   });
 
+  test.each([
+    ["POST", "messages", { text: "x" }],
+    ["POST", "answers", { requestId: "x", behavior: "allow" }],
+    ["GET", "context", undefined],
+  ])("has no turn to talk to: %s %s is a conflict, whether its user has a host or not", async (method, what, body) => {
+    const { agent, call, id } = await userWithAgents();
+    breakStarts();
+    const runId = await agent.runId("x");
+    await until(() => isRefused(runId), "the attempt is over");
+    const ask = async () => (await call(method, `/v1/runs/${runId}/${what}`, body)).json();
+    expect(await ask()).toMatchObject({ code: "conflict", runId });
+    await gateway.deps.atomic([sql`update users set host_id = null where id = ${id}`]);
+    expect(await ask()).toMatchObject({ code: "conflict", runId });
+  });
+
   test("is no run in progress of its agent, and keeps the time of its arrival", async () => {
     const { agent, call, run } = await userWithAgents();
     breakStarts();
