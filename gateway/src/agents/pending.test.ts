@@ -629,6 +629,27 @@ describe("a message that may wait", () => {
     expect((await user.run(second.id)).waitingFor).toBeNull();
   });
 
+  test("is one of a key, also where two race: the other message is a conflict, the same one the same run", async () => {
+    const user = await userWithAgents();
+    await send(user, "first");
+    const held: (() => void)[] = [];
+    strict.answer = (request, response) => {
+      if (request.path !== "/v1/runs") return false;
+      held.push(() => host.handle!(request, response));
+      if (held.length < 3) return true;
+      strict.answer = null;
+      for (const answer of held) answer();
+      return true;
+    };
+    const answers = await Promise.all(["one", "one", "two"].map((prompt) => send(user, prompt, "key")));
+    const prompts = answers.map((answer) => (answer.status === 202 ? answer.json().prompt : answer.json().code));
+    expect([
+      ["one", "one", "conflict"],
+      ["conflict", "conflict", "two"],
+    ]).toContainEqual(prompts);
+    expect(await user.waiting()).toHaveLength(1);
+  });
+
   test("has no payload, for no trigger took it", async () => {
     const user = await userWithAgents();
     const { id } = (await send(user, "first")).json();
