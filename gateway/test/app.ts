@@ -11,6 +11,15 @@ import { systemActor } from "../src/http/caller.ts";
 
 export type TestApp = Awaited<ReturnType<typeof createTestApp>>;
 
+/** How tests call an app. A body that is no string goes as JSON. */
+export const callerOf =
+  (request: (path: string, init: RequestInit) => Promise<Response> | Response) =>
+  async (method: string, path: string, options: CallOptions = {}): Promise<Answer> => {
+    const response = await request(path, toInit(method, options));
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, text, json: () => JSON.parse(text) };
+  };
+
 /** An app with its database, on Node or (in the project that provides one) in workerd; `close` removes both. */
 export async function createTestApp(environment: Environment = {}) {
   const clock: TestClock = { skewMs: 0 };
@@ -22,12 +31,7 @@ export async function createTestApp(environment: Environment = {}) {
     ...runtime,
     app: { request },
     clock,
-    /** Calls the app. A body that is no string goes as JSON. */
-    async call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
-      const response = await request(path, toInit(method, options));
-      const text = await response.text();
-      return { status: response.status, headers: response.headers, text, json: () => JSON.parse(text) };
-    },
+    call: callerOf(request),
     /** A new user with an API token of an hour. */
     async addUser(name: string, role: User["role"] = "user") {
       const user = await createUser(deps, source, name, role);

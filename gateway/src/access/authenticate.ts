@@ -37,8 +37,18 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
     return fromProvider(await ensureIdentity(deps, address, profile), expiresAt);
   };
 
+  const look: Authenticator["look"] = async (request, address) => {
+    const header = request.headers.get("authorization");
+    if (header !== null) return fromToken(/^Bearer +([\w.-]+)$/i.exec(header)?.[1] ?? "", address);
+    const caller = await fromToken(readSessionCookie(issuer, request) ?? "", address);
+    if (!isSafe(request) && !isOwnOrigin(deps.settings, request))
+      throw new AppError("forbidden", "A call with the session cookie must come from the dashboard's own origin.");
+    return caller;
+  };
+
   return {
     fromToken,
+    look,
     async fromTicket(ticket) {
       const { ticketId, userId, tokenId, expiresAt } = await verifyTicket(deps.keyring, issuer, ticket, deps.now());
       if (!(await useTicket(deps, ticketId))) throw unauthenticated();
@@ -46,11 +56,8 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
       return fromProvider(await findUserRow(deps.db, userId), expiresAt);
     },
     async fromRequest(request, address) {
-      const header = request.headers.get("authorization");
-      if (header !== null) return fromToken(/^Bearer +([\w.-]+)$/i.exec(header)?.[1] ?? "", address);
-      const caller = await fromToken(readSessionCookie(issuer, request) ?? "", address);
-      if (!isSafe(request) && !isOwnOrigin(deps.settings, request))
-        throw new AppError("forbidden", "A call with the session cookie must come from the dashboard's own origin.");
+      const caller = await look(request, address);
+      if (request.headers.has("authorization")) return caller;
       return { ...caller, renewal: await renewSession(deps, caller) };
     },
   };

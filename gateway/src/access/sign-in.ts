@@ -30,7 +30,7 @@ export async function openSession(deps: Deps, address: string | null, user: User
   return sessionCookie(deps.settings.BERTH_PUBLIC_URL, token, sessionSeconds);
 }
 
-/** Runs an attempt to sign in. One that fails is written down and counted against its network, which pauses after too many. */
+/** Runs an attempt to sign in. One that fails is counted against its network, which pauses after too many, and written down, unless strangers on many networks bring too many. */
 export async function attemptSignIn<T>(
   deps: Deps,
   limits: Limits,
@@ -45,10 +45,15 @@ export async function attemptSignIn<T>(
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== "unauthenticated") throw error;
     await limits.noteFailure("sign_in", network);
-    await audit(deps, { ...source, action: "sign_in.failed", outcome: "refused", detail: { method } });
+    if (await limits.mayWriteDown())
+      await audit(deps, { ...source, action: "sign_in.failed", outcome: "refused", detail: { method } });
     throw error;
   }
 }
+
+/** Counts a sign-in of this user, for each is written down: beside their other changes, so that those keep nobody out. Throws `rate_limited`. */
+export const spendSignIn = (limits: Limits, userId: string): Promise<void> =>
+  limits.spendKey("changes", `in ${userId}`);
 
 /** How long a link is good that its reader made at the gateway's machine, and one that an admin sends to somebody. */
 export const linkMs = { printed: 10 * 60_000, sent: 60 * 60_000 };

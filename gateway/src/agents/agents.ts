@@ -132,7 +132,10 @@ export async function updateAgent(
   throw new AppError("agent_busy", why, runId === null ? {} : { runId });
 }
 
-/** Hides an agent at once and for ever; the row stays as a tombstone until its host has dropped it. Throws `not_found`. */
+/**
+ * Hides an agent at once and for ever, with its triggers, which nobody finds any more; the row stays as a tombstone, without what was
+ * long in it, until its host has dropped it. Throws `not_found`.
+ */
 export async function deleteAgent(
   { db, atomic, now }: Deps,
   source: AuditSource,
@@ -142,11 +145,14 @@ export async function deleteAgent(
   const deletedAt = isoTime(now());
   const droppedAt = sql`(select case when u.host_id is null then ${deletedAt} end from users u where u.id = ${userId})`;
   const { name } = await getAgentSpec(db, userId, agentId);
-  const change = db.update(agents).set({ deletedAt, droppedAt, updatedAt: deletedAt }).where(owned(userId, agentId));
+  const emptied = { model: null, instructions: null, directory: null, repository: null, repositoryDirectory: null };
+  const set = { ...emptied, deletedAt, droppedAt, updatedAt: deletedAt };
+  const change = db.update(agents).set(set).where(owned(userId, agentId));
   const [deleted] = await atomic([
     change.returning({ id: agents.id }).getSQL(),
     auditChange(now(), { ...source, action: "agent.deleted", target: { id: agentId, name } }),
     ...cancelWaiting(deletedAt, sql`d.agent_id = ${agentId} and d.user_id = ${userId}`),
+    sql`delete from triggers where agent_id = ${agentId} and user_id = ${userId}`,
   ]);
   found(deleted?.[0]);
 }

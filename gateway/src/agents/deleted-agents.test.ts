@@ -56,3 +56,26 @@ test("a host that has dropped an agent, and is put back from an older copy, is t
   expect(await answer("epoch1", { rev: 3, deleted: true })).toEqual([]);
   expect(await answer("epoch2")).toEqual([id]);
 });
+
+test("a deleted agent leaves nothing long behind, and no trigger", async () => {
+  const body = {
+    name: "long",
+    instructions: "i".repeat(60_000),
+    model: "m".repeat(100),
+    repository: "https://example.com/r",
+  };
+  const { id } = (await ask("POST", "/v1/agents", body)).json();
+  const trigger = { name: "t", scheme: "token", template: `{{payload}}${"t".repeat(16_000)}` };
+  const { id: triggerId, secret } = (await ask("POST", `/v1/agents/${id}/triggers`, trigger)).json();
+  const deliver = () => gateway.call("POST", `/hooks/${triggerId}`, { token: secret, body: "x" });
+  const { deliveryId } = (await deliver()).json();
+  await remove(id);
+  const row = (table: string, which: string) =>
+    gateway.deps.db.all(sql.raw(`select * from ${table} where id = '${which}'`));
+  const [tombstone] = await row("agents", id);
+  expect(tombstone).toMatchObject({ id, name: "long", instructions: null, model: null, repository: null });
+  expect(JSON.stringify(tombstone).length).toBeLessThan(1000);
+  expect(await row("triggers", triggerId)).toEqual([]);
+  expect((await deliver()).status).toBe(404);
+  expect((await ask("POST", `/v1/deliveries/${deliveryId}/replay`)).json().code).toBe("not_found");
+});

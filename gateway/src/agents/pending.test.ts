@@ -5,7 +5,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { answerJson, claimsOf, joinTestHost, makeRun, type HostRequest, type TestHost } from "../../test/host.ts";
 import { until } from "../../test/wait.ts";
+import { issueToken } from "../access/tokens.ts";
 import { placeUser } from "../hosts/placement.ts";
+import { systemActor } from "../http/caller.ts";
+import { sessionSeconds } from "../http/cookies.ts";
 import { tick } from "../tick.ts";
 
 let gateway: TestApp;
@@ -150,6 +153,21 @@ describe("what waits", () => {
       await until(() => strict.began.length === before + 1, "another has begun");
     }
     expect(new Set(strict.began.map(({ runId }) => runId))).toEqual(new Set(ids));
+  });
+
+  test.each([
+    ["POST", "messages", { text: "x" }],
+    ["POST", "answers", { requestId: "x", behavior: "allow" }],
+    ["GET", "context", undefined],
+  ])("has no turn to talk to: %s %s is a conflict, whether its user has a host or not", async (method, what, body) => {
+    const { agent, call, id } = await userWithAgents();
+    breakStarts();
+    const runId = await agent.runId("x");
+    await until(() => isRefused(runId), "the attempt is over");
+    const ask = async () => (await call(method, `/v1/runs/${runId}/${what}`, body)).json();
+    expect(await ask()).toMatchObject({ code: "conflict", runId });
+    await gateway.deps.atomic([sql`update users set host_id = null where id = ${id}`]);
+    expect(await ask()).toMatchObject({ code: "conflict", runId });
   });
 
   test("is no run in progress of its agent, and keeps the time of its arrival", async () => {
@@ -533,6 +551,28 @@ describe("reading what waits", () => {
     await call("DELETE", `/v1/tokens/${tokenId}`);
     expect((await text).match(/event: run/g)).toHaveLength(1);
   });
+
+  test("its events renew a session once, and only look at it from then on", async () => {
+    const { agent, call, ...user } = await userWithAgents();
+    breakStarts();
+    const runId = await agent.runId("x");
+    const entry = { actor: systemActor, address: null, action: "sign_in.succeeded" } as const;
+    // More than half gone.
+    const wanted = { userId: user.id, kind: "session", name: "browser", seconds: sessionSeconds / 2 - 1 } as const;
+    const session = await issueToken(gateway.deps, entry, wanted);
+    const expiry = () => gateway.deps.db.all(sql`select expires_at from tokens where id = ${session.id}`);
+    const before = await expiry();
+    const headers = { cookie: `berth_session=${session.token}` };
+    const stream = await gateway.app.request(`/v1/runs/${runId}/events`, { headers });
+    expect(stream.headers.get("set-cookie")).toMatch(/^berth_session=/);
+    const text = stream.text();
+    const renewed = await expiry();
+    expect(renewed).not.toEqual(before);
+    gateway.clock.skewMs += 60_000;
+    await until(async () => (await call("POST", `/v1/runs/${runId}/cancel`)).status === 200, "it is cancelled");
+    expect((await text).match(/"status":"\w+"/g)).toEqual(['"status":"pending"', '"status":"cancelled"']);
+    expect(await expiry()).toEqual(renewed);
+  });
 });
 
 test("deliveries go after the retention with their runs, and what waits stays", async () => {
@@ -587,6 +627,27 @@ describe("a message that may wait", () => {
     }
     expect(strict.began.map(({ prompt }) => prompt)).toEqual(["first", "second", "third", "fourth"]);
     expect((await user.run(second.id)).waitingFor).toBeNull();
+  });
+
+  test("is one of a key, also where two race: the other message is a conflict, the same one the same run", async () => {
+    const user = await userWithAgents();
+    await send(user, "first");
+    const held: (() => void)[] = [];
+    strict.answer = (request, response) => {
+      if (request.path !== "/v1/runs") return false;
+      held.push(() => host.handle!(request, response));
+      if (held.length < 3) return true;
+      strict.answer = null;
+      for (const answer of held) answer();
+      return true;
+    };
+    const answers = await Promise.all(["one", "one", "two"].map((prompt) => send(user, prompt, "key")));
+    const prompts = answers.map((answer) => (answer.status === 202 ? answer.json().prompt : answer.json().code));
+    expect([
+      ["one", "one", "conflict"],
+      ["conflict", "conflict", "two"],
+    ]).toContainEqual(prompts);
+    expect(await user.waiting()).toHaveLength(1);
   });
 
   test("has no payload, for no trigger took it", async () => {

@@ -105,7 +105,8 @@ export function toRun({ data, prompt }: { data: StoredRun; prompt: string }): Ru
     ...data,
     attachments: data.attachments ?? [],
     continues: data.continues ?? null,
-    waitingFor: data.waitingFor ?? behind,
+    // One that was lost may have been asking something.
+    waitingFor: isEnded(data.status) ? null : (data.waitingFor ?? behind),
     prompt,
   };
 }

@@ -111,7 +111,7 @@ async function ask(
   return sameRequest(await getRun(deps.db, userId, id), asked);
 }
 
-/** Has the message wait, unless a host that was removed may have begun it. */
+/** Has the message wait, unless a host that was removed may have begun it. Another with its key may have come meanwhile. */
 async function wait(
   deps: Deps,
   message: Message,
@@ -120,9 +120,8 @@ async function wait(
   maybeSent: boolean,
 ): Promise<Run> {
   const queued = await queueRun(deps, { ...message, kind, call, maybeSent });
-  if (queued) return queued;
-  await endLost(deps, message);
-  return getRun(deps.db, message.userId, message.id);
+  if (!queued) await endLost(deps, message);
+  return sameRequest(queued ?? (await getRun(deps.db, message.userId, message.id)), message);
 }
 
 /**

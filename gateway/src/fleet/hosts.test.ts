@@ -267,14 +267,21 @@ describe("removing a host", () => {
   test("ends a run that it just took as host_lost: a repeated call meets it, and nothing starts elsewhere", async () => {
     const { host, user, agent } = await withUser();
     const other = await join();
+    const since = "2026-01-01T00:00:00.000Z";
+    const waitingFor = { kind: "permission", requestId: "req_1", tool: "Bash", input: {}, since } as const;
     let answer = () => {};
     host.handle = (request, response) => {
       answer = () => {
         const { run } = JSON.parse(request.body);
-        const made = makeRun({ id: run.id, userId: user.id, agentId: agent.id, rev: 3 });
-        response
-          .writeHead(202, { "content-type": "application/json" })
-          .end(JSON.stringify({ epoch: host.epoch, run: { ...made, prompt: run.prompt } }));
+        const made = makeRun({
+          id: run.id,
+          userId: user.id,
+          agentId: agent.id,
+          rev: 3,
+          prompt: run.prompt,
+          waitingFor,
+        });
+        answerJson(response, 202, { epoch: host.epoch, run: made });
       };
     };
     const before = host.requests.length;
@@ -284,7 +291,8 @@ describe("removing a host", () => {
     await admin("DELETE", `/${host.id}?confirm=testing`);
     answer();
     const taken = (await sent).json();
-    expect(taken).toMatchObject({ status: "failed", reason: "host_lost", endedAt: expect.any(String), prompt: "hi" });
+    const lost = { status: "failed", reason: "host_lost", endedAt: expect.any(String), waitingFor: null, prompt: "hi" };
+    expect(taken).toMatchObject(lost);
     const again = await gateway.call("POST", `/v1/agents/${agent.id}/runs`, message);
     expect(again.json()).toEqual(taken);
     expect(other.requests.map(({ path }) => path)).not.toContain("/v1/runs");

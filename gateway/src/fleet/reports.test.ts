@@ -309,17 +309,24 @@ describe("a report", () => {
 });
 
 describe("a host with a new database", () => {
-  test("has lost the runs that it does not tell of, once it has told all", async () => {
+  test("has lost the runs that it does not tell of, also one that asked something, once it has told all", async () => {
+    const waitingFor = {
+      kind: "permission",
+      requestId: "req_1",
+      tool: "Bash",
+      input: {},
+      since: "2026-01-01T00:00:00.000Z",
+    };
     await host.report({
       runs: [
-        run({ rev: 1 }),
-        run({ id: "run_2", rev: 2 }),
+        run({ rev: 1, waitingFor }),
+        run({ id: "run_2", rev: 2, waitingFor }),
         run({ id: "run_3", rev: 3, status: "completed", reason: "completed" }),
       ],
       rev: 3,
     });
     host.epoch = "epoch2";
-    await host.report({ runs: [run({ id: "run_2", rev: 1 })], rev: 1, seq: 1 });
+    await host.report({ runs: [run({ id: "run_2", rev: 1, waitingFor })], rev: 1, seq: 1 });
     expect((await copied()).map((item: { status: string }) => item.status).sort()).toEqual([
       "completed",
       "running",
@@ -328,8 +335,8 @@ describe("a host with a new database", () => {
     await host.report({ since: 1, rev: 1, complete: true });
     const byId = Object.fromEntries((await copied()).map((item: { id: string }) => [item.id, item]));
     expect(byId).toMatchObject({
-      run_1: { status: "failed", reason: "host_lost" },
-      run_2: { status: "running" },
+      run_1: { status: "failed", reason: "host_lost", waitingFor: null },
+      run_2: { status: "running", waitingFor },
       run_3: { reason: "completed" },
     });
     const events = await gateway.call("GET", "/v1/runs/run_1/events", { token: user.token });

@@ -22,6 +22,8 @@ export interface Caller {
 export interface Authenticator {
   /** The caller of a request, by bearer token or cookie. Throws `unauthenticated`, or `forbidden` for a cookie from elsewhere. */
   fromRequest(request: Request, address?: string | null): Promise<Caller>;
+  /** The same, and renews nothing: for who asks again and again whether the credential of one request still stands. */
+  look(request: Request, address?: string | null): Promise<Caller>;
   /** The caller of a socket, by its ticket. */
   fromTicket(ticket: string): Promise<Caller>;
   /** The caller of a bare API token, as `POST /session` gets it. */

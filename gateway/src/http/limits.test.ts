@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { networkOf } from "@berth/shared/bounds/network";
-import { createLimits, failuresPerMinute, longBodies } from "./limits.ts";
+import { changesPerDay, createLimits, failuresPerMinute, longBodies } from "./limits.ts";
 
 const caller = (tokenId: string) => ({
   user: {
@@ -43,6 +43,38 @@ describe("limits", () => {
     await limits.spend("tokens", caller("tok_1"), "198.51.100.1");
   });
 
+  test("bound the changes of a user by the minute and by the day, whatever the credential, and nobody else's", async () => {
+    const limits = createLimits();
+    const change = (at: number) => limits.spend("changes", caller(`tok_${at}`), `192.0.2.${at % 250}`);
+    const other = () => limits.spendKey("changes", "usr_2");
+    for (let done = 0, inMinute = 0; done < changesPerDay; done++, inMinute++) {
+      if (inMinute === 300) {
+        await expect(change(done)).rejects.toEqual(limited);
+        vi.advanceTimersByTime(60_001);
+        inMinute = 0;
+      }
+      await change(done);
+    }
+    vi.advanceTimersByTime(60_001);
+    const { fields } = (await change(0).catch((reason: unknown) => reason)) as { fields: { retryAfter: number } };
+    expect(fields.retryAfter).toBeGreaterThan(80_000);
+    await other();
+    vi.advanceTimersByTime(fields.retryAfter * 1000);
+    await change(0);
+  });
+
+  test("of failed sign-ins from everywhere write down sixty in a minute, then none for a pause that doubles", async () => {
+    const limits = createLimits();
+    const written: number[] = [];
+    for (let minute = 0; minute < 12; minute++) {
+      let count = 0;
+      for (let at = 0; at < 200; at++) if (await limits.mayWriteDown()) count++;
+      written.push(count);
+      vi.advanceTimersByTime(60_001);
+    }
+    expect(written).toEqual([60, 60, 0, 60, 0, 0, 0, 60, 0, 0, 0, 0]);
+  });
+
   test("take a few long bodies of a user in some seconds, whatever the credential, and those of others", async () => {
     const limits = createLimits();
     for (let at = 0; at < longBodies.most; at++) await limits.spendLong(caller(`tok_${at}`));
@@ -71,7 +103,7 @@ describe("limits", () => {
   });
 
   test("hold a bounded number of keys: of too many, the one that was counted first is forgotten", async () => {
-    const limits = createLimits({ sign_in: 1, tokens: 1, tickets: 1, search: 1, runs: 1, hooks: 1 });
+    const limits = createLimits({ hooks: 1 });
     for (let at = 0; at < 20_000; at++) await limits.spendKey("hooks", `key ${at}`);
     await expect(limits.spendKey("hooks", "key 0")).rejects.toEqual(limited);
     await limits.spendKey("hooks", "one more");

@@ -6,16 +6,21 @@ import { AppError } from "@berth/shared/errors";
 import { networkOf } from "@berth/shared/bounds/network";
 import type { Caller } from "./caller.ts";
 
-/** Calls a minute, by one credential (at a hook: one trigger's) or one network; all tokens of a network together have five times as many. */
-const callsPerMinute = { sign_in: 300, tokens: 300, tickets: 3000, search: 600, runs: 6000, hooks: 6000 };
+/**
+ * Calls a minute, by one credential (at a hook: one trigger's) or one network; all tokens of a network together have five times as many.
+ * `changes`, of which each is an entry of the audit that stays for a year, are one user's, by whatever credential.
+ */
+const callsPerMinute = { sign_in: 300, tokens: 300, changes: 300, tickets: 3000, search: 600, runs: 6000, hooks: 6000 };
 export type LimitName = keyof typeof callsPerMinute;
+/** An entry with its indices takes 0.7 KB. */
+export const changesPerDay = 5000;
 
 /** Long bodies of one user in so many seconds: each costs tenths of a second here, at their host and in both databases. */
 export const longBodies = { most: 8, seconds: 4 };
 
-/** Failed credentials a minute: of one network at sign-in, of one network at one trigger. */
-export const failuresPerMinute = { sign_in: 60, hooks: 100 };
-type FailureName = keyof typeof failuresPerMinute;
+/** Failed credentials a minute: of one network at sign-in, of one network at one trigger; and of all networks at sign-in, as the audit tells them. */
+export const failuresPerMinute = { sign_in: 60, hooks: 100, entries: 60 };
+type FailureName = Exclude<keyof typeof failuresPerMinute, "entries">;
 
 const firstPauseSeconds = 60;
 const longestPauseSeconds = 3600;
@@ -33,22 +38,37 @@ export interface Limits {
   refusePaused(name: FailureName, key: string): Promise<void>;
   /** Counts a failed credential. Throws `rate_limited` once there are too many in a minute: a pause of a minute, then two, four … an hour. */
   noteFailure(name: FailureName, key: string): Promise<void>;
+  /** Counts a failed sign-in, from wherever it comes; whether the audit has room for it: of too many the rest has no entry, for as long as a network would pause. */
+  mayWriteDown(): Promise<boolean>;
 }
 
-export function createLimits(perMinute: Record<LimitName, number> = callsPerMinute): Limits {
+export function createLimits(others: Partial<Record<LimitName, number>> = {}): Limits {
+  const perMinute = { ...callsPerMinute, ...others };
   const names = Object.keys(perMinute) as LimitName[];
   const byKey = new Map(names.map((name) => [name, createCounter(60)]));
   const byNetwork = new Map(names.map((name) => [name, createCounter(60)]));
-  const failures = { sign_in: createCounter(60), hooks: createCounter(60) };
+  const failures = { sign_in: createCounter(60), hooks: createCounter(60), entries: createCounter(60) };
   const pauses = createCounter(daySeconds);
   const long = createCounter(longBodies.seconds);
-  const spendKey = async (name: LimitName, key: string) => refuse(byKey.get(name)!.add(key), perMinute[name]);
+  const changes = createCounter(daySeconds);
+  const spendKey = async (name: LimitName, key: string) => {
+    refuse(byKey.get(name)!.add(key), perMinute[name]);
+    if (name === "changes") refuse(changes.add(key), changesPerDay);
+  };
+  const countFailure = (name: keyof typeof failures, key: string) => {
+    const window = failures[name].add(key);
+    if (window.count !== failuresPerMinute[name] + 1) return window;
+    const doublings = Math.min(pauses.add(`${name} ${key}`).count - 1, 10);
+    const seconds = Math.min(longestPauseSeconds, firstPauseSeconds * 2 ** doublings);
+    return failures[name].open(key, window.count, seconds);
+  };
   return {
     spendKey,
     spendLong: async ({ user }) => refuse(long.add(user.id), longBodies.most),
     async spend(name, caller, address) {
       const network = networkOf(address ?? "unknown");
       if (!caller) return spendKey(name, network);
+      if (name === "changes") return spendKey(name, caller.user.id);
       await spendKey(name, caller.token.id ?? caller.user.id);
       refuse(byNetwork.get(name)!.add(network), perMinute[name] * 5);
     },
@@ -56,15 +76,9 @@ export function createLimits(perMinute: Record<LimitName, number> = callsPerMinu
       refuse(failures[name].find(key), failuresPerMinute[name]);
     },
     async noteFailure(name, key) {
-      const most = failuresPerMinute[name];
-      let window = failures[name].add(key);
-      if (window.count === most + 1) {
-        const doublings = Math.min(pauses.add(`${name} ${key}`).count - 1, 10);
-        const seconds = Math.min(longestPauseSeconds, firstPauseSeconds * 2 ** doublings);
-        window = failures[name].open(key, window.count, seconds);
-      }
-      refuse(window, most);
+      refuse(countFailure(name, key), failuresPerMinute[name]);
     },
+    mayWriteDown: async () => countFailure("entries", "").count <= failuresPerMinute.entries,
   };
 }
 

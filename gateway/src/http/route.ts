@@ -73,8 +73,8 @@ interface RouteSpec<
   body?: B;
   /** A body of no bytes counts as `{}`. */
   isBodyOptional?: boolean;
-  /** How often it may be called: by one credential, or without one from one address. */
-  limit?: LimitName;
+  /** How often it may be called: by one credential, or without one from one address. Whatever a user has written down in the audit is of `changes`. */
+  limit?: LimitName | LimitName[];
   /** What it is part of, of which no more is taken than can be served (docs/adr/0032). */
   burst?: Burst;
   /** Bytes of the body; without it 64 KiB, and 8 KiB where anybody may call. */
@@ -165,7 +165,7 @@ export function registerRoutes(
     const answerCall = async (c: Context<AppEnv>, address: string | null): Promise<Answer> => {
       const caller = await admit(declared.auth, c, authenticator, address);
       const source = sourceOf(address, caller ?? null);
-      if (declared.limit) await limits.spend(declared.limit, caller ?? null, address);
+      for (const name of [declared.limit ?? []].flat()) await limits.spend(name, caller ?? null, address);
       if (caller && isLong(declared, c)) await limits.spendLong(caller);
       const given = { deps, c, authenticator, limits, caller, source };
       const leave = placeFor(declared, c, caller, address);

@@ -1,10 +1,13 @@
+import { sql } from "drizzle-orm";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
+import { issueToken } from "../access/tokens.ts";
 import { createApp } from "../app.ts";
-import { createLimits } from "../http/limits.ts";
+import { systemActor } from "../http/caller.ts";
+import { createLimits, failuresPerMinute } from "../http/limits.ts";
 
 const limit = 3;
-const few = { sign_in: limit, tokens: limit, tickets: limit, search: limit, runs: limit, hooks: limit };
+const few = { sign_in: limit, tokens: limit, tickets: limit, runs: limit, hooks: limit };
 let gateway: TestApp;
 let app: ReturnType<typeof createApp>;
 let user: Awaited<ReturnType<TestApp["addUser"]>>;
@@ -25,7 +28,7 @@ async function post(path: string, body: object, { token, address = "192.0.2.1" }
   const init = { method: "POST", headers, body: JSON.stringify(body) };
   const answer = await app.request(path, init, { address: "127.0.0.1" });
   const retryAfter = Number(answer.headers.get("retry-after"));
-  return { status: answer.status, retryAfter, body: (await answer.json()) as { code?: string } };
+  return { status: answer.status, retryAfter, body: JSON.parse((await answer.text()) || "{}") as { code?: string } };
 }
 type Post = (from: From) => ReturnType<typeof post>;
 
@@ -81,4 +84,35 @@ describe("a flood through the front door", () => {
     await exhaust(() => deliver(flooded), {});
     expect((await deliver(other)).status).toBe(202);
   });
+
+  test("of changes is stopped by its user, whatever tokens and networks it comes by, and keeps nobody from signing in", async () => {
+    app = createApp(gateway.deps, createLimits({ changes: limit }));
+    const entry = { actor: systemActor, address: null, action: "token.created" } as const;
+    const wanted = { userId: user.id, kind: "api", name: "x", seconds: 600 } as const;
+    let at = 0;
+    const from = async () => ({
+      token: (await issueToken(gateway.deps, entry, wanted)).token,
+      address: `2001:db8:0:${++at}::1`,
+    });
+    const reset = async () => post("/v1/agents/agt_x/reset", {}, await from());
+    await exhaust(reset, {});
+    const other = await gateway.addUser("other");
+    expect((await post("/v1/agents/agt_x/reset", {}, { token: other.token })).status).toBe(404);
+    const signIn = async () => {
+      const { token, address } = await from();
+      return post("/session", { token }, { address });
+    };
+    await exhaust(signIn, {});
+    expect((await post("/session", { token: other.token }, {})).status).toBe(204);
+  });
+});
+
+test("failed sign-ins from very many networks are refused as ever, and fill no audit", async () => {
+  app = createApp(gateway.deps, createLimits());
+  const statuses = new Set<number>();
+  for (let at = 0; at < 300; at++)
+    statuses.add((await post("/session", { code: "wrong" }, { address: `2001:db8:0:${at.toString(16)}::1` })).status);
+  expect(statuses).toEqual(new Set([401]));
+  const entries = await gateway.deps.db.all(sql`select address from audit where action = 'sign_in.failed'`);
+  expect(entries).toHaveLength(failuresPerMinute.sign_in);
 });

@@ -1,10 +1,12 @@
 /** Who may do what: each route of the app, as it is registered, with every credential that somebody may have or make up. */
 import { randomText } from "@berth/shared/ids";
+import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createTestApp, type Answer, type TestApp } from "../../test/app.ts";
+import { callerOf, createTestApp, type Answer, type TestApp } from "../../test/app.ts";
 import { until } from "../../test/wait.ts";
 import { joinTestHost, type TestHost } from "../../test/host.ts";
 import { createApp } from "../app.ts";
+import { createLimits } from "../http/limits.ts";
 import { signHostCall, signToken } from "../keys/jwt.ts";
 
 /** `owner`: who made the thing, and nobody else, an admin included. `other`: a credential of its own kind, or none. */
@@ -14,6 +16,8 @@ interface Row {
   body?: unknown;
   /** Ids of the path, of the owner's things. */
   id?: keyof Things;
+  /** Whether it is written down in the audit. */
+  isAudited?: boolean;
 }
 interface Things {
   agent: string;
@@ -29,6 +33,7 @@ const user = (body?: unknown): Row => ({ access: "user", body });
 const owner = (id: keyof Things, body?: unknown): Row => ({ access: "owner", id, body });
 const admin = (id?: keyof Things, body?: unknown): Row => ({ access: "admin", body, ...(id && { id }) });
 const other = (id?: keyof Things): Row => ({ access: "other", ...(id && { id }) });
+const audited = (row: Row): Row => ({ ...row, isAudited: true });
 const newTrigger = { name: "hook", scheme: "token", template: "hello" };
 
 /** A route that is not here fails the test below: whoever adds one says who may call it. */
@@ -51,25 +56,25 @@ const rows: Record<string, Row> = {
   "GET /v1/connect": user(),
   "POST /v1/tickets": user(),
   "GET /v1/me": user(),
-  "PATCH /v1/me": user({ gitName: "Ada" }),
+  "PATCH /v1/me": audited(user({ gitName: "Ada" })),
   "DELETE /v1/me/notice": user(),
   "GET /v1/tokens": user(),
-  "POST /v1/tokens": user({ name: "ci" }),
-  "DELETE /v1/tokens/:id": owner("token"),
+  "POST /v1/tokens": audited(user({ name: "ci" })),
+  "DELETE /v1/tokens/:id": audited(owner("token")),
   "GET /v1/workspace": user(),
   "POST /v1/workspace/start": user(),
   "POST /v1/workspace/stop": user(),
   "GET /v1/models": user(),
   "GET /v1/agents": user(),
-  "POST /v1/agents": user({ name: "further" }),
+  "POST /v1/agents": audited(user({ name: "further" })),
   "GET /v1/agents/:id": owner("agent"),
-  "PATCH /v1/agents/:id": owner("agent", { name: "renamed" }),
-  "DELETE /v1/agents/:id": owner("agent"),
-  "PUT /v1/agents/:id/env": owner("agent", { A: "1" }),
-  "PATCH /v1/agents/:id/env": owner("agent", { A: null }),
-  "POST /v1/agents/:id/reset": owner("agent"),
+  "PATCH /v1/agents/:id": audited(owner("agent", { name: "renamed" })),
+  "DELETE /v1/agents/:id": audited(owner("agent")),
+  "PUT /v1/agents/:id/env": audited(owner("agent", { A: "1" })),
+  "PATCH /v1/agents/:id/env": audited(owner("agent", { A: null })),
+  "POST /v1/agents/:id/reset": audited(owner("agent")),
   "POST /v1/agents/:id/ahead": owner("agent"),
-  "POST /v1/agents/:id/pull-requests": owner("agent", { title: "Mend it", base: "main" }),
+  "POST /v1/agents/:id/pull-requests": audited(owner("agent", { title: "Mend it", base: "main" })),
   "POST /v1/agents/:id/runs": owner("agent", { prompt: "x" }),
   "GET /v1/agents/:id/terminal": owner("agent"),
   "GET /v1/agents/:id/changes": owner("agent"),
@@ -89,19 +94,19 @@ const rows: Record<string, Row> = {
   "GET /v1/runs/:id/events": owner("run"),
   "GET /v1/runs/:id/stderr": owner("run"),
   "GET /v1/agents/:id/triggers": owner("agent"),
-  "POST /v1/agents/:id/triggers": owner("agent", newTrigger),
+  "POST /v1/agents/:id/triggers": audited(owner("agent", newTrigger)),
   "GET /v1/triggers/:id": owner("trigger"),
-  "PATCH /v1/triggers/:id": owner("trigger", { name: "renamed" }),
-  "DELETE /v1/triggers/:id": owner("trigger"),
-  "POST /v1/triggers/:id/rotate": owner("trigger", {}),
+  "PATCH /v1/triggers/:id": audited(owner("trigger", { name: "renamed" })),
+  "DELETE /v1/triggers/:id": audited(owner("trigger")),
+  "POST /v1/triggers/:id/rotate": audited(owner("trigger", {})),
   "GET /v1/triggers/:id/deliveries": owner("trigger"),
-  "POST /v1/deliveries/:id/replay": owner("delivery"),
+  "POST /v1/deliveries/:id/replay": audited(owner("delivery")),
   "GET /v1/git-credentials": user(),
-  "PUT /v1/git-credentials/:host": user({ username: "ada", token: "tok_12345678" }),
-  "DELETE /v1/git-credentials/:host": user(),
+  "PUT /v1/git-credentials/:host": audited(user({ username: "ada", token: "tok_12345678" })),
+  "DELETE /v1/git-credentials/:host": audited(user()),
   "GET /v1/secrets": user(),
-  "PUT /v1/secrets/:name": user({ value: "val_12345678", hosts: ["api.example.com"] }),
-  "DELETE /v1/secrets/:name": user(),
+  "PUT /v1/secrets/:name": audited(user({ value: "val_12345678", hosts: ["api.example.com"] })),
+  "DELETE /v1/secrets/:name": audited(user()),
   "GET /v1/admin/users": admin(),
   "POST /v1/admin/users": admin(undefined, { name: "newcomer", role: "user" }),
   "PATCH /v1/admin/users/:id": admin("user", { disabled: false }),
@@ -189,13 +194,18 @@ async function makeOwner(): Promise<{ token: string; things: Things }> {
 }
 
 /** Calls the route of this name for the thing of this id; a socket as a socket. */
-function call(name: string, id: string, headers: Record<string, string>): Promise<Answer> {
+function call(
+  name: string,
+  id: string,
+  headers: Record<string, string>,
+  send: TestApp["call"] = gateway.call,
+): Promise<Answer> {
   const [method = "", path = ""] = name.split(" ");
   const { body } = rows[name]!;
   const isSocket = /\/(connect|terminal)$/.test(path);
   const socket = isSocket && { upgrade: "websocket", "sec-websocket-protocol": "berth.v1" };
   const options = { headers: { ...headers, ...socket }, ...(body !== undefined && { body }) };
-  return gateway.call(
+  return send(
     method,
     path.replace(":id", id).replace(":host", "git.example.com").replace(":name", "tracker").replace("*", "notes.txt"),
     options,
@@ -254,6 +264,21 @@ test.each(rowsOf("owner"))("%s is there for its owner alone", async (name, { id 
 
 test.each(rowsOf("user"))("%s lets every user in", async (name) => {
   expect([await isLetIn(name, "", stranger.token), await isLetIn(name, "", boss.token)]).toEqual([true, true]);
+});
+
+test("what a user has written down in the audit is bounded, and nothing else of theirs is in it", async () => {
+  const { token, things } = await makeOwner();
+  const spent = callerOf(createApp(gateway.deps, createLimits({ changes: 0 })).request);
+  const entries = () => gateway.deps.db.all(sql`select action from audit where actor_id = ${things.user}`);
+  const before = await entries();
+  const isRefused = async ([name, { id }]: [string, Row]) => {
+    const { status, headers } = await call(name, id ? things[id] : "", withToken(token), spent);
+    return [name, status === 429 && headers.get("retry-after") !== null];
+  };
+  const all = rowsOf("user", "owner");
+  const refused = Object.fromEntries(await Promise.all(all.map(isRefused)));
+  expect(refused).toEqual(Object.fromEntries(all.map(([name, { isAudited = false }]) => [name, isAudited])));
+  expect(await entries()).toEqual(before);
 });
 
 test.each(rowsOf("admin"))("%s lets admins in alone", async (name, { id }) => {

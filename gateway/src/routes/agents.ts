@@ -55,6 +55,7 @@ export const agentRoutes = [
     bodyMaxBytes: longTextBytes,
     status: 201,
     answer: agentSchema,
+    limit: "changes",
     errors: ["agent_limit", "conflict"],
     run: async ({ deps, source, caller, body }) => createAgent(deps, source, caller.user, body),
   }),
@@ -87,6 +88,7 @@ export const agentRoutes = [
     body: updateAgentBody,
     bodyMaxBytes: longTextBytes,
     answer: agentSchema,
+    limit: "changes",
     errors: ["conflict", "agent_busy"],
     run: async ({ deps, source, caller, params, body }) => updateAgent(deps, source, caller.user.id, params.id, body),
   }),
@@ -95,6 +97,7 @@ export const agentRoutes = [
     path: "/v1/agents/{id}",
     summary: "Delete an agent: its run is cancelled and its directory removed",
     auth: "user",
+    limit: "changes",
     run: async ({ deps, source, caller, params }) => {
       await deleteAgent(deps, source, caller.user.id, params.id);
       await tellDeletion(deps, caller, params.id);
@@ -108,6 +111,7 @@ export const agentRoutes = [
     body: envBody,
     bodyMaxBytes: longTextBytes,
     answer: agentSchema,
+    limit: "changes",
     errors: ["host_unavailable", "no_host"],
     run: async ({ deps, source, caller, params, body }) =>
       setEnvironment(deps, source, caller, params.id, { method: "PUT", env: body }),
@@ -120,6 +124,7 @@ export const agentRoutes = [
     body: envChangeBody,
     bodyMaxBytes: longTextBytes,
     answer: agentSchema,
+    limit: "changes",
     errors: ["host_unavailable", "no_host"],
     run: async ({ deps, source, caller, params, body }) =>
       setEnvironment(deps, source, caller, params.id, { method: "PATCH", env: body }),
@@ -130,6 +135,7 @@ export const agentRoutes = [
     summary: "Begin a new conversation; files stay",
     auth: "user",
     answer: agentSchema,
+    limit: "changes",
     errors: ["agent_busy", "host_unavailable"],
     run: async ({ deps, source, caller, params }) => {
       const agent = await getAgent(deps.db, caller.user.id, params.id);

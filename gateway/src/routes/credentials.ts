@@ -45,6 +45,7 @@ export const credentialRoutes = [
     body: gitCredentialBody,
     bodyMaxBytes,
     answer: gitCredentialSchema,
+    limit: "changes",
     errors: ["host_unavailable", "no_host", "conflict"],
     run: async ({ deps, source, caller, params, body }) => {
       const host = await placeUser(deps, caller.user.id);
@@ -59,6 +60,7 @@ export const credentialRoutes = [
     path: "/v1/git-credentials/{host}",
     summary: "Forget a credential for git: what is under way with it ends at once",
     auth: "user",
+    limit: "changes",
     errors: ["host_unavailable"],
     run: async ({ deps, source, caller, params }) => {
       await remove(deps, caller, `/v1/git-credentials/${params.host}`);
@@ -88,6 +90,7 @@ export const credentialRoutes = [
     body: secretBody,
     bodyMaxBytes,
     answer: secretSchema,
+    limit: "changes",
     errors: ["host_unavailable", "no_host", "conflict"],
     run: async ({ deps, source, caller, params, body }) => {
       const host = await placeUser(deps, caller.user.id);
@@ -102,6 +105,7 @@ export const credentialRoutes = [
     path: "/v1/secrets/{name}",
     summary: "Forget a secret: what is under way with it ends at once",
     auth: "user",
+    limit: "changes",
     errors: ["host_unavailable"],
     run: async ({ deps, source, caller, params }) => {
       await remove(deps, caller, `/v1/secrets/${params.name}`);
@@ -118,7 +122,8 @@ export const credentialRoutes = [
     bodyMaxBytes: 262_144,
     status: 201,
     answer: pullRequestSchema,
-    errors: ["host_unavailable", "no_host", "conflict", "rate_limited"],
+    limit: "changes",
+    errors: ["host_unavailable", "no_host", "conflict"],
     run: async ({ deps, source, caller, params, body }) => {
       const agent = await getAgent(deps.db, caller.user.id, params.id);
       const host = await placeUser(deps, caller.user.id);

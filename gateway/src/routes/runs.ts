@@ -149,8 +149,7 @@ export const runRoutes = [
     limit: "runs",
     errors: ["conflict", "host_unavailable"],
     run: async ({ deps, caller, params, headers, body }) => {
-      const run = await runInProgress(deps, caller, params.id);
-      if (run.status === "pending") throw new AppError("conflict", "The run has not started yet.", { runId: run.id });
+      const run = await startedRun(deps, caller, params.id);
       const key = headers["Idempotency-Key"];
       const messageId = key === undefined ? crypto.randomUUID() : await uuidOf(run.id, key);
       const call = { method: "POST", path: `/v1/runs/${run.id}/messages`, body: { ...body, messageId } } as const;
@@ -167,7 +166,7 @@ export const runRoutes = [
     answer: runSchema,
     errors: ["conflict", "host_unavailable"],
     run: async ({ deps, caller, params, body }) => {
-      const run = await runInProgress(deps, caller, params.id);
+      const run = await startedRun(deps, caller, params.id);
       return changeRun(deps, caller, run, { path: "answers", body });
     },
   }),
@@ -180,7 +179,7 @@ export const runRoutes = [
     limit: "runs",
     errors: ["conflict", "host_unavailable"],
     run: async ({ deps, caller, params }) => {
-      const run = await runInProgress(deps, caller, params.id);
+      const run = await startedRun(deps, caller, params.id);
       const call = { method: "GET", path: `/v1/runs/${run.id}/context`, deadlineMs: longDeadlineMs } as const;
       return callHostJson(deps, await hostOfRun(deps, caller), caller, call, contextUseSchema);
     },
@@ -200,7 +199,7 @@ export const runRoutes = [
       const after = (last === "" ? undefined : last) ?? query.after ?? 0;
       const path = `${params.id}/events?after=${after}`;
       const look = async () => {
-        await authenticator.fromRequest(c.req.raw, source.address);
+        await authenticator.look(c.req.raw, source.address);
         return getStatus(deps.db, caller.user.id, params.id);
       };
       const load = () => getRun(deps.db, caller.user.id, params.id);
@@ -242,6 +241,13 @@ function refuseLong(prompt: string): void {
 async function runInProgress({ db }: Deps, caller: Caller, runId: string): Promise<Run> {
   const run = await getRun(db, caller.user.id, runId);
   if (isEnded(run.status)) throw new AppError("conflict", "The run has ended already.", { runId });
+  return run;
+}
+
+/** A run in progress that its host has: what waits at the gateway has no turn yet. */
+async function startedRun(deps: Deps, caller: Caller, runId: string): Promise<Run> {
+  const run = await runInProgress(deps, caller, runId);
+  if (run.status === "pending") throw new AppError("conflict", "The run has not started yet.", { runId });
   return run;
 }
 

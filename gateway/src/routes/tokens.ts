@@ -22,7 +22,7 @@ export const tokenRoutes = [
     body: createTokenBody,
     status: 201,
     answer: createdTokenSchema,
-    limit: "tokens",
+    limit: ["tokens", "changes"],
     run: async ({ deps, source, caller, body }) => {
       const wanted = { userId: caller.user.id, kind: "api", name: body.name, seconds: body.expiresInSeconds } as const;
       return issueToken(deps, { ...source, action: "token.created" }, wanted);
@@ -33,6 +33,7 @@ export const tokenRoutes = [
     path: "/v1/tokens/{id}",
     summary: "Revoke a token at once",
     auth: "user",
+    limit: "changes",
     run: async ({ deps, source, caller, params }) =>
       revokeToken(deps, { ...source, action: "token.revoked" }, caller.user.id, params.id),
   }),

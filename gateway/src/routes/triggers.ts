@@ -57,6 +57,7 @@ const agentTriggerRoutes = [
     bodyMaxBytes: templateBytes,
     status: 201,
     answer: triggerWithSecretSchema,
+    limit: "changes",
     errors: ["conflict"],
     run: async ({ deps, source, caller, params, body }) => createTrigger(deps, source, caller.user.id, params.id, body),
   }),
@@ -79,6 +80,7 @@ const triggerOwnRoutes = [
     body: updateTriggerBody,
     bodyMaxBytes: templateBytes,
     answer: triggerSchema,
+    limit: "changes",
     run: async ({ deps, source, caller, params, body }) => updateTrigger(deps, source, caller.user.id, params.id, body),
   }),
   route({
@@ -86,6 +88,7 @@ const triggerOwnRoutes = [
     path: "/v1/triggers/{id}",
     summary: "Delete a trigger and its deliveries; runs that still wait are cancelled",
     auth: "user",
+    limit: "changes",
     run: async ({ deps, source, caller, params }) => deleteTrigger(deps, source, caller.user.id, params.id),
   }),
   route({
@@ -96,6 +99,7 @@ const triggerOwnRoutes = [
     body: rotateBody,
     isBodyOptional: true,
     answer: triggerWithSecretSchema,
+    limit: "changes",
     run: async ({ deps, source, caller, params, body }) =>
       rotateSecret(deps, source, caller.user.id, params.id, body.graceSeconds),
   }),
@@ -120,7 +124,7 @@ const deliveryRoutes = [
     headers: z.object({ "Idempotency-Key": idempotencyKey.optional() }),
     status: 202,
     answer: deliverySchema,
-    errors: ["rate_limited"],
+    limit: "changes",
     run: async ({ deps, c, source, caller, params, headers }) => {
       const which = { deliveryId: params.id, key: headers["Idempotency-Key"] ?? null };
       const delivery = await replayDelivery(deps, source, caller.user.id, which);

@@ -140,8 +140,8 @@ export async function replayDelivery(
     .where(and(eq(deliveries.id, deliveryId), eq(deliveries.userId, userId)));
   if (!row) throw new AppError("not_found", "There is no such delivery.");
   const { contentType, headers, payload } = row;
-  // As a sender's id, of which a trigger takes each once.
-  const externalId = key === null ? null : `replay ${key}`;
+  // As a sender's id, of which a trigger takes each once; none of theirs has a space.
+  const externalId = key === null ? null : `replay ${deliveryId} ${key}`;
   const incoming = { externalId, replayOf: deliveryId, contentType, headers, body: base64url.decode(payload) };
   const accepted = await acceptDelivery(deps, await openTrigger(db, row.triggerId), incoming, source);
   const [made] = await db

@@ -375,6 +375,24 @@ describe("a delivery", () => {
       expect.not.stringMatching(replayed.json().id),
     ]);
   });
+
+  test("is taken once more for itself: a key that was used for another of its trigger is no other's", async () => {
+    const user = await userWithTrigger({ template: "{{payload}}" });
+    const replay = async ({ deliveryId }: { deliveryId: string }) => {
+      const headers = { "idempotency-key": "once" };
+      const answer = await gateway.call("POST", `/v1/deliveries/${deliveryId}/replay`, { token: user.token, headers });
+      return { ...answer.json(), prompt: (await user.runOf(answer.json())).prompt as string };
+    };
+    const [one, two] = [(await user.deliver("one")).body, (await user.deliver("two")).body];
+    const replayed = [await replay(one), await replay(two), await replay(one), await replay(two)];
+    expect(replayed.map(({ replayOf, prompt }) => [replayOf, prompt])).toEqual([
+      [one.deliveryId, "one"],
+      [two.deliveryId, "two"],
+      [one.deliveryId, "one"],
+      [two.deliveryId, "two"],
+    ]);
+    expect(new Set(replayed.map(({ id }) => id)).size).toBe(2);
+  });
 });
 
 describe("senders' own libraries", () => {

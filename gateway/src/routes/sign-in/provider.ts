@@ -11,7 +11,7 @@ import { createProviderVerifier } from "../../access/provider/token.ts";
 import type { Provider } from "../../access/provider/discovery.ts";
 import { route, type Route } from "../../http/route.ts";
 import { attemptCookie, readAttemptCookie } from "../../http/cookies.ts";
-import { attemptSignIn, openSession } from "../../access/sign-in.ts";
+import { attemptSignIn, openSession, spendSignIn } from "../../access/sign-in.ts";
 import { unauthenticated } from "../../keys/jwt.ts";
 
 const callbackQuery = z.looseObject({});
@@ -58,6 +58,7 @@ export function oidcRoutes(provider: Provider | null): Route[] {
             const profile = await finishSignIn(deps, provider, verifier, back);
             const user = await ensureIdentity(deps, source.address, profile);
             if (user.disabled) throw unauthenticated();
+            await spendSignIn(limits, user.id);
             return openSession(deps, source.address, user, "oidc");
           });
           c.set("cookie", cookie);

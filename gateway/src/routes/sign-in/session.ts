@@ -6,10 +6,11 @@ import { audit } from "../../access/audit.ts";
 import type { Deps } from "../../deps.ts";
 import { findLiveHosts } from "../../hosts/placement.ts";
 import { signTicket, unauthenticated } from "../../keys/jwt.ts";
+import type { Limits } from "../../http/limits.ts";
 import { isAllowedOrigin } from "../../http/origin.ts";
 import { route } from "../../http/route.ts";
 import { readSessionCookie, sessionCookie } from "../../http/cookies.ts";
-import { attemptSignIn, openSession, useSignInCode } from "../../access/sign-in.ts";
+import { attemptSignIn, openSession, spendSignIn, useSignInCode } from "../../access/sign-in.ts";
 import { revokeToken, targetOf } from "../../access/tokens.ts";
 import { findUser, updateMe } from "../../access/users.ts";
 import { dismissNotice, findNotice, findWorkspace } from "../../hosts/workspaces.ts";
@@ -46,7 +47,7 @@ export const sessionRoutes = [
     run: async ({ deps, c, authenticator, limits, source, body }) => {
       refuseForeignOrigin(deps, c.req.raw);
       const cookie = await attemptSignIn(deps, limits, source, "code" in body ? "link" : "token", () =>
-        "code" in body ? useLink(deps, source, body.code) : keepToken(deps, authenticator, source, body.token),
+        "code" in body ? useLink(deps, source, body.code) : keepToken(deps, authenticator, limits, source, body.token),
       );
       c.set("cookie", cookie);
     },
@@ -94,6 +95,7 @@ export const sessionRoutes = [
     auth: "user",
     body: updateMeBody,
     answer: meSchema,
+    limit: "changes",
     run: async ({ deps, source, caller, body }) => {
       const { gitName, gitEmail } = await updateMe(deps, source, caller.user, body);
       return describeMe(deps, { ...caller.user, gitName, gitEmail });
@@ -140,9 +142,16 @@ async function useLink(deps: Deps, source: AuditSource, code: string): Promise<s
 }
 
 /** The API token itself is the cookie, so that revoking it ends the session too. */
-async function keepToken(deps: Deps, authenticator: Authenticator, source: AuditSource, jwt: string): Promise<string> {
+async function keepToken(
+  deps: Deps,
+  authenticator: Authenticator,
+  limits: Limits,
+  source: AuditSource,
+  jwt: string,
+): Promise<string> {
   const { user, token } = await authenticator.fromToken(jwt);
   if (token.kind === "provider") throw unauthenticated();
+  await spendSignIn(limits, user.id);
   const actor = { kind: "token", id: user.id, name: user.name, tokenId: token.id } as const;
   await audit(deps, {
     ...source,
