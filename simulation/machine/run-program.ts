@@ -55,7 +55,9 @@ class Program {
         if (this.#exec.state !== "ended") Object.assign(this.#exec, { state: "ended", exitCode: 137 });
       },
     );
-    this.#after(this.#script.beginMs, () => {
+    const draws = world().draws("dawdling", world().outside);
+    const dawdlesMs = this.#script.mayDawdle && draws.is(0.1) ? draws.between(50, 4000) : 0;
+    this.#after(this.#script.beginMs + dawdlesMs, () => {
       if (!this.#write("out", "")) return this.#finish(126);
       if (isWaiting(this.#runId)) return this.#wait();
       this.#write("exit", "begun\n");

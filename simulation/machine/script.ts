@@ -20,6 +20,8 @@ export interface Script {
   isKilled: boolean;
   /** Once it has said all, it asks, and waits for the answer. */
   asks: boolean;
+  /** Its wrapper may have to wait for a processor before its first word. */
+  mayDawdle?: boolean;
   /** So long what was started ahead says nothing to the message that it was told. */
   thinksMs?: number;
 }
@@ -58,6 +60,7 @@ export function drawScript(draws: Draws, hasLongLogs = false): Script {
     leavesMovers: draws.is(0.3),
     isKilled: draws.is(0.05),
     asks: false,
+    mayDawdle: true,
   };
 }
 

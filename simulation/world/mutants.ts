@@ -106,6 +106,15 @@ const all: Mutant[] = [
       to: "",
     },
   ),
+  {
+    ...one("an exec that the engine has forgotten is one that never was", "a run starts once", 0, {
+      file: `${run}/decide.ts`,
+      from: 'exec !== "none" && hasProcesses',
+      to: 'exec === "ended" && hasProcesses',
+    }),
+    kinds: ["start", "engine restarts"],
+    isEven: true,
+  },
   one(
     "a lost database gives uids anew",
     "a uid has one owner",
