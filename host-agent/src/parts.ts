@@ -91,16 +91,8 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
   const { countKills, close: closeKillLog } = createOomWatch(context, store);
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);
-  const entry = {
-    context,
-    engine,
-    store,
-    runs,
-    workspaces,
-    streams,
-    deletions: createLocks(),
-    programs: createLocks(),
-  };
+  const locks = { deletions: createLocks(), programs: createLocks() };
+  const entry = { context, engine, store, runs, workspaces, streams, ...locks };
   const verifier = createGatewayVerifier(context, identity, store);
   const verify = noteClaims(verifier, { limits, workspaces, gitIdentities, sockets });
   const [files, terminals] = [createFiles(entry), createTerminals(entry)];

@@ -17,6 +17,7 @@ export interface Program {
 /** The agent can stop it, whatever bounds it inside. */
 const deadlineMs = 30_000;
 
+/** As of a run; `-p` is this shell's word for processes. */
 const limited = 'ulimit -c 0; ulimit -p "$0"; exec "$@"';
 
 /** What it said, and why that may not be all: it said more than is wanted, or ended without `done` as its last word on standard error. */
