@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import { enableCompileCache } from "node:module";
 import { parseArgs } from "node:util";
 import { replaceGlobals } from "./world/globals.ts";
-import { findMutant, growthMutants, mutants } from "./world/mutants.ts";
+import { findMutant, growthMutants, mutants, pointMutants } from "./world/mutants.ts";
 import { mutants as jointMutants } from "./joint/mutants.ts";
 import { registerSubstitutes } from "./world/hooks.ts";
 
@@ -38,7 +38,10 @@ const isJoint = values.world === "joint";
 const mutant =
   values.mutant === undefined
     ? null
-    : findMutant(values.mutant, isJoint ? jointMutants : values.growth ? growthMutants : mutants);
+    : findMutant(
+        values.mutant,
+        isJoint ? jointMutants : values.growth ? growthMutants : values.points ? pointMutants : mutants,
+      );
 registerSubstitutes(mutant?.mutations);
 const { runCampaign, scheduleOf, lineOf, sharesOf, hostGame } = await import("./schedule/campaign.ts");
 
@@ -67,7 +70,7 @@ if (values.growth) {
 if (values.points) {
   const results = isJoint
     ? await (await import("./joint/points.ts")).enumerateJoint(Number(values.seed) - 1, Number(values.every))
-    : await (await import("./schedule/points.ts")).enumerateAll();
+    : await (await import("./schedule/points.ts")).enumerateAll(mutant?.scenario);
   const { user, system } = process.cpuUsage();
   say(JSON.stringify({ results, cpuSeconds: (user + system) / 1e6 }));
   process.exit(results.some(({ failures }) => failures.length > 0) ? 1 : 0);

@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import type { Campaign } from "./schedule/campaign.ts";
 import type { Counted } from "./schedule/growth.ts";
 import type { Enumerated } from "./schedule/points.ts";
-import { growthMutants, mutants } from "./world/mutants.ts";
+import { growthMutants, mutants, pointMutants } from "./world/mutants.ts";
 
 /** Its time is virtual: of a core that others want as well it takes a quarter, and suites on real engines keep their deadlines. */
 const niceness = 5;
@@ -73,6 +73,11 @@ test("a kill, a refusal or a late answer at any call of a scenario breaks nothin
   const seams = ["engine", "fs", "kill", "net", "program", "store"];
   expect([...new Set(results.flatMap(({ seams }) => seams))].toSorted()).toEqual(seams);
   expect(results.flatMap(({ failures }) => failures)).toEqual([]);
+});
+
+test.each(pointMutants)("noticed at a point: $name", async ({ name, invariant }) => {
+  const { results } = JSON.parse(await simulate("--points", "--mutant", name)) as { results: Enumerated[] };
+  expect(results.flatMap(({ failures }) => failures)).toContainEqual(expect.stringContaining(invariant));
 });
 
 test("each invariant is named by a fault that it alone notices", () => {

@@ -11,6 +11,8 @@ export interface Mutant {
   /** Whether each of those comes as often as the others: what a rare one provokes is noticed sooner. */
   isEven?: boolean;
   mutations: Mutation[];
+  /** Of one noticed at points: in which scenario. */
+  scenario?: string;
   /** Whether that invariant alone notices it: without it this fault would go through. */
   isAlone?: boolean;
 }
@@ -106,15 +108,6 @@ const all: Mutant[] = [
       to: "",
     },
   ),
-  {
-    ...one("an exec that the engine has forgotten is one that never was", "a run starts once", 0, {
-      file: `${run}/decide.ts`,
-      from: 'exec !== "none" && hasProcesses',
-      to: 'exec === "ended" && hasProcesses',
-    }),
-    kinds: ["start", "engine restarts"],
-    isEven: true,
-  },
   one(
     "a lost database gives uids anew",
     "a uid has one owner",
@@ -308,6 +301,17 @@ export const mutants: Mutant[] = all.map((mutant) => {
 });
 
 /** Noticed where calls are counted. */
+export const pointMutants: Mutant[] = [
+  {
+    ...one("an exec that the engine has forgotten is one that never was", "a run starts once", 0, {
+      file: `${run}/decide.ts`,
+      from: 'exec !== "none" && hasProcesses',
+      to: 'exec === "ended" && hasProcesses',
+    }),
+    scenario: "start, of a wrapper that waits for a processor while the engine forgets its exec",
+  },
+];
+
 export const growthMutants = [
   one("retention looks at all runs for each", "times everything", 0, {
     file: `${run}/retention.ts`,
