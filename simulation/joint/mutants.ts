@@ -182,8 +182,8 @@ const all: Mutant[] = [
   ),
   one("a run is told without its exit code", "what is told is what the evidence says", 1, ["start"], {
     file: runs,
-    from: "waitingFor: data.waitingFor ?? behind,",
-    to: "waitingFor: data.waitingFor ?? behind, exitCode: null,",
+    from: "continues: data.continues ?? null,",
+    to: "continues: data.continues ?? null, exitCode: null,",
   }),
 ];
 

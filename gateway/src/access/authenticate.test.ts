@@ -1,3 +1,4 @@
+import { sql } from "drizzle-orm";
 import { exportSPKI, SignJWT } from "jose";
 import { createHmac } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -326,6 +327,23 @@ describe("browser sessions", () => {
     expect((await gateway.call("GET", "/healthz")).headers.get("strict-transport-security")).toBeNull();
     await secure.close();
   });
+});
+
+test("of socket tickets that were used no more are kept than are good still, however many come", async () => {
+  const user = await gateway.addUser("socketed");
+  const use = async () => {
+    const { ticket } = (await gateway.call("POST", "/v1/tickets", { token: user.token })).json();
+    const headers = { upgrade: "websocket", "sec-websocket-protocol": `berth.v1, ticket.${ticket}` };
+    const connect = () => gateway.call("GET", "/v1/connect", { headers });
+    expect([(await connect()).json().code, (await connect()).json().code]).toEqual(["no_host", "unauthenticated"]);
+  };
+  const kept = async () => (await gateway.deps.db.all(sql`select id from used_tickets`)).length;
+  for (let at = 0; at < 5; at++) await use();
+  expect(await kept()).toBe(5);
+  gateway.clock.skewMs += 31_000;
+  for (let at = 0; at < 5; at++) await use();
+  expect(await kept()).toBe(5);
+  gateway.clock.skewMs = 0;
 });
 
 describe("admins", () => {
