@@ -6,6 +6,8 @@ import { systemActor } from "../http/caller.ts";
 import { answerJson, joinTestHost, makeRun, type TestHost } from "../../test/host.ts";
 
 const [most, day] = [2 ** 20, 24 * 3600_000];
+/** What a delivery takes beside what came in, as the database counts it. */
+const deliveryBytes = 700;
 let gateway: TestApp;
 let host: TestHost;
 beforeAll(async () => {
@@ -39,7 +41,7 @@ async function userWithAgent() {
   const left = async () => {
     const [row] = await gateway.deps.db.all<{ bytes: number }>(sql`select
       (select coalesce(sum(length(cast(prompt as blob)) + length(cast(data as blob))), 0) from runs where user_id = ${user.id}) +
-      (select coalesce(sum(length(cast(payload as blob)) + length(cast(headers as blob))), 0) from deliveries where user_id = ${user.id}) as bytes`);
+      (select coalesce(sum(length(cast(payload as blob)) + length(cast(headers as blob)) + ${deliveryBytes}), 0) from deliveries where user_id = ${user.id}) as bytes`);
     return most - row!.bytes;
   };
   return { ...user, agent, call, send, left };
@@ -131,4 +133,16 @@ test("deliveries count with what they bring, and one that came before is answere
   expect((await deliver("d".repeat(half), "two")).status).toBe(202);
   expect((await deliver("d".repeat(half), "three")).status).toBe(429);
   expect((await deliver("d".repeat(half), "two")).status).toBe(200);
+});
+
+test("deliveries of which nothing comes count as the rows that they are", async () => {
+  const user = await userWithAgent();
+  const rows = Array.from({ length: Math.floor(most / (deliveryBytes + 2)) - 1 }, (_, at) => at);
+  await gateway.deps.atomic([
+    sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, outcome)
+      select ${user.id} || value, 'trg_none', ${user.id}, ${user.agent.id}, ${new Date(gateway.deps.now()).toISOString()}, '{}', '', 0,
+        'skipped' from json_each(${JSON.stringify(rows)})`,
+  ]);
+  expect((await user.send("there is room for little")).status).toBe(202);
+  expect((await user.send("and no more than that ".repeat(80))).status).toBe(429);
 });
