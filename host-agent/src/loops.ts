@@ -4,14 +4,13 @@ import { sleep } from "@berth/shared/wait";
 import { createLatch } from "./context/wait.ts";
 import type { Parts } from "./parts.ts";
 import type { Reports } from "./membership/reports.ts";
-import { removeExpired } from "./run/retention.ts";
+import { createRetention } from "./run/retention.ts";
 
 const reconcileMs = 15_000;
 /** A gateway that was silent for so long no longer vouches for the streams that came through it. */
 const unvouchedMs = 10_000;
 /** What was started ahead goes within a second where memory is short. */
 const aheadMs = 400;
-const hourMs = 3_600_000;
 const volumeFailed =
   "The machine's disk failed or was full, and the workspace was closed: what was written last may be missing.";
 
@@ -54,7 +53,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
       }
     }
   }
-  let retainedAt = performance.now();
+  const retain = createRetention({ ...parts, heldRev: () => reports.heldRev() });
   await Promise.all([
     every(settings.BERTH_POLL_SECONDS * 1000, "sample", async () => workspaces.sample()),
     every(1000, "streams", closeStreams),
@@ -62,11 +61,9 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
     every(Math.min(1000, idleMs / 4), "idle", async () => workspaces.removeIdle()),
     every(reconcileMs, "reconcile", lookAgain, engineChanged),
     every(Math.min(60_000, idleMs), "unmount", () => workspaces.unmountUnused()),
-    every(hourMs, "retention", async () => {
+    every(60_000, "retention", async () => {
       while (!context.clock.isSure() && !signal.aborted) await sleep(1000, signal);
-      const elapsedMs = performance.now() - retainedAt;
-      retainedAt += elapsedMs;
-      await removeExpired({ ...parts, heldRev: () => reports.heldRev(), elapsedMs });
+      await retain();
     }),
     every(1000, "engine events", watchEngine),
   ]);

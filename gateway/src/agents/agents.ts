@@ -14,6 +14,7 @@ import type { Deps } from "../deps.ts";
 import { startOf, toPage, type Page, type PageQuery } from "../http/paging.ts";
 import { remember, type Source } from "../data/remember.ts";
 import { agents, isInProgress } from "../data/schema.ts";
+import { deliveriesOf } from "../data/webhook-tables.ts";
 import type { AuditSource, Caller } from "../http/caller.ts";
 
 /** Written out with the table's name, for they are correlated sub-queries. */
@@ -152,6 +153,9 @@ export async function deleteAgent(
     change.returning({ id: agents.id }).getSQL(),
     auditChange(now(), { ...source, action: "agent.deleted", target: { id: agentId, name } }),
     ...cancelWaiting(deletedAt, sql`d.agent_id = ${agentId} and d.user_id = ${userId}`),
+    // Their deliveries go with the time, and by their names: nothing else leads to them then.
+    sql`insert into chores (name, due_at) select ${deliveriesOf} || id, '' from triggers where agent_id = ${agentId} and user_id = ${userId}
+      on conflict do nothing`,
     sql`delete from triggers where agent_id = ${agentId} and user_id = ${userId}`,
   ]);
   found(deleted?.[0]);

@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { joinTestHost, type TestHost } from "../../test/host.ts";
+import { until } from "../../test/wait.ts";
 import { deleteOld } from "../tick.ts";
 
 let gateway: TestApp;
@@ -78,4 +79,7 @@ test("a deleted agent leaves nothing long behind, and no trigger", async () => {
   expect(await row("triggers", triggerId)).toEqual([]);
   expect((await deliver()).status).toBe(404);
   expect((await ask("POST", `/v1/deliveries/${deliveryId}/replay`)).json().code).toBe("not_found");
+  const deliveries = () => gateway.deps.db.all(sql`select id from deliveries where user_id = ${user.id}`);
+  // What waited is known until it is certain that no host has it.
+  await until(async () => (await gateway.tick(), (await deliveries()).length === 0), "its deliveries go");
 });

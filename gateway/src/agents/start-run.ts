@@ -3,8 +3,10 @@ import { AppError } from "@berth/shared/errors";
 import { type AgentSpec, runAnswer, type StartRunBody } from "@berth/shared/host-api";
 import { newId, runIdOf } from "@berth/shared/ids";
 import type { Run, Waiting } from "@berth/shared/resources";
+import { eq } from "drizzle-orm";
 import type { Deps } from "../deps.ts";
 import { isoTime } from "../data/database.ts";
+import { runs } from "../data/schema.ts";
 import { callHostJson, isUncertain } from "../hosts/call.ts";
 import { type HostTarget, placeUser } from "../hosts/placement.ts";
 import { refuseBeyondDay } from "./day-limit.ts";
@@ -121,7 +123,10 @@ async function wait(
 ): Promise<Run> {
   const queued = await queueRun(deps, { ...message, kind, call, maybeSent });
   if (!queued) await endLost(deps, message);
-  return sameRequest(queued ?? (await getRun(deps.db, message.userId, message.id)), message);
+  const run = queued ?? (await getRun(deps.db, message.userId, message.id));
+  // It may have been reworded since.
+  const [first] = await deps.db.select({ asked: runs.asked }).from(runs).where(eq(runs.id, run.id));
+  return sameRequest(run, message, first?.asked);
 }
 
 /**

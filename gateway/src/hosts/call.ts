@@ -57,8 +57,7 @@ export function callHost(deps: Deps, host: HostTarget, caller: HostCaller, call:
 
 /** Calls the host for what it does there. Throws as `callHost`. */
 export async function actOnHost(deps: Deps, host: HostTarget, caller: HostCaller, call: HostCall): Promise<void> {
-  // What is left unread keeps its connection.
-  await callAndRead(deps, host, caller, call, (response) => readBytes(response, answerMaxBytes));
+  await callAndRead(deps, host, caller, call, readAnswer);
 }
 
 /** What `read` makes of the answer within the call's deadline. Throws as `callHost`, also where reading fails. */
@@ -234,9 +233,17 @@ export function isUncertain({ code, cause, fields }: AppError): boolean {
   return code === "internal" || (code === "host_unavailable" && !(cause instanceof UnsentError));
 }
 
-async function boundedJson(response: Response): Promise<unknown> {
+/** What is left unread would keep its connection. */
+async function readAnswer(response: Response): Promise<Uint8Array> {
   const bytes = await readBytes(response, answerMaxBytes);
-  if (!bytes) throw new Error("the answer is too long");
+  if (bytes) return bytes;
+  // Where some of it was read it is given up already.
+  await response.body?.cancel().catch(() => undefined);
+  throw new Error("the answer is too long");
+}
+
+async function boundedJson(response: Response): Promise<unknown> {
+  const bytes = await readAnswer(response);
   const value = parseSmall(bytes, answerMaxValues);
   if (value === undefined) throw new Error("the answer is no JSON, or of too many values");
   return value;

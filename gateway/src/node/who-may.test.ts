@@ -275,7 +275,8 @@ test("what a user has written down in the audit is bounded, and nothing else of 
     const { status, headers } = await call(name, id ? things[id] : "", withToken(token), spent);
     return [name, status === 429 && headers.get("retry-after") !== null];
   };
-  const all = rowsOf("user", "owner");
+  // What is deleted was made within the bound; and who has lost a token, or a secret, must be able to.
+  const all = rowsOf("user", "owner").filter(([name]) => !name.startsWith("DELETE "));
   const refused = Object.fromEntries(await Promise.all(all.map(isRefused)));
   expect(refused).toEqual(Object.fromEntries(all.map(([name, { isAudited = false }]) => [name, isAudited])));
   expect(await entries()).toEqual(before);

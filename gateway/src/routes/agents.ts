@@ -97,7 +97,6 @@ export const agentRoutes = [
     path: "/v1/agents/{id}",
     summary: "Delete an agent: its run is cancelled and its directory removed",
     auth: "user",
-    limit: "changes",
     run: async ({ deps, source, caller, params }) => {
       await deleteAgent(deps, source, caller.user.id, params.id);
       await tellDeletion(deps, caller, params.id);

@@ -60,7 +60,6 @@ export const credentialRoutes = [
     path: "/v1/git-credentials/{host}",
     summary: "Forget a credential for git: what is under way with it ends at once",
     auth: "user",
-    limit: "changes",
     errors: ["host_unavailable"],
     run: async ({ deps, source, caller, params }) => {
       await remove(deps, caller, `/v1/git-credentials/${params.host}`);
@@ -105,7 +104,6 @@ export const credentialRoutes = [
     path: "/v1/secrets/{name}",
     summary: "Forget a secret: what is under way with it ends at once",
     auth: "user",
-    limit: "changes",
     errors: ["host_unavailable"],
     run: async ({ deps, source, caller, params }) => {
       await remove(deps, caller, `/v1/secrets/${params.name}`);
@@ -122,7 +120,6 @@ export const credentialRoutes = [
     bodyMaxBytes: 262_144,
     status: 201,
     answer: pullRequestSchema,
-    limit: "changes",
     errors: ["host_unavailable", "no_host", "conflict"],
     run: async ({ deps, source, caller, params, body }) => {
       const agent = await getAgent(deps.db, caller.user.id, params.id);

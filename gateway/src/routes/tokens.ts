@@ -33,7 +33,6 @@ export const tokenRoutes = [
     path: "/v1/tokens/{id}",
     summary: "Revoke a token at once",
     auth: "user",
-    limit: "changes",
     run: async ({ deps, source, caller, params }) =>
       revokeToken(deps, { ...source, action: "token.revoked" }, caller.user.id, params.id),
   }),

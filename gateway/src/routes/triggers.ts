@@ -88,7 +88,6 @@ const triggerOwnRoutes = [
     path: "/v1/triggers/{id}",
     summary: "Delete a trigger and its deliveries; runs that still wait are cancelled",
     auth: "user",
-    limit: "changes",
     run: async ({ deps, source, caller, params }) => deleteTrigger(deps, source, caller.user.id, params.id),
   }),
   route({

@@ -169,7 +169,7 @@ describe("a trigger with many deliveries", () => {
     await gateway.deps.atomic([
       sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes)
         select ${user.trigger.id} || value, ${user.trigger.id}, ${user.id}, ${user.agent.id}, ${new Date().toISOString()}, '{}',
-          '', 0 from json_each(${JSON.stringify(Array.from({ length: 60 }, (_, at) => at))})`,
+          '', 0 from json_each(${JSON.stringify(Array.from({ length: 240 }, (_, at) => at))})`,
     ]);
     const left = async () =>
       (await gateway.deps.db.all(sql`select 1 from deliveries where trigger_id = ${user.trigger.id}`)).length;
@@ -180,7 +180,7 @@ describe("a trigger with many deliveries", () => {
       await gateway.tick();
       counts.push(await left());
     }
-    expect(counts).toEqual([35, 10, 0, 0]);
+    expect(counts).toEqual([140, 40, 0, 0]);
     expect(await gateway.deps.db.all(sql`select 1 from chores where name like 'deliveries%'`)).toEqual([]);
     expect(await other.deliveries()).toHaveLength(1);
   });

@@ -126,7 +126,7 @@ export async function updateTrigger(
 }
 
 /** How many deliveries go in one transaction: everybody waits for it, and each has a payload to be freed. */
-const sliceRows = 25;
+const sliceRows = 100;
 
 /**
  * Deletes a trigger with its deliveries, those beyond a slice by ticks; what still waited to be started is cancelled. Throws
@@ -153,7 +153,7 @@ export async function deleteTrigger(deps: Deps, source: AuditSource, userId: str
 /** Deletes a slice of what deleted triggers have left. */
 export async function deleteLeftDeliveries({ db, atomic }: Deps): Promise<void> {
   const [chore] = await db.all<{ name: string }>(
-    sql`select name from chores where name > ${deliveriesOf} and name < ${`${deliveriesOf}~`} limit 1`,
+    sql`select name from chores where name > ${deliveriesOf} and name < ${`${deliveriesOf}~`} order by random() limit 1`,
   );
   if (!chore) return;
   const [deleted] = await atomic([deleteSlice(chore.name.slice(deliveriesOf.length))]);

@@ -4,7 +4,7 @@ import type { Server } from "node:http";
 import net from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { holdBack } from "../workspace/backpressure.ts";
+import { holdBack } from "../context/backpressure.ts";
 import { createEgressProxy } from "./proxy.ts";
 import type { EgressProxyDeps } from "./proxy.ts";
 

@@ -9,7 +9,7 @@ import type { Duplex } from "node:stream";
 import { createPlaces, type Places } from "@berth/shared/bounds/places";
 import type { Log } from "@berth/shared/log";
 import { closeSilent } from "@berth/shared/node/share-out";
-import { answerOne } from "../workspace/backpressure.ts";
+import { answerOne } from "../context/backpressure.ts";
 import { builtInHosts } from "./built-in-hosts.ts";
 import { beginConnection, dial, listInnerNetworks, listOwnAddresses, lookupAll } from "./dial.ts";
 import type { Dialer, Failure, Reached } from "./dial.ts";

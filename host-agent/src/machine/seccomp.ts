@@ -74,6 +74,11 @@ const sockets = [
   // Routes, sockets, devices; not the generic one, which loads a module by whatever name it is asked for.
   { family: netlink, types: [datagram, raw], protocols: [0, 4, 15] },
 ];
+/** Of netlink all others: who asks for them, as PAM and useradd do for the audit, takes this for a kernel without, and goes on. */
+const unsupported = 93;
+const unsupportedProtocols = Array.from({ length: 32 }, (_, protocol) => protocol).filter(
+  (one) => ![0, 4, 15].includes(one),
+);
 /** Linux; of 32 bit, with an older number, both; and asking. */
 const personalities = [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 /** Any of these makes a namespace, within which a process has capabilities. */
@@ -110,6 +115,12 @@ export const seccompProfile = JSON.stringify({
         ),
       ),
     ),
+    ...unsupportedProtocols.map((protocol) => ({
+      names: ["socket"],
+      action: "SCMP_ACT_ERRNO",
+      errnoRet: unsupported,
+      args: [isEqual(netlink), isMasked(word, protocol, 2)],
+    })),
     ...personalities.map((persona) => allow(["personality"], [isEqual(persona)])),
     allow(["clone"], [isMasked(namespaceFlags, 0, 0)]),
     // Its flags lie in memory, where no filter looks: the C library falls back to clone. Of asynchronous I/O the kernel has one

@@ -58,3 +58,16 @@ test("who cannot even wait is told so", () => {
   const last = Array.from({ length: 66 }, () => enter("a")).at(-1);
   expect(last?.told).toEqual(["busy"]);
 });
+
+test("a call that may cost much is not overtaken by those that come later and cost little", () => {
+  const { enter, turnstile } = open({ day: 150 });
+  const [one, other] = [enter("b", 29), enter("c", 29)] as const;
+  const dear = enter("a", 130);
+  turnstile.leave(one.entrant);
+  const later = enter("b", 29);
+  expect([dear.told, later.told]).toEqual([[], []]);
+  turnstile.leave(other.entrant);
+  expect([dear.told, later.told]).toEqual([["ok"], []]);
+  turnstile.leave(dear.entrant);
+  expect(later.told).toEqual(["ok"]);
+});

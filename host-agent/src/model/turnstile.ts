@@ -41,12 +41,36 @@ export function createTurnstile() {
     else open.set(name, { calls: before.calls + calls, mostUsd: before.mostUsd + calls * mostUsd });
   };
 
-  /** Lets one through, or says why not; the names of its budgets if it has to wait. */
-  function pass(entrant: Entrant): string[] | null {
+  /** The budgets that keep it from going on: its run's own first, and who waits for that waits for no other. */
+  const lackOf = (entrant: Entrant): string[] => {
+    const full = (some: Budget[]) => some.filter((budget) => !hasRoom(budget, entrant.mostUsd)).map(({ of }) => of);
+    const [own, ...shared] = entrant.budgets();
+    const ofOwn = full(own ? [own] : []);
+    return ofOwn.length > 0 ? ofOwn : full(shared);
+  };
+
+  /** What who waits for any of these budgets already lacks: whoever comes later waits behind, however little it may cost. */
+  function claimsOn(names: string[], ask: (other: Entrant) => boolean = () => false): Set<string> {
+    const claimed = new Set<string>();
+    for (const [other, theirs] of waiting) {
+      if (theirs.some((name) => claimed.has(name)) || !theirs.some((name) => names.includes(name))) continue;
+      if (ask(other)) waiting.delete(other);
+      else for (const name of lackOf(other)) claimed.add(name);
+    }
+    return claimed;
+  }
+
+  const isClaimed = (names: string[]) => {
+    const claimed = claimsOn(names);
+    return names.some((name) => claimed.has(name));
+  };
+
+  /** Lets one through, or says why not; the names of its budgets if it has to wait, as for one that is claimed by who came before. */
+  function pass(entrant: Entrant, isLast: boolean): string[] | null {
     const now = entrant.budgets();
     const names = now.map(({ of }) => of);
     if (now.some(({ leftUsd }) => leftUsd <= 0)) entrant.decide("budget");
-    else if (!now.every((budget) => hasRoom(budget, entrant.mostUsd))) return names;
+    else if (lackOf(entrant).length > 0 || (isLast && isClaimed(names))) return names;
     else {
       for (const name of names) add(name, 1, entrant);
       inside.set(entrant, names);
@@ -58,7 +82,7 @@ export function createTurnstile() {
   return {
     /** Decides at once, or when its turn comes. */
     enter(entrant: Entrant): void {
-      const names = pass(entrant);
+      const names = pass(entrant, true);
       if (names === null) return;
       const beside = [...waiting.values()].filter(([own]) => own === names[0]);
       if (beside.length >= mostWaiting) entrant.decide("busy");
@@ -71,12 +95,7 @@ export function createTurnstile() {
       const names = inside.get(entrant) ?? [];
       inside.delete(entrant);
       for (const name of names) add(name, -1, entrant);
-      const stuck = new Set<string>();
-      for (const [other, [own, ...shared]] of waiting) {
-        if (stuck.has(own!) || ![own!, ...shared].some((name) => names.includes(name))) continue;
-        if (pass(other) === null) waiting.delete(other);
-        else stuck.add(own!);
-      }
+      claimsOn(names, (other) => pass(other, false) === null);
     },
   };
 }

@@ -3,14 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLog } from "@berth/shared/log";
 import { parseSettings } from "@berth/shared/settings";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { createAlerts } from "../context/alerts.ts";
 import { createBus } from "../context/bus.ts";
 import { createTurns } from "../context/turns.ts";
 import { createClock } from "../context/clock.ts";
 import { Store } from "../store/store.ts";
 import { Volumes } from "../workspace/volumes.ts";
-import { deletableUpTo, removeExpired } from "./retention.ts";
+import { createRetention, deletableUpTo, removeExpired } from "./retention.ts";
 import { inMemory } from "../../test/memory.ts";
 import { threeRuns } from "../../test/room.ts";
 
@@ -27,9 +27,11 @@ test.each([
   expect(deletableUpTo(asked, reached, elapsedMs)).toBe(upTo);
 });
 
-test("a clock that is a year ahead for an hour takes no run of the last weeks, and nobody's spending of today", async () => {
+let aheadMs = 0;
+/** A host with a run of 29.5 days and one of 20, on a clock that can be ahead. */
+function openHost() {
   const dir = mkdtempSync(join(tmpdir(), "berth-retention-"));
-  let aheadMs = 0;
+  aheadMs = 0;
   const clock = createClock(() => Date.now() + aheadMs);
   const store = new Store(inMemory(), clock.now);
   const context = {
@@ -51,11 +53,20 @@ test("a clock that is a year ahead for an hour takes no run of the last weeks, a
     store.admit({ id, agentId: id, userId: "usr_u", trigger, prompt: "x", payload: null }, threeRuns);
     store.updateRun(id, { status: "completed", endedAt: new Date(Date.now() - days * dayMs).toISOString() });
   }
+  const deps = { context, store, volumes: new Volumes(dir, 2 ** 26), heldRev: () => 0 };
+  onTestFinished(() => {
+    store.close();
+    rmSync(dir, { recursive: true });
+  });
+  return { clock, store, trigger, deps };
+}
+
+test("a clock that is a year ahead for an hour takes no run of the last weeks, and nobody's spending of today", async () => {
+  const { clock, store, trigger, deps } = openHost();
   const usage = { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 3 };
   store.admit({ id: "run_now", agentId: "agt_now", userId: "usr_u", trigger, prompt: "x", payload: null }, threeRuns);
   store.addUsage("run_now", usage);
-  const pass = (elapsedMs: number) =>
-    removeExpired({ context, store, volumes: new Volumes(dir, 2 ** 26), heldRev: () => 0, elapsedMs });
+  const pass = (elapsedMs: number) => removeExpired(deps, elapsedMs);
   aheadMs = 365 * dayMs;
   await pass(hourMs);
   expect(store.getRun("run_old"), "it is not known whether the clock is right").not.toBeNull();
@@ -70,6 +81,25 @@ test("a clock that is a year ahead for an hour takes no run of the last weeks, a
   expect([store.getRun("run_old"), store.getRun("run_young")?.id]).toEqual([null, "run_young"]);
   aheadMs = 0;
   expect(store.spentToday("usr_u")).toBe(3);
-  store.close();
-  rmSync(dir, { recursive: true });
+});
+
+test("what processes that live for minutes have lived counts together", async () => {
+  const { clock, store, deps } = openHost();
+  clock.follow(Date.now(), Date.now());
+  await removeExpired(deps, hourMs);
+  aheadMs = 365 * dayMs;
+  vi.useFakeTimers({ toFake: ["performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const live = async (minutes: number) => {
+    const retain = createRetention(deps);
+    await retain();
+    for (let at = 0; at < minutes; at++) {
+      vi.advanceTimersByTime(60_000);
+      await retain();
+    }
+  };
+  for (let at = 0; at < 3; at++) await live(10);
+  expect(store.getRun("run_old"), "20 minutes are a third of a day").not.toBeNull();
+  for (let at = 0; at < 3; at++) await live(10);
+  expect([store.getRun("run_old"), store.getRun("run_young")?.id]).toEqual([null, "run_young"]);
 });

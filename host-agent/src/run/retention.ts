@@ -13,11 +13,10 @@ interface RetentionDeps {
   volumes: Volumes;
   /** The revision up to which the gateway holds all that there is. */
   heldRev(): number;
-  /** Since the look before, or since this process began: monotonic. */
-  elapsedMs: number;
 }
 
-const dayMs = 86_400_000;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
 
 /** What is caught up with in an hour after a time away: a day. */
 const haste = 24;
@@ -31,12 +30,26 @@ export function deletableUpTo(asked: number, reached: number | null, elapsedMs: 
   return reached === null ? null : Math.min(asked, reached + haste * elapsedMs);
 }
 
-/** One look at all there is. What a volume that cannot be used now holds is left for the next one, and holds nothing else up. */
-export async function removeExpired(deps: RetentionDeps): Promise<void> {
+/** Looks as this process begins, and then each hour that it has lived, with what earlier ones have lived since their last look. */
+export function createRetention(deps: RetentionDeps): () => Promise<void> {
+  const { store } = deps;
+  let [notedAt, isFirst] = [performance.now(), true];
+  return async () => {
+    const now = performance.now();
+    const livedMs = Number(store.getMeta("lived") ?? 0) + now - notedAt;
+    const isDue = isFirst || livedMs >= hourMs;
+    [notedAt, isFirst] = [now, false];
+    store.setMeta("lived", String(isDue ? 0 : livedMs));
+    if (isDue) await removeExpired(deps, livedMs);
+  };
+}
+
+/** One look at all there is, so long after the one before. What a volume that cannot be used now holds is left for the next one, and holds nothing else up. */
+export async function removeExpired(deps: RetentionDeps, elapsedMs: number): Promise<void> {
   const { context, store, volumes } = deps;
   if (!context.clock.isSure()) return;
   const asked = context.clock.now() - context.settings.BERTH_RETENTION_DAYS * dayMs;
-  const upTo = deletableUpTo(asked, Number(store.getMeta("retained") ?? Number.NaN) || null, deps.elapsedMs);
+  const upTo = deletableUpTo(asked, Number(store.getMeta("retained") ?? Number.NaN) || null, elapsedMs);
   store.setMeta("retained", String(upTo ?? asked));
   if (upTo === null) return;
   const before = new Date(upTo);

@@ -260,7 +260,7 @@ export async function emptyRunFiles(volume: Volume, runId: string): Promise<void
   if (!names.some(isTrace)) return removeRunFiles(volume, runId);
   await unseal(names.map((name) => join(dir, name)));
   for (const name of names) if (!isTrace(name)) await rm(join(dir, name), { force: true });
-  if (names.includes("exit")) await cut(join(dir, "exit"), exitBytes);
+  if (names.includes("exit")) await cut(join(dir, "exit"), exitBytes).catch(ifMissing(undefined));
 }
 
 /** Takes what it has beyond so many bytes, and blocks beyond its end. As truncate(2), which would wait for who holds a lease. */

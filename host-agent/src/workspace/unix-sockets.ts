@@ -11,7 +11,7 @@ import { shareOut } from "@berth/shared/node/share-out";
 import { createLanes } from "../egress/source-address.ts";
 import type { AgentRow } from "../store/rows.ts";
 import { forwarderUid } from "../store/uids.ts";
-import { holdBack, type Rate } from "./backpressure.ts";
+import { holdBack, type Rate } from "../context/backpressure.ts";
 
 export const modelSocket = (agentId: string) => `${agentId}.sock`;
 /** Of a lane; without one, of all that no lane is known of. */

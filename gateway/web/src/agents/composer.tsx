@@ -163,15 +163,24 @@ function useSend(agent: Agent, going: Run | undefined, onSent: () => void) {
     const to = sentTo ?? (isWord && going ? wordsTo(going.id) : `/v1/agents/${agent.id}/runs`);
     noteSentTo(key, to);
     const runId = runOfWords(to);
+    let mayBeThere = sentTo !== null;
+    const post = <T,>(body: object) => postOnce<T>(to, body, key, () => (mayBeThere = true));
     try {
-      if (runId === null) noteRuns([await postOnce<Run>(to, { prompt: text, attachments, ifBusy: "queue" }, key)]);
-      else noteWord({ runId, text, messageId: await say(to, text, key, runId, sentTo !== null) });
+      if (runId === null) noteRuns([await post<Run>({ prompt: text, attachments, ifBusy: "queue" })]);
+      else {
+        const said = post<{ messageId: string }>({ text }).catch(async (error: unknown) => {
+          // The turn is over, and perhaps it heard: what became of the word shows below it.
+          if (!mayBeThere || !isConflict(error)) throw error;
+          return { messageId: await uuidOf(runId, key) };
+        });
+        noteWord({ runId, text, ...(await said) });
+      }
       forget(key);
       set(atRest);
       requestAnimationFrame(onSent);
     } catch (error) {
       // Refused for good: whatever is right by then.
-      if (error instanceof ApiError && error.code === "conflict") noteSentTo(key, null);
+      if (isConflict(error) || !mayBeThere) noteSentTo(key, null);
       set({ isSending: false, failure: error });
     }
   };
@@ -181,16 +190,7 @@ function useSend(agent: Agent, going: Run | undefined, onSent: () => void) {
 const wordsTo = (runId: string) => `/v1/runs/${runId}/messages`;
 const runOfWords = (path: string) => /^\/v1\/runs\/(\w+)\/messages$/.exec(path)?.[1] ?? null;
 
-/** Says a word into a turn; answers its id. */
-async function say(path: string, text: string, key: string, runId: string, wasSaid: boolean): Promise<string> {
-  try {
-    return (await postOnce<{ messageId: string }>(path, { text }, key)).messageId;
-  } catch (error) {
-    // The turn is over, and perhaps it heard: what became of the word shows below it.
-    if (wasSaid && error instanceof ApiError && error.code === "conflict") return uuidOf(runId, key);
-    throw error;
-  }
-}
+const isConflict = (error: unknown) => error instanceof ApiError && error.code === "conflict";
 
 /**
  * Escape stops the turn and keeps the conversation; a second one ends the run with all that it started. Also with the focus in the

@@ -3,7 +3,7 @@ import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { agentById } from "../state/agents.ts";
 import { call } from "../api/api.ts";
-import { activeRuns, noteRuns, runsByAgent } from "../state/live.ts";
+import { activeRuns, continued, logs, noteRuns, runs } from "../state/live.ts";
 import type { RunLog } from "../state/run-logs.ts";
 import { forgetWords, toldWords } from "../state/told-words.ts";
 import { useKept } from "../kept/use-kept.ts";
@@ -90,20 +90,30 @@ export function SlotsInUse() {
   );
 }
 
+/** The run, and those that it goes on with. */
+function turnOf(runId: string): string[] {
+  const before = runs.value.get(runId)?.continues ?? null;
+  return before === null ? [runId] : [runId, ...turnOf(before)];
+}
+
 /** Words into the turn that its output does not show: on their way while it goes on, and lost once it has ended without them. */
 export function UnreadWords({ run, log }: { run: Run; log: RunLog | null }) {
   void log?.version.value;
   const isLive = run.endedAt === null;
-  const said = toldWords().filter(({ runId }) => runId === run.id);
-  // The run that goes on with the turn hears them.
-  const goesOn = runsByAgent.value.get(run.agentId)?.some(({ continues }) => continues === run.id);
-  if (said.length === 0 || !log || goesOn || !(isLive || log.state.value === "complete")) return null;
-  const read = new Set(log.fold.items.flatMap((item) => (item.kind === "said" ? item.id : [])));
+  // The run that goes on with a turn hears what that was told.
+  const turn = turnOf(run.id);
+  const said = toldWords().filter(({ runId }) => turn.includes(runId));
+  if (said.length === 0 || !log || continued.value.has(run.id)) return null;
+  const all = turn.map((id) => (id === run.id ? log : logs.get(id)));
+  if (!all.every((one) => (one === log && isLive) || one?.state.value === "complete" || one?.state.value === "gone"))
+    return null;
+  const items = all.flatMap((one) => one?.fold.items ?? []);
+  const read = new Set(items.flatMap((item) => (item.kind === "said" ? item.id : [])));
   const unread = said.filter(({ messageId }) => !read.has(messageId));
   if (unread.length === 0) return null;
   const words = t().conversation;
   const edit = () => {
-    forgetWords(run.id);
+    turn.forEach(forgetWords);
     writeAgain(run.agentId, unread.map(({ text }) => text).join("\n"));
   };
   return (

@@ -63,17 +63,21 @@ export const get = <T>(path: string, deadlineMs?: number) => call<T>("GET", path
 export const post = <T = void>(path: string, body?: unknown, headers?: Record<string, string>, deadlineMs?: number) =>
   call<T>("POST", path, body, headers, deadlineMs);
 
+const mostTries = 4;
+
 /**
- * A POST that may be repeated, for it carries an Idempotency-Key: tried again up to `tries` times while nothing answers or
- * the host is away. `key` is of what is sent: whoever calls again with it sends nothing a second time. Throws the last ApiError.
+ * A POST that may be repeated, for it carries an Idempotency-Key: tried again up to `mostTries` times while nothing answers or
+ * the host is away. `key` is of what is sent: whoever calls again with it sends nothing a second time. `maybeSent` is called where
+ * a try may have got there all the same. Throws the last ApiError.
  */
-export async function postOnce<T>(path: string, body: unknown, key: string, tries = 4): Promise<T> {
+export async function postOnce<T>(path: string, body: unknown, key: string, maybeSent = () => {}): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await post<T>(path, body, { "idempotency-key": key });
     } catch (error) {
       const mayRepeat = error instanceof ApiError && (error.code === "offline" || error.code === "host_unavailable");
-      if (!mayRepeat || attempt >= tries) throw error;
+      if (mayRepeat) maybeSent();
+      if (!mayRepeat || attempt >= mostTries) throw error;
       await pause(Math.random() * 500 * 2 ** attempt);
     }
   }

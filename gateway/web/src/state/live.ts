@@ -95,11 +95,15 @@ function lookWhilePending(): (() => void) | undefined {
 }
 
 async function lookAtPending(): Promise<void> {
-  const { items } = await get<Page<Run>>("/v1/runs?status=pending&limit=200");
+  if (document.hidden) return;
+  const { items, nextCursor } = await get<Page<Run>>("/v1/runs?status=pending&limit=200");
   noteRuns(items);
   const stillWait = new Set(items.map(({ id }) => id));
-  for (const { id } of [...runs.value.values()].filter(isPending))
-    if (!stillWait.has(id)) await get<Run>(`/v1/runs/${id}`).then((run) => noteRuns([run]), dropMissing(id));
+  // Of more than a page those that came before it are not looked at: the last go first.
+  const since = (nextCursor !== null && items.at(-1)?.createdAt) || "";
+  for (const { id, createdAt } of [...runs.value.values()].filter(isPending))
+    if (!stillWait.has(id) && createdAt > since)
+      await get<Run>(`/v1/runs/${id}`).then((run) => noteRuns([run]), dropMissing(id));
 }
 
 /** A run whose agent was deleted elsewhere. */
