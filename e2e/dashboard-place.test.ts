@@ -121,7 +121,9 @@ describe("a place", () => {
     expect(asked).not.toContain(`GET ${files}/a`);
     // Where the agent works is not there yet; who has left meanwhile is not led back.
     const endListing = await hold(`${files}/later`, "GET");
+    const listed = page.waitForRequest((one) => one.url().endsWith(`${files}/later`));
     await page.goto(`/agents/${agent.id}/files`);
+    await listed;
     await page.getByRole("link", { name: "Settings" }).click();
     await endListing();
     expect(new URL(page.url()).pathname).toBe(`/agents/${agent.id}/settings`);

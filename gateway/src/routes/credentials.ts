@@ -120,6 +120,7 @@ export const credentialRoutes = [
     bodyMaxBytes: 262_144,
     status: 201,
     answer: pullRequestSchema,
+    limit: "changes",
     errors: ["host_unavailable", "no_host", "conflict"],
     run: async ({ deps, source, caller, params, body }) => {
       const agent = await getAgent(deps.db, caller.user.id, params.id);
