@@ -38,7 +38,7 @@ async function examine(settings: Settings): Promise<number> {
     await check("host", () => expectOk(`${url}/readyz`, "No host is live: see logs/host.log in BERTH_DATA_DIR."));
     await check("model", () => expectModel(settings));
     await check(`run with ${modelName(settings)}`, () => tryRun(url, token));
-    process.stdout.write("All is well.\n");
+    process.stdout.write(own ? "All is well, and Berth does not run now: start it.\n" : "All is well.\n");
     return 0;
   } catch (error) {
     return tell([...words, error instanceof Error ? error.message : String(error)].filter(Boolean).join("\n"));
@@ -75,8 +75,10 @@ async function chooseEnvironment(settings: Settings): Promise<{ env: NodeJS.Proc
   const gateway = pidIn(settings.BERTH_DATA_DIR, "gateway.pid");
   const host = pidIn(settings.BERTH_HOST_DATA_DIR, "host.pid");
   if (gateway && host) return { env: process.env, isRunning: true };
-  if (gateway && !settings.BERTH_GATEWAY_URL)
-    throw new Error("The gateway runs without a host agent: start it with npm run host, or use npm start.");
+  if (gateway)
+    throw new Error(
+      "The gateway runs without a host agent on this machine: start that with npm run host (or see journalctl -u berth-host), or use npm start.",
+    );
   if (host)
     throw new Error("The host agent runs without its gateway: start it with npm run gateway, or use npm start.");
   const [port, hostPort] = [await freePort(), await freePort()];

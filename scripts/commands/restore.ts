@@ -8,6 +8,8 @@ import { SetupError } from "../setup/debian.ts";
 await runWithSettings(async ({ BERTH_DATA_DIR, BERTH_HOST_DATA_DIR }, [source = "", ...rest]) => {
   if (rest.length > 0 || !["gateway.sqlite", "host/host.db"].some((name) => existsSync(join(source, name))))
     throw new SetupError("Name the directory of a backup: npm run -s restore -- backups/2026-11-29T02-00-00");
+  if (existsSync(join(source, "UNFINISHED")))
+    throw new SetupError(`${source} is half a backup, which was not made to its end: name another one.`);
   const parts = [
     {
       from: join(source, "host"),
@@ -17,7 +19,11 @@ await runWithSettings(async ({ BERTH_DATA_DIR, BERTH_HOST_DATA_DIR }, [source = 
     { from: source, to: BERTH_DATA_DIR, names: ["gateway.sqlite", "keys"] },
   ];
   const there = parts.flatMap(({ to, names }) =>
-    names.map((name) => join(to, name)).filter((path) => existsSync(path)),
+    // A database's write-ahead log would be taken for the restored one's.
+    names
+      .flatMap((name) => (/\.(db|sqlite)$/.test(name) ? [name, `${name}-wal`, `${name}-shm`] : [name]))
+      .map((name) => join(to, name))
+      .filter((path) => existsSync(path)),
   );
   if (there.length > 0)
     throw new SetupError(`There is ${there[0]} already: stop Berth and move its data away, then restore.`);

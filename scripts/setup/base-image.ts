@@ -15,6 +15,7 @@ import {
 import { freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { NotNowError } from "@berth/shared/node/exit-code";
 import type Docker from "dockerode";
 import { installDebianPackages, mayInstall, readRelease, SetupError } from "./debian.ts";
 import { startStep } from "./progress.mjs";
@@ -125,7 +126,7 @@ async function bootstrap(
     step.done();
   } catch (error) {
     step.fail();
-    throw new SetupError(`No registry answers, and the bootstrap of a base image failed: ${(error as Error).message}`);
+    throw new NotNowError(`No registry answers, and the bootstrap of a base image failed: ${(error as Error).message}`);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

@@ -1,6 +1,7 @@
 /** Debian's packages for set-up: what the machine runs, whether set-up may install here, and installing with visible progress. */
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { NotNowError } from "@berth/shared/node/exit-code";
 import { startStep } from "./progress.mjs";
 
 /** A thing that set-up cannot do itself: `message` is one sentence for the operator, empty when it was told already; commands end with 2. */
@@ -58,7 +59,7 @@ export async function installDebianPackages(names: string[]): Promise<void> {
     step.done();
   } catch (error) {
     step.fail();
-    throw new SetupError(
+    throw new NotNowError(
       `The packages ${names.join(" ")} could not be installed: ${(error as Error).message} Install them with apt-get, then start again.`,
     );
   }

@@ -53,7 +53,7 @@ try {
   await setUp();
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(2);
+  process.exit(/** @type {{ exitCode?: number }} */ (error).exitCode ?? 2);
 }
 
 async function setUp() {
@@ -128,7 +128,9 @@ async function install() {
   step.fail();
   // The meaning comes first in what npm says, its usage after it.
   const words = (said ?? "").split("\n").slice(0, 15).join("\n");
-  throw new Error(`${words}\nThe packages cannot be installed: npm ci failed; its words are above.`.trim());
+  const why = `${words}\nThe packages cannot be installed: npm ci failed; its words are above.`.trim();
+  // A registry may be away for a while: a service manager tries again.
+  throw Object.assign(new Error(why), { exitCode: 75 });
 }
 
 /** Node's headers have a directory for each platform: 60 MB that are of no use on this one. */
