@@ -42,9 +42,8 @@ export function createTurnstile() {
   };
 
   /** The budgets that keep it from going on: its run's own first, and who waits for that waits for no other. */
-  const lackOf = (entrant: Entrant): string[] => {
-    const full = (some: Budget[]) => some.filter((budget) => !hasRoom(budget, entrant.mostUsd)).map(({ of }) => of);
-    const [own, ...shared] = entrant.budgets();
+  const lackOf = ({ mostUsd }: Entrant, [own, ...shared]: Budget[]): string[] => {
+    const full = (some: Budget[]) => some.filter((budget) => !hasRoom(budget, mostUsd)).map(({ of }) => of);
     const ofOwn = full(own ? [own] : []);
     return ofOwn.length > 0 ? ofOwn : full(shared);
   };
@@ -55,7 +54,7 @@ export function createTurnstile() {
     for (const [other, theirs] of waiting) {
       if (theirs.some((name) => claimed.has(name)) || !theirs.some((name) => names.includes(name))) continue;
       if (ask(other)) waiting.delete(other);
-      else for (const name of lackOf(other)) claimed.add(name);
+      else for (const name of lackOf(other, other.budgets())) claimed.add(name);
     }
     return claimed;
   }
@@ -65,7 +64,7 @@ export function createTurnstile() {
     const now = entrant.budgets();
     const names = now.map(({ of }) => of);
     if (now.some(({ leftUsd }) => leftUsd <= 0)) entrant.decide("budget");
-    else if (lackOf(entrant).length > 0 || (isLast && [...claimsOn(names)].some((name) => names.includes(name))))
+    else if (lackOf(entrant, now).length > 0 || (isLast && [...claimsOn(names)].some((name) => names.includes(name))))
       return names;
     else {
       for (const name of names) add(name, 1, entrant);
