@@ -88,6 +88,7 @@ test("a backup that is broken off lets a user's disk go, and one that somebody w
   const always = commandIn(copyingAfter(`touch ${image}`), "backup", join(kept, "always"));
   expect(always.stderr).toContain(`${userId}.img could not be copied`);
   await berth.host.start();
+  await alice.ok("DELETE", `/v1/agents/${agent.id}`);
 });
 
 test("a backup of a Berth that is at work brings back users, runs, files, variables and tokens", async () => {

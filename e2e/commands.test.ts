@@ -120,7 +120,7 @@ describe("the commands of the operator", () => {
 
   test("doctor proves the path on the same data, with a pair of its own, by a real run", async () => {
     const { code, out } = await finish("doctor");
-    expect([code, out.split("\n").at(-2)]).toEqual([0, "All is well."]);
+    expect([code, out.split("\n").at(-2)]).toEqual([0, "All is well, and Berth does not run now: start it."]);
     expect(out).toMatch(/^✓ run with the built-in demo model \(\d+ ms\)$/m);
     const db = new Database(join(dir, "gateway.sqlite"), { readonly: true });
     expect(db.prepare("SELECT name FROM users").pluck().all().toSorted()).toEqual(["ada", "admin"]);

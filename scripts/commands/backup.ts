@@ -13,6 +13,27 @@ import { isRoot, SetupError } from "../setup/debian.ts";
 /** The mark of a copy that is not whole yet, or never will be. */
 const unfinished = "UNFINISHED";
 
+const wasWritten = 75;
+const mostTries = 10;
+
+/**
+ * Freezes the file system where it is mounted, which a shell in it keeps it, and lets it go whatever ends that shell; what is not mounted
+ * is copied again where somebody wrote meanwhile.
+ */
+const copying = `
+  if mountpoint -q "$2"; then
+    cd "$2" || exit
+    trap 'test -z "$frozen" || fsfreeze -u .' EXIT
+    trap 'exit 1' HUP INT TERM
+    frozen=yes
+    fsfreeze -f . || { frozen=; exit 1; }
+    cp --sparse=always --reflink=auto "$1" "$3"
+  else
+    before=$(stat -c %y "$1")
+    cp --sparse=always --reflink=auto "$1" "$3" || exit
+    ! mountpoint -q "$2" && test "$(stat -c %y "$1")" = "$before" || exit ${wasWritten}
+  fi`;
+
 await runWithSettings(async (settings, [given, ...rest]) => {
   process.umask(0o077);
   if (rest.length > 0) throw new SetupError("Name one directory, or none: npm run -s backup -- /var/backups/berth");
@@ -73,27 +94,6 @@ function copyDatabase(dir: string, target: string, name: string): boolean {
   database.close();
   return true;
 }
-
-const wasWritten = 75;
-const mostTries = 10;
-
-/**
- * Freezes the file system where it is mounted, which a shell in it keeps it, and lets it go whatever ends that shell; what is not mounted
- * is copied again where somebody wrote meanwhile.
- */
-const copying = `
-  if mountpoint -q "$2"; then
-    cd "$2" || exit
-    trap 'test -z "$frozen" || fsfreeze -u .' EXIT
-    trap 'exit 1' HUP INT TERM
-    frozen=yes
-    fsfreeze -f . || { frozen=; exit 1; }
-    cp --sparse=always --reflink=auto "$1" "$3"
-  else
-    before=$(stat -c %y "$1")
-    cp --sparse=always --reflink=auto "$1" "$3" || exit
-    ! mountpoint -q "$2" && test "$(stat -c %y "$1")" = "$before" || exit ${wasWritten}
-  fi`;
 
 function copyVolume(image: string, mount: string, copy: string): void {
   const run = () =>
