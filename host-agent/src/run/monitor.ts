@@ -103,24 +103,24 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
   }
 }
 
-/** The exit file last: who has no process any more has written it, if ever. */
+/** The exit file after the processes: who has none any more has written it, if ever. And then the log: who has written that has said all. */
 function look(
   { run, container, elapsedMs, lines }: Watched,
   hasProcesses: () => boolean,
   idleSince: number | null,
   interruptedSince: number | null,
 ) {
-  const { out, err } = logSizes(container.volume, run.id);
-  const facts: Omit<RunFacts, "intent" | "exit"> = {
+  const facts: Omit<RunFacts, "intent" | "exit" | "logBytes"> = {
     interruptedMs: interruptedSince === null ? 0 : performance.now() - interruptedSince,
-    logBytes: out + err,
     isInitEnding: isEnding(container.init),
     hasProcesses: hasProcesses(),
     elapsedMs: elapsedMs(),
     idleMs: idleSince === null ? null : performance.now() - idleSince,
     hasStarted: lines.seen.hasStarted,
   };
-  return { ...facts, exit: readExit(container.volume, run.id) };
+  const exit = readExit(container.volume, run.id);
+  const { out, err } = logSizes(container.volume, run.id);
+  return { ...facts, exit, logBytes: out + err };
 }
 
 /**
