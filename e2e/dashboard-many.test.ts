@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import type { Agent } from "@berth/shared/resources";
 import { fillConversation, openWhole, scrollUp } from "./browser/many-messages.ts";
 import { noteTasks } from "./browser/browser.ts";
-import { eventually, serveDashboard } from "./browser/dashboard.ts";
+import { eventually, lastEnd, send, serveDashboard } from "./browser/dashboard.ts";
 
 const { world, meet } = serveDashboard();
 const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
@@ -76,6 +76,37 @@ test.each([
   const fromEnd = () => scroller.evaluate((box) => box.scrollHeight - box.clientHeight - box.scrollTop);
   await eventually(fromEnd).toBeLessThan(2);
   await page.locator(".run").last().getByText("echo the newest").waitFor();
+});
+
+test("who scrolls up in the moment in which a line comes has left the end, and comes back to it", async () => {
+  const { page, client } = await meet();
+  const agent = await client.createAgent("talkative", { runtime: "shell" });
+  await page.goto(`/agents/${agent.id}`);
+  await send(page, "while echo a line; do sleep 0.01; done");
+  const scroller = page.locator(".scroller");
+  const lines = () => scroller.evaluate((box) => box.textContent.split("a line").length);
+  const fromEnd = () => scroller.evaluate((box) => box.scrollHeight - box.clientHeight - box.scrollTop);
+  await eventually(lines).toBeGreaterThan(200);
+  await scroller.evaluate(
+    (box) =>
+      new Promise<void>((resolve) => {
+        const observer = new MutationObserver(() => {
+          observer.disconnect();
+          box.scrollTop -= 1000;
+          resolve();
+        });
+        observer.observe(box, { childList: true, characterData: true, subtree: true });
+      }),
+  );
+  const back = page.getByRole("button", { name: "Jump to the newest line" });
+  await back.waitFor();
+  const count = await lines();
+  await eventually(lines).toBeGreaterThan(count + 200);
+  expect(await fromEnd()).toBeGreaterThan(1000);
+  await back.click();
+  await eventually(fromEnd).toBeLessThan(60);
+  await page.getByRole("button", { name: "Stop" }).first().click();
+  await lastEnd(page).waitFor();
 });
 
 test("what is read stays where it is on the screen while a warning comes above it, and goes", async () => {

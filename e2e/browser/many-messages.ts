@@ -73,8 +73,8 @@ export function scrollUp(page: Page, selector: string, step: number, frames: num
       /** What of a message stands there: where nothing does, between two, what comes below. */
       const atEdge = () => {
         const { left, top } = box.getBoundingClientRect();
-        const below = [20, 50, 80].map((y) => document.elementFromPoint(left + box.clientWidth / 2, top + y));
-        return below.find((element) => element?.closest(".run")) ?? box;
+        const below = [20, 35, 50, 65, 80].map((y) => document.elementFromPoint(left + box.clientWidth / 2, top + y));
+        return below.find((element) => element?.closest(".run") && !element.matches(".run, .transcript"))!;
       };
       const [gaps, jumps]: number[][] = [[], []];
       let last = performance.now();

@@ -212,33 +212,35 @@ function useStickyEnd(
   const held = useRef(start);
   /** Called whenever something was drawn. */
   const keep = useRef(() => {});
+  const stick = (isTrue: boolean) => {
+    sticks.current = isTrue;
+    setAtEnd(isTrue);
+  };
   const toEnd = () => {
     held.current = null;
-    sticks.current = true;
-    setAtEnd(true);
+    stick(true);
     if (scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
   };
   useLayoutEffect(() => {
     const box = scroller.current!;
     const reading = createReading(box, () => box.querySelector(".messages"));
-    let height = 0;
+    let top = 0;
+    /** The end that grew away from where it was is still the end; who scrolled up has left it. */
+    const noteLeft = () => sticks.current && box.scrollTop < top && !isNearEnd(box) && stick(false);
     keep.current = () => {
-      if (sticks.current) height = box.scrollTop = box.scrollHeight;
+      noteLeft();
+      if (sticks.current) box.scrollTop = box.scrollHeight;
       else if (held.current) hold(box, held.current);
       else return reading.settle();
+      top = box.scrollTop;
       reading.note();
     };
     const observer = new ResizeObserver(keep.current);
     const note = () => {
       if (held.current) return reading.note();
-      // A scroll that comes of growth is not a person's.
-      const hasGrown = box.scrollHeight !== height;
-      height = box.scrollHeight;
-      const isNear = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
-      if (!hasGrown || !sticks.current || isNear) {
-        sticks.current = isNear;
-        setAtEnd(isNear);
-      }
+      noteLeft();
+      top = box.scrollTop;
+      if (!sticks.current || isNearEnd(box)) stick(isNearEnd(box));
       if (!sticks.current) reading.settle();
     };
     const act = (event: Event) => {
@@ -263,6 +265,8 @@ function useStickyEnd(
   };
   return { isAtEnd, toEnd, leaveEnd, keep };
 }
+
+const isNearEnd = (box: Element) => box.scrollHeight - box.scrollTop - box.clientHeight < 60;
 
 /** Home and End at once: on the way what is drawn would move the end, and what holds the reader's place would stop the way. */
 function leapByKeys(box: HTMLElement, toEnd: () => void, onHome: () => void): void {

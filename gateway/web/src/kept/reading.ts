@@ -8,6 +8,8 @@ type Read = { element: Element; at: number }[];
 
 /** Who scrolls further in a frame reads something else. */
 const leapPx = 2000;
+/** A line: nobody reads what of a text is less than that. */
+const sliverPx = 20;
 
 /** Follows what is read of the children of `list`, which stand below each other in `box`. */
 export function createReading(box: HTMLElement, list: () => Element | null) {
@@ -15,7 +17,7 @@ export function createReading(box: HTMLElement, list: () => Element | null) {
   let top = box.scrollTop;
   /** Takes what stands at the upper edge now as what is read. */
   const note = () => {
-    read = findRead(list(), topOf(box));
+    read = findRead(list(), topOf(box) + sliverPx);
     top = box.scrollTop;
   };
   return {
