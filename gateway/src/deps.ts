@@ -13,6 +13,13 @@ export interface HostTransport {
   fetch(request: Request): Promise<Response>;
 }
 
+/** How many hosts a tick asks at once, for how many users at a time, and for how many users in all. */
+export interface StartBounds {
+  hosts: number;
+  usersOfHost: number;
+  users: number;
+}
+
 export interface Deps {
   settings: Settings;
   db: Database;
@@ -31,6 +38,8 @@ export interface Deps {
   startedAt?: number;
   /** For how many milliseconds hosts shall gather changes before they report; absent where there is no loop to spare. */
   gatherMs?: () => number;
+  /** How much a tick may have under way to hosts; absent where connections are as many as it likes. */
+  starts?: StartBounds;
   /** Lets work outlive the call that began it; absent where the process goes on anyway. */
   background?: (work: Promise<unknown>) => void;
   /** The dashboard's file at the path of the request (`/` is its page), or null; absent where it is not built. */

@@ -5,7 +5,8 @@ import { forgetFuture, startDue } from "./agents/pending.ts";
 import { isoTime } from "./data/database.ts";
 import type { Deps } from "./deps.ts";
 import { askMisfitsAgain } from "./fleet/reports.ts";
-import { deleteLeftDeliveries } from "./webhooks/triggers.ts";
+import { messageOf } from "@berth/shared/log";
+import { deleteLeftDeliveries, sealAnew } from "./webhooks/triggers.ts";
 
 const retentionMs = 3_600_000;
 /** A clock that is set right by less was not ahead: what it put off is due a minute late at most. */
@@ -17,6 +18,8 @@ const auditDays = 367;
 const keyDays = 31;
 /** How many rows of a table go in one transaction: everybody waits for it, and the index of words is merged by the runs that go. */
 const sliceRows = 25;
+/** How many secrets an hour are sealed anew that an earlier key has sealed. */
+const secretsAtOnce = 100;
 
 /** Does what is due. Any number of ticks may run at once: each piece of work is claimed by one statement. */
 export async function tick(deps: Deps): Promise<void> {
@@ -55,6 +58,10 @@ async function runRetention(deps: Deps): Promise<void> {
   if (chore.wasAhead) await forgetFuture(deps);
   // Whoever answers here may be of another version than whoever set something aside, or soon is.
   if (!chore.goesOn) await askMisfitsAgain(deps);
+  if (!chore.goesOn)
+    await sealAnew(deps, secretsAtOnce).catch((error: unknown) =>
+      deps.log.error("secrets.not_sealed_anew", { error: messageOf(error) }),
+    );
   if (await deleteOld(deps, chore.time)) await continueChore(deps, "retention");
 }
 

@@ -2,7 +2,7 @@ import type { Run } from "@berth/shared/resources";
 import * as fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { makeRun } from "../../test/host.ts";
-import { streamPending } from "./pending-events.ts";
+import { metered, streamPending } from "./pending-events.ts";
 
 const run = (changes: Partial<Run>): Run => ({
   ...makeRun({ id: "run_1", userId: "usr_1", agentId: "agt_1", rev: 1 }),
@@ -78,6 +78,23 @@ test("a user has a hundred at once, whoever reads them; what ends, or is let go 
     const next = openOne("usr_many");
     expect(await new Response(unread[0]).text(), "it ends, and is not one too many").toBe(eventOf(waiting));
     await next.cancel();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("where each look is one of few, it looks seldom, and ends before they are used up", async () => {
+  const waiting = run({ status: "pending", startedAt: null, endedAt: null });
+  vi.useFakeTimers();
+  try {
+    let looks = 0;
+    const look = async () => (looks++, waiting.status);
+    const openHost = () => Promise.reject(new Error("no host has it"));
+    const source = { userId: "usr_few", look, load: async () => waiting, openHost, pace: metered };
+    const told = new Response(streamPending(waiting, source)).text();
+    await vi.advanceTimersByTimeAsync(300_000);
+    expect(await told).toBe(eventOf(waiting) + ": still here\n\n".repeat(19));
+    expect(looks).toBe(100);
   } finally {
     vi.useRealTimers();
   }

@@ -5,6 +5,8 @@ import { sleep } from "@berth/shared/wait";
 
 /** Polling interval of the database; also how soon a revoked credential ends the stream. */
 const pollMs = 500;
+/** Where each poll is a query of few that a call has: a longer interval, and how long until the client connects again. */
+export const metered = { pollMs: 2000, mostMs: 200_000 };
 const silenceMs = 10_000;
 
 /** Of one user at once, on all of their pages and programs together, as at a host. */
@@ -23,6 +25,8 @@ interface PendingSource {
   load(): Promise<Run>;
   /** The host's own stream from the beginning, opened once the run is no longer pending. */
   openHost(): Promise<ReadableStream<Uint8Array>>;
+  /** The interval of polls, and after how long the stream ends though the run waits on. */
+  pace?: typeof metered | undefined;
 }
 
 /**
@@ -79,18 +83,20 @@ export function endedEvents(run: Run): string {
 
 async function* tellPending(
   first: Run,
-  { look, load, openHost }: PendingSource,
+  { look, load, openHost, pace = { pollMs, mostMs: Infinity } }: PendingSource,
   gone: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const encoder = new TextEncoder();
   yield encoder.encode(runEvent(first));
   let run = first;
-  for (let quietMs = 0; run.status === "pending"; quietMs += pollMs) {
+  const endsAt = performance.now() + pace.mostMs;
+  for (let quietMs = 0; run.status === "pending"; quietMs += pace.pollMs) {
+    if (performance.now() >= endsAt) return;
     if (quietMs >= silenceMs) {
       yield encoder.encode(": still here\n\n");
       quietMs = 0;
     }
-    await sleep(pollMs);
+    await sleep(pace.pollMs);
     // Refused, it ends: the client connects again and is told why, as after any stream that ends without a final event.
     const now = gone.aborted ? null : await look().catch(nullIfRefused);
     if (!now) return;

@@ -15,12 +15,11 @@ const takenMs = 10_000;
 const refusedMs = 1000;
 /** Circuit breaker: how long a host that took a call and answered none is left alone. */
 const pauseMs = 15_000;
-const hostsAtOnce = 20;
 /** How often those who wait for a host that is away are looked at, and how many at once. */
 const [awayMs, awayAtOnce] = [5000, 10];
 
 /** Hosts that may be asked and have somebody in their queue, in any order; null is the queue of those without a host. */
-export async function hostsWithPending(db: Database, now: number): Promise<(string | null)[]> {
+export async function hostsWithPending(db: Database, now: number, most: number): Promise<(string | null)[]> {
   const time = isoTime(now);
   const rows = await db.all<{ id: string | null }>(sql`
     with asked as materialized (select u.host_id, count(*) as calls from deliveries d indexed by deliveries_leased
@@ -28,7 +27,7 @@ export async function hostsWithPending(db: Database, now: number): Promise<(stri
     select id from (select h.id from hosts h where ${isOpen(now)} and exists (${inQueue(sql`h.id`, time)})
       and h.id not in (select host_id from asked where host_id is not null and calls >= ${startsPerHost})
     union all select null where exists (${inQueue(sql`null`, time)}))
-    order by random() limit ${hostsAtOnce}`);
+    order by random() limit ${most}`);
   return rows.map(({ id }) => id);
 }
 

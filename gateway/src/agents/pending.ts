@@ -11,7 +11,7 @@ import { backoff, sleep } from "@berth/shared/wait";
 import { specColumns } from "./agents.ts";
 import { cancelledStatement, isUnsent } from "./cancel-waiting.ts";
 import { isoTime, prepareOnce } from "../data/database.ts";
-import type { Deps } from "../deps.ts";
+import type { Deps, StartBounds } from "../deps.ts";
 import {
   callHostJson,
   gatewayFor,
@@ -47,15 +47,16 @@ const leaseMs = 10_000;
 const busyMs = 2000;
 const failedMaxMs = 15_000;
 const startsAtOnce = 100;
-/** How many users a tick looks at: a Worker has so many calls. */
-const usersAtOnce = 100;
+const plenty: StartBounds = { hosts: 20, usersOfHost: startsPerHost, users: 100 };
 const cancelPatienceMs = 15_000;
 
 /** Starts what is due, host by host: one that is slow holds up its own users alone. */
 export async function startDue(deps: Deps): Promise<void> {
-  const budget = { users: usersAtOnce };
+  const { hosts, users } = deps.starts ?? plenty;
+  const budget = { users };
   await tellAway(deps);
-  const started = (await hostsWithPending(deps.db, deps.now())).map((hostId) => startOnHost(deps, hostId, budget));
+  const hostIds = await hostsWithPending(deps.db, deps.now(), hosts);
+  const started = hostIds.map((hostId) => startOnHost(deps, hostId, budget));
   const failed = (await Promise.allSettled(started)).find((one) => one.status === "rejected");
   if (failed) throw failed.reason;
 }
@@ -78,9 +79,13 @@ const toldToWait = (kind: Waiting["kind"], now: Deps["now"]) =>
   sql`json_set(data, '$.waitingFor', json(${JSON.stringify(turnOf(kind, isoTime(now())))}))`;
 
 /** Starts what is due on this host (null: for users without one), some users at a time. */
-export async function startOnHost(deps: Deps, hostId: string | null, budget = { users: usersAtOnce }): Promise<void> {
+export async function startOnHost(
+  deps: Deps,
+  hostId: string | null,
+  budget: { users: number } = { users: (deps.starts ?? plenty).users },
+): Promise<void> {
   while (budget.users > 0) {
-    const most = Math.min(startsPerHost, budget.users);
+    const most = Math.min((deps.starts ?? plenty).usersOfHost, budget.users);
     budget.users -= most;
     const userIds = await takeUsers(deps, hostId, most);
     if (userIds.length === 0) return;

@@ -19,7 +19,12 @@ export const triggers = sqliteTable(
     createdAt: text("created_at").notNull(),
     updatedAt: text("updated_at").notNull(),
   },
-  (table) => [index("triggers_agent").on(table.agentId, table.createdAt, table.id)],
+  (table) => [
+    index("triggers_agent").on(table.agentId, table.createdAt, table.id),
+    // By the key that sealed it, whose name comes first.
+    index("triggers_sealed").on(table.secret),
+    index("triggers_sealed_before").on(table.previousSecret),
+  ],
 );
 
 /**

@@ -11,7 +11,7 @@ import { SQL, StringChunk, type SQLChunk } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import type { JWK } from "jose";
 import { randomUUID } from "node:crypto";
-import { chmodSync, existsSync, linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, linkSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Atomic, Database } from "../data/database.ts";
@@ -160,7 +160,8 @@ function createAtomic(file: Sqlite.Database, bind: (statement: SQL) => Bound): {
 
 /** One process at a time: two that start together would apply the same migration twice. */
 function applyMigrations(path: string, apply: () => void): void {
-  const lock = takeLock(`${path}.migrating`, 10_000);
+  // Beside the file itself: the path may be a link to that of another data directory.
+  const lock = takeLock(`${existsSync(path) ? realpathSync(path) : path}.migrating`, 10_000);
   if (!lock) throw new Error("another process has been migrating the database for 10 seconds");
   try {
     apply();

@@ -11,7 +11,7 @@ import { statSync } from "node:fs";
 import { isoTime } from "../data/database.ts";
 import { liveMs } from "../hosts/placement.ts";
 import { createSigningJwk, importKeyring, type Keyring } from "../keys/keyring.ts";
-import { seal, unseal } from "../keys/sealing.ts";
+import { sealAnew } from "../webhooks/triggers.ts";
 import { readSigningKeys, signingKeysPath, type Data } from "./data.ts";
 import { createNodeSigner } from "./digests.ts";
 
@@ -53,20 +53,9 @@ export async function retireKeys(settings: Settings, data: Data): Promise<number
   Object.assign(data.keyring, await importKeyring([first!, ...others], createNodeSigner));
   // A gateway that runs seals with the first key already: what is sealed meanwhile is not overwritten.
   await sleep(others.length > 0 ? 2 * followMs : 0);
-  for (const column of ["secret", "previous_secret"] as const) await sealAnew(data, column);
+  await sealAnew(data, Number.MAX_SAFE_INTEGER);
   write(path, [first!]);
   return others.length;
-}
-
-async function sealAnew({ db, atomic, keyring }: Data, column: "secret" | "previous_secret"): Promise<void> {
-  const name = sql.raw(column);
-  const rows = await db.all<{ id: string; sealed: string }>(
-    sql`select id, ${name} as sealed from triggers where ${name} is not null and ${name} not like ${`${keyring.kid}.%`}`,
-  );
-  for (const { id, sealed } of rows) {
-    const anew = await seal(keyring, id, await unseal(keyring, id, sealed));
-    await atomic([sql`update triggers set ${name} = ${anew} where id = ${id} and ${name} = ${sealed} returning id`]);
-  }
 }
 
 const write = (path: string, keys: JWK[]) => writeDurably(path, JSON.stringify({ keys }));

@@ -23,7 +23,7 @@ import { callHost, callHostJson, longDeadlineMs } from "../hosts/call.ts";
 import { findHostOfUser, type HostTarget } from "../hosts/placement.ts";
 import { digits, pageSchema } from "../http/paging.ts";
 import { passThrough } from "../http/pass-through.ts";
-import { endedEvents, streamPending } from "../agents/pending-events.ts";
+import { endedEvents, metered, streamPending } from "../agents/pending-events.ts";
 import { cancelPending, startPending } from "../agents/pending.ts";
 import { rewordPending } from "../agents/queue-run.ts";
 import { runAfterAnswer } from "../http/background.ts";
@@ -212,7 +212,8 @@ export const runRoutes = [
         return (await callHost(deps, await hostOfRun(deps, caller), caller, call)).body!;
       };
       if (c.req.method === "HEAD") return new Response(null, { headers: eventHeaders });
-      const stream = streamPending(run, { userId: caller.user.id, look, load, openHost });
+      const pace = deps.version ? undefined : metered;
+      const stream = streamPending(run, { userId: caller.user.id, look, load, openHost, pace });
       return new Response(passThrough(stream, c.env?.breakOff), { headers: eventHeaders });
     },
   }),

@@ -7,6 +7,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { createTestApp, type TestApp } from "../../test/app.ts";
 import { claimsOf, joinTestHost, type TestHost } from "../../test/host.ts";
 import { until } from "../../test/wait.ts";
+import { createSigningJwk, importKeyring } from "../keys/keyring.ts";
+import { tick } from "../tick.ts";
+import { openHook, sealAnew } from "./triggers.ts";
 
 let gateway: TestApp;
 let host: TestHost;
@@ -155,6 +158,32 @@ describe("triggers", () => {
     expect((await deliver("x", withNext)).status).toBe(401);
   });
 
+  test("a secret that no key opens any more ends no other, and what an earlier key sealed is sealed anew", async () => {
+    const { call, trigger, deliver } = await userWithTrigger();
+    const next = (await call("POST", `/v1/triggers/${trigger.id}/rotate`, { graceSeconds: 60 })).json().secret;
+    const withNext = { authorization: `Bearer ${next}` };
+    const { deps } = gateway;
+    const sealed = await deps.db.all<{ previous: string }>(
+      sql`select previous_secret as previous from triggers where id = ${trigger.id}`,
+    );
+    await deps.db.all(
+      sql`update triggers set previous_secret = 'lost.AAAA.AAAA' where id = ${trigger.id} returning id`,
+    );
+    expect([(await deliver("x")).status, (await deliver("x", withNext)).status]).toEqual([401, 202]);
+
+    const fresh = await importKeyring([await createSigningJwk()]);
+    const both = { ...fresh, sealingKeys: new Map([...deps.keyring.sealingKeys, ...fresh.sealingKeys]) };
+    const inTwoHours = () => deps.now() + 2 * 3_600_000;
+    await tick({ ...deps, keyring: both, now: inTwoHours });
+    await deps.db.all(
+      sql`update triggers set previous_secret = ${sealed[0]!.previous} where id = ${trigger.id} returning id`,
+    );
+    await sealAnew({ ...deps, keyring: both }, 100);
+    expect((await openHook({ ...deps, keyring: fresh }, trigger.id)).secrets).toEqual([next, trigger.secret]);
+    await sealAnew({ ...deps, keyring: { ...deps.keyring, sealingKeys: both.sealingKeys } }, 100);
+    expect([(await deliver("x")).status, (await deliver("x", withNext)).status]).toEqual([202, 202]);
+  });
+
   test("rotation needs no body, whatever type an empty one is said to be", async () => {
     const { call, trigger } = await userWithTrigger();
     expect((await call("POST", `/v1/triggers/${trigger.id}/rotate`, "")).json().secret).toBeDefined();
@@ -183,6 +212,23 @@ describe("a trigger with many deliveries", () => {
     expect(counts).toEqual([140, 40, 0, 0]);
     expect(await gateway.deps.db.all(sql`select 1 from chores where name like 'deliveries%'`)).toEqual([]);
     expect(await other.deliveries()).toHaveLength(1);
+  });
+
+  test("is deleted once, by two who delete it at once", async () => {
+    const user = await userWithTrigger({ template: "{{nothing}}" });
+    await gateway.deps.atomic([
+      sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes)
+        select ${user.trigger.id} || value, ${user.trigger.id}, ${user.id}, ${user.agent.id}, ${new Date().toISOString()}, '{}',
+          '', 0 from json_each(${JSON.stringify(Array.from({ length: 240 }, (_, at) => at))})`,
+    ]);
+    const answers = await Promise.all(
+      Array.from({ length: 4 }, () => user.call("DELETE", `/v1/triggers/${user.trigger.id}`)),
+    );
+    expect(answers.map(({ status }) => status).filter((status) => status !== 204 && status !== 404)).toEqual([]);
+    const entries = await gateway.deps.db.all(
+      sql`select 1 from audit where action = 'trigger.deleted' and target_id = ${user.trigger.id}`,
+    );
+    expect(entries).toHaveLength(1);
   });
 });
 

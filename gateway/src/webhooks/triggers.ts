@@ -6,7 +6,7 @@ import { runtimeFacts, type RuntimeName } from "@berth/shared/kinds/runtimes";
 import type { NewTrigger, SenderScheme, Trigger, TriggerChange, TriggerWithSecret } from "@berth/shared/webhooks";
 import { and, asc, eq, isNull, sql, type SQL } from "drizzle-orm";
 import { getAgent } from "../agents/agents.ts";
-import { auditChange, auditStatement, tellChanges } from "../access/audit.ts";
+import { auditChange, tellChanges } from "../access/audit.ts";
 import { cancelWaiting } from "../agents/cancel-waiting.ts";
 import { columnsOf, isoTime, type Database } from "../data/database.ts";
 import type { Deps } from "../deps.ts";
@@ -139,9 +139,9 @@ export async function deleteTrigger(deps: Deps, source: AuditSource, userId: str
     ...cancelWaiting(isoTime(deps.now()), sql`d.trigger_id = ${triggerId}`),
     deleteSlice(triggerId),
     sql`insert into chores (name, due_at) select ${deliveriesOf + triggerId}, ''
-      where exists (select 1 from deliveries where trigger_id = ${triggerId} and due_at is null)`,
+      where exists (select 1 from deliveries where trigger_id = ${triggerId} and due_at is null) on conflict do nothing`,
     sql`delete from triggers where id = ${triggerId}`,
-    auditStatement(deps.now(), {
+    auditChange(deps.now(), {
       ...source,
       action: "trigger.deleted",
       target: { id: triggerId, name },
@@ -202,8 +202,42 @@ interface Hook extends OpenTrigger {
 export async function openHook({ db, keyring, now }: Deps, triggerId: string): Promise<Hook> {
   const { previousSecret, previousUntil, ...row } = await openTrigger(db, triggerId);
   const isPreviousGood = previousUntil !== null && previousUntil > isoTime(now());
-  const sealed = [row.secret, isPreviousGood ? previousSecret : null].filter((one) => one !== null);
-  return { ...row, secrets: await Promise.all(sealed.map((one) => unseal(keyring, row.id, one))) };
+  const secrets = [await unseal(keyring, row.id, row.secret)];
+  // One that no key opens any more must not end the one that is good.
+  if (isPreviousGood)
+    secrets.push(
+      ...(await unseal(keyring, row.id, previousSecret!).then(
+        (it) => [it],
+        () => [],
+      )),
+    );
+  return { ...row, secrets };
+}
+
+/**
+ * Seals anew what earlier keys have sealed, so that they can be ended; at most so many secrets, in any order. Answers how many
+ * there were. Throws where none of the keys opens one.
+ */
+export async function sealAnew({ db, atomic, keyring }: Pick<Deps, "db" | "atomic" | "keyring">, most: number) {
+  const [from, to] = [`${keyring.kid}.`, `${keyring.kid}/`];
+  const found = (which: SQL) => sql`select id, secret, previous_secret as previous from triggers where ${which}`;
+  const rows = await db.all<{ id: string; secret: string; previous: string | null }>(sql`select * from (
+      ${found(sql`secret < ${from}`)} union all ${found(sql`secret >= ${to}`)}
+      union all ${found(sql`previous_secret < ${from}`)} union ${found(sql`previous_secret >= ${to}`)})
+    order by random() limit ${most}`);
+  for (const { id, secret, previous } of rows)
+    for (const [name, sealed] of [
+      ["secret", secret],
+      ["previous_secret", previous],
+    ] as const) {
+      if (sealed === null || sealed.startsWith(from)) continue;
+      const [column, anew] = [sql.raw(name), await seal(keyring, id, await unseal(keyring, id, sealed))];
+      // What is given anew meanwhile is not overwritten.
+      await atomic([
+        sql`update triggers set ${column} = ${anew} where id = ${id} and ${column} = ${sealed} returning id`,
+      ]);
+    }
+  return rows.length;
 }
 
 /** A trigger as it is stored, what its agent runs, and the agent's name. */

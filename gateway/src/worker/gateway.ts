@@ -10,7 +10,7 @@ import { webDigests } from "../keys/digests.ts";
 import { importKeyring, type Keyring } from "../keys/keyring.ts";
 import { openD1, type D1 } from "./data.ts";
 
-/** The bindings of `wrangler.toml`; every other text among them that starts with `BERTH_` is a setting. */
+/** The bindings of `wrangler.toml`; every other one that starts with `BERTH_` is a setting. */
 export interface Env {
   DB: D1;
   ASSETS?: { fetch(request: Request): Promise<Response> };
@@ -19,10 +19,15 @@ export interface Env {
   [name: string]: unknown;
 }
 
-interface Gateway {
+export interface Gateway {
   app: Hono<AppEnv>;
   deps: Deps;
+  /** When a report had the due work done last, in milliseconds since 1970. */
+  tickedAt: number;
 }
+
+/** Six connections may wait for headers in one call of a Worker: more would wait in a queue, with their deadlines running. */
+const starts = { hosts: 1, usersOfHost: 2, users: 40 };
 
 export const workerLog = createLog((line) => console.log(line));
 
@@ -43,21 +48,28 @@ export async function openGateway(env: Env, own: Partial<Pick<Deps, "now" | "log
     log: workerLog,
     now: Date.now,
     uses: new Map(),
+    starts,
     background: waitUntil,
     assets: env.ASSETS && ((request) => readAsset(env.ASSETS!, request)),
     ...own,
   };
-  const gateway = { app: createApp(deps), deps };
+  const gateway = { app: createApp(deps), deps, tickedAt: 0 };
   opened.set(env, gateway);
   return gateway;
 }
 
 function readSettings({ BERTH_SIGNING_KEY: _secret, ...env }: Env): Settings {
-  const given = Object.entries(env).filter(([name, value]) => name.startsWith("BERTH_") && typeof value === "string");
-  const settings = Object.fromEntries(given) as Record<string, string>;
+  const given = Object.entries(env).filter(([name]) => name.startsWith("BERTH_"));
+  const settings = Object.fromEntries(given.map(([name, value]) => [name, textOf(name, value)]));
   if (!settings["BERTH_PUBLIC_URL"])
     throw new SettingsError("BERTH_PUBLIC_URL must be set: the address of this Worker.");
   return parseSettings(settings);
+}
+
+/** In `[vars]` a number stands as well without quotes. */
+function textOf(name: string, value: unknown): string {
+  if (["string", "number", "boolean"].includes(typeof value)) return String(value);
+  throw new SettingsError(`${name} must be a text: put it in quotes.`);
 }
 
 async function readKeyring(text = ""): Promise<Keyring> {

@@ -134,9 +134,20 @@ async function callWorker(app: OpenApp, request: Request): Promise<Response> {
   await openApp(app);
   Object.assign(app, { statements: 0, rows: 0 });
   const left: Promise<unknown>[] = [];
-  const response = await worker.fetch(request, app.env, { waitUntil: (work) => left.push(work) });
+  let isAnswered = false;
+  let isKept = false;
+  const response = await worker.fetch(request, app.env, {
+    waitUntil(work) {
+      isKept ||= !isAnswered;
+      left.push(work);
+    },
+  });
+  isAnswered = true;
   await Promise.all(left);
-  return withNotes(response, app);
+  const told = withNotes(response, app);
+  // Whether the runtime was asked to keep it, before it had an answer.
+  told.headers.set("berth-test-kept", String(isKept));
+  return told;
 }
 
 const openApp = (app: OpenApp) =>
