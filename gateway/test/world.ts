@@ -181,7 +181,8 @@ function fillOwn(gateway: TestApp, { userId, agentId, triggerId, hostId }: Own, 
     sql`insert into tokens (id, user_id, kind, name, created_at, expires_at)
       select 'tok_own' || i, ${userId}, 'api', 'own', ${at}, ${later} from ${count(sizes.belongings)}`,
     sql`insert into triggers (id, user_id, agent_id, name, scheme, template, secret, created_at, updated_at)
-      select 'trg_own' || i, ${userId}, ${agentId}, 'own', 'token', 'x', '', ${at}, ${at} from ${count(sizes.belongings)}`,
+      select 'trg_own' || i, ${userId}, ${agentId}, 'own', 'token', 'x', (select secret from triggers where id = ${triggerId}), ${at}, ${at}
+      from ${count(sizes.belongings)}`,
   ];
 }
 

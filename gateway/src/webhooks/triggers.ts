@@ -223,7 +223,7 @@ export async function sealAnew({ db, atomic, keyring }: Pick<Deps, "db" | "atomi
   const found = (which: SQL) => sql`select id, secret, previous_secret as previous from triggers where ${which}`;
   const rows = await db.all<{ id: string; secret: string; previous: string | null }>(sql`select * from (
       ${found(sql`secret < ${from}`)} union all ${found(sql`secret >= ${to}`)}
-      union all ${found(sql`previous_secret < ${from}`)} union ${found(sql`previous_secret >= ${to}`)})
+      union all ${found(sql`previous_secret < ${from}`)} union all ${found(sql`previous_secret >= ${to}`)})
     order by random() limit ${most}`);
   for (const { id, secret, previous } of rows)
     for (const [name, sealed] of [

@@ -119,10 +119,19 @@ export function noteWorkspace(next: Workspace): void {
   workspace.value = isKnown ? next : { ...next, disk: { ...next.disk, usedBytes: last.disk.usedBytes } };
 }
 
-/** Takes runs over. Answers and frames overtake each other: what is known to have begun or ended stays so. */
-export function noteRuns(items: Run[]): void {
+/**
+ * Takes runs over. Answers and frames overtake each other: what is known to have begun or ended stays so; and what a run in progress asks
+ * is as the socket told it last, where that is open (`isTold`), for an answer may be of before.
+ */
+export function noteRuns(items: Run[], isTold = false): void {
   const next = new Map(runs.value);
-  for (const run of items) if (stageOf(run) >= stageOf(next.get(run.id))) next.set(run.id, run);
+  for (const run of items) {
+    const known = next.get(run.id);
+    const stage = stageOf(known);
+    if (stageOf(run) < stage) continue;
+    const asksAsTold = !isTold && connection.value.kind === "open" && stage > 0 && stageOf(run) === stage;
+    next.set(run.id, known && asksAsTold ? { ...run, waitingFor: known.waitingFor } : run);
+  }
   runs.value = next;
   for (const run of items) logs.addRun(next.get(run.id)!);
 }
@@ -145,7 +154,7 @@ function take(frame: ServerFrame): void {
       return batch(() => {
         noteWorkspace(frame.workspace);
         if (frame.workspace.status === "running") refusal.value = null;
-        noteRuns(frame.runs);
+        noteRuns(frame.runs, true);
         logs.resume(frame.runs);
         void catchUp(frame.runs).catch(() => undefined);
       });
@@ -154,7 +163,7 @@ function take(frame: ServerFrame): void {
       if (frame.workspace.status === "running") refusal.value = null;
       return;
     case "run":
-      return noteRuns([frame.run]);
+      return noteRuns([frame.run], true);
     case "output":
       return logs.addLine(frame.runId, frame.offset, frame.data);
     case "error":
