@@ -176,6 +176,7 @@ function useRunPages(query: string) {
       setCursor(page.nextCursor);
       setOldest(from);
     } catch (error) {
+      if (asked.current !== wanted) return;
       setFailure(error);
     }
     setLoading(false);

@@ -38,7 +38,7 @@ export function usePages<T>(path: string): Pages<T> {
       setCursor(page.nextCursor);
       setFailure(null);
     } catch (error) {
-      setFailure(error);
+      if (latest.current === path) setFailure(error);
     }
   };
   useEffect(() => {
