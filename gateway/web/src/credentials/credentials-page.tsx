@@ -1,14 +1,14 @@
 /** What the user's agents use and never see: credentials for git, and secrets of other APIs. Values go one way. */
 import "../style/few.css";
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { GitCredential, Secret } from "@berth/shared/credentials/credentials";
 import { call, getAll } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
 import { Failure } from "../ui/failure.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAnswer } from "../ui/use-answer.ts";
 import { TableHead } from "../ui/table-head.tsx";
 import { GitForm, SecretForm } from "./forms.tsx";
 
@@ -65,12 +65,8 @@ interface KeptProps<T> {
 function Kept<T extends { createdAt: string; lastUsedAt: string | null }>(props: KeptProps<T>) {
   const { path, title, what, none, nameOf, limits, form } = props;
   const words = t().credentials;
-  const [items, setItems] = useState<T[] | null>(null);
-  const [failure, setFailure] = useState<unknown>(null);
+  const { found: items, failure, load } = useAnswer(() => getAll<T>(path));
   const [removing, setRemoving] = useState<string | null>(null);
-  const load = () => getAll<T>(path).then((all) => (setItems(all), setFailure(null)), setFailure);
-  useEffect(() => void load(), []);
-  useAgain(failure, load);
   return (
     <section class="kept">
       <h2>{title}</h2>

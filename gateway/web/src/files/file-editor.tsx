@@ -5,11 +5,11 @@ import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { Confirm } from "../ui/confirm.tsx";
 import { keptText, useHeld, useKept } from "../kept/use-kept.ts";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAgain } from "../ui/use-answer.ts";
 import { useTask } from "../ui/use-task.ts";
 import { showable } from "../text/plain-text.ts";
 import { downloadUrl, editableBytes, readText, saveText, type Entry, type TextFile } from "./files.ts";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, Loading } from "../ui/failure.tsx";
 
 interface FileEditorProps {
   agentId: string;
@@ -44,11 +44,7 @@ export function FileEditor({ agentId, path, entry, onSaved }: FileEditorProps) {
         </a>
       </p>
       <Failure error={failure} />
-      {file === "loading" && !failure && (
-        <p class="muted" role="status">
-          {t().common.loading}
-        </p>
-      )}
+      {file === "loading" && !failure && <Loading />}
       {file === null && <p class="muted">{isSmall ? words.noText : words.tooLarge}</p>}
       {file !== null && file !== "loading" && (
         <TextEditor

@@ -4,6 +4,7 @@ import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/confirm.tsx";
+import { More } from "../ui/failure.tsx";
 import { Link } from "../ui/router.tsx";
 import { showable } from "../text/plain-text.ts";
 import { downloadUrl, joinPath, removeFile, segmentOf, type Entry } from "./files.ts";
@@ -40,13 +41,7 @@ export function FileTable({ agentId, directory, entries, hrefOf, reload }: FileT
           ))}
         </tbody>
       </table>
-      {most < entries.length && (
-        <p>
-          <button type="button" onClick={() => setMost(most + 2000)}>
-            {words.showMoreOf(entries.length)}
-          </button>
-        </p>
-      )}
+      {most < entries.length && <More load={() => setMost(most + 2000)}>{words.showMoreOf(entries.length)}</More>}
       {deleting && (
         <Confirm
           title={words.deleteTitle(showable(deleting.name))}

@@ -8,13 +8,13 @@ import { t } from "../i18n/language.ts";
 import { runOfAgent } from "../state/agents.ts";
 import { logs } from "../state/live.ts";
 import { go, Link, search } from "../ui/router.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAgain, useLookedAtAgain } from "../ui/use-answer.ts";
 import { FileEditor } from "./file-editor.tsx";
 import { FileTable } from "./file-table.tsx";
 import { downloadUrl, joinPath, listDirectory, makeDirectory, readable, segmentOf, type Entry } from "./files.ts";
 import { NewDirectory } from "./new-directory.tsx";
 import { UploadList, useUploads } from "./uploads.tsx";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, Loading } from "../ui/failure.tsx";
 
 export function FilesTab({ agent }: { agent: Agent }) {
   const params = new URLSearchParams(search.value);
@@ -49,11 +49,7 @@ export function FilesTab({ agent }: { agent: Agent }) {
       ) : (
         listing && <Directory agent={agent} directory={directory} listing={listing} hrefOf={hrefOf} reload={load} />
       )}
-      {!listing && !failure && (
-        <p class="muted" role="status">
-          {t().common.loading}
-        </p>
-      )}
+      {!listing && !failure && <Loading />}
     </div>
   );
 }
@@ -105,14 +101,8 @@ function useFollow(agentId: string, load: () => Promise<void>): void {
       void latest.current();
     }, followMs);
   }, [run?.id, version]);
-  useEffect(() => {
-    const look = () => document.visibilityState === "visible" && void latest.current();
-    document.addEventListener("visibilitychange", look);
-    return () => {
-      clearTimeout(timer.current);
-      document.removeEventListener("visibilitychange", look);
-    };
-  }, []);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  useLookedAtAgain(load);
 }
 
 function Crumbs({ base, directory, file }: { base: string; directory: string; file: string | null }) {

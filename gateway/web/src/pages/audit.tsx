@@ -11,8 +11,8 @@ import { agentById } from "../state/agents.ts";
 import { formatBytes, formatCost, formatTime } from "../text/format.ts";
 import { nameOfScheme } from "../triggers/schemes.tsx";
 import { readFilters } from "../ui/router.tsx";
-import { usePages } from "../ui/use-pages.ts";
-import { Failure } from "../ui/failure.tsx";
+import { usePages } from "../ui/use-answer.ts";
+import { Failure, More } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
 export function AuditPage() {
@@ -52,13 +52,7 @@ export function AuditPage() {
       <Failure error={failure} />
       {items && items.length > 0 && <AuditTable items={items} />}
       {items?.length === 0 && <p class="muted">{loadMore ? words.noneOfNewest : words.noneFit}</p>}
-      {loadMore && (
-        <p>
-          <button type="button" onClick={() => void loadMore()}>
-            {words.older}
-          </button>
-        </p>
-      )}
+      {loadMore && <More load={loadMore}>{words.older}</More>}
     </section>
   );
 }

@@ -13,18 +13,14 @@ import { Meter } from "../ui/meter.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { type StateWords, tellAlert } from "../text/words.ts";
+import { useEvery } from "../ui/use-answer.ts";
 import { Failure } from "../ui/failure.tsx";
 
 const refreshMs = 3000;
 
 export function HostsPage() {
   const [failure, setFailure] = useState<unknown>(null);
-  useEffect(() => {
-    const load = () => loadHosts().then(() => setFailure(null), setFailure);
-    void load();
-    const timer = setInterval(() => document.visibilityState === "visible" && void load(), refreshMs);
-    return () => clearInterval(timer);
-  }, []);
+  useEvery(refreshMs, () => loadHosts().then(() => setFailure(null), setFailure));
   const names = useNames(hosts.value?.some(({ load }) => load !== null && load.alerts.length > 0) ?? false);
   return (
     <section class="page scroller">

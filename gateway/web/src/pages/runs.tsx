@@ -10,9 +10,9 @@ import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
 import { go, Link, readFilters } from "../ui/router.tsx";
-import { useAgain, usePlace } from "../ui/use-pages.ts";
+import { useAgain, usePlace } from "../ui/use-answer.ts";
 import { originWords, tellRun } from "../text/words.ts";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, More } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
 const filterNames = ["agentId", "status", "triggerKind"] as const;
@@ -44,15 +44,9 @@ export function RunsPage() {
         <p class="muted">{tellNone(query, pages.cursor !== null)}</p>
       )}
       {pages.cursor !== null && (
-        <p>
-          <button
-            type="button"
-            disabled={pages.isLoading}
-            onClick={() => void pages.load(`cursor=${pages.cursor}&${query}`)}
-          >
-            {pages.isLoading ? t().common.loading : words.olderRuns}
-          </button>
-        </p>
+        <More load={() => pages.load(`cursor=${pages.cursor}&${query}`)} isLoading={pages.isLoading}>
+          {words.olderRuns}
+        </More>
       )}
     </section>
   );

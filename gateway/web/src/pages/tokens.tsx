@@ -1,5 +1,5 @@
 /** The user's API tokens. */
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { CreatedToken, Token } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
 import { call, getAll, post } from "../api/api.ts";
@@ -8,16 +8,12 @@ import { Confirm } from "../ui/confirm.tsx";
 import { NewTokenForm } from "./new-token.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAnswer } from "../ui/use-answer.ts";
 
 export function TokensPage() {
   const words = t().tokens;
-  const [tokens, setTokens] = useState<Token[] | null>(null);
-  const [failure, setFailure] = useState<unknown>(null);
+  const { found: tokens, failure, load } = useAnswer(() => getAll<Token>("/v1/tokens"));
   const [revoking, setRevoking] = useState<Token | null>(null);
-  const load = () => getAll<Token>("/v1/tokens").then((all) => (setTokens(all), setFailure(null)), setFailure);
-  useEffect(() => void load(), []);
-  useAgain(failure, load);
   return (
     <section class="page scroller">
       <h1>{words.title}</h1>

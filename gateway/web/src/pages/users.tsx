@@ -14,24 +14,20 @@ import { NewTokenForm } from "./new-token.tsx";
 import { OnlyHere, ShownOnce } from "../ui/shown-once.tsx";
 import { Deletion } from "../users/deletion.tsx";
 import { Limits } from "../users/limits.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAnswer } from "../ui/use-answer.ts";
 import { readFilters } from "../ui/router.tsx";
 import { useTask } from "../ui/use-task.ts";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, More } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
 export function UsersPage({ me }: { me: Me }) {
   const words = t().users;
-  const [users, setUsers] = useState<ListedUser[] | null>(null);
+  const { found: users, failure, load } = useAnswer(loadUsers);
   const [asked, setAsked] = useState<{ about: User; what: Question } | null>(null);
-  const [failure, setFailure] = useState<unknown>(null);
-  const load = () => loadUsers().then((all) => (setUsers(all), setFailure(null)), setFailure);
-  useAgain(failure, load);
   const change: Change = async (user, part) => {
     await call("PATCH", `/v1/admin/users/${user.id}`, part);
     await load();
   };
-  useEffect(() => void load(), []);
   const { values, set } = readFilters(["name"]);
   const isFound = ({ name }: User) => name.toLowerCase().includes(values.name.trim().toLowerCase());
   const listed = users?.find(({ id }) => id === asked?.about.id);
@@ -98,13 +94,7 @@ function UserTable({ users, me, change, ask }: UserTableProps) {
           ))}
         </tbody>
       </table>
-      {most < users.length && (
-        <p>
-          <button type="button" onClick={() => setMost(most + shownAtOnce)}>
-            {words.showMoreOf(users.length)}
-          </button>
-        </p>
-      )}
+      {most < users.length && <More load={() => setMost(most + shownAtOnce)}>{words.showMoreOf(users.length)}</More>}
     </>
   );
 }

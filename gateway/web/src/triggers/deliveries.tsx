@@ -6,24 +6,19 @@ import { formatBytes } from "../text/format.ts";
 import { runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
-import { usePages } from "../ui/use-pages.ts";
+import { usePages } from "../ui/use-answer.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Link } from "../ui/router.tsx";
 import { tellRun, type StateWords } from "../text/words.ts";
 import { replayDelivery } from "./triggers.ts";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, Loading, More } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
 export function Deliveries({ triggerId }: { triggerId: string }) {
   const words = t().triggers;
   const { items, failure, reload, loadMore } = usePages<Delivery>(`/v1/triggers/${triggerId}/deliveries?limit=25`);
   if (failure) return <Failure error={failure} />;
-  if (!items)
-    return (
-      <p class="muted" role="status">
-        {t().common.loading}
-      </p>
-    );
+  if (!items) return <Loading />;
   if (items.length === 0) return <p class="muted">{words.noDeliveries}</p>;
   return (
     <>
@@ -35,13 +30,7 @@ export function Deliveries({ triggerId }: { triggerId: string }) {
           ))}
         </tbody>
       </table>
-      {loadMore && (
-        <p>
-          <button type="button" onClick={() => void loadMore()}>
-            {words.older}
-          </button>
-        </p>
-      )}
+      {loadMore && <More load={loadMore}>{words.older}</More>}
     </>
   );
 }

@@ -1,4 +1,4 @@
-/** What the API answers: a list in pages, newest first; and asking again while nothing answers. */
+/** What the API answers: at once, or a list in pages, newest first; and when it is asked again. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, get, type Page } from "../api/api.ts";
 import { keepPlace, placeOf } from "../kept/places.ts";
@@ -49,6 +49,26 @@ export function usePages<T>(path: string): Pages<T> {
   return { items, failure, reload: () => load(null), loadMore: cursor === null ? null : () => load(cursor) };
 }
 
+/** What `ask` answers, anew for other `keys` and by `load`; what was there stays until then. `round` counts the answers. */
+export function useAnswer<T>(ask: () => Promise<T>, keys: unknown[] = []) {
+  const [{ found, failure, round }, set] = useState({ found: null as T | null, failure: null as unknown, round: 0 });
+  const newest = useRef<object | null>(null);
+  const load = async () => {
+    const mine = (newest.current = {});
+    const answer = await ask().then(
+      (one) => ({ found: one, failure: null }),
+      (error: unknown) => ({ failure: error }),
+    );
+    if (newest.current === mine) set((before) => ({ ...before, ...answer, round: before.round + 1 }));
+  };
+  useEffect(() => {
+    void load();
+    return () => (newest.current = null);
+  }, keys);
+  useAgain(failure, load);
+  return { found, failure, load, round };
+}
+
 const againMs = 5000;
 const awayCodes = new Set<ApiError["code"]>(["offline", "host_unavailable", "outdated"]);
 
@@ -60,4 +80,24 @@ export function useAgain(failure: unknown, load: () => unknown): void {
     const timer = setTimeout(load, againMs);
     return () => clearTimeout(timer);
   }, [failure]);
+}
+
+/** Loads at first, for other `keys`, and again and again while the page is looked at. */
+export function useEvery(ms: number, load: () => unknown, keys: unknown[] = []): void {
+  useEffect(() => {
+    void load();
+    const timer = setInterval(() => document.visibilityState === "visible" && void load(), ms);
+    return () => clearInterval(timer);
+  }, keys);
+}
+
+/** Loads again when the page is looked at again. */
+export function useLookedAtAgain(load: () => unknown): void {
+  const latest = useRef(load);
+  latest.current = load;
+  useEffect(() => {
+    const look = () => document.visibilityState === "visible" && void latest.current();
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, []);
 }
