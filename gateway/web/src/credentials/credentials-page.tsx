@@ -6,7 +6,7 @@ import type { GitCredential, Secret } from "@berth/shared/credentials/credential
 import { call, getAll } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { Ago } from "../ui/ago.tsx";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { useAnswer } from "../ui/use-answer.ts";
 import { TableHead } from "../ui/table-head.tsx";

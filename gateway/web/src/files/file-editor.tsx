@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { ApiError } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { keptText, useHeld, useKept } from "../kept/use-kept.ts";
 import { useAgain } from "../ui/use-answer.ts";
 import { useTask } from "../ui/use-task.ts";

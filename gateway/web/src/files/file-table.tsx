@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { More } from "../ui/failure.tsx";
 import { Link } from "../ui/router.tsx";
 import { showable } from "../text/plain-text.ts";

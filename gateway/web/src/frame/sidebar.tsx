@@ -11,7 +11,7 @@ import { Badge } from "../ui/badge.tsx";
 import { Brand } from "../ui/icons.tsx";
 import { NewAgent } from "../agents/new-agent.tsx";
 import { areTerminalsAtWork } from "../terminal/open-terminals.ts";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { isPaletteOpen } from "./shortcuts.ts";
 import { Failure } from "../ui/failure.tsx";

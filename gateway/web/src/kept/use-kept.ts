@@ -58,6 +58,21 @@ export function useKeptFields<T extends object>(
   return [{ ...start, ...readFields<T>(kept) }, keep, forget, kept !== null];
 }
 
+/** What the field of a name is given. */
+export type FieldOf<T> = (name: keyof T & string) => {
+  name: string;
+  value: string;
+  onInput: (event: { currentTarget: { value: string } }) => void;
+};
+
+export const fieldOf =
+  <T>(draft: T, keep: (written: Partial<T>) => void): FieldOf<T> =>
+  (name) => ({
+    name,
+    value: draft[name] as string,
+    onInput: (event) => keep({ [name]: event.currentTarget.value } as Partial<T>),
+  });
+
 function readFields<T>(kept: string | null): Partial<T> {
   try {
     return JSON.parse(kept ?? "{}") as Partial<T>;

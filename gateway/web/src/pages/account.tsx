@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { Me } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
 import { updateMe } from "../state/session.ts";
-import { useKeptFields } from "../kept/use-kept.ts";
+import { fieldOf, useKeptFields } from "../kept/use-kept.ts";
 import { Failure } from "../ui/failure.tsx";
 import { useTask } from "../ui/use-task.ts";
 
@@ -17,10 +17,10 @@ export function AccountPage({ me: { user } }: { me: Me }) {
     forget();
     setSaved(true);
   });
-  const edit = (event: { currentTarget: HTMLInputElement }) => {
+  const field = fieldOf(draft, (written) => {
     setSaved(false);
-    keep({ [event.currentTarget.name]: event.currentTarget.value });
-  };
+    keep(written);
+  });
   return (
     <section class="page narrow scroller settings" tabIndex={0} aria-label={words.title}>
       <h1>{words.title}</h1>
@@ -29,25 +29,16 @@ export function AccountPage({ me: { user } }: { me: Me }) {
       <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
         <label>
           {words.gitName}
-          <input
-            name="gitName"
-            value={draft.gitName}
-            maxLength={200}
-            placeholder={user.name}
-            autocomplete="name"
-            onInput={edit}
-          />
+          <input {...field("gitName")} maxLength={200} placeholder={user.name} autocomplete="name" />
         </label>
         <label>
           {words.gitEmail}
           <input
-            name="gitEmail"
+            {...field("gitEmail")}
             type="email"
-            value={draft.gitEmail}
             maxLength={200}
             placeholder={words.gitEmailPlaceholder}
             autocomplete="email"
-            onInput={edit}
           />
         </label>
         <Failure error={task.failure} />

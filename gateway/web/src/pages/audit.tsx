@@ -10,6 +10,7 @@ import { runtimes } from "../runtimes/runtimes.ts";
 import { agentById } from "../state/agents.ts";
 import { formatBytes, formatCost, formatTime } from "../text/format.ts";
 import { nameOfScheme } from "../triggers/schemes.tsx";
+import { Select } from "../ui/choices.tsx";
 import { readFilters } from "../ui/router.tsx";
 import { usePages } from "../ui/use-answer.ts";
 import { Failure, More } from "../ui/failure.tsx";
@@ -26,27 +27,23 @@ export function AuditPage() {
         <h1>{words.title}</h1>
         <div class="filters">
           <ByWhom actor={actor} set={set("actor")} />
-          <select
-            aria-label={words.action}
+          <Select
+            label={words.action}
             value={action}
-            onChange={(event) => set("action")(event.currentTarget.value)}
-          >
-            <option value="">{words.allActions}</option>
-            {auditActions.map((one) => (
-              <option key={one} value={one}>
-                {words.actions[one]}
-              </option>
-            ))}
-          </select>
-          <select
-            aria-label={words.outcome}
+            set={set("action")}
+            of={auditActions.map((one) => [one, words.actions[one]])}
+            all={words.allActions}
+          />
+          <Select
+            label={words.outcome}
             value={outcome}
-            onChange={(event) => set("outcome")(event.currentTarget.value)}
-          >
-            <option value="">{words.anyOutcome}</option>
-            <option value="succeeded">{words.succeeded}</option>
-            <option value="refused">{words.refused}</option>
-          </select>
+            set={set("outcome")}
+            of={[
+              ["succeeded", words.succeeded],
+              ["refused", words.refused],
+            ]}
+            all={words.anyOutcome}
+          />
         </div>
       </div>
       <Failure error={failure} />

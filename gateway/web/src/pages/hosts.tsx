@@ -8,7 +8,7 @@ import { loadUserNames, type UserNames } from "../state/users.ts";
 import { HourOfGateway, HourOfHost } from "../charts/last-hour.tsx";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { Meter } from "../ui/meter.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
 import { useTask } from "../ui/use-task.ts";

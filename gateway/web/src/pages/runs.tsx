@@ -7,6 +7,7 @@ import { agentById, agents } from "../state/agents.ts";
 import { formatCost, formatDuration } from "../text/format.ts";
 import { loadRuns, newestFirst, runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
+import { Select } from "../ui/choices.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
 import { go, Link, readFilters } from "../ui/router.tsx";
@@ -67,49 +68,28 @@ function Filters({ values, set }: FiltersProps) {
   const words = t().lists;
   return (
     <div class="filters">
-      <Filter
+      <Select
         label={words.agent}
         value={values.agentId}
         set={set("agentId")}
-        options={(agents.value ?? []).map(({ id, name }) => [id, name])}
+        of={(agents.value ?? []).map(({ id, name }) => [id, name])}
         all={words.allAgents}
       />
-      <Filter
+      <Select
         label={words.state}
         value={values.status}
         set={set("status")}
-        options={Object.entries(t().states.runs)}
+        of={Object.entries(t().states.runs)}
         all={words.allStates}
       />
-      <Filter
+      <Select
         label={words.startedBy}
         value={values.triggerKind}
         set={set("triggerKind")}
-        options={Object.entries(originWords()).map(([kind, [name]]) => [kind, name])}
+        of={Object.entries(originWords()).map(([kind, [name]]) => [kind, name])}
         all={words.anyTrigger}
       />
     </div>
-  );
-}
-
-interface FilterProps {
-  label: string;
-  value: string;
-  set: (value: string) => void;
-  options: [string, string][];
-  all: string;
-}
-
-function Filter({ label, value, set, options, all }: FilterProps) {
-  return (
-    <select aria-label={label} value={value} onChange={(event) => set(event.currentTarget.value)}>
-      <option value="">{all}</option>
-      {options.map(([id, name]) => (
-        <option key={id} value={id}>
-          {name}
-        </option>
-      ))}
-    </select>
   );
 }
 

@@ -4,7 +4,7 @@ import type { CreatedToken, Token } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
 import { call, getAll, post } from "../api/api.ts";
 import { Ago, Until } from "../ui/ago.tsx";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { NewTokenForm } from "./new-token.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";

@@ -7,8 +7,8 @@ import { hostName } from "../state/hosts.ts";
 import { loadUsers } from "../state/users.ts";
 import { formatCost, formatCount } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
-import { Confirm } from "../ui/confirm.tsx";
-import { Dialog, Menu } from "../ui/dialog.tsx";
+import { Check } from "../ui/choices.tsx";
+import { Confirm, Dialog, Menu } from "../ui/dialog.tsx";
 import { NameForm } from "../ui/name-form.tsx";
 import { NewTokenForm } from "./new-token.tsx";
 import { OnlyHere, ShownOnce } from "../ui/shown-once.tsx";
@@ -188,7 +188,7 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
 function RowMenu({ user, isMe, ask, enable }: Pick<UserRowProps, "user" | "isMe" | "ask"> & { enable: () => void }) {
   const words = t().users;
   return (
-    <Menu class="row" summary={<Dots label={words.moreOf(user.name)} />}>
+    <Menu class="row" label={words.moreOf(user.name)}>
       <div class="panel" onClick={({ currentTarget }) => currentTarget.closest("details")?.removeAttribute("open")}>
         <button type="button" class="quiet" onClick={() => ask("token")} disabled={user.disabled}>
           {words.makeToken}
@@ -218,15 +218,6 @@ function RowMenu({ user, isMe, ask, enable }: Pick<UserRowProps, "user" | "isMe"
   );
 }
 
-const Dots = ({ label }: { label: string }) => (
-  <>
-    <span class="sr-only">{label}</span>
-    <span class="dots" aria-hidden="true">
-      ⋯
-    </span>
-  </>
-);
-
 function SignOut({ user, onClose }: { user: User; onClose: () => void }) {
   const words = t().users;
   return (
@@ -252,10 +243,9 @@ function Disable({ user, change, onClose }: { user: User; change: Change; onClos
       act={() => change(user, { disabled: true, cancelRuns })}
     >
       <p>{words.disableLoss}</p>
-      <label class="check">
-        <input type="checkbox" checked={cancelRuns} onChange={(event) => setCancelRuns(event.currentTarget.checked)} />{" "}
+      <Check isOn={cancelRuns} set={setCancelRuns}>
         {words.stopRuns}
-      </label>
+      </Check>
     </Confirm>
   );
 }
@@ -280,7 +270,7 @@ function LinkFor({ user, onClose }: { user: User; onClose: () => void }) {
   const [url, setUrl] = useState<string | null>(null);
   const task = useTask(async () => setUrl((await post<SignInLink>(`/v1/admin/users/${user.id}/links`)).url));
   return (
-    <Dialog title={words.linkTitle(user.name)} onClose={onClose}>
+    <Dialog title={words.linkTitle(user.name)} onClose={onClose} end={t().common.done}>
       <p>{words.linkWhat(user.name)}</p>
       {url ? (
         <>
@@ -293,11 +283,6 @@ function LinkFor({ user, onClose }: { user: User; onClose: () => void }) {
         </button>
       )}
       <Failure error={task.failure} />
-      <p class="actions">
-        <button type="button" onClick={onClose}>
-          {t().common.done}
-        </button>
-      </p>
     </Dialog>
   );
 }
@@ -307,14 +292,9 @@ function TokenFor({ user, onClose }: { user: User; onClose: () => void }) {
   const create = (name: string, expiresInSeconds: number) =>
     post<CreatedToken>(`/v1/admin/users/${user.id}/tokens`, { name, expiresInSeconds });
   return (
-    <Dialog title={words.tokenTitle(user.name)} onClose={onClose}>
+    <Dialog title={words.tokenTitle(user.name)} onClose={onClose} end={t().common.done}>
       <p class="muted">{words.tokenWhat}</p>
       <NewTokenForm place={`token.${user.id}`} create={create} onCreated={() => {}} />
-      <p class="actions">
-        <button type="button" onClick={onClose}>
-          {t().common.done}
-        </button>
-      </p>
     </Dialog>
   );
 }

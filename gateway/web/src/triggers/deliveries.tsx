@@ -1,5 +1,4 @@
 /** What came in through a trigger and what became of it; each can be taken once more. */
-import { useRef } from "preact/hooks";
 import type { Delivery } from "@berth/shared/webhooks";
 import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
@@ -7,7 +6,7 @@ import { runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { usePages } from "../ui/use-answer.ts";
-import { useTask } from "../ui/use-task.ts";
+import { useOnce } from "../ui/use-task.ts";
 import { Link } from "../ui/router.tsx";
 import { tellRun, type StateWords } from "../text/words.ts";
 import { replayDelivery } from "./triggers.ts";
@@ -37,12 +36,7 @@ export function Deliveries({ triggerId }: { triggerId: string }) {
 
 function DeliveryRow({ item, reload }: { item: Delivery; reload: () => Promise<void> }) {
   const words = t().triggers;
-  const key = useRef(crypto.randomUUID());
-  const replay = useTask(async () => {
-    await replayDelivery(item.id, key.current);
-    key.current = crypto.randomUUID();
-    await reload();
-  });
+  const replay = useOnce((key) => replayDelivery(item.id, key).then(reload));
   return (
     <tr>
       <td>

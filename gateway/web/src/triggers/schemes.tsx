@@ -4,7 +4,8 @@ import type { Agent } from "@berth/shared/resources";
 import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import type { Trigger, TriggerScheme, TriggerWithSecret } from "@berth/shared/webhooks";
 import { createWords, t } from "../i18n/language.ts";
-import { Confirm } from "../ui/confirm.tsx";
+import { Check } from "../ui/choices.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { NameForm } from "../ui/name-form.tsx";
 import { OnlyHere, ShownOnce } from "../ui/shown-once.tsx";
@@ -161,10 +162,9 @@ function Rotate({ trigger, onSecret, onClose }: SecretProps & { onClose: () => v
       act={async () => onSecret(await rotateTrigger(trigger.id, keepsOld ? daySeconds : 0))}
     >
       <p>{keepsOld ? words.oldEndsLater : words.oldEndsNow}</p>
-      <label class="check">
-        <input type="checkbox" checked={keepsOld} onChange={(event) => setKeepsOld(event.currentTarget.checked)} />{" "}
+      <Check isOn={keepsOld} set={setKeepsOld}>
         {words.keepOld}
-      </label>
+      </Check>
     </Confirm>
   );
 }

@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import { useKept } from "../kept/use-kept.ts";
 import { Ago } from "../ui/ago.tsx";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { readFilters } from "../ui/router.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { Deliveries } from "./deliveries.tsx";

@@ -1,16 +1,18 @@
-/** A modal dialog, and a menu: the browser's own, so that focus, Escape and what is behind behave as everywhere. */
+/** Modal dialogs, and a menu: the browser's own, so that focus, Escape and what is behind behave as everywhere. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { t } from "../i18n/language.ts";
+import { Failure } from "./failure.tsx";
+import { useTask } from "./use-task.ts";
 
-export function Dialog({
-  title,
-  onClose,
-  children,
-}: {
+interface DialogProps {
   title: string;
   onClose: () => void;
   children: ComponentChildren;
-}) {
+}
+
+/** `end`: the words of a button that closes it. */
+export function Dialog({ title, onClose, end, children }: DialogProps & { end?: string }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const titleId = useId();
   useEffect(() => dialog.current?.showModal(), []);
@@ -18,19 +20,96 @@ export function Dialog({
     <dialog ref={dialog} aria-labelledby={titleId} onClose={onClose}>
       <h2 id={titleId}>{title}</h2>
       {children}
+      {end && (
+        <p class="actions">
+          <button type="button" onClick={onClose}>
+            {end}
+          </button>
+        </p>
+      )}
     </dialog>
+  );
+}
+
+interface FormDialogProps extends DialogProps {
+  /** The button's words: what it does, and while it does it. */
+  action: string;
+  busy?: string;
+  kind?: "primary" | "danger";
+  mayAct?: boolean;
+  task: Pick<ReturnType<typeof useTask<[]>>, "run" | "isBusy" | "failure">;
+  onCancel?: () => void;
+}
+
+/** Fields, and the buttons that send or leave them. */
+export function FormDialog(props: FormDialogProps) {
+  const { title, action, busy, kind = "primary", mayAct = true, task, onClose, onCancel = onClose, children } = props;
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (mayAct) void task.run();
+  };
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <form onSubmit={submit}>
+        {children}
+        <Failure error={task.failure} />
+        <p class="actions">
+          <button type="button" onClick={onCancel}>
+            {t().common.cancel}
+          </button>
+          <button type="submit" class={kind} disabled={!mayAct || task.isBusy}>
+            {task.isBusy ? (busy ?? t().common.moment) : action}
+          </button>
+        </p>
+      </form>
+    </Dialog>
+  );
+}
+
+interface ConfirmProps extends DialogProps {
+  action: string;
+  /** What must be typed first. */
+  typed?: string;
+  act: () => Promise<unknown>;
+}
+
+/** Asks before something that cannot be taken back; its children say what is lost. Where that is much, its name must be typed. */
+export function Confirm({ typed, act, children, ...rest }: ConfirmProps) {
+  const [text, setText] = useState("");
+  const task = useTask(async () => {
+    await act();
+    rest.onClose();
+  });
+  return (
+    <FormDialog {...rest} kind="danger" mayAct={typed === undefined || text.trim() === typed} task={task}>
+      {children}
+      {typed !== undefined && (
+        <label>
+          <span>{t().common.typeToConfirm(<strong>{typed}</strong>)}</span>
+          <input
+            value={text}
+            onInput={(event) => setText(event.currentTarget.value)}
+            autocomplete="off"
+            spellcheck={false}
+          />
+        </label>
+      )}
+    </FormDialog>
   );
 }
 
 interface MenuProps {
   class: string;
-  summary: ComponentChildren;
+  /** What it is, for who does not see it. */
+  label: string;
+  /** What it says beside its dots. */
+  summary?: ComponentChildren;
   onToggle?: (isOpen: boolean) => void;
   children: ComponentChildren;
 }
 
 /** What is seldom needed: it closes when the focus leaves it, and by Escape. */
-export function Menu({ class: name, summary, onToggle, children }: MenuProps) {
+export function Menu({ class: name, label, summary, onToggle, children }: MenuProps) {
   return (
     <details
       class={`drop-down ${name}`}
@@ -49,7 +128,11 @@ export function Menu({ class: name, summary, onToggle, children }: MenuProps) {
         event.currentTarget.open = false;
       }}
     >
-      <summary>{summary}</summary>
+      <summary>
+        <span class="sr-only">{label}</span>
+        {summary}
+        <span aria-hidden="true">⋯</span>
+      </summary>
       {children}
     </details>
   );

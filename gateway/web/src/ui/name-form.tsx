@@ -1,6 +1,7 @@
 /** A form for something new: its name, one choice, and a button; or more fields below them, and the button at the end. */
 import type { ComponentChildren } from "preact";
 import { useKeptFields } from "../kept/use-kept.ts";
+import { Select } from "./choices.tsx";
 import { Failure } from "./failure.tsx";
 import { useTask } from "./use-task.ts";
 
@@ -81,17 +82,12 @@ function Fields<Choice extends string>(props: FieldsProps<Choice>) {
         autocomplete="off"
         onInput={(event) => keep({ name: event.currentTarget.value })}
       />
-      <select
-        aria-label={choiceLabel}
+      <Select
+        label={choiceLabel}
         value={draft.choice}
-        onChange={(event) => keep({ choice: event.currentTarget.value as Choice })}
-      >
-        {choices.map(([value, words]) => (
-          <option key={value} value={value}>
-            {words}
-          </option>
-        ))}
-      </select>
+        set={(choice) => keep({ choice: choice as Choice })}
+        of={choices}
+      />
     </>
   );
 }

@@ -1,6 +1,18 @@
 /** A call that a button starts: whether it is under way, and why it failed. */
 import { useRef, useState } from "preact/hooks";
 
+/**
+ * As `useTask`, for what counts once: `work` gets a key that is the same until it is known to have arrived, so that a second press
+ * sends nothing twice.
+ */
+export function useOnce(work: (key: string) => Promise<unknown>) {
+  const key = useRef(crypto.randomUUID());
+  return useTask(async () => {
+    await work(key.current);
+    key.current = crypto.randomUUID();
+  });
+}
+
 export function useTask<A extends unknown[]>(work: (...args: A) => Promise<unknown>) {
   const [isBusy, setBusy] = useState(false);
   const [failure, setFailure] = useState<unknown>(null);
