@@ -84,7 +84,7 @@ function About({ agent }: { agent: Agent }) {
   return (
     <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
       <label>
-        {words.name}
+        {t().common.name}
         <input {...field("name")} maxLength={64} required autocomplete="off" />
       </label>
       <label>

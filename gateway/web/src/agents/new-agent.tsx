@@ -46,7 +46,7 @@ export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean })
           autocomplete="off"
         />
         <button type="submit" class={isFirst ? "primary" : ""} disabled={task.isBusy}>
-          {words.create}
+          {t().common.create}
         </button>
       </div>
       <details open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>

@@ -75,7 +75,7 @@ function Kept<T extends { createdAt: string; lastUsedAt: string | null }>(props:
       {items?.length === 0 && <p class="muted">{none}</p>}
       {items && items.length > 0 && (
         <table class="list">
-          <TableHead names={[words.name, words.usedFor, words.lastUsed]} hasActions />
+          <TableHead names={[t().common.name, words.usedFor, t().common.lastUsed]} hasActions />
           <tbody>
             {items.map((one) => (
               <tr key={nameOf(one)}>
@@ -83,12 +83,14 @@ function Kept<T extends { createdAt: string; lastUsedAt: string | null }>(props:
                 <td class="break" data-label={words.usedFor}>
                   {limits(one).join(" · ")}
                 </td>
-                <td data-label={words.lastUsed}>{one.lastUsedAt ? <Ago time={one.lastUsedAt} /> : t().common.never}</td>
+                <td data-label={t().common.lastUsed}>
+                  {one.lastUsedAt ? <Ago time={one.lastUsedAt} /> : t().common.never}
+                </td>
                 <td class="number">
                   <button
                     type="button"
                     class="quiet"
-                    aria-label={words.removeOne(nameOf(one))}
+                    aria-label={t().common.deleteOne(nameOf(one))}
                     onClick={() => setRemoving(nameOf(one))}
                   >
                     {t().common.deleteAsk}

@@ -28,7 +28,7 @@ export function FileTable({ agentId, directory, entries, hrefOf, reload }: FileT
   return (
     <>
       <table class="list files">
-        <TableHead names={[words.name]} numbers={[words.size, words.changed]} hasActions />
+        <TableHead names={[t().common.name]} numbers={[words.size, words.changed]} hasActions />
         <tbody>
           {entries.slice(0, most).map((entry) => (
             <FileRow
@@ -86,7 +86,7 @@ function FileRow({ entry, href, download, remove }: FileRowProps) {
             {words.download}
           </a>
         )}
-        <button type="button" class="quiet" aria-label={words.deleteOne(name)} onClick={() => remove(entry)}>
+        <button type="button" class="quiet" aria-label={t().common.deleteOne(name)} onClick={() => remove(entry)}>
           {t().common.deleteAsk}
         </button>
       </td>

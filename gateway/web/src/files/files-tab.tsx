@@ -11,14 +11,23 @@ import { go, Link, search } from "../ui/router.tsx";
 import { useAgain, useLookedAtAgain } from "../ui/use-answer.ts";
 import { FileEditor } from "./file-editor.tsx";
 import { FileTable } from "./file-table.tsx";
-import { downloadUrl, joinPath, listDirectory, makeDirectory, readable, segmentOf, type Entry } from "./files.ts";
+import {
+  downloadUrl,
+  joinPath,
+  listDirectory,
+  makeDirectory,
+  readable,
+  segmentOf,
+  toUrl,
+  type Entry,
+} from "./files.ts";
 import { NewDirectory } from "./new-directory.tsx";
 import { UploadList, useUploads } from "./uploads.tsx";
 import { Failure, Loading } from "../ui/failure.tsx";
 
 export function FilesTab({ agent }: { agent: Agent }) {
   const params = new URLSearchParams(search.value);
-  const start = agent.directory?.split("/").map(encodeURIComponent).join("/") ?? "";
+  const start = toUrl(agent.directory ?? "");
   const directory = params.get("dir") ?? start;
   const file = params.get("file");
   const here = (query: string) => `/agents/${agent.id}/files${query}`;

@@ -91,7 +91,7 @@ function Who({ me }: { me: Me }) {
   const [isAsking, setAsking] = useState(false);
   return (
     <div class="who">
-      <span class="name" title={words[me.role]}>
+      <span class="name" title={t().common.roles[me.role]}>
         {me.user.name}
       </span>
       <button

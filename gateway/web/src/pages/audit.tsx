@@ -102,7 +102,7 @@ const inUnits: Record<string, (value: number) => string> = {
 const inWords: Record<string, (value: string) => string | undefined> = {
   agentId: (id) => agentById(id)?.name,
   method: (method) => t().audit.methods[method],
-  role: (role) => t().users.roles[role as User["role"]],
+  role: (role) => t().common.roles[role as User["role"]],
   runtime: (runtime) => runtimes[runtime as RuntimeName]?.words().name,
   scheme: (scheme) => nameOfScheme(scheme as TriggerScheme),
 };

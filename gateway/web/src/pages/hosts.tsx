@@ -12,7 +12,7 @@ import { Confirm } from "../ui/dialog.tsx";
 import { Meter } from "../ui/meter.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
 import { useTask } from "../ui/use-task.ts";
-import { type StateWords, tellAlert } from "../text/words.ts";
+import { type StateWords, tell, tellAlert } from "../text/words.ts";
 import { useEvery } from "../ui/use-answer.ts";
 import { Failure } from "../ui/failure.tsx";
 
@@ -50,10 +50,7 @@ function useNames(areNeeded: boolean): UserNames {
 
 const tones: Record<Host["status"], StateWords["tone"]> = { live: "good", draining: "warn", down: "bad" };
 
-const tellHost = ({ status }: Host): StateWords => {
-  const [short, advice] = t().states.hosts[status];
-  return { tone: tones[status], short, advice };
-};
+const tellHost = ({ status }: Host) => tell(tones[status], t().states.hosts[status]);
 
 function HostCard({ host, names }: { host: Host; names: UserNames }) {
   const [asked, ask] = useState<"drain" | "remove" | null>(null);

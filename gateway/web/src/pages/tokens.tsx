@@ -53,7 +53,7 @@ function TokenTable({ tokens, revoke }: { tokens: Token[]; revoke: (token: Token
   const words = t().tokens;
   return (
     <table class="list">
-      <TableHead names={[words.name, words.created, words.lastUsed, words.expires]} hasActions />
+      <TableHead names={[t().common.name, words.created, t().common.lastUsed, words.expires]} hasActions />
       <tbody>
         {tokens.map((token) => (
           <tr key={token.id}>
@@ -61,7 +61,9 @@ function TokenTable({ tokens, revoke }: { tokens: Token[]; revoke: (token: Token
             <td data-label={words.created}>
               <Ago time={token.createdAt} />
             </td>
-            <td data-label={words.lastUsed}>{token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : t().common.never}</td>
+            <td data-label={t().common.lastUsed}>
+              {token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : t().common.never}
+            </td>
             <td data-label={words.expires}>
               <Until time={token.expiresAt} />
             </td>

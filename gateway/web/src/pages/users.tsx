@@ -77,7 +77,7 @@ function UserTable({ users, me, change, ask }: UserTableProps) {
     <>
       <table class="list">
         <TableHead
-          names={[words.name, words.role, words.lastSignIn, words.host]}
+          names={[t().common.name, words.role, words.lastSignIn, words.host]}
           numbers={[words.agents, words.use]}
           hasActions
         />
@@ -162,7 +162,7 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
         <Failure error={task.failure} />
       </td>
       <td>
-        {words.roles[user.role]}
+        {t().common.roles[user.role]}
         <button type="button" class="quiet" aria-label={words.changeRole(user.name)} onClick={() => ask("role")}>
           {words.change}
         </button>
@@ -210,7 +210,7 @@ function RowMenu({ user, isMe, ask, enable }: Pick<UserRowProps, "user" | "isMe"
         )}
         {!isMe && (
           <button type="button" class="quiet" onClick={() => ask("delete")}>
-            {words.deleteAsk}
+            {t().common.deleteAsk}
           </button>
         )}
       </div>
@@ -223,7 +223,7 @@ function SignOut({ user, onClose }: { user: User; onClose: () => void }) {
   return (
     <Confirm
       title={words.signOutTitle(user.name)}
-      action={words.signOut}
+      action={t().frame.signOut}
       onClose={onClose}
       act={() => call("DELETE", `/v1/admin/users/${user.id}/sessions`)}
     >
@@ -306,7 +306,7 @@ function NewUser({ onCreated }: { onCreated: (user: User) => Promise<void> }) {
       place="user"
       label={words.nameOfNew}
       choiceLabel={words.roleOfNew}
-      choices={Object.entries(words.roles)}
+      choices={Object.entries(t().common.roles)}
       initial="user"
       action={words.add}
       act={(name, role) => post<User>("/v1/admin/users", { name, role }).then(onCreated)}

@@ -17,12 +17,7 @@ export const activeRuns = computed(() =>
 );
 /** Runs by agent, newest first. */
 export const runsByAgent = computed(() => {
-  const groups = new Map<string, Run[]>();
-  for (const run of runs.value.values()) {
-    const group = groups.get(run.agentId);
-    if (group) group.push(run);
-    else groups.set(run.agentId, [run]);
-  }
+  const groups = Map.groupBy(runs.value.values(), ({ agentId }) => agentId);
   for (const group of groups.values()) group.sort(newestFirst);
   return groups;
 });

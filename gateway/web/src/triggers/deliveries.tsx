@@ -8,7 +8,7 @@ import { Badge } from "../ui/badge.tsx";
 import { usePages } from "../ui/use-answer.ts";
 import { useOnce } from "../ui/use-task.ts";
 import { Link } from "../ui/router.tsx";
-import { tellRun, type StateWords } from "../text/words.ts";
+import { tell, tellRun, type StateWords } from "../text/words.ts";
 import { replayDelivery } from "./triggers.ts";
 import { Failure, Loading, More } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
@@ -72,7 +72,7 @@ function tellDelivery({ runId, status }: Delivery): StateWords {
   if (run) return tellRun(run);
   const { states } = t();
   const short = status === "skipped" || status === "rejected" ? states.deliveries[status] : states.runs[status];
-  return { tone: tones[status], short, advice: "" };
+  return tell(tones[status], [short, ""]);
 }
 
 const tones: Record<Delivery["status"], StateWords["tone"]> = {

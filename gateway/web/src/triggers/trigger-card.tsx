@@ -45,7 +45,7 @@ export function TriggerCard({ agent, trigger, onChange, onSecret }: TriggerCardP
           {isOpen ? words.hideDeliveries : words.deliveries}
         </button>
         <button type="button" onClick={() => (template === null ? write(trigger.template) : forget())}>
-          {template === null ? words.changeMessage : words.leaveAsIs}
+          {template === null ? words.changeMessage : t().common.leaveAsIs}
         </button>
         <NewSecret trigger={trigger} onSecret={onSecret} />
         <button type="button" class="quiet" onClick={() => setAsked(true)}>
