@@ -73,7 +73,8 @@ export const fieldOf =
     onInput: (event) => keep({ [name]: event.currentTarget.value } as Partial<T>),
   });
 
-function readFields<T>(kept: string | null): Partial<T> {
+/** What was kept of fields; none of what is no JSON. */
+export function readFields<T>(kept: string | null): Partial<T> {
   try {
     return JSON.parse(kept ?? "{}") as Partial<T>;
   } catch {

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { CreatedToken, Token } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
 import { call, getAll, post } from "../api/api.ts";
-import { Ago, Until } from "../ui/ago.tsx";
+import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/dialog.tsx";
 import { NewTokenForm } from "./new-token.tsx";
 import { Failure } from "../ui/failure.tsx";
@@ -65,7 +65,7 @@ function TokenTable({ tokens, revoke }: { tokens: Token[]; revoke: (token: Token
               {token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : t().common.never}
             </td>
             <td data-label={words.expires}>
-              <Until time={token.expiresAt} />
+              <Ago time={token.expiresAt} isToCome />
             </td>
             <td class="number">
               <button
