@@ -7,7 +7,7 @@ import { runtimes } from "../runtimes/runtimes.ts";
 import { deleteAgent, updateAgent } from "../state/agents.ts";
 import { getAll } from "../api/api.ts";
 import { conversationFile } from "../text/conversation-file.ts";
-import { Options } from "../ui/choices.tsx";
+import { Form, Options } from "../ui/form.tsx";
 import { go } from "../ui/router.tsx";
 import { Confirm } from "../ui/dialog.tsx";
 import { ModelFields } from "./new-agent.tsx";
@@ -82,7 +82,12 @@ function About({ agent }: { agent: Agent }) {
     keep(written);
   });
   return (
-    <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
+    <Form
+      task={task}
+      action={t().common.save}
+      busy={t().common.saving}
+      said={isWritten ? t().common.notSaved : isSaved && words.savedForNext}
+    >
       <label>
         {t().common.name}
         <input {...field("name")} maxLength={64} required autocomplete="off" />
@@ -107,16 +112,7 @@ function About({ agent }: { agent: Agent }) {
           <Behaviour field={field} />
         </>
       )}
-      <Failure error={task.failure} />
-      <p class="actions">
-        <button type="submit" class="primary" disabled={task.isBusy}>
-          {task.isBusy ? t().common.saving : t().common.save}
-        </button>
-        <span role="status" class="muted">
-          {isWritten ? t().common.notSaved : isSaved && words.savedForNext}
-        </span>
-      </p>
-    </form>
+    </Form>
   );
 }
 

@@ -8,7 +8,7 @@ import { queueMessage, resetAgent, runOfAgent, updateAgent } from "../state/agen
 import { logs, runsByAgent } from "../state/live.ts";
 import { loadModels, models } from "../state/models.ts";
 import { formatCount, formatPart } from "../text/format.ts";
-import { Options } from "../ui/choices.tsx";
+import { Options } from "../ui/form.tsx";
 import { Confirm, Menu } from "../ui/dialog.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { Meter } from "../ui/meter.tsx";

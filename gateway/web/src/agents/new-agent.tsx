@@ -6,7 +6,7 @@ import { runtimeNames, runtimes } from "../runtimes/runtimes.ts";
 import { agents, createAgent } from "../state/agents.ts";
 import { loadModels, models } from "../state/models.ts";
 import { fieldOf, useKeptFields, type FieldOf } from "../kept/use-kept.ts";
-import { Options } from "../ui/choices.tsx";
+import { Options } from "../ui/form.tsx";
 import { go } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { useTask } from "../ui/use-task.ts";

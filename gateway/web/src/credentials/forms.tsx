@@ -3,8 +3,7 @@ import type { Forge } from "@berth/shared/credentials/credentials";
 import { call } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { fieldOf, useHeld, useKeptFields } from "../kept/use-kept.ts";
-import { Check, Options } from "../ui/choices.tsx";
-import { Failure } from "../ui/failure.tsx";
+import { Check, Form, Options } from "../ui/form.tsx";
 import { useTask } from "../ui/use-task.ts";
 
 type OnKept = () => Promise<void>;
@@ -23,7 +22,7 @@ export function GitForm({ onKept }: { onKept: OnKept }) {
     await onKept();
   });
   return (
-    <form class="keep" onSubmit={(event) => (event.preventDefault(), void task.run())}>
+    <Form class="keep" kind="" task={task} action={words.keepGit}>
       <label>
         {words.host}
         <input {...field("host")} required placeholder="github.com" maxLength={200} />
@@ -50,13 +49,7 @@ export function GitForm({ onKept }: { onKept: OnKept }) {
       <Check isOn={draft.readOnly} set={(readOnly) => keep({ readOnly })}>
         {words.onlyReads}
       </Check>
-      <Failure error={task.failure} />
-      <p class="actions">
-        <button type="submit" disabled={task.isBusy}>
-          {words.keepGit}
-        </button>
-      </p>
-    </form>
+    </Form>
   );
 }
 
@@ -76,7 +69,7 @@ export function SecretForm({ onKept }: { onKept: OnKept }) {
     await onKept();
   });
   return (
-    <form class="keep" onSubmit={(event) => (event.preventDefault(), void task.run())}>
+    <Form class="keep" kind="" task={task} action={words.keepSecret}>
       <label>
         {words.secretName}
         <input {...field("name")} required placeholder="tracker" maxLength={40} />
@@ -100,13 +93,7 @@ export function SecretForm({ onKept }: { onKept: OnKept }) {
       <Check isOn={draft.readOnly} set={(readOnly) => keep({ readOnly })}>
         {words.onlyReads}
       </Check>
-      <Failure error={task.failure} />
-      <p class="actions">
-        <button type="submit" disabled={task.isBusy}>
-          {words.keepSecret}
-        </button>
-      </p>
-    </form>
+    </Form>
   );
 }
 

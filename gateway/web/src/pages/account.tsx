@@ -4,7 +4,7 @@ import type { Me } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
 import { updateMe } from "../state/session.ts";
 import { fieldOf, useKeptFields } from "../kept/use-kept.ts";
-import { Failure } from "../ui/failure.tsx";
+import { Form } from "../ui/form.tsx";
 import { useTask } from "../ui/use-task.ts";
 
 export function AccountPage({ me: { user } }: { me: Me }) {
@@ -26,7 +26,7 @@ export function AccountPage({ me: { user } }: { me: Me }) {
       <h1>{words.title}</h1>
       <h2>{words.commits}</h2>
       <p class="muted">{words.commitsWhat}</p>
-      <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
+      <Form task={task} action={t().common.save} said={isSaved && words.saved}>
         <label>
           {words.gitName}
           <input {...field("gitName")} maxLength={200} placeholder={user.name} autocomplete="name" />
@@ -41,16 +41,7 @@ export function AccountPage({ me: { user } }: { me: Me }) {
             autocomplete="email"
           />
         </label>
-        <Failure error={task.failure} />
-        <p class="actions">
-          <button type="submit" class="primary" disabled={task.isBusy}>
-            {t().common.save}
-          </button>
-          <span role="status" class="muted">
-            {isSaved && words.saved}
-          </span>
-        </p>
-      </form>
+      </Form>
     </section>
   );
 }

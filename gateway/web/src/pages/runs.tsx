@@ -7,7 +7,7 @@ import { agentById, agents } from "../state/agents.ts";
 import { formatCost, formatDuration } from "../text/format.ts";
 import { loadRuns, newestFirst, runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
-import { Select } from "../ui/choices.tsx";
+import { Select } from "../ui/form.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
 import { go, Link, readFilters } from "../ui/router.tsx";

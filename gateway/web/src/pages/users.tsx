@@ -7,7 +7,7 @@ import { hostName } from "../state/hosts.ts";
 import { loadUsers } from "../state/users.ts";
 import { formatCost, formatCount } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
-import { Check } from "../ui/choices.tsx";
+import { Check } from "../ui/form.tsx";
 import { Confirm, Dialog, Menu } from "../ui/dialog.tsx";
 import { NameForm } from "../ui/name-form.tsx";
 import { NewTokenForm } from "./new-token.tsx";

@@ -4,7 +4,7 @@ import type { Agent } from "@berth/shared/resources";
 import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import type { Trigger, TriggerScheme, TriggerWithSecret } from "@berth/shared/webhooks";
 import { createWords, t } from "../i18n/language.ts";
-import { Check } from "../ui/choices.tsx";
+import { Check } from "../ui/form.tsx";
 import { Confirm } from "../ui/dialog.tsx";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { NameForm } from "../ui/name-form.tsx";

@@ -12,7 +12,7 @@ import { Deliveries } from "./deliveries.tsx";
 import { CalledAt, nameOfScheme, NewSecret } from "./schemes.tsx";
 import { TemplateField, useMeaning } from "./template-field.tsx";
 import { deleteTrigger, updateTrigger } from "./triggers.ts";
-import { Failure } from "../ui/failure.tsx";
+import { Form } from "../ui/form.tsx";
 
 interface TriggerCardProps {
   agent: Agent;
@@ -86,15 +86,9 @@ function Edit({ agent, id, template, write, onDone }: EditProps) {
     onDone();
   });
   return (
-    <form class="new-trigger" onSubmit={(event) => (event.preventDefault(), void task.run())}>
+    <Form class="new-trigger" task={task} action={t().common.save}>
       <TemplateField value={template} set={write} />
       {meaning.question(template)}
-      <Failure error={task.failure} />
-      <p class="actions">
-        <button type="submit" class="primary" disabled={task.isBusy}>
-          {t().common.save}
-        </button>
-      </p>
-    </form>
+    </Form>
   );
 }

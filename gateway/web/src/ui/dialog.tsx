@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
-import { Failure } from "./failure.tsx";
+import { Form, type FormProps } from "./form.tsx";
 import { useTask } from "./use-task.ts";
 
 interface DialogProps {
@@ -31,37 +31,20 @@ export function Dialog({ title, onClose, end, children }: DialogProps & { end?: 
   );
 }
 
-interface FormDialogProps extends DialogProps {
-  /** The button's words: what it does, and while it does it. */
-  action: string;
-  busy?: string;
-  kind?: "primary" | "danger";
-  mayAct?: boolean;
-  task: Pick<ReturnType<typeof useTask<[]>>, "run" | "isBusy" | "failure">;
+interface FormDialogProps extends DialogProps, Omit<FormProps, "class" | "leave" | "said"> {
   onCancel?: () => void;
 }
 
 /** Fields, and the buttons that send or leave them. */
-export function FormDialog(props: FormDialogProps) {
-  const { title, action, busy, kind = "primary", mayAct = true, task, onClose, onCancel = onClose, children } = props;
-  const submit = (event: Event) => {
-    event.preventDefault();
-    if (mayAct) void task.run();
-  };
+export function FormDialog({ title, onClose, onCancel = onClose, busy = t().common.moment, ...form }: FormDialogProps) {
+  const leave = (
+    <button type="button" onClick={onCancel}>
+      {t().common.cancel}
+    </button>
+  );
   return (
     <Dialog title={title} onClose={onClose}>
-      <form onSubmit={submit}>
-        {children}
-        <Failure error={task.failure} />
-        <p class="actions">
-          <button type="button" onClick={onCancel}>
-            {t().common.cancel}
-          </button>
-          <button type="submit" class={kind} disabled={!mayAct || task.isBusy}>
-            {task.isBusy ? (busy ?? t().common.moment) : action}
-          </button>
-        </p>
-      </form>
+      <Form {...form} busy={busy} leave={leave} />
     </Dialog>
   );
 }

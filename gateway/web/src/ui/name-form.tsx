@@ -1,7 +1,7 @@
 /** A form for something new: its name, one choice, and a button; or more fields below them, and the button at the end. */
 import type { ComponentChildren } from "preact";
 import { useKeptFields } from "../kept/use-kept.ts";
-import { Select } from "./choices.tsx";
+import { Select } from "./form.tsx";
 import { Failure } from "./failure.tsx";
 import { useTask } from "./use-task.ts";
 

@@ -13,6 +13,8 @@ export function useOnce(work: (key: string) => Promise<unknown>) {
   });
 }
 
+export type Task = Pick<ReturnType<typeof useTask<[]>>, "run" | "isBusy" | "failure">;
+
 export function useTask<A extends unknown[]>(work: (...args: A) => Promise<unknown>) {
   const [isBusy, setBusy] = useState(false);
   const [failure, setFailure] = useState<unknown>(null);
