@@ -295,6 +295,36 @@ describe("what is not saved", () => {
     expect(await value.inputValue()).toBe("s3cret+");
   });
 
+  test("and whose save goes on while its editor is left is what was saved, when the file is opened again", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("leaver");
+    const file = `/v1/agents/${agent.id}/files/notes.txt`;
+    await client.ok("PUT", file, "before\n");
+    await page.goto(`/agents/${agent.id}/files`);
+    const open = () => page.getByRole("link", { name: "notes.txt", exact: true }).click();
+    await open();
+    const editor = page.getByLabel("Content of notes.txt");
+    await editor.fill("after\n");
+    const { promise: isLetGo, resolve: letGo } = Promise.withResolvers<void>();
+    await page.route(`**${file}`, (route) =>
+      route.request().method() === "PUT" ? isLetGo.then(() => route.continue()) : route.continue(),
+    );
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await page.getByRole("button", { name: "Saving…" }).waitFor();
+    await page.getByRole("link", { name: "Settings" }).click();
+    await page.getByRole("link", { name: "Files" }).click();
+    await open();
+    // What is read before the save is the version before.
+    await editor.or(page.locator(".editor").getByText("Loading…")).waitFor();
+    await page.evaluate(() => fetch("/readyz").then(() => {}));
+    letGo();
+    await eventually(() => page.evaluate(() => JSON.stringify(sessionStorage))).not.toContain("berth.edit");
+    await eventually(() => editor.inputValue()).toBe("after\n");
+    await editor.fill("after that\n");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await eventually(async () => (await client.call("GET", file)).body).toBe("after that\n");
+  });
+
   test("is asked about before a reload where it is more than the browser keeps", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("long");

@@ -129,6 +129,29 @@ describe("a place", () => {
     expect(new URL(page.url()).pathname).toBe(`/agents/${agent.id}/settings`);
   });
 
+  test.each(["/audit", "/runs"])("among filters of %s is told nothing of what failed for others", async (path) => {
+    const { page, client } = await meet({ admin: true });
+    const agent = await client.createAgent("filtered", { runtime: "shell" });
+    await client.runToEnd(agent.id, "exit 3");
+    await page.goto(path);
+    const [label, slow, quick] =
+      path === "/audit" ? ["Outcome", "refused", "succeeded"] : ["State", "running", "failed"];
+    const { promise: isLetGo, resolve: letGo } = Promise.withResolvers<void>();
+    await page.route(new RegExp(`/v1/.*=${slow}`), (route) => isLetGo.then(() => route.abort()));
+    const failed = page.waitForEvent("requestfailed", (request) => request.url().endsWith(`=${slow}`));
+    const asked = page.waitForRequest((request) => request.url().endsWith(`=${slow}`));
+    await page.getByLabel(label).selectOption(slow);
+    await asked;
+    const answered = page.waitForResponse((answer) => answer.url().endsWith(`=${quick}`));
+    await page.getByLabel(label).selectOption(quick);
+    await (await answered).finished();
+    letGo();
+    await failed;
+    await page.evaluate(() => fetch("/healthz").then(() => new Promise(requestAnimationFrame)));
+    await page.locator("table.list tbody tr").first().waitFor();
+    expect(await page.getByRole("alert").allTextContents()).toEqual([]);
+  });
+
   test("in a conversation is the same after another tab, with as many messages as there were", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("history", { runtime: "shell" });

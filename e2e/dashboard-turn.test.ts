@@ -57,6 +57,37 @@ describe("while an agent works", () => {
     expect(model.calls.some(({ told }) => told.includes("And then test it twice."))).toBe(true);
   });
 
+  test("what waits is as it was changed last, whatever was asked before that answers", async () => {
+    const { page, client } = await meet();
+    const agent = await client.createAgent("reworded", { runtime: "shell" });
+    await page.goto(`/agents/${agent.id}`);
+    await send(page, "until [ -e go ]; do timeout 0.1 tail -f /dev/null; done");
+    await page.locator(".end.going").waitFor();
+    await send(page, "echo as it was");
+    const waits = page.locator(".run").last();
+    await waits.getByText("echo as it was").waitFor();
+    const { promise: isLetGo, resolve: letGo } = Promise.withResolvers<void>();
+    const { promise: isAnswered, resolve: note } = Promise.withResolvers<void>();
+    await page.route("**/v1/runs?status=pending&*", async (route) => {
+      const response = await route.fetch();
+      note();
+      await isLetGo;
+      await route.fulfill({ response });
+    });
+    await isAnswered;
+    await waits.getByRole("button", { name: "Edit", exact: true }).click();
+    await waits.getByLabel("Queued message").fill("echo as it is");
+    await waits.getByRole("button", { name: "Save" }).click();
+    await waits.getByText("echo as it is").waitFor();
+    const answer = page.waitForResponse((one) => one.url().includes("status=pending"));
+    letGo();
+    await (await answer).finished();
+    await page.evaluate(() => fetch("/healthz").then(() => new Promise(requestAnimationFrame)));
+    expect(await waits.getByText("echo as it is").count()).toBe(1);
+    await client.ok("PUT", `/v1/agents/${agent.id}/files/go`, "");
+    await waits.locator(".output").getByText("as it is").waitFor();
+  });
+
   test("what is too long for a word waits, and a change of it that comes too late is there to be sent", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("lengthy");

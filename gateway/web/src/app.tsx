@@ -44,18 +44,15 @@ interface PageSpec {
   page: (params: Params, me: Me) => ComponentChildren;
 }
 
+const ofAgent: Pick<PageSpec, "title" | "page"> = {
+  title: ({ id }) => agentById(id!)?.name ?? t().frame.agent,
+  page: ({ id, tab }, me) => <AgentPage key={id} id={id!} tab={tab ?? "conversation"} me={me} />,
+};
+
 const pages: PageSpec[] = [
   { pattern: "/", title: () => t().agents.title, page: (_, me) => <OverviewPage me={me} /> },
-  {
-    pattern: "/agents/:id",
-    title: ({ id }) => agentById(id!)?.name ?? t().frame.agent,
-    page: ({ id }, me) => <AgentPage key={id} id={id!} tab="conversation" me={me} />,
-  },
-  {
-    pattern: "/agents/:id/:tab",
-    title: ({ id }) => agentById(id!)?.name ?? t().frame.agent,
-    page: ({ id, tab }, me) => <AgentPage key={id} id={id!} tab={tab!} me={me} />,
-  },
+  { pattern: "/agents/:id", ...ofAgent },
+  { pattern: "/agents/:id/:tab", ...ofAgent },
   { pattern: "/runs", title: () => nameOfPlace("/runs"), page: () => <RunsPage /> },
   { pattern: "/runs/:id", title: () => t().frame.run, page: ({ id }) => <RunPage key={id} id={id!} /> },
   { pattern: "/search", title: () => nameOfPlace("/search"), page: () => <SearchPage /> },

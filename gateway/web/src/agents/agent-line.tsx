@@ -5,7 +5,7 @@ import { runOfAgent } from "../state/agents.ts";
 import { logs, runsByAgent } from "../state/live.ts";
 import { inOneLine, lastLine } from "../text/plain-text.ts";
 import { summarise } from "../transcript/tools.ts";
-import { tellRun, type StateWords } from "../text/words.ts";
+import { tell, tellRun, type StateWords } from "../text/words.ts";
 
 export function tellAgent(agent: Agent): StateWords {
   const going = runOfAgent(agent.id);
@@ -13,14 +13,10 @@ export function tellAgent(agent: Agent): StateWords {
   const last = runsByAgent.value.get(agent.id)?.[0];
   if (last && last.endedAt === null) return tellRun(last);
   if (last && tellRun(last).tone === "bad") return tellRun(last);
-  return { tone: "idle", short: last ? t().states.idle : t().states.fresh, advice: "" };
+  return tell("idle", [last ? t().states.idle : t().states.fresh, ""]);
 }
 
 export function AgentLine({ agent }: { agent: Agent }) {
-  return <>{lastWords(agent)}</>;
-}
-
-function lastWords(agent: Agent): string {
   const run = runOfAgent(agent.id) ?? runsByAgent.value.get(agent.id)?.[0];
   if (!run) return t().conversation.noMessages;
   const log = logs.get(run.id);

@@ -3,17 +3,17 @@ import { useState } from "preact/hooks";
 import type { Agent, OnInterruption, Permissions, Run } from "@berth/shared/resources";
 import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import { t } from "../i18n/language.ts";
-import type { Runtime } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { deleteAgent, updateAgent } from "../state/agents.ts";
 import { getAll } from "../api/api.ts";
 import { conversationFile } from "../text/conversation-file.ts";
+import { Form, Options } from "../ui/form.tsx";
 import { go } from "../ui/router.tsx";
-import { Confirm } from "../ui/confirm.tsx";
-import { ModelOptions } from "./new-agent.tsx";
+import { Confirm } from "../ui/dialog.tsx";
+import { ModelFields } from "./new-agent.tsx";
 import { ResetQuestion } from "./conversation-menu.tsx";
 import { EnvEditor } from "./env-editor.tsx";
-import { useKeptFields } from "../kept/use-kept.ts";
+import { fieldOf, useKeptFields, type FieldOf } from "../kept/use-kept.ts";
 import { useTask } from "../ui/use-task.ts";
 import { Failure } from "../ui/failure.tsx";
 
@@ -77,25 +77,27 @@ function About({ agent }: { agent: Agent }) {
     forget();
     setSaved(true);
   });
-  const edit = (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement }) => {
-    const { name, value } = event.currentTarget;
+  const field = fieldOf(draft, (written) => {
     setSaved(false);
-    keep({ [name]: value });
-  };
+    keep(written);
+  });
   return (
-    <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
+    <Form
+      task={task}
+      action={t().common.save}
+      busy={t().common.saving}
+      said={isWritten ? t().common.notSaved : isSaved && words.savedForNext}
+    >
       <label>
-        {words.name}
-        <input name="name" value={draft.name} maxLength={64} required autocomplete="off" onInput={edit} />
+        {t().common.name}
+        <input {...field("name")} maxLength={64} required autocomplete="off" />
       </label>
       <label>
         {words.directory}
         <input
-          name="directory"
-          value={draft.directory}
+          {...field("directory")}
           maxLength={1024}
           placeholder={words.directoryPlaceholder}
-          onInput={edit}
           spellcheck={false}
           autocomplete="off"
         />
@@ -104,100 +106,35 @@ function About({ agent }: { agent: Agent }) {
         {t().agents.kind}: {runtime.words().choice}
       </p>
       {agent.repository && <p class="muted">{words.cloned(agent.repository)}</p>}
-      {runtime.hasModel && <ModelAndInstructions runtime={runtime} draft={draft} edit={edit} />}
-      <Failure error={task.failure} />
-      <p class="actions">
-        <button type="submit" class="primary" disabled={task.isBusy}>
-          {task.isBusy ? t().common.saving : t().common.save}
-        </button>
-        <span role="status" class="muted">
-          {isWritten ? t().common.notSaved : isSaved && words.savedForNext}
-        </span>
-      </p>
-    </form>
+      {runtime.hasModel && (
+        <>
+          <ModelFields id="models" runtime={runtime} field={field} rows={6} />
+          <Behaviour field={field} />
+        </>
+      )}
+    </Form>
   );
 }
 
-interface ModelAndInstructionsProps {
-  runtime: Runtime;
-  draft: Draft;
-  edit: (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement }) => void;
-}
-
-function ModelAndInstructions({ runtime, draft, edit }: ModelAndInstructionsProps) {
+function Behaviour({ field }: { field: FieldOf<Draft> }) {
   const words = t().settings;
   return (
     <>
       <label>
-        {t().agents.model}
-        <input
-          name="model"
-          list="models"
-          value={draft.model}
-          maxLength={100}
-          placeholder={t().conversation.modelDefault(runtime.words().name)}
-          onInput={edit}
-          spellcheck={false}
-          autocomplete="off"
-        />
-        <ModelOptions id="models" />
+        {t().agents.permissions}
+        <select {...field("permissions")}>
+          <Options of={Object.entries(t().agents.permissionChoices)} />
+        </select>
+        <span class="muted hint">{words.permissionsHint}</span>
       </label>
       <label>
-        {t().agents.instructions}
-        <textarea
-          name="instructions"
-          rows={6}
-          value={draft.instructions}
-          maxLength={65_536}
-          placeholder={t().agents.instructionsPlaceholder}
-          onInput={edit}
-        />
+        {words.onInterruption}
+        <select {...field("onInterruption")}>
+          <Options of={Object.entries(words.onInterruptionChoices)} />
+        </select>
+        <span class="muted hint">{words.onInterruptionHint}</span>
       </label>
-      <Choice
-        name="permissions"
-        label={t().agents.permissions}
-        value={draft.permissions}
-        choices={t().agents.permissionChoices}
-        edit={edit}
-      >
-        {words.permissionsHint}
-      </Choice>
-      <Choice
-        name="onInterruption"
-        label={words.onInterruption}
-        value={draft.onInterruption}
-        choices={words.onInterruptionChoices}
-        edit={edit}
-      >
-        {words.onInterruptionHint}
-      </Choice>
     </>
-  );
-}
-
-interface ChoiceProps {
-  name: keyof Draft;
-  label: string;
-  value: string;
-  choices: Record<string, string>;
-  edit: ModelAndInstructionsProps["edit"];
-  /** What it means. */
-  children: string;
-}
-
-function Choice({ name, label, value, choices, edit, children }: ChoiceProps) {
-  return (
-    <label>
-      {label}
-      <select name={name} value={value} onChange={edit}>
-        {Object.entries(choices).map(([choice, words]) => (
-          <option key={choice} value={choice}>
-            {words}
-          </option>
-        ))}
-      </select>
-      <span class="muted hint">{children}</span>
-    </label>
   );
 }
 

@@ -1,18 +1,18 @@
 /** What the conversation in view is about to do its next message with: model, permissions, context; and what makes room in that. */
-import { useEffect, useRef, useState } from "preact/hooks";
-import type { Agent, ContextUse, Run } from "@berth/shared/resources";
-import { get, postOnce } from "../api/api.ts";
+import { useEffect, useState } from "preact/hooks";
+import type { Agent, ContextUse } from "@berth/shared/resources";
+import { get } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
-import { resetAgent, runOfAgent, updateAgent } from "../state/agents.ts";
-import { logs, noteRuns, runsByAgent } from "../state/live.ts";
+import { queueMessage, resetAgent, runOfAgent, updateAgent } from "../state/agents.ts";
+import { logs, runsByAgent } from "../state/live.ts";
 import { loadModels, models } from "../state/models.ts";
 import { formatCount, formatPart } from "../text/format.ts";
-import { Confirm } from "../ui/confirm.tsx";
-import { Menu } from "../ui/dialog.tsx";
+import { Options } from "../ui/form.tsx";
+import { Confirm, Menu } from "../ui/dialog.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { Meter } from "../ui/meter.tsx";
-import { useTask } from "../ui/use-task.ts";
+import { useOnce, useTask } from "../ui/use-task.ts";
 
 export function ConversationMenu({ agent }: { agent: Agent }) {
   const words = t().conversation;
@@ -21,24 +21,18 @@ export function ConversationMenu({ agent }: { agent: Agent }) {
   const asked = useAsked(isOpen && going?.startedAt ? going.id : null);
   const context = contextOf(agent, asked);
   const model = agent.model ?? words.modelDefault(runtimes[agent.runtime].words().name);
-  const summary = (
-    <>
-      <span class="sr-only">{words.menu}</span>
-      <span class="facts">
-        {model} · {t().agents.permissionNames[agent.permissions]}
-        {context?.part !== undefined && ` · ${words.contextPart(context.part)}`}
-      </span>
-      <span class="dots" aria-hidden="true">
-        ⋯
-      </span>
-    </>
+  const facts = (
+    <span class="facts">
+      {model} · {t().agents.permissionNames[agent.permissions]}
+      {context?.part !== undefined && ` · ${words.contextPart(context.part)}`}
+    </span>
   );
   const toggle = (open: boolean) => {
     setOpen(open);
     if (open) loadModels();
   };
   return (
-    <Menu class="conversation-menu" summary={summary} onToggle={toggle}>
+    <Menu class="conversation-menu" label={words.menu} summary={facts} onToggle={toggle}>
       {isOpen && (
         <div class="panel">
           <Choices agent={agent} />
@@ -119,11 +113,7 @@ function Choices({ agent }: { agent: Agent }) {
           onChange={(event) => void save.run({ model: event.currentTarget.value || null })}
         >
           <option value="">{t().conversation.modelDefault(runtimes[agent.runtime].words().name)}</option>
-          {all.map((id) => (
-            <option key={id} value={id}>
-              {names.get(id) ?? id}
-            </option>
-          ))}
+          <Options of={all.map((id) => [id, names.get(id) ?? id])} />
         </select>
       </label>
       <label>
@@ -133,11 +123,7 @@ function Choices({ agent }: { agent: Agent }) {
           disabled={save.isBusy}
           onChange={(event) => void save.run({ permissions: event.currentTarget.value as Agent["permissions"] })}
         >
-          {Object.entries(words.permissionChoices).map(([value, name]) => (
-            <option key={value} value={value}>
-              {name}
-            </option>
-          ))}
+          <Options of={Object.entries(words.permissionChoices)} />
         </select>
       </label>
       <p class="muted hint">{t().conversation.fromNext}</p>
@@ -175,13 +161,7 @@ function Context({ context, isAsking }: { context: Known | null; isAsking: boole
 function Acts({ agent, isGoing }: { agent: Agent; isGoing: boolean }) {
   const words = t().conversation;
   const [isAsking, setAsking] = useState(false);
-  // The same until it is known to have arrived: a second press sends nothing twice.
-  const key = useRef(crypto.randomUUID());
-  const compact = useTask(async () => {
-    const message = { prompt: "/compact", ifBusy: "queue" };
-    noteRuns([await postOnce<Run>(`/v1/agents/${agent.id}/runs`, message, key.current)]);
-    key.current = crypto.randomUUID();
-  });
+  const compact = useOnce((key) => queueMessage(agent.id, { prompt: "/compact" }, key));
   return (
     <>
       <p class="actions">

@@ -15,9 +15,9 @@ import { DownIcon } from "../ui/icons.tsx";
 import { signal } from "@preact/signals";
 import type { MessagesProps } from "./messages.tsx";
 import { RunSection } from "./run-section.tsx";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, Loading, More } from "../ui/failure.tsx";
 import { search } from "../ui/router.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAgain } from "../ui/use-task.ts";
 
 export function Conversation({ agent }: { agent: Agent }) {
   const words = t().conversation;
@@ -38,11 +38,9 @@ export function Conversation({ agent }: { agent: Agent }) {
       <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label={words.with(agent.name)}>
         <div class="thread">
           {history.hasMore && (
-            <p class="earlier">
-              <button type="button" onClick={() => void history.loadMore()} disabled={history.isLoading}>
-                {history.isLoading ? t().common.loading : words.earlier}
-              </button>
-            </p>
+            <More class="earlier" load={history.loadMore} isLoading={history.isLoading}>
+              {words.earlier}
+            </More>
           )}
           <Failure error={history.failure} />
           <List runs={runs} wanted={wanted} onDrawn={() => keep.current()} />
@@ -100,12 +98,7 @@ function announce(runs: Run[]): string {
 const isGoing = ({ endedAt, status }: Run) => endedAt === null && status !== "pending";
 
 function Empty({ agent, isLoading }: { agent: Agent; isLoading: boolean }) {
-  if (isLoading)
-    return (
-      <p class="muted" role="status">
-        {t().common.loading}
-      </p>
-    );
+  if (isLoading) return <Loading />;
   const { words, example } = runtimes[agent.runtime];
   const { emptyTitle, empty } = words();
   return (

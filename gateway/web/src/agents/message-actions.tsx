@@ -1,14 +1,12 @@
 /** What can be done with a message that was sent: copy, link, send again as it is or changed. */
-import { useRef } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
-import { postOnce } from "../api/api.ts";
+import { queueMessage } from "../state/agents.ts";
 import { propose } from "../state/drafts.ts";
-import { noteRuns } from "../state/live.ts";
 import { CopyButton } from "../ui/copy-button.tsx";
 import { go, Link, path } from "../ui/router.tsx";
 import { Failure } from "../ui/failure.tsx";
-import { useTask } from "../ui/use-task.ts";
+import { useOnce } from "../ui/use-task.ts";
 
 const placeOf = (agentId: string) => `/agents/${agentId}`;
 
@@ -21,13 +19,9 @@ export function writeAgain(agentId: string, text: string): void {
 export function MessageActions({ run }: { run: Run }) {
   const words = t().conversation;
   const { agentId, prompt, attachments } = run;
-  // The same until it is known to have arrived: a second press sends nothing twice.
-  const key = useRef(crypto.randomUUID());
-  const again = useTask(async () => {
+  const again = useOnce(async (key) => {
     const here = path.value;
-    const body = { prompt, attachments, ifBusy: "queue" };
-    noteRuns([await postOnce<Run>(`/v1/agents/${agentId}/runs`, body, key.current)]);
-    key.current = crypto.randomUUID();
+    await queueMessage(agentId, { prompt, attachments }, key);
     // Where it is not seen to arrive.
     if (here !== placeOf(agentId) && path.value === here) go(placeOf(agentId));
   });

@@ -60,12 +60,7 @@ function useGroups(runs: Run[]): Map<string, Run[]> {
   const first = useRef<string | undefined>(undefined);
   first.current ??= runs.at(-1)?.id;
   const from = runs.findIndex(({ id }) => id === first.current);
-  const groups = new Map<string, Run[]>();
-  for (const [at, run] of runs.entries()) {
-    const key = `group ${Math.floor((at - from) / groupSize)}`;
-    groups.set(key, [...(groups.get(key) ?? []), run]);
-  }
-  return groups;
+  return Map.groupBy(runs, (_, at) => `group ${Math.floor((at - from) / groupSize)}`);
 }
 
 interface GroupProps extends MessagesProps {

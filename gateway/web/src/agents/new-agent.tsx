@@ -1,10 +1,12 @@
 /** A new agent: a name is enough; what else it may be given is one click away. Where the limit is reached, it says so instead. */
 import { useEffect, useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
+import type { Runtime } from "../runtimes/runtime.ts";
 import { runtimeNames, runtimes } from "../runtimes/runtimes.ts";
 import { agents, createAgent } from "../state/agents.ts";
 import { loadModels, models } from "../state/models.ts";
-import { useKeptFields } from "../kept/use-kept.ts";
+import { fieldOf, useKeptFields, type FieldOf } from "../kept/use-kept.ts";
+import { Options } from "../ui/form.tsx";
 import { go } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { useTask } from "../ui/use-task.ts";
@@ -12,7 +14,6 @@ import { Failure } from "../ui/failure.tsx";
 
 const empty = { name: "", runtime: runtimeNames[0]!, repository: "", model: "", instructions: "" };
 type Draft = typeof empty;
-type Edit = (event: { currentTarget: HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement }) => void;
 
 export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean }) {
   const words = t().agents;
@@ -27,10 +28,10 @@ export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean })
   });
   const limit = me.limits.agents;
   if ((agents.value?.length ?? 0) >= limit) return <p class="new-agent full">{words.full(limit)}</p>;
-  const edit: Edit = ({ currentTarget: { name, value } }) => {
+  const field = fieldOf(draft, (written) => {
     task.clear();
-    keep({ [name]: value });
-  };
+    keep(written);
+  });
   return (
     <form
       class={`new-agent ${isFirst ? "is-first" : ""}`}
@@ -38,98 +39,94 @@ export function NewAgent({ me, isFirst = false }: { me: Me; isFirst?: boolean })
     >
       <div class="row">
         <input
-          name="name"
+          {...field("name")}
           aria-label={words.nameOfNew}
           placeholder={words.newAgent}
           maxLength={64}
-          value={draft.name}
           autocomplete="off"
-          onInput={edit}
         />
         <button type="submit" class={isFirst ? "primary" : ""} disabled={task.isBusy}>
-          {words.create}
+          {t().common.create}
         </button>
       </div>
       <details open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
         <summary>{words.more}</summary>
-        {isOpen && <More draft={draft} edit={edit} />}
+        {isOpen && <More runtime={runtimes[draft.runtime]} field={field} />}
       </details>
       <Failure error={task.failure} />
     </form>
   );
 }
 
-function More({ draft, edit }: { draft: Draft; edit: Edit }) {
+interface MoreProps {
+  runtime: Runtime;
+  field: FieldOf<Draft>;
+}
+
+function More({ runtime, field }: MoreProps) {
   const words = t().agents;
   return (
     <>
       <label>
         {words.kind}
-        <select name="runtime" value={draft.runtime} onChange={edit}>
-          {runtimeNames.map((name) => (
-            <option key={name} value={name}>
-              {runtimes[name].words().choice}
-            </option>
-          ))}
+        <select {...field("runtime")}>
+          <Options of={runtimeNames.map((name) => [name, runtimes[name].words().choice])} />
         </select>
       </label>
       <label>
         {words.repository}
         <input
-          name="repository"
+          {...field("repository")}
           type="url"
           placeholder={words.repositoryPlaceholder}
           maxLength={2048}
-          value={draft.repository}
           autocomplete="off"
           spellcheck={false}
-          onInput={edit}
         />
       </label>
-      {runtimes[draft.runtime].hasModel && (
-        <>
-          <label>
-            {words.model}
-            <input
-              name="model"
-              list="models-of-new"
-              placeholder={t().conversation.modelDefault(runtimes[draft.runtime].words().name)}
-              maxLength={100}
-              value={draft.model}
-              autocomplete="off"
-              spellcheck={false}
-              onInput={edit}
-            />
-            <ModelOptions id="models-of-new" />
-          </label>
-          <label>
-            {words.instructions}
-            <textarea
-              name="instructions"
-              rows={3}
-              placeholder={words.instructionsPlaceholder}
-              maxLength={65_536}
-              value={draft.instructions}
-              onInput={edit}
-            />
-          </label>
-        </>
-      )}
+      {runtime.hasModel && <ModelFields id="models-of-new" runtime={runtime} field={field} rows={3} />}
     </>
   );
 }
 
-/** What may be chosen in a field for a model, which takes any other too. */
-export function ModelOptions({ id }: { id: string }) {
+interface ModelFieldsProps {
+  /** Of what may be chosen. */
+  id: string;
+  runtime: Runtime;
+  field: FieldOf<{ model: string; instructions: string }>;
+  rows: number;
+}
+
+/** Any other model may be written too. */
+export function ModelFields({ id, runtime, field, rows }: ModelFieldsProps) {
+  const words = t().agents;
   useEffect(loadModels, []);
   return (
-    <datalist id={id}>
-      {models.value.map((model) => (
-        <option key={model.id} value={model.id}>
-          {model.name}
-        </option>
-      ))}
-    </datalist>
+    <>
+      <label>
+        {words.model}
+        <input
+          {...field("model")}
+          list={id}
+          placeholder={t().conversation.modelDefault(runtime.words().name)}
+          maxLength={100}
+          autocomplete="off"
+          spellcheck={false}
+        />
+        <datalist id={id}>
+          <Options of={models.value.map((model) => [model.id, model.name])} />
+        </datalist>
+      </label>
+      <label>
+        {words.instructions}
+        <textarea
+          {...field("instructions")}
+          rows={rows}
+          placeholder={words.instructionsPlaceholder}
+          maxLength={65_536}
+        />
+      </label>
+    </>
   );
 }
 

@@ -43,7 +43,7 @@ export function QueuedPrompt({ run }: { run: Run }) {
           {t().common.save}
         </button>
         <button type="button" onClick={forget}>
-          {t().conversation.leaveAsIs}
+          {t().common.leaveAsIs}
         </button>
       </p>
       <Failure error={task.failure} />
@@ -69,7 +69,7 @@ export function LateChange({ run }: { run: Run }) {
           {words.editAgain}
         </button>{" "}
         <button type="button" class="quiet" onClick={forget}>
-          {words.leaveAsIs}
+          {t().common.leaveAsIs}
         </button>
       </p>
     </div>

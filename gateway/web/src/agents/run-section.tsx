@@ -68,13 +68,7 @@ const isScript = (run: Run) => runtimeFacts[agentById(run.agentId)?.runtime ?? "
 
 /** What the run before has called, so that what is done again shows as such. */
 function useEarlierCalls(runId: string | null): ReadonlySet<string> {
-  const [log, setLog] = useState<RunLog | null>(null);
-  useEffect(() => {
-    if (runId === null) return;
-    const watched = logs.watch(runId);
-    setLog(watched.log);
-    return watched.release;
-  }, [runId]);
+  const log = useLog(runId);
   const version = log?.version.value;
   return useMemo(
     () => new Set(log?.fold.items.flatMap((item) => (item.kind === "tool" ? callOf(item) : []))),
@@ -85,8 +79,6 @@ function useEarlierCalls(runId: string | null): ReadonlySet<string> {
 /** Follows the run's log from when the section comes near the view. */
 function useNearLog(run: Run, section: { current: HTMLElement | null }): RunLog | null {
   const [isNear, setNear] = useState(run.endedAt === null);
-  const [log, setLog] = useState<RunLog | null>(null);
-  const canAsk = isNear && run.status !== "pending";
   useEffect(() => {
     if (isNear || !section.current) return;
     const root = section.current.closest(".scroller");
@@ -97,12 +89,17 @@ function useNearLog(run: Run, section: { current: HTMLElement | null }): RunLog 
     observer.observe(section.current);
     return () => observer.disconnect();
   }, [isNear]);
+  return useLog(isNear && run.status !== "pending" ? run.id : null);
+}
+
+function useLog(runId: string | null): RunLog | null {
+  const [log, setLog] = useState<RunLog | null>(null);
   useEffect(() => {
-    if (!canAsk) return;
-    const watched = logs.watch(run.id);
+    if (runId === null) return;
+    const watched = logs.watch(runId);
     setLog(watched.log);
     return watched.release;
-  }, [run.id, canAsk]);
+  }, [runId]);
   return log;
 }
 

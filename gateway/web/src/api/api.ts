@@ -36,6 +36,12 @@ export const noteSignedOut = () => whenSignedOut();
 /** Longer than the gateway waits for a host. */
 const callMs = 90_000;
 
+/** Any answer; throws where there is none. */
+export const ask = (path: string, init?: RequestInit): Promise<Response> =>
+  fetch(path, init).catch(() => {
+    throw new ApiError("offline");
+  });
+
 /** One call; answers the JSON body, or undefined without one. Throws an ApiError. */
 export async function call<T = void>(
   method: string,
@@ -45,18 +51,17 @@ export async function call<T = void>(
   deadlineMs = callMs,
 ): Promise<T> {
   const askedAt = Date.now();
-  const answer = await send(method, path, body, headers, AbortSignal.timeout(deadlineMs));
+  const answer = await ask(path, {
+    method,
+    signal: AbortSignal.timeout(deadlineMs),
+    headers: body === undefined ? headers : { "content-type": "application/json", ...headers },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
   noteServerTime(answer.headers.get("date"), askedAt);
   if (answer.ok) return (answer.status === 204 ? undefined : await readBody(answer)) as T;
-  const problem = (await answer.json().catch(() => ({}))) as Partial<Problem>;
   if (answer.status === 401 && path !== "/session") whenSignedOut();
   const retryAfter = Number(answer.headers.get("retry-after")) || null;
-  throw new ApiError(
-    problem.code ?? codeOf(answer.status),
-    problem.detail ?? `HTTP ${answer.status}`,
-    problem,
-    retryAfter,
-  );
+  throw problemOf(answer.status, await answer.text().catch(() => ""), retryAfter);
 }
 
 export const get = <T>(path: string, deadlineMs?: number) => call<T>("GET", path, undefined, {}, deadlineMs);
@@ -96,8 +101,12 @@ export async function getAll<T>(path: string, most = 1000): Promise<T[]> {
   return items;
 }
 
-/** What a status means without a problem in its body: something between here and the gateway has answered. */
-export const codeOf = (status: number): LocalCode => (status >= 500 ? "offline" : "unknown");
+/** What is answered in place of what was asked for. Without a problem in its body something between here and the gateway has answered. */
+export function problemOf(status: number, text: string, retryAfter: number | null = null): ApiError {
+  const problem = readProblem(text);
+  const code = problem.code ?? (status >= 500 ? "offline" : "unknown");
+  return new ApiError(code, problem.detail ?? `HTTP ${status}`, problem, retryAfter);
+}
 
 /** What to tell a person of any failure, in the page's language: by its code; one that this page does not know by its own sentence. */
 export function explain(error: unknown): string {
@@ -107,6 +116,14 @@ export function explain(error: unknown): string {
   return t().errors[code]?.(trouble) ?? detail;
 }
 
+function readProblem(text: string): Partial<Problem> {
+  try {
+    return (JSON.parse(text) ?? {}) as Partial<Problem>;
+  } catch {
+    return {};
+  }
+}
+
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** An answer that breaks off says as little of what became of the call as none. */
@@ -114,22 +131,3 @@ const readBody = (answer: Response): Promise<unknown> =>
   answer.json().catch(() => {
     throw new ApiError("offline");
   });
-
-async function send(
-  method: string,
-  path: string,
-  body: unknown,
-  headers: Record<string, string>,
-  signal: AbortSignal,
-): Promise<Response> {
-  try {
-    return await fetch(path, {
-      method,
-      signal,
-      headers: body === undefined ? headers : { "content-type": "application/json", ...headers },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    });
-  } catch {
-    throw new ApiError("offline");
-  }
-}

@@ -1,7 +1,7 @@
 /** A small chart: a column for each time, as high as it was much. What it shows is in its label too, for who cannot see it. */
 import "../style/few.css";
 
-export interface Column {
+interface Column {
   /** What it says on its own. */
   title: string;
   /** Of the chart's height; null where nothing is known, which is hatched. */

@@ -1,9 +1,10 @@
 /** The last hour of a host, or of the gateway, a column a minute; a minute in which nothing was heard is hatched. */
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { Health } from "@berth/shared/hosts";
 import { get } from "../api/api.ts";
 import { language, t } from "../i18n/language.ts";
 import { formatBytes, formatDuration } from "../text/format.ts";
+import { useEvery } from "../ui/use-answer.ts";
 import { Failure } from "../ui/failure.tsx";
 import { Columns } from "./columns.tsx";
 
@@ -63,7 +64,9 @@ export function HourOfGateway({ from }: { from: string }) {
 }
 
 function Chart({ name, path, from, tell, valueOf, full, sum }: ChartProps) {
-  const [health, failure] = useMinutely<Health>(path);
+  const [health, setHealth] = useState<Health | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
+  useEvery(minuteMs, () => get<Health>(path).then((it) => (setHealth(it), setFailure(null)), setFailure), [path]);
   if (!health) return <Failure error={failure} />;
   const byTime = new Map(health.minutes.map((minute) => [Date.parse(minute.at), minute]));
   const since = Date.parse(health.since);
@@ -88,17 +91,4 @@ function Chart({ name, path, from, tell, valueOf, full, sum }: ChartProps) {
       <Failure error={failure} />
     </figure>
   );
-}
-
-/** What the path answers, asked anew each minute. */
-function useMinutely<T>(path: string): [T | null, unknown] {
-  const [answer, setAnswer] = useState<T | null>(null);
-  const [failure, setFailure] = useState<unknown>(null);
-  useEffect(() => {
-    const load = () => get<T>(path).then((it) => (setAnswer(it), setFailure(null)), setFailure);
-    void load();
-    const timer = setInterval(() => document.visibilityState === "visible" && void load(), minuteMs);
-    return () => clearInterval(timer);
-  }, [path]);
-  return [answer, failure];
 }

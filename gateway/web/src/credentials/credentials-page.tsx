@@ -1,14 +1,14 @@
 /** What the user's agents use and never see: credentials for git, and secrets of other APIs. Values go one way. */
 import "../style/few.css";
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { GitCredential, Secret } from "@berth/shared/credentials/credentials";
 import { call, getAll } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { Ago } from "../ui/ago.tsx";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { Failure } from "../ui/failure.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAnswer } from "../ui/use-answer.ts";
 import { TableHead } from "../ui/table-head.tsx";
 import { GitForm, SecretForm } from "./forms.tsx";
 
@@ -65,12 +65,8 @@ interface KeptProps<T> {
 function Kept<T extends { createdAt: string; lastUsedAt: string | null }>(props: KeptProps<T>) {
   const { path, title, what, none, nameOf, limits, form } = props;
   const words = t().credentials;
-  const [items, setItems] = useState<T[] | null>(null);
-  const [failure, setFailure] = useState<unknown>(null);
+  const { found: items, failure, load } = useAnswer(() => getAll<T>(path));
   const [removing, setRemoving] = useState<string | null>(null);
-  const load = () => getAll<T>(path).then((all) => (setItems(all), setFailure(null)), setFailure);
-  useEffect(() => void load(), []);
-  useAgain(failure, load);
   return (
     <section class="kept">
       <h2>{title}</h2>
@@ -79,7 +75,7 @@ function Kept<T extends { createdAt: string; lastUsedAt: string | null }>(props:
       {items?.length === 0 && <p class="muted">{none}</p>}
       {items && items.length > 0 && (
         <table class="list">
-          <TableHead names={[words.name, words.usedFor, words.lastUsed]} hasActions />
+          <TableHead names={[t().common.name, words.usedFor, t().common.lastUsed]} hasActions />
           <tbody>
             {items.map((one) => (
               <tr key={nameOf(one)}>
@@ -87,12 +83,14 @@ function Kept<T extends { createdAt: string; lastUsedAt: string | null }>(props:
                 <td class="break" data-label={words.usedFor}>
                   {limits(one).join(" · ")}
                 </td>
-                <td data-label={words.lastUsed}>{one.lastUsedAt ? <Ago time={one.lastUsedAt} /> : t().common.never}</td>
+                <td data-label={t().common.lastUsed}>
+                  {one.lastUsedAt ? <Ago time={one.lastUsedAt} /> : t().common.never}
+                </td>
                 <td class="number">
                   <button
                     type="button"
                     class="quiet"
-                    aria-label={words.removeOne(nameOf(one))}
+                    aria-label={t().common.deleteOne(nameOf(one))}
                     onClick={() => setRemoving(nameOf(one))}
                   >
                     {t().common.deleteAsk}

@@ -2,8 +2,9 @@
 import type { Forge } from "@berth/shared/credentials/credentials";
 import { call } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
-import { useHeld, useKeptFields } from "../kept/use-kept.ts";
-import { Failure } from "../ui/failure.tsx";
+import { fieldOf, useHeld, useKeptFields } from "../kept/use-kept.ts";
+import { Check } from "../ui/name-form.tsx";
+import { Form, Options } from "../ui/form.tsx";
 import { useTask } from "../ui/use-task.ts";
 
 type OnKept = () => Promise<void>;
@@ -14,7 +15,7 @@ const listOf = (text: string) => text.split(/[\s,]+/).filter(Boolean);
 export function GitForm({ onKept }: { onKept: OnKept }) {
   const words = t().credentials;
   const empty = { host: "", username: "", repositories: "", forge: "", readOnly: false };
-  const { draft, field, secret, check, task } = useForm("git", empty, async (draft, token) => {
+  const { draft, keep, field, secret, task } = useForm("git", empty, async (draft, token) => {
     const { host, repositories, forge, ...rest } = draft;
     const wanted = listOf(repositories);
     const body = { ...rest, token, forge: forge || null, repositories: wanted.length > 0 ? wanted : null };
@@ -22,7 +23,7 @@ export function GitForm({ onKept }: { onKept: OnKept }) {
     await onKept();
   });
   return (
-    <form class="keep" onSubmit={(event) => (event.preventDefault(), void task.run())}>
+    <Form class="keep" kind="" task={task} action={words.keepGit}>
       <label>
         {words.host}
         <input {...field("host")} required placeholder="github.com" maxLength={200} />
@@ -43,30 +44,20 @@ export function GitForm({ onKept }: { onKept: OnKept }) {
         {words.forge}
         <select {...field("forge")}>
           <option value="">{words.forgeByName}</option>
-          {Object.entries(forges).map(([forge, name]) => (
-            <option key={forge} value={forge}>
-              {name}
-            </option>
-          ))}
+          <Options of={Object.entries(forges)} />
         </select>
       </label>
-      <label class="check">
-        <input {...check("readOnly", draft.readOnly)} /> {words.onlyReads}
-      </label>
-      <Failure error={task.failure} />
-      <p class="actions">
-        <button type="submit" disabled={task.isBusy}>
-          {words.keepGit}
-        </button>
-      </p>
-    </form>
+      <Check isOn={draft.readOnly} set={(readOnly) => keep({ readOnly })}>
+        {words.onlyReads}
+      </Check>
+    </Form>
   );
 }
 
 export function SecretForm({ onKept }: { onKept: OnKept }) {
   const words = t().credentials;
   const empty = { name: "", hosts: "", header: "Authorization: Bearer {}", paths: "", readOnly: false };
-  const { draft, field, secret, check, task } = useForm("secret", empty, async (draft, value) => {
+  const { draft, keep, field, secret, task } = useForm("secret", empty, async (draft, value) => {
     const { name, hosts, header, paths, readOnly } = draft;
     const body = {
       value,
@@ -79,7 +70,7 @@ export function SecretForm({ onKept }: { onKept: OnKept }) {
     await onKept();
   });
   return (
-    <form class="keep" onSubmit={(event) => (event.preventDefault(), void task.run())}>
+    <Form class="keep" kind="" task={task} action={words.keepSecret}>
       <label>
         {words.secretName}
         <input {...field("name")} required placeholder="tracker" maxLength={40} />
@@ -100,16 +91,10 @@ export function SecretForm({ onKept }: { onKept: OnKept }) {
         {words.paths}
         <input {...field("paths")} placeholder={words.pathsPlaceholder} />
       </label>
-      <label class="check">
-        <input {...check("readOnly", draft.readOnly)} /> {words.onlyReads}
-      </label>
-      <Failure error={task.failure} />
-      <p class="actions">
-        <button type="submit" disabled={task.isBusy}>
-          {words.keepSecret}
-        </button>
-      </p>
-    </form>
+      <Check isOn={draft.readOnly} set={(readOnly) => keep({ readOnly })}>
+        {words.onlyReads}
+      </Check>
+    </Form>
   );
 }
 
@@ -117,7 +102,7 @@ type Draft = Record<string, string | boolean>;
 
 /** What is typed, the secret in memory alone, and how it is sent; once it is, the form is empty. */
 function useForm<T extends Draft>(form: string, empty: T, send: (draft: T, secret: string) => Promise<void>) {
-  const [draft, setDraft, forget] = useKeptFields(`berth.credential.${form}`, empty);
+  const [draft, keep, forget] = useKeptFields(`berth.credential.${form}`, empty);
   const [typed, setTyped] = useHeld(`credential.${form}`, "");
   const task = useTask(async () => {
     await send(draft, typed);
@@ -133,19 +118,9 @@ function useForm<T extends Draft>(form: string, empty: T, send: (draft: T, secre
     onInput: (event: { currentTarget: HTMLInputElement }) => setTyped(event.currentTarget.value),
   };
   const field = (name: keyof T & string) => ({
-    name,
-    value: draft[name] as string,
+    ...fieldOf(draft, keep)(name),
     autocomplete: "off" as const,
     spellcheck: false,
-    onInput: (event: { currentTarget: HTMLInputElement | HTMLSelectElement }) =>
-      setDraft({ [name]: event.currentTarget.value } as Partial<T>),
   });
-  const check = (name: keyof T & string, checked: boolean) => ({
-    type: "checkbox" as const,
-    name,
-    checked,
-    onChange: (event: { currentTarget: HTMLInputElement }) =>
-      setDraft({ [name]: event.currentTarget.checked } as Partial<T>),
-  });
-  return { draft, field, secret, check, task };
+  return { draft, keep, field, secret, task };
 }

@@ -4,9 +4,8 @@ import type { GitCredential, PullRequest } from "@berth/shared/credentials/crede
 import type { Agent } from "@berth/shared/resources";
 import { call, getAll } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
-import { useKeptFields } from "../kept/use-kept.ts";
-import { Dialog } from "../ui/dialog.tsx";
-import { Failure } from "../ui/failure.tsx";
+import { fieldOf, useKeptFields } from "../kept/use-kept.ts";
+import { Dialog, FormDialog } from "../ui/dialog.tsx";
 import { useTask } from "../ui/use-task.ts";
 
 export function PullRequestButton({ agent }: { agent: Agent }) {
@@ -37,6 +36,7 @@ const empty = { title: "", body: "", base: "" };
 function PullRequestDialog({ agent, onClose }: { agent: Agent; onClose: () => void }) {
   const words = t().conversation.pullRequest;
   const [draft, keep, forget] = useKeptFields(`berth.pull.${agent.id}`, empty);
+  const field = fieldOf(draft, keep);
   const [opened, setOpened] = useState<PullRequest | null>(null);
   const task = useTask(async () => {
     const { base, ...body } = draft;
@@ -44,43 +44,29 @@ function PullRequestDialog({ agent, onClose }: { agent: Agent; onClose: () => vo
     setOpened(await call<PullRequest>("POST", `/v1/agents/${agent.id}/pull-requests`, wanted));
     forget();
   });
-  const edit = ({ currentTarget: { name, value } }: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) =>
-    keep({ [name]: value });
-  const text = { onInput: edit, autocomplete: "off" as const };
   if (opened) return <Opened opened={opened} onClose={onClose} />;
   return (
-    <Dialog title={words.act} onClose={onClose}>
-      <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
-        <p class="muted">{words.what}</p>
-        <label>
-          {words.title}
-          <input {...text} name="title" value={draft.title} required maxLength={250} />
-        </label>
-        <label>
-          {words.body}
-          <textarea {...text} name="body" rows={5} value={draft.body} maxLength={60_000} />
-        </label>
-        <label>
-          {words.base}
-          <input {...text} name="base" value={draft.base} maxLength={250} placeholder={words.baseDefault} />
-        </label>
-        <Failure error={task.failure} />
-        <p class="actions">
-          <button type="button" onClick={onClose}>
-            {t().common.cancel}
-          </button>
-          <button type="submit" class="primary" disabled={task.isBusy || !draft.title.trim()}>
-            {task.isBusy ? t().common.moment : words.open}
-          </button>
-        </p>
-      </form>
-    </Dialog>
+    <FormDialog title={words.act} action={words.open} mayAct={draft.title.trim() !== ""} task={task} onClose={onClose}>
+      <p class="muted">{words.what}</p>
+      <label>
+        {words.title}
+        <input {...field("title")} autocomplete="off" required maxLength={250} />
+      </label>
+      <label>
+        {words.body}
+        <textarea {...field("body")} autocomplete="off" rows={5} maxLength={60_000} />
+      </label>
+      <label>
+        {words.base}
+        <input {...field("base")} autocomplete="off" maxLength={250} placeholder={words.baseDefault} />
+      </label>
+    </FormDialog>
   );
 }
 
 function Opened({ opened: { url }, onClose }: { opened: PullRequest; onClose: () => void }) {
   return (
-    <Dialog title={t().conversation.pullRequest.opened} onClose={onClose}>
+    <Dialog title={t().conversation.pullRequest.opened} onClose={onClose} end={t().common.close}>
       <p>
         {/^https?:/.test(url) ? (
           <a href={url} target="_blank" rel="noopener noreferrer">
@@ -89,11 +75,6 @@ function Opened({ opened: { url }, onClose }: { opened: PullRequest; onClose: ()
         ) : (
           url
         )}
-      </p>
-      <p class="actions">
-        <button type="button" onClick={onClose}>
-          {t().common.close}
-        </button>
       </p>
     </Dialog>
   );

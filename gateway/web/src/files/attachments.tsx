@@ -7,7 +7,7 @@ import { explain } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { useHeld } from "../kept/use-kept.ts";
 import { formatBytes } from "../text/format.ts";
-import { downloadUrl, uploadFile } from "./files.ts";
+import { downloadUrl, toUrl, uploadFile } from "./files.ts";
 
 interface Coming {
   path: string;
@@ -21,7 +21,6 @@ interface Coming {
 export const mostAttachments = 20;
 const none: Coming[] = [];
 const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
-const toUrl = (path: string) => path.split("/").map(encodeURIComponent).join("/");
 
 /** `onThere` hears of each that is uploaded, one after the other. */
 export function useAttachments(agentId: string, onThere: (path: string) => void) {

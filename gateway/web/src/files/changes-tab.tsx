@@ -8,15 +8,15 @@ import { runOfAgent } from "../state/agents.ts";
 import { showable } from "../text/plain-text.ts";
 import { readDiff } from "../transcript/diff.ts";
 import { FoldedDiffView, LineCount } from "../transcript/diff-view.tsx";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, Loading, More } from "../ui/failure.tsx";
 import { go, Link, search } from "../ui/router.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAnswer, useLookedAtAgain } from "../ui/use-answer.ts";
 import { listChanges, readChange } from "./files.ts";
 
 export function ChangesTab({ agent }: { agent: Agent }) {
   const words = t().changes;
   const chosen = new URLSearchParams(search.value).get("file");
-  const { found: changes, failure, load, round } = useLoaded(() => listChanges(agent.id), [agent.id, agent.directory]);
+  const { found: changes, failure, load, round } = useAnswer(() => listChanges(agent.id), [agent.id, agent.directory]);
   useFollow(agent.id, load);
   const isGone = chosen !== null && changes && !changes.items.some(({ path }) => path === chosen);
   return (
@@ -38,47 +38,15 @@ export function ChangesTab({ agent }: { agent: Agent }) {
   );
 }
 
-const Loading = () => (
-  <p class="muted" role="status">
-    {t().common.loading}
-  </p>
-);
-
-/** What `ask` answers, anew for other `keys` and by `load`; what was there stays until then. `round` counts the answers. */
-function useLoaded<T>(ask: () => Promise<T>, keys: unknown[]) {
-  const [{ found, failure, round }, set] = useState({ found: null as T | null, failure: null as unknown, round: 0 });
-  const newest = useRef<object | null>(null);
-  const load = async () => {
-    const mine = (newest.current = {});
-    const answer = await ask().then(
-      (one) => ({ found: one, failure: null }),
-      (error: unknown) => ({ failure: error }),
-    );
-    if (newest.current === mine) set((before) => ({ ...before, ...answer, round: before.round + 1 }));
-  };
-  useEffect(() => {
-    void load();
-    return () => (newest.current = null);
-  }, keys);
-  useAgain(failure, load);
-  return { found, failure, load, round };
-}
-
 /** Read again as a run of the agent begins or ends, and when the page is looked at again. */
 function useFollow(agentId: string, load: () => Promise<void>): void {
   const runId = runOfAgent(agentId)?.id;
   const before = useRef(runId);
-  const latest = useRef(load);
-  latest.current = load;
   useEffect(() => {
-    if (before.current !== runId) void latest.current();
+    if (before.current !== runId) void load();
     before.current = runId;
   }, [runId]);
-  useEffect(() => {
-    const look = () => document.visibilityState === "visible" && void latest.current();
-    document.addEventListener("visibilitychange", look);
-    return () => document.removeEventListener("visibilitychange", look);
-  }, []);
+  useLookedAtAgain(load);
 }
 
 interface ListProps {
@@ -104,13 +72,7 @@ function List({ agent, changes: { items, root }, chosen, round }: ListProps) {
           </li>
         ))}
       </ul>
-      {most < items.length && (
-        <p>
-          <button type="button" onClick={() => setMost(items.length)}>
-            {t().files.showMoreOf(items.length)}
-          </button>
-        </p>
-      )}
+      {most < items.length && <More load={() => setMost(items.length)}>{t().files.showMoreOf(items.length)}</More>}
     </>
   );
 }
@@ -139,7 +101,7 @@ interface OpenedProps {
 
 function Opened({ agentId, change, root, round }: OpenedProps) {
   const words = t().changes;
-  const { found: diff, failure } = useLoaded(() => readChange(agentId, change.path), [round]);
+  const { found: diff, failure } = useAnswer(() => readChange(agentId, change.path), [round]);
   const lines = diff === null ? [] : readDiff(diff);
   const isGone = failure instanceof ApiError && failure.code === "not_found";
   const file = change.status === "deleted" || change.path.endsWith("/") ? null : fileHref(agentId, root, change.path);

@@ -3,13 +3,12 @@ import { useEffect, useState } from "preact/hooks";
 import { ApiError } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
-import { Confirm } from "../ui/confirm.tsx";
-import { keptText, useKept } from "../kept/use-kept.ts";
-import { useAgain } from "../ui/use-pages.ts";
-import { useTask } from "../ui/use-task.ts";
+import { Confirm } from "../ui/dialog.tsx";
+import { keptText, useHeld, useKept } from "../kept/use-kept.ts";
+import { useAgain, useTask } from "../ui/use-task.ts";
 import { showable } from "../text/plain-text.ts";
 import { downloadUrl, editableBytes, readText, saveText, type Entry, type TextFile } from "./files.ts";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, Loading } from "../ui/failure.tsx";
 
 interface FileEditorProps {
   agentId: string;
@@ -18,12 +17,17 @@ interface FileEditorProps {
   onSaved: () => Promise<void>;
 }
 
+const nothing: Promise<unknown> = Promise.resolve();
+
 export function FileEditor({ agentId, path, entry, onSaved }: FileEditorProps) {
   const words = t().files;
   const isSmall = entry.size <= editableBytes;
   const [file, setFile] = useState<TextFile | null | "loading">(isSmall ? "loading" : null);
   const [failure, setFailure] = useState<unknown>(null);
+  // A save goes on where its editor was left: who opens the file again meanwhile reads what that leaves.
+  const [saving, noteSaving] = useHeld<Promise<unknown>>(`saving.${agentId}.${path}`, nothing, () => false);
   const load = async () => {
+    await saving;
     setFile(await readText(agentId, path));
     setFailure(null);
   };
@@ -39,11 +43,7 @@ export function FileEditor({ agentId, path, entry, onSaved }: FileEditorProps) {
         </a>
       </p>
       <Failure error={failure} />
-      {file === "loading" && !failure && (
-        <p class="muted" role="status">
-          {t().common.loading}
-        </p>
-      )}
+      {file === "loading" && !failure && <Loading />}
       {file === null && <p class="muted">{isSmall ? words.noText : words.tooLarge}</p>}
       {file !== null && file !== "loading" && (
         <TextEditor
@@ -53,7 +53,9 @@ export function FileEditor({ agentId, path, entry, onSaved }: FileEditorProps) {
           file={file}
           reload={load}
           save={async (edited) => {
-            const etag = await saveText(agentId, path, edited);
+            const saved = saveText(agentId, path, edited);
+            noteSaving(saved.catch(() => undefined));
+            const etag = await saved;
             setFile({ ...edited, etag });
             return etag;
           }}

@@ -3,7 +3,8 @@ import { useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
+import { More } from "../ui/failure.tsx";
 import { Link } from "../ui/router.tsx";
 import { showable } from "../text/plain-text.ts";
 import { downloadUrl, joinPath, removeFile, segmentOf, type Entry } from "./files.ts";
@@ -27,7 +28,7 @@ export function FileTable({ agentId, directory, entries, hrefOf, reload }: FileT
   return (
     <>
       <table class="list files">
-        <TableHead names={[words.name]} numbers={[words.size, words.changed]} hasActions />
+        <TableHead names={[t().common.name]} numbers={[words.size, words.changed]} hasActions />
         <tbody>
           {entries.slice(0, most).map((entry) => (
             <FileRow
@@ -40,13 +41,7 @@ export function FileTable({ agentId, directory, entries, hrefOf, reload }: FileT
           ))}
         </tbody>
       </table>
-      {most < entries.length && (
-        <p>
-          <button type="button" onClick={() => setMost(most + 2000)}>
-            {words.showMoreOf(entries.length)}
-          </button>
-        </p>
-      )}
+      {most < entries.length && <More load={() => setMost(most + 2000)}>{words.showMoreOf(entries.length)}</More>}
       {deleting && (
         <Confirm
           title={words.deleteTitle(showable(deleting.name))}
@@ -91,7 +86,7 @@ function FileRow({ entry, href, download, remove }: FileRowProps) {
             {words.download}
           </a>
         )}
-        <button type="button" class="quiet" aria-label={words.deleteOne(name)} onClick={() => remove(entry)}>
+        <button type="button" class="quiet" aria-label={t().common.deleteOne(name)} onClick={() => remove(entry)}>
           {t().common.deleteAsk}
         </button>
       </td>

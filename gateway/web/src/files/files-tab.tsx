@@ -8,17 +8,27 @@ import { t } from "../i18n/language.ts";
 import { runOfAgent } from "../state/agents.ts";
 import { logs } from "../state/live.ts";
 import { go, Link, search } from "../ui/router.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useLookedAtAgain } from "../ui/use-answer.ts";
 import { FileEditor } from "./file-editor.tsx";
 import { FileTable } from "./file-table.tsx";
-import { downloadUrl, joinPath, listDirectory, makeDirectory, readable, segmentOf, type Entry } from "./files.ts";
+import {
+  downloadUrl,
+  joinPath,
+  listDirectory,
+  makeDirectory,
+  readable,
+  segmentOf,
+  toUrl,
+  type Entry,
+} from "./files.ts";
 import { NewDirectory } from "./new-directory.tsx";
 import { UploadList, useUploads } from "./uploads.tsx";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, Loading } from "../ui/failure.tsx";
+import { useAgain } from "../ui/use-task.ts";
 
 export function FilesTab({ agent }: { agent: Agent }) {
   const params = new URLSearchParams(search.value);
-  const start = agent.directory?.split("/").map(encodeURIComponent).join("/") ?? "";
+  const start = toUrl(agent.directory ?? "");
   const directory = params.get("dir") ?? start;
   const file = params.get("file");
   const here = (query: string) => `/agents/${agent.id}/files${query}`;
@@ -49,11 +59,7 @@ export function FilesTab({ agent }: { agent: Agent }) {
       ) : (
         listing && <Directory agent={agent} directory={directory} listing={listing} hrefOf={hrefOf} reload={load} />
       )}
-      {!listing && !failure && (
-        <p class="muted" role="status">
-          {t().common.loading}
-        </p>
-      )}
+      {!listing && !failure && <Loading />}
     </div>
   );
 }
@@ -105,14 +111,8 @@ function useFollow(agentId: string, load: () => Promise<void>): void {
       void latest.current();
     }, followMs);
   }, [run?.id, version]);
-  useEffect(() => {
-    const look = () => document.visibilityState === "visible" && void latest.current();
-    document.addEventListener("visibilitychange", look);
-    return () => {
-      clearTimeout(timer.current);
-      document.removeEventListener("visibilitychange", look);
-    };
-  }, []);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  useLookedAtAgain(load);
 }
 
 function Crumbs({ base, directory, file }: { base: string; directory: string; file: string | null }) {

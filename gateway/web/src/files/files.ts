@@ -1,7 +1,6 @@
 /** Calls of the files API, and of what git says of them. A path is its segments in percent-encoding, for names are bytes and need not be text. */
-import type { Problem } from "@berth/shared/errors";
 import type { Changes, DirectoryListing, FileInfo } from "@berth/shared/files";
-import { ApiError, call, codeOf, get, noteSignedOut } from "../api/api.ts";
+import { ApiError, ask, call, get, noteSignedOut, problemOf } from "../api/api.ts";
 
 export type Entry = DirectoryListing["entries"][number];
 
@@ -12,6 +11,8 @@ const urlOf = (agentId: string, path: string) => `/v1/agents/${agentId}/files/${
 /** The segment of a URL that stands for the entry. */
 export const segmentOf = (entry: Entry) => entry.encodedName ?? encodeURIComponent(entry.name);
 export const joinPath = (directory: string, segment: string) => (directory ? `${directory}/${segment}` : segment);
+/** A path in percent-encoding. */
+export const toUrl = (path: string) => path.split("/").map(encodeURIComponent).join("/");
 export const readable = (segment: string) => {
   try {
     return decodeURIComponent(segment);
@@ -108,18 +109,9 @@ export function uploadFile(
   });
 }
 
-const ask = (url: string, init?: RequestInit) =>
-  fetch(url, init).catch(() => {
-    throw new ApiError("offline");
-  });
 const toError = async (answer: Response) => readProblem(answer.status, await answer.text());
 
 function readProblem(status: number, text: string): ApiError {
   if (status === 401) noteSignedOut();
-  try {
-    const problem = JSON.parse(text) as Problem;
-    return new ApiError(problem.code, problem.detail, problem);
-  } catch {
-    return new ApiError(codeOf(status), `HTTP ${status}`);
-  }
+  return problemOf(status, text);
 }

@@ -28,7 +28,7 @@ export function NewDirectory({ place, make }: { place: string; make: (name: stri
         onKeyDown={(event) => event.key === "Escape" && forget()}
       />
       <button type="submit" disabled={task.isBusy}>
-        {t().files.create}
+        {t().common.create}
       </button>
       <Failure error={task.failure} isInline />
     </form>

@@ -5,7 +5,7 @@ import { ApiError } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { useHeld } from "../kept/use-kept.ts";
 import { formatBytes } from "../text/format.ts";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { Meter } from "../ui/meter.tsx";
 import { joinPath, uploadFile } from "./files.ts";
 import { Failure } from "../ui/failure.tsx";

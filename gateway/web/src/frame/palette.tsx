@@ -6,7 +6,7 @@ import { agents } from "../state/agents.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { go } from "../ui/router.tsx";
 import { isHelpOpen, isPaletteOpen } from "./shortcuts.ts";
-import { places } from "./sidebar.tsx";
+import { placesOf } from "./sidebar.tsx";
 
 interface Place {
   name: string;
@@ -89,11 +89,10 @@ function Option({
 function findPlaces(me: Me, text: string): Place[] {
   const words = t().frame;
   const wanted = text.toLowerCase().split(/\s+/).filter(Boolean);
-  const mine = places.filter((place) => !place.forAdmins || me.role === "admin");
   const all = [
     ...(agents.value ?? []).map(({ id, name }) => ({ name, href: `/agents/${id}` })),
     { name: words.places.agents, href: "/" },
-    ...mine.map(({ href, name }) => ({ name: name(), href })),
+    ...placesOf(me).map(({ href, name }) => ({ name: name(), href })),
   ];
   const found = all.filter(({ name }) => wanted.every((word) => name.toLowerCase().includes(word)));
   const search = { name: words.palette.searchFor(text.trim()), href: `/search?q=${encodeURIComponent(text.trim())}` };

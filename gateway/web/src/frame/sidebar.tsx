@@ -11,7 +11,7 @@ import { Badge } from "../ui/badge.tsx";
 import { Brand } from "../ui/icons.tsx";
 import { NewAgent } from "../agents/new-agent.tsx";
 import { areTerminalsAtWork } from "../terminal/open-terminals.ts";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { isPaletteOpen } from "./shortcuts.ts";
 import { Failure } from "../ui/failure.tsx";
@@ -21,7 +21,7 @@ interface Place {
   name: () => string;
   forAdmins?: true;
 }
-export const places: Place[] = [
+const places: Place[] = [
   { href: "/search", name: createWords({ en: "Search", ko: "검색" }) },
   { href: "/runs", name: createWords({ en: "Runs", ko: "실행" }) },
   { href: "/use", name: createWords({ en: "Usage", ko: "사용량" }) },
@@ -32,11 +32,11 @@ export const places: Place[] = [
   { href: "/hosts", name: createWords({ en: "Hosts", ko: "호스트" }), forAdmins: true },
   { href: "/audit", name: createWords({ en: "Audit log", ko: "감사 로그" }), forAdmins: true },
 ];
+export const placesOf = ({ role }: Me) => places.filter(({ forAdmins }) => !forAdmins || role === "admin");
 export const nameOfPlace = (href: string) => places.find((place) => place.href === href)!.name();
 
 export function Sidebar({ me }: { me: Me }) {
   const words = t().frame;
-  const mine = places.filter((place) => !place.forAdmins || me.role === "admin");
   return (
     <>
       <Link class="brand" href="/">
@@ -67,7 +67,7 @@ export function Sidebar({ me }: { me: Me }) {
       </nav>
       <nav aria-label={words.pages} class="places">
         <ul>
-          {mine.map(({ href, name }) => (
+          {placesOf(me).map(({ href, name }) => (
             <li key={href}>
               <Link href={href} within>
                 {name()}
@@ -91,7 +91,7 @@ function Who({ me }: { me: Me }) {
   const [isAsking, setAsking] = useState(false);
   return (
     <div class="who">
-      <span class="name" title={words[me.role]}>
+      <span class="name" title={t().common.roles[me.role]}>
         {me.user.name}
       </span>
       <button

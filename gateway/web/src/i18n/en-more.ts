@@ -1,27 +1,8 @@
 /** What only few pages say, in English. */
-import { audit, hosts, users } from "./en/admin.ts";
-import { changes } from "./en/changes.ts";
-import { credentials } from "./en/credentials.ts";
-import { files, terminal } from "./en/files.ts";
-import { account, lists, search, signIn, tokens, use } from "./en/lists.ts";
-import { settings } from "./en/settings.ts";
-import { triggers } from "./en/triggers.ts";
-
-export const more = {
-  account,
-  audit,
-  changes,
-  credentials,
-  files,
-  hosts,
-  lists,
-  search,
-  settings,
-  signIn,
-  terminal,
-  tokens,
-  triggers,
-  use,
-  users,
-};
-export type More = typeof more;
+export { audit, hosts, users } from "./en/admin.ts";
+export { changes } from "./en/changes.ts";
+export { credentials } from "./en/credentials.ts";
+export { files, terminal } from "./en/files.ts";
+export { account, lists, search, signIn, tokens, use } from "./en/lists.ts";
+export { settings } from "./en/settings.ts";
+export { triggers } from "./en/triggers.ts";

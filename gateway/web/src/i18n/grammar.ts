@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 export type Wrap = (words: ComponentChildren) => ComponentChildren;
 
 /** A count in the form that its language has for it; `#` stands for the number. */
-export type Plural = (count: number, forms: { other: string } & Partial<Record<Intl.LDMLPluralRule, string>>) => string;
+type Plural = (count: number, forms: { other: string } & Partial<Record<Intl.LDMLPluralRule, string>>) => string;
 
 export function createPlural(language: string): Plural {
   const rules = new Intl.PluralRules(language);

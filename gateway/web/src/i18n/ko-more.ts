@@ -1,27 +1,8 @@
 /** 몇몇 페이지에서만 쓰는 말. */
-import type { More } from "./en-more.ts";
-import { audit, hosts, users } from "./ko/admin.ts";
-import { changes } from "./ko/changes.ts";
-import { credentials } from "./ko/credentials.ts";
-import { files, terminal } from "./ko/files.ts";
-import { account, lists, search, signIn, tokens, use } from "./ko/lists.ts";
-import { settings } from "./ko/settings.ts";
-import { triggers } from "./ko/triggers.ts";
-
-export const more: More = {
-  account,
-  audit,
-  changes,
-  credentials,
-  files,
-  hosts,
-  lists,
-  search,
-  settings,
-  signIn,
-  terminal,
-  tokens,
-  triggers,
-  use,
-  users,
-};
+export { audit, hosts, users } from "./ko/admin.ts";
+export { changes } from "./ko/changes.ts";
+export { credentials } from "./ko/credentials.ts";
+export { files, terminal } from "./ko/files.ts";
+export { account, lists, search, signIn, tokens, use } from "./ko/lists.ts";
+export { settings } from "./ko/settings.ts";
+export { triggers } from "./ko/triggers.ts";

@@ -3,19 +3,20 @@
  * it changes. A further language is a catalogue beside the others and a line in both records.
  */
 import { signal } from "@preact/signals";
-import type { Catalogue } from "./en.ts";
+import type * as enFirst from "./en.ts";
+import type * as enMore from "./en-more.ts";
 
-/** What every page says, and what only few say, which is loaded when one of them is. */
+/** What every page says, and what only few say, which is loaded when one of them is. A sentence that a language lacks does not compile. */
+interface Parts {
+  first: () => Promise<typeof enFirst>;
+  more: () => Promise<typeof enMore>;
+}
+export type Catalogue = typeof enFirst & typeof enMore;
+
 const catalogues = {
-  en: {
-    first: () => import("./en.ts").then(({ en }) => en),
-    more: () => import("./en-more.ts").then(({ more }) => more),
-  },
-  ko: {
-    first: () => import("./ko.ts").then(({ ko }) => ko),
-    more: () => import("./ko-more.ts").then(({ more }) => more),
-  },
-};
+  en: { first: () => import("./en.ts"), more: () => import("./en-more.ts") },
+  ko: { first: () => import("./ko.ts"), more: () => import("./ko-more.ts") },
+} satisfies Record<string, Parts>;
 export type Language = keyof typeof catalogues;
 
 /** Each in its own words. */

@@ -58,7 +58,23 @@ export function useKeptFields<T extends object>(
   return [{ ...start, ...readFields<T>(kept) }, keep, forget, kept !== null];
 }
 
-function readFields<T>(kept: string | null): Partial<T> {
+/** What the field of a name is given. */
+export type FieldOf<T> = (name: keyof T & string) => {
+  name: string;
+  value: string;
+  onInput: (event: { currentTarget: { value: string } }) => void;
+};
+
+export const fieldOf =
+  <T>(draft: T, keep: (written: Partial<T>) => void): FieldOf<T> =>
+  (name) => ({
+    name,
+    value: draft[name] as string,
+    onInput: (event) => keep({ [name]: event.currentTarget.value } as Partial<T>),
+  });
+
+/** What was kept of fields; none of what is no JSON. */
+export function readFields<T>(kept: string | null): Partial<T> {
   try {
     return JSON.parse(kept ?? "{}") as Partial<T>;
   } catch {

@@ -12,7 +12,7 @@ export type Block =
   | { type: "table"; header: string[]; rows: string[][]; aligns: Align[] }
   | { type: "rule" };
 /** How a column of a table stands; null where the text does not say. */
-export type Align = "left" | "center" | "right" | null;
+type Align = "left" | "center" | "right" | null;
 export interface ListItem {
   /** Whether the task is done; null where it is none. */
   isDone: boolean | null;

@@ -3,8 +3,8 @@ import { useState } from "preact/hooks";
 import type { Me } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
 import { updateMe } from "../state/session.ts";
-import { useKeptFields } from "../kept/use-kept.ts";
-import { Failure } from "../ui/failure.tsx";
+import { fieldOf, useKeptFields } from "../kept/use-kept.ts";
+import { Form } from "../ui/form.tsx";
 import { useTask } from "../ui/use-task.ts";
 
 export function AccountPage({ me: { user } }: { me: Me }) {
@@ -17,49 +17,31 @@ export function AccountPage({ me: { user } }: { me: Me }) {
     forget();
     setSaved(true);
   });
-  const edit = (event: { currentTarget: HTMLInputElement }) => {
+  const field = fieldOf(draft, (written) => {
     setSaved(false);
-    keep({ [event.currentTarget.name]: event.currentTarget.value });
-  };
+    keep(written);
+  });
   return (
     <section class="page narrow scroller settings" tabIndex={0} aria-label={words.title}>
       <h1>{words.title}</h1>
       <h2>{words.commits}</h2>
       <p class="muted">{words.commitsWhat}</p>
-      <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
+      <Form task={task} action={t().common.save} said={isSaved && words.saved}>
         <label>
           {words.gitName}
-          <input
-            name="gitName"
-            value={draft.gitName}
-            maxLength={200}
-            placeholder={user.name}
-            autocomplete="name"
-            onInput={edit}
-          />
+          <input {...field("gitName")} maxLength={200} placeholder={user.name} autocomplete="name" />
         </label>
         <label>
           {words.gitEmail}
           <input
-            name="gitEmail"
+            {...field("gitEmail")}
             type="email"
-            value={draft.gitEmail}
             maxLength={200}
             placeholder={words.gitEmailPlaceholder}
             autocomplete="email"
-            onInput={edit}
           />
         </label>
-        <Failure error={task.failure} />
-        <p class="actions">
-          <button type="submit" class="primary" disabled={task.isBusy}>
-            {t().common.save}
-          </button>
-          <span role="status" class="muted">
-            {isSaved && words.saved}
-          </span>
-        </p>
-      </form>
+      </Form>
     </section>
   );
 }

@@ -8,6 +8,7 @@ import { ConversationMenu } from "../agents/conversation-menu.tsx";
 import { tellAgent } from "../agents/agent-line.tsx";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { Badge } from "../ui/badge.tsx";
+import { Loading } from "../ui/failure.tsx";
 import { go, Link, path } from "../ui/router.tsx";
 import type { Me } from "@berth/shared/users";
 import { later } from "./later.tsx";
@@ -50,12 +51,7 @@ export function AgentPage({ id, tab, me }: { id: string; tab: string; me: Me }) 
     if (path.value === `/agents/${id}/conversation`) go(`/agents/${id}`, { replace: true });
   }, [path.value]);
   const shown = tabs.find((one) => one.id === tab);
-  if (!agents.value)
-    return (
-      <p class="page muted" role="status">
-        {t().common.loading}
-      </p>
-    );
+  if (!agents.value) return <Loading class="page" />;
   if (!agent || !shown) return <NotFoundPage />;
   return (
     <section class="agent">

@@ -10,9 +10,10 @@ import { runtimes } from "../runtimes/runtimes.ts";
 import { agentById } from "../state/agents.ts";
 import { formatBytes, formatCost, formatTime } from "../text/format.ts";
 import { nameOfScheme } from "../triggers/schemes.tsx";
+import { Select } from "../ui/name-form.tsx";
 import { readFilters } from "../ui/router.tsx";
-import { usePages } from "../ui/use-pages.ts";
-import { Failure } from "../ui/failure.tsx";
+import { usePages } from "../ui/use-answer.ts";
+import { Failure, More } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
 export function AuditPage() {
@@ -26,39 +27,29 @@ export function AuditPage() {
         <h1>{words.title}</h1>
         <div class="filters">
           <ByWhom actor={actor} set={set("actor")} />
-          <select
-            aria-label={words.action}
+          <Select
+            label={words.action}
             value={action}
-            onChange={(event) => set("action")(event.currentTarget.value)}
-          >
-            <option value="">{words.allActions}</option>
-            {auditActions.map((one) => (
-              <option key={one} value={one}>
-                {words.actions[one]}
-              </option>
-            ))}
-          </select>
-          <select
-            aria-label={words.outcome}
+            set={set("action")}
+            of={auditActions.map((one) => [one, words.actions[one]])}
+            all={words.allActions}
+          />
+          <Select
+            label={words.outcome}
             value={outcome}
-            onChange={(event) => set("outcome")(event.currentTarget.value)}
-          >
-            <option value="">{words.anyOutcome}</option>
-            <option value="succeeded">{words.succeeded}</option>
-            <option value="refused">{words.refused}</option>
-          </select>
+            set={set("outcome")}
+            of={[
+              ["succeeded", words.succeeded],
+              ["refused", words.refused],
+            ]}
+            all={words.anyOutcome}
+          />
         </div>
       </div>
       <Failure error={failure} />
       {items && items.length > 0 && <AuditTable items={items} />}
       {items?.length === 0 && <p class="muted">{loadMore ? words.noneOfNewest : words.noneFit}</p>}
-      {loadMore && (
-        <p>
-          <button type="button" onClick={() => void loadMore()}>
-            {words.older}
-          </button>
-        </p>
-      )}
+      {loadMore && <More load={loadMore}>{words.older}</More>}
     </section>
   );
 }
@@ -111,7 +102,7 @@ const inUnits: Record<string, (value: number) => string> = {
 const inWords: Record<string, (value: string) => string | undefined> = {
   agentId: (id) => agentById(id)?.name,
   method: (method) => t().audit.methods[method],
-  role: (role) => t().users.roles[role as User["role"]],
+  role: (role) => t().common.roles[role as User["role"]],
   runtime: (runtime) => runtimes[runtime as RuntimeName]?.words().name,
   scheme: (scheme) => nameOfScheme(scheme as TriggerScheme),
 };

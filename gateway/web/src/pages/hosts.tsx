@@ -8,23 +8,19 @@ import { loadUserNames, type UserNames } from "../state/users.ts";
 import { HourOfGateway, HourOfHost } from "../charts/last-hour.tsx";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { Meter } from "../ui/meter.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
 import { useTask } from "../ui/use-task.ts";
-import { type StateWords, tellAlert } from "../text/words.ts";
+import { type StateWords, tell, tellAlert } from "../text/words.ts";
+import { useEvery } from "../ui/use-answer.ts";
 import { Failure } from "../ui/failure.tsx";
 
 const refreshMs = 3000;
 
 export function HostsPage() {
   const [failure, setFailure] = useState<unknown>(null);
-  useEffect(() => {
-    const load = () => loadHosts().then(() => setFailure(null), setFailure);
-    void load();
-    const timer = setInterval(() => document.visibilityState === "visible" && void load(), refreshMs);
-    return () => clearInterval(timer);
-  }, []);
+  useEvery(refreshMs, () => loadHosts().then(() => setFailure(null), setFailure));
   const names = useNames(hosts.value?.some(({ load }) => load !== null && load.alerts.length > 0) ?? false);
   return (
     <section class="page scroller">
@@ -54,10 +50,7 @@ function useNames(areNeeded: boolean): UserNames {
 
 const tones: Record<Host["status"], StateWords["tone"]> = { live: "good", draining: "warn", down: "bad" };
 
-const tellHost = ({ status }: Host): StateWords => {
-  const [short, advice] = t().states.hosts[status];
-  return { tone: tones[status], short, advice };
-};
+const tellHost = ({ status }: Host) => tell(tones[status], t().states.hosts[status]);
 
 function HostCard({ host, names }: { host: Host; names: UserNames }) {
   const [asked, ask] = useState<"drain" | "remove" | null>(null);

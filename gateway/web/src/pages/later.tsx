@@ -3,10 +3,9 @@ import { signal } from "@preact/signals";
 import type { FunctionComponent } from "preact";
 import { useEffect } from "preact/hooks";
 import { ApiError } from "../api/api.ts";
-import { speakMore, t } from "../i18n/language.ts";
-import { Failure } from "../ui/failure.tsx";
-import { useAgain } from "../ui/use-pages.ts";
-import { useTask } from "../ui/use-task.ts";
+import { speakMore } from "../i18n/language.ts";
+import { Failure, Loading } from "../ui/failure.tsx";
+import { useAgain, useTask } from "../ui/use-task.ts";
 
 /** A part of a page shows nothing until it is there. `speaksMore`: with the words that few pages have. */
 export function later<P extends object>(
@@ -26,17 +25,7 @@ export function later<P extends object>(
     const Page = loaded.value;
     if (Page) return <Page {...props} />;
     if (isPart && !task.failure) return null;
-    return (
-      <div class="page">
-        {task.failure ? (
-          <Failure error={task.failure} />
-        ) : (
-          <p class="muted" role="status">
-            {t().common.loading}
-          </p>
-        )}
-      </div>
-    );
+    return <div class="page">{task.failure ? <Failure error={task.failure} /> : <Loading />}</div>;
   };
 }
 

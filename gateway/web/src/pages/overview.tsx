@@ -10,7 +10,7 @@ import { activeRuns, noteWorkspace, runsByAgent, workspace } from "../state/live
 import { AgentLine, tellAgent } from "../agents/agent-line.tsx";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { NewAgent } from "../agents/new-agent.tsx";
 import { StopButton } from "../agents/stop-button.tsx";
 import { useTask } from "../ui/use-task.ts";

@@ -1,5 +1,4 @@
 /** One run by its address: the same view as in the conversation. */
-import { useEffect, useState } from "preact/hooks";
 import type { Run } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { agentById } from "../state/agents.ts";
@@ -9,14 +8,11 @@ import { runtimes } from "../runtimes/runtimes.ts";
 import { RunSection } from "../agents/run-section.tsx";
 import { StopButton } from "../agents/stop-button.tsx";
 import { Link } from "../ui/router.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAnswer } from "../ui/use-answer.ts";
 import { NotFoundPage } from "./not-found.tsx";
 
 export function RunPage({ id }: { id: string }) {
-  const [failure, setFailure] = useState<unknown>(null);
-  const load = () => get<Run>(`/v1/runs/${id}`).then((run) => noteRuns([run]), setFailure);
-  useEffect(() => void load(), [id]);
-  useAgain(failure, load);
+  const { failure } = useAnswer(() => get<Run>(`/v1/runs/${id}`).then((run) => noteRuns([run])));
   const run = runs.value.get(id);
   if (!run && failure instanceof ApiError && failure.code === "not_found") return <NotFoundPage />;
   if (!run)

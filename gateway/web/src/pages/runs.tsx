@@ -7,13 +7,15 @@ import { agentById, agents } from "../state/agents.ts";
 import { formatCost, formatDuration } from "../text/format.ts";
 import { loadRuns, newestFirst, runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
+import { Select } from "../ui/name-form.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
 import { go, Link, readFilters } from "../ui/router.tsx";
-import { useAgain, usePlace } from "../ui/use-pages.ts";
+import { usePlace } from "../ui/use-answer.ts";
 import { originWords, tellRun } from "../text/words.ts";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, More } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
+import { useAgain } from "../ui/use-task.ts";
 
 const filterNames = ["agentId", "status", "triggerKind"] as const;
 type FilterName = (typeof filterNames)[number];
@@ -44,15 +46,9 @@ export function RunsPage() {
         <p class="muted">{tellNone(query, pages.cursor !== null)}</p>
       )}
       {pages.cursor !== null && (
-        <p>
-          <button
-            type="button"
-            disabled={pages.isLoading}
-            onClick={() => void pages.load(`cursor=${pages.cursor}&${query}`)}
-          >
-            {pages.isLoading ? t().common.loading : words.olderRuns}
-          </button>
-        </p>
+        <More load={() => pages.load(`cursor=${pages.cursor}&${query}`)} isLoading={pages.isLoading}>
+          {words.olderRuns}
+        </More>
       )}
     </section>
   );
@@ -73,49 +69,28 @@ function Filters({ values, set }: FiltersProps) {
   const words = t().lists;
   return (
     <div class="filters">
-      <Filter
+      <Select
         label={words.agent}
         value={values.agentId}
         set={set("agentId")}
-        options={(agents.value ?? []).map(({ id, name }) => [id, name])}
+        of={(agents.value ?? []).map(({ id, name }) => [id, name])}
         all={words.allAgents}
       />
-      <Filter
+      <Select
         label={words.state}
         value={values.status}
         set={set("status")}
-        options={Object.entries(t().states.runs)}
+        of={Object.entries(t().states.runs)}
         all={words.allStates}
       />
-      <Filter
+      <Select
         label={words.startedBy}
         value={values.triggerKind}
         set={set("triggerKind")}
-        options={Object.entries(originWords()).map(([kind, [name]]) => [kind, name])}
+        of={Object.entries(originWords()).map(([kind, [name]]) => [kind, name])}
         all={words.anyTrigger}
       />
     </div>
-  );
-}
-
-interface FilterProps {
-  label: string;
-  value: string;
-  set: (value: string) => void;
-  options: [string, string][];
-  all: string;
-}
-
-function Filter({ label, value, set, options, all }: FilterProps) {
-  return (
-    <select aria-label={label} value={value} onChange={(event) => set(event.currentTarget.value)}>
-      <option value="">{all}</option>
-      {options.map(([id, name]) => (
-        <option key={id} value={id}>
-          {name}
-        </option>
-      ))}
-    </select>
   );
 }
 
@@ -176,6 +151,7 @@ function useRunPages(query: string) {
       setCursor(page.nextCursor);
       setOldest(from);
     } catch (error) {
+      if (asked.current !== wanted) return;
       setFailure(error);
     }
     setLoading(false);

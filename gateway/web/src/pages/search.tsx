@@ -7,10 +7,10 @@ import { agentById } from "../state/agents.ts";
 import { tellRun } from "../text/words.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, More } from "../ui/failure.tsx";
 import { inOneLine } from "../text/plain-text.ts";
 import { go, Link, search } from "../ui/router.tsx";
-import { usePages } from "../ui/use-pages.ts";
+import { usePages } from "../ui/use-answer.ts";
 
 export function SearchPage() {
   const words = t().search;
@@ -64,13 +64,7 @@ function Results({ asked }: { asked: string }) {
           </li>
         ))}
       </ul>
-      {loadMore && (
-        <p>
-          <button type="button" onClick={() => void loadMore()}>
-            {t().search.older}
-          </button>
-        </p>
-      )}
+      {loadMore && <More load={loadMore}>{t().search.older}</More>}
     </>
   );
 }

@@ -1,23 +1,19 @@
 /** The user's API tokens. */
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { CreatedToken, Token } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
 import { call, getAll, post } from "../api/api.ts";
-import { Ago, Until } from "../ui/ago.tsx";
-import { Confirm } from "../ui/confirm.tsx";
+import { Ago } from "../ui/ago.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { NewTokenForm } from "./new-token.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAnswer } from "../ui/use-answer.ts";
 
 export function TokensPage() {
   const words = t().tokens;
-  const [tokens, setTokens] = useState<Token[] | null>(null);
-  const [failure, setFailure] = useState<unknown>(null);
+  const { found: tokens, failure, load } = useAnswer(() => getAll<Token>("/v1/tokens"));
   const [revoking, setRevoking] = useState<Token | null>(null);
-  const load = () => getAll<Token>("/v1/tokens").then((all) => (setTokens(all), setFailure(null)), setFailure);
-  useEffect(() => void load(), []);
-  useAgain(failure, load);
   return (
     <section class="page scroller">
       <h1>{words.title}</h1>
@@ -57,7 +53,7 @@ function TokenTable({ tokens, revoke }: { tokens: Token[]; revoke: (token: Token
   const words = t().tokens;
   return (
     <table class="list">
-      <TableHead names={[words.name, words.created, words.lastUsed, words.expires]} hasActions />
+      <TableHead names={[t().common.name, words.created, t().common.lastUsed, words.expires]} hasActions />
       <tbody>
         {tokens.map((token) => (
           <tr key={token.id}>
@@ -65,9 +61,11 @@ function TokenTable({ tokens, revoke }: { tokens: Token[]; revoke: (token: Token
             <td data-label={words.created}>
               <Ago time={token.createdAt} />
             </td>
-            <td data-label={words.lastUsed}>{token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : t().common.never}</td>
+            <td data-label={t().common.lastUsed}>
+              {token.lastUsedAt ? <Ago time={token.lastUsedAt} /> : t().common.never}
+            </td>
             <td data-label={words.expires}>
-              <Until time={token.expiresAt} />
+              <Ago time={token.expiresAt} isToCome />
             </td>
             <td class="number">
               <button

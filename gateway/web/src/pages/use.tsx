@@ -1,5 +1,4 @@
 /** What runs have cost: by day, by agent, for admins by user; and what is left of today's budget. */
-import { useEffect, useState } from "preact/hooks";
 import type { AllUse, Me, Use } from "@berth/shared/users";
 import { get } from "../api/api.ts";
 import { Columns } from "../charts/columns.tsx";
@@ -9,11 +8,11 @@ import { formatCost, formatCount } from "../text/format.ts";
 import { Failure } from "../ui/failure.tsx";
 import { Meter } from "../ui/meter.tsx";
 import { TableHead } from "../ui/table-head.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAnswer } from "../ui/use-answer.ts";
 
 export function UsePage({ me }: { me: Me }) {
   const words = t().use;
-  const [use, failure] = useAnswer<Use>(() => get("/v1/use"));
+  const { found: use, failure } = useAnswer<Use>(() => get("/v1/use"));
   return (
     <section class="page scroller use" tabIndex={0} aria-label={words.title}>
       <h1>{words.title}</h1>
@@ -49,7 +48,9 @@ function Budget({ dailyUsd, leftTodayUsd, runUsd }: Use["budget"]) {
 
 function Everybody() {
   const words = t().use;
-  const [answer, failure] = useAnswer(async () => Promise.all([get<AllUse>("/v1/admin/use"), loadUserNames()]));
+  const { found: answer, failure } = useAnswer(async () =>
+    Promise.all([get<AllUse>("/v1/admin/use"), loadUserNames()]),
+  );
   if (!answer) return <Failure error={failure} />;
   const [use, names] = answer;
   return (
@@ -131,12 +132,3 @@ function Sums({
 /** A day as the API has it, which is of UTC wherever it is read. */
 const formatDay = (day: string) =>
   new Intl.DateTimeFormat(language(), { dateStyle: "medium", timeZone: "UTC" }).format(Date.parse(day));
-
-function useAnswer<T>(ask: () => Promise<T>): [T | null, unknown] {
-  const [answer, setAnswer] = useState<T | null>(null);
-  const [failure, setFailure] = useState<unknown>(null);
-  const load = () => ask().then((found) => (setAnswer(found), setFailure(null)), setFailure);
-  useEffect(() => void load(), []);
-  useAgain(failure, load);
-  return [answer, failure];
-}

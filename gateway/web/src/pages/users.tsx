@@ -7,31 +7,26 @@ import { hostName } from "../state/hosts.ts";
 import { loadUsers } from "../state/users.ts";
 import { formatCost, formatCount } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
-import { Confirm } from "../ui/confirm.tsx";
-import { Dialog, Menu } from "../ui/dialog.tsx";
-import { NameForm } from "../ui/name-form.tsx";
+import { Confirm, Dialog, Menu } from "../ui/dialog.tsx";
+import { Check, NameForm } from "../ui/name-form.tsx";
 import { NewTokenForm } from "./new-token.tsx";
 import { OnlyHere, ShownOnce } from "../ui/shown-once.tsx";
 import { Deletion } from "../users/deletion.tsx";
 import { Limits } from "../users/limits.tsx";
-import { useAgain } from "../ui/use-pages.ts";
+import { useAnswer } from "../ui/use-answer.ts";
 import { readFilters } from "../ui/router.tsx";
 import { useTask } from "../ui/use-task.ts";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, More } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
 export function UsersPage({ me }: { me: Me }) {
   const words = t().users;
-  const [users, setUsers] = useState<ListedUser[] | null>(null);
+  const { found: users, failure, load } = useAnswer(loadUsers);
   const [asked, setAsked] = useState<{ about: User; what: Question } | null>(null);
-  const [failure, setFailure] = useState<unknown>(null);
-  const load = () => loadUsers().then((all) => (setUsers(all), setFailure(null)), setFailure);
-  useAgain(failure, load);
   const change: Change = async (user, part) => {
     await call("PATCH", `/v1/admin/users/${user.id}`, part);
     await load();
   };
-  useEffect(() => void load(), []);
   const { values, set } = readFilters(["name"]);
   const isFound = ({ name }: User) => name.toLowerCase().includes(values.name.trim().toLowerCase());
   const listed = users?.find(({ id }) => id === asked?.about.id);
@@ -81,7 +76,7 @@ function UserTable({ users, me, change, ask }: UserTableProps) {
     <>
       <table class="list">
         <TableHead
-          names={[words.name, words.role, words.lastSignIn, words.host]}
+          names={[t().common.name, words.role, words.lastSignIn, words.host]}
           numbers={[words.agents, words.use]}
           hasActions
         />
@@ -98,13 +93,7 @@ function UserTable({ users, me, change, ask }: UserTableProps) {
           ))}
         </tbody>
       </table>
-      {most < users.length && (
-        <p>
-          <button type="button" onClick={() => setMost(most + shownAtOnce)}>
-            {words.showMoreOf(users.length)}
-          </button>
-        </p>
-      )}
+      {most < users.length && <More load={() => setMost(most + shownAtOnce)}>{words.showMoreOf(users.length)}</More>}
     </>
   );
 }
@@ -172,7 +161,7 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
         <Failure error={task.failure} />
       </td>
       <td>
-        {words.roles[user.role]}
+        {t().common.roles[user.role]}
         <button type="button" class="quiet" aria-label={words.changeRole(user.name)} onClick={() => ask("role")}>
           {words.change}
         </button>
@@ -198,7 +187,7 @@ function UserRow({ user, costUsd, isMe, change, ask }: UserRowProps) {
 function RowMenu({ user, isMe, ask, enable }: Pick<UserRowProps, "user" | "isMe" | "ask"> & { enable: () => void }) {
   const words = t().users;
   return (
-    <Menu class="row" summary={<Dots label={words.moreOf(user.name)} />}>
+    <Menu class="row" label={words.moreOf(user.name)}>
       <div class="panel" onClick={({ currentTarget }) => currentTarget.closest("details")?.removeAttribute("open")}>
         <button type="button" class="quiet" onClick={() => ask("token")} disabled={user.disabled}>
           {words.makeToken}
@@ -220,7 +209,7 @@ function RowMenu({ user, isMe, ask, enable }: Pick<UserRowProps, "user" | "isMe"
         )}
         {!isMe && (
           <button type="button" class="quiet" onClick={() => ask("delete")}>
-            {words.deleteAsk}
+            {t().common.deleteAsk}
           </button>
         )}
       </div>
@@ -228,21 +217,12 @@ function RowMenu({ user, isMe, ask, enable }: Pick<UserRowProps, "user" | "isMe"
   );
 }
 
-const Dots = ({ label }: { label: string }) => (
-  <>
-    <span class="sr-only">{label}</span>
-    <span class="dots" aria-hidden="true">
-      ⋯
-    </span>
-  </>
-);
-
 function SignOut({ user, onClose }: { user: User; onClose: () => void }) {
   const words = t().users;
   return (
     <Confirm
       title={words.signOutTitle(user.name)}
-      action={words.signOut}
+      action={t().frame.signOut}
       onClose={onClose}
       act={() => call("DELETE", `/v1/admin/users/${user.id}/sessions`)}
     >
@@ -262,10 +242,9 @@ function Disable({ user, change, onClose }: { user: User; change: Change; onClos
       act={() => change(user, { disabled: true, cancelRuns })}
     >
       <p>{words.disableLoss}</p>
-      <label class="check">
-        <input type="checkbox" checked={cancelRuns} onChange={(event) => setCancelRuns(event.currentTarget.checked)} />{" "}
+      <Check isOn={cancelRuns} set={setCancelRuns}>
         {words.stopRuns}
-      </label>
+      </Check>
     </Confirm>
   );
 }
@@ -290,7 +269,7 @@ function LinkFor({ user, onClose }: { user: User; onClose: () => void }) {
   const [url, setUrl] = useState<string | null>(null);
   const task = useTask(async () => setUrl((await post<SignInLink>(`/v1/admin/users/${user.id}/links`)).url));
   return (
-    <Dialog title={words.linkTitle(user.name)} onClose={onClose}>
+    <Dialog title={words.linkTitle(user.name)} onClose={onClose} end={t().common.done}>
       <p>{words.linkWhat(user.name)}</p>
       {url ? (
         <>
@@ -303,11 +282,6 @@ function LinkFor({ user, onClose }: { user: User; onClose: () => void }) {
         </button>
       )}
       <Failure error={task.failure} />
-      <p class="actions">
-        <button type="button" onClick={onClose}>
-          {t().common.done}
-        </button>
-      </p>
     </Dialog>
   );
 }
@@ -317,14 +291,9 @@ function TokenFor({ user, onClose }: { user: User; onClose: () => void }) {
   const create = (name: string, expiresInSeconds: number) =>
     post<CreatedToken>(`/v1/admin/users/${user.id}/tokens`, { name, expiresInSeconds });
   return (
-    <Dialog title={words.tokenTitle(user.name)} onClose={onClose}>
+    <Dialog title={words.tokenTitle(user.name)} onClose={onClose} end={t().common.done}>
       <p class="muted">{words.tokenWhat}</p>
       <NewTokenForm place={`token.${user.id}`} create={create} onCreated={() => {}} />
-      <p class="actions">
-        <button type="button" onClick={onClose}>
-          {t().common.done}
-        </button>
-      </p>
     </Dialog>
   );
 }
@@ -336,7 +305,7 @@ function NewUser({ onCreated }: { onCreated: (user: User) => Promise<void> }) {
       place="user"
       label={words.nameOfNew}
       choiceLabel={words.roleOfNew}
-      choices={Object.entries(words.roles)}
+      choices={Object.entries(t().common.roles)}
       initial="user"
       action={words.add}
       act={(name, role) => post<User>("/v1/admin/users", { name, role }).then(onCreated)}

@@ -1,8 +1,8 @@
 /** The user's agents: loaded once, changed by calls, kept the same in every tab. */
 import { computed, signal } from "@preact/signals";
-import type { Agent } from "@berth/shared/resources";
-import { ApiError, call, getAll, post } from "../api/api.ts";
-import { activeRuns, runs } from "./live.ts";
+import type { Agent, Run } from "@berth/shared/resources";
+import { ApiError, call, getAll, post, postOnce } from "../api/api.ts";
+import { activeRuns, noteRuns, runs } from "./live.ts";
 import { createOtherTabs } from "../api/other-tabs.ts";
 
 /** Oldest first; null until they are loaded. */
@@ -65,6 +65,15 @@ export async function changeEnv(id: string, change: Record<string, string | null
 /** Its next message shall be answered soon. */
 export function openConversation(id: string): void {
   post(`/v1/agents/${id}/ahead`).catch(() => undefined);
+}
+
+/** Sends a message that waits its turn; of calls with one `key` one counts. */
+export async function queueMessage(
+  agentId: string,
+  message: Pick<Run, "prompt"> & Partial<Pick<Run, "attachments">>,
+  key: string,
+): Promise<void> {
+  noteRuns([await postOnce<Run>(`/v1/agents/${agentId}/runs`, { ...message, ifBusy: "queue" }, key)]);
 }
 
 /** Its next message begins a conversation. */

@@ -1,5 +1,5 @@
 /** What is written to each agent and not sent yet. It is of the agent and not of a composer, which may be left while it is sent. */
-import { keptText } from "../kept/use-kept.ts";
+import { keptText, readFields } from "../kept/use-kept.ts";
 
 export interface Draft {
   text: string;
@@ -14,7 +14,7 @@ const empty: Draft = { text: "", attachments: [], key: "", sentTo: null };
 
 export function draftOf(agentId: string) {
   const { text, write } = keptText(`berth.draft.${agentId}`);
-  const read = () => readDraft(text.value);
+  const read = (): Draft => ({ ...empty, ...readFields<Draft>(text.value) });
   const put = (next: Draft) => write(next.text || next.attachments.length > 0 ? JSON.stringify(next) : null);
   const ofKey = (key: string, next: (now: Draft) => Draft) => read().key === key && put(next(read()));
   return {
@@ -31,11 +31,3 @@ export function draftOf(agentId: string) {
 /** Puts a text below what is written there already. */
 export const propose = (agentId: string, more: string) =>
   draftOf(agentId).change(({ text }) => ({ text: text ? `${text}\n${more}` : more }));
-
-function readDraft(kept: string | null): Draft {
-  try {
-    return { ...empty, ...(JSON.parse(kept ?? "{}") as Partial<Draft>) };
-  } catch {
-    return empty;
-  }
-}

@@ -17,12 +17,7 @@ export const activeRuns = computed(() =>
 );
 /** Runs by agent, newest first. */
 export const runsByAgent = computed(() => {
-  const groups = new Map<string, Run[]>();
-  for (const run of runs.value.values()) {
-    const group = groups.get(run.agentId);
-    if (group) group.push(run);
-    else groups.set(run.agentId, [run]);
-  }
+  const groups = Map.groupBy(runs.value.values(), ({ agentId }) => agentId);
   for (const group of groups.values()) group.sort(newestFirst);
   return groups;
 });
@@ -96,8 +91,10 @@ function lookWhilePending(): (() => void) | undefined {
 
 async function lookAtPending(): Promise<void> {
   if (document.hidden) return;
+  const before = runs.value;
   const { items, nextCursor } = await get<Page<Run>>("/v1/runs?status=pending&limit=200");
-  noteRuns(items);
+  // What was changed or sent meanwhile is newer than the answer.
+  noteRuns(items.filter(({ id }) => runs.value.get(id) === before.get(id)));
   const stillWait = new Set(items.map(({ id }) => id));
   // Of more than a page those that came before it are not looked at: the last go first.
   const since = (nextCursor !== null && items.at(-1)?.createdAt) || "";

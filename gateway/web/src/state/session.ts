@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import type { Me, MeChange } from "@berth/shared/users";
 import { ApiError, call, get, onSignedOut, post } from "../api/api.ts";
-import type { Catalogue } from "../i18n/en.ts";
+import type { Catalogue } from "../i18n/language.ts";
 import { forgetAgents, loadAgents } from "./agents.ts";
 import { loadHosts } from "./hosts.ts";
 import { forgetHeld, keepFor } from "../kept/use-kept.ts";

@@ -8,7 +8,7 @@ import { ApiError, post } from "../api/api.ts";
 
 export type SocketState = { kind: "connecting" } | { kind: "open" } | { kind: "lost"; why: Cause };
 /** What does not answer, or what a call threw. */
-export type Cause = "gateway" | "host" | "noHost" | Error;
+type Cause = "gateway" | "host" | "noHost" | Error;
 
 export interface LiveSocket {
   send(frame: { type: "subscribe"; runId: string; after: number }): void;

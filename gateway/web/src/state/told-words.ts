@@ -1,7 +1,7 @@
 /** Words that this tab said into turns, over reloads: until a run's output shows them nobody knows whether its agent reads them. */
 import { keptText } from "../kept/use-kept.ts";
 
-export interface ToldWord {
+interface ToldWord {
   runId: string;
   messageId: string;
   text: string;

@@ -5,7 +5,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { chooseReadAloud, isReadAloud } from "../preferences/preferences.ts";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { PlusIcon } from "../ui/icons.tsx";
 import { useTask } from "../ui/use-task.ts";
 import type { TerminalSession, ThumbKey } from "./session.ts";

@@ -30,7 +30,7 @@ export function tellRun(run: Run, goesOn = false): StateWords {
 
 const tones: Partial<Record<RunReason, Tone>> = { completed: "good", cancelled: "idle" };
 
-const tell = (tone: Tone, [short, advice]: readonly [string, string]): StateWords => ({ tone, short, advice });
+export const tell = (tone: Tone, [short, advice]: readonly [string, string]): StateWords => ({ tone, short, advice });
 
 /** What an admin is told of a user's last hour, and what to do about it. */
 export function tellAlert({ kind, count }: Alert): string {

@@ -13,7 +13,7 @@ const outputChars = 4000;
 const mostOutputChars = 24_000_000;
 
 /** What the conversation takes of its model's context, as far as the lines tell it. */
-export interface ContextSeen {
+interface ContextSeen {
   usedTokens: number | null;
   limitTokens: number | null;
 }

@@ -1,12 +1,13 @@
 /** What a tool call is about, in a few words, and the edits in it. Pure. */
 import { diffLines, type DiffLine } from "./diff.ts";
+import { textOf } from "./fields.ts";
 import type { ToolItem } from "./items.ts";
 
 type Call = Pick<ToolItem, "name" | "input">;
 
 /** What stands beside the tool's name while it is folded. */
 export function summarise({ name, input }: Call): string {
-  const text = (key: string) => (typeof input?.[key] === "string" ? input[key] : "");
+  const text = (key: string) => textOf(input?.[key]);
   switch (name) {
     case "Bash":
       return firstLine(text("command"));
@@ -32,13 +33,12 @@ interface FileEdit {
 /** The edit of a file that the call makes, or null. */
 export function editOf({ name, input }: Call): FileEdit | null {
   if (!input) return null;
-  const text = (value: unknown) => (typeof value === "string" ? value : "");
-  const path = text(input["file_path"]);
-  if (name === "Write") return { path, lines: diffLines("", text(input["content"])) };
-  if (name === "Edit") return { path, lines: diffLines(text(input["old_string"]), text(input["new_string"])) };
+  const path = textOf(input["file_path"]);
+  if (name === "Write") return { path, lines: diffLines("", textOf(input["content"])) };
+  if (name === "Edit") return { path, lines: diffLines(textOf(input["old_string"]), textOf(input["new_string"])) };
   if (name === "MultiEdit" && Array.isArray(input["edits"])) {
     const edits = input["edits"].slice(0, 200) as ({ old_string?: unknown; new_string?: unknown } | null)[];
-    return { path, lines: edits.flatMap((edit) => diffLines(text(edit?.old_string), text(edit?.new_string))) };
+    return { path, lines: edits.flatMap((edit) => diffLines(textOf(edit?.old_string), textOf(edit?.new_string))) };
   }
   return null;
 }
@@ -53,7 +53,7 @@ export function todosOf({ name, input }: Call): Todo[] | null {
   const todos = name === "TodoWrite" ? input?.["todos"] : null;
   if (!Array.isArray(todos)) return null;
   return todos.slice(0, 200).map((todo: { content?: unknown; status?: unknown } | null) => ({
-    text: typeof todo?.content === "string" ? todo.content.slice(0, 500) : "",
+    text: textOf(todo?.content).slice(0, 500),
     state: todo?.status === "completed" ? "done" : todo?.status === "in_progress" ? "doing" : "open",
   }));
 }

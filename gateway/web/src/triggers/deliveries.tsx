@@ -1,29 +1,23 @@
 /** What came in through a trigger and what became of it; each can be taken once more. */
-import { useRef } from "preact/hooks";
 import type { Delivery } from "@berth/shared/webhooks";
 import { t } from "../i18n/language.ts";
 import { formatBytes } from "../text/format.ts";
 import { runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Badge } from "../ui/badge.tsx";
-import { usePages } from "../ui/use-pages.ts";
-import { useTask } from "../ui/use-task.ts";
+import { usePages } from "../ui/use-answer.ts";
+import { useOnce } from "../ui/use-task.ts";
 import { Link } from "../ui/router.tsx";
-import { tellRun, type StateWords } from "../text/words.ts";
+import { tell, tellRun, type StateWords } from "../text/words.ts";
 import { replayDelivery } from "./triggers.ts";
-import { Failure } from "../ui/failure.tsx";
+import { Failure, Loading, More } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 
 export function Deliveries({ triggerId }: { triggerId: string }) {
   const words = t().triggers;
   const { items, failure, reload, loadMore } = usePages<Delivery>(`/v1/triggers/${triggerId}/deliveries?limit=25`);
   if (failure) return <Failure error={failure} />;
-  if (!items)
-    return (
-      <p class="muted" role="status">
-        {t().common.loading}
-      </p>
-    );
+  if (!items) return <Loading />;
   if (items.length === 0) return <p class="muted">{words.noDeliveries}</p>;
   return (
     <>
@@ -35,25 +29,14 @@ export function Deliveries({ triggerId }: { triggerId: string }) {
           ))}
         </tbody>
       </table>
-      {loadMore && (
-        <p>
-          <button type="button" onClick={() => void loadMore()}>
-            {words.older}
-          </button>
-        </p>
-      )}
+      {loadMore && <More load={loadMore}>{words.older}</More>}
     </>
   );
 }
 
 function DeliveryRow({ item, reload }: { item: Delivery; reload: () => Promise<void> }) {
   const words = t().triggers;
-  const key = useRef(crypto.randomUUID());
-  const replay = useTask(async () => {
-    await replayDelivery(item.id, key.current);
-    key.current = crypto.randomUUID();
-    await reload();
-  });
+  const replay = useOnce((key) => replayDelivery(item.id, key).then(reload));
   return (
     <tr>
       <td>
@@ -89,7 +72,7 @@ function tellDelivery({ runId, status }: Delivery): StateWords {
   if (run) return tellRun(run);
   const { states } = t();
   const short = status === "skipped" || status === "rejected" ? states.deliveries[status] : states.runs[status];
-  return { tone: tones[status], short, advice: "" };
+  return tell(tones[status], [short, ""]);
 }
 
 const tones: Record<Delivery["status"], StateWords["tone"]> = {

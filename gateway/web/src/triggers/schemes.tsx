@@ -4,9 +4,9 @@ import type { Agent } from "@berth/shared/resources";
 import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import type { Trigger, TriggerScheme, TriggerWithSecret } from "@berth/shared/webhooks";
 import { createWords, t } from "../i18n/language.ts";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { CopyButton } from "../ui/copy-button.tsx";
-import { NameForm } from "../ui/name-form.tsx";
+import { Check, NameForm } from "../ui/name-form.tsx";
 import { OnlyHere, ShownOnce } from "../ui/shown-once.tsx";
 import { useKept } from "../kept/use-kept.ts";
 import { TemplateField, useMeaning } from "./template-field.tsx";
@@ -161,10 +161,9 @@ function Rotate({ trigger, onSecret, onClose }: SecretProps & { onClose: () => v
       act={async () => onSecret(await rotateTrigger(trigger.id, keepsOld ? daySeconds : 0))}
     >
       <p>{keepsOld ? words.oldEndsLater : words.oldEndsNow}</p>
-      <label class="check">
-        <input type="checkbox" checked={keepsOld} onChange={(event) => setKeepsOld(event.currentTarget.checked)} />{" "}
+      <Check isOn={keepsOld} set={setKeepsOld}>
         {words.keepOld}
-      </label>
+      </Check>
     </Confirm>
   );
 }

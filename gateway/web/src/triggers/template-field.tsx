@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import { t } from "../i18n/language.ts";
+import { Check } from "../ui/name-form.tsx";
 
 export function TemplateField({ value, set }: { value: string; set: (value: string) => void }) {
   return (
@@ -35,10 +36,9 @@ export function useMeaning({ runtime }: Agent) {
     },
     question: (template: string) =>
       isScript(template) && (
-        <label class="check">
-          <input type="checkbox" checked={isMeant} onChange={(event) => setMeant(event.currentTarget.checked)} />{" "}
+        <Check isOn={isMeant} set={setMeant}>
           {words.runsSender}
-        </label>
+        </Check>
       ),
   };
 }

@@ -5,14 +5,14 @@ import { useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import { useKept } from "../kept/use-kept.ts";
 import { Ago } from "../ui/ago.tsx";
-import { Confirm } from "../ui/confirm.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 import { readFilters } from "../ui/router.tsx";
 import { useTask } from "../ui/use-task.ts";
 import { Deliveries } from "./deliveries.tsx";
 import { CalledAt, nameOfScheme, NewSecret } from "./schemes.tsx";
 import { TemplateField, useMeaning } from "./template-field.tsx";
 import { deleteTrigger, updateTrigger } from "./triggers.ts";
-import { Failure } from "../ui/failure.tsx";
+import { Form } from "../ui/form.tsx";
 
 interface TriggerCardProps {
   agent: Agent;
@@ -45,7 +45,7 @@ export function TriggerCard({ agent, trigger, onChange, onSecret }: TriggerCardP
           {isOpen ? words.hideDeliveries : words.deliveries}
         </button>
         <button type="button" onClick={() => (template === null ? write(trigger.template) : forget())}>
-          {template === null ? words.changeMessage : words.leaveAsIs}
+          {template === null ? words.changeMessage : t().common.leaveAsIs}
         </button>
         <NewSecret trigger={trigger} onSecret={onSecret} />
         <button type="button" class="quiet" onClick={() => setAsked(true)}>
@@ -86,15 +86,9 @@ function Edit({ agent, id, template, write, onDone }: EditProps) {
     onDone();
   });
   return (
-    <form class="new-trigger" onSubmit={(event) => (event.preventDefault(), void task.run())}>
+    <Form class="new-trigger" task={task} action={t().common.save}>
       <TemplateField value={template} set={write} />
       {meaning.question(template)}
-      <Failure error={task.failure} />
-      <p class="actions">
-        <button type="submit" class="primary" disabled={task.isBusy}>
-          {t().common.save}
-        </button>
-      </p>
-    </form>
+    </Form>
   );
 }

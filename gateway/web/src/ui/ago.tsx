@@ -12,21 +12,17 @@ export const now = computed(() => tick.value + ahead.value);
 const minute = computed(() => Math.floor(now.value / 60_000) * 60_000);
 const longMs = 2 * 3_600_000;
 
-export function Ago({ time }: { time: string }) {
-  return <Seen time={time} isPast />;
+interface AgoProps {
+  time: string;
+  isToCome?: boolean;
 }
 
-/** As `Ago`, for times to come. */
-export function Until({ time }: { time: string }) {
-  return <Seen time={time} isPast={false} />;
-}
-
-function Seen({ time, isPast }: { time: string; isPast: boolean }) {
-  // Clocks differ: what has happened is not to come.
+export function Ago({ time, isToCome = false }: AgoProps) {
   const at = Date.parse(time);
   const words = useComputed(() => {
     const seen = (Math.abs(at - now.peek()) > longMs ? minute : now).value;
-    return formatAgo(time, isPast ? Math.max(seen, at) : seen);
+    // Clocks differ: what has happened is not to come.
+    return formatAgo(time, isToCome ? seen : Math.max(seen, at));
   });
   return (
     <time dateTime={time} title={formatTime(time)}>

@@ -1,7 +1,9 @@
-/** Why something failed, said aloud as soon as it is there; nothing where nothing did. */
+/** What a page says of what is not here: why it failed, said aloud as soon as that is known; that it comes; that there is more of it. */
+import type { ComponentChildren } from "preact";
 import { explain } from "../api/api.ts";
+import { t } from "../i18n/language.ts";
 
-/** `error`: what was thrown, or a sentence. */
+/** `error`: what was thrown, or a sentence; nothing where nothing failed. */
 export function Failure({ error, isInline = false }: { error: unknown; isInline?: boolean }) {
   const Tag = isInline ? "span" : "p";
   return error ? (
@@ -10,3 +12,25 @@ export function Failure({ error, isInline = false }: { error: unknown; isInline?
     </Tag>
   ) : null;
 }
+
+export const Loading = ({ class: name = "" }: { class?: string }) => (
+  <p class={`muted ${name}`} role="status">
+    {t().common.loading}
+  </p>
+);
+
+interface MoreProps {
+  class?: string;
+  load: () => unknown;
+  isLoading?: boolean;
+  /** What there is more of. */
+  children: ComponentChildren;
+}
+
+export const More = ({ class: name, load, isLoading = false, children }: MoreProps) => (
+  <p class={name}>
+    <button type="button" disabled={isLoading} onClick={() => void load()}>
+      {isLoading ? t().common.loading : children}
+    </button>
+  </p>
+);

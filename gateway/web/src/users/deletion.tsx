@@ -4,7 +4,8 @@ import type { ListedUser } from "@berth/shared/users";
 import { call } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { hosts, loadHosts } from "../state/hosts.ts";
-import { Confirm } from "../ui/confirm.tsx";
+import { Check } from "../ui/name-form.tsx";
+import { Confirm } from "../ui/dialog.tsx";
 
 export function Deletion({
   user,
@@ -41,10 +42,9 @@ export function Deletion({
         <li>{stays}</li>
         <li>{again}</li>
       </ul>
-      <label class="check">
-        <input type="checkbox" checked={mayReturn} onChange={(event) => setMayReturn(event.currentTarget.checked)} />{" "}
+      <Check isOn={mayReturn} set={setMayReturn}>
         {words.mayReturn}
-      </label>
+      </Check>
     </Confirm>
   );
 }

@@ -2,8 +2,7 @@
 import type { ListedUser, OwnLimits, UserChange, UserLimits } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";
 import { useKeptFields } from "../kept/use-kept.ts";
-import { Dialog } from "../ui/dialog.tsx";
-import { Failure } from "../ui/failure.tsx";
+import { FormDialog } from "../ui/dialog.tsx";
 import { useTask } from "../ui/use-task.ts";
 
 type Name = keyof UserLimits;
@@ -35,31 +34,27 @@ export function Limits({ user, change, onClose }: LimitsProps) {
     onClose();
   });
   return (
-    <Dialog title={words.limitsTitle(user.name)} onClose={onClose}>
-      <form onSubmit={(event) => (event.preventDefault(), void task.run())}>
-        <p class="muted">{words.limitsWhat}</p>
-        {names.map((name) => (
-          <label key={name}>
-            {words.limits[name]}
-            <input
-              type="number"
-              min={0}
-              step="any"
-              value={typed[name] ?? shown(name)}
-              onInput={(event) => setTyped({ [name]: event.currentTarget.value })}
-            />
-          </label>
-        ))}
-        <Failure error={task.failure} />
-        <p class="actions">
-          <button type="button" onClick={() => (forget(), onClose())}>
-            {t().common.cancel}
-          </button>
-          <button type="submit" class="primary" disabled={task.isBusy}>
-            {task.isBusy ? t().common.saving : words.limitsSet}
-          </button>
-        </p>
-      </form>
-    </Dialog>
+    <FormDialog
+      title={words.limitsTitle(user.name)}
+      action={words.limitsSet}
+      busy={t().common.saving}
+      task={task}
+      onClose={onClose}
+      onCancel={() => (forget(), onClose())}
+    >
+      <p class="muted">{words.limitsWhat}</p>
+      {names.map((name) => (
+        <label key={name}>
+          {words.limits[name]}
+          <input
+            type="number"
+            min={0}
+            step="any"
+            value={typed[name] ?? shown(name)}
+            onInput={(event) => setTyped({ [name]: event.currentTarget.value })}
+          />
+        </label>
+      ))}
+    </FormDialog>
   );
 }

@@ -47,7 +47,6 @@ export const agents = {
   full: (limit: number) => `All ${limit} agents are in use. Delete one in its settings to make room for another.`,
   nameOfNew: "Name of a new agent",
   newAgent: "New agent",
-  create: "Create",
   nameFirst: "Give the agent a name first.",
   more: "More options",
   repository: "Repository to clone",

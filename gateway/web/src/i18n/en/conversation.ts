@@ -30,7 +30,6 @@ export const conversation = {
   sendAgain: "Your message is still here. Send it again in a moment.",
   queuedMessage: "Queued message",
   changedTooLate: "It began, or was dropped, before this change was saved.",
-  leaveAsIs: "Discard the change",
   atWork: "At work:",
   anAgent: "an agent",
   message: (start: string) => `Message: ${start}`,

@@ -15,12 +15,9 @@ export const credentials = {
     ", and the secret is added on the way to the host.",
   ],
   secretsNone: "No secrets yet.",
-  name: "Name",
   usedFor: "Used for",
-  lastUsed: "Last used",
   allRepositories: "all repositories",
   readOnly: "read-only",
-  removeOne: (name: string) => `Delete ${name}`,
   removeTitle: (name: string) => `Delete the credential ${name}?`,
   removeLoss:
     "It stops working within a second, and whatever is using it is cut off. Revoke the token at its issuer too.",

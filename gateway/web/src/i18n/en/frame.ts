@@ -13,8 +13,6 @@ export const frame = {
   signOut: "Sign out",
   signOutTitle: "Sign out?",
   signOutLoss: "Your open terminals will close, with whatever runs in them. Agents' runs keep going.",
-  admin: "Admin",
-  user: "User",
   language: "Language",
   theme: "Theme",
   themes: { system: "System", light: "Light", dark: "Dark" },

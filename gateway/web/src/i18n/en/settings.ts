@@ -5,7 +5,6 @@ import type { Wrap } from "../grammar.ts";
 
 export const settings = {
   settingsOf: (agent: string) => `Settings of ${agent}`,
-  name: "Name",
   directory: "Directory",
   directoryPlaceholder: "its own, or one below it",
   cloned: (repository: string) => `${repository} is cloned with the first message.`,

@@ -35,7 +35,6 @@ export const triggers = {
   deliveries: "Deliveries",
   hideDeliveries: "Hide the deliveries",
   changeMessage: "Change the message",
-  leaveAsIs: "Discard the change",
   lastCalled: (ago: ComponentChildren): ComponentChildren => ["last called ", ago],
   neverCalled: "never called yet",
   deleteTitle: (name: string) => `Delete ${name}?`,

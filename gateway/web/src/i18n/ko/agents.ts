@@ -41,7 +41,6 @@ export const agents: typeof en = {
   full: (limit) => `에이전트 ${limit}개를 모두 쓰고 있어요. 새로 만들려면 설정에서 하나를 삭제하세요.`,
   nameOfNew: "새 에이전트의 이름",
   newAgent: "새 에이전트",
-  create: "만들기",
   nameFirst: "먼저 에이전트의 이름을 입력하세요.",
   more: "추가 설정",
   repository: "클론할 저장소",

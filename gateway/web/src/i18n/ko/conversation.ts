@@ -31,7 +31,6 @@ export const conversation: typeof en = {
   sendAgain: "메시지는 그대로 남아 있어요. 잠시 뒤에 다시 보내세요.",
   queuedMessage: "대기 중인 메시지",
   changedTooLate: "이 변경을 저장하기 전에 시작됐거나 취소됐어요.",
-  leaveAsIs: "변경 취소",
   atWork: "작업 중:",
   anAgent: "에이전트",
   message: (start) => `메시지: ${start}`,

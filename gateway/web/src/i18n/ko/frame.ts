@@ -12,8 +12,6 @@ export const frame: typeof en = {
   signOut: "로그아웃",
   signOutTitle: "로그아웃할까요?",
   signOutLoss: "열려 있는 터미널과 그 안에서 실행 중인 작업이 모두 종료돼요. 에이전트의 실행은 계속돼요.",
-  admin: "관리자",
-  user: "사용자",
   language: "언어",
   theme: "테마",
   themes: { system: "시스템 설정", light: "라이트", dark: "다크" },

@@ -3,7 +3,6 @@ import type { settings as enSettings } from "../en/settings.ts";
 
 export const settings: typeof enSettings = {
   settingsOf: (agent) => `${agent} 설정`,
-  name: "이름",
   directory: "디렉터리",
   directoryPlaceholder: "에이전트의 디렉터리 또는 그 하위 디렉터리",
   cloned: (repository) => `첫 메시지를 보내면 ${repository} 저장소를 클론해요.`,

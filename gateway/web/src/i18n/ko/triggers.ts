@@ -34,7 +34,6 @@ export const triggers: typeof en = {
   deliveries: "수신 내역",
   hideDeliveries: "수신 내역 숨기기",
   changeMessage: "메시지 바꾸기",
-  leaveAsIs: "변경 취소",
   lastCalled: (ago) => ["마지막 호출: ", ago],
   neverCalled: "아직 호출된 적이 없어요",
   deleteTitle: (name) => `${name} 트리거를 삭제할까요?`,
