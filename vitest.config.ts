@@ -45,7 +45,7 @@ const builds = ["scripts/build/**/*.test.ts", "bench/scale/*.test.ts"];
  * The suites on real engines as a queue: who is free takes the next one. The longest go first, so that no lane ends late; those with a browser
  * stand after the storm of `load`, for people's patience is part of them.
  */
-const queue = [
+export const queue = [
   "load",
   "model",
   "place",
@@ -61,6 +61,7 @@ const queue = [
   "commands",
   "workspace",
   "faults",
+  "boot-compose",
   "dashboard",
   "dashboard-pages",
   "dashboard-turn",
@@ -69,6 +70,7 @@ const queue = [
   "dashboard-kept",
   "dashboard-many",
   "dashboard-words",
+  "dashboard-place",
   "backup",
   "proxies",
   "contract",
@@ -90,10 +92,11 @@ const queue = [
   "scarce",
   "access",
   "egress",
+  "changes",
   "git",
 ].map((name) => `/e2e/${name}.test.ts`);
 
-/** As listed above; a new suite that is not is the first. */
+/** As listed above. */
 class Sequencer extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const place = ({ moduleId }: TestSpecification) => queue.findIndex((name) => moduleId.endsWith(name));

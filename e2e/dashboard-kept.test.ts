@@ -249,15 +249,21 @@ describe("what is not saved", () => {
     const saving = page.getByRole("button", { name: "Saving…" });
     const typeWhileSaving = async (button: string, field: Locator) => {
       const { promise: typed, resolve: release } = Promise.withResolvers<void>();
-      const hold = (route: Route) => typed.then(() => route.continue());
-      await page.route(`**/v1/agents/${agent.id}*/**`, hold);
+      const { promise: held, resolve: reach } = Promise.withResolvers<void>();
+      const hold = (route: Route) => {
+        if (route.request().method() !== "GET") reach();
+        return typed.then(() => route.continue());
+      };
+      const isOfTheAgent = new RegExp(`/v1/agents/${agent.id}([/?]|$)`);
+      await page.route(isOfTheAgent, hold);
       await page.getByRole("button", { name: button, exact: true }).click();
+      await held;
       await saving.waitFor();
       await field.press("End");
       await field.pressSequentially("+");
       release();
       await saving.waitFor({ state: "detached" });
-      await page.unroute(`**/v1/agents/${agent.id}*/**`, hold);
+      await page.unroute(isOfTheAgent, hold);
     };
     await page.goto(`/agents/${agent.id}/files`);
     await page.getByRole("link", { name: "notes.txt", exact: true }).click();

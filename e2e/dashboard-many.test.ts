@@ -20,7 +20,22 @@ const readNow = (page: Page) =>
     return { id: one.id, fromTop: one.getBoundingClientRect().top - edge };
   });
 
-/** Scrolls there, and waits until what is there is drawn, and has the height that it has. */
+/**
+ * How many messages near the view have not been told yet that no host has their log: each then grows by a line that says so. The newest
+ * is real.
+ */
+const countUntold = (page: Page) =>
+  page.locator(".scroller").evaluate((box) => {
+    const { top, bottom } = box.getBoundingClientRect();
+    const isNear = (run: Element) => {
+      const place = run.getBoundingClientRect();
+      return place.bottom > top - 1000 && place.top < bottom + 1000;
+    };
+    const isTold = (run: Element) => run.querySelector(".item.note") ?? run.textContent.includes("echo the newest");
+    return [...box.querySelectorAll(".run")].filter((run) => isNear(run) && !isTold(run)).length;
+  });
+
+/** Scrolls there, and waits until what is there is drawn, and has the height that it keeps. */
 async function leapTo(page: Page, part: number) {
   await page.locator(".scroller").evaluate((box, to) => (box.scrollTop = box.scrollHeight * to), part);
   let last = "";
@@ -28,7 +43,7 @@ async function leapTo(page: Page, part: number) {
     const { fromTop, id } = await readNow(page);
     const [before, now] = [last, `${id} ${fromTop}`];
     last = now;
-    return Math.abs(fromTop) < 800 && before === now;
+    return Math.abs(fromTop) < 800 && before === now && (await countUntold(page)) === 0;
   }).toBe(true);
   return readNow(page);
 }

@@ -29,7 +29,12 @@ export async function openWindow(browser: Browser, berth: Berth, options: Browse
   const context = await browser.newContext({ baseURL: berth.url, ...usual, ...options });
   context.setDefaultTimeout(patienceMs);
   const page = await context.newPage();
-  return { page, mishaps: noteMishaps(page, berth.url), close: () => context.close() };
+  const close = async () => {
+    // What a route is about to answer just then is nobody's any more.
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    await context.close();
+  };
+  return { page, mishaps: noteMishaps(page, berth.url), close };
 }
 
 /** A window of the client's user, signed in by its token. */

@@ -72,6 +72,8 @@ async function breakFleet(campaign: Campaign, recorder: Recorder) {
   const { seed, ms, hosts, tell, isSoak = false } = campaign;
   const random = createRandom(seed);
   const relays: Relay[] = [];
+  const names = new Map<string, string>();
+  const onHeard = (from: string) => recorder.write({ kind: "heard", host: names.get(from) ?? from });
   const fleet = await startFleet({
     hosts,
     settings: {
@@ -82,8 +84,10 @@ async function breakFleet(campaign: Campaign, recorder: Recorder) {
     },
     hostDiskBytes: diskBytes,
     gatewayDiskBytes: 2 ** 28,
-    gatewayUrlOf: async (_host, url) => {
-      if (relays.length === 0) relays.push(await openRelay(new URL(url).hostname, url, createRandom(seed + 1)));
+    gatewayUrlOf: async ({ name, address }, url) => {
+      names.set(address, name);
+      if (relays.length === 0)
+        relays.push(await openRelay(new URL(url).hostname, url, createRandom(seed + 1), onHeard));
       return relays[0]!.url;
     },
   });

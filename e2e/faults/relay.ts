@@ -14,8 +14,13 @@ export interface Relay {
 
 const lateMs = [500, 8000] as const;
 
-/** Listens on `address` and passes on to the gateway at `gatewayUrl`. */
-export async function openRelay(address: string, gatewayUrl: string, random: Random): Promise<Relay> {
+/** Listens on `address` and passes on to the gateway at `gatewayUrl`; tells from which address a report came that was taken, and answered so. */
+export async function openRelay(
+  address: string,
+  gatewayUrl: string,
+  random: Random,
+  onHeard: (from: string) => void,
+): Promise<Relay> {
   const pass = async (incoming: IncomingMessage, body: Buffer) => {
     const onward = request(new URL(incoming.url!, gatewayUrl), {
       method: incoming.method,
@@ -32,16 +37,19 @@ export async function openRelay(address: string, gatewayUrl: string, random: Ran
   };
   const server = createServer((incoming, outgoing) => {
     void (async () => {
+      const from = incoming.socket.remoteAddress!;
       const body = await buffer(incoming);
-      const isReport = incoming.url === "/internal/hosts/report" && relay.mode !== "plain" && random.isTrue(0.7);
+      const isReport = incoming.url === "/internal/hosts/report";
+      const isRepeated = isReport && relay.mode !== "plain" && random.isTrue(0.7);
       const first = await pass(incoming, body);
-      if (isReport && relay.mode === "twice") await again(incoming, body, 0);
-      if (isReport && relay.mode === "late") {
+      if (isRepeated && relay.mode === "twice") await again(incoming, body, 0);
+      if (isRepeated && relay.mode === "late") {
         void again(incoming, body, random.whole(...lateMs));
         // Its answer is lost too, half the time.
         if (random.isTrue(0.5)) return void outgoing.destroy();
       }
       outgoing.writeHead(first.answer.statusCode!, first.answer.headers).end(first.body);
+      if (isReport && first.answer.statusCode === 200) onHeard(from);
     })().catch(() => outgoing.destroy());
   });
   server.listen(0, address);

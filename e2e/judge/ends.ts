@@ -60,22 +60,35 @@ const endNeverChanges: Rule = {
   judge: ofEach(runsOf, (run, history) => {
     const ends = new Set(run.told.filter(({ run }) => run.endedAt !== null).map(({ run }) => endOf(run)));
     if (ends.size > 1) return `${nameOf(run)} ended ${[...ends].join(", and ")}`;
-    // A gateway that was away, or was restored, is as old as its copy until it has heard of its hosts.
-    const restored = [
-      ...history.all("deed").filter(({ deed }) => deed.endsWith("restored")),
-      ...history.all("ended").filter(({ daemon }) => daemon === "gateway"),
-    ];
     const back = run.told.find(
       ({ run: now, at }) =>
         now.endedAt === null &&
         run.end &&
         at > run.end.at + lookMs &&
-        !restored.some((away) => away.at > run.end!.at - lookMs && away.at < at) &&
+        !isAsOldAsItsCopy(history, run, at) &&
         !isUnheard(history, run, at),
     );
     return back ? `${nameOf(run)} had ended and was told as ${back.run.status} to ${back.by} afterwards` : null;
   }),
 };
+
+/**
+ * Whether the gateway was away, or it or the run's host was restored, since the run had ended and a look ago had not yet heard what the
+ * host knows: by its answer to the first report it asks for all, and has it with the next.
+ */
+function isAsOldAsItsCopy({ all }: History, { hosts, end }: RunStory, at: number): boolean {
+  const away = [
+    ...all("deed").filter(
+      ({ deed, host }) => deed === "gateway restored" || (deed === "host database restored" && hosts.includes(host)),
+    ),
+    ...all("ended").filter(({ daemon }) => daemon === "gateway"),
+  ].filter((away) => away.at > end!.at - lookMs && away.at < at);
+  if (away.length === 0) return false;
+  const since = Math.max(...away.map((last) => last.at));
+  const heard = all("heard").filter((word) => word.at > since && word.at < at - lookMs);
+  const ofHost = (name: string) => heard.filter(({ host }) => host === name).length;
+  return hosts.length === 0 ? heard.length < 2 : hosts.some((name) => ofHost(name) < 2);
+}
 
 /** Whether the gateway answered no report of the run's host just then: what it tells is as old as the last one. */
 function isUnheard({ all }: History, { hosts }: RunStory, at: number): boolean {

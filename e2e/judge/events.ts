@@ -49,6 +49,8 @@ type Kinds = {
   fault: { name: string; host: string; phase: "begins" | "ends" };
   /** `copiedAt` is of when the copy that was restored was made. */
   deed: { deed: Deed; host: string; copiedAt?: number };
+  /** The gateway took a report of this host, and the host had its answer. */
+  heard: { host: string };
   /** What the engine tells of a container. */
   engine: { host: string; action: string; container: string; user: string };
   /** What the kernel tells: a container's processes are there, or all gone; `init` is when its first one started (its clock ticks). */

@@ -157,6 +157,11 @@ const everywhere =
       const isOf = (event.kind === "told" || event.kind === "row") && event.run.id === id;
       return isOf ? { ...event, run: { ...event.run, ...more } } : event;
     });
+/** A container of u1 runs on another host beside the first one. */
+const elsewhere: Change = (events) =>
+  after("campaign", { at: 1_000_000, kind: "engine", host: "h0", action: "start", container: "c0", user: "u1" })(
+    events,
+  );
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 const addMark = (user: string, ...lines: string[]) =>
   change(
@@ -166,6 +171,13 @@ const addMark = (user: string, ...lines: string[]) =>
   );
 
 const open = { endedAt: null, status: "running", reason: null };
+/** A gateway is restored after the end of r1, hears its host at these moments, and tells r1 as running. */
+const restoredAndTold = (...heardAt: number[]): Change =>
+  all(
+    after("deed", { at: 1_020_000, kind: "deed", deed: "gateway restored", host: "gateway" }),
+    after("told", { at: 1_060_000, kind: "told", by: "get", run: { ...run("r1", "a-u1", "", "", 0, 2), ...open } }),
+    ...heardAt.map((at) => after("told", { at, kind: "heard", host: "h1" })),
+  );
 
 /** For each rule histories that it alone refuses, and a word of what it says. */
 const bad: Record<RuleName, Record<string, [change: Change, says: RegExp]>> = {
@@ -223,6 +235,10 @@ const bad: Record<RuleName, Record<string, [change: Change, says: RegExp]>> = {
       after("told", { at: 1_060_000, kind: "told", by: "get", run: { ...run("r1", "a-u1", "", "", 0, 2), ...open } }),
       /run r1 .* had ended and was told as running/,
     ],
+    "a run is told as running when a restored gateway has long heard of its host": [
+      restoredAndTold(1_030_000, 1_035_000),
+      /run r1 .* had ended and was told as running/,
+    ],
   },
   databasesAgree: {
     "the gateway keeps another exit code than the host": [
@@ -255,7 +271,7 @@ const bad: Record<RuleName, Record<string, [change: Change, says: RegExp]>> = {
       ),
       /run r2 .* is told with exit code null, and its exit file says 0/,
     ],
-    "a run has no files": [without("files", ({ run }) => run === "r3"), /run r3 .* has no files on any host/],
+    "a run has no files": [without("files", ({ run }) => run === "r4"), /run r4 .* has no files on any host/],
   },
   endIsThePrograms: {
     "a program that ends with 3 is told to have ended with 0": [
@@ -398,6 +414,18 @@ const bad: Record<RuleName, Record<string, [change: Change, says: RegExp]>> = {
       ),
       /run r1 .* told its reader 1/,
     ],
+    "a cancelled run's reader is told a line, and its log is nowhere": [
+      all(
+        change(
+          "files",
+          ({ run }) => run === "r4",
+          () => ({ out: null }),
+        ),
+        after("output", { kind: "reader", reader: 4, run: "r4", after: 0, by: "stream" }),
+        after("reader", { kind: "output", reader: 4, offset: 2, data: '{"type":"line","text":"1"}' }),
+      ),
+      /run r4 .* told its reader 4 1 lines, and its log is on no host/,
+    ],
   },
   readerOfTheEndHasAll: {
     "a reader is told the end before the last line": [
@@ -419,6 +447,14 @@ const bad: Record<RuleName, Record<string, [change: Change, says: RegExp]>> = {
         () => ({ out: base64("more\n") }),
       ),
       /run r4 .* is told with 0 bytes, and its file has 5/,
+    ],
+    "the log of a completed run is nowhere": [
+      change(
+        "files",
+        ({ run }) => run === "r5",
+        () => ({ out: null }),
+      ),
+      /run r5 .* is told with 2 bytes, and its log is on no host/,
     ],
     "a program that prints one line is told with two": [
       all(
@@ -545,7 +581,11 @@ const bad: Record<RuleName, Record<string, [change: Change, says: RegExp]>> = {
   oneContainerAUser: {
     "a second container of a user starts beside the first": [
       after("campaign", { kind: "engine", host: "h1", action: "start", container: "c0", user: "u1" }),
-      /u1 had 2 containers at once on h1: c0, c1/,
+      /u1 had 2 containers at once: c0 on h1, c1 on h1/,
+    ],
+    "a second container of a user starts on another host": [
+      elsewhere,
+      /u1 had 2 containers at once: c0 on h0, c1 on h1/,
     ],
   },
   logHasFacts: {
@@ -600,6 +640,30 @@ test("zeros that a full disk has left before a mark hide none", () => {
       : event,
   );
   expect(judge(events).flatMap(({ wrong }) => wrong)).toEqual([]);
+});
+
+test("a restored gateway may tell a run as its copy has it until it has heard its host twice, and a look longer", () => {
+  const refused = (...heardAt: number[]) => judge(restoredAndTold(...heardAt)(tell())).flatMap(({ wrong }) => wrong);
+  expect(refused()).toEqual([]);
+  expect(refused(1_030_000)).toEqual([]);
+  expect(refused(1_010_000, 1_030_000)).toEqual([]);
+  expect(refused(1_030_000, 1_055_000)).toEqual([]);
+});
+
+test("who lived on a host that was removed may live on another before its container there has ended", () => {
+  const events = elsewhere(tell());
+  const removed = after("deed", { at: 1_000_001, kind: "deed", deed: "host removed", host: "h0" });
+  const refused = judge(removed(events)).flatMap(({ rule, wrong }) => (rule === "oneContainerAUser" ? wrong : []));
+  expect(refused).toEqual([]);
+});
+
+test("a log that is nowhere is none where its agent was deleted", () => {
+  const gone = without("files", ({ run }) => run === "r1")(tell());
+  const call = { kind: "call", call: 9, by: "u1", method: "DELETE", path: "/v1/agents/a-u1" };
+  const refused = judge(after("call", call)(gone)).flatMap(({ rule, wrong }) =>
+    rule.startsWith("reader") ? wrong : [],
+  );
+  expect(refused).toEqual([]);
 });
 
 test("while a host's reports are not answered the gateway may tell a run as it was, and no longer", () => {

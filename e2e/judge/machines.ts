@@ -1,6 +1,6 @@
 /** Rules about what is on the machines: uids, agents that were deleted, what is left at the end, and the product's processes. */
 import type { History } from "./history.ts";
-import { callsTo, ofEach, type Rule } from "./rule.ts";
+import { callsTo, lookMs, ofEach, type Rule } from "./rule.ts";
 
 /** Uids from here on are agents'. */
 const firstUid = 20_000;
@@ -93,7 +93,7 @@ const processesStay: Rule = {
 const oneContainerAUser: Rule = {
   says: "a user has one container at a time, on one host",
   judge(history) {
-    const live = new Map<string, Set<string>>();
+    const live = new Map<string, { container: string; host: string; at: number }[]>();
     const started = history.all("engine").filter(({ action, user }) => user !== "" && action === "start");
     // The kernel's word comes first where the engine's of the start is late, so that the engine's of the death counts too.
     const dead = [
@@ -104,17 +104,32 @@ const oneContainerAUser: Rule = {
     const words = [...started, ...dead].toSorted((one, other) => one.at - other.at);
     for (const word of words) {
       if (word.kind === "container" || word.action === "die")
-        for (const own of live.values()) own.delete(word.container);
+        for (const [user, own] of live)
+          live.set(
+            user,
+            own.filter(({ container }) => container !== word.container),
+          );
       else {
-        const own = live.get(`${word.user} on ${word.host}`) ?? new Set();
-        live.set(`${word.user} on ${word.host}`, own.add(word.container));
-        if (own.size > 1)
-          wrong.push(`${word.user} had ${own.size} containers at once on ${word.host}: ${[...own].join(", ")}`);
+        const before = (live.get(word.user) ?? []).filter(({ container }) => container !== word.container);
+        const beside = before.filter(({ host, at }) => host === word.host || !wasGivenUp(history, host, at, word.at));
+        live.set(word.user, [...before, word]);
+        const places = [...beside, word].map(({ container, host }) => `${container} on ${host}`);
+        if (places.length > 1) wrong.push(`${word.user} had ${places.length} containers at once: ${places.join(", ")}`);
       }
     }
     return { checked: started.length, wrong };
   },
 };
+
+/** Whether a host was removed, or forgot what it had, since a container of it started: who lived there may live elsewhere before it has ended. */
+const wasGivenUp = ({ all }: History, name: string, startedAt: number, at: number) =>
+  all("deed").some(
+    ({ deed, host, at: doneAt }) =>
+      ["host removed", "host database lost", "host database restored"].includes(deed) &&
+      host === name &&
+      doneAt >= startedAt &&
+      doneAt <= at + lookMs,
+  );
 
 const logHasFacts: Rule = {
   says: "a process writes facts into its log: no warning of its runtime, no stack",

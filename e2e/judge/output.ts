@@ -1,7 +1,7 @@
 /** Rules about output and about who runs when: the bytes in the file, and the marks that programs wrote beside them. */
 import type { EventOf } from "./events.ts";
 import { type History, nameOf, type Placed, type RunStory } from "./history.ts";
-import { endedRunsOf, excused, isForgotten, metFullDisk, ofEach, type Rule, runsOf } from "./rule.ts";
+import { endedRunsOf, excused, isDeleted, isForgotten, metFullDisk, ofEach, type Rule, runsOf } from "./rule.ts";
 
 const readersGetTheFile: Rule = {
   says: "every reader is told the bytes of the file, in order, each once",
@@ -10,11 +10,17 @@ const readersGetTheFile: Rule = {
     ({ reader, run: id, after, lines }, history) => {
       const run = history.runs.get(id);
       if (!run || metFullDisk(history, run)) return excused;
-      const problem = problemOf(after, lines, bytesOf(run));
+      const file = bytesOf(run);
+      if (!file && lines.length > 0 && mayBeGone(run, history)) return excused;
+      const problem = problemOf(after, lines, file);
       return problem ? `${nameOf(run)} told its reader ${reader} ${problem}` : null;
     },
   ),
 };
+
+/** Whether a log that had something in it may be on no host: its agent was deleted, or its host was removed or forgot it. */
+const mayBeGone = (run: RunStory, history: History) =>
+  isDeleted(history, run.asked.agent) || isForgotten(history, run) || run.end?.run.reason === "host_lost";
 
 /** Of the host that kept most of it. */
 function bytesOf({ files }: RunStory): Buffer | null {
@@ -23,12 +29,12 @@ function bytesOf({ files }: RunStory): Buffer | null {
 }
 
 function problemOf(after: number, lines: EventOf<"output">[], file: Buffer | null): string | null {
+  if (!file && lines.length > 0) return `${lines.length} lines, and its log is on no host`;
   let from = after;
   for (const { offset, data } of lines) {
     if (offset <= from) return `byte ${offset} after byte ${from}`;
-    const piece = file?.toString("utf8", from, offset).replace(/\n$/, "");
-    if (piece !== undefined && !isSame(data, piece))
-      return `${clip(data)} at bytes ${from} to ${offset}, where its file has ${clip(piece)}`;
+    const piece = file!.toString("utf8", from, offset).replace(/\n$/, "");
+    if (!isSame(data, piece)) return `${clip(data)} at bytes ${from} to ${offset}, where its file has ${clip(piece)}`;
     from = offset;
   }
   return null;
@@ -53,6 +59,8 @@ const readerOfTheEndHasAll: Rule = {
     const { reason, logBytes } = run.end!.run;
     if (reason === "host_lost" || metFullDisk(history, run)) return excused;
     const file = bytesOf(run);
+    if (!file && logBytes > 0 && !mayBeGone(run, history))
+      return `${nameOf(run)} is told with ${logBytes} bytes, and its log is on no host`;
     if (!file) return excused;
     if (file.length !== logBytes)
       return `${nameOf(run)} is told with ${logBytes} bytes, and its file has ${file.length}`;

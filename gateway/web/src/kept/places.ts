@@ -22,6 +22,7 @@ const topNow = () => scroller()?.scrollTop ?? 0;
 
 /** Keeps how far the page is scrolled, before another one of ours takes its place. */
 export function keepTop(): void {
+  scrolling.abort();
   if (topNow() > 0 || history.state !== null) history.replaceState({ top: topNow() }, "");
 }
 
@@ -40,15 +41,19 @@ export function restoreUnloaded(): void {
 /** Scrolls the page to where it was left in the browser's history. */
 export const restoreTop = () => scrollTo((history.state as { top?: number } | null)?.top ?? 0);
 
-/** A list that takes longer than this to come begins at its beginning. */
-const patienceMs = 3000;
+/** A list comes when the gateway answers; one that is as long as it was no more is not waited for for ever. */
+const patienceMs = 30_000;
 const acts = ["wheel", "pointerdown", "keydown"];
+/** Of the last navigation. */
+let scrolling = new AbortController();
 
-/** Once the page is that long; not against a person who does something meanwhile. */
+/** Once the page is that long; not against a person who does something meanwhile, or goes on. */
 function scrollTo(top: number): void {
+  scrolling.abort();
   if (top === 0) return;
   const end = performance.now() + patienceMs;
   const leave = new AbortController();
+  scrolling = leave;
   for (const act of acts) addEventListener(act, () => leave.abort(), { signal: leave.signal, capture: true });
   const step = () => {
     if (leave.signal.aborted) return;
