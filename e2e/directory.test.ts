@@ -171,6 +171,12 @@ describe("the CLI in a directory", () => {
     expect(await say("delta")).toEqual(["delta"]);
     await work(agent, "two");
     expect(await say("gamma")).toEqual(["beta", "gamma"]);
+    // Of the directory that it works in from now on, though no message has led there yet.
+    await work(agent, "one");
+    await alice.ok("POST", `/v1/agents/${agent.id}/reset`);
+    expect(await say("alpha")).toEqual(["alpha"]);
+    await work(agent, "two");
+    expect(await say("delta")).toEqual(["beta", "gamma", "delta"]);
     await drop(agent);
   });
 });
