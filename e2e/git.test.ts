@@ -66,6 +66,8 @@ describe("a credential for git", () => {
   });
 
   test("clones with a submodule, pushes, and opens a pull request", async () => {
+    // As many people's dotfiles have it.
+    await sh(`git config --global url.git@${forge}:.pushInsteadOf https://${forge}/`);
     expect(
       await sh(`git init -q && git remote add origin https://${forge}/team/app.git && git fetch -q && git checkout -q main &&
       git submodule --quiet update --init && cat lib/README.md`),
