@@ -401,12 +401,12 @@ for h in os.environ["SPELLINGS"].split(): print(requests.get(f"http://{h}:5174/"
 });
 
 test("variables are the agent's whatever they are called: Berth's scripts take none of their names", async () => {
-  const names = ["run", "path", "code", "out", "err", "session", "literal", "file"];
+  const names = ["run", "path", "code", "out", "err", "session", "literal", "file", "TMOUT", "POSIXLY_CORRECT"];
   const env = Object.fromEntries(names.map((name) => [name, "mine"]));
   const agent = await alice.createAgent("names");
   await alice.ok("PUT", `/v1/agents/${agent.id}/env`, env);
   const { run } = await alice.runToEnd(agent.id, `demo: run printenv ${names.join(" ")} | uniq -c`);
-  expect(run.result).toMatch(/^\s+8 mine$/m);
+  expect(run.result).toMatch(/^\s+10 mine$/m);
   await alice.ok("DELETE", `/v1/agents/${agent.id}`);
 });
 
