@@ -443,6 +443,23 @@ describe("git", () => {
     await alice.ok("PUT", `/v1/agents/${shell.id}/env`, {});
   });
 
+  test("commits what people write of the CLI's directory, and no secret of an MCP server that the CLI keeps there", async () => {
+    const agent = await alice.createAgent("kept-in", { instructions: "Be brief." });
+    const written = ["agents/a.md", "commands/x.md", "hooks/h.sh", "rules/web/r.md", "skills/s/SKILL.md", "CLAUDE.md"];
+    for (const path of [...written, "settings.json"])
+      await alice.ok("PUT", `/v1/agents/${agent.id}/files/.claude/${path}`, path === "settings.json" ? "{}" : "x");
+    // By the real CLI, which keeps that in its own file, and copies of it.
+    const { run } = await alice.runToEnd(
+      agent.id,
+      "demo: run claude mcp add tracker -e T=sekret -- true; claude mcp add other -- true; grep -rl sekret .claude; git init -q && git add -A; git ls-files .claude; git grep --cached -c sekret; echo over",
+    );
+    const said = run.result!.split("\n");
+    const listed = said.slice(said.indexOf(".claude/CLAUDE.md"), said.indexOf("over"));
+    expect(said).toContain(".claude/.claude.json");
+    expect(listed.toSorted()).toEqual([...written, "settings.json"].map((path) => `.claude/${path}`).toSorted());
+    await alice.ok("DELETE", `/v1/agents/${agent.id}`);
+  });
+
   test("reads what is written for ssh as https, shows names as they are, and trusts what the user's agents made", async () => {
     expect(await sh("git config --get-regexp 'url.https://github.com/.insteadof'")).toContain("git@github.com:");
     const out = await sh(
