@@ -1,8 +1,8 @@
 /** The CLI of the agent that was used last, started ahead of its next message: on the real engine and the real CLI. */
-import { renameSync, rmSync } from "node:fs";
+import { appendFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Agent } from "@berth/shared/resources";
 import { until } from "../gateway/test/wait.ts";
 import type { Client } from "./harness/client.ts";
@@ -100,6 +100,66 @@ test("what changes the agent ends it, and the message after that finds what hold
   const other = await waiting();
   await alice.ok("DELETE", `/v1/agents/${agent.id}`);
   expect(await clis()).not.toContain(other);
+});
+
+describe("of what it has read before it was told anything", () => {
+  const put = (path: string, text: string) => alice.ok("PUT", `/v1/agents/${agent.id}/files/${path}`, text);
+  const say = async (prompt: string) => {
+    const ended = await alice.runToEnd(agent.id, prompt);
+    expect(ended.run).toMatchObject({ status: "completed", result: "done" });
+    return { ...ended, told: model.callsOf(prompt).at(-1)!.told };
+  };
+  const work = (directory: string) => alice.ok("PATCH", `/v1/agents/${agent.id}`, { directory });
+  const claimed = () => berth.host.log().split('"event":"ahead.claimed"').length;
+
+  test.each([
+    ["a CLAUDE.md on the way up", "mono/CLAUDE.md"],
+    ["a rule below a folder", "mono/.claude/rules/web/x.md"],
+    ["what a CLAUDE.md imports", "mono/packages/a/docs/words.md"],
+  ])("%s is read anew where it has changed, and else kept", async (_, path) => {
+    await work("mono/packages/a");
+    await put("mono/packages/a/CLAUDE.md", "See @docs/words.md for words");
+    await put(path, "The word is egret.\n");
+    await say("Begin.");
+    await waiting();
+    const before = claimed();
+    await say("Which word?");
+    expect(claimed()).toBe(before + 1);
+    await waiting();
+    // In place: no directory tells of it.
+    const inPlace = `mnt/${userId}/workspace/agent-${agent.id}/${path}`;
+    appendFileSync(join(berth.hostDir, inPlace), "The word is heron.\n");
+    expect((await say("Which word now?")).told).toContain("heron");
+  });
+
+  test("its directory is made anew where that has gone meanwhile", async () => {
+    await work("app");
+    await say("Begin.");
+    await waiting();
+    await alice.ok("DELETE", `/v1/agents/${agent.id}/files/app`);
+    const { lines } = await say("Where are you?");
+    expect(lines.join("\n")).toContain("The directory app was not there: it is made, and empty.");
+  });
+
+  test("a link that leads to another directory since is followed there", async () => {
+    await put("v1/CLAUDE.md", "The word is egret.");
+    await put("v2/CLAUDE.md", "The word is heron.");
+    await say("Run:ln -s v1 current");
+    await work("current");
+    await say("Begin.");
+    await waiting();
+    const home = join(berth.hostDir, `mnt/${userId}/workspace/agent-${agent.id}`);
+    rmSync(join(home, "current"));
+    symlinkSync("v2", join(home, "current"));
+    expect((await say("Which word?")).told).toContain("heron");
+  });
+
+  test("more rules than it is worth to look at are read anew, and cost no time", async () => {
+    await say("Run:mkdir -p .claude/rules && cd .claude/rules && touch {1..9000}.md.not");
+    await waiting();
+    await say("Is this said?");
+    expect(model.callsOf("Is this said?")).toHaveLength(1);
+  });
 });
 
 test("a message is neither lost nor doubled when the host agent dies just as it comes", async () => {

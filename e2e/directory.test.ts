@@ -171,6 +171,12 @@ describe("the CLI in a directory", () => {
     expect(await say("delta")).toEqual(["delta"]);
     await work(agent, "two");
     expect(await say("gamma")).toEqual(["beta", "gamma"]);
+    // Of the directory that it works in from now on, though no message has led there yet.
+    await work(agent, "one");
+    await alice.ok("POST", `/v1/agents/${agent.id}/reset`);
+    expect(await say("alpha")).toEqual(["alpha"]);
+    await work(agent, "two");
+    expect(await say("delta")).toEqual(["beta", "gamma", "delta"]);
     await drop(agent);
   });
 });
@@ -194,7 +200,12 @@ describe("a repository", () => {
   test("leaves what is in its place alone, and takes an empty directory", async () => {
     const agent = await cloner("kept", { runtime: "shell", repository: "https://git.example/site", directory: "a/b" });
     await put(agent, "a/b/mine.txt", "mine");
-    expect(await sh(agent, "ls -A; rm mine.txt")).toBe("mine.txt");
+    const { run } = await alice.runToEnd(agent.id, "ls -A; rm mine.txt");
+    expect([run.reason, run.result, run.stderrTail]).toEqual([
+      "completed",
+      "mine.txt\n",
+      "Berth: a/b is not empty and no repository: https://git.example/site is not cloned into it.\n",
+    ]);
     expect(await sh(agent, "ls")).toBe("README.md\npart");
     await drop(agent);
   });

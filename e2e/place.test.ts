@@ -369,13 +369,18 @@ for h in os.environ["SPELLINGS"].split(): print(requests.get(f"http://{h}:5174/"
 
   test("is reached through a tunnel, by whatever spelling; the way out is not, by its own", async () => {
     // In a shell of its own: a tunnel that is closed by then ends who writes to it.
-    const asked = String.raw`for at in 127.0.0.9:5174 127.1:5174 0:5174 2130706433:5174 0x7f000001:5174 "[::1]:5174" "[::]:5174" "[::ffff:127.0.0.1]:5174" LOCALHOST:5174 x.localhost:5174 127.0.0.9:5175 127.0.0.9:3128 localhost:03128; do exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT %s HTTP/1.1\r\n\r\n' "$at" >&3; read -r answer <&3; [[ $answer = *' 200 '* ]] && (printf 'GET / HTTP/1.0\r\n\r\n' >&3); timeout 10 grep -aE '^(here|Berth)' <&3 || echo closed; done`;
+    const asked = String.raw`for at in 127.0.0.9:5174 127.1:5174 0:5174 2130706433:5174 0x7f000001:5174 "[::1]:5174" "[::]:5174" "[::ffff:127.0.0.1]:5174" LOCALHOST:5174 x.localhost:5174 127.0.0.9:5175 127.0.0.9:3128 localhost:03128 127.0.0.1:68664 127.0.0.1:134200; do exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT %s HTTP/1.1\r\n\r\n' "$at" >&3; read -r answer <&3; [[ $answer = *' 200 '* ]] && (printf 'GET / HTTP/1.0\r\n\r\n' >&3); timeout 10 grep -aE '^(here|Berth)' <&3 || echo closed; done`;
     const out = (await sh(`${serve} ${asked}; kill $server`)).split("\n");
     expect(out.slice(0, 11)).toEqual([...Array.from({ length: 10 }, () => "here"), "closed"]);
     expect(out.slice(11)).toEqual([
       expect.stringMatching(/^Berth refuses .*: it is this workspace itself.* localhost/),
-      expect.stringMatching(/^Berth refuses /),
+      ...Array.from({ length: 3 }, () => expect.stringMatching(/^Berth refuses /)),
     ]);
+    // Asked for without a tunnel.
+    const plain = await sh(
+      'for at in 127.0.0.1:3128 127.0.0.9:3128 localhost:3128 127.0.0.1:68664; do curl -sS -m 10 -x $HTTP_PROXY --noproxy "" --request-target "http://$at/" http://127.0.0.1/; done',
+    );
+    expect(plain.match(/^Berth refuses /gm)).toHaveLength(4);
   });
 
   test("is reached by who asks the proxy for it, by whatever spelling, and nothing else of the machine is", async () => {
@@ -396,12 +401,12 @@ for h in os.environ["SPELLINGS"].split(): print(requests.get(f"http://{h}:5174/"
 });
 
 test("variables are the agent's whatever they are called: Berth's scripts take none of their names", async () => {
-  const names = ["run", "path", "code", "out", "err", "session", "literal", "file"];
+  const names = ["run", "path", "code", "out", "err", "session", "literal", "file", "TMOUT", "POSIXLY_CORRECT"];
   const env = Object.fromEntries(names.map((name) => [name, "mine"]));
   const agent = await alice.createAgent("names");
   await alice.ok("PUT", `/v1/agents/${agent.id}/env`, env);
   const { run } = await alice.runToEnd(agent.id, `demo: run printenv ${names.join(" ")} | uniq -c`);
-  expect(run.result).toMatch(/^\s+8 mine$/m);
+  expect(run.result).toMatch(/^\s+10 mine$/m);
   await alice.ok("DELETE", `/v1/agents/${agent.id}`);
 });
 
@@ -436,6 +441,23 @@ describe("git", () => {
     );
     expect(out).toBe(".claude/commands/own");
     await alice.ok("PUT", `/v1/agents/${shell.id}/env`, {});
+  });
+
+  test("commits what people write of the CLI's directory, and no secret of an MCP server that the CLI keeps there", async () => {
+    const agent = await alice.createAgent("kept-in", { instructions: "Be brief." });
+    const written = ["agents/a.md", "commands/x.md", "hooks/h.sh", "rules/web/r.md", "skills/s/SKILL.md", "CLAUDE.md"];
+    for (const path of [...written, "settings.json"])
+      await alice.ok("PUT", `/v1/agents/${agent.id}/files/.claude/${path}`, path === "settings.json" ? "{}" : "x");
+    // By the real CLI, which keeps that in its own file, and copies of it.
+    const { run } = await alice.runToEnd(
+      agent.id,
+      "demo: run claude mcp add tracker -e T=sekret -- true; claude mcp add other -- true; grep -rl sekret .claude; git init -q && git add -A; git ls-files .claude; git grep --cached -c sekret; echo over",
+    );
+    const said = run.result!.split("\n");
+    const listed = said.slice(said.indexOf(".claude/CLAUDE.md"), said.indexOf("over"));
+    expect(said).toContain(".claude/.claude.json");
+    expect(listed.toSorted()).toEqual([...written, "settings.json"].map((path) => `.claude/${path}`).toSorted());
+    await alice.ok("DELETE", `/v1/agents/${agent.id}`);
   });
 
   test("reads what is written for ssh as https, shows names as they are, and trusts what the user's agents made", async () => {

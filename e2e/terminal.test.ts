@@ -95,6 +95,24 @@ describe("a terminal", () => {
     expect(said).toContain("hi there-none-xterm-256color");
   });
 
+  test("reads ~/.bashrc once, as people and installers write it, also where a profile does that itself or says nothing of it", async () => {
+    const of = await alice.createAgent("dotfiles", { runtime: "shell" });
+    const write = (name: string, text: string) => alice.ok("PUT", `/v1/agents/${of.id}/files/${name}`, text);
+    const says = async () =>
+      (await openShell({ of })).type('echo "$FROM_RC.${word[0]}.$FROM_PROFILE-"\n', /\.\w*-\r\n/);
+    await write(".bashrc", "FROM_RC=${FROM_RC}x\ndeclare -A word=([0]=here)\nalias ll='ls -l'\n");
+    expect(await says()).toContain("x.here.-\r\n");
+    await write(".profile", "FROM_PROFILE=$FROM_RC\n");
+    expect(await says()).toContain("x.here.x-\r\n");
+    await write(".profile", '[ -z "$BASH" ] || . ~/.bashrc\n');
+    expect(await says()).toContain("x.here.-\r\n");
+    await write(".bash_profile", ". ~/.profile\n");
+    expect(await says()).toContain("x.here.-\r\n");
+    await write(".bash_profile", "FROM_PROFILE=mine\n");
+    expect(await says()).toContain("x.here.mine-\r\n");
+    await alice.ok("DELETE", `/v1/agents/${of.id}`);
+  });
+
   test("begins where the agent works, before its first run too, and above that while it is missing", async () => {
     const of = await alice.createAgent("placed", { runtime: "shell", directory: "web" });
     const home = `/workspace/agent-${of.id}`;

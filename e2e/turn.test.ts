@@ -109,6 +109,29 @@ describe("a word into a running turn", () => {
     expect(told.at(-1)).toContain(JSON.stringify(words.text).slice(1, -1));
   });
 
+  test("reaches it also after the pause that the agent's environment sets for its shells", async () => {
+    const agent = await alice.createAgent(`turn-${++count}`);
+    await alice.ok("PUT", `/v1/agents/${agent.id}/env`, { TMOUT: "1" });
+    const prompt = `Task number ${count}.`;
+    let isFirst = true;
+    scripts.set(prompt, ({ stream }) => {
+      if (!stream || !isFirst) return say("done");
+      isFirst = false;
+      // A shell that began to wait later than Berth's own has waited for so long.
+      return bash(`TMOUT=1; read -r <> <(:); echo >paused; ${untilGo}`);
+    });
+    const run = await alice.send(agent.id, prompt);
+    await untilTool(run);
+    await until(
+      async () => (await alice.call("GET", `/v1/agents/${agent.id}/files/paused`)).status === 200,
+      "the pause is over",
+    );
+    await alice.ok("POST", `/v1/runs/${run.id}/messages`, { text: "A word after the pause." });
+    await go(agent);
+    expect((await alice.finish(run.id)).run).toMatchObject({ status: "completed", result: "done" });
+    expect(model.calls.filter((call) => call.told.includes("A word after the pause."))).not.toEqual([]);
+  });
+
   test("that begins with a slash is text where the CLI has no such command, also where its own interface would have", async () => {
     const { agent, run } = await begin(bash(untilGo));
     await untilTool(run);

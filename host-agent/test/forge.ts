@@ -14,6 +14,8 @@ import { buffer, text } from "node:stream/consumers";
 export const otherHost = "files.berth.test";
 export const forgeUser = "ada";
 export const forgeToken = "tok_Zq8rJ2mX5wLs-forge";
+/** Made by GitLab itself for who asks for a batch of LFS, and as good as the token. */
+export const lfsToken = "lfs_Vb4Tn8Rz1Q-derived";
 export const apiValue = "val_7Hc3Kp9TnE-api";
 
 /** Makes `team/app.git`, which has `team/lib.git` as a submodule, branches `even` and, a commit ahead, `topic`, `team/other.git`, `team/big.git` of 2 MB, and `team/lib-open.git`, which all may read. */
@@ -68,7 +70,9 @@ export interface ApiCall {
 /** With an API below `/api/`, where it has one. */
 export function serveForge(root: string, record: ForgeRecord, api?: (call: ApiCall) => unknown) {
   const objects = new Map<string, Buffer>();
-  const basic = `Basic ${Buffer.from(`${forgeUser}:${forgeToken}`).toString("base64")}`;
+  const [basic, derived] = [forgeToken, lfsToken].map(
+    (token) => `Basic ${Buffer.from(`${forgeUser}:${token}`).toString("base64")}`,
+  );
   return async (url: URL, req: IncomingMessage, res: ServerResponse) => {
     const path = url.pathname;
     record.calls.push(`${req.method} ${path}`);
@@ -78,12 +82,12 @@ export function serveForge(root: string, record: ForgeRecord, api?: (call: ApiCa
     if (api && path.startsWith("/api/")) return api({ root, pulls: record.pulls, req, res });
     // It repeats what it refuses, as some do. What all may read nobody shows a credential for.
     const isOpen = path.startsWith("/team/lib-open.git/") && !`${path}${url.search}`.includes("receive-pack");
-    if (req.headers.authorization !== (isOpen ? undefined : basic))
-      return res
-        .writeHead(401, { "www-authenticate": "Basic realm=forge" })
-        .end(`bad credential ${req.headers.authorization}`);
-    const [, oid] = /\/info\/lfs\/objects\/([0-9a-f]{64})$/.exec(path) ?? [];
-    if (path.endsWith("/info/lfs/objects/batch")) return answerBatch(url, req, res, objects);
+    const given = req.headers.authorization;
+    if (given !== (isOpen ? undefined : basic) && given !== derived)
+      return res.writeHead(401, { "www-authenticate": "Basic realm=forge" }).end(`bad credential ${given}`);
+    const [, oid] = /\/(?:info\/lfs|gitlab-lfs)\/objects\/([0-9a-f]{64})(?:\/\d+)?$/.exec(path) ?? [];
+    if (path.endsWith("/info/lfs/objects/batch"))
+      return answerBatch(url, req, res, { kept: objects, derived: derived! });
     if (path.endsWith("/info/lfs/locks/verify")) return res.writeHead(404).end();
     if (oid && req.method === "PUT") {
       objects.set(oid, await buffer(req));
@@ -94,17 +98,34 @@ export function serveForge(root: string, record: ForgeRecord, api?: (call: ApiCa
   };
 }
 
-/** As Gitea: the addresses are its own, with the header that the client sent. */
-async function answerBatch(url: URL, req: IncomingMessage, res: ServerResponse, kept: Map<string, Buffer>) {
+/**
+ * As Gitea: the addresses are its own, with the header that the client sent. As GitLab: also its own, with a token that it makes. As
+ * GitHub: of a store elsewhere, with a header that is signed, and one of its own to verify.
+ */
+async function answerBatch(
+  url: URL,
+  req: IncomingMessage,
+  res: ServerResponse,
+  { kept, derived }: { kept: Map<string, Buffer>; derived: string },
+) {
   const { operation, objects } = JSON.parse(await text(req)) as {
     operation: string;
     objects: { oid: string; size: number }[];
   };
-  const header = { Authorization: req.headers.authorization };
+  const below = url.origin + url.pathname.replace(/info\/lfs\/objects\/batch$/, "");
+  const describe = (oid: string, size: number) => {
+    if (url.hostname.startsWith("github."))
+      return {
+        [operation]: { href: `https://${otherHost}/${oid}`, header: { Authorization: "AWS4-HMAC-SHA256 signed" } },
+        verify: { href: `${below}info/lfs/verify`, header: { Authorization: derived, Accept: "application/json" } },
+      };
+    const asGitlab = { href: `${below}gitlab-lfs/objects/${oid}/${size}`, header: { Authorization: derived } };
+    const asGitea = { href: `${below}info/lfs/objects/${oid}`, header: { Authorization: req.headers.authorization } };
+    return { [operation]: url.hostname.startsWith("gitlab.") ? asGitlab : asGitea };
+  };
   const answers = objects.map(({ oid, size }) => {
-    const href = `${url.origin}${url.pathname.replace(/batch$/, "")}${oid}`;
     const isWanted = operation === "download" || !kept.has(oid);
-    return { oid, size, ...(isWanted && { actions: { [operation]: { href, header } } }) };
+    return { oid, size, authenticated: true, ...(isWanted && { actions: describe(oid, size) }) };
   });
   res.writeHead(200, { "content-type": "application/vnd.git-lfs+json" });
   return res.end(JSON.stringify({ transfer: "basic", objects: answers }));

@@ -178,7 +178,9 @@ describe("agents", () => {
       expect([answer.status, answer.json().code]).toEqual(status === 204 ? [200, undefined] : [409, "agent_busy"]);
     }
     host.handle = undefined;
-    expect(host.requests.at(-1)).toMatchObject({ method: "POST", path: `/v1/agents/${agent.id}/reset` });
+    const told = host.requests.at(-1)!;
+    expect(told).toMatchObject({ method: "POST", path: `/v1/agents/${agent.id}/reset` });
+    expect(JSON.parse(told.body)).toMatchObject({ id: agent.id, directory: null });
   });
 
   test("a deletion that the host did not hear is in the answer to its reports until it has dropped the agent", async () => {

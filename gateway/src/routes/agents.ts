@@ -139,7 +139,9 @@ export const agentRoutes = [
     run: async ({ deps, source, caller, params }) => {
       const agent = await getAgent(deps.db, caller.user.id, params.id);
       const host = await findHostOfUser(deps.db, caller.user.id);
-      if (host) await actOnHost(deps, host, caller, { method: "POST", path: `/v1/agents/${agent.id}/reset` });
+      // A directory that was changed since its last message is one of a conversation that the host has not gone to yet.
+      const body = await getAgentSpec(deps.db, caller.user.id, params.id);
+      if (host) await actOnHost(deps, host, caller, { method: "POST", path: `/v1/agents/${agent.id}/reset`, body });
       const target = { id: agent.id, name: agent.name };
       await deps.atomic([auditStatement(deps.now(), { ...source, action: "agent.reset", target })]);
       return agent;

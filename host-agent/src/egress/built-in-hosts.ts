@@ -5,6 +5,8 @@ export const builtInHosts: readonly string[] = [
   "github.com",
   "*.github.com",
   "*.githubusercontent.com",
+  // Where GitHub has LFS files put. It is a bucket's name: no other one of that store is meant.
+  "github-cloud.s3.amazonaws.com",
   "gitlab.com",
   "bitbucket.org",
   "api.bitbucket.org",

@@ -1,8 +1,9 @@
 /** The host agent's HTTP: what the gateway may ask of this host, for the user its token names. Parses, calls one function, answers. */
 import { join } from "node:path";
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { AppError, parseOr400, toProblem } from "@berth/shared/errors";
 import {
+  type AgentSpec,
   agentSpec,
   type HostClaims,
   hostMessageBody,
@@ -15,7 +16,7 @@ import { messageOf, stackOf } from "@berth/shared/log";
 import { answerBody, type ContextUse, type ModelChoice } from "@berth/shared/resources";
 import { id } from "@berth/shared/values";
 import { type AgentDeps, deleteAgent, resetAgent, setEnv } from "../inside/agents.ts";
-import { readJson } from "./body.ts";
+import { readJson, readJsonIfAny } from "./body.ts";
 import { addChangeRoutes } from "./change-routes.ts";
 import { addCredentialRoutes } from "./credential-routes.ts";
 import type { ServerEnv } from "./env.ts";
@@ -179,22 +180,30 @@ function createContextQuestion(deps: ServerDeps): (run: RunRow) => Promise<Conte
   };
 }
 
+/** A description of the agent that the path names. */
+function ofPath(c: Context<ServerEnv>, spec: AgentSpec): AgentSpec {
+  if (spec.id !== c.req.param("id")) throw new AppError("invalid_request", "The agent's id differs from the path's.");
+  return spec;
+}
+
 function addAgentRoutes(app: Hono<ServerEnv>, deps: ServerDeps): void {
   app.get("/v1/models", async (c) => c.json({ items: await deps.listModels() }));
   app.on(["PUT", "PATCH"], "/v1/agents/:id/env", async (c) => {
     const { agent, env } = parseOr400(setEnvBody, await readJson(c), "body");
-    if (agent.id !== c.req.param("id"))
-      throw new AppError("invalid_request", "The agent's id differs from the path's.");
+    ofPath(c, agent);
     const known = await setEnv(deps, c.get("claims").sub, agent, env, c.req.method === "PUT");
     return c.json({ epoch: deps.store.epoch, agent: reportedAgent(known) });
   });
   app.post("/v1/agents/:id/ahead", async (c) => {
-    const spec = parseOr400(agentSpec, await readJson(c), "body");
+    const spec = ofPath(c, parseOr400(agentSpec, await readJson(c), "body"));
     void deps.runs.ahead.open(await deps.runs.learn(c.get("claims").sub, spec));
     return c.body(null, 204);
   });
-  app.post("/v1/agents/:id/reset", (c) => {
-    resetAgent(deps, c.get("claims").sub, parseOr400(id, c.req.param("id"), "agent id"));
+  app.post("/v1/agents/:id/reset", async (c) => {
+    const agentId = parseOr400(id, c.req.param("id"), "agent id");
+    const body = await readJsonIfAny(c);
+    const spec = body === undefined ? null : ofPath(c, parseOr400(agentSpec, body, "body"));
+    await resetAgent(deps, c.get("claims").sub, agentId, spec);
     return c.body(null, 204);
   });
   app.delete("/v1/agents/:id", async (c) => {

@@ -1,11 +1,12 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { unseenAgent } from "@berth/shared/host-api";
+import { type AgentSpec, unseenAgent } from "@berth/shared/host-api";
 import { expect, test } from "vitest";
 import { createLocks } from "../context/wait.ts";
+import type { AgentRow } from "../store/rows.ts";
 import { Store } from "../store/store.ts";
-import { deleteAgent } from "./agents.ts";
+import { deleteAgent, resetAgent } from "./agents.ts";
 import { makeContext } from "../../test/context.ts";
 import { inMemory } from "../../test/memory.ts";
 
@@ -54,4 +55,38 @@ test("two deletions of one agent at once are one, and both succeed; one that fai
   expect([store.getAgent("agt_b")!.deleted, readdirSync(dir)]).toEqual(["gone", ["trash"]]);
   store.close();
   rmSync(dir, { recursive: true });
+});
+
+test("a new conversation is one of the directory that the gateway names; those of others stay", async () => {
+  const store = new Store(inMemory(), Date.now);
+  const runs = {
+    learn: async (userId: string, spec: AgentSpec) => store.learnAgent(userId, spec, null) as AgentRow,
+  };
+  const deps = { context: makeContext("/nowhere"), store, runs };
+  const inDirectory = (directory: string, version: number) => ({
+    ...unseenAgent("agt_a"),
+    version,
+    name: "a",
+    directory,
+  });
+  const conversationIn = async (directory: string, version: number) => {
+    const { sessionId, sessionUsed } = await runs.learn("usr_u", inDirectory(directory, version));
+    return [sessionId, sessionUsed];
+  };
+  await resetAgent(deps, "usr_u", "agt_a", inDirectory("a", 1));
+  expect(store.getAgent("agt_a")).toBeNull();
+  const [ofA] = await conversationIn("a", 1);
+  store.setSession("agt_a", "ours-in-a", true);
+  const [ofB] = await conversationIn("b", 2);
+  store.setSession("agt_a", "ours-in-b", true);
+  await conversationIn("a", 3);
+  await resetAgent(deps, "usr_u", "agt_a", inDirectory("b", 4));
+  const fresh = await conversationIn("b", 4);
+  expect(fresh).toEqual([expect.not.stringMatching(/^ours/), false]);
+  expect([ofA, ofB]).not.toContain(fresh[0]);
+  expect(await conversationIn("a", 5)).toEqual(["ours-in-a", true]);
+  // As a gateway of an earlier version asks for it.
+  await resetAgent(deps, "usr_u", "agt_a", null);
+  expect(await conversationIn("a", 5)).toEqual([expect.not.stringMatching(/^ours/), false]);
+  store.close();
 });

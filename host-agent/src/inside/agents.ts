@@ -53,10 +53,19 @@ export async function setEnv(
   return agent;
 }
 
-/** Begins a new conversation; files stay. An agent that this host does not know has none. Throws `agent_busy`. */
-export function resetAgent({ context, store }: AgentDeps, userId: string, agentId: string): void {
-  const agent = store.getAgent(agentId);
-  if (!agent) return;
+/**
+ * Begins a new conversation where the agent works now, which the gateway says (`spec`; one of an earlier version does not); files and the
+ * conversations of other directories stay. An agent that this host does not know has none. Throws `agent_busy`.
+ */
+export async function resetAgent(
+  { context, store, runs }: Pick<AgentDeps, "context" | "store"> & { runs: Pick<Runs, "learn"> },
+  userId: string,
+  agentId: string,
+  spec: AgentSpec | null,
+): Promise<void> {
+  if (!store.getAgent(agentId)) return;
+  if (spec) await runs.learn(userId, spec);
+  const agent = store.getAgent(agentId)!;
   if (agent.userId !== userId || agent.deleted) throw new AppError("not_found", "There is no such agent.");
   const busy = store.activeRunOf(agent);
   if (busy) throw refuseBusy(busy.id);

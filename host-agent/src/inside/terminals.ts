@@ -53,6 +53,7 @@ const startScript = [
   'directory "$TMPDIR"',
   '[ -z "$BERTH_DIRECTORY" ] || cd -- "$HOME/$BERTH_DIRECTORY" 2>/dev/null ||',
   'say "The directory $BERTH_DIRECTORY is not there yet, and made by the next message: here you are above it."',
+  "as_given",
   "exec bash -l",
 ].join("\n");
 

@@ -7,7 +7,10 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { pipeline, Readable } from "node:stream";
 import tls from "node:tls";
-import { createMask } from "../model/mask.ts";
+import { collect } from "@berth/shared/node/collect";
+import { createMask, type Mask } from "../model/mask.ts";
+import { lfsMaxBytes, withoutCredentials } from "./lfs.ts";
+import type { Passed } from "./rules.ts";
 
 /** Where a call goes and with what. */
 export interface Sending {
@@ -67,6 +70,8 @@ export interface Passing {
   secrets: string[];
   /** What an upstream's 401 becomes: not its own words, for some repeat a part of what they refuse. */
   refused: [status: number, sentence: string];
+  /** What of LFS it is: an answer of its API is read before it passes. */
+  lfs: Passed["lfs"];
   /** Where the client asked: what leads on to the same host leads there. */
   origin: string;
 }
@@ -91,7 +96,7 @@ const notPassedDown =
 /** More than an API answers with: each is looked through for the credential in all its spellings. */
 const mostHeaders = 100;
 
-function passAnswer(answer: IncomingMessage, { sending, res, secrets, refused, origin }: Passing): void {
+function passAnswer(answer: IncomingMessage, { sending, res, secrets, refused, lfs, origin }: Passing): void {
   const status = answer.statusCode ?? 0;
   const { authority } = sending;
   const refuse = (code: number, sentence: string) => {
@@ -117,8 +122,31 @@ function passAnswer(answer: IncomingMessage, { sending, res, secrets, refused, o
     .filter(([name]) => !notPassedDown.test(name) && !mask.isInName(name))
     .map(([name, value]) => [name, mask.text(String(value))]);
   if (res.destroyed) return;
+  const isOfLfs =
+    lfs === "api" || (lfs === "object" && /\bgit-lfs\+json\b/i.test(answer.headers["content-type"] ?? ""));
+  if (isOfLfs) return void passLfs(answer, { authority, res, mask, headers: Object.fromEntries(headers) });
   res.writeHead(status, Object.fromEntries(headers)).flushHeaders();
   pipeline([answer, ...mask.streams(), res], (error) => void (error && res.destroy()));
+}
+
+interface LfsAnswer {
+  authority: string;
+  res: ServerResponse;
+  mask: Mask;
+  headers: http.OutgoingHttpHeaders;
+}
+
+/** Of LFS's API an answer passes whole, without what would be a credential in it; of one that is no JSON the status, if it is an error. */
+async function passLfs(answer: IncomingMessage, { authority, res, mask, headers }: LfsAnswer): Promise<void> {
+  const status = answer.statusCode!;
+  const isRead = status < 300 || status >= 400;
+  const bytes = await collect(answer, lfsMaxBytes).catch(() => null);
+  if (res.destroyed) return;
+  const body = isRead && bytes && bytes.length > 0 ? withoutCredentials(bytes, authority) : bytes && Buffer.alloc(0);
+  if (!body && status >= 400) return answerText(res, status, `${authority} answers with status ${status}.`);
+  if (!body) return answerText(res, 502, `${authority} answers LFS with no JSON, or with more than Berth reads.`);
+  const masked = Buffer.from(mask.text(body.toString()));
+  res.writeHead(status, { ...headers, "content-length": String(masked.length) }).end(masked);
 }
 
 /** Where an answer leads on: to the same host by way of the origin, or to another, which is named. */

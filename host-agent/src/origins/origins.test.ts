@@ -11,7 +11,7 @@ import tls from "node:tls";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { gitCredentialBody, secretBody } from "@berth/shared/credentials/credentials";
-import { apiValue, forgeToken, forgeUser, otherHost } from "../../test/forge.ts";
+import { apiValue, forgeToken, forgeUser, lfsToken, otherHost } from "../../test/forge.ts";
 import { startTlsServers, tlsHosts, type TlsServers } from "../../test/tls-servers.ts";
 import { createEgressProxy } from "../egress/proxy.ts";
 import { createCredentials } from "../store/credentials.ts";
@@ -180,6 +180,44 @@ describe("git with a connected host", () => {
     expect((await ask(lfs, batch("upload"))).status).toBe(403);
     expect((await ask(lfs, batch("download", ',"operation":"upload"'))).status).toBe(403);
   });
+
+  const batchOf = async (host: string, operation: string) => {
+    const size = 5;
+    const oid = "a".repeat(64);
+    await parts.keep.putGitCredential(
+      "ada",
+      host,
+      gitCredentialBody.parse({ username: forgeUser, token: forgeToken, readOnly: operation === "download" }),
+    );
+    const lfs = `http://${host}.git.berth.internal/team/lib.git/info/lfs/objects/batch`;
+    const { status, body } = await ask(lfs, {
+      method: "POST",
+      body: JSON.stringify({ operation, objects: [{ oid, size }] }),
+    });
+    expect([status, body.includes(lfsToken), body.includes(btoa(`${forgeUser}:${lfsToken}`))]).toEqual([
+      200,
+      false,
+      false,
+    ]);
+    return (JSON.parse(body) as { objects: { actions: object }[] }).objects[0]!.actions;
+  };
+
+  test.each(["download", "upload"])(
+    "hears of LFS where the objects are, and no token to go there by: a %s",
+    async (operation) => {
+      const { github, gitlab } = tlsHosts;
+      const oid = "a".repeat(64);
+      const own = `https://${gitlab}/team/lib.git/gitlab-lfs/objects/${oid}/5`;
+      expect(await batchOf(gitlab, operation)).toEqual({ [operation]: { href: own, header: {} } });
+      expect((await ask(own.replace(`https://${gitlab}`, `http://${gitlab}.git.berth.internal`))).status).toBe(404);
+      // What a store elsewhere is to be shown is its own.
+      expect(await batchOf(github, operation)).toEqual({
+        [operation]: { href: `https://${otherHost}/${oid}`, header: { Authorization: "AWS4-HMAC-SHA256 signed" } },
+        verify: { href: `https://${github}/team/lib.git/info/lfs/verify`, header: { Accept: "application/json" } },
+      });
+      for (const host of [github, gitlab]) await parts.keep.remove("ada", "git", host);
+    },
+  );
 
   test("reaches the repositories that the credential names, and no other, however it is written", async () => {
     await connect({ repositories: ["team/lib"] });

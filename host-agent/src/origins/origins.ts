@@ -62,7 +62,7 @@ export function createOrigins({ credentials, log }: OriginsDeps) {
     const headers = { ...passedUp(kind, req, body), ...(passed.header && Object.fromEntries([passed.header])) };
     const sending = { authority: passed.authority, method: req.method!, path, headers };
     const { secrets, refused } = chosen;
-    pass(connection, { sending, req, res, body, secrets, refused, origin: call.authority });
+    pass(connection, { sending, req, res, body, secrets, refused, lfs: passed.lfs, origin: call.authority });
   }
 
   return {

@@ -11,13 +11,14 @@ export type SecretAbout = Omit<Secret, "name" | "createdAt" | "lastUsedAt">;
 
 /**
  * A call that may go on, and the header that goes with it; null where it goes without the credential, as to a repository that this
- * one is not for. `isDownload`: only if its body says so (LFS).
+ * one is not for. `isDownload`: only if its body says so (LFS). `lfs`: what of LFS it is, its API or the objects themselves.
  */
 export interface Passed {
   isPassed: true;
   authority: string;
   header: [name: string, value: string] | null;
   isDownload: boolean;
+  lfs: "api" | "object" | null;
 }
 export type Decision = Passed | { isPassed: false; sentence: string };
 
@@ -54,7 +55,7 @@ export function gitRewrites({
 }
 
 const packs = /^(.+)\/(info\/refs|git-upload-pack|git-receive-pack)$/;
-const lfs =
+const lfsPath =
   /^(.+)\/(?:info\/lfs\/(objects\/batch|verify|locks|locks\/verify|locks\/\w+\/unlock|objects\/[0-9a-f]{64}(?:\/\d+)?)|gitlab-lfs\/(objects\/[0-9a-f]{64}(?:\/\d+)?))$/;
 
 /** Only git's own calls, for the repositories that are named, and nothing that writes where it is read-only. */
@@ -63,19 +64,19 @@ export function decideGit(about: GitAbout & { value: string }, host: string, met
   const plain = readPath(path)?.join("/");
   const call = plain === undefined ? null : (readPack(plain, query, method) ?? readLfs(plain, query, method));
   if (!call) return refuse(`only git's own calls go to ${host} with its credential`);
-  const { repository, isWriting, isDownload } = call;
+  const { repository, isWriting, isDownload, lfs } = call;
   // Of two repositories one's name may begin with the other's, and git leads both here.
   if (!isNamed(about.repositories, repository))
-    return { isPassed: true, authority: host, header: null, isDownload: false };
+    return { isPassed: true, authority: host, header: null, isDownload: false, lfs: null };
   if (isWriting && about.readOnly) return refuse(`the credential for ${host} is read-only`);
   const header: Passed["header"] = ["authorization", `Basic ${basicOf(about)}`];
-  return { isPassed: true, authority: host, header, isDownload: isDownload && about.readOnly };
+  return { isPassed: true, authority: host, header, isDownload: isDownload && about.readOnly, lfs };
 }
 
 export const basicOf = ({ username, value }: { username: string; value: string }) =>
   Buffer.from(`${username}:${value}`).toString("base64");
 
-interface GitCall {
+interface GitCall extends Pick<Passed, "lfs"> {
   repository: string;
   isWriting: boolean;
   /** Reads or writes: its body says which. */
@@ -88,16 +89,17 @@ function readPack(path: string, query: string | undefined, method: string): GitC
   const isRefs = action === "info/refs";
   const service = isRefs ? /^service=(git-(?:upload|receive)-pack)$/.exec(query ?? "")?.[1] : action;
   if (!service || method !== (isRefs ? "GET" : "POST") || (!isRefs && query !== undefined)) return null;
-  return { repository, isWriting: service === "git-receive-pack", isDownload: false };
+  return { repository, isWriting: service === "git-receive-pack", isDownload: false, lfs: null };
 }
 
 function readLfs(path: string, query: string | undefined, method: string): GitCall | null {
-  const [, repository, ofApi, ofGitlab] = lfs.exec(path) ?? [];
+  const [, repository, ofApi, ofGitlab] = lfsPath.exec(path) ?? [];
   if (repository === undefined || (query !== undefined && method !== "GET")) return null;
   const isDownload = ofApi === "objects/batch" && method === "POST";
   if (!isDownload && !["GET", "PUT", "POST"].includes(method)) return null;
   if (ofGitlab !== undefined && method === "POST") return null;
-  return { repository, isWriting: method !== "GET" && !isDownload, isDownload };
+  const isObject = ofGitlab !== undefined || /^objects\/[0-9a-f]/.test(ofApi ?? "");
+  return { repository, isWriting: method !== "GET" && !isDownload, isDownload, lfs: isObject ? "object" : "api" };
 }
 
 /** Whether a repository is one of those that are named: to the letter but for `.git`, or by its owner. */
@@ -127,7 +129,7 @@ export function decideSecret(
   }
   const [headerName = "", template = ""] = header.split(/: (.*)/s);
   const given: Passed["header"] = [headerName.toLowerCase(), template.replace("{}", () => value)];
-  return { isPassed: true, authority, header: given, isDownload: false };
+  return { isPassed: true, authority, header: given, isDownload: false, lfs: null };
 }
 
 const refuse = (sentence: string): Decision => ({ isPassed: false, sentence });

@@ -104,7 +104,7 @@ function factsOf(event: ClaudeEvent): Partial<LinesSeen> {
   const { type, subtype, session_id, num_turns, local_command, result, is_error, errors, tasks } = event;
   if (type === "system" && subtype === "init") {
     // A command of the CLI may have begun another one. The agent can write lines of its own: nothing but an id is taken.
-    const isId = typeof session_id === "string" && /^[0-9a-f-]{36}$/.test(session_id);
+    const isId = typeof session_id === "string" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(session_id);
     return { isInTurn: true, isDone: false, ...(isId && { sessionId: session_id }) };
   }
   if (type === "system" && subtype === "background_tasks_changed" && Array.isArray(tasks)) {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -23,6 +23,26 @@ test("of writes at once, as by a first run and an upload beside it, none fails a
   store.close();
   rmSync(dir, { recursive: true });
 });
+
+test.each(["https://forge.example/", "git://forge.example/"])(
+  "a push goes by the origin too where ~/.gitconfig makes ssh of what is pushed to %s",
+  async (written) => {
+    const dir = mkdtempSync(join(tmpdir(), "berth-git-"));
+    const store = new Store(inMemory(), Date.now);
+    const origin = "http://forge.example.git.berth.internal/";
+    const rewrites = [{ origin, written: ["https://forge.example/", "git@forge.example:", "git://forge.example/"] }];
+    await createGitIdentities(store, () => rewrites).write("usr_u", dir);
+    writeFileSync(join(dir, ".gitconfig"), `[url "git@forge.example:"]\n\tpushInsteadOf = ${written}\n`);
+    const env = { PATH: process.env["PATH"], HOME: dir, GIT_CONFIG_SYSTEM: join(dir, gitConfig) };
+    const git = (...args: string[]) => execFileSync("git", args, { cwd: dir, env, encoding: "utf8" });
+    git("init", "-q");
+    git("remote", "add", "origin", `${written}team/app.git`);
+    for (const which of [["--push"], []])
+      expect(git("remote", "get-url", ...which, "origin")).toBe(`${origin}team/app.git\n`);
+    store.close();
+    rmSync(dir, { recursive: true });
+  },
+);
 
 test.each([
   ["Ada", "Ada"],

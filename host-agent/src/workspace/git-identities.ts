@@ -30,10 +30,11 @@ export function createGitIdentities(store: Store, rewritesOf: (userId: string) =
     const known = store.getMeta(keyOf(userId));
     const { name, email } = known === undefined ? unknown : (JSON.parse(known) as Identity);
     const identity = `[user]\n\tname = ${quote(partOf(name, unknown.name))}\n\temail = ${quote(partOf(email, unknown.email))}\n`;
-    // Of two rewrites of the same words the first one counts: before the image's own, which make https of ssh.
+    // Of two rewrites of the same words the first one counts: before the image's own, which make https of ssh. Of a push those of pushes count alone
+    // where one fits: a line that people have in ~/.gitconfig makes ssh of https so.
     const rewrites = rewritesOf(userId).map(
       ({ origin, written }) =>
-        `[url ${quote(origin)}]\n${written.map((start) => `\tinsteadOf = ${quote(start)}\n`).join("")}`,
+        `[url ${quote(origin)}]\n${written.map((start) => `\tinsteadOf = ${quote(start)}\n\tpushInsteadOf = ${quote(start)}\n`).join("")}`,
     );
     // What LFS is told to fetch where git goes is reached as git reaches it.
     if (rewrites.length > 0) rewrites.push('[lfs "transfer"]\n\tenablehrefrewrite = true\n');
