@@ -266,7 +266,9 @@ export class Volumes {
       // Both to their end, also where one fails: a late chattr would meet the volume that the next attempt has mounted.
       await Promise.allSettled(beside);
       await Promise.all(beside);
-      const mount = () => runProgram("mount", "-o", mountOptions, image, root);
+      // Quotas are counted without the option, and bound nobody.
+      const options = () => (readSuperblock(image).hasQuotas ? `${mountOptions},usrquota` : mountOptions);
+      const mount = () => runProgram("mount", "-o", options(), image, root);
       await mount().catch(async (error: unknown) => {
         if (!readSuperblock(image).hasQuotas || !(await isLetGo(image))) throw error;
         await dropQuotas(image);
