@@ -4,7 +4,17 @@
  * from Debian's packages and half a minute of a core.
  */
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, cpSync, existsSync, globSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -15,9 +25,12 @@ import { ensurePrograms } from "../../scripts/setup/debian.ts";
 const deadlineMs = 600_000;
 /** What the host agent runs, and what the proof does; the rest is busybox's. */
 const programs =
-  "mkfs.ext4 tune2fs resize2fs e2fsck e2image dumpe2fs debugfs mount umount losetup perl timeout truncate mktemp node".split(" ");
+  "mkfs.ext4 tune2fs resize2fs e2fsck e2image dumpe2fs debugfs mount umount losetup perl timeout truncate mktemp node".split(
+    " ",
+  );
 const init = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
+ln -s /bin/busybox /sbin/modprobe
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
 insmod /modules/loop.ko
 node /inside.js && echo all hold
@@ -36,7 +49,8 @@ await runWithSettings(async () => {
 
 /** Unpacks Debian's kernel, and its modules beside the programs; answers where the kernel is. */
 function fetchKernel(work: string): string {
-  const run = (command: string) => execFileSync("sh", ["-ec", command], { cwd: work, stdio: ["ignore", "pipe", "inherit"] });
+  const run = (command: string) =>
+    execFileSync("sh", ["-ec", command], { cwd: work, stdio: ["ignore", "pipe", "inherit"] });
   run(`name=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \\(linux-image-[0-9].*\\)/\\1/p' | head -n 1)
 apt-get -q -o APT::Sandbox::User=root download "$name"
 dpkg-deb -x linux-image-*.deb kernel
@@ -49,17 +63,29 @@ xz -d root/modules/*.xz 2> /dev/null || true`);
 /** A file system in memory: this machine's programs with their libraries, and the proof as one file. */
 async function pack(work: string): Promise<string> {
   const root = join(work, "root");
-  for (const name of ["bin", "sbin", "proc", "sys", "dev", "tmp", "data", "etc"]) mkdirSync(join(root, name), { recursive: true });
-  const add = (path: string) => !existsSync(join(root, path)) && cpSync(path, join(root, path), { recursive: true, dereference: true });
+  for (const name of ["bin", "sbin", "proc", "sys", "dev", "tmp", "data", "etc"])
+    mkdirSync(join(root, name), { recursive: true });
+  const add = (path: string) =>
+    !existsSync(join(root, path)) && cpSync(path, join(root, path), { recursive: true, dereference: true });
   for (const name of programs) {
-    const path = name === "node" ? process.execPath : execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim();
+    const path =
+      name === "node"
+        ? process.execPath
+        : execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim();
     add(path);
     if (dirname(path) !== "/bin") symlinkSync(path, join(root, "bin", name));
     for (const [library] of execFileSync("ldd", [path], { encoding: "utf8" }).matchAll(/\/\S+/g)) add(library);
   }
   cpSync("/bin/busybox", join(root, "bin/busybox"));
   add(execFileSync("perl", ["-MErrno", "-e", "print $INC{'Errno.pm'} =~ s{/Errno.pm}{}r"], { encoding: "utf8" }));
-  await build({ entryPoints: [join(import.meta.dirname, "inside.ts")], bundle: true, platform: "node", format: "esm", outfile: join(root, "inside.js"), logLevel: "warning" });
+  await build({
+    entryPoints: [join(import.meta.dirname, "inside.ts")],
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    outfile: join(root, "inside.js"),
+    logLevel: "warning",
+  });
   writeFileSync(join(root, "package.json"), '{"type": "module"}');
   writeFileSync(join(root, "init"), init);
   chmodSync(join(root, "init"), 0o755);
@@ -70,10 +96,14 @@ async function pack(work: string): Promise<string> {
 /** Says what the machine says, and whether all holds. */
 async function boot(kernel: string, initrd: string): Promise<boolean> {
   const given = ["-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1"];
-  const machine = spawn("qemu-system-x86_64", ["-nographic", "-no-reboot", "-nic", "none", "-cpu", "max", "-m", "2G", ...given], {
-    stdio: ["ignore", "pipe", "inherit"],
-    timeout: deadlineMs,
-  });
+  const machine = spawn(
+    "qemu-system-x86_64",
+    ["-nographic", "-no-reboot", "-nic", "none", "-cpu", "max", "-m", "2G", ...given],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+      timeout: deadlineMs,
+    },
+  );
   let hold = false;
   for await (const line of createInterface({ input: machine.stdout })) {
     hold ||= line.trim() === "all hold";
