@@ -88,7 +88,7 @@ await step("an agent that fills /tmp leaves the others room, and is told as full
   assert.equal(say(second, tmp, "head -c 2097152 /dev/zero > some && echo written"), "written\n0");
   assert.equal(await isFullFor(root, first), true);
   assert.equal(await isFullFor(root, second), false);
-  assert.match(say(first, join(workspace, "agent-agt_0"), "echo more > more"), /Disk quota exceeded/);
+  assert.match(say(first, join(workspace, "agent-agt_0"), "head -c 1048576 /dev/zero > more"), /Disk quota exceeded/);
 });
 await step("a look that waits for nobody knows it at the next", async () => {
   const look = lookForRoom(root, first);
@@ -126,5 +126,15 @@ await step("a disk whose quotas are damaged is mounted, and has them again at th
   const again = await mountWith("usr_new", 128 * mib);
   assert(hasQuotas("usr_new"));
   assert.match(say(first, again.tmp, "cat /dev/zero > fill"), /Disk quota exceeded/);
+});
+await step("a disk of before that is full to its last block is mounted", async () => {
+  const { trash } = await mountWith("usr_old");
+  const fill = "cat /dev/zero > big; i=0; while head -c 1024 /dev/zero > $i; do i=$((i+1)); done";
+  spawnSync("sh", ["-c", fill], { cwd: trash, stdio: "ignore" });
+  unmount("usr_old");
+  execFileSync("tune2fs", ["-O", "^quota", image("usr_old")], { stdio: "ignore" });
+  const { tmp } = await mountWith("usr_old");
+  assert.equal(readFileSync(join(tmp, "kept"), "utf8"), "kept\n");
+  process.stdout.write(`with quotas: ${hasQuotas("usr_old")}\n`);
 });
 process.exit();

@@ -35,8 +35,9 @@ test("a disk with quotas is mounted whether the kernel keeps them or not, with w
 });
 
 test("quotas that are added to a disk count what lies in it, and it is checked before it is mounted again", async () => {
-  const { workspace } = await new Volumes(dir, bytes).ensure("usr_1");
-  await makeAgentDirectory({ root, workspace, uids: join(dir, "uids") } as never, "agt_1", 20_000);
+  const volume = await new Volumes(dir, bytes).ensure("usr_1");
+  const { workspace } = volume;
+  await makeAgentDirectory(volume, "agt_1", 20_000);
   writeFileSync(join(workspace, "kept"), "kept");
   execFileSync("umount", [root]);
   await expect.poll(() => execFileSync("losetup", ["-j", image], { encoding: "utf8" })).toBe("");

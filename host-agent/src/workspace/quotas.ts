@@ -38,13 +38,13 @@ export async function keepsQuotas(directory: string): Promise<boolean> {
 }
 
 /**
- * Adds them to a file system that is not mounted, with what each user has in it. It must be checked afterwards: it says that it
- * has errors from before the first change, so that what is cut short is found.
+ * Adds them to a file system that is not mounted, with what each user has in it; where that fails, as without room, it stays without.
+ * It must be checked afterwards: it says that it has errors from before the first change, so that what is cut short is found.
  */
 export async function addQuotas(image: string): Promise<void> {
-  await runProgram("tune2fs", "-E", "force_fsck", image);
-  // Where it has no room for them it stays as it was.
-  await runProgram("tune2fs", "-Q", "usrquota", image).catch(() => undefined);
+  await runProgram("tune2fs", "-E", "force_fsck", image)
+    .then(() => runProgram("tune2fs", "-Q", "usrquota", image))
+    .catch(() => undefined);
 }
 
 /** Takes them out: this kernel mounts it without them alone. Nothing but what was counted is lost, and that can be counted anew. */
@@ -52,10 +52,11 @@ export async function dropQuotas(image: string): Promise<void> {
   await runProgram("tune2fs", "-O", "^quota", image);
 }
 
-/** Sets the limits of these agents; without quotas nothing. */
+/** Sets the limits of these agents; without quotas nothing, and nothing where it fails: a full disk may have no block for a limit. The next mount tries again. */
 export async function limitAgents(root: string, uids: number[]): Promise<void> {
   const { bytes, inodes } = limitsOn(root);
-  await runProgram("setquota", root, String(Math.floor(bytes / 1024)), String(inodes), ...uids.map(String));
+  const limits = [Math.floor(bytes / 1024), inodes, ...uids].map(String);
+  await runProgram("setquota", root, ...limits).catch(() => undefined);
 }
 
 /** Whether an agent has all that it may have, or nearly; without quotas none has. */
