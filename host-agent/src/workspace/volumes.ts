@@ -271,6 +271,8 @@ export class Volumes {
       const mount = () => runProgram("mount", "-o", options(), image, root);
       await mount().catch(async (error: unknown) => {
         if (!readSuperblock(image).hasQuotas || !(await isLetGo(image))) throw error;
+        // What is damaged of them cannot be taken out.
+        if (await checkImage(image, ["-f"])) this.#lossy.add(userId);
         await dropQuotas(image);
         await mount();
       });
