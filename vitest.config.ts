@@ -35,7 +35,7 @@ const onMachines = [
   "host-agent/src/egress/{clients,source-address}.test.ts",
   "host-agent/src/machine/freezer.test.ts",
   "host-agent/src/store/full.test.ts",
-  "host-agent/src/workspace/{reserve-uids,volume*}.test.ts",
+  "host-agent/src/workspace/{quotas,reserve-uids,volume*}.test.ts",
   "host-agent/test/**/*.test.ts",
 ];
 /** What is built and started: bundles, the Worker. */

@@ -264,7 +264,7 @@ describe("a full disk", () => {
     await full.runToEnd(claude.id, "demo: say hello");
     const { run } = await full.runToEnd(shell.id, "head -c 100M /dev/zero > big");
     expect(run).toMatchObject({ status: "failed", reason: "disk_full", exitCode: 1 });
-    expect(run.stderrTail === "" || /No space left/.test(run.stderrTail!)).toBe(true);
+    expect(run.stderrTail === "" || /No space left|Disk quota exceeded/.test(run.stderrTail!)).toBe(true);
     await until(async () => (await full.workspace()).disk.usedBytes > 40 * 2 ** 20, "the workspace shows a full disk");
     for (const path of ["/v1/agents", "/v1/runs", `/v1/runs/${run.id}`, `/v1/runs/${run.id}/stderr`])
       expect((await full.call("GET", path)).status).toBe(200);

@@ -166,6 +166,7 @@ const e2e: Package = {
     },
     {
       faults: "A random campaign of faults under load, or a soak, and the history that it writes.",
+      quotas: "What the host agent relies on of a kernel that keeps quotas, on one that does.",
       attack: "What an agent, a user or a stranger tries against everybody else, and whether the wall holds.",
     },
   ],

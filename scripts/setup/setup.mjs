@@ -41,6 +41,7 @@ const scriptOf = {
   scale: "bench/scale/main.ts",
   faults: "e2e/faults/main.ts",
   attack: "e2e/attack/main.ts",
+  quotas: "e2e/quotas/main.ts",
   simulate: "simulation/main.ts",
 };
 /** All others make their own settings: those of the operator must not change what they find. */

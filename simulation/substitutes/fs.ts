@@ -199,10 +199,11 @@ export function fstatSync(descriptor: number): Stats {
   return new Stats(machine().files.handle(descriptor).inode);
 }
 
-export function statfsSync(path: string): Record<"blocks" | "bfree" | "bavail" | "bsize", number> {
+export function statfsSync(path: string): Record<"blocks" | "bfree" | "bavail" | "bsize" | "files" | "ffree", number> {
   begin("statfsSync", path);
   const { isFull } = machine().files.get(path, "statfs").on;
-  return { blocks: 100_000, bfree: isFull ? 0 : 90_000, bavail: isFull ? 0 : 90_000, bsize: 4096 };
+  const free = isFull ? 0 : 90_000;
+  return { blocks: 100_000, bfree: free, bavail: free, bsize: 4096, files: 100_000, ffree: free };
 }
 
 export function mkdirSync(path: string, { recursive = false, mode = 0o777 } = {}): void {

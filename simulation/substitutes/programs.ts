@@ -68,6 +68,12 @@ const programs: Record<string, (args: string[]) => string> = {
   },
   /** The script that takes out of a log what was said ahead. */
   sh: ([, , , directory]) => emptyFile(join(directory!, "out")),
+  /** Its kernel keeps no quotas. */
+  timeout() {
+    throw new ProgramError("timeout", 32, "wrong fs type");
+  },
+  setquota: () => "",
+  getquota: () => "0 0",
   "mkfs.ext4"(args) {
     const image = machine().files.get(args.at(-1)!);
     image.holds = machine().files.makeFileSystem();

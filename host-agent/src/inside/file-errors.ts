@@ -14,6 +14,10 @@ const refusals: Record<string, [ErrorCode, string]> = {
   ENOTEMPTY: ["conflict", "Something goes on writing into the directory: try again."],
   ETXTBSY: ["conflict", "The file is being executed."],
   ENOSPC: ["conflict", "The workspace's disk is full: delete files, then try again."],
+  EDQUOT: [
+    "conflict",
+    "The agent has all of the workspace's disk that one may have: delete files of it, then try again.",
+  ],
   EACCES: ["forbidden", "The agent itself may not do this."],
   EPERM: ["forbidden", "The agent itself may not do this."],
   EROFS: ["forbidden", "The agent itself may not do this."],

@@ -32,7 +32,7 @@ let run: Run | null = null;
 const deadlineMs = 60_000;
 /** For what may go through a whole file system. */
 const longDeadlineMs = 3_600_000;
-const longPrograms = new Set(["e2fsck", "resize2fs", "e2image", "rm"]);
+const longPrograms = new Set(["e2fsck", "resize2fs", "tune2fs", "e2image", "rm"]);
 
 /**
  * What the program said, on one line, once it has ended with 0; several run beside each other, and one that hangs is given

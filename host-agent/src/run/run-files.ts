@@ -87,10 +87,17 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
 /** Whether the run was given one; it stays for as long as the run's files do. */
 export const hasPayload = (volume: Volume, runId: string) => isThere(join(runDirectory(volume, runId), "payload"));
 
-/** Whether files could not be made because the volume is full to its last block. */
+/** EDQUOT, for which Node has no name. */
+const quotaExceeded = -122;
+
+/**
+ * Whether files could not be made because the volume is full to its last block, or its agent's part of it: root may go beyond
+ * that only with CAP_SYS_RESOURCE, which a host agent in a container may lack.
+ */
 export const isOutOfSpace = (error: unknown) =>
   (error as NodeJS.ErrnoException).code === "ENOSPC" ||
-  (error instanceof ProgramError && error.message.includes("No space left on device"));
+  (error as NodeJS.ErrnoException).errno === quotaExceeded ||
+  (error instanceof ProgramError && /No space left on device|Disk quota exceeded/.test(error.message));
 
 /** Blocks beyond a file's end are its own: appending to it takes no other. */
 const makeRoom = (path: string, bytes: number) => runProgram("fallocate", "-n", "-l", String(bytes), path);

@@ -17,7 +17,7 @@ import type { AgentRow, RunChange, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { inRunOf } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
-import { diskUse, type Volume } from "../workspace/volume.ts";
+import { isFullFor, type Volume } from "../workspace/volume.ts";
 
 export interface SettleDeps {
   context: HostContext;
@@ -70,7 +70,7 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   if (lines && sizes && runtimes[agent.runtime].answersSoon) await attempt("lines", () => lines.readRest(out));
   const { intent, oomKills, modelStatus } = store.getRun(runId)!;
   const isDiskFull =
-    over.isDiskFull ?? (volume && (await attempt("disk", () => diskUse(volume.root)?.isFull))) ?? false;
+    over.isDiskFull ?? (volume && (await attempt("disk", () => isFullFor(volume.root, agent.uid)))) ?? false;
   const resultIsError = seen.result?.isError ?? null;
   const ending = { intent, exitCode, isContainerLost, oomKills, isDiskFull, modelStatus, resultIsError, hasLingered };
   const decided = { reason: reasonOf(ending), exitCode, endedAt: context.clock.iso() };

@@ -12,7 +12,7 @@ import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import type { Ask, Input } from "../runtimes/control-protocol.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
-import { diskUse, type Volume } from "../workspace/volume.ts";
+import { lookForRoom, type Volume } from "../workspace/volume.ts";
 import type { Volumes } from "../workspace/volumes.ts";
 import type { LinesReader } from "./lines-reader.ts";
 import { isOutOfSpace, logSizes, readBeginning, runDirectory } from "./run-files.ts";
@@ -53,6 +53,7 @@ export function createTurnFollower(deps: Pick<TurnDeps, "context" | "store">, wa
   const { run, agent, volume, lines } = watched;
   const { input } = runtimes[agent.runtime];
   if (!input) return () => undefined;
+  const findsNoRoom = lookForRoom(volume.root, agent.uid);
   const told: Told = { asks: lines.seen.asks, bytes: -1, refusals: 0 };
   let isWell = true;
   return () => {
@@ -61,7 +62,7 @@ export function createTurnFollower(deps: Pick<TurnDeps, "context" | "store">, wa
       const { result, isInTurn, isDone, backgroundTasks, taken } = lines.seen;
       const isOver = ((result && !isInTurn) || isDone) && backgroundTasks === 0 && taken.length === 0;
       // On a full disk the CLI cannot say that its turn is over: it does what it has, and ends by itself.
-      if (isOver || diskUse(volume.root)?.isFull) endInput(volume, run.id);
+      if (isOver || findsNoRoom()) endInput(volume, run.id);
       isWell = true;
     } catch (error) {
       if (isWell) deps.context.log.warn("run.turn_not_followed", { runId: run.id, error: messageOf(error) });

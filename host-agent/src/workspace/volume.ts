@@ -9,6 +9,7 @@ import { hasEntries } from "../machine/kept-memory.ts";
 import { ifMissing } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
 import { firstUid, runGid } from "../store/uids.ts";
+import { fullBytes, isAtLimit, limitAgents } from "./quotas.ts";
 
 export interface Volume {
   /** Size of the image: what fits into it is a little less. */
@@ -22,14 +23,37 @@ export interface Volume {
   /** Uids that are given, of all users, as names of empty files beside the host's database. */
   uids: string;
 }
-/** A volume with less than this is full. */
-const fullBytes = 2 ** 20;
+/** Between two questions of who looks often. */
+const lookMs = 1000;
 
 /** Bytes of the volume, as the agents see them; null where it is not mounted. */
 export function diskUse(root: string): { usedBytes: number; isFull: boolean } | null {
   if (!isMounted(root)) return null;
   const fs = statfsSync(root);
   return { usedBytes: (fs.blocks - fs.bfree) * fs.bsize, isFull: fs.bavail * fs.bsize < fullBytes };
+}
+
+/** Whether an agent finds no room: the disk is full, or its own part of it. */
+export async function isFullFor(root: string, uid: number): Promise<boolean> {
+  const disk = diskUse(root);
+  return disk !== null && (disk.isFull || isAtLimit(root, uid));
+}
+
+/** The same for who looks often and cannot wait: whether it is its own part that is full is known at the look after. */
+export function lookForRoom(root: string, uid: number): () => boolean {
+  let isFull = false;
+  let askedAt = -Infinity;
+  return () => {
+    if (performance.now() - askedAt >= lookMs) {
+      askedAt = performance.now();
+      // What fails is asked again.
+      isFullFor(root, uid).then(
+        (now) => (isFull = now),
+        () => undefined,
+      );
+    }
+    return isFull || (diskUse(root)?.isFull ?? false);
+  };
 }
 
 export const agentDirectory = (volume: Pick<Volume, "workspace">, agentId: string) =>
@@ -51,13 +75,14 @@ export async function highestOwner(root: string): Promise<number> {
 
 /**
  * Notes a uid that is given, as the name of an empty file: it outlives its agent's directory, and the host's database. Twice: the
- * volume may come to another host, or be one that nobody can mount when uids are given anew.
+ * volume may come to another host, or be one that nobody can mount when uids are given anew. From then on it has its limits.
  */
 async function keepUid({ root, uids }: Pick<Volume, "root" | "uids">, uid: number): Promise<void> {
   for (const directory of [join(root, "uids"), uids]) {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await writeFile(join(directory, String(uid)), "");
   }
+  await limitAgents(root, [uid]);
 }
 
 /** Agents' directories by name, with their owners. */

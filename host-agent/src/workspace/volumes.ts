@@ -9,7 +9,18 @@ import { chmod, mkdir, open, readdir, rename, rm, rmdir, truncate } from "node:f
 import { basename, dirname, join } from "node:path";
 import { ifMissing, isThere } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
-import { emptyTrash, highestOwner, isMounted, makeSpareEnds, makeTmp, tellLoss, type Volume } from "./volume.ts";
+import { firstUid } from "../store/uids.ts";
+import { addQuotas, dropQuotas, keepsQuotas, limitAgents, withQuotas } from "./quotas.ts";
+import {
+  emptyTrash,
+  highestOwner,
+  isMounted,
+  makeSpareEnds,
+  makeTmp,
+  ownersIn,
+  tellLoss,
+  type Volume,
+} from "./volume.ts";
 import { checkImage, failedMounts, hasRoom, isLetGo, repairVolume } from "./volume-failure.ts";
 
 const blankPauseMs = 2000;
@@ -35,6 +46,8 @@ export class Volumes {
   readonly #startedAt = performance.now();
   /** An image for the next new user, made ahead, so that a first connection does not wait for a file system. */
   #blank: Promise<string> | null = null;
+  /** Whether this kernel keeps quotas; null until it was asked. */
+  #hasQuotas: Promise<boolean> | null = null;
 
   /** `onOwner` is told the highest owner of an agent's directory on each volume that is mounted. */
   constructor(
@@ -191,6 +204,11 @@ export class Volumes {
     return join(this.#dataDir, "volumes", `${userId}.img`);
   }
 
+  /** Asks once where images are made. */
+  #keepsQuotas(): Promise<boolean> {
+    return (this.#hasQuotas ??= keepsQuotas(join(this.#dataDir, "volumes")));
+  }
+
   #prepareBlank(): void {
     this.#blank ??= this.#makeBlank();
     this.#blank.catch(() => (this.#blank = null));
@@ -201,7 +219,7 @@ export class Volumes {
     const image = this.#imageOf(userId);
     const bytes = this.bytesOf(userId);
     if (isThere(image)) {
-      if (await prepareImage(image, bytes)) this.#lossy.add(userId);
+      if (await prepareImage(image, bytes, await this.#keepsQuotas())) this.#lossy.add(userId);
       return;
     }
     if (bytes !== this.#blankBytes) return rename(await this.#makeBlank(bytes), image);
@@ -228,6 +246,7 @@ export class Volumes {
         "1",
         "-E",
         "nodiscard,lazy_itable_init=1,lazy_journal_init=1",
+        ...((await this.#keepsQuotas()) ? withQuotas : []),
         fresh,
       );
       return fresh;
@@ -247,7 +266,16 @@ export class Volumes {
       // Both to their end, also where one fails: a late chattr would meet the volume that the next attempt has mounted.
       await Promise.allSettled(beside);
       await Promise.all(beside);
-      await runProgram("mount", "-o", mountOptions, image, root);
+      // Quotas are counted without the option, and bound nobody.
+      const options = () => (readSuperblock(image).hasQuotas ? `${mountOptions},usrquota` : mountOptions);
+      const mount = () => runProgram("mount", "-o", options(), image, root);
+      await mount().catch(async (error: unknown) => {
+        if (!readSuperblock(image).hasQuotas || !(await isLetGo(image))) throw error;
+        // What is damaged of them cannot be taken out.
+        if (await checkImage(image, ["-f"])) this.#lossy.add(userId);
+        await dropQuotas(image);
+        await mount();
+      });
     }
     const volume = {
       limitBytes: statSync(image).size,
@@ -290,19 +318,26 @@ export class Volumes {
     await mkdir(join(volume.workspace, "shared"), { recursive: true });
     await chmod(join(volume.workspace, "shared"), 0o1777);
     this.#onOwner(await highestOwner(root));
+    const owners = [...(await ownersIn(volume.workspace)).values()];
+    await limitAgents(
+      root,
+      owners.filter((uid) => uid >= firstUid),
+    );
     await emptyTrash(volume);
     if (this.#lossy.delete(userId)) await tellLoss(volume);
   }
 }
 
 /**
- * Checks a file system that says it has errors, and grows one that is too small, unless a container still has it. Answers
- * whether files may be lost by that.
+ * Checks a file system that says it has errors, grows one that is too small, and gives one of before the quotas that the kernel
+ * keeps, unless a container still has it. Answers whether files may be lost by that.
  */
-async function prepareImage(image: string, bytes: number): Promise<boolean> {
-  const { isDamaged, size } = readSuperblock(image);
+async function prepareImage(image: string, bytes: number, keepsQuotas: boolean): Promise<boolean> {
+  const { isDamaged, size, hasQuotas } = readSuperblock(image);
   const isSmall = size < bytes - blockBytes;
-  if ((!isDamaged && !isSmall) || !(await isLetGo(image))) return false;
+  const isWithout = keepsQuotas && !hasQuotas;
+  if ((!isDamaged && !isSmall && !isWithout) || !(await isLetGo(image))) return false;
+  if (isWithout && !isDamaged) await addQuotas(image);
   if (isSmall && statSync(image).size < bytes) await truncate(image, bytes);
   const isLossy = await checkImage(image, ["-f"]);
   if (isSmall) await runProgram("resize2fs", image);
@@ -310,7 +345,7 @@ async function prepareImage(image: string, bytes: number): Promise<boolean> {
 }
 
 /** What an ext4 file system says of itself, in its superblock at byte 1024. */
-function readSuperblock(image: string): { size: number; isDamaged: boolean } {
+function readSuperblock(image: string): { size: number; isDamaged: boolean; hasQuotas: boolean } {
   const superblock = Buffer.alloc(1024);
   const file = openSync(image, constants.O_RDONLY);
   try {
@@ -322,6 +357,7 @@ function readSuperblock(image: string): { size: number; isDamaged: boolean } {
   return {
     size: blocks * (1024 << superblock.readUInt32LE(0x18)),
     isDamaged: (superblock.readUInt16LE(0x3a) & 2) !== 0,
+    hasQuotas: (superblock.readUInt32LE(0x64) & 0x100) !== 0,
   };
 }
 /** The largest block of ext4 here: what is less than one is never used. */

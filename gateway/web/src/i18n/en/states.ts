@@ -54,7 +54,7 @@ export const states = {
     ],
     disk_full: [
       "Failed: the disk is full",
-      "The workspace has no space left. Delete files or agents you no longer need, then send the message again.",
+      "The workspace has no space left for this agent. Delete files or agents you no longer need, then send the message again.",
     ],
     start_timeout: [
       "Failed: it did not start",
