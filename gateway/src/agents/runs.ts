@@ -77,21 +77,9 @@ export async function getStatus(db: Database, userId: string, runId: string): Pr
   return row.status;
 }
 
-const selectStatus = prepareOnce((db) =>
-  db
-    .select({ status: runs.status })
-    .from(runs)
-    .where(and(eq(runs.id, sql.placeholder("runId")), eq(runs.userId, sql.placeholder("userId"))))
-    .prepare(),
-);
-
-const selectRun = prepareOnce((db) =>
-  db
-    .select(stored)
-    .from(runs)
-    .where(and(eq(runs.id, sql.placeholder("runId")), eq(runs.userId, sql.placeholder("userId"))))
-    .prepare(),
-);
+const isOwn = and(eq(runs.id, sql.placeholder("runId")), eq(runs.userId, sql.placeholder("userId")));
+const selectStatus = prepareOnce((db) => db.select({ status: runs.status }).from(runs).where(isOwn).prepare());
+const selectRun = prepareOnce((db) => db.select(stored).from(runs).where(isOwn).prepare());
 
 /** A run as it is stored; its columns, and the contract's object of them. */
 export const stored = { data: runs.data, prompt: runs.prompt };
