@@ -26,14 +26,10 @@ import { createServerApp } from "./http/app.ts";
 import { serveSocket } from "./output/live-socket.ts";
 import { acceptSockets } from "./http/upgrades.ts";
 
-export interface HostAgent {
-  /** Resolves with one sentence once the gateway has removed this host and all that it ran is ended. */
-  removed: Promise<string>;
-  close(): Promise<void>;
-}
+export type HostAgent = Awaited<ReturnType<typeof startHostAgent>>;
 
 /** Starts it; resolves once it serves. `close` leaves runs and containers going. */
-export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
+export async function startHostAgent(options: HostOptions) {
   const { settings, log } = options;
   checkCgroups();
   if (process.getuid?.() !== 0)
@@ -66,8 +62,9 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
   log.info("host.ready", { hostId: context.hostId, url: settings.BERTH_HOST_URL, demoModel: parts.isDemo });
 
   return {
+    /** Resolves with one sentence once the gateway has removed this host and all that it ran is ended. */
     removed: removed.promise,
-    async close() {
+    async close(): Promise<void> {
       closing.abort();
       streams.closeAll("closing");
       await Promise.race([Promise.all([terminals.close(), files.close()]), sleep(4000)]);

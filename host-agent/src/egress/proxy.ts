@@ -60,12 +60,7 @@ const defaultLimits: EgressLimits = {
   logsPerMinute: 20,
 };
 
-export interface EgressProxy {
-  /** For one workspace: makes a server for a lane of it, not listening yet; the caller listens on a socket and closes it. */
-  serversFor(userId: string): (lane: string) => http.Server;
-  /** A connection of the host agent's own on a user's behalf, to a target beyond the list of hosts. */
-  reach(target: Target, signal: AbortSignal): Promise<Reached>;
-}
+export type EgressProxy = ReturnType<typeof createEgressProxy>;
 
 /** One call to a name that is no host. */
 export interface OriginCall {
@@ -90,7 +85,7 @@ export interface Origins {
 }
 
 /** Throws an Error with a sentence when a setting does not fit. */
-export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
+export function createEgressProxy(deps: EgressProxyDeps) {
   const limits = { ...defaultLimits, ...deps.limits };
   const privateRules = (deps.privateNames ?? []).map(parsePrivateRule);
   const dialer: Dialer = {
@@ -104,8 +99,10 @@ export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
     limits,
   };
   return {
-    reach: (target, signal) => dial(granting(dialer, target), target, signal),
-    serversFor(userId) {
+    /** A connection of the host agent's own on a user's behalf, to a target beyond the list of hosts. */
+    reach: (target: Target, signal: AbortSignal) => dial(granting(dialer, target), target, signal),
+    /** For one workspace: makes a server for a lane of it, not listening yet; the caller listens on a socket and closes it. */
+    serversFor(userId: string): (lane: string) => http.Server {
       const refused = createRefusalLog(userId, deps, limits.logsPerMinute);
       const open = createPlaces(limits.tunnels);
       const traffic = { userId, origins: deps.origins ?? null, dialer, limits, open, refused };

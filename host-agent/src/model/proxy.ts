@@ -39,14 +39,6 @@ export interface ModelLimits {
 }
 const defaultLimits: ModelLimits = { bodyBytes: 32 * 1024 * 1024, connectMs: 10_000, silenceMs: 300_000 };
 
-export interface ModelProxy {
-  /** Answers one request that came through the socket of this agent. */
-  handle(agentId: string, req: IncomingMessage, res: ServerResponse): void;
-  /** Cuts every connection of a run, without an answer; what the provider may bill is counted to its end all the same. */
-  closeRun(runId: string): void;
-  close(): void;
-}
-
 interface Call {
   api: ModelApi;
   runId: string;
@@ -57,7 +49,7 @@ interface Call {
 }
 
 /** The proxy for all agents of this host. */
-export function createModelProxy(given: ModelProxyDeps): ModelProxy {
+export function createModelProxy(given: ModelProxyDeps) {
   const deps = sparing(given);
   const limits = { ...defaultLimits, ...deps.limits };
   const pools = new Map<ModelApi, Pool>();
@@ -77,12 +69,14 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
       if (calls.size === 0 && open.get(runId) === calls) open.delete(runId);
     });
   };
-  const closeRun = (runId: string) => {
+  /** Cuts every connection of a run, without an answer; what the provider may bill is counted to its end all the same. */
+  const closeRun = (runId: string): void => {
     for (const res of open.get(runId) ?? []) res.destroy();
   };
 
   return {
-    handle(agentId, req, res) {
+    /** Answers one request that came through the socket of this agent. */
+    handle(agentId: string, req: IncomingMessage, res: ServerResponse): void {
       res.on("error", () => res.destroy());
       if (req.method === "HEAD" && req.url === "/") return void res.writeHead(200).end();
       const api = deps.apiOf(agentId);
@@ -113,7 +107,7 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
       turnstile.enter(entrant);
     },
     closeRun,
-    close() {
+    close(): void {
       for (const runId of open.keys()) closeRun(runId);
       for (const pool of pools.values()) pool.agent.destroy();
     },
