@@ -33,7 +33,6 @@ export interface EgressProxyDeps {
   ownAddresses?: () => string[];
   /** Networks behind which this machine's containers are. */
   innerNetworks?: () => string[];
-  onRefused?: (userId: string, host: string) => void;
   limits?: Partial<EgressLimits>;
 }
 export interface EgressLimits {
@@ -193,9 +192,8 @@ async function forwardRequest(traffic: Traffic, req: IncomingMessage, res: Serve
   const reached = await reach(traffic, authority, target, res);
   if (res.destroyed) return void (reached.ok && reached.socket.destroy());
   if (!reached.ok) {
-    const { status, headers, body } = describe(reached, authority);
     req.resume();
-    return void res.writeHead(status, headers).end(body);
+    return refuse(res, reached, authority);
   }
   const { socket } = reached;
   socket.setTimeout(traffic.limits.idleMs, () => socket.destroy());
@@ -203,7 +201,7 @@ async function forwardRequest(traffic: Traffic, req: IncomingMessage, res: Serve
   const sent = http.request({ createConnection: () => socket, method: req.method, path, headers, setHost: false });
   const fail = () => {
     req.unpipe(sent).resume();
-    failRequest(res, authority);
+    refuse(res, { ok: false, kind: "unreachable" }, authority);
   };
   sent.on("error", fail).on("close", () => void (res.headersSent || fail()));
   sent.on("response", (answer) => {
@@ -223,8 +221,7 @@ function reachFor(traffic: Traffic, res: ServerResponse): OriginCall["reach"] {
     const authority = `${target.host}:${target.port}`;
     const reached = await reach(traffic, authority, target, res, dialer);
     if (reached.ok) return reached.socket;
-    const { status, headers, body } = describe(reached, authority, words);
-    if (!res.destroyed) res.writeHead(status, headers).end(body);
+    if (!res.destroyed) refuse(res, reached, authority, words);
     return null;
   };
 }
@@ -239,9 +236,9 @@ const granting = (dialer: Dialer, { host, port }: Target): Dialer => ({
 const isRelayable = (answer: IncomingMessage): answer is IncomingMessage & { statusCode: number } =>
   answer.statusCode !== undefined && answer.statusCode >= 200 && answer.statusCode <= 999;
 
-function failRequest(res: ServerResponse, authority: string) {
+function refuse(res: ServerResponse, failure: Failure, authority: string, words: string | null = null): void {
   if (res.headersSent) return void res.destroy();
-  const { status, headers, body } = describe({ ok: false, kind: "unreachable" }, authority);
+  const { status, headers, body } = describe(failure, authority, words);
   res.writeHead(status, headers).end(body);
 }
 
@@ -332,16 +329,14 @@ function passedOn(headers: http.IncomingHttpHeaders): http.OutgoingHttpHeaders {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHop.test(name) && !named.has(name)));
 }
 
-/** Rate-limited logging: of the refusals in a minute the first alone; the owner hears of each. */
-function createRefusalLog(userId: string, { log, onRefused }: EgressProxyDeps, perMinute: number) {
+/** Rate-limited logging: of the refusals in a minute the first alone. */
+function createRefusalLog(userId: string, { log }: EgressProxyDeps, perMinute: number) {
   let minute = 0;
   let logged = 0;
   return (authority: string, reason: string) => {
-    const host = authority.slice(0, 260);
-    onRefused?.(userId, host);
     const now = Math.floor(performance.now() / 60_000);
     if (now !== minute) logged = 0;
     minute = now;
-    if (logged++ < perMinute) log.warn("egress.refused", { userId, host, reason });
+    if (logged++ < perMinute) log.warn("egress.refused", { userId, host: authority.slice(0, 260), reason });
   };
 }

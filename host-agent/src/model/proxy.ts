@@ -14,8 +14,6 @@ import { sendModelError } from "./error.ts";
 import { createMask, type Mask } from "./mask.ts";
 import { type Budget, createTurnstile, type Entrant } from "./turnstile.ts";
 
-export type UsageDelta = Usage & { model: string };
-
 export interface ModelProxyDeps {
   /** The API that this agent's programs call. */
   apiOf(agentId: string): ModelApi;
@@ -25,7 +23,7 @@ export interface ModelProxyDeps {
   /** What may still be spent: of the run, and of what it shares with others. */
   budgetsOf(runId: string): Budget[];
   /** Called with what is new, as soon as it is known; also after the run's end, of calls that were open then. */
-  onUsage(runId: string, delta: UsageDelta): void;
+  onUsage(runId: string, delta: Usage): void;
   /** The status of each answer that costs something; an error inside a stream comes as a second call. */
   onStatus(runId: string, status: number): void;
   log: Log;
@@ -275,7 +273,7 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
     const sentence = `The model API refuses the key of this Berth host (${call.api.keyName}).`;
     return sendModelError(res, call.api, 401, sentence, { "x-should-retry": "false" });
   }
-  const reader = call.isCharged && status === 200 ? readerFor(call, answer, deps, mask) : null;
+  const reader = call.isCharged && status === 200 ? readerFor(call, answer, deps) : null;
   const headers = Object.entries(answer.headers)
     .filter(([name]) => !notPassedDown.test(name) && !mask.isInName(name))
     .map(([name, value]) => [name, mask.text(String(value))]);
@@ -296,11 +294,10 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
 }
 
 /** The reader that fits the answer, its facts turned into deltas for the run. */
-function readerFor({ api, runId }: Call, answer: IncomingMessage, deps: ModelProxyDeps, mask: Mask): AnswerReader {
+function readerFor({ api, runId }: Call, answer: IncomingMessage, deps: ModelProxyDeps): AnswerReader {
   const onEvent = api.readAnswer(
     countDeltas(
-      // The name of the model is the upstream's word, and shown with the run.
-      (delta) => deps.onUsage(runId, { ...delta, model: mask.text(delta.model) }),
+      (delta) => deps.onUsage(runId, delta),
       (status) => deps.onStatus(runId, status),
     ),
   );
@@ -310,13 +307,13 @@ function readerFor({ api, runId }: Call, answer: IncomingMessage, deps: ModelPro
 
 const nothing: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0 };
 
-function countDeltas(onUsage: (delta: UsageDelta) => void, onStatus: (status: number) => void) {
+function countDeltas(onUsage: (delta: Usage) => void, onStatus: (status: number) => void) {
   let counted = nothing;
   return (fact: AnswerFact) => {
     if ("errorStatus" in fact) return onStatus(fact.errorStatus);
     const delta = { ...nothing };
     for (const key of Object.keys(nothing) as (keyof Usage)[]) delta[key] = fact.usage[key] - counted[key];
     counted = fact.usage;
-    if (Object.values(delta).some((value) => value !== 0)) onUsage({ model: fact.model, ...delta });
+    if (Object.values(delta).some((value) => value !== 0)) onUsage(delta);
   };
 }
