@@ -96,14 +96,7 @@ function createObedience(parts: Parts, hasUser: (userId: string) => boolean): (a
 
 async function serve(parts: Parts, reports: Reports): Promise<Server> {
   const { context, verify, terminals, streams } = parts;
-  const logBytes = context.settings.BERTH_LOG_BYTES;
-  const reading = {
-    ...parts,
-    bus: context.bus,
-    turns: context.turns,
-    logBytes,
-    delivered: (rev: number) => reports.delivered(rev),
-  };
+  const reading = { ...parts, delivered: (rev: number) => reports.delivered(rev) };
   const server = openServer(
     context.settings,
     getRequestListener(createServerApp(reading).fetch, { overrideGlobalObjects: false }),
