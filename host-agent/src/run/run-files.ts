@@ -213,8 +213,9 @@ export function logSizes(volume: Volume, runId: string): { out: number; err: num
 /**
  * Fixes a run's files for good: not even a descriptor that is still open can write to them. What `out` and `err` hold beyond
  * `limitBytes` goes: a fast writer writes on until it is ended. So do blocks that the agent has reserved beyond the end of a file.
+ * The sizes of `out` and `err` from now on.
  */
-export async function sealRunFiles(volume: Volume, runId: string, limitBytes: number): Promise<void> {
+export async function sealRunFiles(volume: Volume, runId: string, limitBytes: number) {
   // Values of variables stay no longer than the run that uses them, and its token.
   for (const name of ["env", "token"]) await rm(join(runDirectory(volume, runId), name), { force: true });
   const all = ["out", "err", "exit", "in"].map((name) => join(runDirectory(volume, runId), name));
@@ -226,6 +227,7 @@ export async function sealRunFiles(volume: Volume, runId: string, limitBytes: nu
     for (const path of long) await cut(path, mostOf(path));
   }
   if (there.length > 0) await runProgram("chattr", "+i", ...there);
+  return logSizes(volume, runId);
 }
 
 /** Blocks of a file that are no sign of others beyond its end: those of `makeRoom`, those that list its blocks. */
