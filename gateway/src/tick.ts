@@ -53,7 +53,7 @@ async function noticeStep(deps: Deps): Promise<void> {
 
 /** A slice a turn, until the next hour's. */
 async function runRetention(deps: Deps): Promise<void> {
-  const chore = await claimChore(deps, "retention", retentionMs);
+  const chore = await claimRetention(deps);
   if (!chore) return;
   if (chore.wasAhead) await forgetFuture(deps);
   // Whoever answers here may be of another version than whoever set something aside, or soon is.
@@ -62,7 +62,9 @@ async function runRetention(deps: Deps): Promise<void> {
     await sealAnew(deps, secretsAtOnce).catch((error: unknown) =>
       deps.log.error("secrets.not_sealed_anew", { error: messageOf(error) }),
     );
-  if (await deleteOld(deps, chore.time)) await continueChore(deps, "retention");
+  const isLeft = await deleteOld(deps, chore.time);
+  // No time at all says that it goes on: it is due at once, in the same time.
+  if (isLeft) await deps.db.all(sql`update chores set due_at = '' where name = 'retention' returning name`);
 }
 
 /**
@@ -118,32 +120,22 @@ export async function deleteOld(
 }
 
 /**
- * Claims the chore when it is due and nobody else has taken it for this time; it is due again after `everyMs`. `time` is
+ * Claims the retention when it is due and nobody else has taken it for this time; it is due again in an hour. `time` is
  * what it may believe in: the clock's, but a day beyond the last time at most, so that a clock that is far ahead for a
  * while makes nothing old. `wasAhead`: it was due later than it can be, which a clock that was ahead has left behind.
  * `goesOn`: it was continued.
  */
-async function claimChore(
-  { db, now }: Deps,
-  name: string,
-  everyMs: number,
-): Promise<{ time: number; wasAhead: boolean; goesOn: boolean } | null> {
-  const [time, next] = [isoTime(now()), isoTime(now() + everyMs)];
-  const latest = isoTime(now() + everyMs + steppedMs);
-  const [known] = await db.all<{ due: string }>(sql`select due_at as due from chores where name = ${name}`);
+async function claimRetention({ db, now }: Deps): Promise<{ time: number; wasAhead: boolean; goesOn: boolean } | null> {
+  const [time, next] = [isoTime(now()), isoTime(now() + retentionMs)];
+  const latest = isoTime(now() + retentionMs + steppedMs);
+  const [known] = await db.all<{ due: string }>(sql`select due_at as due from chores where name = 'retention'`);
   if (known && known.due > time && known.due <= latest) return null;
-  // No time at all says that it goes on.
   const [claimed] = await db.all<{ reached: string }>(sql`
-    insert into chores (name, due_at, reached) values (${name}, ${next}, ${time})
+    insert into chores (name, due_at, reached) values ('retention', ${next}, ${time})
     on conflict (name) do update set due_at = excluded.due_at, reached = case when due_at = '' then reached else
       min(${time}, strftime('%Y-%m-%dT%H:%M:%fZ', coalesce(reached, due_at), '+1 day')) end
     where due_at <= ${time} or due_at > ${latest} returning reached`);
   if (!claimed) return null;
   const due = known?.due ?? time;
   return { time: Date.parse(claimed.reached), wasAhead: due > latest, goesOn: due === "" };
-}
-
-/** The chore is due at once, in the same time. */
-async function continueChore({ db }: Deps, name: string): Promise<void> {
-  await db.all(sql`update chores set due_at = '' where name = ${name} returning name`);
 }

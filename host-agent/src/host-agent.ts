@@ -26,14 +26,10 @@ import { createServerApp } from "./http/app.ts";
 import { serveSocket } from "./output/live-socket.ts";
 import { acceptSockets } from "./http/upgrades.ts";
 
-export interface HostAgent {
-  /** Resolves with one sentence once the gateway has removed this host and all that it ran is ended. */
-  removed: Promise<string>;
-  close(): Promise<void>;
-}
+export type HostAgent = Awaited<ReturnType<typeof startHostAgent>>;
 
 /** Starts it; resolves once it serves. `close` leaves runs and containers going. */
-export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
+export async function startHostAgent(options: HostOptions) {
   const { settings, log } = options;
   checkCgroups();
   if (process.getuid?.() !== 0)
@@ -50,7 +46,7 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
   const removed = Promise.withResolvers<string>();
   let leaving: Promise<void> | null = null;
   const stop = () => {
-    streams.closeAll("closing");
+    streams.closeAll();
     server.close();
   };
   const hasUser = (userId: string) => hasAnythingOf(parts, userId);
@@ -66,10 +62,11 @@ export async function startHostAgent(options: HostOptions): Promise<HostAgent> {
   log.info("host.ready", { hostId: context.hostId, url: settings.BERTH_HOST_URL, demoModel: parts.isDemo });
 
   return {
+    /** Resolves with one sentence once the gateway has removed this host and all that it ran is ended. */
     removed: removed.promise,
-    async close() {
+    async close(): Promise<void> {
       closing.abort();
-      streams.closeAll("closing");
+      streams.closeAll();
       await Promise.race([Promise.all([terminals.close(), files.close()]), sleep(4000)]);
       runs.close();
       server.close();
@@ -99,14 +96,7 @@ function createObedience(parts: Parts, hasUser: (userId: string) => boolean): (a
 
 async function serve(parts: Parts, reports: Reports): Promise<Server> {
   const { context, verify, terminals, streams } = parts;
-  const logBytes = context.settings.BERTH_LOG_BYTES;
-  const reading = {
-    ...parts,
-    bus: context.bus,
-    turns: context.turns,
-    logBytes,
-    delivered: (rev: number) => reports.delivered(rev),
-  };
+  const reading = { ...parts, delivered: (rev: number) => reports.delivered(rev) };
   const server = openServer(
     context.settings,
     getRequestListener(createServerApp(reading).fetch, { overrideGlobalObjects: false }),

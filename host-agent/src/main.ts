@@ -7,13 +7,13 @@ import { exitCodeOf, NotNowError, personMustAct } from "@berth/shared/node/exit-
 import { createLineWriter } from "@berth/shared/node/line-writer";
 import { takeLock, type Lock } from "@berth/shared/node/lock";
 import { parseSettings, type Settings } from "@berth/shared/settings";
-import { startHostAgent } from "./host-agent.ts";
+import { type HostAgent, startHostAgent } from "./host-agent.ts";
 import { raiseCounts } from "./machine/proc.ts";
 import { neededCounts } from "./workspace/container.ts";
 
 const log = createLog(createLineWriter(process.stdout));
 
-let agent: Awaited<ReturnType<typeof startHostAgent>> | null = null;
+let agent: HostAgent | null = null;
 let lock: Lock | null = null;
 let pidFile: string | null = null;
 /** Lets go of all; the kernel frees the lock by itself where the process ends in another way. */

@@ -71,7 +71,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     log,
     findRun: (agentId, token) => findRun(store, agentId, token),
     budgetsOf: (runId) => runs.budgetsOf(runId),
-    onUsage: (runId, { model: _model, ...usage }) => runs.addUsage(runId, usage),
+    onUsage: (runId, usage) => runs.addUsage(runId, usage),
     // Each change of a row is a flush to the disk, on the loop that all share.
     onStatus: (runId, status) =>
       void (store.getRun(runId)?.modelStatus === status || store.updateRun(runId, { modelStatus: status })),

@@ -32,11 +32,14 @@ const scripts = {
   // For who changes it.
   develop: ["dev", "quick", "check", "test", "bench", "migration"],
 };
+/** The gateway's own commands, which are told their name. */
+const ofGateway = ["token", "link", "delete-user", "rotate-key"];
 /** @type {Record<string, string>} */
 const scriptOf = {
   ...Object.fromEntries(
     Object.entries(scripts).flatMap(([room, names]) => names.map((name) => [name, `scripts/${room}/${name}.ts`])),
   ),
+  ...Object.fromEntries(ofGateway.map((name) => [name, "scripts/commands/command-line.ts"])),
   fix: "scripts/check/fix.ts",
   scale: "bench/scale/main.ts",
   faults: "e2e/faults/main.ts",
@@ -49,7 +52,8 @@ const withSettings = [...scripts.commands, "dev"];
 /** What tests, checks and Workers need is installed with the first command that wants it. */
 const needsDev = !scripts.commands.includes(process.argv[2] ?? "");
 
-const [command = "", ...args] = process.argv.slice(2);
+const [command = "", ...given] = process.argv.slice(2);
+const args = ofGateway.includes(command) ? [command, ...given] : given;
 try {
   await setUp();
 } catch (error) {

@@ -1,12 +1,10 @@
 /** A lock between processes that the kernel frees with the process, SIGKILL included: an SQLite file held exclusively. */
 import Sqlite from "better-sqlite3";
 
-export interface Lock {
-  close(): void;
-}
+export type Lock = NonNullable<ReturnType<typeof takeLock>>;
 
 /** Takes the lock at `path`, waiting at most `waitMs`; null when another process holds it. */
-export function takeLock(path: string, waitMs: number): Lock | null {
+export function takeLock(path: string, waitMs: number) {
   const file = new Sqlite(path, { timeout: waitMs });
   try {
     file.pragma("locking_mode = EXCLUSIVE");

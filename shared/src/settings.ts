@@ -2,18 +2,14 @@
 import { z } from "zod";
 import { modelKeyNames, type ModelKeyName } from "./kinds/runtimes.ts";
 
-const whole = (min: number, max: number) =>
+const numberAs = (written: RegExp, message: string) => (min: number, max: number) =>
   z
     .string()
-    .regex(/^\d+$/, "must be a whole number")
+    .regex(written, message)
     .transform(Number)
     .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
-const decimal = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+(\.\d+)?$/, "must be a number")
-    .transform(Number)
-    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+const whole = numberAs(/^\d+$/, "must be a whole number");
+const decimal = numberAs(/^\d+(\.\d+)?$/, "must be a number");
 const port = whole(1, 65_535);
 const exactHttpUrl = z.url({ protocol: /^https?$/, error: "must be an http or https address" });
 const httpUrl = exactHttpUrl.transform((url) => url.replace(/\/+$/, ""));

@@ -25,21 +25,14 @@ export async function audit({ atomic, now }: Pick<Deps, "atomic" | "now">, entry
   await atomic([auditStatement(now(), entry)]);
 }
 
-/** The statement that appends an entry, for an atomic batch. */
-export function auditStatement(now: number, entry: NewAuditEntry): SQL {
-  return insert(now, entry, sql`true`);
-}
-
 /** The fields that a change makes other than they were, for `detail.changed`; its body may name more. */
 export function tellChanges<Fields extends object>(before: Fields, change: Partial<Fields>): string {
   const names = Object.keys(change) as (keyof Fields & string)[];
   return names.filter((name) => change[name] !== undefined && change[name] !== before[name]).join(", ");
 }
 
-/** The same, to stand right behind a change in its batch: appends only when that change touched a row. */
-export function auditChange(now: number, entry: NewAuditEntry): SQL {
-  return insert(now, entry, sql`changes() > 0`);
-}
+/** As `auditStatement`, to stand right behind a change in its batch: appends only when that change touched a row. */
+export const auditChange = (now: number, entry: NewAuditEntry): SQL => auditStatement(now, entry, sql`changes() > 0`);
 
 const instant = time.transform((text) => new Date(text).toISOString());
 export const auditQuery = pageQuery.extend({
@@ -103,7 +96,8 @@ function present(row: typeof table.$inferSelect): AuditEntry {
   };
 }
 
-function insert(now: number, entry: NewAuditEntry, condition: SQL): SQL {
+/** The statement that appends an entry, for an atomic batch. */
+export function auditStatement(now: number, entry: NewAuditEntry, condition = sql`true`): SQL {
   const { actor: by, target } = entry;
   return sql`
     insert into audit (id, created_at, actor_kind, actor_id, actor_name, token_id, action, target_id, target_name,

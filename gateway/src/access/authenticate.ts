@@ -11,7 +11,7 @@ import type { Provider } from "./provider/discovery.ts";
 import { remember } from "../data/remember.ts";
 import { tokens, users } from "../data/schema.ts";
 import type { Authenticator, Caller } from "../http/caller.ts";
-import { readSessionCookie, sessionCookie, sessionSeconds } from "../http/cookies.ts";
+import { sessionCookie, sessionSeconds } from "../http/cookies.ts";
 import { useTicket } from "./sign-in.ts";
 import { noteUse } from "./token-uses.ts";
 import { findUserRow, userColumns, type UserRow } from "./users.ts";
@@ -40,7 +40,7 @@ export function createAuthenticator(deps: Deps, provider: Provider | null): Auth
   const look: Authenticator["look"] = async (request, address) => {
     const header = request.headers.get("authorization");
     if (header !== null) return fromToken(/^Bearer +([\w.-]+)$/i.exec(header)?.[1] ?? "", address);
-    const caller = await fromToken(readSessionCookie(issuer, request) ?? "", address);
+    const caller = await fromToken(sessionCookie.read(issuer, request) ?? "", address);
     if (!isSafe(request) && !isOwnOrigin(deps.settings, request))
       throw new AppError("forbidden", "A call with the session cookie must come from the dashboard's own origin.");
     return caller;
@@ -104,5 +104,5 @@ async function renewSession({ db, settings, keyring, now }: Deps, { token, user 
   if (!renewed) return null;
   const issuer = settings.BERTH_PUBLIC_URL;
   const jwt = await signToken(keyring, issuer, { userId: user.id, tokenId: token.id, expiresAt }, now());
-  return sessionCookie(issuer, jwt, sessionSeconds);
+  return sessionCookie.set(issuer, jwt, sessionSeconds);
 }

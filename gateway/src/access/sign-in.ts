@@ -27,7 +27,7 @@ export async function openSession(deps: Deps, address: string | null, user: User
     .set({ lastSignInAt: isoTime(deps.now()) })
     .where(eq(users.id, user.id))
     .returning({ id: users.id });
-  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, token, sessionSeconds);
+  return sessionCookie.set(deps.settings.BERTH_PUBLIC_URL, token, sessionSeconds);
 }
 
 /** Runs an attempt to sign in. One that fails is counted against its network, which pauses after too many, and written down, unless strangers on many networks bring too many. */

@@ -99,22 +99,16 @@ export async function applyReport(
     ...noteMinute(hostId, report, now()),
     endForgottenRuns(hostId, report, time),
   ];
-  const results = await atomic([...changes, ...selectNews(hostId, report, now())], "copy");
-  const [held, ...news] = results.slice(changes.length);
-  const [revokedTokens, disabledUsers, stoppedUsers, deletedUsers, deletedAgents, heldRuns, cancelledRuns] = news.map(
-    (rows) => rows.map(({ id }) => id as string),
-  );
+  const asked = selectNews(hostId, report, now());
+  const held = sql`select epoch, rev, seq from hosts where id = ${hostId}`;
+  const results = await atomic([...changes, held, ...Object.values(asked)], "copy");
+  const [[ack], ...news] = results.slice(changes.length) as [[ReportAnswer["ack"]], ...{ id: string }[][]];
+  const told = Object.keys(asked).map((name, at) => [name, news[at]!.map(({ id }) => id)]);
   return {
     protocol: protocolVersion,
     time,
-    ack: held![0] as ReportAnswer["ack"],
-    revokedTokens: revokedTokens!,
-    disabledUsers: disabledUsers!,
-    stoppedUsers: stoppedUsers!,
-    deletedUsers: deletedUsers!,
-    deletedAgents: deletedAgents!,
-    heldRuns: heldRuns!,
-    cancelledRuns: cancelledRuns!,
+    ack,
+    ...(Object.fromEntries(told) as Record<keyof typeof asked, string[]>),
     gatherMs: gatherMs?.(),
     jwks: keyring.jwks as ReportAnswer["jwks"],
   };
@@ -140,41 +134,40 @@ function wakeReturned(hostId: string, time: string, awaySince: string): SQL {
 }
 
 /**
- * What is held now; the revoked tokens, disabled and stopped users of the host; the users and agents that it should drop, the runs
+ * By their names in the answer: the revoked tokens, disabled and stopped users of the host; the users and agents that it should drop, the runs
  * that it should know, and those that it should end. Of a deleted user or agent it is told until it has nothing left, and again should it ever tell of them:
  * it may be back from an older copy, or have joined anew, and their user may have lived elsewhere. Where those are too many for one
  * answer, each report's number gives the next of them: some that cannot be dropped hold up no other.
  */
-function selectNews(hostId: string, report: Report, now: number): SQL[] {
+function selectNews(hostId: string, report: Report, now: number) {
   const { seq, workspaces, runs, agents } = report;
   const revokedAfter = isoTime(now - revocationMs);
   const kept = agents.flatMap(({ id, deleted }) => (deleted ? [] : id));
   const goingOn = runs.flatMap(({ id, status }) => (isEnded(status) ? [] : id));
-  return [
-    sql`select epoch, rev, seq from hosts where id = ${hostId}`,
-    sql`select t.id from users u cross join tokens t on t.user_id = u.id
+  return {
+    revokedTokens: sql`select t.id from users u cross join tokens t on t.user_id = u.id
       where u.host_id = ${hostId} and t.revoked_at > ${revokedAfter} and t.expires_at > ${isoTime(now)}`,
-    sql`select id from users where host_id = ${hostId} and disabled`,
-    sql`select id from users where host_id = ${hostId} and disabled and cancel_runs`,
-    sql`select id from deleted_users where host_id = ${hostId} and gone_at is null
+    disabledUsers: sql`select id from users where host_id = ${hostId} and disabled`,
+    stoppedUsers: sql`select id from users where host_id = ${hostId} and disabled and cancel_runs`,
+    deletedUsers: sql`select id from deleted_users where host_id = ${hostId} and gone_at is null
       union select d.id from ${jsonRows(usersIn(workspaces, runs, agents))} j cross join deleted_users d on d.id = j.value
       limit ${dropsAtOnce}`,
-    sql`select id from (
+    deletedAgents: sql`select id from (
         select a.id, row_number() over (order by a.id) as place, count(*) over () as total
         from users u cross join agents a on a.user_id = u.id
         where u.host_id = ${hostId} and a.deleted_at is not null and a.dropped_at is null)
       where (place + ${seq * dropsAtOnce}) % total < ${dropsAtOnce}
       union select a.id from ${jsonRows(kept)} j cross join agents a on a.id = j.value where a.deleted_at is not null
       union select d.id from ${jsonRows(kept)} j cross join deleted_agents d on d.id = j.value`,
-    sql`select id from (
+    heldRuns: sql`select id from (
         select r.id, row_number() over (order by r.id) as place, count(*) over () as total
         from hosts h cross join runs r on r.host_id = h.id and r.epoch = h.epoch
         where h.id = ${hostId} and ${isInProgress})
       where (place + ${seq * runsAtOnce}) % total < ${runsAtOnce}`,
-    sql`select r.id from ${jsonRows(goingOn)} j cross join runs r on r.id = j.value
+    cancelledRuns: sql`select r.id from ${jsonRows(goingOn)} j cross join runs r on r.id = j.value
       join users u on u.id = r.user_id and u.host_id = ${hostId}
       where r.status = 'cancelled' and r.host_id is null`,
-  ];
+  };
 }
 
 const usersIn = (...told: { userId: string }[][]) => [...new Set(told.flat().map(({ userId }) => userId))];

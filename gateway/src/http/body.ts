@@ -1,7 +1,7 @@
 /** Reads bodies with a bound, whoever sends them. */
 import { AppError } from "@berth/shared/errors";
 import { JsonScan } from "@berth/shared/bounds/json-scan";
-import { sleep } from "@berth/shared/wait";
+import { sleep, withDeadline } from "@berth/shared/wait";
 
 /** What a body may be, whoever sends it: parsing costs by the value, not by the byte. */
 export interface BodyBounds {
@@ -65,15 +65,10 @@ const smallBytes = 65_536;
 
 /** The bytes of a request. Throws `payload_too_large` over the bound, `invalid_request` when its sender broke off or dawdles. */
 export async function readBody(request: Request, maxBytes: number, withinMs = slowestMs): Promise<Uint8Array> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("too slow")), withinMs);
+  const read = () => readBytes(request, maxBytes, maxBytes);
+  const bytes = await withDeadline(withinMs, read, () => new Error("too slow")).catch((error: unknown) => {
+    throw new AppError("invalid_request", "The body did not come whole.", {}, { cause: error });
   });
-  const bytes = await Promise.race([readBytes(request, maxBytes, maxBytes), late])
-    .catch((error: unknown) => {
-      throw new AppError("invalid_request", "The body did not come whole.", {}, { cause: error });
-    })
-    .finally(() => clearTimeout(timer));
   if (!bytes) throw new AppError("payload_too_large", `The body is over ${maxBytes} bytes.`);
   return bytes;
 }

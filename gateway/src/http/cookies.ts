@@ -5,37 +5,25 @@
  */
 
 export const sessionSeconds = 7 * 24 * 3600;
-const isHttps = (publicUrl: string) => publicUrl.startsWith("https:");
-const named = (publicUrl: string, name: string) => (isHttps(publicUrl) ? `__Host-${name}` : name);
-export const sessionName = (publicUrl: string) => named(publicUrl, "berth_session");
-const attemptName = (publicUrl: string) => named(publicUrl, "berth_sign_in");
 
-/** The `set-cookie` line for this token; 0 seconds and an empty token remove it. */
-export function sessionCookie(publicUrl: string, jwt: string, maxAgeSeconds: number): string {
-  return setCookie(sessionName(publicUrl), jwt, maxAgeSeconds, "Strict", publicUrl);
+function cookie(ownName: string, sameSite: "Strict" | "Lax") {
+  const isHttps = (publicUrl: string) => publicUrl.startsWith("https:");
+  const name = (publicUrl: string) => (isHttps(publicUrl) ? `__Host-${ownName}` : ownName);
+  return {
+    name,
+    /** The `set-cookie` line for this token; 0 seconds and an empty token remove it. */
+    set: (publicUrl: string, jwt: string, maxAgeSeconds: number) => {
+      const secure = isHttps(publicUrl) ? "; Secure" : "";
+      return `${name(publicUrl)}=${jwt}; Path=/; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=${sameSite}${secure}`;
+    },
+    /** The token that the request brings, or null. */
+    read: (publicUrl: string, request: Request): string | null => {
+      const pairs = (request.headers.get("cookie") ?? "").split(";").map((pair) => pair.trim());
+      const start = `${name(publicUrl)}=`;
+      return pairs.find((pair) => pair.startsWith(start))?.slice(start.length) ?? null;
+    },
+  };
 }
 
-/** The token of the request's session cookie, or null. */
-export function readSessionCookie(publicUrl: string, request: Request): string | null {
-  return readCookie(request, sessionName(publicUrl));
-}
-
-/** The `set-cookie` line of a sign-in attempt; 0 seconds and an empty one remove it. */
-export function attemptCookie(publicUrl: string, jwt: string, maxAgeSeconds: number): string {
-  return setCookie(attemptName(publicUrl), jwt, maxAgeSeconds, "Lax", publicUrl);
-}
-
-export function readAttemptCookie(publicUrl: string, request: Request): string | null {
-  return readCookie(request, attemptName(publicUrl));
-}
-
-function setCookie(name: string, value: string, maxAge: number, sameSite: "Strict" | "Lax", publicUrl: string): string {
-  const secure = isHttps(publicUrl) ? "; Secure" : "";
-  return `${name}=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=${sameSite}${secure}`;
-}
-
-function readCookie(request: Request, name: string): string | null {
-  const pairs = (request.headers.get("cookie") ?? "").split(";").map((pair) => pair.trim());
-  const found = pairs.find((pair) => pair.startsWith(`${name}=`));
-  return found ? found.slice(name.length + 1) : null;
-}
+export const sessionCookie = cookie("berth_session", "Strict");
+export const attemptCookie = cookie("berth_sign_in", "Lax");

@@ -27,22 +27,10 @@ const longestPauseSeconds = 3600;
 const daySeconds = 24 * 3600;
 const maxKeys = 20_000;
 
-export interface Limits {
-  /** Counts a call by this caller, or by the network of a caller who is not known. Throws `rate_limited`. */
-  spend(name: LimitName, caller: Pick<Caller, "user" | "token"> | null, address: string | null): Promise<void>;
-  /** Counts a long body of this caller, before it is read. Throws `rate_limited`. */
-  spendLong(caller: Pick<Caller, "user">): Promise<void>;
-  /** Counts a call under any key, such as a trigger's id. Throws `rate_limited`. */
-  spendKey(name: LimitName, key: string): Promise<void>;
-  /** Throws `rate_limited` while this key pauses for its failures: before the credential is even looked at. */
-  refusePaused(name: FailureName, key: string): Promise<void>;
-  /** Counts a failed credential. Throws `rate_limited` once there are too many in a minute: a pause of a minute, then two, four … an hour. */
-  noteFailure(name: FailureName, key: string): Promise<void>;
-  /** Counts a failed sign-in, from wherever it comes; whether the audit has room for it: of too many the rest has no entry, for as long as a network would pause. */
-  mayWriteDown(): Promise<boolean>;
-}
+export type Limits = ReturnType<typeof createLimits>;
 
-export function createLimits(others: Partial<Record<LimitName, number>> = {}): Limits {
+/** What counts throws `rate_limited` beyond the most, but for `mayWriteDown`, which answers. */
+export function createLimits(others: Partial<Record<LimitName, number>> = {}) {
   const perMinute = { ...callsPerMinute, ...others };
   const names = Object.keys(perMinute) as LimitName[];
   const byKey = new Map(names.map((name) => [name, createCounter(60)]));
@@ -51,7 +39,8 @@ export function createLimits(others: Partial<Record<LimitName, number>> = {}): L
   const pauses = createCounter(daySeconds);
   const long = createCounter(longBodies.seconds);
   const changes = createCounter(daySeconds);
-  const spendKey = async (name: LimitName, key: string) => {
+  /** Counts a call under any key, such as a trigger's id. */
+  const spendKey = async (name: LimitName, key: string): Promise<void> => {
     refuse(byKey.get(name)!.add(key), perMinute[name]);
     if (name === "changes") refuse(changes.add(key), changesPerDay);
   };
@@ -64,20 +53,21 @@ export function createLimits(others: Partial<Record<LimitName, number>> = {}): L
   };
   return {
     spendKey,
-    spendLong: async ({ user }) => refuse(long.add(user.id), longBodies.most),
-    async spend(name, caller, address) {
+    /** Counts a long body of this caller, before it is read. */
+    spendLong: async ({ user }: Pick<Caller, "user">) => refuse(long.add(user.id), longBodies.most),
+    /** Counts a call by this caller, or by the network of a caller who is not known. */
+    async spend(name: LimitName, caller: Pick<Caller, "user" | "token"> | null, address: string | null): Promise<void> {
       const network = networkOf(address ?? "unknown");
       if (!caller) return spendKey(name, network);
       if (name === "changes") return spendKey(name, caller.user.id);
       await spendKey(name, caller.token.id ?? caller.user.id);
       refuse(byNetwork.get(name)!.add(network), perMinute[name] * 5);
     },
-    async refusePaused(name, key) {
-      refuse(failures[name].find(key), failuresPerMinute[name]);
-    },
-    async noteFailure(name, key) {
-      refuse(countFailure(name, key), failuresPerMinute[name]);
-    },
+    /** Refuses while this key pauses for its failures: before the credential is even looked at. */
+    refusePaused: async (name: FailureName, key: string) => refuse(failures[name].find(key), failuresPerMinute[name]),
+    /** Counts a failed credential; once there are too many in a minute it pauses for a minute, then two, four … an hour. */
+    noteFailure: async (name: FailureName, key: string) => refuse(countFailure(name, key), failuresPerMinute[name]),
+    /** Counts a failed sign-in, from wherever it comes; whether the audit has room for it: of too many the rest has no entry, for as long as a network would pause. */
     mayWriteDown: async () => countFailure("entries", "").count <= failuresPerMinute.entries,
   };
 }

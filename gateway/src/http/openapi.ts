@@ -1,7 +1,7 @@
 /** The OpenAPI 3.1 document, made from the same declarations that register the routes. */
 import { problemSchema, httpStatusOf, type ErrorCode } from "@berth/shared/errors";
 import { z } from "zod";
-import { sessionName } from "./cookies.ts";
+import { sessionCookie } from "./cookies.ts";
 import { paramsOf, statusOf, type Route } from "./route.ts";
 
 type Json = Record<string, unknown>;
@@ -34,7 +34,7 @@ export function describeRoutes(routes: Route[], serverUrl: string): OpenApi {
       schemas,
       securitySchemes: {
         bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" },
-        session: { type: "apiKey", in: "cookie", name: sessionName(serverUrl) },
+        session: { type: "apiKey", in: "cookie", name: sessionCookie.name(serverUrl) },
       },
     },
   };

@@ -1,4 +1,5 @@
 /** Bodies of a host on their way to a client: a break at the host must be a break for the client, never an orderly end. */
+import { withDeadline } from "@berth/shared/wait";
 
 /**
  * The same bytes with the same backpressure. When the source fails, or says nothing for `silenceMs` while it is asked,
@@ -15,10 +16,13 @@ export function passThrough(
     {
       async pull(controller) {
         try {
-          const read = await within(silenceMs, reader);
+          // A connection that was cut without a word never ends by itself.
+          const next = () => reader.read();
+          const read = await (silenceMs === undefined ? next() : withDeadline(silenceMs, next, tellSilence));
           if (read.done) controller.close();
           else controller.enqueue(read.value);
-        } catch {
+        } catch (error) {
+          reader.cancel(error).catch(() => {});
           breakOff();
           controller.close();
         }
@@ -29,19 +33,4 @@ export function passThrough(
   );
 }
 
-/** The next bytes. A connection that was cut without a word never ends by itself: past `ms` it is given up. */
-async function within(ms: number | undefined, reader: ReadableStreamDefaultReader<Uint8Array>) {
-  if (ms === undefined) return reader.read();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("the host has been silent for too long")), ms);
-  });
-  try {
-    return await Promise.race([reader.read(), silence]);
-  } catch (error) {
-    reader.cancel(error).catch(() => {});
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
-}
+const tellSilence = () => new Error("the host has been silent for too long");

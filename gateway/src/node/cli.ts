@@ -7,7 +7,8 @@ import { eq } from "drizzle-orm";
 import { deleteUser } from "../agents/delete-user.ts";
 import { users } from "../data/schema.ts";
 import { createJoinToken } from "../fleet/join.ts";
-import type { Data } from "./data.ts";
+import { openData, type Data } from "./data.ts";
+import { retireKeys, rotateKey } from "./rotation.ts";
 import { createSignInLink, linkMs } from "../access/sign-in.ts";
 import { issueToken } from "../access/tokens.ts";
 import { ensureUser } from "../access/users.ts";
@@ -20,7 +21,6 @@ const maxSeconds = 366 * 24 * 3600;
 
 export async function main(): Promise<void> {
   try {
-    if (Number(process.versions.node.split(".")[0]) < 22) throw new SettingsError("Berth needs Node 22 or later.");
     process.stdout.write(`${await runCommand(process.argv.slice(2), parseSettings(process.env))}\n`);
   } catch (error) {
     process.stderr.write(`${messageOf(error)}\n`);
@@ -30,7 +30,6 @@ export async function main(): Promise<void> {
 
 async function runCommand(args: string[], settings: Settings): Promise<string> {
   const { command, user: name, admin, retire, mayReturn, seconds } = readArguments(args);
-  const { openData } = await import("./data.ts");
   const data = await openData(settings);
   try {
     if (command === "rotate-key") return await changeKeys(settings, data, retire);
@@ -82,7 +81,6 @@ function parseSeconds(ttl: string): number {
 }
 
 async function changeKeys(settings: Settings, data: Data, isRetiring: boolean): Promise<string> {
-  const { rotateKey, retireKeys } = await import("./rotation.ts");
   if (!isRetiring) {
     const kid = await rotateKey(settings, data);
     return `The key ${kid} signs from now on. What earlier keys have signed stays good; "rotate-key --retire" ends it.`;

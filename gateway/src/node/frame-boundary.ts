@@ -1,17 +1,11 @@
 /** Follows the frames of a WebSocket stream (RFC 6455, section 5.2) by their headers alone, to know when a frame of our own may come in between. */
 
-interface Frames {
-  /** Takes the next bytes of the stream. */
-  note: (chunk: Uint8Array) => void;
-  /** Whether the stream stands between two frames. */
-  atBoundary: () => boolean;
-}
-
 /** Follows a stream from its beginning, which may have come already. */
-export function watchFrames(beginning: Uint8Array): Frames {
+export function watchFrames(beginning: Uint8Array) {
   let header: number[] = [];
   let payloadLeft = 0;
-  const note = (chunk: Uint8Array) => {
+  /** Takes the next bytes of the stream. */
+  const note = (chunk: Uint8Array): void => {
     for (let at = 0; at < chunk.length;) {
       if (payloadLeft > 0) {
         const passed = Math.min(payloadLeft, chunk.length - at);
@@ -27,6 +21,7 @@ export function watchFrames(beginning: Uint8Array): Frames {
     }
   };
   note(beginning);
+  /** Whether the stream stands between two frames. */
   return { note, atBoundary: () => header.length === 0 && payloadLeft === 0 };
 }
 

@@ -2,18 +2,21 @@
 import { makeDataDir } from "@berth/shared/node/directory";
 import { exitCodeOf, NotNowError } from "@berth/shared/node/exit-code";
 import { createLineWriter } from "@berth/shared/node/line-writer";
+import { takeLock } from "@berth/shared/node/lock";
 import { createLog, messageOf } from "@berth/shared/log";
-import { parseSettings, SettingsError, type Settings } from "@berth/shared/settings";
+import { parseSettings, type Settings } from "@berth/shared/settings";
 import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { createApp } from "../app.ts";
 import type { Deps } from "../deps.ts";
+import { openData } from "./data.ts";
 import { nodeDigests } from "./digests.ts";
 import { startServer } from "./server.ts";
 import { loadAssets } from "./assets.ts";
 import { createPace } from "./pace.ts";
+import { createNodeTransport } from "./transport.ts";
 import { sleep } from "@berth/shared/wait";
 import { repeat } from "./repeat.ts";
 import { createWordMerger } from "./merge-words.ts";
@@ -30,7 +33,6 @@ const heapGrowth = "--heap-growing-percent=100";
 
 export async function main(): Promise<void> {
   try {
-    if (Number(process.versions.node.split(".")[0]) < 22) throw new SettingsError("Berth needs Node 22 or later.");
     setFlagsFromString(heapGrowth);
     await run(parseSettings(process.env));
   } catch (error) {
@@ -41,10 +43,6 @@ export async function main(): Promise<void> {
 
 /** Opens everything, serves until a signal, closes everything. */
 async function run(settings: Settings): Promise<void> {
-  // Loaded only after the guard above: the SQLite binding crashes an older Node.
-  const { openData } = await import("./data.ts");
-  const { takeLock } = await import("@berth/shared/node/lock");
-  const { createNodeTransport } = await import("./transport.ts");
   // A supervisor that is gone must not take the gateway with it.
   process.stdout.on("error", () => {});
   const log = createLog(createLineWriter(process.stdout));

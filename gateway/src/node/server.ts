@@ -13,12 +13,6 @@ import { createAdmission } from "./admission.ts";
 import { refuseConnection, refuseRequest } from "./refusal.ts";
 import { serveUpgrades } from "./upgrade.ts";
 
-interface RunningServer {
-  port: number;
-  /** Graceful shutdown: calls in progress may end; what is open after the grace is cut, and its reader resumes by offset. */
-  close(graceMs: number): Promise<void>;
-}
-
 /** Keep-alive timeout in milliseconds: longer than that of clients and proxies (mostly 60 s), so that no connection is closed under a call that sets out. */
 const keepAliveTimeout = 75_000;
 
@@ -26,7 +20,7 @@ const keepAliveTimeout = 75_000;
 const backlog = 4096;
 
 /** Listens and serves. Rejects when the address cannot be had. */
-export async function startServer(app: Hono<AppEnv>, host: string, port: number): Promise<RunningServer> {
+export async function startServer(app: Hono<AppEnv>, host: string, port: number) {
   const left = new Set<Promise<unknown>>();
   const admission = createAdmission();
   const serverOptions = {
@@ -57,7 +51,8 @@ export async function startServer(app: Hono<AppEnv>, host: string, port: number)
   await once(server, "listening");
   return {
     port: (server.address() as AddressInfo).port,
-    async close(graceMs) {
+    /** Graceful shutdown: calls in progress may end; what is open after the grace is cut, and its reader resumes by offset. */
+    async close(graceMs: number): Promise<void> {
       await Promise.all([closeServer(server, graceMs / 5), sockets.close(graceMs)]);
       await Promise.race([Promise.all(left), sleep(graceMs / 5)]);
     },

@@ -2,20 +2,19 @@
  * WebSockets on Node: the app decides with an ordinary answer, then the client's and the host's raw connections are
  * joined, so that frames pass unread and with real backpressure. Knows no tokens and no database.
  */
-import { request as httpRequest, STATUS_CODES, type IncomingMessage, type Server } from "node:http";
+import { request as httpRequest, type IncomingMessage, type Server } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import { collect } from "@berth/shared/node/collect";
 import type { Bindings } from "../deps.ts";
-import { readBytes } from "../http/body.ts";
 import type { Admission } from "./admission.ts";
 import { watchFrames } from "./frame-boundary.ts";
+import { endWith, refusalMaxBytes } from "./refusal.ts";
 import { headersOf } from "./transport.ts";
 
 const handshakeMs = 15_000;
-const refusalMaxBytes = 65_536;
 /** Idle timeout of a client that is to take the last bytes of its host. */
 const lastBytesMs = 30_000;
 /** Heartbeat: a host pings every 10 s, so one that is silent for so long is gone, whatever the connection looks like. */
@@ -23,14 +22,8 @@ const silenceMs = 30_000;
 
 type Serve = (request: Request, bindings: Bindings) => Response | Promise<Response>;
 
-/** The sockets that are joined now. */
-interface JoinedSockets {
-  /** Tells each client 1012 where a frame boundary allows it, and lets go of all within `graceMs`. */
-  close(graceMs: number): Promise<void>;
-}
-
 /** Serves the WebSocket upgrades of the server through the app. */
-export function serveUpgrades(server: Server, serve: Serve, admission: Admission): JoinedSockets {
+export function serveUpgrades(server: Server, serve: Serve, admission: Admission) {
   const joined = new Set<Joined>();
   const refuser = new WebSocketServer({ noServer: true, handleProtocols: (offered) => [...offered][0] ?? false });
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -41,7 +34,8 @@ export function serveUpgrades(server: Server, serve: Serve, admission: Admission
     );
   });
   return {
-    async close(graceMs) {
+    /** Tells each client 1012 where a frame boundary allows it, and lets go of all within `graceMs`. */
+    async close(graceMs: number): Promise<void> {
       const ends = [...joined].map((pair) => pair.restart());
       const timer = setTimeout(() => joined.forEach((pair) => pair.destroy()), graceMs);
       await Promise.all(ends);
@@ -104,7 +98,7 @@ async function answerUpgrade({ serve, admission, refuser, joined }: Serving, cli
   const response = await serve(toRequest(incoming), bindings);
   if (refused) return;
   if (upstream) joinSockets(joined, client, upstream);
-  else await refuseUpgrade(socket, response);
+  else await endWith(socket, response);
 }
 
 function toRequest(incoming: IncomingMessage): Request {
@@ -215,13 +209,4 @@ function switchingHead({ headers }: IncomingMessage): string {
   const named = Object.entries(headers).filter(([name]) => ofHandshake.test(name));
   const lines = ["HTTP/1.1 101 Switching Protocols", ...named.map(([name, value]) => `${name}: ${String(value)}`)];
   return `${lines.join("\r\n")}\r\n\r\n`;
-}
-
-async function refuseUpgrade(socket: Duplex, response: Response): Promise<void> {
-  const body = await readBytes(response, refusalMaxBytes);
-  if (!body) return void socket.destroy();
-  const lines = [`HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ""}`];
-  response.headers.forEach((value, name) => lines.push(`${name}: ${value}`));
-  lines.push("connection: close", `content-length: ${body.length}`);
-  socket.end(Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\n\r\n`), body]));
 }

@@ -34,6 +34,14 @@ const longTextBytes = 524_288;
 /** A host gives its model API 4 s. */
 const modelsDeadlineMs = 6000;
 const modelsAnswer = z.object({ items: z.array(modelChoiceSchema).max(500) });
+type Environment = { summary: string; body: z.ZodType<Record<string, string | null>> };
+const environments: Record<"PUT" | "PATCH", Environment> = {
+  PUT: { summary: "Replace the environment; values stay on the host and are never returned", body: envBody },
+  PATCH: {
+    summary: "Set the variables that are named, or remove them by null; the rest of the environment stays",
+    body: envChangeBody,
+  },
+};
 
 export const agentRoutes = [
   route({
@@ -102,32 +110,20 @@ export const agentRoutes = [
       await tellDeletion(deps, caller, params.id);
     },
   }),
-  route({
-    method: "PUT",
-    path: "/v1/agents/{id}/env",
-    summary: "Replace the environment; values stay on the host and are never returned",
-    auth: "user",
-    body: envBody,
-    bodyMaxBytes: longTextBytes,
-    answer: agentSchema,
-    limit: "changes",
-    errors: ["host_unavailable", "no_host"],
-    run: async ({ deps, source, caller, params, body }) =>
-      setEnvironment(deps, source, caller, params.id, { method: "PUT", env: body }),
-  }),
-  route({
-    method: "PATCH",
-    path: "/v1/agents/{id}/env",
-    summary: "Set the variables that are named, or remove them by null; the rest of the environment stays",
-    auth: "user",
-    body: envChangeBody,
-    bodyMaxBytes: longTextBytes,
-    answer: agentSchema,
-    limit: "changes",
-    errors: ["host_unavailable", "no_host"],
-    run: async ({ deps, source, caller, params, body }) =>
-      setEnvironment(deps, source, caller, params.id, { method: "PATCH", env: body }),
-  }),
+  ...(["PUT", "PATCH"] as const).map((method) =>
+    route({
+      method,
+      path: "/v1/agents/{id}/env",
+      ...environments[method],
+      auth: "user",
+      bodyMaxBytes: longTextBytes,
+      answer: agentSchema,
+      limit: "changes",
+      errors: ["host_unavailable", "no_host"],
+      run: async ({ deps, source, caller, params, body }) =>
+        setEnvironment(deps, source, caller, params.id, { method, env: body }),
+    }),
+  ),
   route({
     method: "POST",
     path: "/v1/agents/{id}/reset",

@@ -10,6 +10,7 @@ import {
   secretSchema,
 } from "@berth/shared/credentials/credentials";
 import { AppError } from "@berth/shared/errors";
+import type { z } from "zod";
 import { audit } from "../access/audit.ts";
 import { getAgent } from "../agents/agents.ts";
 import type { Deps } from "../deps.ts";
@@ -30,12 +31,7 @@ export const credentialRoutes = [
     auth: "user",
     answer: pageSchema(gitCredentialSchema),
     errors: ["host_unavailable"],
-    run: async ({ deps, caller }) => {
-      const host = await findHostOfUser(deps.db, caller.user.id);
-      const call = { method: "GET", path: "/v1/git-credentials" } as const;
-      const { items } = host ? await callHostJson(deps, host, caller, call, gitCredentialsAnswer) : { items: [] };
-      return { items, nextCursor: null };
-    },
+    run: async ({ deps, caller }) => list(deps, caller, "/v1/git-credentials", gitCredentialsAnswer),
   }),
   route({
     method: "PUT",
@@ -73,12 +69,7 @@ export const credentialRoutes = [
     auth: "user",
     answer: pageSchema(secretSchema),
     errors: ["host_unavailable"],
-    run: async ({ deps, caller }) => {
-      const host = await findHostOfUser(deps.db, caller.user.id);
-      const call = { method: "GET", path: "/v1/secrets" } as const;
-      const { items } = host ? await callHostJson(deps, host, caller, call, secretsAnswer) : { items: [] };
-      return { items, nextCursor: null };
-    },
+    run: async ({ deps, caller }) => list(deps, caller, "/v1/secrets", secretsAnswer),
   }),
   route({
     method: "PUT",
@@ -136,6 +127,13 @@ export const credentialRoutes = [
     },
   }),
 ];
+
+/** All that the user's host keeps of a kind; none where there is no host. */
+async function list<Kept>(deps: Deps, caller: Caller, path: string, schema: z.ZodType<{ items: Kept[] }>) {
+  const host = await findHostOfUser(deps.db, caller.user.id);
+  const answer = host && (await callHostJson(deps, host, caller, { method: "GET", path }, schema));
+  return { items: answer?.items ?? [], nextCursor: null };
+}
 
 /** Without a host there is nothing to remove. */
 async function remove(deps: Deps, caller: Caller, path: string): Promise<void> {

@@ -4,12 +4,7 @@
  */
 import type { Alert } from "@berth/shared/host-api";
 
-export interface Alerts {
-  /** `at` is in milliseconds since 1970, now where nothing else is said. */
-  note(kind: Alert["kind"], userId: string, at?: number): void;
-  /** Of the kinds and users that were noted often enough within the hour, the last ones first. */
-  list(): Alert[];
-}
+export type Alerts = ReturnType<typeof createAlerts>;
 
 export const windowMs = 3_600_000;
 /** How often within the window. That a program survives every try to end it is never usual. */
@@ -18,18 +13,20 @@ const needed = (kind: Alert["kind"]) => (kind === "unended" ? 1 : 10);
 const most = { times: 100, keys: 1000, told: 20 };
 
 /** `now` is in milliseconds since 1970. */
-export function createAlerts(now: () => number): Alerts {
+export function createAlerts(now: () => number) {
   const noted = new Map<string, Pick<Alert, "kind" | "userId"> & { times: number[] }>();
   const recent = (times: number[] = []) => times.filter((at) => at > now() - windowMs);
   return {
-    note(kind, userId, at = now()) {
+    /** `at` is in milliseconds since 1970, now where nothing else is said. */
+    note(kind: Alert["kind"], userId: string, at = now()): void {
       const key = `${kind} ${userId}`;
       const times = [...recent(noted.get(key)?.times), at].slice(-most.times);
       noted.delete(key);
       noted.set(key, { kind, userId, times });
       if (noted.size > most.keys) noted.delete(noted.keys().next().value!);
     },
-    list: () =>
+    /** Of the kinds and users that were noted often enough within the hour, the last ones first. */
+    list: (): Alert[] =>
       [...noted.values()]
         .map(({ times, ...of }) => ({ ...of, times: recent(times) }))
         .filter(({ kind, times }) => times.length >= needed(kind))

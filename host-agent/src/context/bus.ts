@@ -1,19 +1,20 @@
 /** Publish and subscribe within this process: that something changed, never what it is now. */
 import { EventEmitter } from "node:events";
 
-/** Tells that something changed; what it is now is read from its owner. Topics: a run, a user, all of the host, a run's end. */
-export interface Bus {
-  emit(...topics: Topic[]): void;
-  /** Calls on each change until the returned function is called. */
-  on(topic: Topic, onChange: () => void): () => void;
-}
-export type Topic = `run:${string}` | `user:${string}` | "host" | "ended";
+export type Bus = ReturnType<typeof createBus>;
+/** A run, a user, all of the host, a run's end. */
+type Topic = `run:${string}` | `user:${string}` | "host" | "ended";
 
-export function createBus(): Bus {
+/** Tells that something changed; what it is now is read from its owner. */
+export function createBus() {
   const emitter = new EventEmitter().setMaxListeners(0);
+  const emit = (...topics: Topic[]): void => topics.forEach((topic) => void emitter.emit(topic));
   return {
-    emit: (...topics) => topics.forEach((topic) => void emitter.emit(topic)),
-    on(topic, onChange) {
+    emit,
+    /** Of a run: to its readers, its user and the host's reports. */
+    emitRun: ({ id, userId }: { id: string; userId: string }): void => emit(`run:${id}`, `user:${userId}`, "host"),
+    /** Calls on each change until the returned function is called. */
+    on(topic: Topic, onChange: () => void): () => void {
       emitter.on(topic, onChange);
       return () => void emitter.off(topic, onChange);
     },

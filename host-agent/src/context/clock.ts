@@ -2,18 +2,7 @@
 import { readFileSync } from "node:fs";
 import { uptime } from "node:os";
 
-/** The gateway's time: this machine's clock, corrected by what the gateway last said. */
-export interface Clock {
-  /** Milliseconds since 1970, by the gateway's time. */
-  now(): number;
-  iso(): string;
-  /** Takes the gateway's time, in milliseconds since 1970, told in answer to what was asked when this machine's clock said `askedAt`. */
-  follow(gatewayNow: number, askedAt: number): void;
-  /** This machine's own clock, uncorrected. */
-  machine(): number;
-  /** Whether the gateway has told its time to this process, or has had its chance: before that no time limit is judged. */
-  isSure(): boolean;
-}
+export type Clock = ReturnType<typeof createClock>;
 
 /** How long a process waits for the gateway's time. */
 const unsureMs = 30_000;
@@ -23,16 +12,19 @@ export function createClock(
   machine: () => number = Date.now,
   kept: () => number = () => 0,
   keep: (offsetMs: number) => void = () => {},
-): Clock {
+) {
   let told: number | null = null;
   const offset = () => told ?? kept();
   const startedAt = performance.now();
   const now = () => machine() + offset();
   return {
+    /** Milliseconds since 1970, by the gateway's time: this machine's clock, corrected by what the gateway last said. */
     now,
     iso: () => new Date(now()).toISOString(),
+    /** This machine's own clock, uncorrected. */
     machine,
-    follow: (gatewayNow, askedAt) => {
+    /** Takes the gateway's time, in milliseconds since 1970, told in answer to what was asked when this machine's clock said `askedAt`. */
+    follow: (gatewayNow: number, askedAt: number): void => {
       // The gateway looked at its clock some time between question and answer, and may tell whole seconds alone.
       const [least, most] = [gatewayNow - machine() - 1000, gatewayNow - askedAt + 1000];
       const known = [offset(), 0].find((one) => least <= one && one <= most);
@@ -41,6 +33,7 @@ export function createClock(
       if (Math.abs(next - offset()) > 500) keep(next);
       told = next;
     },
+    /** Whether the gateway has told its time to this process, or has had its chance: before that no time limit is judged. */
     isSure: () => told !== null || performance.now() - startedAt > unsureMs,
   };
 }

@@ -1,21 +1,18 @@
 /** Waiting for others in this process: a latch that remembers a wake-up, and a lock per key. */
 
-/** Remembers a change that comes while nobody waits: `next` answers at once then. */
-export interface Latch {
-  set(): void;
-  /** True if something was set within `ms`; false when the time ran out, or was past, or the signal ended it. */
-  next(ms: number, signal?: AbortSignal): Promise<boolean>;
-}
+export type Latch = ReturnType<typeof createLatch>;
 
-export function createLatch(): Latch {
+/** Remembers a change that comes while nobody waits: `next` answers at once then. */
+export function createLatch() {
   let isSet = false;
   let wake: (() => void) | null = null;
   return {
-    set() {
+    set(): void {
       isSet = true;
       wake?.();
     },
-    async next(ms, signal) {
+    /** True if something was set within `ms`; false when the time ran out, or was past, or the signal ended it. */
+    async next(ms: number, signal?: AbortSignal): Promise<boolean> {
       if (!isSet && !signal?.aborted) {
         await new Promise<void>((resolve) => {
           const done = () => {

@@ -4,6 +4,7 @@ import net from "node:net";
 import type { Socket } from "node:net";
 import { readdirSync, statSync } from "node:fs";
 import { networkInterfaces } from "node:os";
+import { withDeadline } from "@berth/shared/wait";
 import { isInRange, isOpened, isPublicAddress, normalizeAddress, refusalOf, whyNone } from "./policy.ts";
 import type { EgressMode, HostRule, PrivateRule, Target } from "./policy.ts";
 
@@ -61,9 +62,11 @@ function withoutOwn({ ownAddresses, innerNetworks }: Dialer, found: string[]): s
 
 /** Under a deadline: no address at all when the name does not resolve in time. */
 async function resolve({ lookup, limits }: Dialer, host: string): Promise<string[]> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<string[]>((done) => (timer = setTimeout(done, limits.lookupMs, [])));
-  return Promise.race([lookup(host).catch(() => []), late]).finally(() => clearTimeout(timer));
+  return withDeadline(
+    limits.lookupMs,
+    () => lookup(host),
+    () => new Error("no answer in time"),
+  ).catch(() => []);
 }
 
 function attempt(socket: Socket, timeoutMs: number, signal: AbortSignal): Promise<Socket | null> {

@@ -33,7 +33,6 @@ export interface EgressProxyDeps {
   ownAddresses?: () => string[];
   /** Networks behind which this machine's containers are. */
   innerNetworks?: () => string[];
-  onRefused?: (userId: string, host: string) => void;
   limits?: Partial<EgressLimits>;
 }
 export interface EgressLimits {
@@ -60,12 +59,7 @@ const defaultLimits: EgressLimits = {
   logsPerMinute: 20,
 };
 
-export interface EgressProxy {
-  /** For one workspace: makes a server for a lane of it, not listening yet; the caller listens on a socket and closes it. */
-  serversFor(userId: string): (lane: string) => http.Server;
-  /** A connection of the host agent's own on a user's behalf, to a target beyond the list of hosts. */
-  reach(target: Target, signal: AbortSignal): Promise<Reached>;
-}
+export type EgressProxy = ReturnType<typeof createEgressProxy>;
 
 /** One call to a name that is no host. */
 export interface OriginCall {
@@ -90,7 +84,7 @@ export interface Origins {
 }
 
 /** Throws an Error with a sentence when a setting does not fit. */
-export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
+export function createEgressProxy(deps: EgressProxyDeps) {
   const limits = { ...defaultLimits, ...deps.limits };
   const privateRules = (deps.privateNames ?? []).map(parsePrivateRule);
   const dialer: Dialer = {
@@ -104,8 +98,10 @@ export function createEgressProxy(deps: EgressProxyDeps): EgressProxy {
     limits,
   };
   return {
-    reach: (target, signal) => dial(granting(dialer, target), target, signal),
-    serversFor(userId) {
+    /** A connection of the host agent's own on a user's behalf, to a target beyond the list of hosts. */
+    reach: (target: Target, signal: AbortSignal) => dial(granting(dialer, target), target, signal),
+    /** For one workspace: makes a server for a lane of it, not listening yet; the caller listens on a socket and closes it. */
+    serversFor(userId: string): (lane: string) => http.Server {
       const refused = createRefusalLog(userId, deps, limits.logsPerMinute);
       const open = createPlaces(limits.tunnels);
       const traffic = { userId, origins: deps.origins ?? null, dialer, limits, open, refused };
@@ -196,9 +192,8 @@ async function forwardRequest(traffic: Traffic, req: IncomingMessage, res: Serve
   const reached = await reach(traffic, authority, target, res);
   if (res.destroyed) return void (reached.ok && reached.socket.destroy());
   if (!reached.ok) {
-    const { status, headers, body } = describe(reached, authority);
     req.resume();
-    return void res.writeHead(status, headers).end(body);
+    return refuse(res, reached, authority);
   }
   const { socket } = reached;
   socket.setTimeout(traffic.limits.idleMs, () => socket.destroy());
@@ -206,7 +201,7 @@ async function forwardRequest(traffic: Traffic, req: IncomingMessage, res: Serve
   const sent = http.request({ createConnection: () => socket, method: req.method, path, headers, setHost: false });
   const fail = () => {
     req.unpipe(sent).resume();
-    failRequest(res, authority);
+    refuse(res, { ok: false, kind: "unreachable" }, authority);
   };
   sent.on("error", fail).on("close", () => void (res.headersSent || fail()));
   sent.on("response", (answer) => {
@@ -226,8 +221,7 @@ function reachFor(traffic: Traffic, res: ServerResponse): OriginCall["reach"] {
     const authority = `${target.host}:${target.port}`;
     const reached = await reach(traffic, authority, target, res, dialer);
     if (reached.ok) return reached.socket;
-    const { status, headers, body } = describe(reached, authority, words);
-    if (!res.destroyed) res.writeHead(status, headers).end(body);
+    if (!res.destroyed) refuse(res, reached, authority, words);
     return null;
   };
 }
@@ -242,9 +236,9 @@ const granting = (dialer: Dialer, { host, port }: Target): Dialer => ({
 const isRelayable = (answer: IncomingMessage): answer is IncomingMessage & { statusCode: number } =>
   answer.statusCode !== undefined && answer.statusCode >= 200 && answer.statusCode <= 999;
 
-function failRequest(res: ServerResponse, authority: string) {
+function refuse(res: ServerResponse, failure: Failure, authority: string, words: string | null = null): void {
   if (res.headersSent) return void res.destroy();
-  const { status, headers, body } = describe({ ok: false, kind: "unreachable" }, authority);
+  const { status, headers, body } = describe(failure, authority, words);
   res.writeHead(status, headers).end(body);
 }
 
@@ -335,16 +329,14 @@ function passedOn(headers: http.IncomingHttpHeaders): http.OutgoingHttpHeaders {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !hopByHop.test(name) && !named.has(name)));
 }
 
-/** Rate-limited logging: of the refusals in a minute the first alone; the owner hears of each. */
-function createRefusalLog(userId: string, { log, onRefused }: EgressProxyDeps, perMinute: number) {
+/** Rate-limited logging: of the refusals in a minute the first alone. */
+function createRefusalLog(userId: string, { log }: EgressProxyDeps, perMinute: number) {
   let minute = 0;
   let logged = 0;
   return (authority: string, reason: string) => {
-    const host = authority.slice(0, 260);
-    onRefused?.(userId, host);
     const now = Math.floor(performance.now() / 60_000);
     if (now !== minute) logged = 0;
     minute = now;
-    if (logged++ < perMinute) log.warn("egress.refused", { userId, host, reason });
+    if (logged++ < perMinute) log.warn("egress.refused", { userId, host: authority.slice(0, 260), reason });
   };
 }

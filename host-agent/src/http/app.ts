@@ -37,7 +37,7 @@ import type { Streams } from "../output/open-streams.ts";
 import { logSizes, runDirectory } from "../run/run-files.ts";
 import { answer, askContext, sayTo } from "../run/turn.ts";
 
-export interface ServerDeps extends AgentDeps, Pick<EntryDeps, "programs">, Omit<FollowDeps, "volumes"> {
+export interface ServerDeps extends AgentDeps, Pick<EntryDeps, "programs">, Pick<FollowDeps, "delivered"> {
   verify: VerifyGateway;
   streams: Streams;
   files: Files;

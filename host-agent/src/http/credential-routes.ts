@@ -1,5 +1,6 @@
 /** What users keep for their agents, and what a host does with it for them, for the gateway. Parses, calls one function, answers. */
 import type { Hono } from "hono";
+import { createPlaces } from "@berth/shared/bounds/places";
 import { AppError, parseOr400 } from "@berth/shared/errors";
 import {
   gitCredentialBody,
@@ -40,7 +41,7 @@ export function addCredentialRoutes(app: Hono<ServerEnv>, deps: EntryDeps & { ke
     return c.body(null, 204);
   });
   // Each has a program of its own in the workspace.
-  const opening = new Set<string>();
+  const opening = createPlaces(Infinity, 1);
   app.post("/v1/agents/:id/pull-requests", async (c) => {
     const userId = c.get("claims").sub;
     const agent = {
@@ -48,10 +49,9 @@ export function addCredentialRoutes(app: Hono<ServerEnv>, deps: EntryDeps & { ke
       directory: readDirectory(c.req.query("directory")),
     };
     const body = parseOr400(pullRequestBody, await readJson(c), "body");
-    if (opening.has(userId))
+    const give = opening.take(userId);
+    if (!give)
       throw new AppError("rate_limited", "A pull request of yours is just being opened: try again.", { retryAfter: 2 });
-    opening.add(userId);
-    const opened = await pullRequestOf(deps, userId, agent, body).finally(() => opening.delete(userId));
-    return c.json(opened, 201);
+    return c.json(await pullRequestOf(deps, userId, agent, body).finally(give), 201);
   });
 }

@@ -1,5 +1,5 @@
 /** What the gateway does to agents on their host: set the environment, begin a conversation, delete for good. */
-import { AppError, parseOr400 } from "@berth/shared/errors";
+import { AppError, nullIfRefused, parseOr400 } from "@berth/shared/errors";
 import type { AgentSpec } from "@berth/shared/host-api";
 import { wholeEnv } from "@berth/shared/resources";
 import { allMemory, freeMemory } from "../machine/kept-memory.ts";
@@ -89,7 +89,7 @@ async function deleteOnce(
   store.deleteAgent(userId, agentId);
   if (!agent) return store.buryAgent(agentId);
   const running = store.activeRunOf(agent);
-  if (running) await runs.cancel(userId, running.id).catch(ignoreEnded);
+  if (running) await runs.cancel(userId, running.id).catch(nullIfRefused);
   // One that was just being started is there by then.
   await runs.ahead.drop(userId);
   const container = await workspaces.find(userId);
@@ -108,8 +108,4 @@ async function deleteOnce(
   store.buryAgent(agentId);
   context.log.info("agent.deleted", { agentId, userId });
   context.bus.emit("host");
-}
-
-function ignoreEnded(error: unknown): void {
-  if (!(error instanceof AppError)) throw error;
 }

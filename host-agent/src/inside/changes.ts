@@ -3,6 +3,7 @@
  * Git reads it in the container as that agent, from a git directory of this call's own: of what the agent wrote into the
  * repository or into its settings nothing is executed (hooks, filters, fsmonitor, external diffs), and nothing there is written.
  */
+import { createPlaces } from "@berth/shared/bounds/places";
 import { AppError } from "@berth/shared/errors";
 import { type Changes, changesMax } from "@berth/shared/files";
 import { createLocks } from "../context/wait.ts";
@@ -64,7 +65,7 @@ ${diff} --raw --numstat -z --no-abbrev "$commit"`;
 const timed = `timeout -k 1 ${gitSeconds} sh -c "$0" 2>/dev/null; printf '\\0=%s\\0' $?; printf done >&2`;
 
 export function createChanges(deps: EntryDeps) {
-  const waiting = new Map<string, number>();
+  const places = createPlaces(Infinity, maxPerUser);
   const inTurn = createLocks();
 
   return {
@@ -82,15 +83,10 @@ export function createChanges(deps: EntryDeps) {
   };
 
   async function take<T>(userId: string, job: () => Promise<T>): Promise<T> {
-    const before = waiting.get(userId) ?? 0;
-    if (before >= maxPerUser)
+    const give = places.take(userId);
+    if (!give)
       throw new AppError("rate_limited", "Changes of yours are being read already: try again.", { retryAfter: 2 });
-    waiting.set(userId, before + 1);
-    return inTurn(userId, job).finally(() => {
-      const left = waiting.get(userId)! - 1;
-      if (left > 0) waiting.set(userId, left);
-      else waiting.delete(userId);
-    });
+    return inTurn(userId, job).finally(give);
   }
 
   async function list(entry: Entry, agent: Place) {

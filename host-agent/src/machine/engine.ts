@@ -4,6 +4,7 @@
  */
 import type { Duplex } from "node:stream";
 import Docker from "dockerode";
+import { withDeadline } from "@berth/shared/wait";
 import { MachineError } from "./machine-error.ts";
 import { maskedPaths } from "./masked-paths.ts";
 import { agentScore } from "./memory-rank.ts";
@@ -318,22 +319,9 @@ function toCreate(spec: ContainerSpec): Docker.ContainerCreateOptions {
   };
 }
 
-/** Deadline: an engine that hangs must not hang its caller. */
-async function within<T>(ms: number, what: string, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const deadline = AbortSignal.timeout(ms);
-  const expired = new Promise<never>((_, reject) =>
-    deadline.addEventListener(
-      "abort",
-      () => reject(new MachineError(`the Docker engine did not answer "${what}" in ${ms / 1000} s`)),
-      {
-        once: true,
-      },
-    ),
-  );
-  // A call that throws before it has begun leaves nobody who waits for the deadline.
-  expired.catch(() => undefined);
-  return Promise.race([call(deadline), expired]);
-}
+/** An engine that hangs must not hang its caller. */
+const within = <T>(ms: number, what: string, call: (signal: AbortSignal) => Promise<T>): Promise<T> =>
+  withDeadline(ms, call, () => new MachineError(`the Docker engine did not answer "${what}" in ${ms / 1000} s`));
 
 const statusOfCode = (error: unknown) => (error as { statusCode?: number }).statusCode;
 /** Turns the named statuses into undefined: for us they are facts, not failures. */

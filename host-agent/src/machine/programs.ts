@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import type { Writable } from "node:stream";
+import { withDeadline } from "@berth/shared/wait";
 import { MachineError } from "./machine-error.ts";
 import { script } from "./programs-helper.ts";
 
@@ -51,15 +52,8 @@ export async function runWithin(ms: number, program: string, ...args: string[]):
   const job = longPrograms.has(program)
     ? run("timeout", ["-s", "KILL", String(ms / 1000), program, ...args], program)
     : run(program, args);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const giveUp = () =>
-      reject(new MachineError(`${program} has not ended in ${ms / 1000} s: see whether the disk hangs`));
-    timer = setTimeout(giveUp, ms).unref();
-  });
-  // One that was killed says so at the same moment.
-  job.catch(() => undefined);
-  return Promise.race([job, late]).finally(() => clearTimeout(timer));
+  const tellLate = () => new MachineError(`${program} has not ended in ${ms / 1000} s: see whether the disk hangs`);
+  return withDeadline(ms, () => job, tellLate);
 }
 
 /** The number of the system call. */

@@ -28,22 +28,10 @@ const joiningFile = z.object({
   privateKey: z.looseObject({ kty: z.string(), crv: z.string(), x: z.string() }),
 });
 
-export interface Identity {
-  hostId: string;
-  /** The gateway's `iss`. */
-  issuer: string;
-  gatewayUrl: string;
-  /** A JWT for the gateway, good for 45 s at least; `now` in milliseconds since 1970. */
-  sign(now: number): Promise<string>;
-}
+export type Identity = Awaited<ReturnType<typeof openIdentity>>;
 
 /** Reads the identity below `dataDir`, or joins. Throws a SettingsError where a person must act. */
-export async function openIdentity(
-  settings: Settings,
-  dataDir: string,
-  log: Log,
-  signal: AbortSignal,
-): Promise<Identity> {
+export async function openIdentity(settings: Settings, dataDir: string, log: Log, signal: AbortSignal) {
   const path = join(dataDir, "host.json");
   const text = await readFile(path, "utf8").catch(ifMissing(null));
   const known = text === null ? await joinGateway(settings, path, log, signal) : identityFile.parse(JSON.parse(text));
@@ -53,8 +41,10 @@ export async function openIdentity(
     log.warn("gateway.unencrypted", { url: gateway.origin });
   return {
     hostId: known.hostId,
+    /** The gateway's `iss`. */
     issuer: known.issuer,
     gatewayUrl: settings.BERTH_GATEWAY_URL ?? known.gatewayUrl,
+    /** A JWT for the gateway, good for 45 s at least; `now` in milliseconds since 1970. */
     sign: reuse((now) =>
       new SignJWT()
         .setProtectedHeader({ alg: "EdDSA", typ: "berth-host+jwt" })

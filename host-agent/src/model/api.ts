@@ -30,5 +30,5 @@ export interface ModelTarget {
   apiKey: string | null;
 }
 
-/** What an answer says of itself: the model and the usage of this one answer so far (never falling), or an error inside a stream. */
-export type AnswerFact = { model: string; usage: Usage } | { errorStatus: number };
+/** What an answer says of itself: the usage of this one answer so far (never falling), or an error inside a stream. */
+export type AnswerFact = { usage: Usage } | { errorStatus: number };

@@ -10,7 +10,7 @@ import { runCli, serveModel } from "../../test/claude-cli.ts";
 import { createDemoModel, demoNotice, replyTo } from "./demo.ts";
 import { messagesApi } from "./messages.ts";
 import { createModelProxy } from "./proxy.ts";
-import type { UsageDelta } from "./proxy.ts";
+import type { Usage } from "@berth/shared/resources";
 
 const tools = [{ name: "Read" }, { name: "Bash" }];
 const ask = (...contents: unknown[]) => {
@@ -163,7 +163,7 @@ describe("with the real CLI", () => {
 
   /** The demo model behind the model proxy, as in a workspace. */
   async function serveThroughProxy(leftUsd: () => number = () => Infinity) {
-    const told = { usage: [] as UsageDelta[], statuses: [] as number[] };
+    const told = { usage: [] as Usage[], statuses: [] as number[] };
     const quiet = { info() {}, warn() {}, error() {} };
     const demo = createServer(createDemoModel({ wordMs: 1 }));
     servers.push(demo);

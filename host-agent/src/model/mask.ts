@@ -6,31 +6,26 @@ const leastLength = 8;
 /** A secret that repeats more of itself makes the runtime's own search compare almost all of it again and again: seconds for 64 KiB. */
 const mostRepeated = 32;
 
-/** For all of an answer: to prepare it takes time by the length of the secrets, to use it does not. */
-export interface Mask {
-  text(text: string): string;
-  /** Whether the name of a header has a secret in it: names come in small letters, whatever was said. */
-  isInName(name: string): boolean;
-  /**
-   * Streams that mask the secrets wherever their pieces are cut; none where there is nothing to mask. They hold back what may be the
-   * beginning of a secret alone, so that an event passes when it comes.
-   */
-  streams(): Transform[];
-}
+export type Mask = ReturnType<typeof createMask>;
 
-/** Masks each of the secrets, one after the other. */
-export function createMask(...secrets: (string | null)[]): Mask {
+/** Masks each of the secrets, one after the other. For all of an answer: to prepare it takes time by their length, to use it does not. */
+export function createMask(...secrets: (string | null)[]) {
   const masked = secrets.filter((secret) => secret !== null && secret.length >= leastLength) as string[];
   const searches = masked.map(createSearch);
   let inNames: Search[] | null = null;
   return {
-    text: (text) => searches.reduce((left, search) => maskText(search, left), text),
-    isInName(name) {
+    text: (text: string): string => searches.reduce((left, search) => maskText(search, left), text),
+    /** Whether the name of a header has a secret in it: names come in small letters, whatever was said. */
+    isInName(name: string): boolean {
       if (masked.every(({ length }) => length > name.length)) return false;
       inNames ??= masked.map((secret) => createSearch(secret.toLowerCase()));
       return inNames.some((search) => maskText(search, name) !== name);
     },
-    streams: () => searches.map(createStream),
+    /**
+     * Streams that mask the secrets wherever their pieces are cut; none where there is nothing to mask. They hold back what may be the
+     * beginning of a secret alone, so that an event passes when it comes.
+     */
+    streams: (): Transform[] => searches.map(createStream),
   };
 }
 

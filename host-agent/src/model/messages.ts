@@ -84,7 +84,7 @@ function readAnswer(onFact: (fact: AnswerFact) => void): (event: unknown) => voi
     isFast ||= usage.speed === "fast";
     isInUs ||= usage.inference_geo === "us";
     const { cacheWrite1hTokens: _, ...counts } = tokens;
-    onFact({ model, usage: { ...counts, costUsd: costOf(model, { ...tokens, webSearches, isFast, isInUs }) } });
+    onFact({ usage: { ...counts, costUsd: costOf(model, { ...tokens, webSearches, isFast, isInUs }) } });
   };
   return (value) => {
     const event = value as WireEvent;

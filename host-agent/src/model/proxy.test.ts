@@ -3,7 +3,8 @@ import type { AddressInfo } from "node:net";
 import { afterEach, expect, test, vi } from "vitest";
 import { messagesApi } from "./messages.ts";
 import { createModelProxy } from "./proxy.ts";
-import type { ModelProxyDeps, UsageDelta } from "./proxy.ts";
+import type { Usage } from "@berth/shared/resources";
+import type { ModelProxyDeps } from "./proxy.ts";
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -24,7 +25,7 @@ type CallInit = Omit<RequestInit, "headers"> & { headers?: Record<string, string
 
 /** A proxy before `upstream`, with what it told its owner. */
 async function startProxy(upstream: http.RequestListener | string, options: Partial<ModelProxyDeps> = {}) {
-  const told = { usage: [] as UsageDelta[], statuses: [] as number[], log: [] as string[] };
+  const told = { usage: [] as Usage[], statuses: [] as number[], log: [] as string[] };
   const url = typeof upstream === "string" ? upstream : await listen(upstream);
   const write = (event: string, fields?: object) => void told.log.push(JSON.stringify({ event, ...fields }));
   const proxy = createModelProxy({
@@ -51,8 +52,7 @@ const start = event({
   message: { model: "claude-opus-5-5", usage: { input_tokens: 100, output_tokens: 1, cache_read_input_tokens: 10 } },
 });
 const delta = (output: number) => event({ type: "message_delta", delta: {}, usage: { output_tokens: output } });
-const total = (usage: UsageDelta[], key: keyof Omit<UsageDelta, "model">) =>
-  usage.reduce((sum, one) => sum + one[key], 0);
+const total = (usage: Usage[], key: keyof Usage) => usage.reduce((sum, one) => sum + one[key], 0);
 
 function answerStream(...parts: string[]): http.RequestListener {
   return (req, res) => {
@@ -95,13 +95,6 @@ test("the key goes down in no answer: not in a body, however it is cut, not in a
   expect(await encoded.text()).not.toContain("real-key");
 });
 
-test("the key is in no name of a model either, which is shown with the run", async () => {
-  const message = { model: "of real-key", usage: { input_tokens: 1 } };
-  const { call, told } = await startProxy(answerStream(event({ type: "message_start", message })));
-  await (await call()).text();
-  expect(told.usage.map(({ model }) => model)).toEqual(["of ********"]);
-});
-
 test("a streamed answer comes through unchanged and its tokens are counted once", async () => {
   const text = start + event({ type: "content_block_delta", delta: { text: 'the "usage" ✓' } }) + delta(5) + delta(20);
   const bytes = Buffer.from(text);
@@ -114,12 +107,7 @@ test("a streamed answer comes through unchanged and its tokens are counted once"
   const answer = await call();
   expect(await answer.text()).toBe(text);
   expect(answer.headers.get("set-cookie")).toBeNull();
-  expect(told.usage[0]).toMatchObject({
-    model: "claude-opus-5-5",
-    inputTokens: 100,
-    outputTokens: 1,
-    cacheReadTokens: 10,
-  });
+  expect(told.usage[0]).toMatchObject({ inputTokens: 100, outputTokens: 1, cacheReadTokens: 10 });
   expect(total(told.usage, "outputTokens")).toBe(20);
   expect(total(told.usage, "inputTokens")).toBe(100);
   expect(total(told.usage, "costUsd")).toBeCloseTo((100 * 4 + 10 * 0.2 + 20 * 20) / 1e6, 9);
@@ -137,7 +125,6 @@ test("a plain answer is counted", async () => {
   expect(await (await call()).json()).toEqual(body);
   expect(told.usage).toEqual([
     {
-      model: "claude-sonnet-5-5",
       inputTokens: 7,
       outputTokens: 3,
       cacheReadTokens: 0,

@@ -14,8 +14,6 @@ import { sendModelError } from "./error.ts";
 import { createMask, type Mask } from "./mask.ts";
 import { type Budget, createTurnstile, type Entrant } from "./turnstile.ts";
 
-export type UsageDelta = Usage & { model: string };
-
 export interface ModelProxyDeps {
   /** The API that this agent's programs call. */
   apiOf(agentId: string): ModelApi;
@@ -25,7 +23,7 @@ export interface ModelProxyDeps {
   /** What may still be spent: of the run, and of what it shares with others. */
   budgetsOf(runId: string): Budget[];
   /** Called with what is new, as soon as it is known; also after the run's end, of calls that were open then. */
-  onUsage(runId: string, delta: UsageDelta): void;
+  onUsage(runId: string, delta: Usage): void;
   /** The status of each answer that costs something; an error inside a stream comes as a second call. */
   onStatus(runId: string, status: number): void;
   log: Log;
@@ -39,14 +37,6 @@ export interface ModelLimits {
 }
 const defaultLimits: ModelLimits = { bodyBytes: 32 * 1024 * 1024, connectMs: 10_000, silenceMs: 300_000 };
 
-export interface ModelProxy {
-  /** Answers one request that came through the socket of this agent. */
-  handle(agentId: string, req: IncomingMessage, res: ServerResponse): void;
-  /** Cuts every connection of a run, without an answer; what the provider may bill is counted to its end all the same. */
-  closeRun(runId: string): void;
-  close(): void;
-}
-
 interface Call {
   api: ModelApi;
   runId: string;
@@ -57,7 +47,7 @@ interface Call {
 }
 
 /** The proxy for all agents of this host. */
-export function createModelProxy(given: ModelProxyDeps): ModelProxy {
+export function createModelProxy(given: ModelProxyDeps) {
   const deps = sparing(given);
   const limits = { ...defaultLimits, ...deps.limits };
   const pools = new Map<ModelApi, Pool>();
@@ -77,12 +67,14 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
       if (calls.size === 0 && open.get(runId) === calls) open.delete(runId);
     });
   };
-  const closeRun = (runId: string) => {
+  /** Cuts every connection of a run, without an answer; what the provider may bill is counted to its end all the same. */
+  const closeRun = (runId: string): void => {
     for (const res of open.get(runId) ?? []) res.destroy();
   };
 
   return {
-    handle(agentId, req, res) {
+    /** Answers one request that came through the socket of this agent. */
+    handle(agentId: string, req: IncomingMessage, res: ServerResponse): void {
       res.on("error", () => res.destroy());
       if (req.method === "HEAD" && req.url === "/") return void res.writeHead(200).end();
       const api = deps.apiOf(agentId);
@@ -113,7 +105,7 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
       turnstile.enter(entrant);
     },
     closeRun,
-    close() {
+    close(): void {
       for (const runId of open.keys()) closeRun(runId);
       for (const pool of pools.values()) pool.agent.destroy();
     },
@@ -281,7 +273,7 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
     const sentence = `The model API refuses the key of this Berth host (${call.api.keyName}).`;
     return sendModelError(res, call.api, 401, sentence, { "x-should-retry": "false" });
   }
-  const reader = call.isCharged && status === 200 ? readerFor(call, answer, deps, mask) : null;
+  const reader = call.isCharged && status === 200 ? readerFor(call, answer, deps) : null;
   const headers = Object.entries(answer.headers)
     .filter(([name]) => !notPassedDown.test(name) && !mask.isInName(name))
     .map(([name, value]) => [name, mask.text(String(value))]);
@@ -302,11 +294,10 @@ function passAnswer(call: Call, answer: IncomingMessage, res: ServerResponse, { 
 }
 
 /** The reader that fits the answer, its facts turned into deltas for the run. */
-function readerFor({ api, runId }: Call, answer: IncomingMessage, deps: ModelProxyDeps, mask: Mask): AnswerReader {
+function readerFor({ api, runId }: Call, answer: IncomingMessage, deps: ModelProxyDeps): AnswerReader {
   const onEvent = api.readAnswer(
     countDeltas(
-      // The name of the model is the upstream's word, and shown with the run.
-      (delta) => deps.onUsage(runId, { ...delta, model: mask.text(delta.model) }),
+      (delta) => deps.onUsage(runId, delta),
       (status) => deps.onStatus(runId, status),
     ),
   );
@@ -316,13 +307,13 @@ function readerFor({ api, runId }: Call, answer: IncomingMessage, deps: ModelPro
 
 const nothing: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, costUsd: 0 };
 
-function countDeltas(onUsage: (delta: UsageDelta) => void, onStatus: (status: number) => void) {
+function countDeltas(onUsage: (delta: Usage) => void, onStatus: (status: number) => void) {
   let counted = nothing;
   return (fact: AnswerFact) => {
     if ("errorStatus" in fact) return onStatus(fact.errorStatus);
     const delta = { ...nothing };
     for (const key of Object.keys(nothing) as (keyof Usage)[]) delta[key] = fact.usage[key] - counted[key];
     counted = fact.usage;
-    if (Object.values(delta).some((value) => value !== 0)) onUsage({ model: fact.model, ...delta });
+    if (Object.values(delta).some((value) => value !== 0)) onUsage(delta);
   };
 }

@@ -15,6 +15,7 @@ import { splitLines } from "../run/run-log.ts";
 import { type Volume } from "../workspace/volume.ts";
 import { inMemory } from "../../test/memory.ts";
 import { unseenAgent } from "@berth/shared/host-api";
+import { parseSettings } from "@berth/shared/settings";
 import { threeRuns } from "../../test/room.ts";
 
 let dir: string;
@@ -56,11 +57,8 @@ function beginLongRun() {
   mkdirSync(runDirectory(volume, run.id), { recursive: true });
   appendFileSync(join(runDirectory(volume, run.id), "out"), `${"x".repeat(1000)}\n`.repeat(1000));
   const volumes = { exists: () => true, ensure: async () => volume };
-  return {
-    volume,
-    run,
-    reading: { store, volumes, bus: createBus(), turns: createTurns(), logBytes: 2 ** 30, delivered: async () => true },
-  };
+  const context = { bus: createBus(), turns: createTurns(), settings: parseSettings({}) };
+  return { volume, run, reading: { context, store, volumes, delivered: async () => true } };
 }
 
 test("a reader that leaves in the midst of a long log leaves no file open", async () => {
@@ -76,7 +74,8 @@ test("one look that was held up holds up no line that comes after it", async () 
   try {
     let turns = 0;
     // The second is in the midst of the first look.
-    const deps = { ...reading, turns: async () => void (++turns === 2 && vi.advanceTimersByTime(10)) };
+    const slowTurns = async () => void (++turns === 2 && vi.advanceTimersByTime(10));
+    const deps = { ...reading, context: { ...reading.context, turns: slowTurns } };
     const events = follow(deps, run.id, 0, new AbortController().signal, splitLines);
     const next = async () => {
       const { value } = await events.next();
@@ -86,7 +85,7 @@ test("one look that was held up holds up no line that comes after it", async () 
     while (lines < 1000) lines += await next();
     const late = next();
     appendFileSync(join(runDirectory(volume, run.id), "out"), "late\n");
-    reading.bus.emit(`run:${run.id}`);
+    reading.context.bus.emit(`run:${run.id}`);
     expect(await late).toBe(1);
     await events.return(undefined);
   } finally {

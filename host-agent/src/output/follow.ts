@@ -1,8 +1,7 @@
 /** Everything a reader of a run gets, in order: the run, its lines, its changes, its end. One way for SSE and socket. */
 import { join } from "node:path";
 import type { Run } from "@berth/shared/resources";
-import type { Bus } from "../context/bus.ts";
-import type { Turns } from "../context/turns.ts";
+import type { HostContext } from "../context/context.ts";
 import { createLatch } from "../context/wait.ts";
 import { longestLineBytes, type OutputLine, readLines, type SplitLines } from "../run/run-log.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
@@ -17,12 +16,9 @@ export type RunEvent<Batch = OutputLine[]> =
   | { kind: "lines"; lines: OutputLine[] | Batch }
   | { kind: "idle" };
 export interface FollowDeps {
+  context: Pick<HostContext, "bus" | "turns" | "settings">;
   store: Store;
   volumes: Pick<Volumes, "exists" | "ensure">;
-  bus: Bus;
-  turns: Turns;
-  /** `BERTH_LOG_BYTES`. */
-  logBytes: number;
   /** Resolves once the gateway knows the run at this revision; with false where it never will, for it has removed this host. */
   delivered(rev: number): Promise<boolean>;
 }
@@ -32,7 +28,7 @@ const [pauseShare, mostPauseMs] = [4, 30];
 
 /** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log, `split` what becomes of lines. */
 export async function* follow<Batch>(
-  { store, volumes, bus, turns, logBytes, delivered }: FollowDeps,
+  { context: { bus, turns, settings }, store, volumes, delivered }: FollowDeps,
   runId: string,
   after: number,
   signal: AbortSignal,
@@ -61,7 +57,7 @@ export async function* follow<Batch>(
         path: volume ? join(runDirectory(volume, runId), "out") : "/nonexistent",
         speaksJson,
         sealedBytes: () => (run.endedAt ? run.logBytes : null),
-        limitBytes: logBytes,
+        limitBytes: settings.BERTH_LOG_BYTES,
         longestLineBytes,
         turn: () => turns(run.userId),
       };

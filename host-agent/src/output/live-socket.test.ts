@@ -55,9 +55,6 @@ beforeEach(async () => {
   const deps: SocketDeps = {
     context,
     store,
-    bus,
-    turns,
-    logBytes: 1,
     delivered: async () => true,
     volumes: { exists: () => false, ensure: () => Promise.reject(new Error("there is none")) },
     streams: createStreams(clock),

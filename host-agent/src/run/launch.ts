@@ -14,7 +14,7 @@ import type { Begun } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { hasPayload, makeRunFiles, readContainer, readExit, readToken } from "./run-files.ts";
+import { hasPayload, makeRunFiles, readExit, readOwn } from "./run-files.ts";
 import { messagesOf } from "./run-input.ts";
 import { makeAgentDirectory, type Volume } from "../workspace/volume.ts";
 import { inRunOf, runGid } from "../store/uids.ts";
@@ -89,10 +89,10 @@ async function findContainer({ store, workspaces }: LaunchDeps, run: RunRow, age
   const { volume, cgroup } = container;
   // Where they do not, its processes show it.
   const isHere = async () => !(await proveWithout(cgroup, inRunOf(agent.uid)));
-  const noted = readContainer(volume, run.id);
+  const noted = readOwn(volume, run.id, "container");
   if (noted === null ? !(await isHere()) : noted !== container.id) return null;
   // Nor does it know their token: without it the model would refuse them.
-  const token = readToken(volume, run.id);
+  const token = readOwn(volume, run.id, "token");
   if (token !== null && token !== store.tokenOf(run.id)) store.updateRun(run.id, { token });
   return container;
 }

@@ -11,13 +11,7 @@ import type { Volume } from "../workspace/volume.ts";
 import { type OutputLine, readLines, splitLines, textOf } from "./run-log.ts";
 import { runDirectory } from "./run-files.ts";
 
-export interface LinesReader {
-  readonly seen: LinesSeen;
-  /** Reads on, a bounded amount; true if there is more. */
-  read(): Promise<boolean>;
-  /** Reads what is unread of a sealed log; of very much, the end. */
-  readRest(sealedBytes: number): Promise<void>;
-}
+export type LinesReader = ReturnType<typeof createLinesReader>;
 
 const bytesAtOnce = 2 ** 20;
 const restBytes = 4 * 2 ** 20;
@@ -37,7 +31,7 @@ export const nothingSeen = (): LinesSeen => ({
   asks: [],
 });
 
-export function createLinesReader({ turns }: HostContext, volume: Volume, runId: string, agent: AgentRow): LinesReader {
+export function createLinesReader({ turns }: HostContext, volume: Volume, runId: string, agent: AgentRow) {
   const runtime = runtimes[agent.runtime];
   const path = join(runDirectory(volume, runId), "out");
   const turn = () => turns(agent.userId);
@@ -67,12 +61,14 @@ export function createLinesReader({ turns }: HostContext, volume: Volume, runId:
   }
   return {
     seen,
-    async read() {
+    /** Reads on, a bounded amount; true if there is more. */
+    async read(): Promise<boolean> {
       const limit = position.searched + bytesAtOnce;
       await readUpTo(limit, null);
       return position.searched >= limit;
     },
-    async readRest(sealedBytes) {
+    /** Reads what is unread of a sealed log; of very much, the end. */
+    async readRest(sealedBytes: number): Promise<void> {
       const at = Math.max(position.at, sealedBytes - restBytes);
       position = { at, searched: Math.max(at, position.searched) };
       await readUpTo(Infinity, sealedBytes);

@@ -19,7 +19,7 @@ export function createOomWatch({ log, bus }: HostContext, store: Store) {
       const run = store.countOomKill(kill.uid, kill.cgroup);
       if (!run) continue;
       log.warn("oom.kill", { runId: run.id, userId: run.userId, uid: kill.uid });
-      bus.emit(`run:${run.id}`, `user:${run.userId}`, "host");
+      bus.emitRun(run);
     }
   }
   return { countKills, close: killLog.close };

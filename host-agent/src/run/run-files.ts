@@ -58,16 +58,16 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
   await removeRunFiles(volume, runId);
   mkdirSync(dir, { mode: 0o711 });
   chmodSync(dir, 0o711);
-  for (const [name, text] of [
-    ["out", ""],
-    ["err", ""],
-    ["exit", "\n"],
-  ] as const)
-    writeNew(join(dir, name), text, 0o600, uid);
-  writeNew(join(dir, "end"), "\n", 0o600, 0);
   const { token, container, ...forAgent } = files;
-  writeNew(join(dir, "token"), token, 0o600, 0);
-  writeNew(join(dir, "container"), container, 0o600, 0);
+  for (const [name, text, owner] of [
+    ["out", "", uid],
+    ["err", "", uid],
+    ["exit", "\n", uid],
+    ["end", "\n", 0],
+    ["token", token, 0],
+    ["container", container, 0],
+  ] as const)
+    writeNew(join(dir, name), text, 0o600, owner);
   const given = Object.entries(forAgent).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
   for (const [name, text] of given) writeNew(join(dir, name), text, 0o400, uid);
   // `env` goes with the run, and `in` grows by us alone; what stays can be neither grown nor kept from anybody.
@@ -102,13 +102,9 @@ export const isOutOfSpace = (error: unknown) =>
 /** Blocks beyond a file's end are its own: appending to it takes no other. */
 const makeRoom = (path: string, bytes: number) => runProgram("fallocate", "-n", "-l", String(bytes), path);
 
-/** Null where the files are those of a run that has ended. */
-export const readToken = (volume: Volume, runId: string): string | null =>
-  readText(join(runDirectory(volume, runId), "token"), 100) || null;
-
-/** Null where there are none, or those of a run of before they told it. */
-export const readContainer = (volume: Volume, runId: string): string | null =>
-  readText(join(runDirectory(volume, runId), "container"), 100) || null;
+/** Null where there are none, or those of a run of before they told it; of the token also once the run has ended. */
+export const readOwn = (volume: Volume, runId: string, name: "token" | "container"): string | null =>
+  readText(join(runDirectory(volume, runId), name), 100) || null;
 
 /** More than the wrapper writes into `exit`; the agent can append to it. */
 const exitBytes = 200;
@@ -224,8 +220,9 @@ export function logSizes(volume: Volume, runId: string): { out: number; err: num
 /**
  * Fixes a run's files for good: not even a descriptor that is still open can write to them. What `out` and `err` hold beyond
  * `limitBytes` goes: a fast writer writes on until it is ended. So do blocks that the agent has reserved beyond the end of a file.
+ * The sizes of `out` and `err` from now on.
  */
-export async function sealRunFiles(volume: Volume, runId: string, limitBytes: number): Promise<void> {
+export async function sealRunFiles(volume: Volume, runId: string, limitBytes: number) {
   // Values of variables stay no longer than the run that uses them, and its token.
   for (const name of ["env", "token"]) await rm(join(runDirectory(volume, runId), name), { force: true });
   const all = ["out", "err", "exit", "in"].map((name) => join(runDirectory(volume, runId), name));
@@ -237,6 +234,7 @@ export async function sealRunFiles(volume: Volume, runId: string, limitBytes: nu
     for (const path of long) await cut(path, mostOf(path));
   }
   if (there.length > 0) await runProgram("chattr", "+i", ...there);
+  return logSizes(volume, runId);
 }
 
 /** Blocks of a file that are no sign of others beyond its end: those of `makeRoom`, those that list its blocks. */

@@ -83,7 +83,7 @@ export class Runs {
     const promised = admitted.rev > 0 || isPromised ? admitted : await this.#promise(admitted, isNew);
     if (!isPromised) {
       context.log.info("run.accepted", { runId: run.id, userId, agentId: spec.id });
-      this.#tell(promised);
+      context.bus.emitRun(promised);
       this.#begin(run.id);
     }
     // Beside its first steps: what they start waits for the same.
@@ -237,10 +237,6 @@ export class Runs {
     throw new AppError("host_unavailable", "The host agent is being restarted: try again.", { retryAfter: 2 });
   }
 
-  #tell(run: RunRow): void {
-    this.#deps.context.bus.emit(`run:${run.id}`, `user:${run.userId}`, "host");
-  }
-
   #begin(runId: string): void {
     if (this.#live.has(runId)) return;
     const wake = createLatch();
@@ -286,7 +282,7 @@ export class Runs {
     const started = run.startedAt
       ? run
       : store.updateRun(run.id, { status: "running", startedAt: context.clock.iso(), startedMark: markNow() })!;
-    this.#tell(started);
+    context.bus.emitRun(started);
     const watched = { run: started, agent, container, elapsedMs: drive.elapsedMs, lines };
     await this.#settle(lived, await monitor(this.#deps, watched, drive.wake), drive);
   }
@@ -357,7 +353,7 @@ export class Runs {
     });
     context.log.info("run.ended", { runId, userId, reason, exitCode, logBytes });
     if (isLimit(reason)) context.alerts.note(reason, userId);
-    this.#tell(ended);
+    context.bus.emitRun(ended);
     context.bus.emit("ended");
     const goesOn = store.activeRuns(userId).find(({ continues }) => continues === runId);
     if (!goesOn) {

@@ -12,7 +12,7 @@ import { type LinesReader, nothingSeen } from "./lines-reader.ts";
 import { readTail } from "./run-log.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { reasonOf, finalStatusOf } from "./reason.ts";
-import { logSizes, type NotedEnd, noteEnd, readEnd, runDirectory, sealRunFiles } from "./run-files.ts";
+import { type NotedEnd, noteEnd, readEnd, runDirectory, sealRunFiles } from "./run-files.ts";
 import type { AgentRow, RunChange, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { inRunOf } from "../store/uids.ts";
@@ -65,7 +65,8 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   const isTold = store.getRun(runId)!.intent !== null || hasLingered;
   if (container) await endProcesses(container.cgroup, inRunOf(agent.uid), isTold ? graceMs : leftoverGraceMs);
   await attempt("kills", countKills);
-  const sizes = volume && (await attempt("log", () => seal(volume, runId, context.settings.BERTH_LOG_BYTES), true));
+  const sizes =
+    volume && (await attempt("log", () => sealRunFiles(volume, runId, context.settings.BERTH_LOG_BYTES), true));
   const out = sizes?.out ?? 0;
   if (lines && sizes && runtimes[agent.runtime].answersSoon) await attempt("lines", () => lines.readRest(out));
   const { intent, oomKills, modelStatus } = store.getRun(runId)!;
@@ -114,11 +115,6 @@ function noteOnce(volume: Volume, runId: string, decided: NotedEnd): { end: Note
     if (!["ENOSPC", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
     return { end: decided, onDisk: null };
   }
-}
-
-async function seal(volume: Volume, runId: string, limitBytes: number): Promise<{ out: number; err: number }> {
-  await sealRunFiles(volume, runId, limitBytes);
-  return logSizes(volume, runId);
 }
 
 /** The first `maxBytes` of a text, cut at a character. */

@@ -87,7 +87,7 @@ function tellWaiting(
   const ask = open.find(({ kind }) => kind !== null);
   if ((store.getRun(run.id)!.waitingFor?.requestId ?? null) !== (ask?.requestId ?? null)) {
     const waitingFor = ask ? { ...ask, kind: ask.kind!, since: context.clock.iso() } : null;
-    if (store.updateRun(run.id, { waitingFor })) emit(context, run);
+    if (store.updateRun(run.id, { waitingFor })) context.bus.emitRun(run);
   }
   // Only now: what failed is looked at again.
   Object.assign(told, { asks, bytes });
@@ -108,7 +108,7 @@ export async function answer(deps: TurnDeps, run: RunRow, body: AnswerBody): Pro
     throw new AppError("conflict", "The run does not wait for this: it was answered already, or is asked no more.");
   write(volume, run, input.answer(body), mostOfAnswers);
   const told = deps.store.updateRun(run.id, { waitingFor: null });
-  emit(deps.context, run);
+  deps.context.bus.emitRun(run);
   return told ?? deps.store.getRun(run.id)!;
 }
 
@@ -175,8 +175,4 @@ function write(volume: Volume, run: RunRow, line: string, most?: number): void {
     if (!isOutOfSpace(error)) throw error;
     throw new AppError("conflict", "The workspace's disk is full: delete files first.", {}, { cause: error });
   }
-}
-
-function emit({ bus }: HostContext, run: RunRow): void {
-  bus.emit(`run:${run.id}`, `user:${run.userId}`, "host");
 }

@@ -7,22 +7,20 @@ import { isoTime, type Statements } from "./statements.ts";
 export function insertRun(db: Statements, sealing: Sealing, run: NewRun, rev: number, nowMs: number): void {
   const { id, agentId, userId, trigger, attachments = [], continues = null } = run;
   const token = sealing.seal(places.token(id), `brt_${randomText(40)}`);
-  db.sql(
-    `INSERT INTO runs (id, agent_id, user_id, rev, first_rev, status, trigger_kind, trigger_id, attachments, continues, token, created_at)
-     VALUES (?, ?, ?, ?, ?, 'starting', ?, ?, ?, ?, ?, ?)`,
-  ).run(
+  db.insert("runs", {
     id,
-    agentId,
-    userId,
+    agent_id: agentId,
+    user_id: userId,
     rev,
-    rev,
-    trigger.kind,
-    trigger.triggerId,
-    JSON.stringify(attachments),
+    first_rev: rev,
+    status: "starting",
+    trigger_kind: trigger.kind,
+    trigger_id: trigger.triggerId,
+    attachments: JSON.stringify(attachments),
     continues,
     token,
-    isoTime(nowMs),
-  );
+    created_at: isoTime(nowMs),
+  });
   const payload = run.payload === null ? null : sealing.seal(places.payload(id), run.payload);
-  db.sql("INSERT INTO run_inputs VALUES (?, ?, ?)").run(id, run.prompt, payload);
+  db.insert("run_inputs", { run_id: id, prompt: run.prompt, payload });
 }

@@ -7,24 +7,21 @@ import { readFileSync, statSync } from "node:fs";
 import { writeDurably } from "@berth/shared/node/durable-file";
 import { SettingsError } from "@berth/shared/settings";
 
-export interface Sealing {
-  /** Seals a text for its place, as `agents/agt_1/env`: table, row and column. */
-  seal(place: string, text: string): string;
-  /** What was sealed for that place. Throws where it was sealed for another, with another key, or not at all. */
-  open(place: string, sealed: string): string;
-}
+export type Sealing = ReturnType<typeof createSealing>;
 
 const [version, algorithm, keyBytes, ivBytes, tagBytes] = ["v1.", "aes-256-gcm", 32, 12, 16] as const;
 
-export function createSealing(key: Buffer): Sealing {
+export function createSealing(key: Buffer) {
   return {
-    seal(place, text) {
+    /** Seals a text for its place, as `agents/agt_1/env`: table, row and column. */
+    seal(place: string, text: string): string {
       const iv = randomBytes(ivBytes);
       const cipher = createCipheriv(algorithm, key, iv, { authTagLength: tagBytes }).setAAD(Buffer.from(place));
       const sealed = [iv, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()];
       return version + Buffer.concat(sealed).toString("base64url");
     },
-    open(place, sealed) {
+    /** What was sealed for that place. Throws where it was sealed for another, with another key, or not at all. */
+    open(place: string, sealed: string): string {
       const bytes = Buffer.from(sealed.slice(version.length), "base64url");
       const end = bytes.length - tagBytes;
       if (!sealed.startsWith(version) || end < ivBytes) throw new Error(`what is in ${place} is not sealed`);

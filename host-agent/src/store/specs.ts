@@ -5,17 +5,16 @@ import type { Statements } from "./statements.ts";
 
 /** An agent that is new here, under a uid of its own. */
 export function insertAgent(db: Statements, userId: string, uid: number, spec: AgentSpec, rev: number): void {
-  db.sql(
-    `INSERT INTO agents (id, user_id, uid, session_id, rev, ${columns.join(", ")})
-     VALUES (?, ?, ?, ?, ?, ${columns.map(() => "?").join(", ")})`,
-  ).run(spec.id, userId, uid, crypto.randomUUID(), rev, ...valuesOf(spec));
+  const own = { id: spec.id, user_id: userId, uid, session_id: crypto.randomUUID(), rev };
+  db.insert("agents", { ...own, ...columnsOf(spec) });
 }
 
 /** Takes a newer description of an agent without a run in progress, or one by which it works where it did. */
 export function renewAgent(db: Statements, known: AgentRow, spec: AgentSpec): void {
   if (known.directory !== spec.directory) changeConversation(db, known, spec.directory ?? "");
-  const assignments = columns.map((column) => `${column} = ?`).join(", ");
-  db.sql(`UPDATE agents SET ${assignments} WHERE id = ?`).run(...valuesOf(spec), spec.id);
+  const columns = columnsOf(spec);
+  const assignments = Object.keys(columns).map((column) => `${column} = ?`);
+  db.sql(`UPDATE agents SET ${assignments.join(", ")} WHERE id = ?`).run(...Object.values(columns), spec.id);
 }
 
 /** The conversation that the agent's next run goes on with, or begins where the CLI has had no word in it yet. */
@@ -34,25 +33,14 @@ function changeConversation(db: Statements, { id, directory, sessionId, sessionU
   setSession(db, id, kept?.sessionId ?? crypto.randomUUID(), kept?.isUsed === 1);
 }
 
-const columns = [
-  "version",
-  "runtime",
-  "model",
-  "instructions",
-  "permissions",
-  "on_interruption",
-  "directory",
-  "repository",
-  "repository_directory",
-];
-const valuesOf = (spec: AgentSpec) => [
-  spec.version,
-  spec.runtime,
-  spec.model,
-  spec.instructions,
-  spec.permissions ?? "skip",
-  spec.onInterruption ?? "stop",
-  spec.directory,
-  spec.repository,
-  spec.repositoryDirectory,
-];
+const columnsOf = (spec: AgentSpec) => ({
+  version: spec.version,
+  runtime: spec.runtime,
+  model: spec.model,
+  instructions: spec.instructions,
+  permissions: spec.permissions ?? "skip",
+  on_interruption: spec.onInterruption ?? "stop",
+  directory: spec.directory,
+  repository: spec.repository,
+  repository_directory: spec.repositoryDirectory,
+});

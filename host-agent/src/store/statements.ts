@@ -35,6 +35,13 @@ export class Statements {
     return this.sql(text).all(...values) as Row[];
   }
 
+  /** Adds a row, by its columns. */
+  insert(table: string, row: Record<string, unknown>): void {
+    const columns = Object.keys(row);
+    const sql = `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`;
+    this.sql(sql).run(...Object.values(row));
+  }
+
   /** All of it or nothing; inside of another it is a part of that. */
   atomic<T>(work: () => T): T {
     if (this.#isInside) return work();

@@ -248,17 +248,15 @@ export class Store {
   updateRun(id: string, change: RunChange): RunRow | null {
     const waitingFor = change.waitingFor && { waitingFor: JSON.stringify(change.waitingFor) };
     const token = change.token && { token: this.#sealing.seal(places.token(id), change.token) };
-    const columns: Record<string, unknown> = { ...change, ...waitingFor, ...token, rev: ++this.#rev };
-    const names = Object.keys(columns).map((name) => `${toSnake(name)} = ?`);
+    const columns: Record<string, unknown> = { ...change, ...waitingFor, ...token };
+    const assignments = Object.keys(columns).map((name) => `, ${toSnake(name)} = ?`);
     return this.#db.atomicUnsynced(() => {
-      const [row] = this.#db.rows<FlatRun>(
-        `UPDATE runs SET ${names.join(", ")} WHERE id = ? AND ended_at IS NULL RETURNING ${runColumns}`,
+      const run = this.#revise(
+        `${assignments.join("")} WHERE id = ? AND ended_at IS NULL`,
         ...Object.values(columns),
         id,
       );
-      const run = runFrom(row);
-      if (!run) this.#rev -= 1;
-      else if (change.startedAt || change.endedAt)
+      if (run && (change.startedAt || change.endedAt))
         this.#db.sql("UPDATE run_inputs SET payload = NULL WHERE run_id = ? AND payload IS NOT NULL").run(id);
       return run;
     });
@@ -280,40 +278,27 @@ export class Store {
    * there is none.
    */
   countOomKill(uid: number, cgroup: string): RunRow | null {
-    const run = runFrom(
-      this.#db.rows<FlatRun>(
-        `UPDATE runs SET oom_kills = oom_kills + 1, rev = ? WHERE ended_at IS NULL
-         AND agent_id = (SELECT id FROM agents WHERE uid = ?) AND instr(?, container_id) > 0 RETURNING ${runColumns}`,
-        ++this.#rev,
-        uid,
-        cgroup,
-      )[0],
-    );
-    if (!run) this.#rev -= 1;
-    return run;
+    const which = "agent_id = (SELECT id FROM agents WHERE uid = ?) AND instr(?, container_id) > 0";
+    return this.#revise(`, oom_kills = oom_kills + 1 WHERE ended_at IS NULL AND ${which}`, uid, cgroup);
   }
 
   /** Adds what the model proxy counted to the run, which may have ended meanwhile, and to the user's day (UTC); null without such a run. */
   addUsage(id: string, add: Usage): RunRow | null {
     return this.#db.atomic(() => {
-      const [row] = this.#db.rows<FlatRun>(
-        `UPDATE runs SET input_tokens = input_tokens + ?, output_tokens = output_tokens + ?, cache_read_tokens = cache_read_tokens + ?,
-         cache_write_tokens = cache_write_tokens + ?, cost_usd = cost_usd + ?, rev = ? WHERE id = ? RETURNING ${runColumns}`,
+      const run = this.#revise(
+        `, input_tokens = input_tokens + ?, output_tokens = output_tokens + ?, cache_read_tokens = cache_read_tokens + ?,
+         cache_write_tokens = cache_write_tokens + ?, cost_usd = cost_usd + ? WHERE id = ?`,
         add.inputTokens,
         add.outputTokens,
         add.cacheReadTokens,
         add.cacheWriteTokens,
         add.costUsd,
-        ++this.#rev,
         id,
       );
-      const run = runFrom(row);
-      if (!run) this.#rev -= 1;
-      else {
+      if (run)
         this.#db
           .sql("INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET usd = usd + excluded.usd")
           .run(run.userId, isoTime(this.#now()).slice(0, 10), add.costUsd);
-      }
       return run;
     });
   }
@@ -386,6 +371,14 @@ export class Store {
   /** The uid that the next new agent gets. */
   nextUid(): number {
     return Number(this.getMeta("next_uid") ?? firstUid);
+  }
+
+  /** Changes a run, by further assignments and a condition, and gives it a new revision; null, and none is given, where none is meant. */
+  #revise(change: string, ...values: unknown[]): RunRow | null {
+    const statement = `UPDATE runs SET rev = ?${change} RETURNING ${runColumns}`;
+    const [row] = this.#db.rows<FlatRun>(statement, ++this.#rev, ...values);
+    if (!row) this.#rev -= 1;
+    return runFrom(row);
   }
 
   #agent(row: FlatAgent | undefined): AgentRow | null {

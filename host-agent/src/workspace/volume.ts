@@ -99,6 +99,7 @@ export async function ownersIn(workspace: string): Promise<Map<string, number>> 
  */
 export async function makeAgentDirectory(volume: Volume, agentId: string, uid: number): Promise<void> {
   const path = agentDirectory(volume, agentId);
+  let owner = 0;
   try {
     await mkdir(path, { mode: 0o700 });
   } catch (error) {
@@ -106,15 +107,13 @@ export async function makeAgentDirectory(volume: Volume, agentId: string, uid: n
     const found = await lstat(path);
     if ((found.mode & 0o700) !== 0o700) await chmod(path, 0o700);
     if (found.uid === uid) return;
-    if (found.uid >= firstUid) {
-      await refuseTaken(volume, agentId, uid);
-      await keepUid(volume, uid);
-      return handOver(volume, agentId, found.uid, uid);
-    }
+    owner = found.uid;
   }
   await refuseTaken(volume, agentId, uid);
   await keepUid(volume, uid);
-  await lchown(path, uid, runGid);
+  if (owner < firstUid) return lchown(path, uid, runGid);
+  // All that it has under the uid before, the directory last, so that what is cut short is begun again.
+  await runProgram("chown", "-R", "-h", "-P", `--from=${owner}`, String(uid), "--", path);
 }
 
 async function refuseTaken(volume: Volume, agentId: string, uid: number): Promise<void> {
@@ -123,11 +122,6 @@ async function refuseTaken(volume: Volume, agentId: string, uid: number): Promis
     throw new Error(
       `the directory ${other} belongs to uid ${uid}, which the host's database gives to agent-${agentId}: restore the database and the volume from one moment`,
     );
-}
-
-/** Gives all of an agent's files to its new uid, the directory last, so that what is cut short is begun again. */
-async function handOver(volume: Volume, agentId: string, from: number, to: number): Promise<void> {
-  await runProgram("chown", "-R", "-h", "-P", `--from=${from}`, String(to), "--", agentDirectory(volume, agentId));
 }
 
 /** Takes an agent's directory out of reach at once, then removes it; nothing outside the volume is followed. */

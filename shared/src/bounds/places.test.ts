@@ -15,3 +15,13 @@ test("one user never has more places than are free, and gives back what it had",
   first.forEach((give) => give());
   expect(takeAll("f").length).toBe(27);
 });
+
+test("nobody has more than the most of one, however many are free", () => {
+  const places = createPlaces(Infinity, 2);
+  const give = places.take("a");
+  places.take("a");
+  expect(places.take("a")).toBeNull();
+  expect(places.take("b")).not.toBeNull();
+  give!();
+  expect(places.take("a")).not.toBeNull();
+});

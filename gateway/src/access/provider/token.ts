@@ -29,19 +29,16 @@ interface ProviderToken {
   expiresAt: number;
 }
 
-export interface ProviderVerifier {
-  /** Whether a JWT says that it is the provider's, before anything of it is verified. */
-  isClaimed(jwt: string): boolean;
-  /** Throws `unauthenticated`. Remembers the last verified tokens for as long as the provider's keys stay. */
-  verify(jwt: string, now: number): Promise<ProviderToken>;
-}
+export type ProviderVerifier = ReturnType<typeof createProviderVerifier>;
 
-export function createProviderVerifier(provider: Provider): ProviderVerifier {
+export function createProviderVerifier(provider: Provider) {
   let remembered = new Map<string, ProviderToken>();
   let verifiedWith: Known | null = null;
   return {
-    isClaimed: (jwt) => jwt.length <= maxLength && isOf(provider, jwt),
-    async verify(jwt, now) {
+    /** Whether a JWT says that it is the provider's, before anything of it is verified. */
+    isClaimed: (jwt: string) => jwt.length <= maxLength && isOf(provider, jwt),
+    /** Throws `unauthenticated`. Remembers the last verified tokens for as long as the provider's keys stay. */
+    async verify(jwt: string, now: number): Promise<ProviderToken> {
       const known = await provider.know(headerOf(jwt).kid);
       if (!known) throw unauthenticated();
       if (known !== verifiedWith) remembered = new Map();

@@ -10,7 +10,7 @@ import { escapeHtml, htmlPage } from "../../http/html.ts";
 import { createProviderVerifier } from "../../access/provider/token.ts";
 import type { Provider } from "../../access/provider/discovery.ts";
 import { route, type Route } from "../../http/route.ts";
-import { attemptCookie, readAttemptCookie } from "../../http/cookies.ts";
+import { attemptCookie } from "../../http/cookies.ts";
 import { attemptSignIn, openSession, spendSignIn } from "../../access/sign-in.ts";
 import { unauthenticated } from "../../keys/jwt.ts";
 
@@ -34,7 +34,7 @@ export function oidcRoutes(provider: Provider | null): Route[] {
           // The cookie must be where the provider sends the browser back to.
           if (isLoopbackAlias(deps.settings, c.req.raw)) return redirect(`${publicUrl}/session/oidc`);
           const { url, attempt } = await beginSignIn(deps, provider);
-          return redirect(url.href, attemptCookie(publicUrl, attempt, attemptSeconds));
+          return redirect(url.href, attemptCookie.set(publicUrl, attempt, attemptSeconds));
         }),
     }),
     route({
@@ -50,7 +50,7 @@ export function oidcRoutes(provider: Provider | null): Route[] {
         orPage(deps, c, async () => {
           const back = {
             search: new URL(c.req.url).search,
-            attempt: readAttemptCookie(deps.settings.BERTH_PUBLIC_URL, c.req.raw),
+            attempt: attemptCookie.read(deps.settings.BERTH_PUBLIC_URL, c.req.raw),
           };
           // Any page can send a browser here, but not with the cookie: without it nothing is tried, nor counted as failed.
           if (back.attempt === null) throw unauthenticated();
@@ -62,7 +62,7 @@ export function oidcRoutes(provider: Provider | null): Route[] {
             return openSession(deps, source.address, user, "oidc");
           });
           c.set("cookie", cookie);
-          return redirect("/", attemptCookie(deps.settings.BERTH_PUBLIC_URL, "", 0));
+          return redirect("/", attemptCookie.set(deps.settings.BERTH_PUBLIC_URL, "", 0));
         }),
     }),
   ];

@@ -9,7 +9,7 @@ import { signTicket, unauthenticated } from "../../keys/jwt.ts";
 import type { Limits } from "../../http/limits.ts";
 import { isAllowedOrigin } from "../../http/origin.ts";
 import { route } from "../../http/route.ts";
-import { readSessionCookie, sessionCookie } from "../../http/cookies.ts";
+import { sessionCookie } from "../../http/cookies.ts";
 import { attemptSignIn, openSession, spendSignIn, useSignInCode } from "../../access/sign-in.ts";
 import { revokeToken, targetOf } from "../../access/tokens.ts";
 import { findUser, updateMe } from "../../access/users.ts";
@@ -30,7 +30,7 @@ export const sessionRoutes = [
     auth: "none",
     answer: z.object({ oidc: z.boolean(), signedIn: z.boolean() }),
     run: async ({ deps, c, authenticator }) => {
-      const cookie = readSessionCookie(deps.settings.BERTH_PUBLIC_URL, c.req.raw);
+      const cookie = sessionCookie.read(deps.settings.BERTH_PUBLIC_URL, c.req.raw);
       const caller = cookie && (await authenticator.fromRequest(c.req.raw).catch(nullIfRefused));
       if (caller) c.set("cookie", caller.renewal);
       return { oidc: deps.settings.BERTH_OIDC_ISSUER !== undefined, signedIn: Boolean(caller) };
@@ -61,8 +61,8 @@ export const sessionRoutes = [
     run: async ({ deps, c, authenticator, source }) => {
       refuseForeignOrigin(deps, c.req.raw);
       const { BERTH_PUBLIC_URL } = deps.settings;
-      await endSession(deps, authenticator, source.address, readSessionCookie(BERTH_PUBLIC_URL, c.req.raw));
-      c.set("cookie", sessionCookie(BERTH_PUBLIC_URL, "", 0));
+      await endSession(deps, authenticator, source.address, sessionCookie.read(BERTH_PUBLIC_URL, c.req.raw));
+      c.set("cookie", sessionCookie.set(BERTH_PUBLIC_URL, "", 0));
     },
   }),
   route({
@@ -160,7 +160,7 @@ async function keepToken(
     target: targetOf(token.id),
     detail: { method: "token" },
   });
-  return sessionCookie(deps.settings.BERTH_PUBLIC_URL, jwt, token.expiresAt - Math.floor(deps.now() / 1000));
+  return sessionCookie.set(deps.settings.BERTH_PUBLIC_URL, jwt, token.expiresAt - Math.floor(deps.now() / 1000));
 }
 
 async function endSession(
