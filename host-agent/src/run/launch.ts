@@ -3,18 +3,21 @@
  * started, the wrapper leaves a trace in the run's files before it does anything, and only where neither the engine nor
  * the files know of a start is a new exec made.
  */
+import { notInvoked } from "@berth/shared/exit-codes";
 import { uuidOf } from "@berth/shared/ids";
+import { messageOf } from "@berth/shared/log";
+import { sleep } from "@berth/shared/wait";
 import { proveWithout } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import type { HostContext } from "../context/context.ts";
 import { beginningOf } from "./continuation.ts";
-import { type ExecFact, nextOfExec, nextOfStart, type Over } from "./decide.ts";
+import { type ExecFact, lostWithoutBegin, nextOfExec, nextOfStart, type Over } from "./decide.ts";
 import type { Begun } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { hasPayload, makeRunFiles, readContainer, readExit, readToken } from "./run-files.ts";
+import { hasPayload, isOutOfSpace, makeRunFiles, readContainer, readEnd, readExit, readToken } from "./run-files.ts";
 import { messagesOf } from "./run-input.ts";
 import { makeAgentDirectory, type Volume } from "../workspace/volume.ts";
 import { inRunOf, runGid } from "../store/uids.ts";
@@ -39,8 +42,66 @@ export interface Launched {
   over: Over | null;
 }
 
+/** A run to be started, or found. */
+interface Given {
+  run: RunRow;
+  agent: AgentRow;
+  volume: Volume;
+}
+
+/** How long a start is tried while the engine fails. */
+const launchPatienceMs = 60_000;
+
+/**
+ * Tries to start while the engine fails; a run of which nothing has begun in a minute is over, by what the engine made of
+ * its exec. On a disk that is full to its last block nothing is tried again. What has ended before this database was put back
+ * from an older copy is over; and what was found with its exit code stays so, should the disk have lost that since.
+ */
+export async function launchPatiently(
+  deps: LaunchDeps,
+  given: Given,
+  found: Over | null,
+  closing: AbortSignal,
+): Promise<Launched> {
+  const { run, agent, volume } = given;
+  const ended = readEnd(volume, run.id);
+  const known = ended && { exitCode: ended.exitCode, isContainerLost: false, hasLingered: false };
+  const over = known ?? (found?.exitCode === null ? null : found);
+  if (over) return { container: await deps.workspaces.find(run.userId), over };
+  // An engine that took a turn with it may take its time to come back.
+  const { BERTH_RUN_TIMEOUT_SECONDS: seconds } = deps.context.settings;
+  const deadline = performance.now() + (run.continues === null ? launchPatienceMs : seconds * 1000);
+  for (;;) {
+    try {
+      return await launch(deps, run.id, agent, volume);
+    } catch (error) {
+      if (closing.aborted) throw error;
+      deps.context.log.warn("run.start_retry", { runId: run.id, error: messageOf(error) });
+      if (isOutOfSpace(error))
+        return { container: null, over: { ...lostWithoutBegin, isContainerLost: false, isDiskFull: true } };
+      if (performance.now() > deadline) return giveUpStart(deps, given, error);
+      await sleep(500, closing);
+    }
+  }
+}
+
+/** Only what has provably not begun is given up; anything else is asked again. */
+async function giveUpStart(deps: LaunchDeps, { run: { id: runId }, volume }: Given, error: unknown): Promise<Launched> {
+  const { store } = deps;
+  const { execId } = store.getRun(runId)!;
+  if (readExit(volume, runId).hasBegun) throw error;
+  const neverBegan = { ...lostWithoutBegin, isContainerLost: false };
+  if (execId === null) {
+    // An engine that hangs says nothing of the container: it may well live.
+    store.intend(runId, "start_timeout");
+    return { container: null, over: neverBegan };
+  }
+  if (!(await isNotStartable(deps, runId))) throw error;
+  return { container: null, over: { ...neverBegan, exitCode: notInvoked } };
+}
+
 /** Starts the run, or finds it started; throws where nobody can say (the caller tries again). */
-export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, volume: Volume): Promise<Launched> {
+async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, volume: Volume): Promise<Launched> {
   const { store, workspaces, engine } = deps;
   for (let attempt = 0; attempt < 5; attempt++) {
     const run = store.getRun(runId)!;
@@ -71,7 +132,7 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
 }
 
 /** Whether the engine has tried to start the run's process, and could not: want of processes or memory in the container. */
-export async function isNotStartable({ store, engine, workspaces }: LaunchDeps, runId: string): Promise<boolean> {
+async function isNotStartable({ store, engine, workspaces }: LaunchDeps, runId: string): Promise<boolean> {
   const { execId, userId, containerId } = store.getRun(runId)!;
   if (execId === null || workspaces.current(userId)?.id !== containerId) return false;
   return (await lookAtExec(engine, execId)) === "ended";
