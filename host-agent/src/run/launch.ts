@@ -17,7 +17,16 @@ import type { Begun } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { hasPayload, isOutOfSpace, makeRunFiles, readContainer, readEnd, readExit, readToken } from "./run-files.ts";
+import {
+  hasPayload,
+  makeRunFiles,
+  onVolume,
+  readContainer,
+  readEnd,
+  readExit,
+  readToken,
+  VolumeFullError,
+} from "./run-files.ts";
 import { messagesOf } from "./run-input.ts";
 import { makeAgentDirectory, type Volume } from "../workspace/volume.ts";
 import { inRunOf, runGid } from "../store/uids.ts";
@@ -54,7 +63,7 @@ const launchPatienceMs = 60_000;
 
 /**
  * Tries to start while the engine fails; a run of which nothing has begun in a minute is over, by what the engine made of
- * its exec. On a disk that is full to its last block nothing is tried again. What has ended before this database was put back
+ * its exec. On a volume that is full to its last block nothing is tried again; on any other disk all is, for that says nothing of the run. What has ended before this database was put back
  * from an older copy is over; and what was found with its exit code stays so, should the disk have lost that since.
  */
 export async function launchPatiently(
@@ -77,8 +86,11 @@ export async function launchPatiently(
     } catch (error) {
       if (closing.aborted) throw error;
       deps.context.log.warn("run.start_retry", { runId: run.id, error: messageOf(error) });
-      if (isOutOfSpace(error))
-        return { container: null, over: { ...lostWithoutBegin, isContainerLost: false, isDiskFull: true } };
+      if (error instanceof VolumeFullError) {
+        // What had waited for its message, and was claimed, is there still.
+        const container = deps.workspaces.current(run.userId);
+        return { container, over: { ...lostWithoutBegin, isContainerLost: false, isDiskFull: true } };
+      }
       if (performance.now() > deadline) return giveUpStart(deps, given, error);
       await sleep(500, closing);
     }
@@ -192,7 +204,7 @@ async function makeExec(
   };
   const beside = [
     engine.createExec(container.id, execOf(context, begun, agent, store.tokenOf(run.id))),
-    makeRunFiles(container.volume, run.id, agent.uid, files),
+    onVolume(() => makeRunFiles(container.volume, run.id, agent.uid, files)),
     makeAgentDirectory(container.volume, agent.id, agent.uid),
     workspaces.admitAgent(agent),
   ] as const;

@@ -18,6 +18,7 @@ import {
 import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseSmall } from "@berth/shared/bounds/json-scan";
+import { messageOf } from "@berth/shared/log";
 import { runReasons } from "@berth/shared/resources";
 import { time } from "@berth/shared/values";
 import { z } from "zod";
@@ -87,10 +88,22 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
 /** Whether the run was given one; it stays for as long as the run's files do. */
 export const hasPayload = (volume: Volume, runId: string) => isThere(join(runDirectory(volume, runId), "payload"));
 
-/** Whether files could not be made because the volume is full to its last block. */
+/** Whether something could not be written because the disk that it is on is full to its last block. */
 export const isOutOfSpace = (error: unknown) =>
   (error as NodeJS.ErrnoException).code === "ENOSPC" ||
   (error instanceof ProgramError && error.message.includes("No space left on device"));
+
+/** The user's own disk has no room for what a run needs to begin. Thrown of nothing else: another disk may be full too. */
+export class VolumeFullError extends Error {}
+
+/** For a job whose every write is on the user's volume. */
+export async function onVolume<T>(job: () => T | Promise<T>): Promise<T> {
+  try {
+    return await job();
+  } catch (error) {
+    throw isOutOfSpace(error) ? new VolumeFullError(messageOf(error), { cause: error }) : error;
+  }
+}
 
 /** Blocks beyond a file's end are its own: appending to it takes no other. */
 const makeRoom = (path: string, bytes: number) => runProgram("fallocate", "-n", "-l", String(bytes), path);
