@@ -40,3 +40,18 @@ test("a run whose disk is full to its last block before it begins ends as that, 
   expect(await ended("run_a")).toMatchObject({ reason: "disk_full", exitCode: null });
   await vi.waitFor(() => expect(child.signalCode).not.toBeNull());
 });
+
+test("a day that is spent ends what has not begun, and nothing that an earlier host agent left running or done", async () => {
+  host = openLiveRuns({ settings: { BERTH_DAILY_BUDGET_USD: 3 } });
+  host.leave("run_spender", { exit: "\nbegun\n0\n" });
+  host.spend("run_spender", 4);
+  host.leave("run_done", { exit: "\nbegun\n0\n" });
+  // Its begin is in its files alone.
+  host.leave("run_begun", { exit: "\nbegun\n0\n" }, { isBegun: false });
+  host.runs.resume();
+  for (const runId of ["run_spender", "run_done", "run_begun"])
+    expect(await ended(runId)).toMatchObject({ reason: "completed", exitCode: 0 });
+  host.leave("run_new", { exit: "\n" }, { isBegun: false });
+  host.runs.resume();
+  expect(await ended("run_new")).toMatchObject({ reason: "budget_reached" });
+});

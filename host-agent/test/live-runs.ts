@@ -162,7 +162,8 @@ export function openLiveRuns({ settings, engine, workspaces, isDisk = false }: T
       for (const child of processes) child.kill("SIGKILL");
       store.close();
       for (const runId of runIds) await removeRunFiles(volume, runId);
-      if (isDisk) execFileSync("umount", [volume.root]);
+      // Lazily: the note of an end may be on its way to the disk.
+      if (isDisk) execFileSync("umount", ["-l", volume.root]);
       rmSync(root, { recursive: true });
     },
   };

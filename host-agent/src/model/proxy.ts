@@ -26,6 +26,8 @@ export interface ModelProxyDeps {
   budgetsOf(runId: string): Budget[];
   /** Called with what is new, as soon as it is known; also after the run's end, of calls that were open then. */
   onUsage(runId: string, delta: UsageDelta): void;
+  /** A call of the run was refused, for nothing is left of one of them. */
+  onSpent(runId: string): void;
   /** The status of each answer that costs something; an error inside a stream comes as a second call. */
   onStatus(runId: string, status: number): void;
   log: Log;
@@ -87,6 +89,10 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
       if (req.method === "HEAD" && req.url === "/") return void res.writeHead(200).end();
       const api = deps.apiOf(agentId);
       const refuse = (status: number, message: string) => refuseCall(req, res, api, status, message);
+      const refuseSpent = (runId: string) => {
+        refuse(402, budgetSentence);
+        deps.onSpent(runId);
+      };
       const [, path, search = ""] = api.paths.exec(req.url ?? "") ?? [];
       if (req.method !== "POST" || !path) return refuse(404, `Berth passes ${api.name} calls alone.`);
       const run = deps.findRun(agentId, tokenOf(req));
@@ -96,7 +102,7 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
         return refuse(413, "The request is too large for Berth's model proxy.");
       track(run.runId, res);
       if (path !== api.chargedPath && deps.budgetsOf(run.runId).some(({ leftUsd }) => leftUsd <= 0))
-        return refuse(402, budgetSentence);
+        return refuseSpent(run.runId);
       const call = { api, runId: run.runId, path, search, isCharged: path === api.chargedPath };
       const begin = () => forward(call, req, res, { deps, limits, pool: poolOf(api) });
       if (!call.isCharged) return void begin();
@@ -104,7 +110,7 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
         budgets: () => deps.budgetsOf(call.runId),
         mostUsd: api.mostUsd(req.headers),
         decide(verdict) {
-          if (verdict === "budget") refuse(402, budgetSentence);
+          if (verdict === "budget") refuseSpent(call.runId);
           else if (verdict === "busy") refuse(429, busySentence);
           else begin().once("close", () => turnstile.leave(entrant));
         },
@@ -120,7 +126,7 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
   };
 }
 
-/** What is told in the midst of a stream may fail to be stored, on a full disk for one: then it is lost, and the stream goes on. */
+/** What is told in the midst of a call may fail to be stored, on a full disk for one: then it is lost, and the call goes on. */
 function sparing(deps: ModelProxyDeps): ModelProxyDeps {
   const attempt = (runId: string, tell: () => void) => {
     try {
@@ -132,6 +138,7 @@ function sparing(deps: ModelProxyDeps): ModelProxyDeps {
   return {
     ...deps,
     onUsage: (runId, delta) => attempt(runId, () => deps.onUsage(runId, delta)),
+    onSpent: (runId) => attempt(runId, () => deps.onSpent(runId)),
     onStatus: (runId, status) => attempt(runId, () => deps.onStatus(runId, status)),
   };
 }

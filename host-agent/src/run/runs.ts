@@ -20,6 +20,7 @@ import { type Lived, patience, settle, type SettleDeps } from "./settle.ts";
 import type { Budget } from "../model/turnstile.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
 import { isLimit } from "./reason.ts";
+import { readExit } from "./run-files.ts";
 import { askToStop } from "./turn.ts";
 import { closeUnended } from "../workspace/unended.ts";
 import { ownerOf, type Volume } from "../workspace/volume.ts";
@@ -272,7 +273,9 @@ export class Runs {
       return this.#settle({ runId: run.id, agent, volume, container: null, lines: null }, over, drive);
     }
     const { BERTH_DAILY_BUDGET_USD: perDay } = context.settingsOf(run.userId);
-    if (perDay !== undefined && store.spentToday(run.userId) >= perDay) store.intend(run.id, "budget_reached");
+    const isSpent = perDay !== undefined && store.spentToday(run.userId) >= perDay;
+    // One that has begun ends at its next call, should it need another.
+    if (isSpent && run.startedAt === null && !readExit(volume, run.id).hasBegun) store.intend(run.id, "budget_reached");
     await this.#freedOf(run.userId);
     const given = { run, agent, volume };
     const { container, over } = await launchPatiently(this.#deps, given, drive.over, this.#closing.signal);
