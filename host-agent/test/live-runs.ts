@@ -103,8 +103,11 @@ export function openLiveRuns({ settings, engine, workspaces, isDisk = false }: T
   return {
     runs,
     store,
-    events,
     container,
+    deps,
+    /** Lines of the log with this name. */
+    told: (name: string) => events.filter(({ event }) => event === name),
+    write: (runId: string, name: string, text: string) => writeFileSync(join(volume.runs, runId, name), text),
     /** A run that an earlier host agent had admitted and, unless it was only that, begun; with the files that its wrapper has left. */
     leave(
       runId: string,

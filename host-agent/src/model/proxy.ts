@@ -89,10 +89,6 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
       if (req.method === "HEAD" && req.url === "/") return void res.writeHead(200).end();
       const api = deps.apiOf(agentId);
       const refuse = (status: number, message: string) => refuseCall(req, res, api, status, message);
-      const refuseSpent = (runId: string) => {
-        refuse(402, budgetSentence);
-        deps.onSpent(runId);
-      };
       const [, path, search = ""] = api.paths.exec(req.url ?? "") ?? [];
       if (req.method !== "POST" || !path) return refuse(404, `Berth passes ${api.name} calls alone.`);
       const run = deps.findRun(agentId, tokenOf(req));
@@ -102,7 +98,7 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
         return refuse(413, "The request is too large for Berth's model proxy.");
       track(run.runId, res);
       if (path !== api.chargedPath && deps.budgetsOf(run.runId).some(({ leftUsd }) => leftUsd <= 0))
-        return refuseSpent(run.runId);
+        return refuseSpent(deps, run.runId, refuse);
       const call = { api, runId: run.runId, path, search, isCharged: path === api.chargedPath };
       const begin = () => forward(call, req, res, { deps, limits, pool: poolOf(api) });
       if (!call.isCharged) return void begin();
@@ -110,7 +106,7 @@ export function createModelProxy(given: ModelProxyDeps): ModelProxy {
         budgets: () => deps.budgetsOf(call.runId),
         mostUsd: api.mostUsd(req.headers),
         decide(verdict) {
-          if (verdict === "budget") refuseSpent(call.runId);
+          if (verdict === "budget") refuseSpent(deps, call.runId, refuse);
           else if (verdict === "busy") refuse(429, busySentence);
           else begin().once("close", () => turnstile.leave(entrant));
         },
@@ -146,6 +142,11 @@ function sparing(deps: ModelProxyDeps): ModelProxyDeps {
 /** 402 is the status at which the CLI stops at once; after 400 and 429 it goes on calling. */
 const budgetSentence =
   "Berth: the budget is reached (BERTH_RUN_BUDGET_USD or BERTH_DAILY_BUDGET_USD); no further model calls.";
+
+function refuseSpent({ onSpent }: ModelProxyDeps, runId: string, refuse: (status: number, message: string) => void) {
+  refuse(402, budgetSentence);
+  onSpent(runId);
+}
 
 const busySentence = "Berth: too many model calls of this run wait for their turn: send fewer at once.";
 

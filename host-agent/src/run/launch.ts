@@ -17,18 +17,9 @@ import type { Begun } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import {
-  hasPayload,
-  makeRunFiles,
-  onVolume,
-  readContainer,
-  readEnd,
-  readExit,
-  readToken,
-  VolumeFullError,
-} from "./run-files.ts";
+import { hasPayload, makeRunFiles, onVolume, type Traces, UnreadableError, VolumeFullError } from "./run-files.ts";
 import { messagesOf } from "./run-input.ts";
-import { makeAgentDirectory, type Volume } from "../workspace/volume.ts";
+import { makeAgentDirectory } from "../workspace/volume.ts";
 import { inRunOf, runGid } from "../store/uids.ts";
 import { paths, type RunningContainer } from "../workspace/container.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
@@ -55,7 +46,7 @@ export interface Launched {
 interface Given {
   run: RunRow;
   agent: AgentRow;
-  volume: Volume;
+  traces: Traces;
 }
 
 /** How long a start is tried while the engine fails. */
@@ -72,8 +63,8 @@ export async function launchPatiently(
   found: Over | null,
   closing: AbortSignal,
 ): Promise<Launched> {
-  const { run, agent, volume } = given;
-  const ended = readEnd(volume, run.id);
+  const { run, traces } = given;
+  const ended = traces.end();
   const known = ended && { exitCode: ended.exitCode, isContainerLost: false, hasLingered: false };
   const over = known ?? (found?.exitCode === null ? null : found);
   if (over) return { container: await deps.workspaces.find(run.userId), over };
@@ -82,9 +73,10 @@ export async function launchPatiently(
   const deadline = performance.now() + (run.continues === null ? launchPatienceMs : seconds * 1000);
   for (;;) {
     try {
-      return await launch(deps, run.id, agent, volume);
+      return await launch(deps, given);
     } catch (error) {
-      if (closing.aborted) throw error;
+      // For files there is the patience of who drives the run.
+      if (closing.aborted || error instanceof UnreadableError) throw error;
       deps.context.log.warn("run.start_retry", { runId: run.id, error: messageOf(error) });
       if (error instanceof VolumeFullError) {
         // What had waited for its message, and was claimed, is there still.
@@ -97,11 +89,17 @@ export async function launchPatiently(
   }
 }
 
-/** Only what has provably not begun is given up; anything else is asked again. */
-async function giveUpStart(deps: LaunchDeps, { run: { id: runId }, volume }: Given, error: unknown): Promise<Launched> {
-  const { store } = deps;
-  const { execId } = store.getRun(runId)!;
-  if (readExit(volume, runId).hasBegun) throw error;
+/**
+ * Only what has provably not begun is given up; anything else is asked again. What had waited and cannot be told its message, though its
+ * container is here, is ended as it is.
+ */
+async function giveUpStart(deps: LaunchDeps, { run: { id: runId }, traces }: Given, error: unknown): Promise<Launched> {
+  const { store, workspaces } = deps;
+  const { execId, startedAt, userId, containerId } = store.getRun(runId)!;
+  const exit = traces.exit();
+  const isUntold = exit.isAhead && startedAt === null;
+  if (isUntold && workspaces.current(userId)?.id === containerId) store.intend(runId, "start_timeout");
+  if (exit.hasBegun) throw error;
   const neverBegan = { ...lostWithoutBegin, isContainerLost: false };
   if (execId === null) {
     // An engine that hangs says nothing of the container: it may well live.
@@ -113,14 +111,14 @@ async function giveUpStart(deps: LaunchDeps, { run: { id: runId }, volume }: Giv
 }
 
 /** Starts the run, or finds it started; throws where nobody can say (the caller tries again). */
-async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, volume: Volume): Promise<Launched> {
+async function launch(deps: LaunchDeps, { run: { id: runId }, agent, traces }: Given): Promise<Launched> {
   const { store, workspaces, engine } = deps;
   for (let attempt = 0; attempt < 5; attempt++) {
     const run = store.getRun(runId)!;
-    const earlier = await findContainer(deps, run, agent, readExit(volume, runId).hasBegun);
-    if (earlier && (await deps.ahead.tell(run, agent, earlier)) === "gone") continue;
+    const earlier = await findContainer(deps, run, agent, traces);
+    if (earlier && traces.exit().isAhead && (await deps.ahead.tell(run, agent, earlier)) === "gone") continue;
     // Read after the container was looked for: what it wrote before it went counts.
-    const exit = readExit(volume, runId);
+    const exit = traces.exit();
     const where = earlier ?? (run.containerId === null && !exit.hasBegun ? "none" : "gone");
     const next = nextOfStart(run, exit, typeof where === "string" ? where : "here");
     if (next === "watch") return { container: earlier, over: null };
@@ -132,7 +130,7 @@ async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, volume: 
     const exec = run.containerId === container.id ? await lookAtExec(engine, run.execId) : "none";
     const mayGoOn = exec === "ended" || exec === "unknown";
     const hasProcesses = mayGoOn && !(await proveWithout(container.cgroup, inRunOf(agent.uid)));
-    const step = nextOfExec(exec, hasProcesses, exec !== "none" && readExit(volume, runId).hasBegun);
+    const step = nextOfExec(exec, hasProcesses, exec !== "none" && traces.exit().hasBegun);
     if (step === "watch") return { container, over: null };
     if (step === "make" && (await deps.ahead.claim(run, agent, container))) continue;
     const execId = step === "start" ? run.execId! : await makeExec(deps, run, agent, container);
@@ -154,18 +152,18 @@ async function isNotStartable({ store, engine, workspaces }: LaunchDeps, runId: 
  * The container that the run's exec was made in, if it is the user's and runs; null if the engine says that it does not.
  * A database that is older than the run's begin does not know the exec: the run's files say where it is.
  */
-async function findContainer({ store, workspaces }: LaunchDeps, run: RunRow, agent: AgentRow, hasBegun: boolean) {
-  if (run.containerId === null && !hasBegun) return null;
+async function findContainer({ store, workspaces }: LaunchDeps, run: RunRow, agent: AgentRow, traces: Traces) {
+  if (run.containerId === null && !traces.exit().hasBegun) return null;
   const container = await workspaces.find(run.userId);
   if (container === null || run.containerId === container.id) return container;
   if (run.containerId !== null) return null;
-  const { volume, cgroup } = container;
+  const { cgroup } = container;
   // Where they do not, its processes show it.
   const isHere = async () => !(await proveWithout(cgroup, inRunOf(agent.uid)));
-  const noted = readContainer(volume, run.id);
+  const noted = traces.container();
   if (noted === null ? !(await isHere()) : noted !== container.id) return null;
   // Nor does it know their token: without it the model would refuse them.
-  const token = readToken(volume, run.id);
+  const token = traces.token();
   if (token !== null && token !== store.tokenOf(run.id)) store.updateRun(run.id, { token });
   return container;
 }

@@ -20,7 +20,7 @@ import { type Lived, patience, settle, type SettleDeps } from "./settle.ts";
 import type { Budget } from "../model/turnstile.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
 import { isLimit } from "./reason.ts";
-import { readExit } from "./run-files.ts";
+import { createTraces, type Traces } from "./run-files.ts";
 import { askToStop } from "./turn.ts";
 import { closeUnended } from "../workspace/unended.ts";
 import { ownerOf, type Volume } from "../workspace/volume.ts";
@@ -42,6 +42,8 @@ interface Drive {
   failures: number;
   /** How it was found to be over: it stays so where its volume cannot be had any more. */
   over: Over | null;
+  /** Its files that were told as unreadable. */
+  unreadable: Set<string>;
 }
 
 const mostUnwanted = 1000;
@@ -241,8 +243,8 @@ export class Runs {
   #begin(runId: string): void {
     if (this.#live.has(runId)) return;
     const wake = createLatch();
-    const done = this.#drive(runId, { wake, elapsedMs: null, failures: 0, over: null }).finally(() =>
-      this.#live.delete(runId),
+    const done = this.#drive(runId, { wake, elapsedMs: null, failures: 0, over: null, unreadable: new Set() }).finally(
+      () => this.#live.delete(runId),
     );
     this.#live.set(runId, { wake, done });
   }
@@ -272,12 +274,13 @@ export class Runs {
       const over = drive.over ?? lostWithoutBegin;
       return this.#settle({ runId: run.id, agent, volume, container: null, lines: null }, over, drive);
     }
+    const traces = this.#tracesOf(run.id, volume, drive);
     const { BERTH_DAILY_BUDGET_USD: perDay } = context.settingsOf(run.userId);
     const isSpent = perDay !== undefined && store.spentToday(run.userId) >= perDay;
     // One that has begun ends at its next call, should it need another.
-    if (isSpent && run.startedAt === null && !readExit(volume, run.id).hasBegun) store.intend(run.id, "budget_reached");
+    if (isSpent && run.startedAt === null && !traces.exit().hasBegun) store.intend(run.id, "budget_reached");
     await this.#freedOf(run.userId);
-    const given = { run, agent, volume };
+    const given = { run, agent, traces };
     const { container, over } = await launchPatiently(this.#deps, given, drive.over, this.#closing.signal);
     const lines = createLinesReader(context, volume, run.id, agent);
     const lived = { runId: run.id, agent, volume, container, lines };
@@ -287,7 +290,7 @@ export class Runs {
       ? run
       : store.updateRun(run.id, { status: "running", startedAt: context.clock.iso(), startedMark: markNow() })!;
     this.#tell(started);
-    const watched = { run: started, agent, container, elapsedMs: drive.elapsedMs, lines };
+    const watched = { run: started, agent, container, elapsedMs: drive.elapsedMs, lines, traces };
     await this.#settle(lived, await monitor(this.#deps, watched, drive.wake), drive);
   }
 
@@ -300,6 +303,16 @@ export class Runs {
       if (failures < patience || (await workspaces.find(userId)) !== null) throw error;
       return null;
     }
+  }
+
+  /** Of a file that could not be read in many tries nothing is known, and the run goes on by what is. */
+  #tracesOf(runId: string, volume: Volume, drive: Drive): Traces {
+    const tell = (part: string, error: unknown) => {
+      if (!drive.unreadable.has(part))
+        this.#deps.context.log.error("run.end_incomplete", { runId, part, error: messageOf(error) });
+      drive.unreadable.add(part);
+    };
+    return createTraces(volume, runId, () => drive.failures < patience, tell);
   }
 
   async #settle(lived: Lived, over: Over, drive: Drive): Promise<void> {
