@@ -433,6 +433,18 @@ describe("limits that the operator sets", () => {
     );
   });
 
+  test("a run that asks for more than another run has left of the day ends by the budget too", async () => {
+    await restart({ BERTH_DAILY_BUDGET_USD: "3" });
+    scripts.set("demo: say dear too", () => ({ tokens: { output_tokens: 400_000 } }));
+    const user = await berth.client("pair");
+    const [asker, spender] = [await user.createAgent("asker", { runtime: "shell" }), await user.createAgent("other")];
+    const call = JSON.stringify({ messages: [] });
+    const ask = `curl -sS -o /dev/null -w '%{http_code}' --unix-socket /run/berth/$BERTH_AGENT_ID.sock -H "x-api-key: $ANTHROPIC_API_KEY" -d '${call}' http://localhost/v1/messages`;
+    const waiting = await user.send(asker.id, `until [ "$(${ask})" = 402 ]; do sleep 0.5; done; exec sleep 1000`);
+    await user.runToEnd(spender.id, "demo: say dear too");
+    expect((await user.finish(waiting.id)).run.reason).toBe("budget_reached");
+  });
+
   test("a run past its time is ended as timed_out", async () => {
     await restart({ BERTH_RUN_TIMEOUT_SECONDS: "2" });
     const { run } = await runScripted("demo: run tail -f /dev/null", () => null);

@@ -143,11 +143,11 @@ const all: Mutant[] = [
     "what is told is what the evidence says",
     26,
     {
-      file: `${run}/runs.ts`,
+      file: `${run}/launch.ts`,
       from: "const neverBegan = { ...lostWithoutBegin, isContainerLost: false };",
       to: "const neverBegan = lostWithoutBegin;",
     },
-    { file: `${run}/runs.ts`, from: 'store.intend(runId, "start_timeout");', to: "" },
+    { file: `${run}/launch.ts`, from: 'store.intend(runId, "start_timeout");', to: "" },
   ),
   one("processes outlive their run", "an ended run has no process", 2, {
     file: `${run}/settle.ts`,

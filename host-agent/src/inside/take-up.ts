@@ -4,6 +4,7 @@ import { messageOf } from "@berth/shared/log";
 import { id } from "@berth/shared/values";
 import type { HostContext } from "../context/context.ts";
 import { endProcesses } from "../machine/processes.ts";
+import type { Exit } from "../run/decide.ts";
 import { readExit } from "../run/run-files.ts";
 import type { Store } from "../store/store.ts";
 import { firstUid, programGid, runGid, sessionGid, transferGid } from "../store/uids.ts";
@@ -60,9 +61,18 @@ async function endLeftovers(store: Store, userId: string, container: RunningCont
   // A run that was only admitted has no process, nor has one whose code is there or that began elsewhere: those of its agent are of
   // one that an older database has forgotten, or wait for a message that never comes.
   const begun = store.activeRuns(userId).filter(({ id, containerId }) => {
-    const { code, hasBegun } = readExit(volume, id);
+    const { code, hasBegun } = readUnlessBroken(volume, id);
     return code === null && (containerId === container.id || (containerId === null && hasBegun));
   });
   const known = new Set(begun.map((run) => store.getAgent(run.agentId)?.uid));
   await endProcesses(cgroup, ({ uid, gid }) => gid === runGid && !known.has(uid), 0);
+}
+
+/** A run whose `exit` cannot be read may go on, and keeps nobody else from being taken up: who drives it says what becomes of it. */
+function readUnlessBroken(volume: Volume, runId: string): Pick<Exit, "code" | "hasBegun"> {
+  try {
+    return readExit(volume, runId);
+  } catch {
+    return { code: null, hasBegun: true };
+  }
 }

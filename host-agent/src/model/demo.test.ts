@@ -172,6 +172,7 @@ describe("with the real CLI", () => {
       findRun: (_agent, token) => (token === "run-token" ? { runId: "run1" } : null),
       budgetsOf: (of) => [{ of, leftUsd: leftUsd() }],
       onUsage: (_run, delta) => told.usage.push(delta),
+      onSpent: () => {},
       onStatus: (_run, status) => told.statuses.push(status),
       apiOf: () => messagesApi,
       targetOf: () => ({ url: `http://127.0.0.1:${(demo.address() as AddressInfo).port}`, apiKey: null }),

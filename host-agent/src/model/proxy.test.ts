@@ -25,13 +25,14 @@ type CallInit = Omit<RequestInit, "headers"> & { headers?: Record<string, string
 
 /** A proxy before `upstream`, with what it told its owner. */
 async function startProxy(upstream: http.RequestListener | string, options: Partial<ModelProxyDeps> = {}) {
-  const told = { usage: [] as Usage[], statuses: [] as number[], log: [] as string[] };
+  const told = { usage: [] as Usage[], statuses: [] as number[], spent: [] as string[], log: [] as string[] };
   const url = typeof upstream === "string" ? upstream : await listen(upstream);
   const write = (event: string, fields?: object) => void told.log.push(JSON.stringify({ event, ...fields }));
   const proxy = createModelProxy({
     findRun: (agentId, token) => (agentId === "agent1" && token === "run-token" ? { runId: "run1" } : null),
     budgetsOf: (of) => [{ of, leftUsd: Infinity }],
     onUsage: (_runId, delta) => told.usage.push(delta),
+    onSpent: (runId) => told.spent.push(runId),
     onStatus: (_runId, status) => told.statuses.push(status),
     apiOf: () => messagesApi,
     targetOf: () => ({ url, apiKey: "real-key" }),
@@ -239,7 +240,10 @@ test("a run at its budget gets 402, not retried, without a call", async () => {
   expect(answer.status).toBe(402);
   expect(answer.headers.get("x-should-retry")).toBe("false");
   expect((await answer.json()).error.type).toBe("billing_error");
-  expect(told.statuses).toEqual([]);
+  expect([told.statuses, told.spent]).toEqual([[], ["run1"]]);
+  // What costs nothing is refused as well: it prepares for what does.
+  expect((await call("/v1/messages/count_tokens")).status).toBe(402);
+  expect(told.spent).toEqual(["run1", "run1"]);
 });
 
 test("a refused key is told in our words, whatever the upstream repeats", async () => {

@@ -24,6 +24,8 @@ export interface ModelProxyDeps {
   budgetsOf(runId: string): Budget[];
   /** Called with what is new, as soon as it is known; also after the run's end, of calls that were open then. */
   onUsage(runId: string, delta: Usage): void;
+  /** A call of the run was refused, for nothing is left of one of them. */
+  onSpent(runId: string): void;
   /** The status of each answer that costs something; an error inside a stream comes as a second call. */
   onStatus(runId: string, status: number): void;
   log: Log;
@@ -88,7 +90,7 @@ export function createModelProxy(given: ModelProxyDeps) {
         return refuse(413, "The request is too large for Berth's model proxy.");
       track(run.runId, res);
       if (path !== api.chargedPath && deps.budgetsOf(run.runId).some(({ leftUsd }) => leftUsd <= 0))
-        return refuse(402, budgetSentence);
+        return refuseSpent(deps, run.runId, refuse);
       const call = { api, runId: run.runId, path, search, isCharged: path === api.chargedPath };
       const begin = () => forward(call, req, res, { deps, limits, pool: poolOf(api) });
       if (!call.isCharged) return void begin();
@@ -96,7 +98,7 @@ export function createModelProxy(given: ModelProxyDeps) {
         budgets: () => deps.budgetsOf(call.runId),
         mostUsd: api.mostUsd(req.headers),
         decide(verdict) {
-          if (verdict === "budget") refuse(402, budgetSentence);
+          if (verdict === "budget") refuseSpent(deps, call.runId, refuse);
           else if (verdict === "busy") refuse(429, busySentence);
           else begin().once("close", () => turnstile.leave(entrant));
         },
@@ -112,7 +114,7 @@ export function createModelProxy(given: ModelProxyDeps) {
   };
 }
 
-/** What is told in the midst of a stream may fail to be stored, on a full disk for one: then it is lost, and the stream goes on. */
+/** What is told in the midst of a call may fail to be stored, on a full disk for one: then it is lost, and the call goes on. */
 function sparing(deps: ModelProxyDeps): ModelProxyDeps {
   const attempt = (runId: string, tell: () => void) => {
     try {
@@ -124,6 +126,7 @@ function sparing(deps: ModelProxyDeps): ModelProxyDeps {
   return {
     ...deps,
     onUsage: (runId, delta) => attempt(runId, () => deps.onUsage(runId, delta)),
+    onSpent: (runId) => attempt(runId, () => deps.onSpent(runId)),
     onStatus: (runId, status) => attempt(runId, () => deps.onStatus(runId, status)),
   };
 }
@@ -131,6 +134,11 @@ function sparing(deps: ModelProxyDeps): ModelProxyDeps {
 /** 402 is the status at which the CLI stops at once; after 400 and 429 it goes on calling. */
 const budgetSentence =
   "Berth: the budget is reached (BERTH_RUN_BUDGET_USD or BERTH_DAILY_BUDGET_USD); no further model calls.";
+
+function refuseSpent({ onSpent }: ModelProxyDeps, runId: string, refuse: (status: number, message: string) => void) {
+  refuse(402, budgetSentence);
+  onSpent(runId);
+}
 
 const busySentence = "Berth: too many model calls of this run wait for their turn: send fewer at once.";
 

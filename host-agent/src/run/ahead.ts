@@ -29,6 +29,7 @@ import {
   logSizes,
   makeRunFiles,
   noteBegun,
+  onVolume,
   readBeginning,
   readExit,
   removeRunFiles,
@@ -161,8 +162,10 @@ export class Ahead {
     if (!wasToldMore(volume, run.id, input.warmUp)) {
       for (const pid of processesOf(container.cgroup, inRunOf(agent.uid))) setOomScore(pid, agentScore);
       const message = input.message(messageId, store.promptOf(run.id));
-      noteBegun(volume, run.id);
-      tell(volume, run.id, `${input.setVariables({ BERTH_RUN_ID: run.id })}\n${message}`);
+      await onVolume(() => {
+        noteBegun(volume, run.id);
+        tell(volume, run.id, `${input.setVariables({ BERTH_RUN_ID: run.id })}\n${message}`);
+      });
     }
     if (await this.#hasAnswered(run, agent, container)) return "told";
     await endProcesses(container.cgroup, inRunOf(agent.uid), 0);

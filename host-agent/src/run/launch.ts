@@ -3,20 +3,23 @@
  * started, the wrapper leaves a trace in the run's files before it does anything, and only where neither the engine nor
  * the files know of a start is a new exec made.
  */
+import { notInvoked } from "@berth/shared/exit-codes";
 import { uuidOf } from "@berth/shared/ids";
+import { messageOf } from "@berth/shared/log";
+import { sleep } from "@berth/shared/wait";
 import { proveWithout } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
 import type { HostContext } from "../context/context.ts";
 import { beginningOf } from "./continuation.ts";
-import { type ExecFact, nextOfExec, nextOfStart, type Over } from "./decide.ts";
+import { type ExecFact, lostWithoutBegin, nextOfExec, nextOfStart, type Over } from "./decide.ts";
 import type { Begun } from "../runtimes/runtime.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { hasPayload, makeRunFiles, readExit, readOwn } from "./run-files.ts";
+import { hasPayload, makeRunFiles, onVolume, type Traces, UnreadableError, VolumeFullError } from "./run-files.ts";
 import { messagesOf } from "./run-input.ts";
-import { makeAgentDirectory, type Volume } from "../workspace/volume.ts";
+import { makeAgentDirectory } from "../workspace/volume.ts";
 import { inRunOf, runGid } from "../store/uids.ts";
 import { paths, type RunningContainer } from "../workspace/container.ts";
 import type { Workspaces } from "../workspace/workspaces.ts";
@@ -39,15 +42,83 @@ export interface Launched {
   over: Over | null;
 }
 
+/** A run to be started, or found. */
+interface Given {
+  run: RunRow;
+  agent: AgentRow;
+  traces: Traces;
+}
+
+/** How long a start is tried while the engine fails. */
+const launchPatienceMs = 60_000;
+
+/**
+ * Tries to start while the engine fails; a run of which nothing has begun in a minute is over, by what the engine made of
+ * its exec. On a volume that is full to its last block nothing is tried again; on any other disk all is, for that says nothing of the run. What has ended before this database was put back
+ * from an older copy is over; and what was found with its exit code stays so, should the disk have lost that since.
+ */
+export async function launchPatiently(
+  deps: LaunchDeps,
+  given: Given,
+  found: Over | null,
+  closing: AbortSignal,
+): Promise<Launched> {
+  const { run, traces } = given;
+  const ended = traces.end();
+  const known = ended && { exitCode: ended.exitCode, isContainerLost: false, hasLingered: false };
+  const over = known ?? (found?.exitCode === null ? null : found);
+  if (over) return { container: await deps.workspaces.find(run.userId), over };
+  // An engine that took a turn with it may take its time to come back.
+  const { BERTH_RUN_TIMEOUT_SECONDS: seconds } = deps.context.settings;
+  const deadline = performance.now() + (run.continues === null ? launchPatienceMs : seconds * 1000);
+  for (;;) {
+    try {
+      return await launch(deps, given);
+    } catch (error) {
+      // For files there is the patience of who drives the run.
+      if (closing.aborted || error instanceof UnreadableError) throw error;
+      deps.context.log.warn("run.start_retry", { runId: run.id, error: messageOf(error) });
+      if (error instanceof VolumeFullError) {
+        // What had waited for its message, and was claimed, is there still.
+        const container = deps.workspaces.current(run.userId);
+        return { container, over: { ...lostWithoutBegin, isContainerLost: false, isDiskFull: true } };
+      }
+      if (performance.now() > deadline) return giveUpStart(deps, given, error);
+      await sleep(500, closing);
+    }
+  }
+}
+
+/**
+ * Only what has provably not begun is given up; anything else is asked again. What had waited and cannot be told its message, though its
+ * container is here, is ended as it is.
+ */
+async function giveUpStart(deps: LaunchDeps, { run: { id: runId }, traces }: Given, error: unknown): Promise<Launched> {
+  const { store, workspaces } = deps;
+  const { execId, startedAt, userId, containerId } = store.getRun(runId)!;
+  const exit = traces.exit();
+  const isUntold = exit.isAhead && startedAt === null;
+  if (isUntold && workspaces.current(userId)?.id === containerId) store.intend(runId, "start_timeout");
+  if (exit.hasBegun) throw error;
+  const neverBegan = { ...lostWithoutBegin, isContainerLost: false };
+  if (execId === null) {
+    // An engine that hangs says nothing of the container: it may well live.
+    store.intend(runId, "start_timeout");
+    return { container: null, over: neverBegan };
+  }
+  if (!(await isNotStartable(deps, runId))) throw error;
+  return { container: null, over: { ...neverBegan, exitCode: notInvoked } };
+}
+
 /** Starts the run, or finds it started; throws where nobody can say (the caller tries again). */
-export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, volume: Volume): Promise<Launched> {
+async function launch(deps: LaunchDeps, { run: { id: runId }, agent, traces }: Given): Promise<Launched> {
   const { store, workspaces, engine } = deps;
   for (let attempt = 0; attempt < 5; attempt++) {
     const run = store.getRun(runId)!;
-    const earlier = await findContainer(deps, run, agent, readExit(volume, runId).hasBegun);
-    if (earlier && (await deps.ahead.tell(run, agent, earlier)) === "gone") continue;
+    const earlier = await findContainer(deps, run, agent, traces);
+    if (earlier && traces.exit().isAhead && (await deps.ahead.tell(run, agent, earlier)) === "gone") continue;
     // Read after the container was looked for: what it wrote before it went counts.
-    const exit = readExit(volume, runId);
+    const exit = traces.exit();
     const where = earlier ?? (run.containerId === null && !exit.hasBegun ? "none" : "gone");
     const next = nextOfStart(run, exit, typeof where === "string" ? where : "here");
     if (next === "watch") return { container: earlier, over: null };
@@ -59,7 +130,7 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
     const exec = run.containerId === container.id ? await lookAtExec(engine, run.execId) : "none";
     const mayGoOn = exec === "ended" || exec === "unknown";
     const hasProcesses = mayGoOn && !(await proveWithout(container.cgroup, inRunOf(agent.uid)));
-    const step = nextOfExec(exec, hasProcesses, exec !== "none" && readExit(volume, runId).hasBegun);
+    const step = nextOfExec(exec, hasProcesses, exec !== "none" && traces.exit().hasBegun);
     if (step === "watch") return { container, over: null };
     if (step === "make" && (await deps.ahead.claim(run, agent, container))) continue;
     const execId = step === "start" ? run.execId! : await makeExec(deps, run, agent, container);
@@ -71,7 +142,7 @@ export async function launch(deps: LaunchDeps, runId: string, agent: AgentRow, v
 }
 
 /** Whether the engine has tried to start the run's process, and could not: want of processes or memory in the container. */
-export async function isNotStartable({ store, engine, workspaces }: LaunchDeps, runId: string): Promise<boolean> {
+async function isNotStartable({ store, engine, workspaces }: LaunchDeps, runId: string): Promise<boolean> {
   const { execId, userId, containerId } = store.getRun(runId)!;
   if (execId === null || workspaces.current(userId)?.id !== containerId) return false;
   return (await lookAtExec(engine, execId)) === "ended";
@@ -81,18 +152,18 @@ export async function isNotStartable({ store, engine, workspaces }: LaunchDeps, 
  * The container that the run's exec was made in, if it is the user's and runs; null if the engine says that it does not.
  * A database that is older than the run's begin does not know the exec: the run's files say where it is.
  */
-async function findContainer({ store, workspaces }: LaunchDeps, run: RunRow, agent: AgentRow, hasBegun: boolean) {
-  if (run.containerId === null && !hasBegun) return null;
+async function findContainer({ store, workspaces }: LaunchDeps, run: RunRow, agent: AgentRow, traces: Traces) {
+  if (run.containerId === null && !traces.exit().hasBegun) return null;
   const container = await workspaces.find(run.userId);
   if (container === null || run.containerId === container.id) return container;
   if (run.containerId !== null) return null;
-  const { volume, cgroup } = container;
+  const { cgroup } = container;
   // Where they do not, its processes show it.
   const isHere = async () => !(await proveWithout(cgroup, inRunOf(agent.uid)));
-  const noted = readOwn(volume, run.id, "container");
+  const noted = traces.container();
   if (noted === null ? !(await isHere()) : noted !== container.id) return null;
   // Nor does it know their token: without it the model would refuse them.
-  const token = readOwn(volume, run.id, "token");
+  const token = traces.token();
   if (token !== null && token !== store.tokenOf(run.id)) store.updateRun(run.id, { token });
   return container;
 }
@@ -131,7 +202,7 @@ async function makeExec(
   };
   const beside = [
     engine.createExec(container.id, execOf(context, begun, agent, store.tokenOf(run.id))),
-    makeRunFiles(container.volume, run.id, agent.uid, files),
+    onVolume(() => makeRunFiles(container.volume, run.id, agent.uid, files)),
     makeAgentDirectory(container.volume, agent.id, agent.uid),
     workspaces.admitAgent(agent),
   ] as const;

@@ -16,7 +16,7 @@ import type { LinesReader } from "./lines-reader.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import type { AgentRow, RunRow } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
-import { logSizes, readExit, runDirectory } from "./run-files.ts";
+import { runDirectory, type Traces } from "./run-files.ts";
 import { createTurnFollower } from "./turn.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { inRunOf } from "../store/uids.ts";
@@ -34,6 +34,7 @@ export interface Watched {
   /** Milliseconds since it began; null while that is not known. */
   elapsedMs: () => number | null;
   lines: LinesReader;
+  traces: Traces;
 }
 
 const startTimeoutMs = 60_000;
@@ -49,7 +50,7 @@ const mostExitWrites = 3;
 /** Resolves once the run is over or an intent says it shall be. `wake` is set by whoever sets an intent. */
 export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch): Promise<Over> {
   const { context, store, countKills } = deps;
-  const { run, agent, container, lines } = watched;
+  const { run, agent, container, lines, traces } = watched;
   const { seen } = lines;
   const runtime = runtimes[agent.runtime];
   const limits = {
@@ -70,6 +71,7 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
     return !isWithout(container.cgroup, isOfRun);
   });
   const followTurn = createTurnFollower(deps, { run, agent, volume: container.volume, lines });
+  const readOn = createReadOn(context, run.id, lines);
   const hurry = createLatch();
   const closers = [
     watchFiles(deps, container.volume, run.id, wake),
@@ -79,7 +81,7 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
     for (;;) {
       const lookedAt = performance.now();
       // What its lines tell never keeps a run from its end.
-      if (runtime.answersSoon && readExit(container.volume, run.id).code === null) if (await lines.read()) wake.set();
+      if (runtime.answersSoon && traces.exit().code === null && (await readOn())) wake.set();
       followTurn();
       const { intent } = store.getRun(run.id)!;
       if (intent === "interrupted") interruptedSince ??= performance.now();
@@ -103,9 +105,25 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
   }
 }
 
+/** Reads on in its lines; true if there is more. Never throws, for what they tell only decorates a run: a failure is logged once until it heals. */
+function createReadOn({ log }: HostContext, runId: string, lines: LinesReader): () => Promise<boolean> {
+  let isWell = true;
+  return async () => {
+    try {
+      const isMore = await lines.read();
+      isWell = true;
+      return isMore;
+    } catch (error) {
+      if (isWell) log.warn("run.lines_unread", { runId, error: messageOf(error) });
+      isWell = false;
+      return false;
+    }
+  };
+}
+
 /** The exit file after the processes: who has none any more has written it, if ever. And then the log: who has written that has said all. */
 function look(
-  { run, container, elapsedMs, lines }: Watched,
+  { container, elapsedMs, lines, traces }: Watched,
   hasProcesses: () => boolean,
   idleSince: number | null,
   interruptedSince: number | null,
@@ -118,8 +136,8 @@ function look(
     idleMs: idleSince === null ? null : performance.now() - idleSince,
     hasStarted: lines.seen.hasStarted,
   };
-  const exit = readExit(container.volume, run.id);
-  const { out, err } = logSizes(container.volume, run.id);
+  const exit = traces.exit();
+  const { out, err } = traces.sizes();
   return { ...facts, exit, logBytes: out + err };
 }
 

@@ -18,6 +18,7 @@ import {
 import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseSmall } from "@berth/shared/bounds/json-scan";
+import { messageOf } from "@berth/shared/log";
 import { runReasons } from "@berth/shared/resources";
 import { time } from "@berth/shared/values";
 import { z } from "zod";
@@ -91,7 +92,7 @@ export const hasPayload = (volume: Volume, runId: string) => isThere(join(runDir
 const quotaExceeded = -122;
 
 /**
- * Whether files could not be made because the volume is full to its last block, or its agent's part of it: root may go beyond
+ * Whether something could not be written because the disk that it is on is full to its last block, or its agent's part of it: root may go beyond
  * that only with CAP_SYS_RESOURCE, which a host agent in a container may lack.
  */
 export const isOutOfSpace = (error: unknown) =>
@@ -99,12 +100,28 @@ export const isOutOfSpace = (error: unknown) =>
   (error as NodeJS.ErrnoException).errno === quotaExceeded ||
   (error instanceof ProgramError && /No space left on device|Disk quota exceeded/.test(error.message));
 
+/** The user's own disk has no room for what a run needs to begin. Thrown of nothing else: another disk may be full too. */
+export class VolumeFullError extends Error {}
+
+/** For a job whose every write is on the user's volume. */
+export async function onVolume<T>(job: () => T | Promise<T>): Promise<T> {
+  try {
+    return await job();
+  } catch (error) {
+    throw isOutOfSpace(error) ? new VolumeFullError(messageOf(error), { cause: error }) : error;
+  }
+}
+
 /** Blocks beyond a file's end are its own: appending to it takes no other. */
 const makeRoom = (path: string, bytes: number) => runProgram("fallocate", "-n", "-l", String(bytes), path);
 
-/** Null where there are none, or those of a run of before they told it; of the token also once the run has ended. */
-export const readOwn = (volume: Volume, runId: string, name: "token" | "container"): string | null =>
-  readText(join(runDirectory(volume, runId), name), 100) || null;
+/** Null where the files are those of a run that has ended. */
+const readToken = (volume: Volume, runId: string): string | null =>
+  readText(join(runDirectory(volume, runId), "token"), 100) || null;
+
+/** Null where there are none, or those of a run of before they told it. */
+const readContainer = (volume: Volume, runId: string): string | null =>
+  readText(join(runDirectory(volume, runId), "container"), 100) || null;
 
 /** More than the wrapper writes into `exit`; the agent can append to it. */
 const exitBytes = 200;
@@ -182,10 +199,53 @@ async function syncFile(path: string): Promise<void> {
 
 /** Null where none was noted. */
 export function readEnd(volume: Volume, runId: string): NotedEnd | null {
-  const own = linesOf(join(runDirectory(volume, runId), "end"), endBytes);
+  const parse = (line: string) => endSchema.safeParse(parseSmall(line, spareBytes)).data ?? [];
+  const [own] = linesOf(join(runDirectory(volume, runId), "end"), endBytes).flatMap(parse);
+  if (own) return own;
   const spare = linesOf(spareEnds(volume), spareBytes).filter((line) => line.startsWith(`{"runId":"${runId}",`));
-  const ends = [...own, ...spare].map((line) => endSchema.safeParse(parseSmall(line, spareBytes)).data);
-  return ends.find((end) => end !== undefined) ?? null;
+  return spare.flatMap(parse)[0] ?? null;
+}
+
+/** A file of a run's cannot be read now. */
+export class UnreadableError extends Error {}
+
+/** What a run's files say, for who looks at them again and again. */
+export interface Traces {
+  end(): NotedEnd | null;
+  exit(): Exit & { isAhead: boolean };
+  container(): string | null;
+  token(): string | null;
+  sizes(): { out: number; err: number };
+}
+
+/**
+ * While it is patient with a file that cannot be read, that is thrown: it may be read later. From then on such a file says nothing, and
+ * `tell` hears of it: neither does it end its run, nor keep it from its end. A run whose `exit` is one of them has begun, for nothing may begin twice.
+ */
+export function createTraces(
+  volume: Volume,
+  runId: string,
+  isPatient: () => boolean,
+  tell: (part: string, error: unknown) => void,
+): Traces {
+  const orNothing = <T>(part: string, nothing: T, read: (volume: Volume, runId: string) => T) => {
+    return () => {
+      try {
+        return read(volume, runId);
+      } catch (error) {
+        if (isPatient()) throw new UnreadableError(`${part}: ${messageOf(error)}`, { cause: error });
+        tell(part, error);
+        return nothing;
+      }
+    };
+  };
+  return {
+    end: orNothing("end", null, readEnd),
+    exit: orNothing("exit", { hasBegun: true, code: null, isAhead: false }, readExit),
+    container: orNothing("container", null, readContainer),
+    token: orNothing("token", null, readToken),
+    sizes: orNothing("log", { out: 0, err: 0 }, logSizes),
+  };
 }
 
 /** Those that are whole. */

@@ -3,7 +3,6 @@
  * that an earlier process left. The host's database is the truth; this file moves it on.
  */
 import { AppError } from "@berth/shared/errors";
-import { notInvoked } from "@berth/shared/exit-codes";
 import type { AgentSpec, StartRunBody } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import type { Usage } from "@berth/shared/resources";
@@ -14,14 +13,14 @@ import { createElapsed, markNow } from "../context/clock.ts";
 import { createLatch, type Latch } from "../context/wait.ts";
 import { Ahead } from "./ahead.ts";
 import { lostWithoutBegin, type Over } from "./decide.ts";
-import { isNotStartable, type Launched, launch, type LaunchDeps } from "./launch.ts";
+import { launchPatiently, type LaunchDeps } from "./launch.ts";
 import { createLinesReader } from "./lines-reader.ts";
 import { monitor } from "./monitor.ts";
 import { type Lived, patience, settle, type SettleDeps } from "./settle.ts";
 import type { Budget } from "../model/turnstile.ts";
 import type { AgentRow, Intent, RunRow } from "../store/rows.ts";
 import { isLimit } from "./reason.ts";
-import { isOutOfSpace, readEnd, readExit } from "./run-files.ts";
+import { createTraces, type Traces } from "./run-files.ts";
 import { askToStop } from "./turn.ts";
 import { closeUnended } from "../workspace/unended.ts";
 import { ownerOf, type Volume } from "../workspace/volume.ts";
@@ -43,10 +42,10 @@ interface Drive {
   failures: number;
   /** How it was found to be over: it stays so where its volume cannot be had any more. */
   over: Over | null;
+  /** Its files that were told as unreadable. */
+  unreadable: Set<string>;
 }
 
-/** How long a start is tried while the engine fails. */
-const launchPatienceMs = 60_000;
 const mostUnwanted = 1000;
 
 /** All runs of this host, each driven from wherever it stands to its one end. */
@@ -240,8 +239,8 @@ export class Runs {
   #begin(runId: string): void {
     if (this.#live.has(runId)) return;
     const wake = createLatch();
-    const done = this.#drive(runId, { wake, elapsedMs: null, failures: 0, over: null }).finally(() =>
-      this.#live.delete(runId),
+    const done = this.#drive(runId, { wake, elapsedMs: null, failures: 0, over: null, unreadable: new Set() }).finally(
+      () => this.#live.delete(runId),
     );
     this.#live.set(runId, { wake, done });
   }
@@ -271,10 +270,14 @@ export class Runs {
       const over = drive.over ?? lostWithoutBegin;
       return this.#settle({ runId: run.id, agent, volume, container: null, lines: null }, over, drive);
     }
+    const traces = this.#tracesOf(run.id, volume, drive);
     const { BERTH_DAILY_BUDGET_USD: perDay } = context.settingsOf(run.userId);
-    if (perDay !== undefined && store.spentToday(run.userId) >= perDay) store.intend(run.id, "budget_reached");
+    const isSpent = perDay !== undefined && store.spentToday(run.userId) >= perDay;
+    // One that has begun ends at its next call, should it need another.
+    if (isSpent && run.startedAt === null && !traces.exit().hasBegun) store.intend(run.id, "budget_reached");
     await this.#freedOf(run.userId);
-    const { container, over } = await this.#launch(run, agent, volume, drive.over);
+    const given = { run, agent, traces };
+    const { container, over } = await launchPatiently(this.#deps, given, drive.over, this.#closing.signal);
     const lines = createLinesReader(context, volume, run.id, agent);
     const lived = { runId: run.id, agent, volume, container, lines };
     if (over || !container) return this.#settle(lived, over ?? lostWithoutBegin, drive);
@@ -283,7 +286,7 @@ export class Runs {
       ? run
       : store.updateRun(run.id, { status: "running", startedAt: context.clock.iso(), startedMark: markNow() })!;
     context.bus.emitRun(started);
-    const watched = { run: started, agent, container, elapsedMs: drive.elapsedMs, lines };
+    const watched = { run: started, agent, container, elapsedMs: drive.elapsedMs, lines, traces };
     await this.#settle(lived, await monitor(this.#deps, watched, drive.wake), drive);
   }
 
@@ -298,46 +301,14 @@ export class Runs {
     }
   }
 
-  /**
-   * Tries to start while the engine fails; a run of which nothing has begun in a minute is over, by what the engine made of
-   * its exec. On a disk that is full to its last block nothing is tried again. What has ended before this database was put back
-   * from an older copy is over; and what was found with its exit code stays so, should the disk have lost that since.
-   */
-  async #launch(run: RunRow, agent: AgentRow, volume: Volume, found: Over | null): Promise<Launched> {
-    const ended = readEnd(volume, run.id);
-    const known = ended && { exitCode: ended.exitCode, isContainerLost: false, hasLingered: false };
-    const over = known ?? (found?.exitCode === null ? null : found);
-    if (over) return { container: await this.#deps.workspaces.find(run.userId), over };
-    // An engine that took a turn with it may take its time to come back.
-    const { BERTH_RUN_TIMEOUT_SECONDS: seconds } = this.#deps.context.settings;
-    const deadline = performance.now() + (run.continues === null ? launchPatienceMs : seconds * 1000);
-    for (;;) {
-      try {
-        return await launch(this.#deps, run.id, agent, volume);
-      } catch (error) {
-        if (this.#closing.signal.aborted) throw error;
-        this.#deps.context.log.warn("run.start_retry", { runId: run.id, error: messageOf(error) });
-        if (isOutOfSpace(error))
-          return { container: null, over: { ...lostWithoutBegin, isContainerLost: false, isDiskFull: true } };
-        if (performance.now() > deadline) return this.#giveUpStart(run.id, volume, error);
-        await sleep(500, this.#closing.signal);
-      }
-    }
-  }
-
-  /** Only what has provably not begun is given up; anything else is asked again. */
-  async #giveUpStart(runId: string, volume: Volume, error: unknown): Promise<Launched> {
-    const { store } = this.#deps;
-    const { execId } = store.getRun(runId)!;
-    if (readExit(volume, runId).hasBegun) throw error;
-    const neverBegan = { ...lostWithoutBegin, isContainerLost: false };
-    if (execId === null) {
-      // An engine that hangs says nothing of the container: it may well live.
-      store.intend(runId, "start_timeout");
-      return { container: null, over: neverBegan };
-    }
-    if (!(await isNotStartable(this.#deps, runId))) throw error;
-    return { container: null, over: { ...neverBegan, exitCode: notInvoked } };
+  /** Of a file that could not be read in many tries nothing is known, and the run goes on by what is. */
+  #tracesOf(runId: string, volume: Volume, drive: Drive): Traces {
+    const tell = (part: string, error: unknown) => {
+      if (!drive.unreadable.has(part))
+        this.#deps.context.log.error("run.end_incomplete", { runId, part, error: messageOf(error) });
+      drive.unreadable.add(part);
+    };
+    return createTraces(volume, runId, () => drive.failures < patience, tell);
   }
 
   async #settle(lived: Lived, over: Over, drive: Drive): Promise<void> {
