@@ -22,7 +22,7 @@ import { build } from "esbuild";
 import { runWithSettings } from "../../scripts/setup/command.ts";
 import { ensurePrograms } from "../../scripts/setup/debian.ts";
 
-const deadlineMs = 600_000;
+const deadlineMs = 1_200_000;
 /** What the host agent runs, and what the proof does; the rest is busybox's. */
 const programs =
   "mkfs.ext4 tune2fs resize2fs e2fsck e2image dumpe2fs debugfs mount umount losetup perl timeout truncate mktemp rm node".split(
