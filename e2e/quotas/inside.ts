@@ -128,9 +128,9 @@ await step("a disk whose quotas are damaged is mounted, and has them again at th
   assert.match(say(first, again.tmp, "cat /dev/zero > fill"), /Disk quota exceeded/);
 });
 await step("a disk of before that is full to its last block is mounted", async () => {
-  const { trash } = await mountWith("usr_old");
+  const { root } = await mountWith("usr_old");
   const fill = "cat /dev/zero > big; i=0; while head -c 1024 /dev/zero > $i; do i=$((i+1)); done";
-  spawnSync("sh", ["-c", fill], { cwd: trash, stdio: "ignore" });
+  spawnSync("sh", ["-c", fill], { cwd: root, stdio: "ignore" });
   unmount("usr_old");
   execFileSync("tune2fs", ["-O", "^quota", image("usr_old")], { stdio: "ignore" });
   const { tmp } = await mountWith("usr_old");
