@@ -42,6 +42,8 @@ export default defineConfig({
               test: /src\/(charts\/columns|style\/few|pages\/new-token|state\/users|triggers\/(schemes|template-field|triggers\.ts)|ui\/(table-head|shown-once|name-form))/,
               priority: 1,
             },
+            // Nor what is asked for a list; a page of one run has that alone.
+            { name: "answers", test: /src\/ui\/use-answer/, priority: 1 },
             { name: "shared", minShareCount: 2 },
           ],
         },

@@ -17,7 +17,7 @@ import type { MessagesProps } from "./messages.tsx";
 import { RunSection } from "./run-section.tsx";
 import { Failure, Loading, More } from "../ui/failure.tsx";
 import { search } from "../ui/router.tsx";
-import { useAgain } from "../ui/use-answer.ts";
+import { useAgain } from "../ui/use-task.ts";
 
 export function Conversation({ agent }: { agent: Agent }) {
   const words = t().conversation;

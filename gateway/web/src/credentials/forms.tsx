@@ -3,7 +3,8 @@ import type { Forge } from "@berth/shared/credentials/credentials";
 import { call } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { fieldOf, useHeld, useKeptFields } from "../kept/use-kept.ts";
-import { Check, Form, Options } from "../ui/form.tsx";
+import { Check } from "../ui/name-form.tsx";
+import { Form, Options } from "../ui/form.tsx";
 import { useTask } from "../ui/use-task.ts";
 
 type OnKept = () => Promise<void>;

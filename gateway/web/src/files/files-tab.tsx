@@ -8,7 +8,7 @@ import { t } from "../i18n/language.ts";
 import { runOfAgent } from "../state/agents.ts";
 import { logs } from "../state/live.ts";
 import { go, Link, search } from "../ui/router.tsx";
-import { useAgain, useLookedAtAgain } from "../ui/use-answer.ts";
+import { useLookedAtAgain } from "../ui/use-answer.ts";
 import { FileEditor } from "./file-editor.tsx";
 import { FileTable } from "./file-table.tsx";
 import {
@@ -24,6 +24,7 @@ import {
 import { NewDirectory } from "./new-directory.tsx";
 import { UploadList, useUploads } from "./uploads.tsx";
 import { Failure, Loading } from "../ui/failure.tsx";
+import { useAgain } from "../ui/use-task.ts";
 
 export function FilesTab({ agent }: { agent: Agent }) {
   const params = new URLSearchParams(search.value);

@@ -10,7 +10,7 @@ import { runtimes } from "../runtimes/runtimes.ts";
 import { agentById } from "../state/agents.ts";
 import { formatBytes, formatCost, formatTime } from "../text/format.ts";
 import { nameOfScheme } from "../triggers/schemes.tsx";
-import { Select } from "../ui/form.tsx";
+import { Select } from "../ui/name-form.tsx";
 import { readFilters } from "../ui/router.tsx";
 import { usePages } from "../ui/use-answer.ts";
 import { Failure, More } from "../ui/failure.tsx";

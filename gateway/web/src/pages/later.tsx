@@ -5,8 +5,7 @@ import { useEffect } from "preact/hooks";
 import { ApiError } from "../api/api.ts";
 import { speakMore } from "../i18n/language.ts";
 import { Failure, Loading } from "../ui/failure.tsx";
-import { useAgain } from "../ui/use-answer.ts";
-import { useTask } from "../ui/use-task.ts";
+import { useAgain, useTask } from "../ui/use-task.ts";
 
 /** A part of a page shows nothing until it is there. `speaksMore`: with the words that few pages have. */
 export function later<P extends object>(

@@ -7,14 +7,15 @@ import { agentById, agents } from "../state/agents.ts";
 import { formatCost, formatDuration } from "../text/format.ts";
 import { loadRuns, newestFirst, runs } from "../state/live.ts";
 import { Ago } from "../ui/ago.tsx";
-import { Select } from "../ui/form.tsx";
+import { Select } from "../ui/name-form.tsx";
 import { Badge } from "../ui/badge.tsx";
 import { inOneLine } from "../text/plain-text.ts";
 import { go, Link, readFilters } from "../ui/router.tsx";
-import { useAgain, usePlace } from "../ui/use-answer.ts";
+import { usePlace } from "../ui/use-answer.ts";
 import { originWords, tellRun } from "../text/words.ts";
 import { Failure, More } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
+import { useAgain } from "../ui/use-task.ts";
 
 const filterNames = ["agentId", "status", "triggerKind"] as const;
 type FilterName = (typeof filterNames)[number];

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import { runtimeFacts } from "@berth/shared/kinds/runtimes";
 import { t } from "../i18n/language.ts";
-import { Check } from "../ui/form.tsx";
+import { Check } from "../ui/name-form.tsx";
 
 export function TemplateField({ value, set }: { value: string; set: (value: string) => void }) {
   return (

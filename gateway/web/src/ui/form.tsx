@@ -1,4 +1,4 @@
-/** What forms are made of: one that is sent by a button, and what is chosen in it: one of several, or whether. */
+/** What forms are made of: one that is sent by a button, and what may be chosen in it. */
 import type { ComponentChildren } from "preact";
 import { Failure } from "./failure.tsx";
 import type { Task } from "./use-task.ts";
@@ -43,7 +43,7 @@ export function Form(props: FormProps) {
   );
 }
 
-type Choices = (readonly [value: string, words: string])[];
+export type Choices = (readonly [value: string, words: string])[];
 
 export const Options = ({ of }: { of: Choices }) =>
   of.map(([value, words]) => (
@@ -51,31 +51,3 @@ export const Options = ({ of }: { of: Choices }) =>
       {words}
     </option>
   ));
-
-interface SelectProps {
-  label: string;
-  value: string;
-  set: (value: string) => void;
-  of: Choices;
-  /** What stands for all of them. */
-  all?: string;
-}
-
-export const Select = ({ label, value, set, of, all }: SelectProps) => (
-  <select aria-label={label} value={value} onChange={(event) => set(event.currentTarget.value)}>
-    {all !== undefined && <option value="">{all}</option>}
-    <Options of={of} />
-  </select>
-);
-
-interface CheckProps {
-  isOn: boolean;
-  set: (isOn: boolean) => void;
-  children: ComponentChildren;
-}
-
-export const Check = ({ isOn, set, children }: CheckProps) => (
-  <label class="check">
-    <input type="checkbox" checked={isOn} onChange={(event) => set(event.currentTarget.checked)} /> {children}
-  </label>
-);

@@ -1,7 +1,10 @@
-/** A form for something new: its name, one choice, and a button; or more fields below them, and the button at the end. */
+/**
+ * A form for something new: its name, one choice, and a button; or more fields below them, and the button at the end. And what is
+ * chosen on pages of lists: one of several, or whether.
+ */
 import type { ComponentChildren } from "preact";
 import { useKeptFields } from "../kept/use-kept.ts";
-import { Select } from "./form.tsx";
+import { type Choices, Options } from "./form.tsx";
 import { Failure } from "./failure.tsx";
 import { useTask } from "./use-task.ts";
 
@@ -91,3 +94,31 @@ function Fields<Choice extends string>(props: FieldsProps<Choice>) {
     </>
   );
 }
+
+interface SelectProps {
+  label: string;
+  value: string;
+  set: (value: string) => void;
+  of: Choices;
+  /** What stands for all of them. */
+  all?: string;
+}
+
+export const Select = ({ label, value, set, of, all }: SelectProps) => (
+  <select aria-label={label} value={value} onChange={(event) => set(event.currentTarget.value)}>
+    {all !== undefined && <option value="">{all}</option>}
+    <Options of={of} />
+  </select>
+);
+
+interface CheckProps {
+  isOn: boolean;
+  set: (isOn: boolean) => void;
+  children: ComponentChildren;
+}
+
+export const Check = ({ isOn, set, children }: CheckProps) => (
+  <label class="check">
+    <input type="checkbox" checked={isOn} onChange={(event) => set(event.currentTarget.checked)} /> {children}
+  </label>
+);

@@ -1,8 +1,9 @@
-/** What the API answers: at once, or a list in pages, newest first; and when it is asked again. */
+/** What the API answers: at once, or a list in pages, newest first; and when it is asked again. Neither the first page nor a conversation has it. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, get, type Page } from "../api/api.ts";
+import { get, type Page } from "../api/api.ts";
 import { keepPlace, placeOf } from "../kept/places.ts";
 import { hasComeBack } from "./router.tsx";
+import { useAgain } from "./use-task.ts";
 
 interface Pages<T> {
   /** Null until the first page is here. */
@@ -67,19 +68,6 @@ export function useAnswer<T>(ask: () => Promise<T>, keys: unknown[] = []) {
   }, keys);
   useAgain(failure, load);
   return { found, failure, load, round };
-}
-
-const againMs = 5000;
-const awayCodes = new Set<ApiError["code"]>(["offline", "host_unavailable", "outdated"]);
-
-/** Loads again and again while what is asked does not answer: what comes back shows without a reload. */
-export function useAgain(failure: unknown, load: () => unknown): void {
-  const isAway = failure instanceof ApiError && awayCodes.has(failure.code);
-  useEffect(() => {
-    if (!isAway) return;
-    const timer = setTimeout(load, againMs);
-    return () => clearTimeout(timer);
-  }, [failure]);
 }
 
 /** Loads at first, for other `keys`, and again and again while the page is looked at. */

@@ -4,7 +4,7 @@ import type { ListedUser } from "@berth/shared/users";
 import { call } from "../api/api.ts";
 import { t } from "../i18n/language.ts";
 import { hosts, loadHosts } from "../state/hosts.ts";
-import { Check } from "../ui/form.tsx";
+import { Check } from "../ui/name-form.tsx";
 import { Confirm } from "../ui/dialog.tsx";
 
 export function Deletion({
