@@ -250,14 +250,15 @@ describe("what is not saved", () => {
     const typeWhileSaving = async (button: string, field: Locator) => {
       const { promise: typed, resolve: release } = Promise.withResolvers<void>();
       const hold = (route: Route) => typed.then(() => route.continue());
-      await page.route(`**/v1/agents/${agent.id}*/**`, hold);
+      const calls = new RegExp(`/v1/agents/${agent.id}`);
+      await page.route(calls, hold);
       await page.getByRole("button", { name: button, exact: true }).click();
       await saving.waitFor();
       await field.press("End");
       await field.pressSequentially("+");
       release();
       await saving.waitFor({ state: "detached" });
-      await page.unroute(`**/v1/agents/${agent.id}*/**`, hold);
+      await page.unroute(calls, hold);
     };
     await page.goto(`/agents/${agent.id}/files`);
     await page.getByRole("link", { name: "notes.txt", exact: true }).click();
