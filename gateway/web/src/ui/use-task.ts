@@ -2,18 +2,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api/api.ts";
 
-/**
- * As `useTask`, for what counts once: `work` gets a key that is the same until it is known to have arrived, so that a second press
- * sends nothing twice.
- */
-export function useOnce(work: (key: string) => Promise<unknown>) {
-  const key = useRef(crypto.randomUUID());
-  return useTask(async () => {
-    await work(key.current);
-    key.current = crypto.randomUUID();
-  });
-}
-
 export type Task = Pick<ReturnType<typeof useTask<[]>>, "run" | "isBusy" | "failure">;
 
 export function useTask<A extends unknown[]>(work: (...args: A) => Promise<unknown>) {
@@ -38,6 +26,18 @@ export function useTask<A extends unknown[]>(work: (...args: A) => Promise<unkno
     }
   };
   return { run, isBusy, failure, clear: () => setFailure(null) };
+}
+
+/**
+ * As `useTask`, for what counts once: `work` gets a key that is the same until it is known to have arrived, so that a second press
+ * sends nothing twice.
+ */
+export function useOnce(work: (key: string) => Promise<unknown>) {
+  const key = useRef(crypto.randomUUID());
+  return useTask(async () => {
+    await work(key.current);
+    key.current = crypto.randomUUID();
+  });
 }
 
 const againMs = 5000;
