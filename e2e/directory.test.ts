@@ -201,7 +201,8 @@ describe("a repository", () => {
     const agent = await cloner("kept", { runtime: "shell", repository: "https://git.example/site", directory: "a/b" });
     await put(agent, "a/b/mine.txt", "mine");
     const { run } = await alice.runToEnd(agent.id, "ls -A; rm mine.txt");
-    expect([run.reason, run.result, run.stderrTail]).toEqual([
+    const stderr = await alice.call<string>("GET", `/v1/runs/${run.id}/stderr`);
+    expect([run.reason, run.result, stderr.body]).toEqual([
       "completed",
       "mine.txt\n",
       "Berth: a/b is not empty and no repository: https://git.example/site is not cloned into it.\n",
