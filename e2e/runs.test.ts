@@ -37,6 +37,17 @@ describe("a shell run", () => {
     await expect.poll(() => alice.run(run.id), { timeout: patienceMs }).toEqual(run);
   });
 
+  test("keeps all of its standard error, of which the last MiB is told", async () => {
+    const { run } = await alice.runToEnd(shell.id, "seq 200000 >&2; echo end >&2; exit 1");
+    expect(run).toMatchObject({
+      reason: "nonzero_exit",
+      exitCode: 1,
+      stderrTail: expect.stringMatching(/\n200000\nend\n$/),
+    });
+    const told = (await alice.call<string>("GET", `/v1/runs/${run.id}/stderr`)).body;
+    expect([told.length, told.slice(-11)]).toEqual([2 ** 20, "200000\nend\n"]);
+  });
+
   test("executes in the agent's own directory as an unprivileged uid of its own", async () => {
     const { run } = await alice.runToEnd(
       shell.id,
