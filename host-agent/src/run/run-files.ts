@@ -22,7 +22,7 @@ import { messageOf } from "@berth/shared/log";
 import { runReasons } from "@berth/shared/resources";
 import { time } from "@berth/shared/values";
 import { z } from "zod";
-import { atOnce, ifHeld, ifMissing, isThere } from "../machine/missing.ts";
+import { atOnce, held, ifMissing, isCode, isThere, unlessCode } from "../machine/missing.ts";
 import { ProgramError, runProgram } from "../machine/programs.ts";
 import { spareEnds, type Volume } from "../workspace/volume.ts";
 import { runGid } from "../store/uids.ts";
@@ -96,7 +96,7 @@ const quotaExceeded = -122;
  * that only with CAP_SYS_RESOURCE, which a host agent in a container may lack.
  */
 export const isOutOfSpace = (error: unknown) =>
-  (error as NodeJS.ErrnoException).code === "ENOSPC" ||
+  isCode(error, "ENOSPC") ||
   (error as NodeJS.ErrnoException).errno === quotaExceeded ||
   (error instanceof ProgramError && /No space left on device|Disk quota exceeded/.test(error.message));
 
@@ -131,29 +131,17 @@ const exitBytes = 200;
  * keeps us from reading it has begun.
  */
 export function readExit(volume: Volume, runId: string): Exit & { isAhead: boolean } {
-  const text = unlessHeld("\nheld\n", () => readText(join(runDirectory(volume, runId), "exit"), exitBytes));
+  const text = unlessCode("\nheld\n", () => readText(join(runDirectory(volume, runId), "exit"), exitBytes), held);
   const code = /^(\d{1,3})\n/m.exec(text)?.[1];
   const isAhead = text.startsWith("\nahead\n");
   const hasBegun = isAhead ? text.includes("\nbegun\n") : text.length > 1;
   return { hasBegun, code: code === undefined ? null : Number(code), isAhead };
 }
 
-function unlessHeld<T>(value: T, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    return ifHeld(value)(error);
-  }
-}
-
 /** The beginning of a file; empty where there is none. */
 function readText(path: string, maxBytes: number): string {
-  let file: number;
-  try {
-    file = openSync(path, constants.O_RDONLY | atOnce);
-  } catch (error) {
-    return ifMissing("")(error);
-  }
+  const file = unlessCode(null, () => openSync(path, constants.O_RDONLY | atOnce), "ENOENT");
+  if (file === null) return "";
   try {
     const bytes = Buffer.allocUnsafe(Math.min(maxBytes, fstatSync(file).size));
     return bytes.toString("latin1", 0, readSync(file, bytes, 0, bytes.length, 0));
@@ -261,7 +249,7 @@ const beginningBytes = 2 ** 20;
 
 /** The first of what it has said. */
 export function readBeginning(volume: Volume, runId: string): string {
-  return unlessHeld("", () => readText(join(runDirectory(volume, runId), "out"), beginningBytes));
+  return unlessCode("", () => readText(join(runDirectory(volume, runId), "out"), beginningBytes), held);
 }
 
 /** Takes out of the log what was said while nothing was asked. */
