@@ -276,21 +276,24 @@ export class Store {
   }
 
   /**
-   * Counts one OOM kill for the run in progress of the agent with this uid in the container whose cgroup this is; null if
-   * there is none.
+   * Counts one OOM kill for the run in progress of the agent with this uid in the container whose cgroup this is, and notes how far the
+   * kernel's log was read: both or neither. Null if there is no such run.
    */
-  countOomKill(uid: number, cgroup: string): RunRow | null {
-    const run = runFrom(
-      this.#db.rows<FlatRun>(
-        `UPDATE runs SET oom_kills = oom_kills + 1, rev = ? WHERE ended_at IS NULL
+  countOomKill(uid: number, cgroup: string, readUpTo: string): RunRow | null {
+    return this.#db.atomic(() => {
+      this.setMeta("kmsg", readUpTo);
+      const run = runFrom(
+        this.#db.rows<FlatRun>(
+          `UPDATE runs SET oom_kills = oom_kills + 1, rev = ? WHERE ended_at IS NULL
          AND agent_id = (SELECT id FROM agents WHERE uid = ?) AND instr(?, container_id) > 0 RETURNING ${runColumns}`,
-        ++this.#rev,
-        uid,
-        cgroup,
-      )[0],
-    );
-    if (!run) this.#rev -= 1;
-    return run;
+          ++this.#rev,
+          uid,
+          cgroup,
+        )[0],
+      );
+      if (!run) this.#rev -= 1;
+      return run;
+    });
   }
 
   /** Adds what the model proxy counted to the run, which may have ended meanwhile, and to the user's day (UTC); null without such a run. */
