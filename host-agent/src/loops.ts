@@ -53,7 +53,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
       }
     }
   }
-  const retain = createRetention({ ...parts, heldRev: () => reports.heldRev() });
+  const retain = createRetention({ ...parts, heldRev: () => reports.heldRev(), closing: signal });
   await Promise.all([
     every(settings.BERTH_POLL_SECONDS * 1000, "sample", async () => workspaces.sample()),
     every(1000, "streams", closeStreams),

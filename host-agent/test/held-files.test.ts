@@ -45,7 +45,7 @@ test("a run whose files are held has begun, has not ended and has said nothing, 
     value: { at: 0, searched: 0 },
   });
   const refusal = expect.objectContaining({ code: "conflict" });
-  for (const job of [said, endInput, (...of: [Volume, string]) => tell(...of, "word")])
-    expect(() => job(volume, "run")).toThrow(refusal);
+  for (const job of [said, endInput]) expect(() => job(volume, "run")).toThrow(refusal);
+  for (const word of ["word", "w".repeat(5000)]) await expect(tell(volume, "run", word)).rejects.toThrow(refusal);
   expect(() => noteBegun(volume, "run")).toThrow("EAGAIN");
 });

@@ -131,3 +131,36 @@ test("a CLI whose lines cannot be read is watched on, and that is said once", as
   expect(await ended("run_a")).toMatchObject({ reason: "completed", exitCode: 0 });
   expect([host.told("run.lines_unread").length, host.told("run.retry")]).toEqual([1, []]);
 });
+
+describe("a process that the engine has not got yet is no process of the run's:", () => {
+  /** An engine that says this of the exec at each look, the last for good, and this to each call for its start. */
+  function open(looks: object[], starts: string[]) {
+    const next = <T>(all: T[]) => (all.length > 1 ? all.shift()! : all[0]!);
+    const start = vi.fn(async () => next(starts) as "started");
+    host = openLiveRuns({ engine: { inspectExec: async () => next(looks) as never, startExec: start } });
+    host.leave("run_a", { exit: "\n" }, { isBegun: false });
+    host.runs.resume();
+    return start;
+  }
+  const made = { running: false, exitCode: null, pid: 0 };
+  const coming = { running: true, exitCode: null, pid: 0 };
+
+  test("one that it is starting, and then could not start, is started anew", async () => {
+    const failed = { running: false, exitCode: 126, pid: 0 };
+    const start = open([coming, coming, failed], ["started"]);
+    await vi.waitFor(() => expect(start).toHaveBeenCalledTimes(1), { timeout: 30_000 });
+    expect(host.told("run.start_retry").length).toBeGreaterThan(0);
+  });
+
+  test("one that it refuses to start now is started later", async () => {
+    const start = open([made], ["already", "already", "started"]);
+    await vi.waitFor(() => expect(start).toHaveBeenCalledTimes(3), { timeout: 30_000 });
+    expect(host.told("run.start_retry").length).toBe(2);
+  });
+
+  test("one that was started by an earlier call is not started again", async () => {
+    const start = open([made, { running: true, exitCode: null, pid: 1 }], ["already"]);
+    await vi.waitFor(() => expect(host.store.getRun("run_a")!.startedAt).not.toBeNull(), { timeout: 30_000 });
+    expect(start).toHaveBeenCalledTimes(1);
+  });
+});

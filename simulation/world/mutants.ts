@@ -201,7 +201,7 @@ const all: Mutant[] = [
   }),
   one("what was claimed is never told", "what is told is what the evidence says", 5, {
     file: `${run}/ahead.ts`,
-    from: "if (!wasToldMore(volume, run.id, input.warmUp)) {",
+    from: "if (!wasTold(volume, run.id, messageId)) {",
     to: "if (false) {",
   }),
   one("a word that is repeated is told again", "a word is told once", 5, {

@@ -35,7 +35,7 @@ import {
   removeRunFiles,
   runDirectory,
 } from "./run-files.ts";
-import { tell, wasToldMore } from "./run-input.ts";
+import { tell, wasTold } from "./run-input.ts";
 
 export interface AheadDeps {
   context: HostContext;
@@ -159,12 +159,13 @@ export class Ahead {
     const input = runtimes[agent.runtime].input!;
     const messageId = await uuidOf(run.id);
     await store.synced();
-    if (!wasToldMore(volume, run.id, input.warmUp)) {
+    if (!wasTold(volume, run.id, messageId)) {
       for (const pid of processesOf(container.cgroup, inRunOf(agent.uid))) setOomScore(pid, agentScore);
       const message = input.message(messageId, store.promptOf(run.id));
-      await onVolume(() => {
+      await onVolume(async () => {
         noteBegun(volume, run.id);
-        tell(volume, run.id, `${input.setVariables({ BERTH_RUN_ID: run.id })}\n${message}`);
+        await tell(volume, run.id, input.setVariables({ BERTH_RUN_ID: run.id }));
+        await tell(volume, run.id, message);
       });
     }
     if (await this.#hasAnswered(run, agent, container)) return "told";

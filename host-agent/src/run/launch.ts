@@ -7,6 +7,7 @@ import { notInvoked } from "@berth/shared/exit-codes";
 import { uuidOf } from "@berth/shared/ids";
 import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
+import { MachineError } from "../machine/machine-error.ts";
 import { proveWithout } from "../machine/processes.ts";
 import type { Engine } from "../machine/engine.ts";
 import { environmentOf, homeOf, toLines } from "../workspace/environment.ts";
@@ -136,7 +137,11 @@ async function launch(deps: LaunchDeps, { run: { id: runId }, agent, traces }: G
     const execId = step === "start" ? run.execId! : await makeExec(deps, run, agent, container);
     if (execId === null) continue;
     await store.synced();
-    if ((await engine.startExec(execId)) !== "gone") return { container, over: null };
+    const started = await engine.startExec(execId);
+    if (started === "started") return { container, over: null };
+    // It may have been started, by an earlier process or call; or the engine starts nothing now, in a paused container for one.
+    if (started === "already" && (await lookAtExec(engine, execId)) === "created")
+      throw new MachineError("the engine does not start the run's process now");
   }
   throw new Error("the container vanished at each attempt to start the run");
 }
@@ -168,10 +173,13 @@ async function findContainer({ store, workspaces }: LaunchDeps, run: RunRow, age
   return container;
 }
 
+/** Throws where the engine does not say whether the process is there. */
 async function lookAtExec(engine: Engine, execId: string | null): Promise<ExecFact> {
   if (execId === null) return "none";
   const state = await engine.inspectExec(execId);
   if (!state) return "unknown";
+  // Some engines say so of one that they are only starting, and may yet fail to.
+  if (state.running && state.pid === 0) throw new MachineError("the engine is starting the run's process still");
   return state.running ? "running" : state.exitCode === null ? "created" : "ended";
 }
 

@@ -82,7 +82,7 @@ export async function monitor(deps: MonitorDeps, watched: Watched, wake: Latch):
       const lookedAt = performance.now();
       // What its lines tell never keeps a run from its end.
       if (runtime.answersSoon && traces.exit().code === null && (await readOn())) wake.set();
-      followTurn();
+      await followTurn();
       const { intent } = store.getRun(run.id)!;
       if (intent === "interrupted") interruptedSince ??= performance.now();
       idleSince = seen.result && !seen.isInTurn && seen.backgroundTasks === 0 ? (idleSince ?? performance.now()) : null;

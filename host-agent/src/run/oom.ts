@@ -1,24 +1,30 @@
 /** Attributes the kernel's OOM kills to runs, each once, also those that came while the host agent was down. */
 import { bootId } from "../context/clock.ts";
-import { openKillLog } from "../machine/kmsg.ts";
+import { type OomKill, openKillLog } from "../machine/kmsg.ts";
 import type { HostContext } from "../context/context.ts";
 import type { Store } from "../store/store.ts";
 
-/** Reads new kills and counts each for the run in progress of the victim's agent. */
-export function createOomWatch({ log, bus }: HostContext, store: Store) {
+/** Reads new kills and counts each for the run in progress of the victim's agent; one that could not be stored is counted at the next look. */
+export function createOomWatch(
+  { log, bus }: Pick<HostContext, "log" | "bus">,
+  store: Pick<Store, "getMeta" | "countOomKill">,
+  killLog: ReturnType<typeof openKillLog> = openKillLog(),
+) {
   const boot = bootId();
   const [knownBoot, knownSequence] = (store.getMeta("kmsg") ?? "").split(" ");
-  const killLog = openKillLog();
   // A new database must not count what happened before it.
   let known = knownBoot === boot ? Number(knownSequence) : (killLog.read().at(-1)?.sequence ?? -1);
+  /** Read, and not counted yet: the log answers nothing twice. */
+  const left: OomKill[] = [];
   function countKills(): void {
-    for (const kill of killLog.read()) {
-      if (kill.sequence <= known) continue;
-      known = kill.sequence;
-      store.setMeta("kmsg", `${boot} ${known}`);
-      const run = store.countOomKill(kill.uid, kill.cgroup);
+    left.push(...killLog.read());
+    for (let kill = left[0]; kill; kill = left[0]) {
+      const { sequence, uid, cgroup } = kill;
+      const run = sequence <= known ? null : store.countOomKill(uid, cgroup, `${boot} ${sequence}`);
+      known = Math.max(known, sequence);
+      left.shift();
       if (!run) continue;
-      log.warn("oom.kill", { runId: run.id, userId: run.userId, uid: kill.uid });
+      log.warn("oom.kill", { runId: run.id, userId: run.userId, uid });
       bus.emitRun(run);
     }
   }

@@ -53,7 +53,13 @@ function openHost(env: Record<string, string> = {}) {
     store.admit({ id, agentId: id, userId: "usr_u", trigger, prompt: "x", payload: null }, threeRuns);
     store.updateRun(id, { status: "completed", endedAt: new Date(Date.now() - days * dayMs).toISOString() });
   }
-  const deps = { context, store, volumes: new Volumes(dir, 2 ** 26), heldRev: () => 0 };
+  const deps = {
+    context,
+    store,
+    volumes: new Volumes(dir, 2 ** 26),
+    heldRev: () => 0,
+    closing: new AbortController().signal,
+  };
   onTestFinished(() => {
     store.close();
     rmSync(dir, { recursive: true });
@@ -114,4 +120,30 @@ test("what processes that live for minutes have lived counts together", async ()
   expect(store.getRun("run_old"), "20 minutes are a third of a day").not.toBeNull();
   for (let at = 0; at < 3; at++) await live(10);
   expect([store.getRun("run_old"), store.getRun("run_young")?.id]).toEqual([null, "run_young"]);
+});
+
+test("of many runs without files each goes in a turn of its own, and none once the host agent closes", async () => {
+  const { clock, store, trigger, deps } = openHost();
+  clock.follow(Date.now(), Date.now());
+  const endedAt = new Date(Date.now() - 31 * dayMs).toISOString();
+  const add = (id: string) => {
+    const run = { id, agentId: id, userId: "usr_u", trigger, prompt: "x", payload: null };
+    store.admit(run, { ...threeRuns, limit: 1000 });
+    store.updateRun(id, { status: "completed", endedAt });
+  };
+  for (let at = 0; at < 250; at++) add(`run_${at}`);
+  store.setMeta("retained", String(Date.now() - 30.5 * dayMs));
+  const left = () => store.expiredRuns(new Date(Date.now() - 30 * dayMs).toISOString(), []).length;
+  let turns = 0;
+  const closing = new AbortController();
+  const count = () => {
+    turns++;
+    if (turns === 100) closing.abort();
+    if (left() > 0 && !closing.signal.aborted) setImmediate(count);
+  };
+  setImmediate(count);
+  await removeExpired({ ...deps, closing: closing.signal }, hourMs);
+  expect([turns, left() > 100]).toEqual([100, true]);
+  await removeExpired(deps, hourMs);
+  expect(left()).toBe(0);
 });

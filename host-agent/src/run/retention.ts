@@ -13,6 +13,8 @@ interface RetentionDeps {
   volumes: Volumes;
   /** The revision up to which the gateway holds all that there is. */
   heldRev(): number;
+  /** What is left then is left for the next process. */
+  closing: AbortSignal;
 }
 
 const hourMs = 3_600_000;
@@ -46,7 +48,7 @@ export function createRetention(deps: RetentionDeps): () => Promise<void> {
 
 /** One look at all there is, so long after the one before. What a volume that cannot be used now holds is left for the next one, and holds nothing else up. */
 export async function removeExpired(deps: RetentionDeps, elapsedMs: number): Promise<void> {
-  const { context, store, volumes } = deps;
+  const { context, store, volumes, closing } = deps;
   if (!context.clock.isSure()) return;
   const asked = context.clock.now() - context.settings.BERTH_RETENTION_DAYS * dayMs;
   const upTo = deletableUpTo(asked, Number(store.getMeta("retained") ?? Number.NaN) || null, elapsedMs);
@@ -64,11 +66,15 @@ export async function removeExpired(deps: RetentionDeps, elapsedMs: number): Pro
   };
   const expired = () => store.expiredRuns(before.toISOString(), [...failed]);
   for (let runs = expired(); runs.length > 0; runs = expired()) {
-    for (const { id, userId } of runs)
+    for (const { id, userId } of runs) {
+      // Each is a flush to the disk, which everybody waits for; and one without files waits for nothing else.
+      await context.turns(userId);
+      if (closing.aborted) return;
       await attempt(userId, async () => {
         if (volumes.exists(userId)) await removeRunFiles(await volumes.ensure(userId), id);
         store.removeRun(id);
       });
+    }
   }
   for (const userId of await volumes.mounted()) await attempt(userId, () => removeUnknown(deps, userId, before));
   forgetTombstones(deps);

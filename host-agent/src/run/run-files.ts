@@ -47,6 +47,9 @@ export interface RunFiles {
   in: string | null;
 }
 
+/** Bytes of `in` that have room from the start. */
+export const inputRoom = 4096;
+
 export const runDirectory = (volume: Volume, runId: string) => join(volume.runs, runId);
 
 /**
@@ -76,7 +79,7 @@ export async function makeRunFiles(volume: Volume, runId: string, uid: number, f
   const here = (...names: string[]) => names.map((name) => join(dir, name));
   const grown = files.in === null ? ["out"] : ["out", "in"];
   const beside = [
-    ...grown.map((name) => makeRoom(join(dir, name), name === "out" ? 8192 : 4096)),
+    ...grown.map((name) => makeRoom(join(dir, name), name === "out" ? 8192 : inputRoom)),
     runProgram("chattr", "+a", ...here(...grown, "err", "exit")),
     kept.length > 0 && runProgram("chattr", "+i", ...here(...kept)),
   ];
@@ -113,7 +116,7 @@ export async function onVolume<T>(job: () => T | Promise<T>): Promise<T> {
 }
 
 /** Blocks beyond a file's end are its own: appending to it takes no other. */
-const makeRoom = (path: string, bytes: number) => runProgram("fallocate", "-n", "-l", String(bytes), path);
+export const makeRoom = (path: string, bytes: number) => runProgram("fallocate", "-n", "-l", String(bytes), path);
 
 /** Null where the files are those of a run that has ended. */
 const readToken = (volume: Volume, runId: string): string | null =>

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { AppError } from "@berth/shared/errors";
 import { atOnce, held, isCode, unlessCode } from "../machine/missing.ts";
 import type { Volume } from "../workspace/volume.ts";
-import { append, runDirectory } from "./run-files.ts";
+import { append, inputRoom, isOutOfSpace, makeRoom, runDirectory } from "./run-files.ts";
 
 /** What one run is told, all together; beyond it there is room for what it waits for alone: however much was said, it can be answered and stopped. */
 const mostBytes = 2 ** 20;
@@ -32,38 +32,55 @@ export function said(volume: Volume, runId: string): string | null {
   }
 }
 
-/** The messages among what a run was told, as lines: for the run that goes on with its turn. */
+/** The messages among what a run was told, as lines: for the run that goes on with its turn. Half a line is none. */
 export function messagesOf(volume: Volume, runId: string): string {
-  const lines = (said(volume, runId) ?? "").split("\n").filter((line) => line.startsWith('{"type":"user"'));
+  const lines = linesOf(said(volume, runId) ?? "").filter((line) => line.startsWith('{"type":"user"'));
   return lines.map((line) => `${line}\n`).join("");
 }
 
+const linesOf = (text: string) => text.split("\n").slice(0, -1);
+/** What a process that was killed as it wrote has left. */
+const halfOf = (text: string) => text.slice(text.lastIndexOf("\n") + 1);
+
 const isClosed = (text: string) => text === "\n" || text.endsWith("\n\n");
 
-/** Whether these words are in a line that the run was told. */
+/** Whether these words are in a line that the run was told, to its end. */
 export function wasTold(volume: Volume, runId: string, words: string): boolean {
-  return said(volume, runId)?.includes(words) ?? false;
+  return linesOf(said(volume, runId) ?? "").some((line) => line.includes(words));
 }
 
-/** Whether it was told more than what it was started with. */
-export function wasToldMore(volume: Volume, runId: string, first: string): boolean {
-  return (said(volume, runId) ?? "").length > first.length;
-}
-
-/** Tells the run one line. Throws `conflict` where it takes none any more. */
-export function tell(volume: Volume, runId: string, line: string, most = mostBytes): void {
+/**
+ * Tells the run one line, whole or not at all: its room is taken before it. After half a line the same one is told to its end, and no other.
+ * Throws `conflict` where the run takes none any more.
+ */
+export async function tell(volume: Volume, runId: string, line: string, most = mostBytes): Promise<void> {
+  await takeRoom(volume, runId, Buffer.byteLength(line) + 1);
   const text = said(volume, runId);
   if (text === null) throw new AppError("conflict", "The run takes no messages: send a new one when it is over.");
   if (isClosed(text)) throw new AppError("conflict", "The run is just ending: send a new message.");
   if (Buffer.byteLength(text) + Buffer.byteLength(line) > most)
     throw new AppError("conflict", "The run was told 1 MiB already: send a new message when it is over.");
-  add(volume, runId, `${line}\n`);
+  const half = halfOf(text);
+  if (!line.startsWith(half))
+    throw new AppError("conflict", "The run was told half a message: send that again, or cancel the run.");
+  add(volume, runId, `${line.slice(half.length)}\n`);
+}
+
+/** Who was told something else meanwhile has used that room. What keeps us from it otherwise keeps us from writing too, and is said then. */
+async function takeRoom(volume: Volume, runId: string, bytes: number): Promise<void> {
+  for (let size = -1; size !== toldBytes(volume, runId);) {
+    size = toldBytes(volume, runId);
+    if (size + bytes <= inputRoom || size + bytes > mostOfAnswers) continue;
+    await makeRoom(pathOf(volume, runId), size + bytes).catch((error: unknown) => {
+      if (isOutOfSpace(error)) throw error;
+    });
+  }
 }
 
 /** Ends what the run is told: its CLI does what it has, and ends. Repeating it is fine. */
 export function endInput(volume: Volume, runId: string): void {
   const text = said(volume, runId);
-  if (text !== null && !isClosed(text)) add(volume, runId, "\n");
+  if (text !== null && !isClosed(text)) add(volume, runId, halfOf(text) === "" ? "\n" : "\n\n");
 }
 
 const add = (volume: Volume, runId: string, text: string) => orConflict(() => append(pathOf(volume, runId), text, 0));

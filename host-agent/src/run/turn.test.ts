@@ -44,11 +44,11 @@ function open() {
   return { look, seen, logged, volume, context };
 }
 
-test("what nobody can answer is refused, and an agent that asks for it without end is refused a hundred times", () => {
+test("what nobody can answer is refused, and an agent that asks for it without end is refused a hundred times", async () => {
   const { look, seen, logged } = open();
   for (let at = 0; at < 500; at++) {
     seen.asks = [ask(`request-${at}`, null)];
-    for (let times = 0; times < 3; times++) look();
+    for (let times = 0; times < 3; times++) await look();
   }
   const refused = told().trim().split("\n");
   expect(refused).toHaveLength(100);
@@ -56,46 +56,46 @@ test("what nobody can answer is refused, and an agent that asks for it without e
   expect(logged).toEqual([]);
 });
 
-test("a run that was told all that it may be is answered still, and told no further word", () => {
+test("a run that was told all that it may be is answered still, and told no further word", async () => {
   const { look, seen, volume } = open();
-  tell(volume, "run_a", "é".repeat(2 ** 19));
-  expect(() => tell(volume, "run_a", "x")).toThrow("1 MiB");
+  await tell(volume, "run_a", "é".repeat(2 ** 19));
+  await expect(tell(volume, "run_a", "x")).rejects.toThrow("1 MiB");
   seen.asks = [ask("form", null)];
-  look();
+  await look();
   expect(told().split("\n")[1]).toContain('"request_id":"form"');
 });
 
-test("what the run waits for is told once, and the next when it was answered", () => {
+test("what the run waits for is told once, and the next when it was answered", async () => {
   const { look, seen } = open();
   seen.asks = [ask("first", "permission"), ask("second", "question")];
-  look();
+  await look();
   expect(store.getRun("run_a")!.waitingFor).toMatchObject({ kind: "permission", requestId: "first" });
   const since = store.revision();
-  for (let times = 0; times < 100; times++) look();
+  for (let times = 0; times < 100; times++) await look();
   expect(store.revision()).toBe(since);
   writeFileSync(join(dir, "run_a/in"), '{"request_id":"first"}\n');
-  look();
+  await look();
   expect(store.getRun("run_a")!.waitingFor).toMatchObject({ kind: "question", requestId: "second" });
   // The file only ever grows: with as many bytes as before it is not read.
   writeFileSync(join(dir, "run_a/in"), '{"request_id":"third"}\n');
-  look();
+  await look();
   expect(store.revision()).toBe(since + 1);
 });
 
-test("a turn that cannot be followed is said once, until it can", () => {
+test("a turn that cannot be followed is said once, until it can", async () => {
   const { look, seen, logged } = open();
   Object.assign(seen, { result: { text: "done", isError: false }, isInTurn: false });
   rmSync(join(dir, "run_a/in"));
   mkdirSync(join(dir, "run_a/in"));
-  for (let times = 0; times < 50; times++) look();
+  for (let times = 0; times < 50; times++) await look();
   expect(logged).toHaveLength(1);
   rmSync(join(dir, "run_a/in"), { recursive: true });
   writeFileSync(join(dir, "run_a/in"), "");
-  look();
+  await look();
   expect(told()).toBe("\n");
   rmSync(join(dir, "run_a/in"));
   mkdirSync(join(dir, "run_a/in"));
-  look();
+  await look();
   expect(logged).toHaveLength(2);
 });
 

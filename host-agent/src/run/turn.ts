@@ -49,16 +49,16 @@ interface Told {
  * decorates a run; a failure is logged once until it heals. Many looks a second cost little: what was told is read where the CLI
  * has asked, or was told, something new.
  */
-export function createTurnFollower(deps: Pick<TurnDeps, "context" | "store">, watched: Watched): () => void {
+export function createTurnFollower(deps: Pick<TurnDeps, "context" | "store">, watched: Watched): () => Promise<void> {
   const { run, agent, volume, lines } = watched;
   const { input } = runtimes[agent.runtime];
-  if (!input) return () => undefined;
+  if (!input) return async () => undefined;
   const findsNoRoom = lookForRoom(volume.root, agent.uid);
   const told: Told = { asks: lines.seen.asks, bytes: -1, refusals: 0 };
   let isWell = true;
-  return () => {
+  return async () => {
     try {
-      tellWaiting(deps, watched, input, told);
+      await tellWaiting(deps, watched, input, told);
       const { result, isInTurn, isDone, backgroundTasks, taken } = lines.seen;
       const isOver = ((result && !isInTurn) || isDone) && backgroundTasks === 0 && taken.length === 0;
       // On a full disk the CLI cannot say that its turn is over: it does what it has, and ends by itself.
@@ -71,19 +71,19 @@ export function createTurnFollower(deps: Pick<TurnDeps, "context" | "store">, wa
   };
 }
 
-function tellWaiting(
+async function tellWaiting(
   { context, store }: Pick<TurnDeps, "context" | "store">,
   { run, volume, lines }: Watched,
   input: Input,
   told: Told,
-): void {
+): Promise<void> {
   const { asks } = lines.seen;
   const bytes = toldBytes(volume, run.id);
   if (asks === told.asks && bytes === told.bytes) return;
   const text = asks.length > 0 ? (said(volume, run.id) ?? "") : "";
   const open = asks.filter(({ requestId }) => !text.includes(input.answerTo(requestId)));
   for (const { requestId } of open.filter(({ kind }) => kind === null))
-    if (told.refusals++ < mostRefusals) tell(volume, run.id, input.refuse(requestId), mostOfAnswers);
+    if (told.refusals++ < mostRefusals) await tell(volume, run.id, input.refuse(requestId), mostOfAnswers);
   const ask = open.find(({ kind }) => kind !== null);
   if ((store.getRun(run.id)!.waitingFor?.requestId ?? null) !== (ask?.requestId ?? null)) {
     const waitingFor = ask ? { ...ask, kind: ask.kind!, since: context.clock.iso() } : null;
@@ -97,7 +97,7 @@ function tellWaiting(
 export async function sayTo(deps: TurnDeps, run: RunRow, messageId: string, text: string): Promise<void> {
   const { input, volume } = await listening(deps, run);
   if (wasTold(volume, run.id, messageId)) return;
-  write(volume, run, input.message(messageId, input.asText(readBeginning(volume, run.id), text)));
+  await write(volume, run, input.message(messageId, input.asText(readBeginning(volume, run.id), text)));
 }
 
 /** Answers what the run waits for. Throws `conflict` where it does not wait for that. */
@@ -106,7 +106,7 @@ export async function answer(deps: TurnDeps, run: RunRow, body: AnswerBody): Pro
   const waiting = deps.store.getRun(run.id)!.waitingFor;
   if (waiting?.requestId !== body.requestId)
     throw new AppError("conflict", "The run does not wait for this: it was answered already, or is asked no more.");
-  write(volume, run, input.answer(body), mostOfAnswers);
+  await write(volume, run, input.answer(body), mostOfAnswers);
   const told = deps.store.updateRun(run.id, { waitingFor: null });
   deps.context.bus.emitRun(run);
   return told ?? deps.store.getRun(run.id)!;
@@ -117,7 +117,7 @@ export async function askToStop(deps: TurnDeps, run: RunRow): Promise<boolean> {
   try {
     const { input, volume } = await listening(deps, run);
     if (!input.takesInterrupt(readBeginning(volume, run.id))) return false;
-    write(volume, run, input.interrupt(), mostOfAnswers);
+    await write(volume, run, input.interrupt(), mostOfAnswers);
     return true;
   } catch (error) {
     if (error instanceof AppError) return false;
@@ -130,7 +130,7 @@ export async function askContext(deps: TurnDeps, run: RunRow): Promise<ContextUs
   const { input, volume } = await listening(deps, run);
   const requestId = crypto.randomUUID();
   const before = logSizes(volume, run.id).out;
-  write(volume, run, input.askContext(requestId));
+  await write(volume, run, input.askContext(requestId));
   const out = join(runDirectory(volume, run.id), "out");
   for await (const lines of linesFrom(deps, run, out, before, requestId))
     for (const line of lines) {
@@ -168,9 +168,9 @@ async function listening({ store, volumes }: TurnDeps, run: RunRow): Promise<{ i
   return { input, volume: await volumes.ensure(run.userId) };
 }
 
-function write(volume: Volume, run: RunRow, line: string, most?: number): void {
+async function write(volume: Volume, run: RunRow, line: string, most?: number): Promise<void> {
   try {
-    tell(volume, run.id, line, most);
+    await tell(volume, run.id, line, most);
   } catch (error) {
     if (!isOutOfSpace(error)) throw error;
     throw new AppError("conflict", "The workspace's disk is full: delete files first.", {}, { cause: error });

@@ -62,7 +62,7 @@ const hot: { title: string; grows: (keyof Sizes)[]; readsNothing?: true; act(wor
   {
     title: "finding whom the kernel killed",
     grows: ["strangersActive"],
-    act: ({ store }) => store.countOomKill(1, "/none"),
+    act: ({ store }) => store.countOomKill(1, "/none", "boot 1"),
   },
   { title: "a user's runs in progress", grows: [], act: ({ store }) => store.activeRuns(userId) },
   { title: "how many of them there are", grows: [], act: ({ store }) => store.countActive(userId) },

@@ -166,11 +166,11 @@ test("a kill counts for the victim's run in the container where it was, and for 
   const store = open();
   const agent = store.learnAgent("usr_u", spec, null) as { uid: number };
   store.admit(run("run_1"), threeRuns);
-  expect(store.countOomKill(agent.uid, "/docker/c0ffee")).toBeNull();
+  expect(store.countOomKill(agent.uid, "/docker/c0ffee", "boot 1")).toBeNull();
   store.updateRun("run_1", { containerId: "c0ffee" });
-  expect(store.countOomKill(agent.uid, "/docker/another")).toBeNull();
-  expect(store.countOomKill(agent.uid + 1, "/docker/c0ffee")).toBeNull();
-  expect(store.countOomKill(agent.uid, "/system.slice/docker-c0ffee.scope")).toMatchObject({
+  expect(store.countOomKill(agent.uid, "/docker/another", "boot 1")).toBeNull();
+  expect(store.countOomKill(agent.uid + 1, "/docker/c0ffee", "boot 1")).toBeNull();
+  expect(store.countOomKill(agent.uid, "/system.slice/docker-c0ffee.scope", "boot 1")).toMatchObject({
     id: "run_1",
     oomKills: 1,
   });

@@ -274,12 +274,15 @@ export class Store {
   }
 
   /**
-   * Counts one OOM kill for the run in progress of the agent with this uid in the container whose cgroup this is; null if
-   * there is none.
+   * Counts one OOM kill for the run in progress of the agent with this uid in the container whose cgroup this is, and notes how far the
+   * kernel's log was read: both or neither. Null if there is no such run.
    */
-  countOomKill(uid: number, cgroup: string): RunRow | null {
+  countOomKill(uid: number, cgroup: string, readUpTo: string): RunRow | null {
     const which = "agent_id = (SELECT id FROM agents WHERE uid = ?) AND instr(?, container_id) > 0";
-    return this.#revise(`, oom_kills = oom_kills + 1 WHERE ended_at IS NULL AND ${which}`, uid, cgroup);
+    return this.#db.atomic(() => {
+      this.setMeta("kmsg", readUpTo);
+      return this.#revise(`, oom_kills = oom_kills + 1 WHERE ended_at IS NULL AND ${which}`, uid, cgroup);
+    });
   }
 
   /** Adds what the model proxy counted to the run, which may have ended meanwhile, and to the user's day (UTC); null without such a run. */

@@ -1,0 +1,38 @@
+import { unseenAgent } from "@berth/shared/host-api";
+import { expect, test } from "vitest";
+import { makeContext } from "../../test/context.ts";
+import { inMemory } from "../../test/memory.ts";
+import { threeRuns } from "../../test/room.ts";
+import type { OomKill } from "../machine/kmsg.ts";
+import type { AgentRow } from "../store/rows.ts";
+import { Store } from "../store/store.ts";
+import { createOomWatch } from "./oom.ts";
+
+test("a kill that cannot be stored is counted at the next look, once, and so are those that were read with it", () => {
+  const database = inMemory();
+  const store = new Store(database, Date.now);
+  const { uid } = store.learnAgent("usr_a", { ...unseenAgent("agt_a"), version: 1 }, null) as AgentRow;
+  const trigger = { kind: "api", triggerId: null } as const;
+  store.admit({ id: "run_a", agentId: "agt_a", userId: "usr_a", trigger, prompt: "", payload: null }, threeRuns, true);
+  store.updateRun("run_a", { containerId: "c0ffee" });
+  const read: OomKill[] = [];
+  const killLog = { read: () => read.splice(0), close: () => {} };
+  const killsOf = () => store.getRun("run_a")!.oomKills;
+  const kill = (sequence: number) => read.push({ sequence, cgroup: "/docker/c0ffee", uid });
+  // The first look of a database finds what was before it.
+  kill(1);
+  const { countKills } = createOomWatch(makeContext("/nonexistent"), store, killLog);
+  for (const sequence of [2, 3]) kill(sequence);
+  const refuse = "CREATE TRIGGER full BEFORE UPDATE OF oom_kills ON runs BEGIN SELECT raise(abort, 'full'); END";
+  database.db.exec(refuse);
+  expect(countKills).toThrow("full");
+  // Another host agent goes on where this one came to.
+  const readAgain = { read: () => [2, 3].map((sequence) => ({ sequence, cgroup: "/docker/c0ffee", uid })), close() {} };
+  database.db.exec("DROP TRIGGER full");
+  countKills();
+  expect(killsOf()).toBe(2);
+  countKills();
+  createOomWatch(makeContext("/nonexistent"), store, readAgain).countKills();
+  expect(killsOf()).toBe(2);
+  store.close();
+});
