@@ -46,7 +46,7 @@ export async function startHostAgent(options: HostOptions) {
   const removed = Promise.withResolvers<string>();
   let leaving: Promise<void> | null = null;
   const stop = () => {
-    streams.closeAll("closing");
+    streams.closeAll();
     server.close();
   };
   const hasUser = (userId: string) => hasAnythingOf(parts, userId);
@@ -66,7 +66,7 @@ export async function startHostAgent(options: HostOptions) {
     removed: removed.promise,
     async close(): Promise<void> {
       closing.abort();
-      streams.closeAll("closing");
+      streams.closeAll();
       await Promise.race([Promise.all([terminals.close(), files.close()]), sleep(4000)]);
       runs.close();
       server.close();

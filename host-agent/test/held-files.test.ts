@@ -39,7 +39,7 @@ test("a run whose files are held has begun, has not ended and has said nothing, 
   const log = { path, speaksJson: false, sealedBytes: () => null, limitBytes: 100, longestLineBytes: 100, turn };
   expect(readExit(volume, "run")).toEqual({ hasBegun: true, code: null, isAhead: false });
   expect(readBeginning(volume, "run")).toBe("");
-  expect(await readTail(path, 100)).toBe("");
+  expect(await readTail(path, 100, 100)).toBe("");
   expect(await readLines(log, { at: 0, searched: 0 }, splitLines).next()).toEqual({
     done: true,
     value: { at: 0, searched: 0 },

@@ -109,7 +109,7 @@ const all: Mutant[] = [
     "a run is what it was asked for",
     8,
     ["start", "restore gateway"],
-    { file: runs, from: "where j.text <> '' or exists", to: "where true or exists" },
+    { file: runs, from: "where j.prompt <> '' or exists", to: "where true or exists" },
   ),
   one(
     "what waits is started for disabled users too",
@@ -156,8 +156,8 @@ const all: Mutant[] = [
   }),
   one("a report is copied with another exit code", "the gateway's copy is the host's truth", 1, ["start"], {
     file: runs,
-    from: "json_remove(j.value, '$.userId', '$.rev'), j.text",
-    to: "json_set(json_remove(j.value, '$.userId', '$.rev'), '$.exitCode', 99), j.text",
+    from: "json_remove(j.value, '$.userId', '$.rev'), j.prompt",
+    to: "json_set(json_remove(j.value, '$.userId', '$.rev'), '$.exitCode', 99), j.prompt",
   }),
   one("processes outlive their run", "an ended run has no process", 2, ["start"], {
     file: "host-agent/src/run/settle.ts",

@@ -6,7 +6,7 @@ import { id, runStatus } from "@berth/shared/values";
 import { and, eq, sql, type SQL } from "drizzle-orm";
 import type { z } from "zod";
 import { prepareOnce, type Database } from "../data/database.ts";
-import { jsonRowsWithText } from "../data/json-rows.ts";
+import { jsonRowsWithPrompt } from "../data/json-rows.ts";
 import { afterCursor, lookThrough, pageQuery, toPage, type Page } from "../http/paging.ts";
 import { agents, hosts, isUnended, runs, type StoredRun, triggerKind as kind, users } from "../data/schema.ts";
 import { specColumns } from "./agents.ts";
@@ -146,15 +146,15 @@ const isOver = sql`status in ('completed', 'failed', 'cancelled')`;
  */
 export function upsertRuns(hostId: string, epoch: string, reported: ReportedRun[]): SQL[] {
   const runs = reported.map((run) => ({ ...run, prompt: run.prompt ?? "" }));
-  return jsonRowsWithText(runs, "prompt").map(
+  return jsonRowsWithPrompt(runs).map(
     (rows) => sql`
     insert into runs (id, user_id, agent_id, host_id, epoch, rev, status, trigger_id, created_at, data, prompt)
     select json_extract(j.value, '$.id'), u.id, json_extract(j.value, '$.agentId'), ${hostId}, ${epoch},
       json_extract(j.value, '$.rev'), json_extract(j.value, '$.status'), json_extract(j.value, '$.trigger.triggerId'),
-      json_extract(j.value, '$.createdAt'), json_remove(j.value, '$.userId', '$.rev'), j.text
+      json_extract(j.value, '$.createdAt'), json_remove(j.value, '$.userId', '$.rev'), j.prompt
     from ${rows} j
     cross join users u on u.id = json_extract(j.value, '$.userId') and u.host_id = ${hostId}
-    where j.text <> '' or exists (select 1 from runs r where r.id = json_extract(j.value, '$.id'))
+    where j.prompt <> '' or exists (select 1 from runs r where r.id = json_extract(j.value, '$.id'))
     on conflict (id) do update set host_id = excluded.host_id, epoch = excluded.epoch, rev = excluded.rev,
       status = case when runs.${isOver} then runs.status else excluded.status end,
       data = case when runs.${isOver} then json_set(runs.data, '$.usage', json_extract(excluded.data, '$.usage'))

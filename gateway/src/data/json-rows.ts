@@ -18,23 +18,21 @@ export function jsonRows(items: unknown[]): SQL {
 }
 
 /**
- * The items as tables with the columns `value` (an item's JSON without that text) and `text`. All but absurdly many long
- * texts fit in one table, and there is always one.
+ * The items as tables with the columns `value` (an item's JSON without its prompt) and `prompt`. All but absurdly many long
+ * ones fit in one table, and there is always one.
  */
-export function jsonRowsWithText<Key extends string>(items: Record<Key, string>[], key: Key): SQL[] {
+export function jsonRowsWithPrompt(items: { prompt: string }[]): SQL[] {
   const short: string[] = [];
   const long: SQL[] = [];
   for (const item of items) {
-    const { [key]: text, ...rest } = item;
-    if (JSON.stringify(text).length > longLength) long.push(sql`(${JSON.stringify([rest])}, ${text})`);
+    const { prompt, ...rest } = item;
+    if (JSON.stringify(prompt).length > longLength) long.push(sql`(${JSON.stringify([rest])}, ${prompt})`);
     else short.push(JSON.stringify(item));
   }
   const pieces = [...cut(short).map((piece) => sql`(${piece}, null)`), ...long];
-  const path = `$.${key}`;
   return chunk(pieces, piecesPerStatement).map(
-    (
-      some,
-    ) => sql`(select json_remove(j.value, ${path}) as value, coalesce(p.column2, json_extract(j.value, ${path})) as text
+    (some) => sql`(
+      select json_remove(j.value, '$.prompt') as value, coalesce(p.column2, json_extract(j.value, '$.prompt')) as prompt
       from (values ${sql.join(some, sql`, `)}) p, json_each(p.column1) j)`,
   );
 }

@@ -40,7 +40,7 @@ async function run(deps: EntryDeps, entry: Entry, { command, env, maxBytes }: Pr
   const pieces: Buffer[] = [];
   let [length, isWhole] = [0, true];
   try {
-    for await (const piece of readOutput(stream, "done")) {
+    for await (const piece of readOutput(stream)) {
       pieces.push(piece);
       length += piece.length;
       if (length > maxBytes) break;

@@ -47,7 +47,7 @@ export async function startTransfer(deps: EntryDeps, entry: Entry, request: obje
   const { execId, stream } = await startAttached(deps, entry, { ...spec, env: [...env, marker] });
   let hasEnded = false;
   stream.once("end", () => (hasEnded = true));
-  const output = readOutput(stream, "done");
+  const output = readOutput(stream);
   return {
     async answer(): Promise<Answer> {
       const answer = await splitLine(output, headMaxBytes).catch(() => null);

@@ -44,7 +44,7 @@ test("output is the frames of standard output, wherever the connection's pieces 
       fc.array(frame, { maxLength: 8 }),
       fc.array(fc.nat(), { maxLength: 12 }),
       async (frames, picks) => {
-        expect(await collect(readOutput(streamOf([...frames, last], picks), verdict))).toEqual(outputOf(frames));
+        expect(await collect(readOutput(streamOf([...frames, last], picks)))).toEqual(outputOf(frames));
       },
     ),
     { numRuns: 300 },
@@ -60,7 +60,7 @@ test("output whose end is missing throws, wherever it was cut", async () => {
       async (frames, picks, pick) => {
         const whole = Buffer.concat([...frames, last].map(encode));
         const cut = whole.subarray(0, whole.length - 1 - (pick % encode(last).length));
-        const output = readOutput(Readable.from(cutAt(cut, picks), { objectMode: false }), verdict);
+        const output = readOutput(Readable.from(cutAt(cut, picks), { objectMode: false }));
         await expect(collect(output)).rejects.toThrow("ended early");
       },
     ),
@@ -76,7 +76,7 @@ test("the first line and the rest are the same, wherever pieces end, and a line 
     fc.asyncProperty(frames, fc.array(fc.nat(), { maxLength: 8 }), async (given, picks) => {
       const whole = outputOf(given);
       const end = whole.indexOf(0x0a);
-      const split = await splitLine(readOutput(streamOf([...given, last], picks), verdict), maxBytes);
+      const split = await splitLine(readOutput(streamOf([...given, last], picks)), maxBytes);
       if (end < 0 || end > maxBytes) {
         expect(split).toBeNull();
         return;
@@ -91,7 +91,7 @@ test("the first line and the rest are the same, wherever pieces end, and a line 
 test("a frame beyond 2 GiB is passed on as it comes", async () => {
   const header = Buffer.from([1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
   const stream = Readable.from([header, Buffer.alloc(10, "x"), Buffer.alloc(10, "y")], { objectMode: false });
-  const output = readOutput(stream, verdict);
+  const output = readOutput(stream);
   expect((await output.next()).value).toEqual(Buffer.alloc(10, "x"));
   expect((await output.next()).value).toEqual(Buffer.alloc(10, "y"));
   await expect(output.next()).rejects.toThrow("ended early");

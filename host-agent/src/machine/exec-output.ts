@@ -3,12 +3,11 @@ import type { Readable } from "node:stream";
 
 const headerBytes = 8;
 const errorMaxBytes = 64;
+/** A program's last word on standard error. */
+const verdict = "done";
 
-/**
- * The bytes of standard output, with backpressure. Throws unless the program's last word on standard error is `verdict`:
- * then some are missing.
- */
-export async function* readOutput(stream: Readable, verdict: string): AsyncGenerator<Buffer, undefined> {
+/** The bytes of standard output, with backpressure. Throws unless the program's last word is the verdict: then some are missing. */
+export async function* readOutput(stream: Readable): AsyncGenerator<Buffer, undefined> {
   let header = Buffer.alloc(0);
   let left = 0;
   let isError = false;

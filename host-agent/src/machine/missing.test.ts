@@ -46,7 +46,7 @@ describe("a path that cannot be read is not taken for one that is not there:", (
     await expect(openIdentity(settings, root, log, AbortSignal.timeout(60_000))).rejects.toThrow("EISDIR");
   });
   test("output that cannot be read is not empty output", async () => {
-    await expect(readTail(join(brokenVolume().runs, "out"), 10)).rejects.toThrow("ELOOP");
+    await expect(readTail(join(brokenVolume().runs, "out"), 10, 10)).rejects.toThrow("ELOOP");
   });
 });
 
@@ -101,7 +101,7 @@ test("a path that is not there is an answer", async () => {
   const volume = { limitBytes: 0, root, workspace: root, runs: root, tmp: root, trash: root, uids: root };
   expect(readExit(volume, "run_1")).toEqual({ hasBegun: false, code: null, isAhead: false });
   expect(await ownerOf(volume, "agt_1")).toBeNull();
-  expect(await readTail(join(root, "out"), 10)).toBe("");
+  expect(await readTail(join(root, "out"), 10, 10)).toBe("");
   writeFileSync(join(root, "out"), "");
-  expect(await readTail(join(root, "out"), 10)).toBe("");
+  expect(await readTail(join(root, "out"), 10, 10)).toBe("");
 });

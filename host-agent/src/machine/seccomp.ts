@@ -86,7 +86,8 @@ const namespaceFlags = 0x7e02_0000;
 const notThere = 38;
 const asynchronousIo = ["setup", "destroy", "submit", "cancel", "getevents", "pgetevents"].map((call) => `io_${call}`);
 
-const isEqual = (value: number, index = 0) => ({ index, value, op: "SCMP_CMP_EQ" });
+/** Of the first argument. */
+const isEqual = (value: number) => ({ index: 0, value, op: "SCMP_CMP_EQ" });
 /** Of these bits alone: of an argument of 32 bits the kernel ignores the others. */
 const isMasked = (mask: number, value: number, index: number) => ({
   index,

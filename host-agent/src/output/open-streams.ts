@@ -51,7 +51,7 @@ export function createStreams(clock: Clock) {
     closeExpired: () => closeWhere("revoked", ({ texp }) => texp * 1000 <= clock.now()),
     closeRevoked: (tokens: ReadonlySet<string>, users: ReadonlySet<string>) =>
       closeWhere("revoked", ({ tid, sub }) => users.has(sub) || (tid !== null && tokens.has(tid))),
-    closeAll: (cause: CloseCause) => closeWhere(cause, () => true),
+    closeAll: () => closeWhere("closing", () => true),
     count: () => open.size,
   };
 }

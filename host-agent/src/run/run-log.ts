@@ -233,12 +233,11 @@ async function* asTextLine(chunks: AsyncIterable<string>, more: boolean): AsyncG
   yield more ? '","more":true}' : '"}';
 }
 
-/** The text at the end of a file, at most `maxBytes` of it, cut at a character. */
-export async function readTail(path: string, maxBytes: number, sealedBytes?: number): Promise<string> {
+/** The text at the end of a file of `size` bytes, at most `maxBytes` of it, cut at a character. */
+export async function readTail(path: string, maxBytes: number, size: number): Promise<string> {
   const file = await openLog(path);
   if (!file) return "";
   try {
-    const size = sealedBytes ?? (await file.stat()).size;
     const start = Math.max(0, size - maxBytes);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(size - start), 0, size - start, start);
     let first = 0;
