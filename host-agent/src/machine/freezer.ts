@@ -8,6 +8,7 @@ import { messageOf } from "@berth/shared/log";
 import { sleep } from "@berth/shared/wait";
 import type { Cgroup } from "./cgroup.ts";
 import { MachineError } from "./machine-error.ts";
+import { isCode, unlessCode } from "./missing.ts";
 import { readProc as read } from "./proc.ts";
 
 /** A container that is full of processes at its CPU limit needs some of its turns to stand still. */
@@ -62,18 +63,12 @@ async function goOn(handle: number, off: string, tell: (failure: unknown) => voi
       writeSync(handle, off);
       return tell(null);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENODEV") return tell(null);
+      if (isCode(error, "ENODEV")) return tell(null);
       tell(error);
       await sleep(10);
     }
   }
 }
 
-function openControl(path: string): number | null {
-  try {
-    return openSync(path, constants.O_WRONLY);
-  } catch (error) {
-    if (["ENOENT", "ENODEV"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
-    throw error;
-  }
-}
+const openControl = (path: string): number | null =>
+  unlessCode(null, () => openSync(path, constants.O_WRONLY), "ENOENT", "ENODEV");

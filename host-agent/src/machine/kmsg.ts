@@ -3,6 +3,7 @@
  * container, and its uid. Both together are one agent's for certain.
  */
 import { closeSync, constants, openSync, readSync } from "node:fs";
+import { ifCode, isCode } from "./missing.ts";
 
 export interface OomKill {
   /** Sequence number of the kernel's record: grows, and starts anew at boot. */
@@ -49,10 +50,8 @@ function readRecord(fd: number, buffer: Buffer): string | null {
     const length = readSync(fd, buffer);
     return length === 0 ? null : buffer.toString("utf8", 0, length);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EPIPE") return "";
-    if (code === "EAGAIN") return null;
-    throw error;
+    if (isCode(error, "EPIPE")) return "";
+    return ifCode(null, "EAGAIN")(error);
   }
 }
 

@@ -1,14 +1,12 @@
 /** Reading the kernel's files, and raising what it counts for the whole machine. */
 import { closeSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
+import { ifCode, unlessCode } from "./missing.ts";
+
+/** Who may not look (EACCES, EPERM) knows nothing of whether it is there. */
+const gone = ["ENOENT", "ESRCH", "ENODEV"];
 
 /** Null where the process or the container has gone meanwhile. */
-export function readProc(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    return ifGone(error);
-  }
-}
+export const readProc = (path: string): string | null => unlessCode(null, () => readFileSync(path, "utf8"), ...gone);
 
 /** As many bytes from the beginning as the buffer takes: for what a process makes as long as it likes. Null as above. */
 export function readProcInto(path: string, buffer: Buffer): Buffer | null {
@@ -20,7 +18,7 @@ export function readProcInto(path: string, buffer: Buffer): Buffer | null {
       read = readSync(file, buffer, length, buffer.length - length, null);
     return buffer.subarray(0, length);
   } catch (error) {
-    return ifGone(error);
+    return ifCode(null, ...gone)(error);
   } finally {
     if (file !== null) closeSync(file);
   }
@@ -37,10 +35,4 @@ export function raiseCounts(wanted: Record<string, number>, root = "/proc/sys"):
     writeFileSync(path, String(least));
     return [name];
   });
-}
-
-/** Who may not look (EACCES, EPERM) knows nothing of whether it is there. */
-function ifGone(error: unknown): null {
-  if (["ENOENT", "ESRCH", "ENODEV"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
-  throw error;
 }

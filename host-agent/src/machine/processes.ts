@@ -4,6 +4,7 @@ import { sleep } from "@berth/shared/wait";
 import { type Cgroup, findCgroup } from "./cgroup.ts";
 import { whileFrozen } from "./freezer.ts";
 import { MachineError } from "./machine-error.ts";
+import { unlessCode } from "./missing.ts";
 import { readProc as read, readProcInto } from "./proc.ts";
 
 /** PF_EXITING of the kernel's sched.h, in the flags of a process. */
@@ -212,19 +213,12 @@ export function isEnding(process: ProcessId): boolean {
 
 /** A process that is gone is fine; so is one whose score a machine without CAP_SYS_RESOURCE does not let go down. */
 export function setOomScore(pid: number, score: number): void {
-  try {
-    writeFileSync(`/proc/${pid}/oom_score_adj`, String(score));
-  } catch (error) {
-    if (!["ENOENT", "ESRCH", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-  }
+  const write = () => writeFileSync(`/proc/${pid}/oom_score_adj`, String(score));
+  unlessCode(undefined, write, "ENOENT", "ESRCH", "EACCES");
 }
 
 function send(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
+  unlessCode(undefined, () => process.kill(pid, signal), "ESRCH");
 }
 
 /** What follows the name in proc(5)'s stat: state, parent, group, session, …; null if there is no such process. */

@@ -21,7 +21,7 @@ import { parseSmall } from "@berth/shared/bounds/json-scan";
 import { runReasons } from "@berth/shared/resources";
 import { time } from "@berth/shared/values";
 import { z } from "zod";
-import { atOnce, ifHeld, ifMissing, isThere } from "../machine/missing.ts";
+import { atOnce, held, ifMissing, isCode, isThere, unlessCode } from "../machine/missing.ts";
 import { ProgramError, runProgram } from "../machine/programs.ts";
 import { spareEnds, type Volume } from "../workspace/volume.ts";
 import { runGid } from "../store/uids.ts";
@@ -89,8 +89,7 @@ export const hasPayload = (volume: Volume, runId: string) => isThere(join(runDir
 
 /** Whether files could not be made because the volume is full to its last block. */
 export const isOutOfSpace = (error: unknown) =>
-  (error as NodeJS.ErrnoException).code === "ENOSPC" ||
-  (error instanceof ProgramError && error.message.includes("No space left on device"));
+  isCode(error, "ENOSPC") || (error instanceof ProgramError && error.message.includes("No space left on device"));
 
 /** Blocks beyond a file's end are its own: appending to it takes no other. */
 const makeRoom = (path: string, bytes: number) => runProgram("fallocate", "-n", "-l", String(bytes), path);
@@ -107,29 +106,17 @@ const exitBytes = 200;
  * keeps us from reading it has begun.
  */
 export function readExit(volume: Volume, runId: string): Exit & { isAhead: boolean } {
-  const text = unlessHeld("\nheld\n", () => readText(join(runDirectory(volume, runId), "exit"), exitBytes));
+  const text = unlessCode("\nheld\n", () => readText(join(runDirectory(volume, runId), "exit"), exitBytes), held);
   const code = /^(\d{1,3})\n/m.exec(text)?.[1];
   const isAhead = text.startsWith("\nahead\n");
   const hasBegun = isAhead ? text.includes("\nbegun\n") : text.length > 1;
   return { hasBegun, code: code === undefined ? null : Number(code), isAhead };
 }
 
-function unlessHeld<T>(value: T, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    return ifHeld(value)(error);
-  }
-}
-
 /** The beginning of a file; empty where there is none. */
 function readText(path: string, maxBytes: number): string {
-  let file: number;
-  try {
-    file = openSync(path, constants.O_RDONLY | atOnce);
-  } catch (error) {
-    return ifMissing("")(error);
-  }
+  const file = unlessCode(null, () => openSync(path, constants.O_RDONLY | atOnce), "ENOENT");
+  if (file === null) return "";
   try {
     const bytes = Buffer.allocUnsafe(Math.min(maxBytes, fstatSync(file).size));
     return bytes.toString("latin1", 0, readSync(file, bytes, 0, bytes.length, 0));
@@ -194,7 +181,7 @@ const beginningBytes = 2 ** 20;
 
 /** The first of what it has said. */
 export function readBeginning(volume: Volume, runId: string): string {
-  return unlessHeld("", () => readText(join(runDirectory(volume, runId), "out"), beginningBytes));
+  return unlessCode("", () => readText(join(runDirectory(volume, runId), "out"), beginningBytes), held);
 }
 
 /** Takes out of the log what was said while nothing was asked. */

@@ -6,7 +6,7 @@
 import { closeSync, constants, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "@berth/shared/errors";
-import { atOnce, ifMissing, isHeld } from "../machine/missing.ts";
+import { atOnce, held, isCode, unlessCode } from "../machine/missing.ts";
 import type { Volume } from "../workspace/volume.ts";
 import { append, runDirectory } from "./run-files.ts";
 
@@ -22,12 +22,9 @@ export const toldBytes = (volume: Volume, runId: string): number =>
 
 /** What was said so far; null where the run takes nothing. Throws `conflict` where its agent keeps it from us. */
 export function said(volume: Volume, runId: string): string | null {
-  let file: number;
-  try {
-    file = orConflict(() => openSync(pathOf(volume, runId), constants.O_RDONLY | constants.O_NOFOLLOW | atOnce));
-  } catch (error) {
-    return ifMissing(null)(error);
-  }
+  const open = () => openSync(pathOf(volume, runId), constants.O_RDONLY | constants.O_NOFOLLOW | atOnce);
+  const file = unlessCode(null, () => orConflict(open), "ENOENT");
+  if (file === null) return null;
   try {
     return readFileSync(file, "utf8");
   } finally {
@@ -76,9 +73,9 @@ function orConflict<T>(open: () => T): T {
   try {
     return open();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EPERM")
+    if (isCode(error, "EPERM"))
       throw new AppError("conflict", "The run is just ending: send a new message.", {}, { cause: error });
-    if (isHeld(error))
+    if (isCode(error, held))
       throw new AppError("conflict", "The run keeps itself from being told anything: cancel it.", {}, { cause: error });
     throw error;
   }

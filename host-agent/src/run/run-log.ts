@@ -6,7 +6,7 @@
 import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { JsonScan } from "@berth/shared/bounds/json-scan";
-import { atOnce, ifHeld, ifMissing } from "../machine/missing.ts";
+import { atOnce, held, ifCode } from "../machine/missing.ts";
 
 /** One event's data: JSON text, whole or (for a long line) in chunks that together are the JSON text. */
 export interface OutputLine {
@@ -110,10 +110,7 @@ export async function* readLines<Batch>(
 }
 
 /** Null where there is none, or where the agent keeps it from us now. */
-const openLog = (path: string) =>
-  open(path, constants.O_RDONLY | atOnce)
-    .catch(ifMissing(null))
-    .catch(ifHeld(null));
+const openLog = (path: string) => open(path, constants.O_RDONLY | atOnce).catch(ifCode(null, "ENOENT", held));
 
 /** A line that is short enough to hold. */
 export function toLine(bytes: Buffer, offset: number, speaksJson: boolean): OutputLine & { data: string } {

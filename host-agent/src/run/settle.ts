@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { messageOf } from "@berth/shared/log";
+import { isCode } from "../machine/missing.ts";
 import { endProcesses } from "../machine/processes.ts";
 import type { HostContext } from "../context/context.ts";
 import { continuationOf, lastWordsOf } from "./continuation.ts";
@@ -112,7 +113,7 @@ function noteOnce(volume: Volume, runId: string, decided: NotedEnd): { end: Note
   try {
     return { end: decided, onDisk: noteEnd(volume, runId, decided) };
   } catch (error) {
-    if (!["ENOSPC", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    if (!isCode(error, "ENOSPC", "EROFS")) throw error;
     return { end: decided, onDisk: null };
   }
 }

@@ -6,7 +6,7 @@ import { statfsSync, statSync } from "node:fs";
 import { chmod, lchown, lstat, mkdir, readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hasEntries } from "../machine/kept-memory.ts";
-import { ifMissing } from "../machine/missing.ts";
+import { ifCode, ifMissing, isCode } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
 import { firstUid, runGid } from "../store/uids.ts";
 
@@ -78,7 +78,7 @@ export async function makeAgentDirectory(volume: Volume, agentId: string, uid: n
   try {
     await mkdir(path, { mode: 0o700 });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if (!isCode(error, "EEXIST")) throw error;
     const found = await lstat(path);
     if ((found.mode & 0o700) !== 0o700) await chmod(path, 0o700);
     if (found.uid === uid) return;
@@ -127,11 +127,8 @@ export const spareEnds = ({ root }: Pick<Volume, "root">) => join(root, "ends");
 
 /** Made while there is room: with a byte in it, its first block is its own. One that is full already has none. */
 export async function makeSpareEnds(volume: Pick<Volume, "root">): Promise<void> {
-  try {
-    await writeFile(spareEnds(volume), "\n", { flag: "wx", mode: 0o600 });
-  } catch (error) {
-    if (!["EEXIST", "ENOSPC"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-  }
+  const written = writeFile(spareEnds(volume), "\n", { flag: "wx", mode: 0o600 });
+  await written.catch(ifCode(undefined, "EEXIST", "ENOSPC"));
 }
 
 /** Removes what lies in the trash, also what an earlier process left there. */

@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto";
 import { closeSync, constants, mkdirSync, openSync, readdirSync, readSync, rmSync, statSync } from "node:fs";
 import { chmod, mkdir, open, readdir, rename, rm, rmdir, truncate } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { ifMissing, isThere } from "../machine/missing.ts";
+import { ifMissing, isCode, isThere } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
 import { emptyTrash, highestOwner, isMounted, makeSpareEnds, makeTmp, tellLoss, type Volume } from "./volume.ts";
 import { checkImage, failedMounts, hasRoom, isLetGo, repairVolume } from "./volume-failure.ts";
@@ -259,8 +259,8 @@ export class Volumes {
       uids: this.#uids,
     };
     try {
-      await this.#prepare(userId, volume).catch(async (error: NodeJS.ErrnoException) => {
-        if (error.code !== "EPERM" || !isMounted(root)) throw error;
+      await this.#prepare(userId, volume).catch(async (error: unknown) => {
+        if (!isCode(error, "EPERM") || !isMounted(root)) throw error;
         // The chattr of a process that was killed came late: it met the volume instead of its mount point.
         await runProgram("chattr", "-i", root);
         await this.#prepare(userId, volume);
