@@ -76,6 +76,8 @@ describe("a credential for git", () => {
       await sh(`git checkout -q -b 고침 && echo 안녕 >인사.txt && git add 인사.txt && git status --short -uno && git commit -q -m greet &&
       git push -q origin HEAD`),
     ).toBe("A  인사.txt");
+    // Of two that are for the same words LFS takes either.
+    await sh(`git config --global --remove-section url.git@${forge}:`);
     const { status, body } = await pull();
     expect([status, body]).toEqual([201, { url: `https://${forge}/team/app/pulls/1`, number: 1 }]);
     expect(servers.forge.pulls).toEqual([{ title: "Mend it", body: "All of it.", head: "고침", base: "main" }]);
@@ -104,9 +106,10 @@ describe("a credential for git", () => {
       await sh(`rm -rf big again && GIT_LFS_SKIP_SMUDGE=1 git clone -q https://${host}/team/other.git big && cd big && git lfs track '*.bin' >/dev/null &&
       head -c 100000 /dev/zero >a.bin && echo ${host} >>a.bin && git add . && git commit -q -m big && git push -q origin HEAD &&
       git cat-file -p HEAD:a.bin | head -1 && cd .. && git clone -q https://${host}/team/other.git again && stat -c %s again/a.bin`);
-    // Before that, how far it is, if it takes a while.
+    // Before and between, how far it is, if it takes a while, and what it has to remark on rewrites of the image's own.
     const size = `${100_001 + host.length}`;
-    expect(out.split("\n").slice(-2)).toEqual(["version https://git-lfs.github.com/spec/v1", size]);
+    const lines = out.split("\n").filter((line) => !line.startsWith("warning: "));
+    expect(lines.slice(-2)).toEqual(["version https://git-lfs.github.com/spec/v1", size]);
   });
 
   test("is of no use to another user's agent", async () => {
