@@ -111,6 +111,10 @@ function replaceTime(): void {
   });
   Date.now = () => (hasWorld() ? Math.floor(startMs + world().nowMs + world().current.clock.offsetMs) : real.now());
   performance.now = () => (hasWorld() ? 1e6 + world().nowMs : real.monotonic.call(performance));
+  const { hrtime } = process;
+  const elapsed = (): [number, number] =>
+    hasWorld() ? [Math.floor(world().nowMs / 1000), (world().nowMs % 1000) * 1e6] : hrtime();
+  process.hrtime = Object.assign(elapsed, { bigint: hrtime.bigint });
   AbortSignal.timeout = (ms) => {
     const controller = new AbortController();
     setTimeout(

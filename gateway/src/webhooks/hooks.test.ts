@@ -1,3 +1,4 @@
+import { deleteLeftDeliveries } from "./triggers.ts";
 import { runIdOf } from "@berth/shared/ids";
 import { sql } from "drizzle-orm";
 import { sign } from "@octokit/webhooks-methods";
@@ -229,6 +230,37 @@ describe("a trigger with many deliveries", () => {
       sql`select 1 from audit where action = 'trigger.deleted' and target_id = ${user.trigger.id}`,
     );
     expect(entries).toHaveLength(1);
+  });
+});
+
+describe("a deleted trigger with a delivery that a host may have", () => {
+  test("is remembered until that is certain, keeps no other waiting, and then leaves no payload", async () => {
+    const [user, other] = [await userWithTrigger(), await userWithTrigger()];
+    const { db, atomic } = gateway.deps;
+    const add = ({ id, agent, trigger }: typeof user, dueAt: string | null) =>
+      atomic([
+        sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes, due_at, maybe_sent, outcome)
+          values (${`dlv_${trigger.id}`}, ${trigger.id}, ${id}, ${agent.id}, ${new Date().toISOString()}, '{}', 'c2VjcmV0', 6,
+            ${dueAt}, 1, ${dueAt && "cancelled"})`,
+      ]);
+    const left = ({ trigger }: typeof user) =>
+      db.all(sql`select payload from deliveries where trigger_id = ${trigger.id}`);
+    const far = new Date(Date.now() + 3_000_000).toISOString();
+    await add(user, far);
+    await user.call("DELETE", `/v1/triggers/${user.trigger.id}`);
+    await deleteLeftDeliveries(gateway.deps);
+    expect(await left(user)).toHaveLength(1);
+    // Whichever stands behind is deleted at the next look: the one that waits is not picked again and again.
+    await add(other, null);
+    await atomic([sql`insert into chores (name, due_at) values (${`deliveries of ${other.trigger.id}`}, '')`]);
+    await deleteLeftDeliveries(gateway.deps);
+    expect(await left(other)).toEqual([]);
+    await atomic([sql`update deliveries set due_at = null where trigger_id = ${user.trigger.id}`]);
+    gateway.clock.skewMs += 601_000;
+    await deleteLeftDeliveries(gateway.deps);
+    gateway.clock.skewMs -= 601_000;
+    expect(await left(user)).toEqual([]);
+    expect(await db.all(sql`select 1 from chores where name like 'deliveries%'`)).toEqual([]);
   });
 });
 

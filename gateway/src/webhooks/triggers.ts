@@ -139,7 +139,7 @@ export async function deleteTrigger(deps: Deps, source: AuditSource, userId: str
     ...cancelWaiting(isoTime(deps.now()), sql`d.trigger_id = ${triggerId}`),
     deleteSlice(triggerId),
     sql`insert into chores (name, due_at) select ${deliveriesOf + triggerId}, ''
-      where exists (select 1 from deliveries where trigger_id = ${triggerId} and due_at is null) on conflict do nothing`,
+      where exists (select 1 from deliveries where trigger_id = ${triggerId}) on conflict do nothing`,
     sql`delete from triggers where id = ${triggerId}`,
     auditChange(deps.now(), {
       ...source,
@@ -150,14 +150,24 @@ export async function deleteTrigger(deps: Deps, source: AuditSource, userId: str
   ]);
 }
 
-/** Deletes a slice of what deleted triggers have left. */
-export async function deleteLeftDeliveries({ db, atomic }: Deps): Promise<void> {
-  const [chore] = await db.all<{ name: string }>(
-    sql`select name from chores where name > ${deliveriesOf} and name < ${`${deliveriesOf}~`} order by random() limit 1`,
-  );
+/** What a host may have is certain a while later, if it is: until then others have their turn. */
+const waitMs = 600_000;
+
+/** Deletes a slice of what deleted triggers have left; the chore stays for as long as there is anything, or is to come, as what a host may have. */
+export async function deleteLeftDeliveries({ db, atomic, now }: Deps): Promise<void> {
+  const [time, later] = [isoTime(now()), isoTime(now() + waitMs)];
+  // One that is put off further than that was by a clock that was ahead.
+  const [chore] = await db.all<{ name: string }>(sql`
+    select name from chores where name > ${deliveriesOf} and name < ${`${deliveriesOf}~`} and (due_at <= ${time} or due_at > ${later})
+    order by random() limit 1`);
   if (!chore) return;
-  const [deleted] = await atomic([deleteSlice(chore.name.slice(deliveriesOf.length))]);
-  if (deleted!.length < sliceRows) await atomic([sql`delete from chores where name = ${chore.name}`]);
+  const triggerId = chore.name.slice(deliveriesOf.length);
+  const [deleted] = await atomic([deleteSlice(triggerId)]);
+  if (deleted!.length === sliceRows) return;
+  await atomic([
+    sql`delete from chores where name = ${chore.name} and not exists (select 1 from deliveries where trigger_id = ${triggerId})`,
+    sql`update chores set due_at = ${later} where name = ${chore.name}`,
+  ]);
 }
 
 /** What the host may have stays until that is certain: the row is what remembers it. */

@@ -41,13 +41,20 @@ export function createClock(
 /** Of the machine: another one since each of its starts. */
 export const bootId = () => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 
-/** Now, for later processes of this host agent: the machine's boot, and the milliseconds since. */
-export const markNow = (): string => `${bootId()} ${Math.round(uptime() * 1000)}`;
+/** Milliseconds of the clock that `performance.now` goes by as well, the same in all processes of one boot: it stands still while the machine sleeps. */
+function monotonicMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}
 
-/** Milliseconds since then; null where the machine was booted since. */
+/** Now, for later processes of this host agent: the machine's boot, and its monotonic clock. */
+export const markNow = (): string => `${bootId()} ${Math.round(monotonicMs())} monotonic`;
+
+/** Milliseconds since then; null where the machine was booted since. A mark without the clock's name is of before: it counts the machine's sleep. */
 function sinceMark(mark: string): number | null {
-  const [of, at] = mark.split(" ");
-  return of === bootId() ? Math.max(0, uptime() * 1000 - Number(at)) : null;
+  const [of, at, clock] = mark.split(" ");
+  const now = clock === "monotonic" ? monotonicMs() : uptime() * 1000;
+  return of === bootId() ? Math.max(0, now - Number(at)) : null;
 }
 
 /**
