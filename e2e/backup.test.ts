@@ -9,7 +9,7 @@ import { until } from "../gateway/test/wait.ts";
 import type { Client } from "./harness/client.ts";
 import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
 import { unmountBelow } from "./harness/traces.ts";
-import { makeOwnDirectory } from "../gateway/test/directory.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 let berth: Berth;
 let alice: Client;

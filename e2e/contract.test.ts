@@ -9,7 +9,7 @@ import { cases } from "../host-agent/test/contract/cases.ts";
 import type { Place } from "../host-agent/test/contract/place.ts";
 import { type PrivateEngine, startPrivateEngine } from "./engines/private-engine.ts";
 import { connectEngine } from "../host-agent/src/machine/engine.ts";
-import { makeOwnDirectory } from "../gateway/test/directory.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 const uid = 20_123;
 const programs: Record<string, string> = {

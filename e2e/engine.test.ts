@@ -6,7 +6,7 @@ import { type Client, connectClient, textOf } from "./harness/client.ts";
 import { until } from "../gateway/test/wait.ts";
 import { type Berth, startBerth } from "./harness/harness.ts";
 import { type PrivateEngine, startPrivateEngine } from "./engines/private-engine.ts";
-import { makeOwnDirectory } from "../gateway/test/directory.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 let engine: PrivateEngine;
 let berth: Berth;

@@ -11,7 +11,7 @@ import { until } from "../gateway/test/wait.ts";
 import { answers } from "../scripts/processes/own-process.ts";
 import { connectClient, textOf, type Client } from "./harness/client.ts";
 import { startBerth, type Berth } from "./harness/harness.ts";
-import { makeOwnDirectory } from "../gateway/test/directory.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 let berth: Berth;
 beforeAll(async () => {

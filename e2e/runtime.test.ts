@@ -5,7 +5,7 @@ import { until } from "../gateway/test/wait.ts";
 import type { Client } from "./harness/client.ts";
 import { type Berth, startBerth } from "./harness/harness.ts";
 import { type PrivateEngine, startPrivateEngine } from "./engines/private-engine.ts";
-import { makeOwnDirectory } from "../gateway/test/directory.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 /** An OCI runtime beside the engine's own: a program that writes down what it is asked for, and has runc do it. */
 const name = "noted";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { withLock } from "../scripts/setup/lock.mjs";
-import { makeOwnDirectory } from "../gateway/test/directory.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 import { sweep } from "./harness/traces.ts";
 
 const sweepAlone = () => withLock("sweep of test machines", sweep);

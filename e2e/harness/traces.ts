@@ -11,7 +11,7 @@ const engine = new Docker();
 /** Directories of test runs, which name their owner in a file; private engines have one of their own. */
 export const berthPrefix = "berth-e2e-";
 const enginePrefix = "berth-engine-";
-/** Of single tests, by `makeOwnDirectory`: its owner is in its name. */
+/** Of single tests, by `makeOwnDirectory` (shared/node): its owner is in its name. */
 const ofOneTest = /^berth-test-(\d+)-/;
 
 /** Removes what test runs left that were killed. */

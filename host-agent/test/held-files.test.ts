@@ -8,7 +8,7 @@ import { noteBegun, readBeginning, readExit } from "../src/run/run-files.ts";
 import { endInput, said, tell } from "../src/run/run-input.ts";
 import { readLines, readTail, splitLines } from "../src/run/run-log.ts";
 import type { Volume } from "../src/workspace/volume.ts";
-import { makeOwnDirectory } from "../../gateway/test/directory.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 let dir: string;
 let volume: Volume;

@@ -11,7 +11,7 @@ import { reserveUids } from "./reserve-uids.ts";
 import { makeAgentDirectory, ownerOf, type Volume } from "./volume.ts";
 import { Volumes } from "./volumes.ts";
 import { inMemory } from "../../test/memory.ts";
-import { makeOwnDirectory } from "../../../gateway/test/directory.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 const [mary, paul] = ["usr_mary", "usr_paul"];
 const log = createLog(() => {});

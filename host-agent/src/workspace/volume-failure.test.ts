@@ -3,7 +3,7 @@ import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Volumes } from "./volumes.ts";
-import { makeOwnDirectory } from "../../../gateway/test/directory.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 let dir: string;
 let volumes: Volumes;

@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { noteEnd, readEnd } from "../run/run-files.ts";
 import { Volumes } from "./volumes.ts";
-import { makeOwnDirectory } from "../../../gateway/test/directory.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 const mib = 2 ** 20;
 let dir: string;
