@@ -55,6 +55,22 @@ async function waiting(): Promise<number> {
   }, "one waits, and no other");
 }
 
+test("keeps no container that is not what its user may have any more", async () => {
+  await waiting();
+  const socket = await alice.connect();
+  const { containerId } = await alice.workspace();
+  const admin = await berth.client("root", { admin: true });
+  const limit = (memoryBytes: number | null) =>
+    admin.call("PATCH", `/v1/admin/users/${userId}`, { limits: { memoryBytes } });
+  await limit(2 ** 29);
+  await until(
+    async () => (await alice.workspace()).containerId !== containerId,
+    "it goes though somebody is connected",
+  );
+  await limit(null);
+  await socket.close();
+});
+
 test("the next message is its: it has the run's id and token, and the run's log begins with the message", async () => {
   const pid = await waiting();
   expect(await alice.workspace()).toMatchObject({ activeRuns: 0 });

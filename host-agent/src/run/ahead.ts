@@ -218,7 +218,8 @@ export class Ahead {
       const waiting = this.#waiting.get(userId);
       const container = workspaces.current(userId);
       const canWait = agent !== null && container !== null && this.#canWait(agent) && isReady(container);
-      const isWanted = canWait && !store.activeRunOf(agent);
+      // A container that goes once nothing runs in it would never.
+      const isWanted = canWait && !store.activeRunOf(agent) && !workspaces.isOutdated(userId);
       const next = nextOfAhead({
         isWanted,
         waiting: !waiting ? "none" : isGone(waiting) ? "gone" : this.#isAsNow(waiting, agent, container),

@@ -138,6 +138,7 @@ export class Workspaces {
 
   /** What the user may have has changed: a container that is there goes once nothing runs in it. */
   outdate = (userId: string): void => this.#change(this.#placeOf(userId), { isOutdated: true });
+  isOutdated = (userId: string): boolean => this.#placeOf(userId).isOutdated;
 
   /** A client is there; call the answer once it is gone. */
   connect(userId: string): () => void {
@@ -281,6 +282,7 @@ export class Workspaces {
     Object.assign(place, { status: "starting", reason: null, sample: null });
     // Told to the user alone: a report now would only compete with the engine for the processor.
     context.bus.emit(`user:${userId}`);
+    place.isOutdated = false;
     await volumes.unmountSmall(userId);
     const [volume] = await Promise.all([volumes.ensure(userId), this.#admit(userId, store.agentsOf(userId))]);
     const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
@@ -323,7 +325,9 @@ export class Workspaces {
     if (isNew) prepared.catch(() => undefined);
     else await Promise.all([prepared, letGoOn(container.cgroup)]);
     await this.#deps.takeUp(place.userId, container, isNew || place.container?.id === state.id);
-    Object.assign(place, { startedAt: state.startedAt, reason: null, isOutdated, lastBusyAt: performance.now() });
+    // What changed while it was made, or taken, counts as well.
+    place.isOutdated ||= isOutdated;
+    Object.assign(place, { startedAt: state.startedAt, reason: null, lastBusyAt: performance.now() });
     this.#change(place, { status: "running", container });
     return container;
   }
