@@ -67,7 +67,7 @@ const harm = (page: Page) =>
   }));
 const none = { ran: undefined, elements: [], handlers: 0, links: [] };
 
-/** Writes lines into its own run's log, as an agent may: names and inputs of tools, results, errors. */
+/** Lines for its own run's log, where an agent may write: names and inputs of tools, results, errors. */
 function sayAsTools(text: string): string {
   const lines = [
     { type: "system", subtype: "init", model: text, cwd: text, tools: [text] },
@@ -111,8 +111,7 @@ function sayAsTools(text: string): string {
     { type: "stream_event", event: { type: "content_block_delta", delta: { type: "text_delta", text } } },
     { type: text, [text]: text },
   ];
-  const data = Buffer.from(`${lines.map((line) => JSON.stringify(line)).join("\n")}\n`).toString("base64");
-  return `echo ${data} | base64 -d >>/run/berth-runs/$BERTH_RUN_ID/out`;
+  return `${lines.map((line) => JSON.stringify(line)).join("\n")}\n`;
 }
 
 describe("what an agent writes", () => {
@@ -131,10 +130,17 @@ describe("what an agent writes", () => {
   test("as tools, their input and results, and lines of no kind runs nothing and asks for nothing", async () => {
     const { page, client } = await meet();
     const agent = await client.createAgent("tools");
-    await client.runToEnd(agent.id, `demo: run ${sayAsTools(evil)}`);
+    await client.ok("PUT", `/v1/agents/${agent.id}/files/lines`, sayAsTools(evil));
+    await client.runToEnd(agent.id, "demo: run cat ~/lines >>/run/berth-runs/$BERTH_RUN_ID/out");
     await page.goto(`/agents/${agent.id}`);
     await lastEnd(page).getByText("Finished").waitFor();
-    for (const fold of await page.locator("main summary, main .call button").all()) await fold.click();
+    const tools = page.locator("main .tool");
+    await eventually(() => tools.count()).toBeGreaterThanOrEqual(6);
+    const folds = page.locator("main .tool:not([open]) > summary");
+    for (let left = await folds.count(); left > 0; left--) await folds.first().click();
+    expect(await folds.count()).toBe(0);
+    // In what was unfolded, not in the line above it.
+    await page.locator(".tool-body").getByText(html[0]!, { exact: false }).first().waitFor();
     expect(await harm(page)).toEqual(none);
   });
 
@@ -150,14 +156,20 @@ describe("what an agent writes", () => {
       scheme: "token",
       template: evil,
     });
-    for (const at of ["", "/files", "/files/d", "/triggers"]) {
-      await page.goto(`/agents/${agent.id}${at}`);
-      await page.getByText("<img src=x", { exact: false }).first().waitFor();
-      expect(await harm(page)).toEqual(none);
-    }
-    for (const at of ["/", "/runs", "/admin/users", "/admin/audit"]) {
+    await client.ok("POST", "/v1/admin/users", { name: evilName });
+    const own = `/agents/${agent.id}`;
+    for (const [at, list] of [
+      [own, ".run"],
+      [`${own}/files`, "table.files tbody"],
+      [`${own}/files?dir=d`, "table.files tbody"],
+      [`${own}/triggers`, ".card"],
+      ["/", ".cards"],
+      ["/runs", "table.runs tbody"],
+      ["/users", "table tbody"],
+      ["/audit", "table.audit tbody"],
+    ] as const) {
       await page.goto(at);
-      await page.getByRole("heading").first().waitFor();
+      await page.locator(`main ${list}`).getByText("<img src=x", { exact: false }).first().waitFor();
       expect(await harm(page)).toEqual(none);
     }
     const [download] = await Promise.all([
@@ -238,21 +250,23 @@ describe("a page of another origin", () => {
     const { page: own, client } = await meet();
     const agent = await client.createAgent("mine", { runtime: "shell" });
     const { run } = await client.runToEnd(agent.id, "echo private");
+    await client.ok("PUT", `/v1/agents/${agent.id}/files/dot.gif`, dot);
     const page = await own.context().newPage();
     await page.goto(origin);
     const outcome = await page.evaluate(tryAll, { berth: world.berth.url, agentId: agent.id, runId: run.id });
     expect(outcome).toEqual({
-      simple: "opaque",
+      simple: "TypeError",
       json: "TypeError",
       read: "TypeError",
-      opaque: "opaque",
+      opaque: "TypeError",
       socket: 4003,
       terminal: 4003,
       stream: "error",
-      frame: "",
       script: "error",
       image: "error",
     });
+    const frames = page.frames().filter((frame) => frame !== page.mainFrame());
+    expect(frames.map((frame) => frame.url())).toEqual(["chrome-error://chromewebdata/"]);
     for (const [path, body] of [
       ["/v1/agents", '{"name":"forged","x":"'],
       [`/v1/agents/${agent.id}/runs`, '{"prompt":"forged","x":"'],
@@ -265,11 +279,13 @@ describe("a page of another origin", () => {
       ]);
     }
     await page.goto(origin);
-    const opened = await page.evaluate((to) => {
-      const other = window.open(to);
-      return new Promise((resolve) => setTimeout(() => resolve(other === null || other.closed), 2000));
-    }, world.berth.url);
-    expect(opened).toBe(true);
+    const [other] = await Promise.all([
+      page.waitForEvent("popup"),
+      page.evaluate((to) => void Object.assign(globalThis, { other: window.open(to) }), world.berth.url),
+    ]);
+    // It is there for its owner, and nothing that the page here can reach.
+    await page.waitForFunction(() => (globalThis as unknown as { other: Window }).other.closed);
+    await other.getByRole("region", { name: "Workspace" }).waitFor();
     const { items } = await client.ok<{ items: Agent[] }>("GET", "/v1/agents");
     expect(items.map(({ name }) => name)).toEqual(["mine"]);
     expect((await client.ok<{ items: unknown[] }>("GET", "/v1/runs")).items).toHaveLength(1);
@@ -278,6 +294,9 @@ describe("a page of another origin", () => {
     await page.close();
   });
 });
+
+/** A picture of one point. */
+const dot = Buffer.from("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", "base64");
 
 /** In the page elsewhere: what each way ends as. */
 async function tryAll({ berth, agentId, runId }: { berth: string; agentId: string; runId: string }) {
@@ -304,13 +323,6 @@ async function tryAll({ berth, agentId, runId }: { berth: string; agentId: strin
   frame.src = berth;
   document.body.append(frame);
   await new Promise((resolve) => frame.addEventListener("load", resolve));
-  const shown = () => {
-    try {
-      return frame.contentDocument?.body.textContent ?? "";
-    } catch {
-      return "";
-    }
-  };
   return {
     simple: await call("/v1/agents", {
       method: "POST",
@@ -331,9 +343,8 @@ async function tryAll({ berth, agentId, runId }: { berth: string; agentId: strin
       });
       source.addEventListener("output", () => resolve("output"));
     }),
-    frame: shown(),
     script: await load("script", "/v1/me"),
-    image: await load("img", `/v1/agents/${agentId}/files/`),
+    image: await load("img", `/v1/agents/${agentId}/files/dot.gif`),
   };
 }
 

@@ -31,6 +31,7 @@ describe("every answer", () => {
     const answer = await gateway.call("GET", "/healthz", { headers: { "x-request-id": "theirs" } });
     expect(answer.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
     expect(answer.headers.get("x-content-type-options")).toBe("nosniff");
+    expect(answer.headers.get("cross-origin-resource-policy")).toBe("same-origin");
     expect(answer.headers.get("content-security-policy")).toContain("default-src 'none'");
   });
 

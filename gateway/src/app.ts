@@ -82,6 +82,8 @@ function toResponse({ settings }: Deps, c: Context<AppEnv>, answer: Answer): Res
   const always = {
     ...(settings.BERTH_PUBLIC_URL.startsWith("https:") && { "strict-transport-security": "max-age=31536000" }),
     "x-content-type-options": "nosniff",
+    // Cookies come along from other ports of the same name: what is an agent's picture here is nothing there.
+    "cross-origin-resource-policy": "same-origin",
     ...(!isPartOfPage(answer) && { "x-request-id": c.get("requestId"), "referrer-policy": "no-referrer" }),
   };
   if (!(answer instanceof Response)) {

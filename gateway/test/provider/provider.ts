@@ -112,9 +112,11 @@ export async function startProvider({ redirectUri, algorithm = "RS256", accounts
       const { importJWK } = await import("jose");
       const all = { iss: issuer, aud: "berth", sub: "forged", iat: seconds, exp: seconds + 600, ...claims };
       for (const [name, value] of Object.entries(all)) if (value === undefined) Reflect.deleteProperty(all, name);
+      // jose signs what is critical where it is told that somebody knows it.
+      const known = Object.fromEntries([header["crit"] ?? []].flat().map((name) => [name, true]));
       return new SignJWT(all)
         .setProtectedHeader({ alg: algorithm, kid: key.kid!, ...header })
-        .sign(await importJWK(key, algorithm));
+        .sign(await importJWK(key, algorithm), { crit: known });
     },
     close: stop,
   };
