@@ -2,6 +2,7 @@
 import { PassThrough } from "node:stream";
 import { type Client, type Socket, textOf } from "../e2e/harness/client.ts";
 import { engine, startBerth } from "../e2e/harness/harness.ts";
+import { until } from "../gateway/test/wait.ts";
 import { interleave, lateBy, median, printFigures } from "./lib/figures.ts";
 
 const rounds = 30;
@@ -43,18 +44,23 @@ async function overSse(client: Client, agentId: string): Promise<number> {
 }
 
 async function overSocket(client: Client, { ws }: Socket, agentId: string): Promise<number> {
-  let told = "";
-  const late = new Promise<number>((resolve) => {
-    ws.on("message", function look(data) {
-      const frame = JSON.parse((data as Buffer).toString()) as { data?: { text: string }; run?: { endedAt: unknown } };
-      if (frame.data) told = frame.data.text;
-      if (!frame.run?.endedAt) return;
-      resolve(lateBy(told));
-      ws.off("message", look);
-    });
-  });
-  await client.send(agentId, script);
-  return late;
+  const [told, late] = [new Map<string, string>(), new Map<string, number>()];
+  // Frames of the run before may still come, and the run's own before its id is known.
+  const look = (data: Buffer) => {
+    const { runId, data: line, run } = JSON.parse(data.toString()) as Frame;
+    if (line) told.set(runId!, line.text);
+    if (run?.endedAt && told.has(run.id)) late.set(run.id, lateBy(told.get(run.id)!));
+  };
+  ws.on("message", look);
+  const { id } = await client.send(agentId, script);
+  const ms = await until(() => late.get(id), "the run's end is told");
+  ws.off("message", look);
+  return ms;
+}
+interface Frame {
+  runId?: string;
+  data?: { text: string };
+  run?: { id: string; endedAt: string | null };
 }
 
 async function attached(containerId: string): Promise<number> {

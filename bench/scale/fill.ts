@@ -14,8 +14,10 @@ export interface Sizes {
   hosts: number;
   /** Users of a host, each with a workspace and an agent. */
   workspaces: number;
-  /** Of all users those who have a token. */
+  /** Of all users those who have a token, and of whose agents some have work. */
   online: number;
+  /** Users after those, who have a token too, and agents without work. */
+  idle?: number;
   /** Users with a token and an agent and without a host. */
   newcomers: number;
   /** Runs that ended, a tenth of them of user 0, the others spread over those who are online. */
@@ -29,7 +31,7 @@ export interface Sizes {
 /** What the other processes read of it, as `world.json`. */
 export interface World extends Sizes {
   joinTokens: string[];
-  /** Tokens: of an admin, of those who are online (user 0 first), and of newcomers. */
+  /** Tokens: of an admin, of those who are online (user 0 first) and of the idle ones after them, and of newcomers. */
   admin: string;
   tokens: string[];
   newcomerTokens: string[];
@@ -77,7 +79,7 @@ export async function fillData(env: Record<string, string>, sizes: Sizes, tell: 
     ...sizes,
     joinTokens,
     admin: await sign("usr_admin"),
-    tokens: await all(sizes.online, userId),
+    tokens: await all(sizes.online + (sizes.idle ?? 0), userId),
     newcomerTokens: await all(sizes.newcomers, (at) => `usr_new${at}`),
   };
   writeFileSync(join(dir, "world.json"), JSON.stringify(world));
@@ -87,7 +89,8 @@ export async function fillData(env: Record<string, string>, sizes: Sizes, tell: 
 const iso = (ms: number) => new Date(ms).toISOString();
 const count = `(with recursive c(i) as (select 0 union all select i + 1 from c where i + 1 < $n) select i from c where $n > 0)`;
 
-function fillUsers(db: Sqlite.Database, { hosts, workspaces, online, newcomers }: Sizes, now: number): void {
+function fillUsers(db: Sqlite.Database, sizes: Sizes, now: number): void {
+  const { hosts, workspaces, online, idle = 0, newcomers } = sizes;
   const [time, later] = [iso(now - dayMs), iso(now + dayMs)];
   const user = db.prepare(`insert into users (id, name, role, created_at)
     select $prefix || i, $prefix || i, 'user', $time from ${count}`);
@@ -99,10 +102,10 @@ function fillUsers(db: Sqlite.Database, { hosts, workspaces, online, newcomers }
   db.prepare(
     "insert into tokens (id, user_id, kind, name, created_at, expires_at) values ('tok_usr_admin', 'usr_admin', 'api', 'scale', ?, ?)",
   ).run(time, later);
-  const all = Math.max(hosts * workspaces, online);
+  const all = Math.max(hosts * workspaces, online + idle);
   user.run({ prefix: "usr_scale", time, n: all });
   agent.run({ agents: "agt_scale", users: "usr_scale", time, n: all });
-  token.run({ prefix: "usr_scale", time, later, n: online });
+  token.run({ prefix: "usr_scale", time, later, n: online + idle });
   user.run({ prefix: "usr_new", time, n: newcomers });
   agent.run({ agents: "agt_new", users: "usr_new", time, n: newcomers });
   token.run({ prefix: "usr_new", time, later, n: newcomers });

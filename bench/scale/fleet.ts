@@ -30,10 +30,13 @@ export async function measureFleet(options: Options, tell: Tell): Promise<{ figu
   const { hosts, workspaces, seconds } = options;
   const busy = Math.max(1, Math.round(workspaces / 10));
   const online = hosts * busy;
+  // As many runs begin as end. An agent with work takes no other.
+  const startsPerSecond = (online * 1000) / runMs;
   const sizes = {
     hosts,
     workspaces,
     online,
+    idle: Math.min(hosts * workspaces - online, Math.ceil(startsPerSecond * seconds)),
     newcomers,
     runs: Math.min(options.runs, online * 10),
     waiting: 0,
@@ -52,7 +55,7 @@ export async function measureFleet(options: Options, tell: Tell): Promise<{ figu
     const beforeCpu = gateway.cpuSeconds();
     const sentBefore = await scene.hosts<{ reports: number; bytes: number }>("sent");
     const from = performance.now();
-    const starts = { url, world, calls: [start], perSecond: (online * 1000) / runMs, seconds };
+    const starts = { url, world, calls: [start], perSecond: startsPerSecond, seconds, ofIdle: true };
     const [called, started] = await Promise.all([
       scene.users<Told>("load", { url, world, calls, perSecond: callsPerSecond * Math.min(1, online / 1000), seconds }),
       scene.users<Told>("load", starts),
@@ -71,6 +74,7 @@ export async function measureFleet(options: Options, tell: Tell): Promise<{ figu
       { name: "users' calls, p50", ours: called.p50, unit: "ms" },
       { name: "users' calls, p99", ours: called.p99, unit: "ms", target: { bound: 50 } },
       { name: "starts of a run, p99", ours: started.p99, unit: "ms", target: { bound: 50 } },
+      { name: "calls and starts that failed", ours: countFailed(called) + countFailed(started), unit: "" },
       { name: "gateway's CPU", ours: cores, unit: "cores", target: { bound: 1 } },
       { name: "gateway's memory", ours: memory, unit: "MiB", target: { bound: 400 } },
       { name: "reports", ours: reports, unit: "/s" },
@@ -86,6 +90,8 @@ export async function measureFleet(options: Options, tell: Tell): Promise<{ figu
     await scene.close();
   }
 }
+
+const countFailed = ({ failed }: Told) => Object.values(failed).reduce((sum, count) => sum + count, 0);
 
 /** The gateway's CPU, and the time that went by. */
 async function spent({ gateway }: Scene, work: () => Promise<unknown>) {

@@ -17,6 +17,7 @@ export interface Call {
   body?: unknown;
 }
 
+/** Times are of calls that did what was asked; `failed` counts the others by name and status. */
 export interface Told {
   calls: number;
   failed: Record<string, number>;
@@ -61,25 +62,28 @@ interface Load {
   calls: Call[];
   perSecond: number;
   seconds: number;
+  /** The idle users, each once at most, instead of those who are online. */
+  ofIdle?: boolean;
 }
 
 /** Each call is timed from when it was due, so that one that waits for another counts what it waited. */
-async function load({ url, world, calls, perSecond, seconds }: Load): Promise<Told> {
+async function load({ url, world, calls, perSecond, seconds, ofIdle = false }: Load): Promise<Told> {
   const weights = calls.flatMap((one) => Array.from({ length: one.weight }, () => one));
   const times = new Map(calls.map(({ name }) => [name, [] as number[]]));
   const failed: Record<string, number> = {};
   const all: Promise<void>[] = [];
   const beganAt = performance.now();
-  for (let at = 0; at < perSecond * seconds; at++) {
+  const count = Math.min(perSecond * seconds, ofIdle ? (world.idle ?? 0) : Number.POSITIVE_INFINITY);
+  for (let at = 0; at < count; at++) {
     const dueAt = beganAt + (at * 1000) / perSecond;
     if (dueAt > performance.now()) await new Promise((resolve) => setTimeout(resolve, dueAt - performance.now()));
     const one = weights[random(weights.length)]!;
-    const user = random(world.online);
+    const user = ofIdle ? world.online + at : random(world.online);
     all.push(
       call(url, world.tokens[user]!, one, user).then(
         ({ status }) => {
-          times.get(one.name)!.push(performance.now() - dueAt);
-          if (status >= 400) failed[`${one.name} ${status}`] = (failed[`${one.name} ${status}`] ?? 0) + 1;
+          if (status < 300) times.get(one.name)!.push(performance.now() - dueAt);
+          else failed[`${one.name} ${status}`] = (failed[`${one.name} ${status}`] ?? 0) + 1;
         },
         (error: Error) => void (failed[error.message] = (failed[error.message] ?? 0) + 1),
       ),
