@@ -387,3 +387,14 @@ describe("the gateway's copy", () => {
     ).toEqual(run);
   });
 });
+
+test("of a run's standard error the last MiB is told, and 4 KiB with the run", async () => {
+  const { run } = await alice.runToEnd(agent.id, "seq 200000 >&2; echo end >&2; exit 1");
+  expect(run).toMatchObject({ reason: "nonzero_exit", exitCode: 1 });
+  const told = (await alice.call<string>("GET", `/v1/runs/${run.id}/stderr`)).body;
+  for (const [text, bytes] of [
+    [told, 2 ** 20],
+    [run.stderrTail!, 4096],
+  ] as const)
+    expect([text.length, text.slice(-11)]).toEqual([bytes, "200000\nend\n"]);
+});

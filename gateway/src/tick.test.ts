@@ -11,16 +11,18 @@ let gateway: TestApp;
 let host: TestHost;
 let user: Awaited<ReturnType<TestApp["addUser"]>>;
 let agentId: string;
-beforeEach(async () => {
-  gateway = await createTestApp();
+const open = async (settings: Record<string, string> = {}) => {
+  gateway = await createTestApp(settings);
   host = await joinTestHost(gateway);
   user = await gateway.addUser("waiter");
   agentId = (await gateway.call("POST", "/v1/agents", { token: user.token, body: { name: "a" } })).json().id;
-});
-afterEach(async () => {
+};
+const close = async () => {
   await host.close();
   await gateway.close();
-});
+};
+beforeEach(() => open());
+afterEach(close);
 
 const dayMs = 24 * 3_600_000;
 const ticks = (count: number) => Promise.all(Array.from({ length: count }, () => tick(gateway.deps)));
@@ -105,31 +107,36 @@ describe.each([
 });
 
 describe("with time", () => {
-  test("ended runs and deliveries go after their retention, audit after a year, and what is younger stays", async () => {
-    const run = (id: string, createdAt: string) =>
-      makeRun({ id, userId: user.id, agentId, rev: ++host.rev, status: "completed", reason: "completed", createdAt });
-    await gateway.call("POST", `/v1/agents/${agentId}/runs`, { token: user.token, body: { prompt: "x" } });
-    const at = (days: number) => new Date(gateway.deps.now() - days * dayMs).toISOString();
-    await host.report({ runs: [run("run_old", at(31)), run("run_young", at(29))], rev: host.rev });
-    await gateway.deps.atomic(
-      ["old", "young"].map(
-        (id) => sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes)
-          values (${id}, 't', ${user.id}, ${agentId}, ${at(id === "old" ? 31 : 29)}, '{}', '', 0)`,
-      ),
-    );
-    gateway.clock.skewMs = -368 * dayMs;
-    await audit(gateway.deps, { actor: systemActor, address: null, action: "host.joined" });
-    gateway.clock.skewMs = 0;
-    const countAudit = async () => (await gateway.deps.db.all(sql`select 1 from audit`)).length;
-    const before = await countAudit();
-    await gateway.tick();
-    expect(await countAudit()).toBe(before - 1);
-    const ids = async (table: string) =>
-      (await gateway.deps.db.all<{ id: string }>(sql`select id from ${sql.raw(table)}`)).map(({ id }) => id);
-    expect(await ids("runs")).not.toContain("run_old");
-    expect(await ids("runs")).toContain("run_young");
-    expect(await ids("deliveries")).toEqual(["young"]);
-  });
+  test.each([30, 7])(
+    "ended runs and deliveries go after their retention (%i days), audit after a year, and what is younger stays",
+    async (days) => {
+      await close();
+      await open({ BERTH_RETENTION_DAYS: String(days) });
+      const run = (id: string, createdAt: string) =>
+        makeRun({ id, userId: user.id, agentId, rev: ++host.rev, status: "completed", reason: "completed", createdAt });
+      await gateway.call("POST", `/v1/agents/${agentId}/runs`, { token: user.token, body: { prompt: "x" } });
+      const at = (days: number) => new Date(gateway.deps.now() - days * dayMs).toISOString();
+      await host.report({ runs: [run("run_old", at(days + 1)), run("run_young", at(days - 1))], rev: host.rev });
+      await gateway.deps.atomic(
+        ["old", "young"].map(
+          (id) => sql`insert into deliveries (id, trigger_id, user_id, agent_id, received_at, headers, payload, bytes)
+          values (${id}, 't', ${user.id}, ${agentId}, ${at(id === "old" ? days + 1 : days - 1)}, '{}', '', 0)`,
+        ),
+      );
+      gateway.clock.skewMs = -368 * dayMs;
+      await audit(gateway.deps, { actor: systemActor, address: null, action: "host.joined" });
+      gateway.clock.skewMs = 0;
+      const countAudit = async () => (await gateway.deps.db.all(sql`select 1 from audit`)).length;
+      const before = await countAudit();
+      await gateway.tick();
+      expect(await countAudit()).toBe(before - 1);
+      const ids = async (table: string) =>
+        (await gateway.deps.db.all<{ id: string }>(sql`select id from ${sql.raw(table)}`)).map(({ id }) => id);
+      expect(await ids("runs")).not.toContain("run_old");
+      expect(await ids("runs")).toContain("run_young");
+      expect(await ids("deliveries")).toEqual(["young"]);
+    },
+  );
 
   describe("of many old runs", () => {
     const keep = async (count: number, days: number) => {

@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { toEventBlock } from "./event-block.ts";
 import { follow } from "./follow.ts";
 import { createStreams } from "./open-streams.ts";
@@ -92,6 +92,30 @@ test("one look that was held up holds up no line that comes after it", async () 
   } finally {
     vi.useRealTimers();
   }
+});
+
+test("whoever reads a run that says nothing is told by a comment, after each 10 s, that the stream is there", async () => {
+  const { run, reading } = beginLongRun();
+  vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const body = toBody(
+    (signal) => follow(reading, run.id, 0, signal, toEventBlock),
+    () => () => {},
+  ).getReader();
+  const read = async () => new TextDecoder().decode((await body.read()).value);
+  for (let lines = 0; lines < 1000;) lines += (await read()).split("event: output").length - 1;
+  for (let silence = 0; silence < 2; silence++) {
+    let said = "";
+    const next = read().then((text) => void (said = text));
+    while (!vi.getTimerCount()) await new Promise(setImmediate);
+    vi.advanceTimersByTime(9999);
+    await new Promise(setImmediate);
+    expect(said).toBe("");
+    vi.advanceTimersByTime(1);
+    await next;
+    expect(said).toBe(": still here\n\n");
+  }
+  await body.cancel();
 });
 
 test("who reads on a host that its gateway has removed is told no end: the gateway tells another", async () => {

@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { createLog } from "@berth/shared/log";
 import { clientFrame, describeWorkspace, type ServerFrame } from "@berth/shared/resources";
@@ -82,7 +82,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   client.terminate();
-  await once(served, "close");
+  if (served.readyState !== WebSocket.CLOSED) await once(served, "close");
   server.close();
   store.close();
   rmSync(dir, { recursive: true });
@@ -124,6 +124,49 @@ test.each([
   client.resume();
   await expect.poll(() => frames.length).toBe(count);
   await expect.poll(() => served.isPaused).toBe(false);
+});
+
+/** Another client in place of the first, whose heartbeat goes by a clock that the test moves. */
+async function connectAnew(options: { autoPong?: boolean } = {}): Promise<(ms: number) => void> {
+  client.terminate();
+  await once(served, "close");
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  client = new WebSocket(`ws+unix:${join(dir, "socket")}`, options);
+  await once(client, "open");
+  return (ms) => void vi.advanceTimersByTime(ms);
+}
+
+test("a client is asked each 10 s whether it is there, and one that answers stays", async () => {
+  const advance = await connectAnew();
+  for (let beat = 0; beat < 6; beat++) {
+    const heard = Promise.all([once(client, "ping"), once(served, "pong")]);
+    advance(10_000);
+    await heard;
+  }
+  expect(served.readyState).toBe(WebSocket.OPEN);
+});
+
+test("a client of which nothing was heard for 30 s is closed, whatever it takes; a frame is a word too", async () => {
+  const advance = await connectAnew({ autoPong: false });
+  const askFor = async (beats: number) => {
+    for (let beat = 0; beat < beats; beat++) {
+      const asked = once(client, "ping");
+      advance(10_000);
+      await asked;
+    }
+  };
+  await askFor(2);
+  const answered = once(client, "message");
+  client.send("{}");
+  await answered;
+  // Whom we do not read is not told to be silent.
+  while (served.isPaused || served.bufferedAmount > 0) await new Promise(setImmediate);
+  await askFor(3);
+  expect(served.readyState).toBe(WebSocket.OPEN);
+  const closed = once(client, "close");
+  advance(10_000);
+  expect((await closed)[0]).toBe(1006);
 });
 
 function isSubscription(sent: string | Uint8Array): boolean {

@@ -29,15 +29,15 @@ test.each([
 
 let aheadMs = 0;
 /** A host with a run of 29.5 days and one of 20, on a clock that can be ahead. */
-function openHost() {
+function openHost(env: Record<string, string> = {}) {
   const dir = mkdtempSync(join(tmpdir(), "berth-retention-"));
   aheadMs = 0;
   const clock = createClock(() => Date.now() + aheadMs);
   const store = new Store(inMemory(), clock.now);
   const context = {
     hostId: "hst_this",
-    settings: parseSettings({}),
-    settingsOf: () => parseSettings({}),
+    settings: parseSettings(env),
+    settingsOf: () => parseSettings(env),
     dataDir: dir,
     clock,
     log: createLog(() => {}),
@@ -81,6 +81,18 @@ test("a clock that is a year ahead for an hour takes no run of the last weeks, a
   expect([store.getRun("run_old"), store.getRun("run_young")?.id]).toEqual([null, "run_young"]);
   aheadMs = 0;
   expect(store.spentToday("usr_u")).toBe(3);
+});
+
+test.each([
+  ["30 days, unless somebody says otherwise", {}, ["run_old", "run_young"]],
+  ["25 days", { BERTH_RETENTION_DAYS: "25" }, ["run_young"]],
+  ["a day", { BERTH_RETENTION_DAYS: "1" }, []],
+])("a run with its log is kept for as long as is set: %s", async (_, env, kept) => {
+  const { clock, store, deps } = openHost(env);
+  clock.follow(Date.now(), Date.now());
+  // The first pass notes what the clock says.
+  for (let pass = 0; pass < 2; pass++) await removeExpired(deps, hourMs);
+  expect(["run_old", "run_young"].filter((id) => store.getRun(id))).toEqual(kept);
 });
 
 test("what processes that live for minutes have lived counts together", async () => {
