@@ -27,21 +27,8 @@ const start: Call = {
 };
 
 export async function measureFleet(options: Options, tell: Tell): Promise<{ figures: Figure[]; facts: unknown }> {
-  const { hosts, workspaces, seconds } = options;
-  const busy = Math.max(1, Math.round(workspaces / 10));
-  const online = hosts * busy;
-  // As many runs begin as end. An agent with work takes no other.
-  const startsPerSecond = (online * 1000) / runMs;
-  const sizes = {
-    hosts,
-    workspaces,
-    online,
-    idle: Math.min(hosts * workspaces - online, Math.ceil(startsPerSecond * seconds)),
-    newcomers,
-    runs: Math.min(options.runs, online * 10),
-    waiting: 0,
-    expired: 0,
-  };
+  const { hosts, seconds } = options;
+  const { busy, online, startsPerSecond, sizes } = sizesOf(options);
   const scene = await openScene(sizes, tell);
   try {
     const { world, gateway } = scene;
@@ -89,6 +76,25 @@ export async function measureFleet(options: Options, tell: Tell): Promise<{ figu
   } finally {
     await scene.close();
   }
+}
+
+/** As many runs begin as end; they begin with agents that have no work, for one that has takes no other. */
+function sizesOf({ hosts, workspaces, seconds, runs }: Options) {
+  const busy = Math.max(1, Math.round(workspaces / 10));
+  const online = hosts * busy;
+  const startsPerSecond = (online * 1000) / runMs;
+  const idle = Math.min(hosts * workspaces - online, Math.ceil(startsPerSecond * seconds));
+  const sizes = {
+    hosts,
+    workspaces,
+    online,
+    idle,
+    newcomers,
+    runs: Math.min(runs, online * 10),
+    waiting: 0,
+    expired: 0,
+  };
+  return { busy, online, startsPerSecond, sizes };
 }
 
 const countFailed = ({ failed }: Told) => Object.values(failed).reduce((sum, count) => sum + count, 0);
