@@ -161,7 +161,9 @@ describe("a token that is revoked", () => {
     const made = await user.ok<{ id: string; token: string }>("POST", "/v1/tokens", { name: "short" });
     const { connectClient } = await import("./harness/client.ts");
     const other = connectClient(berth.url, made.token);
-    const [closing, ending] = [await other.connect(), drain(other.events(run.id))];
+    const [closing, events] = [await other.connect(), other.events(run.id)];
+    expect((await events.next()).done).toBe(false);
+    const ending = drain(events);
     const began = performance.now();
     await user.ok("DELETE", `/v1/tokens/${made.id}`);
     expect(await closing.closed).toBe(4001);

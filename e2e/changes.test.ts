@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Changes } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";
+import { until } from "../gateway/test/wait.ts";
 import type { Client } from "./harness/client.ts";
 import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
 
@@ -214,10 +215,14 @@ describe("a hostile repository", () => {
     const text = await diff(large, "long");
     expect(text.length).toBeLessThan(2 ** 20 + 1000);
     expect(text).toMatch(/\n\\ The diff is over 1 MiB: here is its beginning\.\n$/);
-    const statuses = await Promise.all(
-      Array.from({ length: 6 }, async () => (await alice.call("GET", url(broken))).status),
-    );
-    expect(statuses.toSorted()).toEqual([200, 200, 200, 200, 429, 429]);
+    // Git waits for the pipe until somebody writes into it, so that the calls are there at once.
+    const statuses: number[] = [];
+    const calls = Array.from({ length: 6 }, async () => statuses.push((await alice.call("GET", url(slow))).status));
+    await until(() => statuses.length === 2, "two are refused while the others wait");
+    const { id } = await alice.send(slow.id, "while :; do echo >b/.gitignore; done");
+    await Promise.all(calls);
+    await alice.ok("POST", `/v1/runs/${id}/cancel`);
+    expect(statuses).toEqual([429, 429, 200, 200, 200, 200]);
   });
 
   test("whose agent stops what reads it is told so after a while, and read again once it does not", async () => {

@@ -130,12 +130,8 @@ test("what the project needs is installed: an npm package that is compiled, and 
 });
 
 /** The lines of the making run as far as one that fits. */
-async function untilLine(
-  fits: (line: { type: string; subtype?: string; tasks?: object[]; result?: string }) => unknown,
-) {
-  for await (const { event, data } of dana.followRun(making.id))
-    if (event === "output" && fits(JSON.parse(data) as { type: string })) return;
-}
+const untilLine = (fits: (line: { type: string; subtype?: string; tasks?: object[]; result?: string }) => unknown) =>
+  dana.untilOutput(making.id, (data) => fits(JSON.parse(data) as { type: string }));
 
 test("a build that takes longer than the tool waits goes on in the background, and its agent can be asked meanwhile", async () => {
   builder = await dana.createAgent("builder", { repository: `https://${forge}/team/app.git` });
@@ -152,8 +148,7 @@ test("a build that takes longer than the tool waits goes on in the background, a
 
 test("a build that was moved to the background is told truly: it goes on after the answer, and its end is heard", async () => {
   const run = await dana.send(agent.id, "Build it.");
-  for await (const { event, data } of dana.followRun(run.id))
-    if (event === "output" && (JSON.parse(data) as { result?: string }).result === "The build goes on.") break;
+  await dana.untilOutput(run.id, (data) => (JSON.parse(data) as { result?: string }).result === "The build goes on.");
   expect((await dana.run(run.id)).status).toBe("running");
   await put("app/go", "");
   const { run: ended } = await dana.finish(run.id);

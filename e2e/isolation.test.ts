@@ -61,10 +61,7 @@ async function attackAs(client: Client, agent: Agent, script: string): Promise<R
   return JSON.parse(out) as Record<string, unknown>;
 }
 /** The first line of a run in progress. */
-async function firstLine(client: Client, runId: string): Promise<string> {
-  for await (const event of client.followRun(runId)) if (event.event === "output") return textOf(event.data);
-  throw new Error("the run printed nothing");
-}
+const firstLine = async (client: Client, runId: string) => textOf((await client.firstLine(runId)).data);
 const cancel = (client: Client, run: Run) => client.ok<Run>("POST", `/v1/runs/${run.id}/cancel`);
 const commandsOf = async (client: Client, uid?: number) =>
   (await berth.processes(await userIdOf(client)))

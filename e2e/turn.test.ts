@@ -362,8 +362,7 @@ describe("a turn whose container is lost", () => {
     const { messageId } = await alice.ok<{ messageId: string }>("POST", `/v1/runs/${run.id}/messages`, {
       text: "And be quick.",
     });
-    for await (const { event, data } of alice.followRun(run.id))
-      if (event === "output" && data.includes(messageId)) break;
+    await alice.untilOutput(run.id, (data) => data.includes(messageId));
     await berth.host.kill();
     await loseContainer();
     await berth.host.start();
@@ -444,7 +443,7 @@ describe("a turn whose container is lost", () => {
       const processes = await berth.processes(await userIdOf(alice));
       for (const { pid, command } of processes) if (command.startsWith("tail -f")) process.kill(pid, "SIGSTOP");
       await go(agent);
-      for await (const { data } of alice.followRun(run.id)) if (data.includes('"type":"result"')) break;
+      await alice.untilOutput(run.id, (data) => data.includes('"type":"result"'));
       await lose();
       expect((await alice.finish(run.id)).run).toMatchObject({ status: "failed", result: "done", ...end });
       expect(await after(run)).toBeNull();

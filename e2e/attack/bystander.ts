@@ -201,7 +201,7 @@ export const spin = (stage: Stage) => runs(stage, ["echo up; while :; do :; done
 
 /**
  * These scripts as runs of agents of mallory's, each once it has said its first line; they end with their agents. Their force is
- * the bytes of their logs.
+ * the bytes of their logs after that.
  */
 export async function runs(
   { mallory, berth }: Stage,
@@ -212,14 +212,15 @@ export async function runs(
     scripts.map(async (script, at) => {
       const agent = await mallory.createAgent(`attacker-${at}`, { runtime });
       const run = await mallory.send(agent.id, script);
-      await mallory.firstLine(run.id);
-      return { agent, run };
+      const { id: offset } = await mallory.firstLine(run.id);
+      return { agent, run, offset: Number(offset) };
     }),
   );
   await pass(500);
   const volume = join(berth.hostDir, "mnt", await userIdOf(mallory), "runs");
   return {
-    force: async () => Math.max(...started.map(({ run }) => statSync(join(volume, run.id, "out")).size)),
+    force: async () =>
+      Math.max(...started.map(({ run, offset }) => statSync(join(volume, run.id, "out")).size - offset)),
     runIds: started.map(({ run }) => run.id),
     async end() {
       await Promise.all(started.map(({ agent }) => mallory.ok("DELETE", `/v1/agents/${agent.id}`)));

@@ -172,7 +172,10 @@ async function messagesOf(stage: Stage): Promise<Attack> {
   return { ...sent, end: () => sent.end().then(() => stage.mallory.ok("DELETE", `/v1/agents/${id}`)) };
 }
 
-/** Calls that go on until the end, so many at once, from a thread of their own: this one measures. Without a body they only read. */
+/**
+ * Calls that go on until the end, so many at once, from a thread of their own: this one measures. Without a body they only read. Those
+ * that were answered count.
+ */
 function calls(
   stage: Stage,
   atOnce: number,
@@ -197,9 +200,12 @@ const { Agent, request } = require("node:http");
 const { url, atOnce, headers, body } = workerData;
 const agent = new Agent({ keepAlive: true, maxSockets: atOnce });
 function call() {
-  const again = () => { parentPort.postMessage(1); setImmediate(call); };
+  const again = () => void setImmediate(call);
   const method = body === null ? "GET" : "POST";
-  const sent = request(url, { method, agent, headers }, (answer) => answer.resume().once("close", again));
+  const sent = request(url, { method, agent, headers }, (answer) => {
+    parentPort.postMessage(1);
+    answer.resume().once("close", again);
+  });
   sent.once("error", again);
   sent.end(body ?? undefined);
 }
@@ -211,11 +217,12 @@ const ofMallory = ({ mallory }: Stage) => ({ ...json, authorization: `Bearer ${m
 const nested = `{"code":[${"{},".repeat(690_000)}{}]}`;
 
 async function openSockets({ mallory }: Stage, count: number): Promise<Attack> {
-  const opened = await Promise.allSettled(Array.from({ length: count }, () => mallory.connect()));
+  const asked = await Promise.allSettled(Array.from({ length: count }, () => mallory.connect()));
+  const opened = asked.flatMap((socket) => (socket.status === "fulfilled" ? [socket.value] : []));
   return {
     force: async () => opened.length,
     async end() {
-      await Promise.all(opened.map((socket) => (socket.status === "fulfilled" ? socket.value.close() : undefined)));
+      await Promise.all(opened.map((socket) => socket.close()));
     },
   };
 }
@@ -270,7 +277,7 @@ export const work: Area = {
     ),
     atTheEnd("tunnels on the model's socket, closed with an answer unread", shell(lostTunnels)),
     atTheEnd("files without number in shared memory, which its end frees", shell(manyFiles)),
-    beside("400 sockets of one user", 400, (stage) => openSockets(stage, 400)),
+    beside("400 sockets of one user, of whom a hundred are let", 100, (stage) => openSockets(stage, 400)),
     extra("messages of two megabytes on 40 connections", 100, messagesOf),
     extra("files that are read without end, as many at once as are let", 100, async (stage) => {
       const { id } = await stage.mallory.createAgent("reader", { runtime: "shell" });

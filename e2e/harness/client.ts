@@ -87,9 +87,14 @@ export function connectClient(url: string, token: string) {
     createAgent: (name: string, more: object = {}) => ok<Agent>("POST", "/v1/agents", { name, ...more }),
     send: (agentId: string, prompt: string, key?: string) =>
       ok<Run>("POST", `/v1/agents/${agentId}/runs`, { prompt }, key ? { "idempotency-key": key } : {}),
+    /** The first line of the run's output that fits, once it is there. */
+    async untilOutput(runId: string, fits: (data: string) => unknown): Promise<SseEvent> {
+      for await (const event of followRun(runId)) if (event.event === "output" && fits(event.data)) return event;
+      throw new Error(`run ${runId} ended without the line that was waited for`);
+    },
     /** Resolves when the run has printed a line. */
-    async firstLine(runId: string): Promise<void> {
-      for await (const { event } of followRun(runId)) if (event === "output") return;
+    firstLine(runId: string): Promise<SseEvent> {
+      return this.untilOutput(runId, () => true);
     },
     run: (runId: string) => ok<Run>("GET", `/v1/runs/${runId}`),
     workspace: () => ok<Workspace>("GET", "/v1/workspace"),

@@ -49,11 +49,15 @@ export function makeForge(dir: string): string {
   return root;
 }
 
-/** What it was asked, as `METHOD path`; the pull requests that were opened; the slow calls that stand still, and whether they still do. */
+/**
+ * What it was asked, as `METHOD path`; the pull requests that were opened; the slow calls that stand still, and whether they still do.
+ * Its API answers once `gate` opens.
+ */
 export const newForgeRecord = () => ({
   calls: [] as string[],
   pulls: [] as Record<string, string>[],
   slow: [] as { path: string; isOpen: boolean }[],
+  gate: Promise.resolve(),
 });
 type ForgeRecord = ReturnType<typeof newForgeRecord>;
 export interface ApiCall {
@@ -75,7 +79,10 @@ export function serveForge(root: string, record: ForgeRecord, api?: (call: ApiCa
     if (path.startsWith("/moved/")) return res.writeHead(302, { location: `https://${otherHost}${path}` }).end();
     if (path.startsWith("/renamed/"))
       return res.writeHead(301, { location: `${path.replace("renamed", "team")}${url.search}` }).end();
-    if (api && path.startsWith("/api/")) return api({ root, pulls: record.pulls, req, res });
+    if (api && path.startsWith("/api/")) {
+      await record.gate;
+      return api({ root, pulls: record.pulls, req, res });
+    }
     // It repeats what it refuses, as some do. What all may read nobody shows a credential for.
     const isOpen = path.startsWith("/team/lib-open.git/") && !`${path}${url.search}`.includes("receive-pack");
     if (req.headers.authorization !== (isOpen ? undefined : basic))
