@@ -94,6 +94,7 @@ export const queue = [
   "egress",
   "changes",
   "git",
+  "traces",
 ].map((name) => `/e2e/${name}.test.ts`);
 
 /** As listed above. */

@@ -1,20 +1,21 @@
 /** A backup is made while everything runs, and what it holds is all there after the machine's data was lost. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Run } from "@berth/shared/resources";
 import Database from "better-sqlite3";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../gateway/test/wait.ts";
 import type { Client } from "./harness/client.ts";
-import { type Berth, startBerth, unmountBelow, userIdOf } from "./harness/harness.ts";
+import { type Berth, startBerth, userIdOf } from "./harness/harness.ts";
+import { unmountBelow } from "./harness/traces.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 let berth: Berth;
 let alice: Client;
 let kept: string;
 beforeAll(async () => {
-  kept = mkdtempSync(join(tmpdir(), "berth-backup-"));
+  kept = makeOwnDirectory("backup");
   berth = await startBerth();
   alice = await berth.client("alice");
 });

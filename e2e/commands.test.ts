@@ -13,7 +13,8 @@ import { root } from "../scripts/setup/image.ts";
 import { connectClient } from "./harness/client.ts";
 import { freePort } from "@berth/shared/node/free-port";
 import { until } from "../gateway/test/wait.ts";
-import { removeTraces, userIdOf } from "./harness/harness.ts";
+import { userIdOf } from "./harness/harness.ts";
+import { removeTraces } from "./harness/traces.ts";
 
 let dir: string;
 let url: string;

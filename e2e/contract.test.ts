@@ -1,8 +1,7 @@
 /** What the host agent relies on of engine, kernel and files, asked of real ones; the simulation asks its model the same. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../gateway/test/wait.ts";
@@ -10,13 +9,14 @@ import { cases } from "../host-agent/test/contract/cases.ts";
 import type { Place } from "../host-agent/test/contract/place.ts";
 import { type PrivateEngine, startPrivateEngine } from "./engines/private-engine.ts";
 import { connectEngine } from "../host-agent/src/machine/engine.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 const uid = 20_123;
 const programs: Record<string, string> = {
   null: "exec sleep 600",
   greedy: "head -c 600000000 /dev/zero | tail",
 };
-const dir = mkdtempSync(join(tmpdir(), "berth-contract-"));
+const dir = makeOwnDirectory("contract");
 const volume = join(dir, "volume");
 let count = 0;
 /** What is mounted now. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import type { Host } from "@berth/shared/hosts";
 import type { Me } from "@berth/shared/users";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { startProvider } from "../gateway/test/provider/provider.ts";
 import { findBarriers, openWindow } from "./browser/browser.ts";
 import { eventually, lastEnd, serveDashboard } from "./browser/dashboard.ts";
@@ -625,6 +625,7 @@ describe("an admin", () => {
     const card = page.locator(".card.host");
     await eventually(() => card.locator(".load").textContent()).toMatch(/Runs[1-9]\d* on \d+ core/);
     expect(await card.getByRole("meter").count()).toBe(2);
+    onTestFinished(async () => void (await client.call("POST", `/v1/admin/hosts/${berth.hostId}/resume`)));
     await card.getByRole("button", { name: "Drain…" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Drain", exact: true }).click();
     await card.getByText("Draining", { exact: true }).waitFor();

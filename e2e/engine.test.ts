@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Agent, Workspace } from "@berth/shared/resources";
@@ -7,6 +6,7 @@ import { type Client, connectClient, textOf } from "./harness/client.ts";
 import { until } from "../gateway/test/wait.ts";
 import { type Berth, startBerth } from "./harness/harness.ts";
 import { type PrivateEngine, startPrivateEngine } from "./engines/private-engine.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 let engine: PrivateEngine;
 let berth: Berth;
@@ -116,7 +116,7 @@ test("an engine killed while it starts a container leaves no process of it once 
 });
 
 test("a container that this machine cannot bound runs nothing of an agent, and says why until it can", async () => {
-  const bin = mkdtempSync(join(tmpdir(), "berth-bin-"));
+  const bin = makeOwnDirectory("bin");
   const mount = join(bin, "mount");
   const script = `#!/bin/sh\ncase $1 in -N) echo "no such option" >&2; exit 3;; esac\nexec /bin/mount "$@"\n`;
   writeFileSync(mount, script, { mode: 0o755 });

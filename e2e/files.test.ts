@@ -6,7 +6,7 @@ import { mkdtempSync, readlinkSync, readFileSync, rmSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { DirectoryListing } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";
 import { type Client } from "./harness/client.ts";
@@ -393,10 +393,11 @@ describe("a full disk", () => {
   });
 });
 
-/** Gathers the resident memory of both processes until it is stopped. */
+/** Gathers the resident memory of both processes until it is stopped, or the test ends. */
 function watchMemory(): { stop(): number[] } {
   const seen: number[] = [];
   const timer = setInterval(() => seen.push(berth.gateway.memoryBytes(), berth.host.memoryBytes()), 50);
+  onTestFinished(() => clearInterval(timer));
   return {
     stop() {
       clearInterval(timer);

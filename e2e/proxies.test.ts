@@ -2,9 +2,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "@berth/shared/node/free-port";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -12,6 +11,7 @@ import { until } from "../gateway/test/wait.ts";
 import { answers } from "../scripts/processes/own-process.ts";
 import { connectClient, textOf, type Client } from "./harness/client.ts";
 import { startBerth, type Berth } from "./harness/harness.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 let berth: Berth;
 beforeAll(async () => {
@@ -51,7 +51,7 @@ describe.each(Object.keys(proxies))("behind %s", (name) => {
   let client: Client;
   let url: string;
   beforeAll(async () => {
-    dir = mkdtempSync(join(tmpdir(), "berth-proxy-"));
+    dir = makeOwnDirectory("proxy");
     mkdirSync(join(dir, "home"));
     const port = await freePort();
     url = `http://127.0.0.1:${port}`;

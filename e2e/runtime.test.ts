@@ -1,11 +1,11 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../gateway/test/wait.ts";
 import type { Client } from "./harness/client.ts";
 import { type Berth, startBerth } from "./harness/harness.ts";
 import { type PrivateEngine, startPrivateEngine } from "./engines/private-engine.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 /** An OCI runtime beside the engine's own: a program that writes down what it is asked for, and has runc do it. */
 const name = "noted";
@@ -14,7 +14,7 @@ let engine: PrivateEngine;
 let berth: Berth;
 let alice: Client;
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), "berth-runtime-"));
+  dir = makeOwnDirectory("runtime");
   const program = join(dir, name);
   writeFileSync(program, `#!/bin/sh\necho "$@" >> ${dir}/asked\nexec runc "$@"\n`);
   chmodSync(program, 0o755);

@@ -12,7 +12,8 @@ import { connectClient, openSocket, textOf, type Client } from "./harness/client
 import { answers } from "../scripts/processes/own-process.ts";
 import { freePort } from "@berth/shared/node/free-port";
 import { patienceMs, until } from "../gateway/test/wait.ts";
-import { createDaemon, removeTraces, type Daemon } from "./harness/harness.ts";
+import { createDaemon, type Daemon } from "./harness/harness.ts";
+import { removeTraces } from "./harness/traces.ts";
 import { startWorkerGateway, type WorkerGateway } from "./harness/worker-gateway.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "berth-e2e-"));
@@ -141,7 +142,11 @@ describe("a client that stalls", () => {
     const [reader] = (await once(request, "response")) as [IncomingMessage];
     reader.pause();
     // Buffers of the connections fill first.
-    await delay(2000);
+    await until(async () => {
+      const filled = gateway.memoryBytes();
+      await delay(500);
+      return Math.abs(gateway.memoryBytes() - filled) < 1_000_000;
+    }, "buffers are full");
     const before = gateway.memoryBytes();
     await delay(4000);
     const growth = gateway.memoryBytes() - before;

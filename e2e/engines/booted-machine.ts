@@ -11,7 +11,7 @@ import { basename, join } from "node:path";
 import { root as tree } from "../../scripts/setup/image.ts";
 import { until } from "../../gateway/test/wait.ts";
 import { copyImageStore } from "./private-engine.ts";
-import { commandOf, groupsOf, isAlive } from "./processes.ts";
+import { commandOf, groupsOf, isAlive } from "../harness/processes.ts";
 
 export interface BootedMachine {
   /** Its disk: what is there after a boot. */

@@ -18,9 +18,9 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import Docker from "dockerode";
 import { until } from "../../gateway/test/wait.ts";
-import { unmountBelow } from "../harness/harness.ts";
+import { unmountBelow } from "../harness/traces.ts";
 import { copyImageStore } from "./private-engine.ts";
-import { commandOf, groupsOf, isAlive, pidsIn, processesWith, shimsOf, uidOf } from "./processes.ts";
+import { commandOf, groupsOf, isAlive, pidsIn, processesWith, shimsOf, uidOf } from "../harness/processes.ts";
 
 export interface Machine {
   /** For names and directories: `h1`, `h2`, … */

@@ -2,7 +2,7 @@
 import { withLock } from "../../scripts/setup/lock.mjs";
 import { sweepBooted } from "./booted-machine.ts";
 import { sweepMachines } from "./engines.ts";
-import { sweep } from "../harness/harness.ts";
+import { sweep } from "../harness/traces.ts";
 
 export default function clear(): Promise<void> {
   return withLock("sweep of test machines", async () => {

@@ -18,9 +18,9 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import Docker from "dockerode";
 import { withLock } from "../../scripts/setup/lock.mjs";
-import { commandOf, isAlive, pidsIn, shimsOf } from "./processes.ts";
+import { commandOf, isAlive, pidsIn, shimsOf } from "../harness/processes.ts";
 import { until } from "../../gateway/test/wait.ts";
-import { unmountBelow } from "../harness/harness.ts";
+import { unmountBelow } from "../harness/traces.ts";
 
 export interface PrivateEngine {
   /** For `DOCKER_HOST`. */

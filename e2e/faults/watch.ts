@@ -2,7 +2,7 @@
 import { closeSync, constants, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
 import type { FleetHost } from "../engines/fleet.ts";
-import { groupsOf } from "../engines/processes.ts";
+import { groupsOf } from "../harness/processes.ts";
 import { pause } from "./random.ts";
 import type { Recorder } from "./recorder.ts";
 

@@ -3,17 +3,7 @@
  * directory of their own, on the machine's engine. Each can be killed and started again. `close` removes every trace.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,12 +15,10 @@ import { Store } from "../../host-agent/src/store/store.ts";
 import { bundle, nodeFlags } from "../../scripts/build/bundle.ts";
 import { answers } from "../../scripts/processes/own-process.ts";
 import type { Client } from "./client.ts";
+import { berthPrefix, removeTraces } from "./traces.ts";
 import { type ClientOf, openUsers } from "./users.ts";
 
 export const engine = new Docker();
-/** Directories of test runs; private engines have one of their own. */
-const prefix = "berth-e2e-";
-const enginePrefix = "berth-engine-";
 
 export interface Daemon {
   readonly pid: number;
@@ -72,7 +60,7 @@ export async function startBerth(
   onSettled?: (all: Record<string, string>) => void,
 ): Promise<Berth> {
   const files = await bundle("gateway", "cli", "host");
-  const dir = mkdtempSync(join(tmpdir(), prefix));
+  const dir = mkdtempSync(join(tmpdir(), berthPrefix));
   writeFileSync(join(dir, "owner"), String(process.pid));
   const [port, hostPort] = [await freePort(), await freePort()];
   const hostDir = join(dir, "host");
@@ -138,20 +126,6 @@ export async function startBerth(
 /** A token for a host that joins. */
 export const makeJoinToken = async (admin: Client) =>
   (await admin.ok<{ token: string }>("POST", "/v1/admin/hosts/join-tokens")).token;
-
-/** Removes what test runs left that were killed: their directories name the process that made them. */
-export async function sweep(): Promise<void> {
-  for (const name of readdirSync(tmpdir()).filter(
-    (entry) => entry.startsWith(prefix) || entry.startsWith(enginePrefix),
-  )) {
-    const dir = join(tmpdir(), name);
-    const owner = Number(readOr(join(dir, "owner"), "0"));
-    if (isAlive(owner)) continue;
-    const daemon = Number(readOr(join(dir, "pid"), "0"));
-    if (isAlive(daemon)) process.kill(daemon, "SIGKILL");
-    await removeTraces(dir);
-  }
-}
 
 /** The id of the user that a client speaks for. */
 export async function userIdOf(client: Client): Promise<string> {
@@ -241,49 +215,10 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-/** Containers first, then mounts, then files: each holds the next. */
-export async function removeTraces(dir: string): Promise<void> {
-  const identity = readOr(join(dir, "host", "host.json"), "");
-  if (identity) {
-    const { hostId } = JSON.parse(identity) as { hostId: string };
-    const left = await engine.listContainers({ all: true, filters: { label: [`berth.host=${hostId}`] } });
-    await Promise.all(
-      left.map(({ Id }) =>
-        engine
-          .getContainer(Id)
-          .remove({ force: true, v: true })
-          .catch(() => undefined),
-      ),
-    );
-  }
-  unmountBelow(dir);
-  const mountPoints = join(dir, "host", "mnt");
-  if (existsSync(mountPoints)) execFileSync("chattr", ["-R", "-i", mountPoints]);
-  rmSync(dir, { recursive: true, force: true });
-}
-
-/** Unmounts whatever is mounted below a directory, or what has this name there. */
-export function unmountBelow(dir: string, name = ""): void {
-  const mounts = readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .map((line) => line.split(" ")[4]!);
-  for (const path of mounts.filter((mount) => mount?.startsWith(`${dir}/${name}`)).toReversed())
-    execFileSync("umount", ["-l", path]);
-}
-
 function readOr(path: string, otherwise: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {
     return otherwise;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return pid > 0;
-  } catch {
-    return false;
   }
 }

@@ -1,20 +1,20 @@
 /** An agent that holds a lease on its run's files (fcntl(2), F_SETLEASE) keeps nobody waiting, where its container lets it have one. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { noteBegun, readBeginning, readExit } from "../src/run/run-files.ts";
 import { endInput, said, tell } from "../src/run/run-input.ts";
 import { readLines, readTail, splitLines } from "../src/run/run-log.ts";
 import type { Volume } from "../src/workspace/volume.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 let dir: string;
 let volume: Volume;
 let holder: ChildProcess;
 beforeEach(async () => {
-  dir = mkdtempSync(join(tmpdir(), "berth-held-"));
+  dir = makeOwnDirectory("held");
   volume = { runs: dir } as Volume;
   mkdirSync(join(dir, "run"));
   for (const [name, text] of Object.entries({ exit: "\nbegun\n0\n", out: "said\n", in: "told\n" }))

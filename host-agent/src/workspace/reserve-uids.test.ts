@@ -1,6 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { createLog } from "@berth/shared/log";
@@ -12,11 +11,12 @@ import { reserveUids } from "./reserve-uids.ts";
 import { makeAgentDirectory, ownerOf, type Volume } from "./volume.ts";
 import { Volumes } from "./volumes.ts";
 import { inMemory } from "../../test/memory.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 const [mary, paul] = ["usr_mary", "usr_paul"];
 const log = createLog(() => {});
 let dir: string;
-beforeEach(() => void (dir = mkdtempSync(join(tmpdir(), "berth-uids-"))));
+beforeEach(() => void (dir = makeOwnDirectory("uids")));
 afterEach(() => {
   unmount();
   execFileSync("chattr", ["-R", "-i", dir]);

@@ -1,14 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Volumes } from "./volumes.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 let dir: string;
 let volumes: Volumes;
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), "berth-volume-"));
+  dir = makeOwnDirectory("volume");
   // The machine's disk: smaller than what the volume promises.
   execFileSync("truncate", ["-s", String(160 * 2 ** 20), `${dir}.disk`]);
   execFileSync("mkfs.ext4", ["-q", "-F", "-m", "0", `${dir}.disk`]);

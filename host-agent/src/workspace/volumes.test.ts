@@ -3,7 +3,6 @@ import {
   closeSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -15,17 +14,17 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { noteEnd, readEnd } from "../run/run-files.ts";
 import { Volumes } from "./volumes.ts";
+import { makeOwnDirectory } from "@berth/shared/node/own-directory";
 
 const mib = 2 ** 20;
 let dir: string;
 let root: string;
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), "berth-volume-"));
+  dir = makeOwnDirectory("volume");
   root = join(dir, "mnt", "usr_1");
 });
 afterEach(() => {
@@ -120,7 +119,7 @@ test("a volume whose growing was broken off grows at the next try", async () => 
 test("a volume that a person unmounted is mounted again when it is asked for, also while a container holds the earlier mount", async () => {
   const volumes = new Volumes(dir, 64 * mib);
   const { workspace } = await volumes.ensure("usr_1");
-  const held = mkdtempSync(join(tmpdir(), "berth-held-"));
+  const held = makeOwnDirectory("held");
   execFileSync("mount", ["--bind", workspace, held]);
   execFileSync("umount", [root]);
   await volumes.ensure("usr_1");

@@ -4,11 +4,21 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** The pids of processes whose command line has this text in it. */
-export function processesWith(text: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => pid !== process.pid && commandOf(pid).includes(text));
+export const processesWith = (text: string) => pidsOf((pid) => commandOf(pid).includes(text));
+
+/** Those that have a directory of tests in their command line, or live in it by their environment. */
+export function processesOf(dir: string): number[] {
+  const settings = [`HOME=${dir}`, `BERTH_DATA_DIR=${dir}`];
+  const livesThere = (pid: number) =>
+    readOf(pid, "environ")
+      .split("\0")
+      .some((one) => settings.includes(one));
+  return pidsOf((pid) => commandOf(pid).includes(dir) || livesThere(pid));
+}
+
+function pidsOf(isOne: (pid: number) => boolean): number[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((pid) => pid !== process.pid && isOne(pid));
 }
 
 /** The engine's own processes beside the containers of the engine that lives in `dir`. */
@@ -55,9 +65,12 @@ export function uidOf(pid: number): number {
   }
 }
 
-export function commandOf(pid: number): string {
+export const commandOf = (pid: number) => readOf(pid, "cmdline").replaceAll("\0", " ");
+
+/** Nothing of one that has gone. */
+function readOf(pid: number, name: "cmdline" | "environ"): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+    return readFileSync(`/proc/${pid}/${name}`, "utf8");
   } catch {
     return "";
   }
