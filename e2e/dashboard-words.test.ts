@@ -2,6 +2,7 @@
 import { createHmac } from "node:crypto";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
+import type { Run } from "@berth/shared/resources";
 import { eventually, lastEnd, serveDashboard } from "./browser/dashboard.ts";
 
 const { world, meet, stranger } = serveDashboard();
@@ -155,7 +156,12 @@ describe("what is said of a run", () => {
   test("hardly moves on a phone while its transcripts come", async () => {
     const { page, client } = await meet({ viewport: { width: 380, height: 760 }, hasTouch: true, isMobile: true });
     const agent = await client.createAgent("calm", { runtime: "shell" });
-    for (const lines of [30, 3, 30]) await client.runToEnd(agent.id, `seq ${lines}`);
+    const runs: Run[] = [];
+    for (const lines of [30, 3, 30]) runs.push((await client.runToEnd(agent.id, `seq ${lines}`)).run);
+    const frames: string[] = [];
+    page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => void frames.push(String(payload))));
+    const isTold = ({ id, logBytes }: Run) =>
+      frames.some((frame) => frame.includes(`"runId":"${id}"`) && frame.includes(`"offset":${logBytes},`));
     await page.addInitScript(() => {
       const moved: number[] = [];
       const note = (list: PerformanceObserverEntryList) =>
@@ -166,9 +172,12 @@ describe("what is said of a run", () => {
     const moved = [];
     for (let nth = 0; nth < 5; nth++) {
       await page.goto("about:blank");
+      frames.length = 0;
       await page.goto(`/agents/${agent.id}`);
+      // A result is there before its transcript.
+      await eventually(() => runs.every(isTold)).toBe(true);
       await page.locator(".run").last().locator(".output").waitFor();
-      await page.waitForLoadState("networkidle");
+      await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
       moved.push(await page.evaluate(() => (globalThis as unknown as { moved: number[] }).moved));
     }
     expect(Math.max(0, ...moved.flat())).toBeLessThan(0.01);
@@ -216,7 +225,12 @@ describe("what is said of a run", () => {
 });
 
 test("the first page says what is not known yet, and its form begins below its text", async () => {
-  const { page } = await meet();
+  const { token } = await world.berth.client("newcomer");
+  const page = await stranger();
+  // Nothing comes over the socket: a workspace that starts would be known.
+  await page.routeWebSocket(/\/v1\/connect/, () => undefined);
+  await page.request.post("/session", { headers: { origin: world.berth.url }, data: { token } });
+  await page.goto("/");
   const bar = page.getByRole("region", { name: "Workspace" });
   expect([await bar.locator(".memory .value").textContent(), await bar.locator(".disk .value").textContent()]).toEqual([
     "–",
