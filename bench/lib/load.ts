@@ -29,9 +29,12 @@ export async function load(method: string, address: string, next: () => Sent, mo
     sockets.map(async (socket) => {
       let received = 0;
       socket.on("data", (chunk: Buffer) => {
+        // One is asked for at a time: what comes first is its status, and nothing is left once it is whole.
+        const isOther = received === 0 && !chunk.toString("latin1", 0, 10).startsWith("HTTP/1.1 2");
         received += chunk.length;
+        if (isOther || received > length) return void socket.destroy(new Error(`another answer: ${String(chunk)}`));
         if (received < length) return;
-        received -= length;
+        received = 0;
         answers++;
         if (isOver()) socket.destroy();
         else write(socket);
