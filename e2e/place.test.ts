@@ -265,7 +265,7 @@ describe("the tools", () => {
     ],
     [
       "tmux",
-      "tmux new-session -d 'echo in tmux >out.txt; tmux wait-for -S said' && tmux wait-for said; cat out.txt; tmux kill-server 2>/dev/null; :",
+      "tmux new-session -d 'echo in tmux >out.txt; tmux wait-for -S said' && tmux wait-for said 2>/dev/null; cat out.txt; tmux kill-server 2>/dev/null; :",
       "in tmux",
     ],
   ])("have %s", async (_, script, out) => {
