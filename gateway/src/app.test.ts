@@ -54,12 +54,14 @@ describe("every answer", () => {
   test("a defect is internal and tells nothing of its cause", async () => {
     const broken = await createTestApp();
     const user = await broken.addUser("unlucky");
-    await broken.deps.db.run(sql`drop table agents`);
+    await broken.deps.db.run(sql`alter table agents rename to gone`);
     const answer = await broken.call("GET", "/v1/agents", { token: user.token });
     expect(answer.json()).toMatchObject({ status: 500, code: "internal" });
     expect(answer.text).not.toContain("no such table");
     expect(broken.lines.join("\n")).toContain("no such table");
     expect(broken.lines.join("\n")).not.toContain(`${user.id},`);
+    // Statements are asked for their plans.
+    await broken.deps.db.run(sql`alter table gone rename to agents`);
     await broken.close();
   });
 });

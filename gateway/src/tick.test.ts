@@ -11,16 +11,18 @@ let gateway: TestApp;
 let host: TestHost;
 let user: Awaited<ReturnType<TestApp["addUser"]>>;
 let agentId: string;
-beforeEach(async () => {
-  gateway = await createTestApp();
+const open = async (settings: Record<string, string> = {}) => {
+  gateway = await createTestApp(settings);
   host = await joinTestHost(gateway);
   user = await gateway.addUser("waiter");
   agentId = (await gateway.call("POST", "/v1/agents", { token: user.token, body: { name: "a" } })).json().id;
-});
-afterEach(async () => {
+};
+const close = async () => {
   await host.close();
   await gateway.close();
-});
+};
+beforeEach(() => open());
+afterEach(close);
 
 const dayMs = 24 * 3_600_000;
 const ticks = (count: number) => Promise.all(Array.from({ length: count }, () => tick(gateway.deps)));
@@ -108,7 +110,8 @@ describe("with time", () => {
   test.each([30, 7])(
     "ended runs and deliveries go after their retention (%i days), audit after a year, and what is younger stays",
     async (days) => {
-      Object.assign(gateway.deps, { settings: { ...gateway.deps.settings, BERTH_RETENTION_DAYS: days } });
+      await close();
+      await open({ BERTH_RETENTION_DAYS: String(days) });
       const run = (id: string, createdAt: string) =>
         makeRun({ id, userId: user.id, agentId, rev: ++host.rev, status: "completed", reason: "completed", createdAt });
       await gateway.call("POST", `/v1/agents/${agentId}/runs`, { token: user.token, body: { prompt: "x" } });
