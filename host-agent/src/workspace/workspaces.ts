@@ -279,10 +279,9 @@ export class Workspaces {
       throw new AppError("no_host", "This host runs as many workspaces as it may; try again when one was closed.", {
         retryAfter: 10,
       });
-    Object.assign(place, { status: "starting", reason: null, sample: null });
+    Object.assign(place, { status: "starting", reason: null, sample: null, isOutdated: false });
     // Told to the user alone: a report now would only compete with the engine for the processor.
     context.bus.emit(`user:${userId}`);
-    place.isOutdated = false;
     await volumes.unmountSmall(userId);
     const [volume] = await Promise.all([volumes.ensure(userId), this.#admit(userId, store.agentsOf(userId))]);
     const spec = specOf(context, userId, volume, sockets.directoryOf(userId));
@@ -325,8 +324,7 @@ export class Workspaces {
     if (isNew) prepared.catch(() => undefined);
     else await Promise.all([prepared, letGoOn(container.cgroup)]);
     await this.#deps.takeUp(place.userId, container, isNew || place.container?.id === state.id);
-    // What changed while it was made, or taken, counts as well.
-    place.isOutdated ||= isOutdated;
+    place.isOutdated ||= isOutdated; // What changed meanwhile counts as well.
     Object.assign(place, { startedAt: state.startedAt, reason: null, lastBusyAt: performance.now() });
     this.#change(place, { status: "running", container });
     return container;
