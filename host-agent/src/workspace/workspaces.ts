@@ -376,8 +376,7 @@ export class Workspaces {
 
   async #noticeLost(place: Place): Promise<void> {
     if (place.container === null || isRunning(place)) return;
-    const { userId, container } = place;
-    this.#deps.context.log.warn("container.lost", { userId, containerId: container.id });
+    this.#deps.context.log.warn("container.lost", { userId: place.userId, containerId: place.container.id });
     await this.#remove(place, "lost");
     this.#change(place, { reason: "The container ended unexpectedly; the next message starts a new one." });
   }
