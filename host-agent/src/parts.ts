@@ -72,9 +72,9 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     findRun: (agentId, token) => findRun(store, agentId, token),
     budgetsOf: (runId) => runs.budgetsOf(runId),
     onUsage: (runId, usage) => runs.addUsage(runId, usage),
-    // Each change of a row is a flush to the disk, on the loop that all share.
     // Another run of the user may have spent the day.
     onSpent: (runId) => runs.intend(runId, "budget_reached"),
+    // Each change of a row is a flush to the disk, on the loop that all share.
     onStatus: (runId, status) =>
       void (store.getRun(runId)?.modelStatus === status || store.updateRun(runId, { modelStatus: status })),
   });

@@ -53,3 +53,14 @@ test("half a line, of a process that was killed as it wrote, was not told: the s
   endInput(volume, "run");
   expect(readFileSync(input, "utf8").endsWith("\n{\n\n")).toBe(true);
 });
+
+test("what is known by its words is told once, whoever tells it at once with others, also after half of it", async () => {
+  const [variables, message, answer] = ["variables", messageOf("first", 5000), '{"request_id":"asked"}'];
+  appendFileSync(input, `${variables}\n${message.slice(0, -8)}`);
+  expect(await tell(volume, "run", variables, { once: variables })).toBe(false);
+  const telling = (line: string, once: string) =>
+    Promise.all([tell(volume, "run", line, { once }), tell(volume, "run", line, { once })]);
+  expect(await telling(message, "first")).toEqual([true, false]);
+  expect(await telling(answer, '"request_id":"asked"')).toEqual([true, false]);
+  expect(readFileSync(input, "utf8")).toBe(`${variables}\n${message}\n${answer}\n`);
+});

@@ -179,7 +179,12 @@ describe("triggers", () => {
     await deps.db.all(
       sql`update triggers set previous_secret = ${sealed[0]!.previous} where id = ${trigger.id} returning id`,
     );
-    await sealAnew({ ...deps, keyring: both }, 100);
+    // Whichever comes first: one that nothing opens keeps no other from it, and is told.
+    const [lost] = [await userWithTrigger()];
+    await deps.db.all(sql`update triggers set secret = 'lost.AAAA.AAAA' where id = ${lost.trigger.id} returning id`);
+    await expect(sealAnew({ ...deps, keyring: both }, 100)).rejects.toThrow(lost.trigger.id);
+    await deps.db.all(sql`delete from triggers where id = ${lost.trigger.id} returning id`);
+    expect(await sealAnew({ ...deps, keyring: both }, 100)).toBe(0);
     expect((await openHook({ ...deps, keyring: fresh }, trigger.id)).secrets).toEqual([next, trigger.secret]);
     await sealAnew({ ...deps, keyring: { ...deps.keyring, sealingKeys: both.sealingKeys } }, 100);
     expect([(await deliver("x")).status, (await deliver("x", withNext)).status]).toEqual([202, 202]);
@@ -230,6 +235,8 @@ describe("a trigger with many deliveries", () => {
       sql`select 1 from audit where action = 'trigger.deleted' and target_id = ${user.trigger.id}`,
     );
     expect(entries).toHaveLength(1);
+    const chores = () => gateway.deps.db.all(sql`select 1 from chores where name like 'deliveries%'`);
+    await expect.poll(async () => (await gateway.tick(), chores())).toEqual([]);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Triggers: what starts runs of an agent, and the secrets of those that senders call. */
 import { AppError } from "@berth/shared/errors";
 import { newId } from "@berth/shared/ids";
+import { messageOf } from "@berth/shared/log";
 import type { Settings } from "@berth/shared/settings";
 import { runtimeFacts, type RuntimeName } from "@berth/shared/kinds/runtimes";
 import type { NewTrigger, SenderScheme, Trigger, TriggerChange, TriggerWithSecret } from "@berth/shared/webhooks";
@@ -225,28 +226,33 @@ export async function openHook({ db, keyring, now }: Deps, triggerId: string): P
 }
 
 /**
- * Seals anew what earlier keys have sealed, so that they can be ended; at most so many secrets, in any order. Answers how many
- * there were. Throws where none of the keys opens one.
+ * Seals anew what earlier keys have sealed and is good still, so that they can be ended; at most so many secrets, in any order. Answers
+ * how many there were. Throws where none of the keys opens one, once all others are done.
  */
-export async function sealAnew({ db, atomic, keyring }: Pick<Deps, "db" | "atomic" | "keyring">, most: number) {
-  const [from, to] = [`${keyring.kid}.`, `${keyring.kid}/`];
-  const found = (which: SQL) => sql`select id, secret, previous_secret as previous from triggers where ${which}`;
-  const rows = await db.all<{ id: string; secret: string; previous: string | null }>(sql`select * from (
-      ${found(sql`secret < ${from}`)} union all ${found(sql`secret >= ${to}`)}
-      union all ${found(sql`previous_secret < ${from}`)} union all ${found(sql`previous_secret >= ${to}`)})
+export async function sealAnew(
+  { db, atomic, keyring, now }: Pick<Deps, "db" | "atomic" | "keyring" | "now">,
+  most: number,
+): Promise<number> {
+  const found = (name: string, more = sql``) => {
+    const column = sql.raw(name);
+    const of = sql`select id, ${name} as name, ${column} as sealed from triggers where ${column}`;
+    return sql`${of} < ${`${keyring.kid}.`} ${more} union all ${of} >= ${`${keyring.kid}/`} ${more}`;
+  };
+  const rows = await db.all<{ id: string; name: string; sealed: string }>(sql`select * from (
+      ${found("secret")} union all ${found("previous_secret", sql`and previous_until > ${isoTime(now())}`)})
     order by random() limit ${most}`);
-  for (const { id, secret, previous } of rows)
-    for (const [name, sealed] of [
-      ["secret", secret],
-      ["previous_secret", previous],
-    ] as const) {
-      if (sealed === null || sealed.startsWith(from)) continue;
+  let failure: Error | null = null;
+  for (const { id, name, sealed } of rows)
+    try {
       const [column, anew] = [sql.raw(name), await seal(keyring, id, await unseal(keyring, id, sealed))];
       // What is given anew meanwhile is not overwritten.
       await atomic([
         sql`update triggers set ${column} = ${anew} where id = ${id} and ${column} = ${sealed} returning id`,
       ]);
+    } catch (error) {
+      failure ??= new Error(`the ${name} of ${id}: ${messageOf(error)}`, { cause: error });
     }
+  if (failure) throw failure;
   return rows.length;
 }
 

@@ -163,9 +163,11 @@ export class Ahead {
       for (const pid of processesOf(container.cgroup, inRunOf(agent.uid))) setOomScore(pid, agentScore);
       const message = input.message(messageId, store.promptOf(run.id));
       await onVolume(async () => {
-        noteBegun(volume, run.id);
-        await tell(volume, run.id, input.setVariables({ BERTH_RUN_ID: run.id }));
-        await tell(volume, run.id, message);
+        // An earlier process may have come as far as the midst of any of it.
+        if (!readExit(volume, run.id).hasBegun) noteBegun(volume, run.id);
+        const variables = input.setVariables({ BERTH_RUN_ID: run.id });
+        await tell(volume, run.id, variables, { once: variables });
+        await tell(volume, run.id, message, { once: messageId });
       });
     }
     if (await this.#hasAnswered(run, agent, container)) return "told";

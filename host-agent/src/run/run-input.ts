@@ -45,18 +45,30 @@ const halfOf = (text: string) => text.slice(text.lastIndexOf("\n") + 1);
 const isClosed = (text: string) => text === "\n" || text.endsWith("\n\n");
 
 /** Whether these words are in a line that the run was told, to its end. */
-export function wasTold(volume: Volume, runId: string, words: string): boolean {
-  return linesOf(said(volume, runId) ?? "").some((line) => line.includes(words));
+export const wasTold = (volume: Volume, runId: string, words: string): boolean =>
+  hasLineWith(said(volume, runId) ?? "", words);
+const hasLineWith = (text: string, words: string) => linesOf(text).some((line) => line.includes(words));
+
+export interface Telling {
+  most?: number | undefined;
+  /** Words by which the line is known: who was told them already is told nothing, whoever told them meanwhile. */
+  once?: string | undefined;
 }
 
 /**
  * Tells the run one line, whole or not at all: its room is taken before it. After half a line the same one is told to its end, and no other.
- * Throws `conflict` where the run takes none any more.
+ * Answers whether it was told now. Throws `conflict` where the run takes none any more.
  */
-export async function tell(volume: Volume, runId: string, line: string, most = mostBytes): Promise<void> {
+export async function tell(
+  volume: Volume,
+  runId: string,
+  line: string,
+  { most = mostBytes, once }: Telling = {},
+): Promise<boolean> {
   await takeRoom(volume, runId, Buffer.byteLength(line) + 1);
   const text = said(volume, runId);
   if (text === null) throw new AppError("conflict", "The run takes no messages: send a new one when it is over.");
+  if (once !== undefined && hasLineWith(text, once)) return false;
   if (isClosed(text)) throw new AppError("conflict", "The run is just ending: send a new message.");
   if (Buffer.byteLength(text) + Buffer.byteLength(line) > most)
     throw new AppError("conflict", "The run was told 1 MiB already: send a new message when it is over.");
@@ -64,6 +76,7 @@ export async function tell(volume: Volume, runId: string, line: string, most = m
   if (!line.startsWith(half))
     throw new AppError("conflict", "The run was told half a message: send that again, or cancel the run.");
   add(volume, runId, `${line.slice(half.length)}\n`);
+  return true;
 }
 
 /** Who was told something else meanwhile has used that room. What keeps us from it otherwise keeps us from writing too, and is said then. */

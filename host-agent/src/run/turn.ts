@@ -17,7 +17,7 @@ import type { Volumes } from "../workspace/volumes.ts";
 import type { LinesReader } from "./lines-reader.ts";
 import { isOutOfSpace, logSizes, readBeginning, runDirectory } from "./run-files.ts";
 import { linesWith, readLines, textOf } from "./run-log.ts";
-import { endInput, mostOfAnswers, said, tell, toldBytes, wasTold } from "./run-input.ts";
+import { endInput, mostOfAnswers, said, tell, type Telling, toldBytes, wasTold } from "./run-input.ts";
 
 /** How long a CLI has to count its context, how often that is looked for, how much is read at a look, and the longest line that it may say it in. */
 const [contextMs, lookMs, lookBytes, longestContextBytes] = [20_000, 100, 2 ** 20, 2 ** 18];
@@ -83,7 +83,7 @@ async function tellWaiting(
   const text = asks.length > 0 ? (said(volume, run.id) ?? "") : "";
   const open = asks.filter(({ requestId }) => !text.includes(input.answerTo(requestId)));
   for (const { requestId } of open.filter(({ kind }) => kind === null))
-    if (told.refusals++ < mostRefusals) await tell(volume, run.id, input.refuse(requestId), mostOfAnswers);
+    if (told.refusals++ < mostRefusals) await tell(volume, run.id, input.refuse(requestId), { most: mostOfAnswers });
   const ask = open.find(({ kind }) => kind !== null);
   if ((store.getRun(run.id)!.waitingFor?.requestId ?? null) !== (ask?.requestId ?? null)) {
     const waitingFor = ask ? { ...ask, kind: ask.kind!, since: context.clock.iso() } : null;
@@ -97,16 +97,19 @@ async function tellWaiting(
 export async function sayTo(deps: TurnDeps, run: RunRow, messageId: string, text: string): Promise<void> {
   const { input, volume } = await listening(deps, run);
   if (wasTold(volume, run.id, messageId)) return;
-  await write(volume, run, input.message(messageId, input.asText(readBeginning(volume, run.id), text)));
+  const line = input.message(messageId, input.asText(readBeginning(volume, run.id), text));
+  await write(volume, run, line, { once: messageId });
 }
 
 /** Answers what the run waits for. Throws `conflict` where it does not wait for that. */
 export async function answer(deps: TurnDeps, run: RunRow, body: AnswerBody): Promise<RunRow> {
   const { input, volume } = await listening(deps, run);
   const waiting = deps.store.getRun(run.id)!.waitingFor;
-  if (waiting?.requestId !== body.requestId)
+  const isAsked = waiting?.requestId === body.requestId;
+  // Of two that answer at once the other is told so.
+  const once = { most: mostOfAnswers, once: input.answerTo(body.requestId) };
+  if (!isAsked || !(await write(volume, run, input.answer(body), once)))
     throw new AppError("conflict", "The run does not wait for this: it was answered already, or is asked no more.");
-  await write(volume, run, input.answer(body), mostOfAnswers);
   const told = deps.store.updateRun(run.id, { waitingFor: null });
   deps.context.bus.emitRun(run);
   return told ?? deps.store.getRun(run.id)!;
@@ -117,7 +120,7 @@ export async function askToStop(deps: TurnDeps, run: RunRow): Promise<boolean> {
   try {
     const { input, volume } = await listening(deps, run);
     if (!input.takesInterrupt(readBeginning(volume, run.id))) return false;
-    await write(volume, run, input.interrupt(), mostOfAnswers);
+    await write(volume, run, input.interrupt(), { most: mostOfAnswers });
     return true;
   } catch (error) {
     if (error instanceof AppError) return false;
@@ -168,9 +171,9 @@ async function listening({ store, volumes }: TurnDeps, run: RunRow): Promise<{ i
   return { input, volume: await volumes.ensure(run.userId) };
 }
 
-async function write(volume: Volume, run: RunRow, line: string, most?: number): Promise<void> {
+async function write(volume: Volume, run: RunRow, line: string, how?: Telling): Promise<boolean> {
   try {
-    await tell(volume, run.id, line, most);
+    return await tell(volume, run.id, line, how);
   } catch (error) {
     if (!isOutOfSpace(error)) throw error;
     throw new AppError("conflict", "The workspace's disk is full: delete files first.", {}, { cause: error });

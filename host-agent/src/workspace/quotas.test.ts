@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runProgram } from "../machine/programs.ts";
-import { addQuotas, keepsQuotas, withQuotas } from "./quotas.ts";
+import { addQuotas, keepsQuotas, withoutQuotas, withQuotas } from "./quotas.ts";
 import { isFullFor, lookForRoom, makeAgentDirectory } from "./volume.ts";
 import { Volumes } from "./volumes.ts";
 
@@ -53,6 +53,14 @@ test("quotas that are added to a disk count what lies in it, and it is checked b
   await new Volumes(dir, bytes).ensure("usr_1");
   expect(superblock()).not.toContain("with errors");
   expect(readFileSync(join(workspace, "kept"), "utf8")).toBe("kept");
+});
+
+test("a new disk is sparse, with quotas as without", () => {
+  for (const options of [withQuotas, withoutQuotas]) {
+    rmSync(image, { force: true });
+    execFileSync("mkfs.ext4", ["-q", ...options, image, "10G"]);
+    expect(statSync(image).blocks * 512).toBeLessThan(16 * 2 ** 20);
+  }
 });
 
 test("an agent that has not what it may have is full where the disk is, and not before", async () => {

@@ -10,7 +10,7 @@ import { basename, dirname, join } from "node:path";
 import { ifMissing, isCode, isThere } from "../machine/missing.ts";
 import { runProgram } from "../machine/programs.ts";
 import { firstUid } from "../store/uids.ts";
-import { addQuotas, dropQuotas, keepsQuotas, limitAgents, withQuotas } from "./quotas.ts";
+import { addQuotas, dropQuotas, keepsQuotas, limitAgents, withoutQuotas, withQuotas } from "./quotas.ts";
 import {
   emptyTrash,
   highestOwner,
@@ -47,7 +47,7 @@ export class Volumes {
   /** An image for the next new user, made ahead, so that a first connection does not wait for a file system. */
   #blank: Promise<string> | null = null;
   /** Whether this kernel keeps quotas; null until it was asked. */
-  #hasQuotas: Promise<boolean> | null = null;
+  #hasQuotas: Promise<boolean | null> | null = null;
 
   /** `onOwner` is told the highest owner of an agent's directory on each volume that is mounted. */
   constructor(
@@ -204,9 +204,11 @@ export class Volumes {
     return join(this.#dataDir, "volumes", `${userId}.img`);
   }
 
-  /** Asks once where images are made. */
-  #keepsQuotas(): Promise<boolean> {
-    return (this.#hasQuotas ??= keepsQuotas(join(this.#dataDir, "volumes")));
+  /** Asks where images are made, until that is known. */
+  async #keepsQuotas(): Promise<boolean> {
+    const keeps = await (this.#hasQuotas ??= keepsQuotas(join(this.#dataDir, "volumes")));
+    if (keeps === null) this.#hasQuotas = null;
+    return keeps === true;
   }
 
   #prepareBlank(): void {
@@ -244,9 +246,7 @@ export class Volumes {
         "-F",
         "-m",
         "1",
-        "-E",
-        "nodiscard,lazy_itable_init=1,lazy_journal_init=1",
-        ...((await this.#keepsQuotas()) ? withQuotas : []),
+        ...((await this.#keepsQuotas()) ? withQuotas : withoutQuotas),
         fresh,
       );
       return fresh;
@@ -271,10 +271,9 @@ export class Volumes {
       const mount = () => runProgram("mount", "-o", options(), image, root);
       await mount().catch(async (error: unknown) => {
         if (!readSuperblock(image).hasQuotas || !(await isLetGo(image))) throw error;
-        // What is damaged of them cannot be taken out.
+        // What is damaged of them cannot be taken out; and the mount may have failed of something else.
         if (await checkImage(image, ["-f"])) this.#lossy.add(userId);
-        await dropQuotas(image);
-        await mount();
+        await mount().catch(() => dropQuotas(image).then(mount));
       });
     }
     const volume = {

@@ -3,7 +3,7 @@ import type { AnswerBody, Run, Waiting } from "@berth/shared/resources";
 import { t } from "../i18n/language.ts";
 import { ApiError, post } from "../api/api.ts";
 import { Markdown } from "../markdown/markdown.tsx";
-import { noteRuns, type Asked } from "../state/live.ts";
+import { askedOf, noteRuns, runs, type Asked } from "../state/live.ts";
 import { useKept, useKeptFields } from "../kept/use-kept.ts";
 import type { RunLog } from "../state/run-logs.ts";
 import { DiffView } from "../transcript/diff-view.tsx";
@@ -25,7 +25,9 @@ interface CardProps {
 export function WaitingCard({ run, asked, log }: { run: Run; asked: Asked; log: RunLog | null }) {
   const task = useTask(async (decision: Decision) => {
     try {
-      noteRuns([await post<Run>(`/v1/runs/${run.id}/answers`, { requestId: asked.requestId, ...decision })]);
+      const answered = await post<Run>(`/v1/runs/${run.id}/answers`, { requestId: asked.requestId, ...decision });
+      // No older than what it answers, and the socket may be one that says nothing any more.
+      noteRuns([answered], askedOf(runs.value.get(run.id) ?? run)?.requestId === asked.requestId);
     } catch (error) {
       // Another device was first; what became of it is told by the socket.
       if (!(error instanceof ApiError) || error.code !== "conflict") throw error;

@@ -34,7 +34,7 @@ export function onSignedOut(act: () => void): void {
 export const noteSignedOut = () => whenSignedOut();
 
 /** Longer than the gateway waits for a host. */
-const callMs = 90_000;
+export const callMs = 90_000;
 
 /** Any answer; throws where there is none. */
 export const ask = (path: string, init?: RequestInit): Promise<Response> =>

@@ -1,6 +1,6 @@
 /** Calls of the files API, and of what git says of them. A path is its segments in percent-encoding, for names are bytes and need not be text. */
 import type { Changes, DirectoryListing, FileInfo } from "@berth/shared/files";
-import { ApiError, ask, call, get, noteSignedOut, problemOf } from "../api/api.ts";
+import { ApiError, ask, call, callMs, get, noteSignedOut, problemOf } from "../api/api.ts";
 
 export type Entry = DirectoryListing["entries"][number];
 
@@ -59,6 +59,7 @@ const readLines = (text: string): Omit<TextFile, "etag"> => ({
 export async function saveText(agentId: string, path: string, { text, etag, lineBreak }: TextFile): Promise<string> {
   const answer = await ask(urlOf(agentId, path), {
     method: "PUT",
+    signal: AbortSignal.timeout(callMs),
     body: text.replaceAll("\n", lineBreak),
     headers: { "content-type": "application/octet-stream", ...(etag && { "if-match": etag }) },
   });
