@@ -147,7 +147,7 @@ const all: Mutant[] = [
       from: "const neverBegan = { ...lostWithoutBegin, isContainerLost: false };",
       to: "const neverBegan = lostWithoutBegin;",
     },
-    { file: `${run}/launch.ts`, from: 'store.intend(runId, "start_timeout");', to: "" },
+    { file: `${run}/launch.ts`, from: '\n    store.intend(runId, "start_timeout");', to: "" },
   ),
   one("processes outlive their run", "an ended run has no process", 2, {
     file: `${run}/settle.ts`,
@@ -204,11 +204,13 @@ const all: Mutant[] = [
     from: "if (!wasTold(volume, run.id, messageId)) {",
     to: "if (false) {",
   }),
-  one("a word that is repeated is told again", "a word is told once", 5, {
-    file: `${run}/turn.ts`,
-    from: "if (wasTold(volume, run.id, messageId)) return;",
-    to: "",
-  }),
+  one(
+    "a word that is repeated is told again",
+    "a word is told once",
+    5,
+    { file: `${run}/turn.ts`, from: "if (wasTold(volume, run.id, messageId)) return;", to: "" },
+    { file: `${run}/run-input.ts`, from: "if (once !== undefined && hasLineWith(text, once)) return false;", to: "" },
+  ),
   one(
     "nobody frees what an ended run kept",
     "what an ended run kept is freed before the next one begins",

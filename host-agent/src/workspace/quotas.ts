@@ -40,7 +40,7 @@ export async function keepsQuotas(directory: string): Promise<boolean | null> {
         () => true,
         () => false,
       )
-      .finally(() => rm(image, { force: true }));
+      .finally(() => rm(image, { force: true }).catch(() => undefined));
   };
   if (await canMount(withQuotas)) return true;
   return (await canMount(withoutQuotas)) ? false : null;
