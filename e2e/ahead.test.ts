@@ -2,7 +2,7 @@
 import { appendFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Agent } from "@berth/shared/resources";
 import { until } from "../gateway/test/wait.ts";
 import type { Client } from "./harness/client.ts";
@@ -35,6 +35,8 @@ beforeEach(async () => {
   agent = await alice.createAgent(`ahead-${++count}`);
   await alice.runToEnd(agent.id, "Hello.");
 });
+// A user has ten; some tests have deleted theirs.
+afterEach(() => alice.call("DELETE", `/v1/agents/${agent.id}`));
 
 const clis = async () =>
   (await berth.processes(userId)).filter(({ command }) => command.includes("/claude --print")).map(({ pid }) => pid);

@@ -31,7 +31,7 @@ export async function openWindow(browser: Browser, berth: Berth, options: Browse
   const page = await context.newPage();
   const close = async () => {
     // What a route is about to answer just then is nobody's any more.
-    await page.unrouteAll({ behavior: "ignoreErrors" });
+    if (!page.isClosed()) await page.unrouteAll({ behavior: "ignoreErrors" });
     await context.close();
   };
   return { page, mishaps: noteMishaps(page, berth.url), close };

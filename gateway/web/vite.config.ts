@@ -39,7 +39,7 @@ export default defineConfig({
             // Neither the first page nor a conversation has tables, forms of one name, secrets that are shown once, users or triggers.
             {
               name: "lists",
-              test: /src\/(charts\/columns|style\/few|pages\/new-token|state\/users|triggers\/(schemes|template-field|triggers\.ts)|ui\/(table-head|shown-once|name-form))/,
+              test: /src\/(charts\/columns|style\/(few|lists)|users\/new-token|state\/users|triggers\/(schemes|template-field|triggers\.ts)|ui\/(table-head|shown-once|name-form))/,
               priority: 1,
             },
             // Nor what is asked for a list; a page of one run has that alone.

@@ -58,9 +58,11 @@ test("what is known by its words is told once, whoever tells it at once with oth
   const [variables, message, answer] = ["variables", messageOf("first", 5000), '{"request_id":"asked"}'];
   appendFileSync(input, `${variables}\n${message.slice(0, -8)}`);
   expect(await tell(volume, "run", variables, { once: variables })).toBe(false);
-  const telling = (line: string, once: string) =>
-    Promise.all([tell(volume, "run", line, { once }), tell(volume, "run", line, { once })]);
-  expect(await telling(message, "first")).toEqual([true, false]);
-  expect(await telling(answer, '"request_id":"asked"')).toEqual([true, false]);
+  const told = async (line: string, once: string) => {
+    const both = await Promise.all([tell(volume, "run", line, { once }), tell(volume, "run", line, { once })]);
+    return both.filter(Boolean).length;
+  };
+  expect(await told(message, "first")).toBe(1);
+  expect(await told(answer, '"request_id":"asked"')).toBe(1);
   expect(readFileSync(input, "utf8")).toBe(`${variables}\n${message}\n${answer}\n`);
 });

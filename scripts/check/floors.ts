@@ -127,7 +127,7 @@ const web: Package = {
       agents: "An agent on the page: conversation, composer, settings.",
       credentials: "What agents use and never see: the user's credentials for git and secrets.",
       triggers: "An agent's triggers and their deliveries.",
-      users: "What an admin decides about one user: limits, deletion.",
+      users: "What is decided about one user: limits, tokens, deletion.",
     },
     { frame: "What stands around all pages: sidebar, workspace bar, palette, keys." },
     { pages: "One file a page." },

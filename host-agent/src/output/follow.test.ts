@@ -54,6 +54,7 @@ function beginLongRun() {
   const spec = { ...unseenAgent("agt_1"), version: 1 };
   store.learnAgent("usr_1", spec, null);
   store.admit(run, threeRuns);
+  store.updateRun(run.id, { status: "running", startedAt: "2026-01-01T00:00:00.000Z" });
   mkdirSync(runDirectory(volume, run.id), { recursive: true });
   appendFileSync(join(runDirectory(volume, run.id), "out"), `${"x".repeat(1000)}\n`.repeat(1000));
   const volumes = { exists: () => true, ensure: async () => volume };
@@ -66,6 +67,23 @@ test("a reader that leaves in the midst of a long log leaves no file open", asyn
   for await (const event of follow(reading, run.id, 0, new AbortController().signal, splitLines))
     if (event.kind === "lines") break;
   expect(openBelow(volume.runs)).toEqual([]);
+});
+
+test("what lies in the directory of a run that has not started is no line of it", async () => {
+  const { volume, run, reading } = beginLongRun();
+  store.updateRun(run.id, { status: "starting", startedAt: null });
+  let looks = 0;
+  const context = { ...reading.context, turns: async () => void looks++ };
+  const events = follow({ ...reading, context }, run.id, 0, new AbortController().signal, splitLines);
+  expect((await events.next()).value).toMatchObject({ kind: "run", run: { status: "starting" } });
+  const second = events.next();
+  await vi.waitFor(() => expect(looks).toBeGreaterThan(0));
+  rmSync(join(runDirectory(volume, run.id), "out"));
+  appendFileSync(join(runDirectory(volume, run.id), "out"), "its own\n");
+  reading.context.bus.emitRun(store.updateRun(run.id, { status: "running", startedAt: "2026-01-01T00:00:00.000Z" })!);
+  expect((await second).value).toMatchObject({ kind: "run", run: { status: "running" } });
+  expect((await events.next()).value).toMatchObject({ kind: "lines", lines: [{ offset: 8 }] });
+  await events.return(undefined);
 });
 
 test("one look that was held up holds up no line that comes after it", async () => {

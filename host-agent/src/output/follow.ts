@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Run } from "@berth/shared/resources";
 import type { HostContext } from "../context/context.ts";
 import { createLatch } from "../context/wait.ts";
-import { longestLineBytes, type OutputLine, readLines, type SplitLines } from "../run/run-log.ts";
+import { type LogSource, longestLineBytes, type OutputLine, readLines, type SplitLines } from "../run/run-log.ts";
 import { runtimes } from "../runtimes/runtimes.ts";
 import { publicRun, type RunRow, stageOf } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
@@ -28,12 +28,14 @@ const [pauseShare, mostPauseMs] = [4, 30];
 
 /** Ends after the final run; `idle` comes after 10 s of silence. `after` is a byte offset of the log, `split` what becomes of lines. */
 export async function* follow<Batch>(
-  { context: { bus, turns, settings }, store, volumes, delivered }: FollowDeps,
+  deps: FollowDeps,
   runId: string,
   after: number,
   signal: AbortSignal,
   split: SplitLines<Batch>,
 ): AsyncGenerator<RunEvent<Batch>> {
+  const { store, delivered } = deps;
+  const { bus, turns } = deps.context;
   const first = store.getRun(runId);
   if (!first) return;
   const { speaksJson } = runtimes[store.getAgent(first.agentId)!.runtime];
@@ -51,17 +53,7 @@ export async function* follow<Batch>(
       if (!run) return;
       if (!run.endedAt && stageOf(run) !== stage) yield { kind: "run", run: toPublic(run) };
       stage = stageOf(run);
-      // Asked anew each time: a reader may pause for long, and the volume of an absent user is unmounted.
-      const volume = volumes.exists(run.userId) ? await volumes.ensure(run.userId) : null;
-      const log = {
-        path: volume ? join(runDirectory(volume, runId), "out") : "/nonexistent",
-        speaksJson,
-        sealedBytes: () => (run.endedAt ? run.logBytes : null),
-        limitBytes: settings.BERTH_LOG_BYTES,
-        longestLineBytes,
-        turn: () => turns(run.userId),
-      };
-      const batches = readLines(log, position, split);
+      const batches = readLines(await sourceOf(deps, run, speaksJson), position, split);
       try {
         let batch = await batches.next();
         for (; !batch.done; batch = await batches.next()) {
@@ -89,4 +81,19 @@ export async function* follow<Batch>(
   } finally {
     off();
   }
+}
+
+/** Where the run's lines are now. Asked anew at each look: a reader may pause for long, and the volume of an absent user is unmounted. */
+async function sourceOf({ context, volumes }: FollowDeps, run: RunRow, speaksJson: boolean): Promise<LogSource> {
+  const volume = volumes.exists(run.userId) ? await volumes.ensure(run.userId) : null;
+  // What was started ahead of it and never took its message has said something too, which is none of the run's.
+  const hasLog = volume && (run.startedAt || run.endedAt);
+  return {
+    path: hasLog ? join(runDirectory(volume, run.id), "out") : "/nonexistent",
+    speaksJson,
+    sealedBytes: () => (run.endedAt ? run.logBytes : null),
+    limitBytes: context.settings.BERTH_LOG_BYTES,
+    longestLineBytes,
+    turn: () => context.turns(run.userId),
+  };
 }

@@ -56,6 +56,7 @@ interface Waiting {
   shape: string;
   /** Whether it waits for its message now; false once it never will. */
   isReady: Promise<boolean>;
+  /** It did not get ready, or is being ended. */
   hasFailed: boolean;
   /** The engine was asked to start it, and has not said that it did. */
   mayCome: boolean;
@@ -303,6 +304,7 @@ export class Ahead {
       this.#deps.context.log.info("ahead.ready", { agentId: waiting.agentId });
       return true;
     } catch (error) {
+      if (waiting.hasFailed) return false;
       waiting.hasFailed = true;
       this.#deps.context.log.warn("ahead.not_ready", { agentId: waiting.agentId, error: messageOf(error) });
       return false;
@@ -314,6 +316,7 @@ export class Ahead {
     const waiting = this.#waiting.get(userId);
     if (!waiting) return false;
     const { container, uid, execId, id } = waiting;
+    waiting.hasFailed = true;
     const deadline = performance.now() + endedMs;
     for (;;) {
       await endProcesses(container.cgroup, inRunOf(uid), 0);

@@ -1,4 +1,5 @@
 /** Name, directory, model, instructions and environment of an agent; a new conversation; and its end. */
+import "../style/lists.css";
 import { useState } from "preact/hooks";
 import type { Agent, OnInterruption, Permissions, Run } from "@berth/shared/resources";
 import { runtimeFacts } from "@berth/shared/kinds/runtimes";

@@ -1,5 +1,6 @@
 /** What the user's agents use and never see: credentials for git, and secrets of other APIs. Values go one way. */
 import "../style/few.css";
+import "../style/lists.css";
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { GitCredential, Secret } from "@berth/shared/credentials/credentials";

@@ -1,4 +1,5 @@
 /** What the agent's repository has changed since its last commit; the change of the chosen file opens below its name, and is in the address. */
+import "../style/lists.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Change, Changes } from "@berth/shared/files";
 import type { Agent } from "@berth/shared/resources";

@@ -1,4 +1,5 @@
 /** What goes by the user's name elsewhere: author and committer in git. */
+import "../style/lists.css";
 import { useState } from "preact/hooks";
 import type { Me } from "@berth/shared/users";
 import { t } from "../i18n/language.ts";

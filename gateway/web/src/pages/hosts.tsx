@@ -1,4 +1,5 @@
 /** For admins: the machines, their load as it is, and how another one joins. */
+import "../style/lists.css";
 import { useEffect, useState } from "preact/hooks";
 import { t } from "../i18n/language.ts";
 import type { Host } from "@berth/shared/hosts";
@@ -12,7 +13,8 @@ import { Confirm } from "../ui/dialog.tsx";
 import { Meter } from "../ui/meter.tsx";
 import { ShownOnce } from "../ui/shown-once.tsx";
 import { useTask } from "../ui/use-task.ts";
-import { type StateWords, tell, tellAlert } from "../text/words.ts";
+import { tellAlert } from "../text/alerts.ts";
+import { type StateWords, tell } from "../text/words.ts";
 import { useEvery } from "../ui/use-answer.ts";
 import { Failure } from "../ui/failure.tsx";
 
@@ -50,7 +52,7 @@ function useNames(areNeeded: boolean): UserNames {
 
 const tones: Record<Host["status"], StateWords["tone"]> = { live: "good", draining: "warn", down: "bad" };
 
-const tellHost = ({ status }: Host) => tell(tones[status], t().states.hosts[status]);
+const tellHost = ({ status }: Host) => tell(tones[status], t().hosts.states[status]);
 
 function HostCard({ host, names }: { host: Host; names: UserNames }) {
   const [asked, ask] = useState<"drain" | "remove" | null>(null);

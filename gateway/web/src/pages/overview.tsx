@@ -18,6 +18,9 @@ import { Link } from "../ui/router.tsx";
 import type { Me, Use } from "@berth/shared/users";
 import { tellWorkspace } from "../text/words.ts";
 import { Failure } from "../ui/failure.tsx";
+import { later } from "./later.tsx";
+
+const FirstAgent = later(() => import("./first-agent.tsx").then((it) => it.FirstAgent));
 
 export function OverviewPage({ me }: { me: Me }) {
   const use = useUse();
@@ -115,35 +118,5 @@ function WorkspaceSwitch({ me }: { me: Me }) {
         </Confirm>
       )}
     </div>
-  );
-}
-
-function FirstAgent({ me }: { me: Me }) {
-  const words = t().agents;
-  const hints = words.firstHints;
-  return (
-    <section class="page narrow first">
-      <h1>{words.firstTitle}</h1>
-      <p>{words.firstWhat}</p>
-      <NewAgent me={me} isFirst />
-      <ul class="hints muted">
-        <li>{hints.share(me.limits.agents, me.limits.concurrentRuns)}</li>
-        <li>
-          {hints.apart((code) => (
-            <code>{code}</code>
-          ))}
-        </li>
-        <li>
-          {hints.api(
-            (token) => (
-              <Link href="/tokens">{token}</Link>
-            ),
-            (docs) => (
-              <a href="/docs">{docs}</a>
-            ),
-          )}
-        </li>
-      </ul>
-    </section>
   );
 }

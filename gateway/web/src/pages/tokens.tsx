@@ -5,7 +5,7 @@ import { t } from "../i18n/language.ts";
 import { call, getAll, post } from "../api/api.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm } from "../ui/dialog.tsx";
-import { NewTokenForm } from "./new-token.tsx";
+import { NewTokenForm } from "../users/new-token.tsx";
 import { Failure } from "../ui/failure.tsx";
 import { TableHead } from "../ui/table-head.tsx";
 import { useAnswer } from "../ui/use-answer.ts";

@@ -9,7 +9,7 @@ import { formatCost, formatCount } from "../text/format.ts";
 import { Ago } from "../ui/ago.tsx";
 import { Confirm, Dialog, Menu } from "../ui/dialog.tsx";
 import { Check, NameForm } from "../ui/name-form.tsx";
-import { NewTokenForm } from "./new-token.tsx";
+import { NewTokenForm } from "../users/new-token.tsx";
 import { OnlyHere, ShownOnce } from "../ui/shown-once.tsx";
 import { Deletion } from "../users/deletion.tsx";
 import { Limits } from "../users/limits.tsx";

@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { type Run, runReasons } from "@berth/shared/resources";
 import { speak } from "../i18n/language.ts";
-import { tellAlert, tellRun } from "./words.ts";
+import { tellRun } from "./words.ts";
 
 beforeAll(() => speak("en"));
 
@@ -19,15 +19,6 @@ test.each(["en", "ko"] as const)(
     await speak("en");
   },
 );
-
-test("an admin is told what a user met and how often, as far as it is counted", () => {
-  const alert = { kind: "out_of_memory", userId: "usr_1", count: 12, lastAt: "2026-01-01T00:00:00.000Z" } as const;
-  expect(tellAlert(alert)).toBe("Stopped: out of memory, 12 times within an hour.");
-  expect(tellAlert({ ...alert, kind: "run_limit", count: 100 })).toBe(
-    "Refused: too many runs at once, 100 times or more within an hour.",
-  );
-  expect(tellAlert({ ...alert, kind: "unended", count: 1 })).toMatch(/could not be ended.*restart the machine\.$/);
-});
 
 test("a program that could not be run is told from one that failed", () => {
   const run = { reason: "nonzero_exit", exitCode: 126 } as const;

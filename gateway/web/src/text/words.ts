@@ -1,6 +1,5 @@
 /** What the contract's states and reasons mean to a person, and what to do about them. */
 import { wasNeverRun } from "@berth/shared/exit-codes";
-import type { Alert } from "@berth/shared/host-api";
 import type { OriginKind, Run, RunReason, Workspace } from "@berth/shared/resources";
 import { createWords, t } from "../i18n/language.ts";
 
@@ -31,13 +30,6 @@ export function tellRun(run: Run, goesOn = false): StateWords {
 const tones: Partial<Record<RunReason, Tone>> = { completed: "good", cancelled: "idle" };
 
 export const tell = (tone: Tone, [short, advice]: readonly [string, string]): StateWords => ({ tone, short, advice });
-
-/** What an admin is told of a user's last hour, and what to do about it. */
-export function tellAlert({ kind, count }: Alert): string {
-  const { states } = t();
-  if (kind === "unended") return states.unended;
-  return states.withinAnHour(kind === "run_limit" ? states.tooManyRuns : states.ends[kind][0], count);
-}
 
 /** What started a run: in a filter, and as the mark of one that no person did (empty for all others). */
 export const originWords = createWords<Record<OriginKind, [name: string, mark: string]>>({

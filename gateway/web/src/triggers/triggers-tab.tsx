@@ -1,4 +1,5 @@
 /** The triggers of an agent: webhooks that send it messages by themselves. */
+import "../style/lists.css";
 import { useState } from "preact/hooks";
 import type { Agent } from "@berth/shared/resources";
 import type { TriggerWithSecret } from "@berth/shared/webhooks";

@@ -2,6 +2,7 @@
  * A form for something new: its name, one choice, and a button; or more fields below them, and the button at the end. And what is
  * chosen on pages of lists: one of several, or whether.
  */
+import "../style/lists.css";
 import type { ComponentChildren } from "preact";
 import { useKeptFields } from "../kept/use-kept.ts";
 import { type Choices, Options } from "./form.tsx";

@@ -1,4 +1,5 @@
 /** A secret that is shown this once; and a word of an address that others cannot open. */
+import "../style/lists.css";
 import { t } from "../i18n/language.ts";
 import { CopyButton } from "./copy-button.tsx";
 

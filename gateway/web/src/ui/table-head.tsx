@@ -1,4 +1,5 @@
 /** The heads of a table: words first, then numbers, then a column of buttons, which only a screen reader hears named. */
+import "../style/lists.css";
 import { t } from "../i18n/language.ts";
 
 interface TableHeadProps {

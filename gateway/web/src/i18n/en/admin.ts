@@ -1,6 +1,7 @@
 /** For admins: users, hosts, the audit log. */
 import type { ComponentChildren } from "preact";
 import type { AuditEntry } from "@berth/shared/audit";
+import type { Host } from "@berth/shared/hosts";
 import type { UserLimits } from "@berth/shared/users";
 import { createPlural } from "../grammar.ts";
 
@@ -81,6 +82,18 @@ export const users = {
 
 export const hosts = {
   title: "Hosts",
+  states: {
+    live: ["Live", ""],
+    draining: ["Draining", "It takes no new users. Those it has stay."],
+    down: [
+      "Down",
+      "It has not reported for 30 seconds. Its runs stay as they are until it is back. Removing it gives them up.",
+    ],
+  } satisfies Record<Host["status"], [short: string, advice: string]>,
+  unended: "A program could not be ended, and its workspace was closed. If this happens again, restart the machine.",
+  tooManyRuns: "Refused: too many runs at once",
+  withinAnHour: (what: string, count: number) =>
+    `${what}, ${plural(count, { one: "once", other: count >= 100 ? "# times or more" : "# times" })} within an hour.`,
   none: "No host yet. Nobody can work until one joins.",
   users: (count: number) => plural(count, { one: "# user", other: "# users" }),
   leaving: (count: number) =>

@@ -1,7 +1,6 @@
 /** Agents: the first page, a new one, what all their pages have; the workspace they share. */
-import type { ComponentChildren } from "preact";
 import type { Permissions } from "@berth/shared/resources";
-import { createPlural, type Wrap } from "../grammar.ts";
+import { createPlural } from "../grammar.ts";
 
 const plural = createPlural("en");
 
@@ -25,25 +24,6 @@ export const agents = {
           one: "# run in progress will be stopped, and every terminal closed. Files stay.",
           other: "# runs in progress will be stopped, and every terminal closed. Files stay.",
         }),
-  firstTitle: "Create your first agent",
-  firstWhat:
-    "An agent is a conversation with a directory of its own. You write to it, it works in your container, and you watch it work. Close the page whenever you like: a run keeps going and is here when you come back.",
-  firstHints: {
-    share: (agents: number, runs: number) =>
-      `Up to ${agents} agents share one container, and ${runs} can work at the same time.`,
-    apart: (code: Wrap): ComponentChildren => [
-      "One agent per task or repository works well: they can't read each other's files, except in ",
-      code("/workspace/shared"),
-      ".",
-    ],
-    api: (token: Wrap, docs: Wrap): ComponentChildren => [
-      "Programs can do the same with the API: create a ",
-      token("token"),
-      " and see ",
-      docs("how"),
-      ".",
-    ],
-  },
   full: (limit: number) => `All ${limit} agents are in use. Delete one in its settings to make room for another.`,
   nameOfNew: "Name of a new agent",
   newAgent: "New agent",

@@ -1,5 +1,4 @@
 /** The contract's states, reasons and kinds: what they mean to a person, and what to do about them. */
-import type { Host } from "@berth/shared/hosts";
 import type { Run, RunReason, Waiting, Workspace } from "@berth/shared/resources";
 import { modelKeyNames } from "@berth/shared/kinds/runtimes";
 import type { Delivery } from "@berth/shared/webhooks";
@@ -94,16 +93,4 @@ export const states = {
     stopping: ["Stopping", ""],
     failed: ["Failed", "Start it again. If that fails too, an admin can find the cause with npm run doctor."],
   } satisfies Record<Workspace["status"], [short: string, advice: string]>,
-  hosts: {
-    live: ["Live", ""],
-    draining: ["Draining", "It takes no new users. Those it has stay."],
-    down: [
-      "Down",
-      "It has not reported for 30 seconds. Its runs stay as they are until it is back. Removing it gives them up.",
-    ],
-  } satisfies Record<Host["status"], [short: string, advice: string]>,
-  unended: "A program could not be ended, and its workspace was closed. If this happens again, restart the machine.",
-  tooManyRuns: "Refused: too many runs at once",
-  withinAnHour: (what: string, count: number) =>
-    `${what}, ${plural(count, { one: "once", other: count >= 100 ? "# times or more" : "# times" })} within an hour.`,
 };

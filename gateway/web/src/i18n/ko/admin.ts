@@ -75,6 +75,17 @@ export const users: typeof enUsers = {
 
 export const hosts: typeof enHosts = {
   title: "호스트",
+  states: {
+    live: ["정상", ""],
+    draining: ["새 사용자 안 받음", "기존 사용자는 계속 쓸 수 있어요."],
+    down: [
+      "응답 없음",
+      "30초 동안 보고가 없었어요. 다시 응답할 때까지 실행은 그대로 있고, 제거하면 유실된 것으로 처리돼요.",
+    ],
+  },
+  unended: "프로그램을 종료하지 못해 워크스페이스를 닫았어요. 또 발생하면 머신을 다시 시작하세요.",
+  tooManyRuns: "거부됨: 동시 실행이 너무 많음",
+  withinAnHour: (what, count) => `${what}, 1시간 안에 ${count >= 100 ? "100번 이상" : `${count}번`} 발생했어요.`,
   none: "아직 호스트가 없어요. 호스트를 추가해야 에이전트를 쓸 수 있어요.",
   users: (count) => `사용자 ${count}명`,
   leaving: (count) => `삭제된 사용자 ${count}명의 파일 삭제 대기 중`,
