@@ -94,7 +94,7 @@ export function differencesOf(scene: JointScene): string[] {
           const copy = copies.get(run.id);
           const isSame = copy?.status === run.status && copy.reason === run.reason && copy.exitCode === run.exit_code;
           // What was told as cancelled when no host had it, and was begun by an older copy of that, stays so, whatever came of it there.
-          const isCancelled = scene.isGatewayOld && copy?.reason === "cancelled" && copy.epoch === null;
+          const isCancelled = scene.isGatewayOld && copy?.reason === "cancelled" && copy.exitCode === null;
           // What was told as lost stays so, should the database that was lost be put back.
           if (isSame || isCancelled || copy?.reason === "host_lost") return [];
           const there = copy ? `${copy.status} (${copy.reason}, ${copy.exitCode})` : "unknown";

@@ -109,7 +109,15 @@ export class Containers {
 
   createExec(container: Container, options: ExecOptions): Exec {
     if (!container.isRunning) throw new EngineError(409, `Container ${container.id} is not running`);
-    const exec: Exec = { id: this.#newId(), container, options, state: "made", exitCode: null, process: null };
+    const exec: Exec = {
+      id: this.#newId(),
+      container,
+      options,
+      state: "made",
+      exitCode: null,
+      process: null,
+      isComing: false,
+    };
     this.execs.set(exec.id, exec);
     return exec;
   }

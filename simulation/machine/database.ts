@@ -3,13 +3,15 @@
  * dies loses what it had not committed, and no more. Older copies are rows.
  */
 import Sqlite from "better-sqlite3";
-import { Dead, hasWorld, type Side, world } from "../world/world.ts";
+import { Dead, hasWorld, mark, type Side, world } from "../world/world.ts";
 
 type Row = Record<string, unknown>;
 export type Copy = Map<string, Row[]>;
 
 export class SharedDatabase {
   readonly real: Sqlite.Database;
+  /** Its disk has no room: nothing can be changed. */
+  isFull = false;
   readonly #prepared = new Map<string, Sqlite.Statement>();
   /** As it is on disk where power goes; null while all that was committed is. */
   #onDisk: Copy | null = null;
@@ -36,6 +38,7 @@ export class SharedDatabase {
 
   /** As new, with its tables and what a migration put into them: by what its values are sealed. */
   empty(): void {
+    this.isFull = false;
     for (const table of this.tables())
       this.real.exec(`delete from "${table}" ${table === "meta" ? "where key <> 'key'" : ""}`);
   }
@@ -99,6 +102,7 @@ export class Connection {
     const isChange = /^\s*(INSERT|UPDATE|DELETE)/i.test(text);
     return new Statement(this.#shared.prepare(text), (name) => {
       this.#call(`${name} ${text.slice(0, 30)}`);
+      if (isChange && this.#shared.isFull && hasWorld()) throw noRoom();
       if (isChange && !this.#isInside) this.#shared.sync();
     });
   }
@@ -148,6 +152,8 @@ export class Connection {
     world().sync(`store.${name}`);
   }
 }
+
+const noRoom = () => Object.assign(new Error(`database or disk is full ${mark}`), { code: "SQLITE_FULL" });
 
 class Statement {
   readonly #real: Sqlite.Statement;

@@ -15,6 +15,8 @@ export interface Inode {
   /** A file's bytes as far as any were written; it may be longer. */
   data: Buffer;
   size: number;
+  /** It has blocks for so many bytes, written or not. */
+  reserved: number;
   /** What of it is on the disk for certain; null where nobody has asked for that. */
   synced: Buffer | null;
   /** Power went, and what was written last with it. */
@@ -35,8 +37,9 @@ export interface Inode {
 export interface FileSystem {
   device: number;
   root: Inode;
-  /** No room is left. */
+  /** No room is left, now; and whether that was so at any time. */
   isFull: boolean;
+  wasFull: boolean;
   /** The kernel writes to it no more. */
   hasFailed: boolean;
   /** Nobody can mount it. */
@@ -62,13 +65,21 @@ export class Files {
   #devices = 0;
   readonly descriptors = new Map<number, { inode: Inode; path: string; at: number }>();
   #descriptor = 10;
+  /** Files that lie on bad blocks: nobody on the machine can read or write them by these paths. */
+  readonly bad = new Set<string>();
 
   constructor() {
     this.root = this.makeFileSystem();
   }
 
   makeFileSystem(): FileSystem {
-    const made = { device: ++this.#devices, isFull: false, hasFailed: false, isDamaged: false } as FileSystem;
+    const made = {
+      device: ++this.#devices,
+      isFull: false,
+      wasFull: false,
+      hasFailed: false,
+      isDamaged: false,
+    } as FileSystem;
     made.root = this.#make("directory", made, 0o755);
     return made;
   }
@@ -147,7 +158,7 @@ export class Files {
   /** Writes at the end, or at a position. A block that has begun is the file's own. */
   write(inode: Inode, bytes: Uint8Array, path: string, at = inode.size): void {
     const end = at + bytes.length;
-    this.checkWritable(inode, "write", path, blocksOf(end) > blocksOf(inode.size));
+    this.checkWritable(inode, "write", path, blocksOf(end) > blocksOf(Math.max(inode.size, inode.reserved)));
     if (inode.isAppendOnly && at !== inode.size) throw new FileError("EPERM", "write", path);
     if (end > inode.data.length) inode.data = Buffer.concat([inode.data], Math.max(end, 64, inode.data.length * 2));
     inode.data.set(bytes, at);
@@ -189,6 +200,12 @@ export class Files {
     return open;
   }
 
+  /** Whether the file is one that cannot be read: by its path, or by a descriptor. */
+  isBad(pathOrDescriptor: string): boolean {
+    if (this.bad.size === 0) return false;
+    return this.bad.has(this.descriptors.get(Number(pathOrDescriptor))?.path ?? pathOrDescriptor);
+  }
+
   checkWritable({ on, isImmutable }: Inode, call: string, path: string, needsRoom: boolean): void {
     if (on.hasFailed) throw new FileError("EROFS", call, path, true);
     if (isImmutable) throw new FileError("EPERM", call, path);
@@ -207,6 +224,7 @@ export class Files {
       entries: new Map(),
       data: nothing,
       size: 0,
+      reserved: 0,
       synced: null,
       isCut: false,
       isAppendOnly: false,

@@ -33,6 +33,8 @@ export class Machine {
   readonly breaks = new Set<() => void>();
   /** No descriptor is left. */
   isOutOfDescriptors = false;
+  /** Its engine says that a process runs before it has begun to start it. */
+  isDawdling = false;
   /** Programs in progress, by what they were called with. */
   readonly programs: string[] = [];
   readonly place: Place;
@@ -53,6 +55,11 @@ export class Machine {
     const key = this.files.add(`${dataDir}/host.key`, "file", 0o600, "open");
     this.files.write(key, Buffer.from(Buffer.alloc(32, 7).toString("base64url")), "host.key");
     for (const durable of [identity, key]) this.files.sync(durable);
+  }
+
+  /** No room on its own disk: for the host agent's database and files, and for volumes that grow. */
+  setFull(isFull: boolean): void {
+    this.files.root.isFull = this.database.isFull = isFull;
   }
 
   setEngine(engine: Machine["engine"]): void {

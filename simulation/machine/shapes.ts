@@ -62,4 +62,6 @@ export interface Exec {
   state: "made" | "running" | "ended";
   exitCode: number | null;
   process: Process | null;
+  /** The engine says that it runs, and is only starting it. */
+  isComing: boolean;
 }

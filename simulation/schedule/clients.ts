@@ -1,5 +1,6 @@
 /** Those who call: the gateway on behalf of users. They repeat what got no answer, under the same id, and remember what was promised. */
 import { createHash } from "node:crypto";
+import type { OwnLimits } from "@berth/shared/users";
 import { protocolHeader, protocolVersion, unseenAgent } from "@berth/shared/host-api";
 import { drawScript, setScript } from "../machine/script.ts";
 import { hostId, hostUrl } from "../machine/machine.ts";
@@ -34,11 +35,19 @@ export class Clients {
   waiting = 0;
   stopping = 0;
   readonly #hasLongLogs: boolean;
+  /** Users' own limits, as the gateway tells them with each call. */
+  readonly #limits = new Map<string, OwnLimits>();
+  /** What was asked to end: users, agents and runs. */
+  readonly ended = new Set<string>();
 
   constructor(network: Network, gateway: ModelGateway, hasLongLogs: boolean) {
     this.#network = network;
     this.#gateway = gateway;
     this.#hasLongLogs = hasLongLogs;
+  }
+
+  limit(user: string, limits: OwnLimits): void {
+    this.#limits.set(user, limits);
   }
 
   /** Starts a run of the agent; with `isTwice` the same again while the first call is under way. */
@@ -72,6 +81,7 @@ export class Clients {
   }
 
   interrupt({ user }: Operation, runId: string): void {
+    this.ended.add(runId);
     void this.#again(user, `/v1/runs/${runId}/interrupt`);
   }
 
@@ -121,10 +131,12 @@ export class Clients {
     const own = this.wanted.filter(({ userId }) => userId === user);
     if (own.length === 0) return;
     const { runId } = new Draws(seed, "cancel").of(own);
+    this.ended.add(runId);
     void this.call(user, "POST", `/v1/runs/${runId}/cancel`);
   }
 
   stop({ user }: Operation): void {
+    this.ended.add(user);
     this.stopping++;
     void this.call(user, "POST", "/v1/workspace/stop").finally(() => this.stopping--);
   }
@@ -133,6 +145,7 @@ export class Clients {
   deleteAgent({ user, agent, seed }: Operation): void {
     const way = new Draws(seed, "delete").of(["call", "report", "both"]);
     this.deletedAgents.add(agent);
+    this.ended.add(agent);
     if (way !== "call") this.#gateway.deleted.add(agent);
     if (way !== "report") void this.call(user, "DELETE", `/v1/agents/${agent}`);
   }
@@ -167,7 +180,7 @@ export class Clients {
   ): Promise<{ status: number; text: string } | null> {
     const text = body === undefined ? null : JSON.stringify(body);
     const headers = new Headers({
-      authorization: `Bearer ${tokenFor(userId, `${method} ${path}`, text ?? "")}`,
+      authorization: `Bearer ${tokenFor(userId, `${method} ${path}`, text ?? "", this.#limits.get(userId))}`,
       [protocolHeader]: String(protocolVersion),
     });
     if (body !== undefined) headers.set("content-type", "application/json");
@@ -197,7 +210,7 @@ const specOf = (agent: string) => ({
 });
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
-function tokenFor(userId: string, call: string, body: string): string {
+function tokenFor(userId: string, call: string, body: string, limits?: OwnLimits): string {
   const seconds = Math.floor((startMs + world().nowMs) / 1000);
   const claims = {
     iss: "berth:gateway",
@@ -208,6 +221,7 @@ function tokenFor(userId: string, call: string, body: string): string {
     iat: seconds,
     exp: seconds + 30,
     jti: "simulated",
+    ...(limits && { limits }),
     call,
     body: createHash("sha256").update(body).digest("hex"),
   };

@@ -1,5 +1,6 @@
 /** Carries out an operation. */
 import { isWaiting } from "../machine/evidence.ts";
+import { startMs } from "../world/globals.ts";
 import { Draws } from "../world/random.ts";
 import type { Kind, Operation } from "./operations.ts";
 import { containersOf, type Scene } from "./scene.ts";
@@ -139,9 +140,44 @@ const deeds: Record<Kind, Deed> = {
     spell(
       scene,
       draws,
-      () => (on.isFull = true),
+      () => (on.isFull = on.wasFull = true),
       () => (on.isFull = false),
     );
+  },
+  "machine's disk full": (scene, _operation, draws) =>
+    spell(
+      scene,
+      draws,
+      () => scene.machine.setFull(true),
+      () => scene.machine.setFull(false),
+    ),
+  "bad file"(scene, { user }, draws) {
+    const { files } = scene.machine;
+    const runs = [...(files.find(`/data/mnt/${user}/runs`)?.entries.keys() ?? [])];
+    if (runs.length === 0) return;
+    const name = draws.of(["exit", "exit", "out", "err", "in", "end", "token", "container"]);
+    const path = `/data/mnt/${user}/runs/${draws.of(runs)}/${name}`;
+    scene.world.trace(`bad: ${path}`);
+    files.bad.add(path);
+    // One time in two for good.
+    if (draws.is(0.5)) later(scene, draws.between(100, 20_000), () => void files.bad.delete(path));
+  },
+  "engine dawdles": (scene, _operation, draws) =>
+    spell(
+      scene,
+      draws,
+      () => (scene.machine.isDawdling = true),
+      () => (scene.machine.isDawdling = false),
+    ),
+  "limits change": ({ clients }, { user }, draws) =>
+    clients.limit(
+      user,
+      draws.of([{}, { memoryBytes: 2 ** 29 }, { concurrentRuns: 1 }, { cpus: 0.5 }, { memoryBytes: 2 ** 31 }]),
+    ),
+  "day is spent"({ clients, machine, world }, { user }) {
+    clients.limit(user, { dailyBudgetUsd: 1 });
+    const day = new Date(startMs + world.nowMs).toISOString().slice(0, 10);
+    machine.database.prepare("insert or replace into spend (user_id, day, usd) values (?, ?, 2)").run(user, day);
   },
   "no descriptors": (scene, _operation, draws) =>
     spell(

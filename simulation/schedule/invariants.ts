@@ -16,8 +16,10 @@ export function noticeLog(scene: Scene, event: string, fields: LogFields): void 
   if (event === "run.memory_kept") for (const { kept } of containersOf(scene, user)) kept.clear();
   if (event === "run.ended") {
     const disk = scene.machine.files.find(`/data/mnt/${user}`)?.on;
-    if (disk?.hasFailed || disk?.isFull) scene.unnoted.add(String(fields["runId"]));
+    const isBad = scene.machine.files.isBad(`/data/mnt/${user}/runs/${String(fields["runId"])}/end`);
+    if (disk?.hasFailed || disk?.isFull || isBad) scene.unnoted.add(String(fields["runId"]));
     judgeEnd(scene, fields as unknown as EndedLine);
+    judgeCause(scene, fields as unknown as EndedLine);
   }
   if (event === "request.failed" && !isCaused(fields["error"]))
     scene.world.violate("no call is answered by a defect", String(fields["error"]));
@@ -78,6 +80,28 @@ function judgeEnd({ world, machine }: Scene, { runId, userId, reason }: EndedLin
     );
 }
 
+/** What was not the run's own doing has its cause; nothing of it calls a model. */
+function judgeCause({ world, machine, host, clients }: Scene, { runId, userId, reason }: EndedLine): void {
+  const tell = (what: string) =>
+    world.violate("what is told is what the evidence says", `${runId} (${reason}): ${what}`);
+  const known = runOf(runId);
+  const at = `/data/mnt/${userId}`;
+  const said = ["out", "err"].map((name) => machine.files.find(`${at}/runs/${runId}/${name}`));
+  // What went with the power may have been much.
+  const bytes = said.some((file) => file?.isCut) ? Infinity : said.reduce((sum, file) => sum + (file?.size ?? 0), 0);
+  const row = machine.database.prepare("select agent_id, continues from runs where id = ?").get(runId) as {
+    agent_id: string;
+    continues: string | null;
+  };
+  if (reason === "budget_reached" && known?.traces.some((trace) => trace && trace.size > 1)) tell("it had begun");
+  if (reason === "disk_full" && !machine.files.find(at)?.on.wasFull) tell("its disk was never full");
+  if (reason === "log_limit" && bytes < host.logBytes) tell("it did not say so much");
+  if (reason === "start_timeout" && world.nowMs - (admittedMs(runId) ?? 0) < shortestTimeoutMs)
+    tell("it had more time");
+  const isAsked = [runId, row.continues, row.agent_id, userId].some((asked) => asked && clients.ended?.has(asked));
+  if (reason === "cancelled" && clients.ended && !isAsked) tell("nobody asked for it");
+}
+
 /** When all is quiet. */
 export function judge(scene: Scene, isOver: boolean): void {
   const { world, machine, clients } = scene;
@@ -129,8 +153,9 @@ export function judgeRun({ world, machine }: Pick<Scene, "world" | "machine">, r
   const { id, reason, exit_code: told, status } = run;
   const known = runOf(id);
   const found = machine.files.find(`/data/mnt/${run.user_id}/runs/${id}/exit`);
-  // Of what went with the power nothing is evidence.
-  const exit = found?.isCut ? null : found;
+  // Of what went with the power, or lies where nobody can read it, nothing is evidence.
+  const isBad = machine.files.isBad(`/data/mnt/${run.user_id}/runs/${id}/exit`);
+  const exit = found?.isCut || isBad ? null : found;
   const written = exit ? /^(\d{1,3})\n/m.exec(machine.files.read(exit).toString())?.[1] : undefined;
   const code = written === undefined ? null : Number(written);
   const tell = (what: string) =>
@@ -149,8 +174,10 @@ export function judgeRun({ world, machine }: Pick<Scene, "world" | "machine">, r
   if (reason === "container_lost" && code !== null && code < 128)
     return tell("it ended by itself before its container");
   const endedItself = reason === "completed" || (reason === "nonzero_exit" && told === null);
-  if (endedItself && !known) return tell("it was never started");
+  if (endedItself && !known && !isBad) return tell("it was never started");
   if (reason === "out_of_memory" && !known?.oomKills) return tell("the kernel killed nothing of it");
+  const isKilled = known !== null && known.oomKills > 0 && code === 137 && machine.kernel.boot === 1;
+  if (isKilled && reason === "nonzero_exit") return tell("the kernel killed it");
   if (code !== null && told === null && exit) return tell("its exit code is there and not told");
   if (reason === "nonzero_exit" && told === null && known?.ended?.cause === "container")
     return tell("its container was lost");

@@ -26,6 +26,11 @@ export type Kind =
   | "lose host database"
   | "volume fails"
   | "disk full"
+  | "machine's disk full"
+  | "bad file"
+  | "engine dawdles"
+  | "limits change"
+  | "day is spent"
   | "no descriptors"
   | "cut"
   | "step clock"
@@ -73,7 +78,12 @@ const common: Weights = {
   "restore host": 3,
   "lose host database": 2,
   "volume fails": 2,
-  "disk full": 1,
+  "disk full": 2,
+  "machine's disk full": 2,
+  "bad file": 3,
+  "engine dawdles": 2,
+  "limits change": 2,
+  "day is spent": 2,
   "no descriptors": 2,
   cut: 2,
   "step clock": 2,

@@ -161,7 +161,8 @@ function drawWeather(seed: number): Weather {
 function heal({ world, machine, host, gateway, network }: Scene): void {
   world.weather = { ...world.weather, rate: 0 };
   machine.setEngine("there");
-  machine.isOutOfDescriptors = false;
+  machine.isOutOfDescriptors = machine.isDawdling = false;
+  machine.setFull(false);
   // A volume that has failed stays so: to mend it, once there is room, is the host agent's.
   for (const { on } of machine.kernel.mounts.values()) on.isFull = false;
   for (const { holds } of machine.files.find("/data/volumes")?.entries.values() ?? []) if (holds) holds.isFull = false;

@@ -62,6 +62,11 @@ export class Host {
     return this.#machine.place;
   }
 
+  /** How much a run may say. */
+  get logBytes(): number {
+    return this.#settings.BERTH_LOG_BYTES;
+  }
+
   get isReady(): boolean {
     return (
       this.#agent !== null &&

@@ -4,7 +4,7 @@ import { mark, world } from "../world/world.ts";
 import { startMs } from "../world/globals.ts";
 import { EngineError } from "../machine/containers.ts";
 import { machine } from "../machine/machine.ts";
-import type { ContainerOptions, ExecOptions } from "../machine/shapes.ts";
+import type { ContainerOptions, Exec, ExecOptions } from "../machine/shapes.ts";
 
 /** One call: an engine that is away refuses it, one that hangs never answers. */
 function call<T>(name: string, work: () => T, lateMs?: number): Promise<T> {
@@ -19,6 +19,14 @@ function call<T>(name: string, work: () => T, lateMs?: number): Promise<T> {
     },
     { by: world().outside, ...(lateMs !== undefined && { lateMs }) },
   );
+}
+
+/** The engine says of an exec that it runs, and has not begun to start its process, which may yet fail. */
+async function dawdle(exec: Exec): Promise<void> {
+  exec.isComing = true;
+  const ms = world().draws("dawdle", world().outside).between(10, 3000);
+  await new Promise<void>((resolve) => void world().after(ms, resolve, world().outside));
+  exec.isComing = false;
 }
 
 const isoOf = (ms: number) => new Date(startMs + ms).toISOString();
@@ -90,16 +98,19 @@ export default class Docker {
       start: () =>
         call(
           "startExec",
-          () => {
-            machine().containers.startExec(find());
+          async () => {
+            const there = machine();
+            const exec = find();
+            if (there.isDawdling && exec.state === "made" && !exec.isComing) await dawdle(exec);
+            there.containers.startExec(exec);
             return { resume: () => undefined };
           },
           61_000,
         ),
       inspect: () =>
         call("inspectExec", () => {
-          const { state, exitCode, process } = find();
-          return { Running: state === "running", ExitCode: exitCode, Pid: process?.pid ?? 0 };
+          const { state, exitCode, process, isComing } = find();
+          return { Running: isComing || state === "running", ExitCode: exitCode, Pid: process?.pid ?? 0 };
         }),
     };
   }

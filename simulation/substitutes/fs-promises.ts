@@ -7,6 +7,7 @@ import { machine } from "../machine/machine.ts";
 /** `opens`: it costs a descriptor. */
 function call<T>(name: string, path: string, work: () => T, opens = false): Promise<T> {
   return world().io(`fs.${name}`, () => {
+    if (machine().files.isBad(path)) throw new FileError("EIO", name, path, true);
     if (opens && machine().isOutOfDescriptors) throw new FileError("EMFILE", name, path, true);
     return work();
   });

@@ -10,12 +10,13 @@ import { constants } from "node:fs";
 const isKernels = (path: string) =>
   path.startsWith("/sys/fs/cgroup") || (path.startsWith("/proc") && !path.startsWith("/proc/self/fd/"));
 
-/** Opening costs a descriptor; what writes may meet a disk that fails. */
+/** Opening costs a descriptor; what writes may meet a disk that fails, and what is on bad blocks stays there. */
 function begin(call: string, path: string, opens = false): void {
   const here = world();
   here.sync(`fs.${call}`);
   if (here.weather.rate > 0 && here.isStruck(`fs.${call}`, here.draws(`fs.${call}`)))
     throw new FileError(here.draws("errno").of(["EIO", "EMFILE", "ENOMEM"]), call, path, true);
+  if (machine().files.isBad(path)) throw new FileError("EIO", call, path, true);
   if (opens && machine().isOutOfDescriptors) throw new FileError("EMFILE", call, path, true);
 }
 
@@ -256,6 +257,7 @@ export function setSize(path: string, size: number): void {
   files.checkWritable(inode, "truncate", path, false);
   if (inode.isAppendOnly) throw new FileError("EPERM", "truncate", path);
   inode.size = size;
+  inode.reserved = Math.min(inode.reserved, size);
   if (inode.data.length > size) inode.data = Buffer.from(inode.data.subarray(0, size));
   else if (size <= 2 ** 20) inode.data = Buffer.concat([inode.data], size);
 }

@@ -63,11 +63,13 @@ const programs: Record<string, (args: string[]) => string> = {
   },
   fallocate(args) {
     const path = args.at(-1)!;
-    machine().files.checkWritable(machine().files.get(path), "fallocate", path, true);
+    const inode = machine().files.get(path);
+    machine().files.checkWritable(inode, "fallocate", path, true);
+    inode.reserved = Number(args[args.indexOf("-l") + 1]);
     return "";
   },
-  /** The script that takes out of a log what was said ahead. */
-  sh: ([, , , directory]) => emptyFile(join(directory!, "out")),
+  /** The script that takes out of a log what was said ahead, and keeps room for what comes. */
+  sh: ([, , , directory]) => emptyFile(join(directory!, "out"), 8192),
   /** Its kernel keeps no quotas. */
   timeout() {
     throw new ProgramError("timeout", 32, "wrong fs type");
@@ -121,11 +123,11 @@ const programs: Record<string, (args: string[]) => string> = {
   },
 };
 
-function emptyFile(path: string): string {
+function emptyFile(path: string, reserved: number): string {
   const { files } = machine();
   const inode = files.get(path, "truncate");
   files.checkWritable(inode, "truncate", path, true);
-  Object.assign(inode, { size: 0, data: Buffer.alloc(0) });
+  Object.assign(inode, { size: 0, reserved, data: Buffer.alloc(0) });
   return "";
 }
 

@@ -26,6 +26,51 @@ const one = (name: string, invariant: string, mean: number, ...mutations: Mutati
 });
 
 const all: Mutant[] = [
+  one("what cannot be withdrawn at once stays", "every admitted run ends", 100, {
+    file: `${run}/runs.ts`,
+    from: "if (isNew) void this.#withdraw(id);",
+    to: "if (isNew && !this.#live.has(id)) store.withdraw(id);",
+  }),
+  one("the first kill that nobody saw is not counted", "what is told is what the evidence says", 100, {
+    file: `${run}/oom.ts`,
+    from: "if (knownBoot !== boot) store.setMeta(",
+    to: "if (knownBoot === null) store.setMeta(",
+  }),
+  one(
+    "a kernel's log that cannot be opened now is none",
+    "what is told is what the evidence says",
+    100,
+    {
+      file: "host-agent/src/machine/kmsg.ts",
+      from: 'return ifCode(null, "ENOENT", "EPERM", "EACCES")(error);',
+      to: "return void error ?? null;",
+    },
+    {
+      file: "host-agent/src/machine/kmsg.ts",
+      from: "(fd ??= open(device))",
+      to: "(fd === undefined ? (fd = open(device)) : fd)",
+    },
+  ),
+  one("a spent day ends what has begun", "what is told is what the evidence says", 100, {
+    file: `${run}/runs.ts`,
+    from: "if (isSpent && run.startedAt === null && !traces.exit().hasBegun)",
+    to: "if (isSpent)",
+  }),
+  one("a machine without room is a user's full disk", "what is told is what the evidence says", 100, {
+    file: `${run}/launch.ts`,
+    from: "if (error instanceof VolumeFullError) {",
+    to: "if (/ENOSPC|disk is full/.test(String(error))) {",
+  }),
+  one("what the engine is only starting has a process", "a run starts once", 100, {
+    file: `${run}/launch.ts`,
+    from: "if (state.running && state.pid === 0) throw",
+    to: "if (state.running && state.pid === -1) throw",
+  }),
+  one("a file that is never read again holds up its run", "every admitted run ends", 100, {
+    file: `${run}/run-files.ts`,
+    from: "if (isPatient()) throw new UnreadableError(",
+    to: "if (isPatient() || true) throw new UnreadableError(",
+  }),
   one(
     "what decorates an end prevents it",
     "every admitted run ends",

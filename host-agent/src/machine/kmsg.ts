@@ -14,16 +14,18 @@ export interface OomKill {
 }
 
 /**
- * The kernel's log, open at its oldest record. Each look answers the kills since the one before, oldest first, and reads no
- * record twice: the whole of it takes 30 ms of the event loop. Answers none where the log cannot be opened.
+ * The kernel's log from its oldest record on. Each look answers the kills since the one before, oldest first, and reads no
+ * record twice: the whole of it takes 30 ms of the event loop. Answers none on a machine that has no such log for us; one that
+ * cannot be opened just now is opened by the next look.
  */
 export function openKillLog(device = "/dev/kmsg") {
-  const fd = tryOpen(device);
+  let fd: number | null | undefined;
   const buffer = Buffer.alloc(16_384);
   return {
     read(): OomKill[] {
       const kills: OomKill[] = [];
-      const next = () => (fd === null ? null : readRecord(fd, buffer));
+      const log = (fd ??= open(device));
+      const next = () => (log === null ? null : readRecord(log, buffer));
       for (let record = next(); record !== null; record = next()) {
         const kill = parseKill(record);
         if (kill) kills.push(kill);
@@ -31,16 +33,17 @@ export function openKillLog(device = "/dev/kmsg") {
       return kills;
     },
     close(): void {
-      if (fd !== null) closeSync(fd);
+      if (typeof fd === "number") closeSync(fd);
     },
   };
 }
 
-function tryOpen(device: string): number | null {
+/** Null where there is none, or none for us. */
+function open(device: string): number | null {
   try {
     return openSync(device, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch {
-    return null;
+  } catch (error) {
+    return ifCode(null, "ENOENT", "EPERM", "EACCES")(error);
   }
 }
 

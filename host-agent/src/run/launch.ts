@@ -158,18 +158,20 @@ async function isNotStartable({ store, engine, workspaces }: LaunchDeps, runId: 
  * A database that is older than the run's begin does not know the exec: the run's files say where it is.
  */
 async function findContainer({ store, workspaces }: LaunchDeps, run: RunRow, agent: AgentRow, traces: Traces) {
-  if (run.containerId === null && !traces.exit().hasBegun) return null;
+  const { hasBegun, isUnread = false } = traces.exit();
+  if (run.containerId === null && !hasBegun) return null;
   const container = await workspaces.find(run.userId);
   if (container === null || run.containerId === container.id) return container;
   if (run.containerId !== null) return null;
   const { cgroup } = container;
-  // Where they do not, its processes show it.
-  const isHere = async () => !(await proveWithout(cgroup, inRunOf(agent.uid)));
+  // Where they do not, its processes show it. Of one that nobody can say of whether it began nothing says that it was elsewhere.
+  const isHere = async () => isUnread || !(await proveWithout(cgroup, inRunOf(agent.uid)));
   const noted = traces.container();
   if (noted === null ? !(await isHere()) : noted !== container.id) return null;
-  // Nor does it know their token: without it the model would refuse them.
+  // Nor does it know their token, without which the model would refuse them, and what the kernel kills there is its own.
   const token = traces.token();
-  if (token !== null && token !== store.tokenOf(run.id)) store.updateRun(run.id, { token });
+  const isOther = token !== null && token !== store.tokenOf(run.id);
+  store.updateRun(run.id, { containerId: container.id, ...(isOther && { token }) });
   return container;
 }
 

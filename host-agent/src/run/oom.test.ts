@@ -36,3 +36,20 @@ test("a kill that cannot be stored is counted at the next look, once, and so are
   expect(killsOf()).toBe(2);
   store.close();
 });
+
+test("the first kill of a machine is counted too where nobody was there when it came", () => {
+  const database = inMemory();
+  const store = new Store(database, Date.now);
+  const { uid } = store.learnAgent("usr_a", { ...unseenAgent("agt_a"), version: 1 }, null) as AgentRow;
+  const trigger = { kind: "api", triggerId: null } as const;
+  store.admit({ id: "run_a", agentId: "agt_a", userId: "usr_a", trigger, prompt: "", payload: null }, threeRuns, true);
+  store.updateRun("run_a", { containerId: "c0ffee" });
+  const kills: OomKill[] = [];
+  const watch = () =>
+    createOomWatch(makeContext("/nonexistent"), store, { read: () => [...kills], close: () => undefined });
+  watch();
+  kills.push({ sequence: 1, cgroup: "/docker/c0ffee", uid });
+  watch().countKills();
+  expect(store.getRun("run_a")!.oomKills).toBe(1);
+  store.close();
+});

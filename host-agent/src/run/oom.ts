@@ -7,13 +7,14 @@ import type { Store } from "../store/store.ts";
 /** Reads new kills and counts each for the run in progress of the victim's agent; one that could not be stored is counted at the next look. */
 export function createOomWatch(
   { log, bus }: Pick<HostContext, "log" | "bus">,
-  store: Pick<Store, "getMeta" | "countOomKill">,
+  store: Pick<Store, "getMeta" | "setMeta" | "countOomKill">,
   killLog: ReturnType<typeof openKillLog> = openKillLog(),
 ) {
   const boot = bootId();
   const [knownBoot, knownSequence] = (store.getMeta("kmsg") ?? "").split(" ");
-  // A new database must not count what happened before it.
+  // A new database must not count what happened before it; what comes from here on is its own, whoever is there to read it.
   let known = knownBoot === boot ? Number(knownSequence) : (killLog.read().at(-1)?.sequence ?? -1);
+  if (knownBoot !== boot) store.setMeta("kmsg", `${boot} ${known}`);
   /** Read, and not counted yet: the log answers nothing twice. */
   const left: OomKill[] = [];
   function countKills(): void {

@@ -203,7 +203,7 @@ export class UnreadableError extends Error {}
 /** What a run's files say, for who looks at them again and again. */
 export interface Traces {
   end(): NotedEnd | null;
-  exit(): Exit & { isAhead: boolean };
+  exit(): Exit & { isAhead: boolean; isUnread?: boolean };
   container(): string | null;
   token(): string | null;
   sizes(): { out: number; err: number };
@@ -232,7 +232,11 @@ export function createTraces(
   };
   return {
     end: orNothing("end", null, readEnd),
-    exit: orNothing("exit", { hasBegun: true, code: null, isAhead: false }, readExit),
+    exit: orNothing<ReturnType<Traces["exit"]>>(
+      "exit",
+      { hasBegun: true, code: null, isAhead: false, isUnread: true },
+      readExit,
+    ),
     container: orNothing("container", null, readContainer),
     token: orNothing("token", null, readToken),
     sizes: orNothing("log", { out: 0, err: 0 }, logSizes),

@@ -219,8 +219,7 @@ export class Runs {
         await workspaces.ensure(userId);
         return store.updateRun(id, {}) ?? store.getRun(id)!;
       } catch (error) {
-        // Whom somebody cancels meanwhile is on its way to an end.
-        if (isNew && !this.#live.has(id)) store.withdraw(id);
+        if (isNew) void this.#withdraw(id);
         throw error;
       } finally {
         this.#promising.delete(id);
@@ -229,6 +228,22 @@ export class Runs {
     const promised = this.#promising.get(id) ?? promise();
     this.#promising.set(id, promised);
     return promised;
+  }
+
+  /**
+   * Forgets a run that nobody was promised. Where that cannot be stored now, it is tried until it can: it would keep its agent busy for
+   * good. Whom somebody cancels or is promised meanwhile is on its way to an end.
+   */
+  async #withdraw(id: string): Promise<void> {
+    const { store, context } = this.#deps;
+    for (let failures = 0; !this.#live.has(id) && !this.#closing.signal.aborted; failures++) {
+      try {
+        if (failures === 0 || !this.#promising.has(id)) return store.withdraw(id);
+      } catch (error) {
+        context.log.warn("run.not_withdrawn", { runId: id, error: messageOf(error) });
+      }
+      await sleep(backoff(failures, 200, 5000), this.#closing.signal);
+    }
   }
 
   #refuseClosing(): void {

@@ -65,7 +65,8 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   closeModel(runId);
   const isTold = store.getRun(runId)!.intent !== null || hasLingered;
   if (container) await endProcesses(container.cgroup, inRunOf(agent.uid), isTold ? graceMs : leftoverGraceMs);
-  await attempt("kills", countKills);
+  // Only of one that may have been killed it says why it ended.
+  await attempt("kills", countKills, exitCode === null || exitCode === 137);
   const sizes =
     volume && (await attempt("log", () => sealRunFiles(volume, runId, context.settings.BERTH_LOG_BYTES), true));
   const out = sizes?.out ?? 0;
