@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -77,13 +77,27 @@ test("each look at the log answers what is new since the one before, and a log t
   const device = join(dir, "kmsg");
   writeFileSync(device, ofContainer);
   const log = openKillLog(device);
-  expect(log.read().map(({ uid }) => uid)).toEqual([20310]);
+  expect(log.read()?.map(({ uid }) => uid)).toEqual([20310]);
   expect(log.read()).toEqual([]);
   appendFileSync(device, ofMachine);
-  expect(log.read().map(({ uid }) => uid)).toEqual([20002]);
+  expect(log.read()?.map(({ uid }) => uid)).toEqual([20002]);
   log.close();
   const none = openKillLog(join(dir, "none"));
-  expect(none.read()).toEqual([]);
+  expect(none.read()).toBeNull();
   none.close();
+  rmSync(dir, { recursive: true });
+});
+
+test("a log that cannot be opened now is not one without kills: the next look opens it", () => {
+  const dir = mkdtempSync(join(tmpdir(), "berth-kmsg-"));
+  const above = join(dir, "above");
+  writeFileSync(above, "");
+  const log = openKillLog(join(above, "kmsg"));
+  expect(() => log.read()).toThrow("ENOTDIR");
+  rmSync(above);
+  mkdirSync(above);
+  writeFileSync(join(above, "kmsg"), ofContainer);
+  expect(log.read()?.map(({ uid }) => uid)).toEqual([20310]);
+  log.close();
   rmSync(dir, { recursive: true });
 });

@@ -15,17 +15,18 @@ export interface OomKill {
 
 /**
  * The kernel's log from its oldest record on. Each look answers the kills since the one before, oldest first, and reads no
- * record twice: the whole of it takes 30 ms of the event loop. Answers none on a machine that has no such log for us; one that
- * cannot be opened just now is opened by the next look.
+ * record twice: the whole of it takes 30 ms of the event loop. Answers null where there is no such log for us; one that is not
+ * there now may be at the next look.
  */
 export function openKillLog(device = "/dev/kmsg") {
-  let fd: number | null | undefined;
+  let fd: number | null = null;
   const buffer = Buffer.alloc(16_384);
   return {
-    read(): OomKill[] {
+    read(): OomKill[] | null {
       const kills: OomKill[] = [];
       const log = (fd ??= open(device));
-      const next = () => (log === null ? null : readRecord(log, buffer));
+      if (log === null) return null;
+      const next = () => readRecord(log, buffer);
       for (let record = next(); record !== null; record = next()) {
         const kill = parseKill(record);
         if (kill) kills.push(kill);
@@ -33,7 +34,7 @@ export function openKillLog(device = "/dev/kmsg") {
       return kills;
     },
     close(): void {
-      if (typeof fd === "number") closeSync(fd);
+      if (fd !== null) closeSync(fd);
     },
   };
 }
@@ -43,7 +44,7 @@ function open(device: string): number | null {
   try {
     return openSync(device, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    return ifCode(null, "ENOENT", "EPERM", "EACCES")(error);
+    return ifCode(null, "ENOENT", "ENXIO", "ENODEV", "EPERM", "EACCES")(error);
   }
 }
 

@@ -56,8 +56,8 @@ interface Waiting {
   shape: string;
   /** Whether it waits for its message now; false once it never will. */
   isReady: Promise<boolean>;
-  /** It did not get ready, or is being ended. */
   hasFailed: boolean;
+  isEnding: boolean;
   /** The engine was asked to start it, and has not said that it did. */
   mayCome: boolean;
 }
@@ -264,7 +264,18 @@ export class Ahead {
     await workspaces.admitAgent(agent);
     const execId = await engine.createExec(container.id, execOf(context, { id, ...plain }, agent, token));
     if (execId === null) return;
-    const started = { id, agentId: agent.id, uid, container, execId, token, shape, hasFailed: false, mayCome: false };
+    const started = {
+      id,
+      agentId: agent.id,
+      uid,
+      container,
+      execId,
+      token,
+      shape,
+      hasFailed: false,
+      isEnding: false,
+      mayCome: false,
+    };
     const waiting: Waiting = { ...started, isReady: Promise.resolve(false) };
     this.#waiting.set(userId, waiting);
     try {
@@ -304,8 +315,8 @@ export class Ahead {
       this.#deps.context.log.info("ahead.ready", { agentId: waiting.agentId });
       return true;
     } catch (error) {
-      if (waiting.hasFailed) return false;
       waiting.hasFailed = true;
+      if (waiting.isEnding) return false;
       this.#deps.context.log.warn("ahead.not_ready", { agentId: waiting.agentId, error: messageOf(error) });
       return false;
     }
@@ -316,7 +327,7 @@ export class Ahead {
     const waiting = this.#waiting.get(userId);
     if (!waiting) return false;
     const { container, uid, execId, id } = waiting;
-    waiting.hasFailed = true;
+    waiting.isEnding = true;
     const deadline = performance.now() + endedMs;
     for (;;) {
       await endProcesses(container.cgroup, inRunOf(uid), 0);

@@ -53,3 +53,23 @@ test("the first kill of a machine is counted too where nobody was there when it 
   expect(store.getRun("run_a")!.oomKills).toBe(1);
   store.close();
 });
+
+test("a log that is there for us later counts nothing of before it was", () => {
+  const store = new Store(inMemory(), Date.now);
+  const { uid } = store.learnAgent("usr_a", { ...unseenAgent("agt_a"), version: 1 }, null) as AgentRow;
+  const trigger = { kind: "api", triggerId: null } as const;
+  store.admit({ id: "run_a", agentId: "agt_a", userId: "usr_a", trigger, prompt: "", payload: null }, threeRuns, true);
+  store.updateRun("run_a", { containerId: "c0ffee" });
+  let kills: OomKill[] | null = null;
+  const watch = () => createOomWatch(makeContext("/nonexistent"), store, { read: () => kills, close: () => undefined });
+  const kill = (sequence: number) => ({ sequence, cgroup: "/docker/c0ffee", uid });
+  watch().countKills();
+  kills = [kill(1)];
+  const { countKills } = watch();
+  countKills();
+  expect(store.getRun("run_a")!.oomKills).toBe(0);
+  kills = [kill(2)];
+  countKills();
+  expect(store.getRun("run_a")!.oomKills).toBe(1);
+  store.close();
+});

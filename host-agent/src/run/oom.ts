@@ -1,4 +1,5 @@
 /** Attributes the kernel's OOM kills to runs, each once, also those that came while the host agent was down. */
+import { messageOf } from "@berth/shared/log";
 import { bootId } from "../context/clock.ts";
 import { type OomKill, openKillLog } from "../machine/kmsg.ts";
 import type { HostContext } from "../context/context.ts";
@@ -12,13 +13,21 @@ export function createOomWatch(
 ) {
   const boot = bootId();
   const [knownBoot, knownSequence] = (store.getMeta("kmsg") ?? "").split(" ");
-  // A new database must not count what happened before it; what comes from here on is its own, whoever is there to read it.
-  let known = knownBoot === boot ? Number(knownSequence) : (killLog.read().at(-1)?.sequence ?? -1);
-  if (knownBoot !== boot) store.setMeta("kmsg", `${boot} ${known}`);
+  let known = knownBoot === boot ? Number(knownSequence) : null;
   /** Read, and not counted yet: the log answers nothing twice. */
   const left: OomKill[] = [];
+  /** A new database must not count what happened before it; what comes from here on is its own, whoever is there to read it. */
+  function begin(kills: OomKill[]): number {
+    const sequence = kills.at(-1)?.sequence ?? -1;
+    store.setMeta("kmsg", `${boot} ${sequence}`);
+    kills.length = 0;
+    return sequence;
+  }
   function countKills(): void {
-    left.push(...killLog.read());
+    const kills = killLog.read();
+    if (kills === null) return;
+    left.push(...kills);
+    known ??= begin(left);
     for (let kill = left[0]; kill; kill = left[0]) {
       const { sequence, uid, cgroup } = kill;
       const run = sequence <= known ? null : store.countOomKill(uid, cgroup, `${boot} ${sequence}`);
@@ -28,6 +37,12 @@ export function createOomWatch(
       log.warn("oom.kill", { runId: run.id, userId: run.userId, uid });
       bus.emitRun(run);
     }
+  }
+  try {
+    if (known === null) countKills();
+  } catch (error) {
+    // It begins with the next look.
+    log.warn("oom.unread", { error: messageOf(error) });
   }
   return { countKills, close: killLog.close };
 }

@@ -65,8 +65,8 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
   closeModel(runId);
   const isTold = store.getRun(runId)!.intent !== null || hasLingered;
   if (container) await endProcesses(container.cgroup, inRunOf(agent.uid), isTold ? graceMs : leftoverGraceMs);
-  // Only of one that may have been killed it says why it ended.
-  await attempt("kills", countKills, exitCode === null || exitCode === 137);
+  // Where it says why the run ended, it is needed.
+  await attempt("kills", countKills, mayBeKilled(store.getRun(runId)!.intent, exitCode));
   const sizes =
     volume && (await attempt("log", () => sealRunFiles(volume, runId, context.settings.BERTH_LOG_BYTES), true));
   const out = sizes?.out ?? 0;
@@ -106,6 +106,10 @@ export async function settle(deps: SettleDeps, lived: Lived, over: Over, failure
     volume && continuationOf(store, store.getRun(runId)!, store.getAgent(agent.id)!, { reason, isTurnOver });
   return store.endRun(runId, end, goesOn);
 }
+
+/** Whether a kernel's kill would be the reason of such an end. */
+const mayBeKilled = (intent: RunRow["intent"], exitCode: number | null) =>
+  (intent === null || intent === "start_timeout") && (exitCode === null || exitCode === 137);
 
 /** The end that was noted first: whoever comes with an older copy of the database takes that. A volume that takes nothing more holds up no end. */
 function noteOnce(volume: Volume, runId: string, decided: NotedEnd): { end: NotedEnd; onDisk: Promise<void> | null } {

@@ -232,7 +232,7 @@ const ofKernel: Case[] = [
           const execId = (await engine.createExec(id, exec("greedy")))!;
           await engine.startExec(execId);
           await ended(place, execId);
-          const isTold = () => log.read().some((kill) => kill.cgroup.includes(id) && kill.uid === uid);
+          const isTold = () => Boolean(log.read()?.some((kill) => kill.cgroup.includes(id) && kill.uid === uid));
           await until(isTold);
           return [(readOomKills(cgroup) ?? 0) > 0, true, (await engine.inspectExec(execId))!.exitCode];
         } finally {
