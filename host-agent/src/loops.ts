@@ -16,7 +16,7 @@ const volumeFailed =
 
 /** Runs every loop until the signal ends them; resolves when all have ended. */
 export async function runLoops(parts: Parts, reports: Reports, signal: AbortSignal): Promise<void> {
-  const { context, engine, volumes, workspaces, runs, streams, countKills } = parts;
+  const { context, engine, volumes, workspaces, runs, streams, countKills, beginKills } = parts;
   const { settings, log, hostId } = context;
   const idleMs = settings.BERTH_IDLE_SECONDS * 1000;
   const lookAgain = async () => {
@@ -27,6 +27,11 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
     }
     await workspaces.reconcile();
     runs.wakeAll();
+  };
+  const sample = async () => {
+    workspaces.sample();
+    // A kernel's log that could not be read at the start is begun here, before anybody needs it.
+    beginKills();
   };
   /** Asks nobody: an engine that hangs must not lengthen the life of a token. */
   const closeStreams = async () => {
@@ -55,7 +60,7 @@ export async function runLoops(parts: Parts, reports: Reports, signal: AbortSign
   }
   const retain = createRetention({ ...parts, heldRev: () => reports.heldRev(), closing: signal });
   await Promise.all([
-    every(settings.BERTH_POLL_SECONDS * 1000, "sample", async () => workspaces.sample()),
+    every(settings.BERTH_POLL_SECONDS * 1000, "sample", sample),
     every(1000, "streams", closeStreams),
     every(aheadMs, "ahead", () => runs.ahead.check()),
     every(Math.min(1000, idleMs / 4), "idle", async () => workspaces.removeIdle()),

@@ -90,7 +90,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     await found.catch((error: unknown) => giveUpUnended({ context, engine }, userId, container.id, error));
   };
   const workspaces = new Workspaces({ context, engine, store, volumes, sockets, takeUp: takeUpFound });
-  const { countKills, close: closeKillLog } = createOomWatch(context, store);
+  const { countKills, beginKills, close: closeKillLog } = createOomWatch(context, store);
   const runs = new Runs({ context, engine, store, volumes, workspaces, countKills, closeModel: model.closeRun });
   const streams = createStreams(context.clock);
   const locks = { deletions: createLocks(), programs: createLocks() };
@@ -109,6 +109,7 @@ export async function openParts(options: HostOptions, signal: AbortSignal) {
     ...outside,
     verify,
     countKills,
+    beginKills,
     isDemo: targets.isDemo,
     listModels: createModelList(targets),
     /** Closes what is open; runs and containers go on. */

@@ -13,6 +13,8 @@ export function noticeLog(scene: Scene, event: string, fields: LogFields): void 
   const user = String(fields["userId"]);
   if (event === "run.accepted") noteAdmission(String(fields["runId"]), keptByEnded(scene, user));
   // What could not be freed is tried again with the next end.
+  // The same of an order that could not.
+  if (event === "order.failed") for (const one of scene.machine.containers.all.values()) one.kept.clear();
   if (event === "run.memory_kept") for (const { kept } of containersOf(scene, user)) kept.clear();
   if (event === "run.ended") {
     const disk = scene.machine.files.find(`/data/mnt/${user}`)?.on;

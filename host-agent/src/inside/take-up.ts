@@ -1,11 +1,12 @@
 /** What lies in a container and on a volume that are taken up: processes that nobody asks for any more end, and agents are told to the gateway. */
+import { readdir } from "node:fs/promises";
 import { unseenAgent } from "@berth/shared/host-api";
 import { messageOf } from "@berth/shared/log";
 import { id } from "@berth/shared/values";
 import type { HostContext } from "../context/context.ts";
 import { endProcesses } from "../machine/processes.ts";
 import type { Exit } from "../run/decide.ts";
-import { readExit } from "../run/run-files.ts";
+import { isAheadName, readExit, removeRunFiles } from "../run/run-files.ts";
 import type { Store } from "../store/store.ts";
 import { firstUid, programGid, runGid, sessionGid, transferGid } from "../store/uids.ts";
 import type { RunningContainer } from "../workspace/container.ts";
@@ -23,7 +24,10 @@ export async function takeUp(
   container: RunningContainer,
   isNew: boolean,
 ): Promise<void> {
-  if (!isNew) await endLeftovers(deps.store, userId, container);
+  if (!isNew) {
+    await forgetWaiting(deps, userId, container.volume);
+    await endLeftovers(deps.store, userId, container);
+  }
   void tellFound(deps, userId, container.volume);
 }
 
@@ -48,6 +52,19 @@ export async function tellFound(
     context.bus.emit("host");
   } catch (error) {
     context.log.warn("agents.untold", { userId, error: messageOf(error) });
+  }
+}
+
+/**
+ * Without its files a CLI that an earlier process had started ahead goes by itself, should the engine only be starting it. What cannot be
+ * removed goes with retention.
+ */
+async function forgetWaiting({ context }: TakeUpDeps, userId: string, volume: Volume): Promise<void> {
+  try {
+    const names = (await readdir(volume.runs)).filter(isAheadName);
+    await Promise.all(names.map((name) => removeRunFiles(volume, name)));
+  } catch (error) {
+    context.log.warn("ahead.left", { userId, error: messageOf(error) });
   }
 }
 

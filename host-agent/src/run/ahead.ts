@@ -28,6 +28,7 @@ import {
   emptyOut,
   logSizes,
   makeRunFiles,
+  newAheadName,
   noteBegun,
   onVolume,
   readBeginning,
@@ -77,8 +78,6 @@ const plain = {
   continues: null,
   payloadFile: null,
 };
-/** Nobody asks for a run of this name. */
-const newName = () => `ahead_${randomText(20)}`;
 
 export class Ahead {
   readonly #deps: AheadDeps;
@@ -173,7 +172,7 @@ export class Ahead {
     }
     if (await this.#hasAnswered(run, agent, container)) return "told";
     await endProcesses(container.cgroup, inRunOf(agent.uid), 0);
-    const aside = newName();
+    const aside = newAheadName();
     renameSync(runDirectory(volume, run.id), runDirectory(volume, aside));
     store.updateRun(run.id, { execId: null, containerId: null });
     await removeRunFiles(volume, aside);
@@ -256,7 +255,7 @@ export class Ahead {
   async #start(agent: AgentRow, container: RunningContainer): Promise<void> {
     const { engine, context, workspaces } = this.#deps;
     const { userId, uid } = agent;
-    const [id, token, { volume }] = [newName(), `brt_${randomText(40)}`, container];
+    const [id, token, { volume }] = [newAheadName(), `brt_${randomText(40)}`, container];
     const shape = this.#shapeOf(agent, container);
     const input = runtimes[agent.runtime].input!;
     await this.#deps.freed(userId);

@@ -38,11 +38,14 @@ export function createOomWatch(
       bus.emitRun(run);
     }
   }
-  try {
+  /** Notes where the log stands, unless that is known: kills of before count for nobody. */
+  function beginKills(): void {
     if (known === null) countKills();
+  }
+  try {
+    beginKills();
   } catch (error) {
-    // It begins with the next look.
     log.warn("oom.unread", { error: messageOf(error) });
   }
-  return { countKills, close: killLog.close };
+  return { countKills, beginKills, close: killLog.close };
 }

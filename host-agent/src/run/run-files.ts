@@ -18,6 +18,7 @@ import {
 import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseSmall } from "@berth/shared/bounds/json-scan";
+import { randomText } from "@berth/shared/ids";
 import { messageOf } from "@berth/shared/log";
 import { runReasons } from "@berth/shared/resources";
 import { time } from "@berth/shared/values";
@@ -49,6 +50,10 @@ export interface RunFiles {
 
 /** Bytes of `in` that have room from the start. */
 export const inputRoom = 4096;
+
+/** Of what is started ahead of a run: nobody asks for one of this name. */
+export const newAheadName = () => `ahead_${randomText(20)}`;
+export const isAheadName = (name: string) => name.startsWith("ahead_");
 
 export const runDirectory = (volume: Volume, runId: string) => join(volume.runs, runId);
 
