@@ -89,8 +89,8 @@ function judgeCause({ world, machine, host, clients }: Scene, { runId, userId, r
   const known = runOf(runId);
   const at = `/data/mnt/${userId}`;
   const said = ["out", "err"].map((name) => machine.files.find(`${at}/runs/${runId}/${name}`));
-  // What went with the power may have been much.
-  const bytes = said.some((file) => file?.isCut) ? Infinity : said.reduce((sum, file) => sum + (file?.size ?? 0), 0);
+  // What went with the power, or with its agent, may have been much.
+  const bytes = said.some((file) => !file || file.isCut) ? Infinity : said.reduce((sum, file) => sum + file!.size, 0);
   const row = machine.database.prepare("select agent_id, continues from runs where id = ?").get(runId) as {
     agent_id: string;
     continues: string | null;
