@@ -21,9 +21,10 @@ export interface OomKill {
 export function openKillLog(device = "/dev/kmsg") {
   let fd: number | null = null;
   const buffer = Buffer.alloc(16_384);
+  /** Read, and not answered yet: no record is read twice, should the next one not be had. */
+  const kills: OomKill[] = [];
   return {
     read(): OomKill[] | null {
-      const kills: OomKill[] = [];
       const log = (fd ??= open(device));
       if (log === null) return null;
       const next = () => readRecord(log, buffer);
@@ -31,7 +32,7 @@ export function openKillLog(device = "/dev/kmsg") {
         const kill = parseKill(record);
         if (kill) kills.push(kill);
       }
-      return kills;
+      return kills.splice(0);
     },
     close(): void {
       if (fd !== null) closeSync(fd);

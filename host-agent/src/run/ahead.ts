@@ -263,19 +263,8 @@ export class Ahead {
     await workspaces.admitAgent(agent);
     const execId = await engine.createExec(container.id, execOf(context, { id, ...plain }, agent, token));
     if (execId === null) return;
-    const started = {
-      id,
-      agentId: agent.id,
-      uid,
-      container,
-      execId,
-      token,
-      shape,
-      hasFailed: false,
-      isEnding: false,
-      mayCome: false,
-    };
-    const waiting: Waiting = { ...started, isReady: Promise.resolve(false) };
+    const isNew = { isReady: Promise.resolve(false), hasFailed: false, isEnding: false, mayCome: false };
+    const waiting: Waiting = { id, agentId: agent.id, uid, container, execId, token, shape, ...isNew };
     this.#waiting.set(userId, waiting);
     try {
       await makeRunFiles(volume, id, uid, {

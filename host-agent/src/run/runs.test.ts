@@ -2,6 +2,7 @@ import { unseenAgent } from "@berth/shared/host-api";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { makeContext } from "../../test/context.ts";
 import { inMemory } from "../../test/memory.ts";
+import { threeRuns } from "../../test/room.ts";
 import { Store } from "../store/store.ts";
 import { type RunDeps, Runs } from "./runs.ts";
 
@@ -34,4 +35,16 @@ test("of what was cancelled before it was known no more than a thousand are reme
   await expect(start("run_1")).rejects.toMatchObject({ code: "not_found" });
   await expect(start("run_1000")).rejects.toMatchObject({ code: "not_found" });
   await expect(start("run_0")).rejects.toThrow(TypeError);
+});
+
+test("what an earlier process had promised nobody yet is told with all that it left", () => {
+  store.learnAgent("usr_a", agent, null);
+  store.admit({ ...message, id: "run_a", agentId: "agt_a", userId: "usr_a" }, threeRuns);
+  const told = () => store.changedSince(0, 1e6).runs.map(({ id }) => id);
+  expect(told()).toEqual([]);
+  const volumes = { ensure: () => new Promise(() => undefined) };
+  const runs = new Runs({ context: makeContext("/nonexistent"), store, volumes } as unknown as RunDeps);
+  runs.resume();
+  expect(told()).toEqual(["run_a"]);
+  runs.close();
 });

@@ -150,9 +150,16 @@ export class Runs {
     this.#live.get(runId)?.wake.set();
   }
 
-  /** Takes up what an earlier process left; each call after the first finds nothing to do. */
+  /**
+   * Takes up what an earlier process left; each call after the first finds nothing to do. What that one had promised nobody yet, or a copy
+   * of its database did not know of, is told with all others: what a first report leaves out counts as lost.
+   */
   resume(): void {
-    for (const run of this.#deps.store.activeRuns()) this.#begin(run.id);
+    const { store } = this.#deps;
+    for (const run of store.activeRuns()) {
+      if (run.rev === 0) store.updateRun(run.id, {});
+      this.#begin(run.id);
+    }
   }
 
   /** Looks again at every run now; after an engine event. */
