@@ -45,6 +45,15 @@ export const spell = (scene: Scene, draws: Draws, begin: () => void, end: () => 
   later(scene, draws.is(0.7) ? draws.between(10, 1000) : draws.between(1000, longestMs), end);
 };
 
+/** What is so for a while. */
+const during = (scene: Scene, draws: Draws, set: (isOn: boolean) => void) =>
+  spell(
+    scene,
+    draws,
+    () => set(true),
+    () => set(false),
+  );
+
 const deeds: Record<Kind, Deed> = {
   start: ({ clients }, operation) => clients.start(operation),
   "start twice": ({ clients }, operation) => clients.start(operation, true),
@@ -144,13 +153,7 @@ const deeds: Record<Kind, Deed> = {
       () => (on.isFull = false),
     );
   },
-  "machine's disk full": (scene, _operation, draws) =>
-    spell(
-      scene,
-      draws,
-      () => scene.machine.setFull(true),
-      () => scene.machine.setFull(false),
-    ),
+  "machine's disk full": (scene, _operation, draws) => during(scene, draws, (isOn) => scene.machine.setFull(isOn)),
   "bad file"(scene, { user }, draws) {
     const { files } = scene.machine;
     const runs = [...(files.find(`/data/mnt/${user}/runs`)?.entries.keys() ?? [])];
@@ -162,13 +165,7 @@ const deeds: Record<Kind, Deed> = {
     // One time in two for good.
     if (draws.is(0.5)) later(scene, draws.between(100, 20_000), () => void files.bad.delete(path));
   },
-  "engine dawdles": (scene, _operation, draws) =>
-    spell(
-      scene,
-      draws,
-      () => (scene.machine.isDawdling = true),
-      () => (scene.machine.isDawdling = false),
-    ),
+  "engine dawdles": (scene, _operation, draws) => during(scene, draws, (isOn) => (scene.machine.isDawdling = isOn)),
   "limits change": ({ clients }, { user }, draws) =>
     clients.limit(
       user,
@@ -180,19 +177,8 @@ const deeds: Record<Kind, Deed> = {
     machine.database.prepare("insert or replace into spend (user_id, day, usd) values (?, ?, 2)").run(user, day);
   },
   "no descriptors": (scene, _operation, draws) =>
-    spell(
-      scene,
-      draws,
-      () => (scene.machine.isOutOfDescriptors = true),
-      () => (scene.machine.isOutOfDescriptors = false),
-    ),
-  cut: (scene, _operation, draws) =>
-    spell(
-      scene,
-      draws,
-      () => (scene.network.isCut = true),
-      () => (scene.network.isCut = false),
-    ),
+    during(scene, draws, (isOn) => (scene.machine.isOutOfDescriptors = isOn)),
+  cut: (scene, _operation, draws) => during(scene, draws, (isOn) => (scene.network.isCut = isOn)),
   "step clock": ({ host }, _operation, draws) => host.stepClock(draws.of([-7_200_000, -60_000, 60_000, 7_200_000])),
   // To the run that began the scenario.
   say: ({ clients }, operation) => clients.say(operation, "run_0"),
@@ -206,12 +192,7 @@ const deeds: Record<Kind, Deed> = {
     if (waits?.container.options.Labels["berth.user"] === user) kernel.signal(waits.pid, "SIGKILL");
   },
   "memory short": (scene, { user }, draws) =>
-    spell(
-      scene,
-      draws,
-      () => containersOf(scene, user).forEach((container) => (container.isTight = true)),
-      () => containersOf(scene, user).forEach((container) => (container.isTight = false)),
-    ),
+    during(scene, draws, (isOn) => containersOf(scene, user).forEach((container) => (container.isTight = isOn))),
   wait: () => undefined,
 };
 
